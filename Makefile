@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: ISC
+#
+# coexist: one Makefile for the whole tree.
+#
+#   make            build/bin/*            needs a C compiler and the -dev packages
+#   make unit       unit tests under ASan and UBSan
+#   make lint       format, include arrows, forbidden functions, manual pages
+#   make check      everything CI runs; installs missing Debian packages first
+#   make demo       two real mail servers, a moving user; installs what is missing
+#   make bench      ours beside Postfix and Exim, ratios and medians
+#   make chaos      the long kill and fault runs
+#   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, needs clang)
+#   make install    DESTDIR and PREFIX are respected
+#   make clean
+#
+# A source file joins the build by lying in its folder: see "What is built".
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= /usr/bin/python3
+CLANG   ?= clang
+FUZZ_SECONDS ?= 60
+VERSION := 0.1.0
+
+# --- Flags -----------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wformat=2 -Wvla -Wpointer-arith -Wundef -Wwrite-strings
+WERROR ?=
+CPPFLAGS += -I. -D_GNU_SOURCE -DCOEXIST_VERSION='"$(VERSION)"'
+BASE_CFLAGS := -std=c17 -g $(WARN) -fno-strict-aliasing -fno-common -pthread
+HARDEN := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+HARDEN_LD := -pie -Wl,-z,relro,-z,now
+
+CFLAGS_plain  := -O2 $(HARDEN)
+LDFLAGS_plain := $(HARDEN_LD)
+CFLAGS_asan   := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS_asan  := -fsanitize=address,undefined
+CFLAGS_tsan   := -O1 -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_tsan  := -fsanitize=thread
+
+# --as-needed gives each program only the libraries whose symbols it uses, so
+# that for example nothing but mapd and sync is linked against Berkeley DB.
+LIBS := -Wl,--as-needed -luv -lcares -lssl -lcrypto -lconfuse -lidn2 -ljansson -lresolv \
+        -ldb -lmilter -lgsasl -lz -pthread
+
+# --- What is built ---------------------------------------------------------
+
+# One archive per room of the house; a program is its main.c plus archives.
+ROOMS := base maps mapd lookup tool relay milter sync
+DIRS_base   := base/core base/os base/mail
+DIRS_maps   := maps
+DIRS_mapd   := maps/mapd
+DIRS_lookup := maps/lookup
+DIRS_tool   := maps/tool maps/format
+DIRS_relay  := relay relay/spool
+DIRS_milter := milter
+DIRS_sync   := imapsync imapsync/imap imapsync/copy imapsync/move
+
+MAIN_coexist-mapd   := maps/mapd/main.c
+MAIN_coexist-lookup := maps/lookup/main.c
+MAIN_maptool        := maps/tool/main.c
+MAIN_coexist-relay  := relay/main.c
+MAIN_coexist-milter := milter/main.c
+MAIN_coexist-sync   := imapsync/main.c
+ROOM_coexist-mapd   := mapd
+ROOM_coexist-lookup := lookup
+ROOM_maptool        := tool
+ROOM_coexist-relay  := relay
+ROOM_coexist-milter := milter
+ROOM_coexist-sync   := sync
+PROGRAMS := $(foreach p,coexist-mapd coexist-lookup maptool coexist-relay coexist-milter \
+              coexist-sync,$(if $(wildcard $(MAIN_$(p))),$(p)))
+
+sources = $(filter-out %/main.c,$(wildcard $(addsuffix /*.c,$(DIRS_$(1)))))
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+# Small programs that benches and integration tests start, one per file.
+HELPERS := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c)) \
+           $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
+
+.PHONY: all asan tsan helpers unit lint format check demo bench chaos fuzz model install clean packages
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+all: packages-build $(addprefix build/bin/,$(PROGRAMS))
+asan: packages-build $(addprefix build/asan/,$(PROGRAMS))
+tsan: packages-build $(addprefix build/tsan/,$(PROGRAMS))
+helpers: $(addprefix build/bin/,$(notdir $(HELPERS)))
+
+# $(1) variant, $(2) folder for its programs
+define variant_rules
+build/obj/$(1)/%.o: %.c | packages-build
+	@mkdir -p $$(@D)
+	$$(CC) $$(BASE_CFLAGS) $$(CFLAGS_$(1)) $$(WERROR) $$(CPPFLAGS) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+
+$$(foreach r,$$(ROOMS),$$(eval $$(call archive_rule,$(1),$$(r))))
+$$(foreach p,$$(PROGRAMS),$$(eval $$(call program_rule,$(1),$(2),$$(p))))
+endef
+
+define archive_rule
+build/obj/$(1)/lib$(2).a: $(patsubst %.c,build/obj/$(1)/%.o,$(call sources,$(2)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+endef
+
+archives = $(foreach r,$(2),build/obj/$(1)/lib$(r).a)
+
+define program_rule
+$(2)/$(3): build/obj/$(1)/$(MAIN_$(3):.c=.o) $(call archives,$(1),$(ROOM_$(3)) maps base)
+	@mkdir -p $$(@D)
+	$$(CC) $$(BASE_CFLAGS) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+
+$(eval $(call variant_rules,plain,build/bin))
+$(eval $(call variant_rules,asan,build/asan))
+$(eval $(call variant_rules,tsan,build/tsan))
+
+# A test may look into every room, each program's folder included.
+build/unit/%: build/obj/asan/tests/unit/%.o $(call archives,asan,$(ROOMS))
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS_asan) $(LDFLAGS_asan) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -lcmocka
+
+build/bin/%: build/obj/plain/tests/bench/%.o $(call archives,plain,$(ROOMS))
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS_plain) $(LDFLAGS_plain) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+build/bin/%: build/obj/plain/tests/tools/%.o $(call archives,plain,$(ROOMS))
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS_plain) $(LDFLAGS_plain) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+# Corpus replay needs no clang: the fuzz target is linked to a small main.
+build/replay/%: build/obj/asan/tests/fuzz/%.o build/obj/asan/tests/fuzz/replay.o $(call archives,asan,$(ROOMS))
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS_asan) $(LDFLAGS_asan) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+FUZZ_SOURCES = $(foreach r,$(ROOMS),$(call sources,$(r)))
+build/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) | packages-build
+	@mkdir -p $(@D)
+	$(CLANG) -std=c17 -g -O1 -fsanitize=fuzzer,address,undefined $(CPPFLAGS) -ffunction-sections \
+	  -Wl,--gc-sections -o $@ $(filter tests/fuzz/%,$^) $(call sources,base) $(call sources,maps) \
+	  $(shell sed -n 's/^ \* fuzz-sources: //p' $<) $(LIBS)
+
+# --- Packages --------------------------------------------------------------
+
+.PHONY: packages-build packages-check packages-demo packages-bench
+packages-build:
+	@sh tests/tools/packages.sh verify build
+packages-check packages-demo packages-bench: packages-%:
+	@sh tests/tools/packages.sh install $*
+
+# --- Tests -----------------------------------------------------------------
+
+unit: $(addprefix build/unit/,$(UNIT_TESTS)) $(addprefix build/replay/,$(FUZZERS))
+	@$(PYTHON) tests/tools/run_unit.py
+
+lint:
+	@$(PYTHON) tests/tools/lint.py
+
+format:
+	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+model:
+	@$(PYTHON) tests/tools/run_model.py
+
+check: packages-check
+	@$(PYTHON) tests/tools/check.py
+
+demo: packages-demo
+	@$(MAKE) --no-print-directory -s all helpers
+	@$(PYTHON) tests/tools/demo.py
+
+bench: packages-bench
+	@$(MAKE) --no-print-directory -s all helpers
+	@$(PYTHON) tests/bench/bench.py
+
+chaos: packages-check
+	@$(MAKE) --no-print-directory -s all asan helpers
+	@$(PYTHON) -m pytest -q tests/chaos
+
+fuzz: $(addprefix build/fuzz/,$(FUZZERS))
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/tools/run_fuzz.py
+
+# --- Install ---------------------------------------------------------------
+
+SBIN_PROGRAMS := $(filter-out maptool,$(PROGRAMS))
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(addprefix build/bin/,$(SBIN_PROGRAMS)) $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 build/bin/maptool $(DESTDIR)$(PREFIX)/bin
+	for s in 1 5 7 8; do for f in docs/man/*.$$s; do \
+	  [ ! -e "$$f" ] || install -m 644 "$$f" $(DESTDIR)$(PREFIX)/share/man/man$$s; done; done
+
+clean:
+	rm -rf build
+
+-include $(shell find build/obj -name '*.d' 2>/dev/null)
