@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conf: the one configuration file of all programs, read with libconfuse and checked against one
+ * schema (base/core/schema.c: name, type, default, range, help).  Unknown keys, values out of range
+ * and references to servers that do not exist are errors that name file and line.  A loaded
+ * configuration never changes; a reload makes a new one.
+ */
+#ifndef BASE_CORE_CONF_H
+#define BASE_CORE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/err.h"
+#include "base/core/net.h"
+
+#define CONF_DEFAULT_PATH "/etc/coexist/coexist.conf"
+#define CONF_SERVERS_MAX 64 /* a server index fits a bit set and a byte */
+#define CONF_SERVER_NONE (-1)
+
+enum conf_model { CONF_MODEL_CENTRAL, CONF_MODEL_CHAINING };
+enum conf_tls {
+    CONF_TLS_NONE,
+    CONF_TLS_MAY,
+    CONF_TLS_ENCRYPT,
+    CONF_TLS_VERIFY,
+    CONF_TLS_FINGERPRINT
+};
+enum conf_bare_lf { CONF_BARE_LF_NORMALISE, CONF_BARE_LF_REFUSE };
+enum conf_milter_mode { CONF_MILTER_JUDGE, CONF_MILTER_SHADOW };
+
+struct conf_strings {
+    char **v;
+    size_t n;
+};
+struct conf_ranges {
+    struct net_range *v;
+    size_t n;
+};
+struct conf_endpoints {
+    struct net_endpoint *v;
+    size_t n;
+};
+
+struct conf_domain {
+    char *name;            /* lower-case A-label */
+    enum conf_model model; /* model = central|chaining */
+    int default_server; /* default = reject (CONF_SERVER_NONE) or a server: where unknown users go
+                         */
+    int postmaster_server; /* postmaster = SERVER: for postmaster@ and abuse@ without an entry;
+                              first server */
+    bool fold_local_part;  /* case = fold|keep */
+};
+
+struct conf_server {
+    char *name;
+    struct net_endpoint smtp; /* scheme SMTP, SMTPS or LMTP; host NULL when not set */
+    struct net_endpoint imap; /* scheme IMAP or IMAPS; host NULL when not set */
+    enum conf_tls tls;        /* tls = none|may|encrypt|verify|fingerprint; default verify */
+    char *tls_name;           /* name = ...: name to verify; NULL: host of the endpoint */
+    char *tls_ca_file;        /* ca_file = ...: NULL: the system's */
+    char *tls_fingerprint;    /* SHA-256 of the certificate in hex, colons allowed */
+    char *tls_min;            /* "TLSv1", "TLSv1.1", "TLSv1.2" (default), "TLSv1.3" */
+    uint32_t tls_level;       /* OpenSSL security level 0..5; default 1 */
+    struct conf_ranges from;  /* addresses that this server connects from */
+    char *imap_user;          /* administrative login for coexist-sync, NULL when not set */
+    char *imap_password_file;
+    char *imap_auth;               /* login|plain */
+    uint32_t smtp_connections_max; /* pooled connections per relay worker */
+};
+
+struct conf_relay {
+    struct conf_endpoints listen;
+    char *hostname; /* own name in greeting, EHLO and Received; default: the host's name */
+    struct conf_ranges trusted;
+    char *trace_key_file;
+    char *tls_cert_file, *tls_key_file; /* both or none: STARTTLS offered */
+    uint32_t workers;                   /* 0: one per core */
+    enum conf_bare_lf bare_lf;
+    uint64_t message_size_max, header_size_max; /* bytes */
+    uint32_t recipients_max, hops_max, sessions_max, sessions_per_client_max;
+    uint32_t errors_max, hold_waits_max, hold_waits_per_user_max;
+    uint64_t command_timeout_ms, data_timeout_ms, session_timeout_ms;
+    uint64_t connect_timeout_ms, reply_timeout_ms, dot_timeout_ms, idle_pool_ms, hold_wait_ms;
+};
+
+struct conf_milter {
+    struct net_endpoint listen; /* unix:/path or inet:host:port */
+    enum conf_milter_mode mode;
+    uint64_t drain_timeout_ms;
+    char *socket_group; /* group that may connect to the unix socket; NULL: ours */
+};
+
+struct conf_lookup {
+    struct net_endpoint socketmap;
+    uint32_t clients_max;
+    uint64_t idle_timeout_ms;
+};
+
+struct conf_mapd {
+    uint64_t hold_max_ms; /* longest deadline that a hold may ask for */
+    uint64_t barrier_max_ms;
+    uint64_t direction_grace_ms; /* design section 2, default 5 d */
+    uint64_t cache_size;         /* Berkeley DB cache, bytes */
+};
+
+struct conf_sync {
+    uint32_t jobs_max;
+    uint64_t imap_timeout_ms;
+    uint64_t hold_ms; /* deadline of the hold of a cut-over */
+    uint64_t delta_max_ms;
+    uint32_t delta_passes_max;
+    uint64_t barrier_ms;
+    uint64_t sweep_interval_ms;
+};
+
+struct conf {
+    char *path;
+    char *state; /* /var/lib/coexist */
+    char *run;   /* /run/coexist */
+    char *user;  /* to become after start as root; NULL: stay */
+    bool log_syslog;
+    struct conf_domain *domains;
+    size_t n_domains;
+    struct conf_server *servers;
+    size_t n_servers;
+    struct conf_relay relay;
+    struct conf_milter milter;
+    struct conf_lookup lookup;
+    struct conf_mapd mapd;
+    struct conf_sync sync;
+};
+
+int conf_load(const char *path, struct conf **out, struct err *err) ATTR_WUR;
+void conf_free(struct conf **conf);
+/* Index of the server or domain, CONF_SERVER_NONE / NULL when there is none. */
+int conf_server_index(const struct conf *conf, struct slice name);
+const struct conf_domain *conf_domain(const struct conf *conf, struct slice name);
+/* The server whose `from` ranges hold the address (the longest prefix wins), or CONF_SERVER_NONE.
+ */
+int conf_server_from(const struct conf *conf, const struct net_addr *addr);
+/* Effective values as "key = value" lines, secrets never included: for -P. */
+struct buf;
+int conf_dump(const struct conf *conf, struct buf *out) ATTR_WUR;
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bdb: a Berkeley DB environment with exactly one owner (only bdb.c includes db.h).  It is opened
+ * DB_PRIVATE|DB_RECOVER under an flock that is taken first, because nothing in Berkeley DB stops
+ * two private openers from damaging the files, and because a shared environment hangs the survivors
+ * of a kill.  All keys and values are copied out.  When the library reports DB_RUNRECOVERY the
+ * process has to end; bdb calls _exit(EX_SOFTWARE) after a log line, and the next start recovers.
+ */
+#ifndef BASE_OS_BDB_H
+#define BASE_OS_BDB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/buf.h"
+#include "base/core/err.h"
+#include "base/core/slice.h"
+
+struct bdb_env;
+struct bdb;
+struct bdb_txn;
+struct bdb_cursor;
+
+/* home is created (0750) when missing. cache_size in bytes. A busy lock is ERR_TEMP. */
+int bdb_env_open(
+    const char *home, uint64_t cache_size, struct bdb_env **out, struct err *err) ATTR_WUR;
+void bdb_env_close(struct bdb_env **env); /* with a checkpoint */
+int bdb_env_checkpoint(
+    struct bdb_env *env, struct err *err) ATTR_WUR; /* if 4 MiB of log were written */
+
+int bdb_open(struct bdb_env *env, const char *name, struct bdb **out,
+    struct err *err) ATTR_WUR; /* btree, created */
+void bdb_close(struct bdb **db);
+
+int bdb_begin(struct bdb_env *env, struct bdb_txn **out, struct err *err) ATTR_WUR;
+int bdb_commit(struct bdb_txn **txn, struct err *err) ATTR_WUR; /* durable when it returns 0 */
+void bdb_abort(struct bdb_txn **txn);
+
+/* txn may be NULL for reads. *found_out tells whether the key is there. */
+int bdb_get(struct bdb *db, struct bdb_txn *txn, struct slice key, struct buf *value,
+    bool *found_out, struct err *err) ATTR_WUR;
+int bdb_put(struct bdb *db, struct bdb_txn *txn, struct slice key, struct slice value,
+    struct err *err) ATTR_WUR;
+int bdb_del(struct bdb *db, struct bdb_txn *txn, struct slice key, bool *found_out,
+    struct err *err) ATTR_WUR;
+
+/* Ordered scan from the first key >= from.  Slices are valid until the next call on the cursor. */
+int bdb_cursor_open(struct bdb *db, struct bdb_txn *txn, struct slice from, struct bdb_cursor **out,
+    struct err *err) ATTR_WUR;
+/* 1: one pair given; 0: at the end; -1: error. */
+int bdb_cursor_next(
+    struct bdb_cursor *c, struct slice *key_out, struct slice *value_out, struct err *err) ATTR_WUR;
+/* Stands on the last pair of the database: for change logs. As bdb_cursor_next. */
+int bdb_last(struct bdb *db, struct bdb_txn *txn, struct buf *key, struct buf *value,
+    struct err *err) ATTR_WUR;
+void bdb_cursor_close(struct bdb_cursor **c);
+
+#endif
