@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * client: requests to coexist-mapd over its Unix socket RUN/mapd.sock, for straight-line programs
+ * (maptool, coexist-sync).  Frames: four bytes of length, big-endian, then one JSON object; the
+ * protocol is described in maps/mapd/control.h.  A request that changes something carries a
+ * request id; asking again with the same id returns the recorded result, so a lost reply is
+ * harmless.
+ */
+#ifndef MAPS_CLIENT_H
+#define MAPS_CLIENT_H
+
+#include <jansson.h>
+#include "base/core/attr.h"
+#include "base/core/err.h"
+#include "base/core/slice.h"
+
+#define CLIENT_FRAME_MAX (16u << 20)
+#define CLIENT_REQUEST_ID_MAX 64
+
+struct client;
+
+/* err: ERR_TEMP, EX_TEMPFAIL and "is coexist-mapd running?" when nobody listens. */
+int client_open(
+    const char *run_dir, uint64_t timeout_ms, struct client **out, struct err *err) ATTR_WUR;
+void client_close(struct client **c);
+/* Takes over request.  0 with *reply (the caller json_decref's it) when mapd says ok; else -1 and
+ * err from the reply (class, exit code, text), *reply is set to the whole reply if there was one.
+ */
+int client_call_own(struct client *c, json_t *request, json_t **reply, struct err *err) ATTR_WUR;
+void client_request_id(char out[CLIENT_REQUEST_ID_MAX]); /* a new random one */
+
+/* --- What a cut-over needs ------------------------------------------------------- */
+
+enum client_barrier { CLIENT_BARRIER_CLEAR, CLIENT_BARRIER_AMBIGUOUS, CLIENT_BARRIER_TIMEOUT };
+
+/* Holds the key: *epoch_out is the epoch of the hold. The hold ends by flip, release or deadline.
+ */
+int client_hold(struct client *c, const char *key, const char *owner, const char *request_id,
+    uint64_t deadline_ms, const char *why, uint64_t *epoch_out, struct err *err) ATTR_WUR;
+/* Waits until no delivery decided before `epoch` can still be committed. */
+int client_barrier(struct client *c, const char *key, uint64_t epoch, uint64_t timeout_ms,
+    enum client_barrier *out, struct err *err) ATTR_WUR;
+/* Compare-and-set: only while the key is held with exactly this epoch. *epoch_out: the new one. */
+int client_flip(struct client *c, const char *key, uint64_t epoch, const char *route,
+    const char *request_id, const char *why, uint64_t *epoch_out, struct err *err) ATTR_WUR;
+int client_release(struct client *c, const char *key, uint64_t epoch, const char *request_id,
+    const char *why, struct err *err) ATTR_WUR;
+/* Route, state and epoch of one key as mapd has them (JSON object as `maptool get --json`). */
+int client_get(struct client *c, const char *key, json_t **entry_out, struct err *err) ATTR_WUR;
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * route: the values of the map and the one decision that relay, milter, socket map, login routing
+ * and `maptool explain` share.  No socket, clock or file in here: engines may include it.
+ *
+ *     struct decide_request req = {.rcpt = rcpt, .source_server = from, .now_s = now};
+ *     struct decision d;
+ *     decide(conf, &view, &req, &d);
+ *     switch (d.kind) { ... }
+ */
+#ifndef MAPS_ROUTE_H
+#define MAPS_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/core/buf.h"
+#include "base/core/conf.h"
+#include "base/core/slice.h"
+
+#define ROUTE_KEY_MAX 320     /* normalised local part, "@", domain */
+#define ROUTE_RECORD_MAX 4096 /* an encoded record */
+#define ROUTE_NOTE_MAX 1024
+#define DECIDE_KEYS_MAX 4 /* exact, without detail, @domain, and one to spare */
+#define DECIDE_TEXT_MAX 256
+
+enum route_kind { ROUTE_KIND_MAILBOX, ROUTE_KIND_REJECT };
+enum route_state { ROUTE_STATE_ACTIVE, ROUTE_STATE_HELD };
+
+/* One entry of the map.  Slices borrow from whatever the entry was decoded from. */
+struct route_entry {
+    enum route_kind kind;
+    enum route_state state;
+    bool is_tombstone;       /* deleted; kept so that its epoch never falls */
+    uint64_t epoch;          /* generation of the last change of route or state; 0: never existed */
+    struct slice route;      /* server name */
+    struct slice deliver_as; /* n == 0: the key */
+    struct slice hold_owner; /* while held: who asked */
+    struct slice hold_request;
+    int64_t hold_deadline_ms; /* wall clock, ms since 1970; mapd releases at that time */
+    struct slice note, who;   /* for people; not in the snapshot */
+    int64_t when_s;
+};
+
+/* What a look-up says.  UNKNOWN (no valid, complete snapshot) is always a temporary failure. */
+enum route_answer { ROUTE_FOUND, ROUTE_NOT_FOUND, ROUTE_UNKNOWN };
+
+/* The bytes that the slices of a looked-up entry borrow from. */
+struct route_store {
+    unsigned char bytes[ROUTE_RECORD_MAX];
+};
+
+/* Where the decision reads from: the snapshot, the database, or a table in a test.  For a key
+ * that is absent or deleted `entry->epoch` is still set (0 or the tombstone's). */
+struct route_view {
+    enum route_answer (*get)(
+        void *arg, struct slice key, struct route_store *store, struct route_entry *entry);
+    void *arg;
+};
+
+/* --- Keys ------------------------------------------------------------------ */
+
+/* The key of an address: domain to lower-case A-label, local part unquoted where quoting is not
+ * needed and folded unless the domain says otherwise.  "@domain" stays the domain's default key.
+ * domain may be NULL (fold). 0, or -1: not an address that can be in the map. */
+int normalise_key(const struct conf *conf, struct slice address, struct buf *key_out) ATTR_WUR;
+/* The same key without "+detail"; false when there is none. */
+bool normalise_strip_detail(struct slice key, struct buf *key_out);
+struct slice normalise_domain(struct slice key); /* behind the last "@" */
+
+/* --- Records ---------------------------------------------------------------- */
+
+/* with_notes: note, who and when too (the database), or without (the snapshot). */
+int record_encode(const struct route_entry *entry, bool with_notes, struct buf *out) ATTR_WUR;
+/* Slices borrow from bytes. -1 when the bytes are not a record. */
+int record_decode(struct slice bytes, struct route_entry *out) ATTR_WUR;
+const char *route_kind_name(enum route_kind kind);
+const char *route_state_name(enum route_state state);
+int route_kind_parse(struct slice text, enum route_kind *out) ATTR_WUR;
+int route_state_parse(struct slice text, enum route_state *out) ATTR_WUR;
+
+/* --- The decision ------------------------------------------------------------- */
+
+enum decision_kind {
+    DECIDE_DELIVER,
+    DECIDE_HOLD,     /* 450 4.2.1; the relay may wait first */
+    DECIDE_REJECT,   /* 5xx, certain */
+    DECIDE_DEFER,    /* 4xx: state unknown, or too early to be certain */
+    DECIDE_NOT_OURS, /* the domain is not in the configuration */
+};
+
+/* One valid stamp of ours found in the header, see maps/trace.h. */
+struct decide_stamp {
+    struct slice server;
+    uint64_t epoch;
+    int64_t time_s;
+};
+
+struct decide_request {
+    struct slice rcpt; /* mailbox without brackets, or "postmaster" */
+    int source_server; /* index of the server the message comes from, CONF_SERVER_NONE: outside */
+    int64_t now_s;
+    /* Known only behind the header; zero at RCPT. Stamps are those for this recipient. */
+    const struct decide_stamp *stamps;
+    size_t n_stamps;
+    size_t hops;     /* Received fields */
+    size_t hops_max; /* 0: not checked */
+};
+
+/* A key that the decision looked at, present or absent, with the epoch it saw. */
+struct decide_key {
+    char text[ROUTE_KEY_MAX + 1];
+    size_t n;
+    uint64_t hash; /* route_key_hash() */
+    uint64_t epoch;
+};
+
+struct decision {
+    enum decision_kind kind;
+    int server;                      /* for DELIVER and HOLD: index in conf->servers */
+    uint64_t epoch;                  /* of the entry that decided, 0 for a configured default */
+    char address[ROUTE_KEY_MAX + 1]; /* for DELIVER: what to hand to that server, as RCPT argument
+                                        without brackets */
+    int code;                        /* reply for all kinds but DELIVER: 550, 450, 451, 554 */
+    char enhanced[8];                /* "5.1.1" */
+    char text[DECIDE_TEXT_MAX];      /* printable ASCII; without code and enhanced code */
+    struct decide_key keys[DECIDE_KEYS_MAX];
+    size_t n_keys;
+};
+
+/* steps: NULL, or receives one line per step for `explain` (no newline inside a step, "\n" after
+ * each). */
+void decide(const struct conf *conf, const struct route_view *view,
+    const struct decide_request *req, struct decision *out, struct buf *steps);
+const char *decision_kind_name(enum decision_kind kind);
+
+uint64_t route_key_hash(struct slice key); /* stable across processes and releases; never 0 */
+
+#endif

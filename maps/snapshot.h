@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * snapshot: the published map in shared memory (design section 2), read without locks.  mapd writes
+ * it (maps/snapshot_write.h), everybody else reads.
+ *
+ * Control file RUN/map.ctl {magic, boot id, map id, sequence}, data files RUN/map.<sequence>.
+ * A reader checks the sequence at each look-up, maps the next file when it moved, and answers
+ * ROUTE_UNKNOWN on a wrong boot id, map id, version or checksum, or when there is no snapshot.
+ */
+#ifndef MAPS_SNAPSHOT_H
+#define MAPS_SNAPSHOT_H
+
+#include "base/core/attr.h"
+#include "base/core/err.h"
+#include "maps/route.h"
+
+struct snapshot;
+
+struct snapshot_info {
+    uint64_t generation; /* of the last change that is visible */
+    uint64_t sequence;
+    uint64_t keys; /* live entries */
+    uint64_t bytes_used, bytes_total;
+    char map_id[40];
+};
+
+/* Never fails for want of a snapshot: look-ups say UNKNOWN until there is one. One handle per
+ * thread. */
+struct snapshot *snapshot_new(const char *run_dir);
+void snapshot_free(struct snapshot **s);
+/* Fills entry (slices borrow from store). Wait-free, no system call while the sequence stands. */
+enum route_answer snapshot_get(
+    struct snapshot *s, struct slice key, struct route_store *store, struct route_entry *entry);
+struct route_view snapshot_view(struct snapshot *s);
+/* Why look-ups say UNKNOWN, in words; "" when they do not. */
+const char *snapshot_trouble(const struct snapshot *s);
+int snapshot_info(struct snapshot *s, struct snapshot_info *out) ATTR_WUR; /* -1: UNKNOWN */
+
+#endif

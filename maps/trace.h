@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * trace: the header field by which a gateway recognises a message that it has routed before.
+ *
+ *     Coexist-Trace: v=1; k=<key id>; t=<time>; s=<server>;
+ *      <epoch>:<base64 of 16 bytes of HMAC-SHA256(recipient, server, epoch, time)>, ...
+ *
+ * One field per hop with one item per recipient, so that no recipient is named (Bcc stays hidden).
+ */
+#ifndef MAPS_TRACE_H
+#define MAPS_TRACE_H
+
+#include "base/core/attr.h"
+#include "base/core/err.h"
+#include "maps/route.h"
+
+#define TRACE_FIELD "Coexist-Trace"
+#define TRACE_VALID_S (7 * 24 * 3600)
+#define TRACE_FIELDS_MAX 64
+#define TRACE_KEYS_MAX 2
+
+struct trace_keys; /* the current key and, during rotation, the one before */
+
+/* Contents of the key file: one or two lines "<id> <hex of 32 bytes>"; the first one signs. */
+int trace_keys_parse(struct slice text, struct trace_keys **out, struct err *err) ATTR_WUR;
+void trace_keys_free(struct trace_keys **k); /* wiped */
+
+struct trace_rcpt {
+    struct slice key; /* the normalised recipient: decision.keys[0] */
+    uint64_t epoch;
+};
+/* The field with its CRLF, folded below 78 columns. */
+int trace_stamp(const struct trace_keys *k, const struct trace_rcpt *rcpts, size_t n,
+    struct slice server, int64_t now_s, struct buf *out) ATTR_WUR;
+/* The stamps for one recipient in a header block (whole fields with line ends) that are valid and
+ * younger than TRACE_VALID_S.  Slices borrow from header. Returns how many, at most max. */
+size_t trace_find(const struct trace_keys *k, struct slice header, struct slice rcpt_key,
+    int64_t now_s, struct decide_stamp *out, size_t max);
+
+#endif
