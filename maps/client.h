@@ -9,6 +9,7 @@
 #ifndef MAPS_CLIENT_H
 #define MAPS_CLIENT_H
 
+#include <stdint.h>
 #include <jansson.h>
 #include "base/core/attr.h"
 #include "base/core/err.h"
