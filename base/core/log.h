@@ -66,16 +66,16 @@ bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
 /* Fields end with a zeroed one, which the macros add. */
-#define log_at(level, event, ...)                                                                  \
+#define log_at(level, ...) log_at_(level, __VA_ARGS__, (struct log_field){0})
+#define log_at_(level, event, ...)                                                                 \
     do {                                                                                           \
         if (log_enabled(level))                                                                    \
-            log_write(                                                                             \
-                (level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}});      \
+            log_write((level), (event), (const struct log_field[]){__VA_ARGS__});                  \
     } while (0)
-#define log_error(event, ...) log_at(LOG_LEVEL_ERROR, event __VA_OPT__(, ) __VA_ARGS__)
-#define log_warn(event, ...) log_at(LOG_LEVEL_WARN, event __VA_OPT__(, ) __VA_ARGS__)
-#define log_info(event, ...) log_at(LOG_LEVEL_INFO, event __VA_OPT__(, ) __VA_ARGS__)
-#define log_debug(event, ...) log_at(LOG_LEVEL_DEBUG, event __VA_OPT__(, ) __VA_ARGS__)
+#define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...) log_at(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 struct buf;
 /* The encoder itself, for reply texts and reports: appends `v` quoted if needed. */

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # Debian packages that coexist needs, by purpose.
 #
 #   packages.sh verify SET    name each missing package, one line each; exit 69 if any is missing

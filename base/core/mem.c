@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mem: see mem.h.  Running out of memory ends the process at once, without unwinding: whatever was
+ * not acknowledged stays with its sender, and the supervisor starts a fresh process.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/core/num.h"
+
+static void *checked(void *p, size_t size)
+{
+    if (p == NULL) {
+        log_error("out_of_memory", log_u64("size", size));
+        _exit(EX_OSERR);
+    }
+    return p;
+}
+
+void *mem_zalloc(size_t size)
+{
+    return checked(calloc(1, size > 0 ? size : 1), size);
+}
+
+void *mem_realloc_array(void *p, size_t n, size_t size)
+{
+    size_t total;
+
+    if (num_mul_overflows(n, size, &total))
+        BUG("array size overflows");
+    return checked(realloc(p, total > 0 ? total : 1), total);
+}
+
+char *mem_strdup(const char *text)
+{
+    return text ? checked(strdup(text), strlen(text)) : NULL;
+}
+
+void mem_free_string(char **text)
+{
+    free(*text);
+    *text = NULL;
+}

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Checks what a compiler does not: format, include arrows, forbidden functions, marks, pages.
+
+    lint.py            every check; one line per finding, status 1 when there is any
+
+Findings read `file:line: text`, and the text says what to do.  The rules are tables at the top of
+each section; what they mean is in the design (arrows) and in the conventions (the rest).
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LINES_MAX = 800
+
+findings = []
+
+
+def report(path, line, text):
+    findings.append((str(path), line, text))
+
+
+def tracked(*patterns):
+    """Files of the tree that git knows or would add, relative to the root."""
+    out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--", *patterns],
+                         cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
+    return [p for p in sorted(set(out.splitlines())) if (ROOT / p).is_file()]
+
+
+def tool(name):
+    """True when the program is there; a missing one is a finding, never a silent pass."""
+    if shutil.which(name):
+        return True
+    report("tests/tools/lint.py", 1, f"{name} is not installed: run `make packages-check`")
+    return False
+
+
+# --- Text of C files without comments and strings ---------------------------------------------
+
+TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+
+def code_only(text):
+    """The same text with comments and the insides of literals blanked, lines kept."""
+    def blank(match):
+        token = match.group(0)
+        if token[0] in "\"'":
+            return token[0] + " " * (len(token) - 2) + token[0]
+        return re.sub(r"[^\n]", " ", token)
+    return TOKEN.sub(blank, text)
+
+
+# --- Format -----------------------------------------------------------------------------------
+
+def check_format(c_files):
+    if not c_files or not tool("clang-format"):
+        return
+    run = subprocess.run(["clang-format", "--dry-run", "--ferror-limit=1", "-Werror", *c_files],
+                         cwd=ROOT, stderr=subprocess.PIPE, check=False)
+    for line in run.stderr.decode().splitlines():
+        hit = re.match(r"(.+?):(\d+):\d+: error: ", line)
+        if hit:
+            report(hit[1], int(hit[2]), f"format differs: run clang-format -i {hit[1]}")
+
+
+# --- Include arrows ---------------------------------------------------------------------------
+
+PROGRAM_FOLDERS = ("maps/mapd", "maps/lookup", "maps/tool", "relay", "milter", "imapsync")
+# maptool imports and exports: its format folder is part of its room.
+ROOM_OF = {"maps/format": "maps/tool"}
+
+# A foreign header and the only files that may include it.
+ADAPTERS = {
+    r"uv\.h": ["base/os/loop.c"],
+    r"openssl/.*": ["base/os/tls.c", "base/os/hmac.c"],
+    r"ares.*\.h": ["base/os/dns.c"],
+    r"db\.h": ["base/os/bdb.c"],
+    r"libmilter/.*": ["milter/libmilter.c"],
+    r"confuse\.h": ["base/core/conf.c"],
+    r"gsasl\.h": ["imapsync/imap/sasl.c"],
+    r"zlib\.h": ["imapsync/imap/compress.c"],
+    r"idn2\.h": ["base/mail/idn.c"],
+}
+
+# Grammar and engines: no socket, clock, file, loop or process in these.
+PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(normalise|record|decide|trace)\.c",
+        r"relay/(smtp_server|smtp_command|data_codec|cutthrough)\.c", r"milter/judge\.c",
+        r"imapsync/imap/(token|response|utf7|client)\.c", r"imapsync/copy/plan\.c"]
+PURE_HEADERS = {
+    "assert.h", "errno.h", "inttypes.h", "iso646.h", "limits.h", "math.h", "stdalign.h",
+    "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "stdnoreturn.h", "string.h",
+    "strings.h", "sysexits.h", "idn2.h"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+
+
+def room(path):
+    folder = path.rsplit("/", 1)[0] if "/" in path else ""
+    folder = ROOM_OF.get(folder, folder)
+    for program in PROGRAM_FOLDERS:
+        if folder == program or folder.startswith(program + "/"):
+            return program
+    for low in ("base", "maps", "tests"):
+        if folder == low or folder.startswith(low + "/"):
+            return low
+    return folder
+
+
+def check_includes(path, text):
+    mine = room(path)
+    pure = any(re.fullmatch(p, path) for p in PURE)
+    for hit in INCLUDE.finditer(text):
+        line = text.count("\n", 0, hit.start()) + 1
+        quote, name = hit.groups()
+        if quote == '"':
+            theirs = room(name)
+            if not (ROOT / name).exists():
+                report(path, line, f'"{name}" does not exist from the root of the tree')
+            elif mine == "base" and theirs != "base":
+                report(path, line, f'base/ includes only base/, not "{name}"')
+            elif mine == "maps" and theirs not in ("base", "maps"):
+                report(path, line, f'maps/ includes only maps/ and base/, not "{name}"')
+            elif mine in PROGRAM_FOLDERS and theirs in PROGRAM_FOLDERS and mine != theirs:
+                report(path, line, f"{mine} and {theirs} never include one another: "
+                       "what both need goes down to maps/ or base/")
+            elif mine != "tests" and theirs == "tests":
+                report(path, line, "programs never include tests/")
+            elif pure and name.startswith("base/os/"):
+                report(path, line, f'{path} is grammar or engine: no "{name}"; '
+                       "let an adapter pass the bytes and the time in")
+            elif pure and name == "base/core/clock.h":
+                report(path, line, f"{path} is grammar or engine: take the time as an argument")
+        elif mine != "tests":
+            for pattern, homes in ADAPTERS.items():
+                if re.fullmatch(pattern, name) and path not in homes:
+                    report(path, line, f"<{name}> belongs to {', '.join(homes)}: "
+                           "use the small header of that adapter")
+            if pure and name not in PURE_HEADERS:
+                report(path, line, f"{path} is grammar or engine: only ISO C headers, "
+                       f"not <{name}>")
+
+
+# --- Functions --------------------------------------------------------------------------------
+
+FORBIDDEN = {
+    "strcpy": "struct buf or memcpy with a known length", "strcat": "struct buf",
+    "stpcpy": "struct buf", "strncpy": "struct buf or slice_dup", "strncat": "struct buf",
+    "sprintf": "buf_addf or fmt_into", "vsprintf": "buf_vaddf", "gets": "io_read_file",
+    "strtok": "slice_split", "strtok_r": "slice_split", "atoi": "num_u32", "atol": "num_u64",
+    "atoll": "num_u64", "strtol": "num_u64", "strtoul": "num_u64", "strtoll": "num_u64",
+    "strtoull": "num_u64", "sscanf": "num_u64 and slice_split", "alloca": "struct arena",
+    "system": "posix_spawn with a vector", "popen": "posix_spawn with a vector",
+    "tmpnam": "mkstemp", "mktemp": "mkstemp", "setlocale": "the C locale",
+    "isalpha": "ascii_is_alpha", "isdigit": "ascii_is_digit", "isspace": "ascii_is_blank",
+    "isprint": "ascii_is_print", "isalnum": "the ascii_ functions", "isupper": "the ascii_ functions",
+    "islower": "the ascii_ functions", "isxdigit": "num_hex", "tolower": "ascii_lower",
+    "toupper": "ascii_upper",
+}
+PRINTF_TO_MEMORY = ("snprintf", "vsnprintf")
+PRINTF_HOMES = {"base/core/buf.c", "base/core/err.c", "base/core/log.c"}
+CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\s*\(")
+
+
+def check_functions(path, code):
+    for hit in CALL.finditer(code):
+        name = hit[1]
+        line = code.count("\n", 0, hit.start()) + 1
+        if name in FORBIDDEN:
+            report(path, line, f"{name}() is not used here: take {FORBIDDEN[name]}")
+        elif name in PRINTF_TO_MEMORY and path not in PRINTF_HOMES:
+            report(path, line, f"{name}() truncates silently: take fmt_into or buf_addf")
+    for hit in re.finditer(r"#\s*include\s+<(ctype|locale)\.h>", code):
+        report(path, code.count("\n", 0, hit.start()) + 1,
+               f"<{hit[1]}.h> follows the locale: use the ascii_ functions of base/core/slice.h")
+
+
+# --- Text -------------------------------------------------------------------------------------
+
+# Spelled in pieces, so that this file does not find itself.
+MARKS = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
+TEXT_SUFFIXES = (".c", ".h", ".py", ".sh", ".md", ".1", ".5", ".7", ".8", ".conf", ".yml")
+
+
+def check_text(path, text):
+    lines = text.split("\n")
+    if text and not text.endswith("\n"):
+        report(path, len(lines), "the last line has no newline")
+    if path.endswith((".c", ".h")):
+        if lines[0] != "/* SPDX-License-Identifier: ISC */":
+            report(path, 1, "the first line is /* SPDX-License-Identifier: ISC */")
+    elif path.endswith((".py", ".sh")) or path == "Makefile":
+        if not any("SPDX-License-Identifier: ISC" in line for line in lines[:4]):
+            report(path, 1, "one of the first lines is # SPDX-License-Identifier: ISC")
+    if len(lines) - 1 > LINES_MAX and path.endswith((".c", ".h", ".py")):
+        report(path, LINES_MAX, f"{len(lines) - 1} lines: find the seam and split the file")
+    for number, line in enumerate(lines, 1):
+        if MARKS.search(line):
+            report(path, number, "a mark is left: do it now, or write it down in an issue")
+        if line != line.rstrip():
+            report(path, number, "blanks at the end of the line")
+        if "\t" in line and path.endswith((".c", ".h", ".py")):
+            report(path, number, "a tab: indent with blanks")
+
+
+def check_python(path, text):
+    try:
+        compile(text, path, "exec")
+    except SyntaxError as error:
+        report(path, error.lineno or 1, f"does not compile: {error.msg}")
+
+
+# --- Other tools ------------------------------------------------------------------------------
+
+def check_pages(pages):
+    if not pages or not tool("mandoc"):
+        return
+    run = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *pages], cwd=ROOT,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    for line in run.stdout.decode().splitlines():
+        hit = re.match(r"mandoc: (.+?):(\d+):\d+: (.*)", line)
+        if hit:
+            report(hit[1], int(hit[2]), hit[3])
+        elif line.strip():
+            report("docs/man", 1, line)
+
+
+def check_cppcheck(c_files):
+    sources = [p for p in c_files if p.endswith(".c") and not p.startswith("tests/")]
+    if not sources or not tool("cppcheck"):
+        return
+    cache = ROOT / "build/cppcheck"
+    cache.mkdir(parents=True, exist_ok=True)
+    run = subprocess.run(
+        ["cppcheck", "-q", "-j2", "--std=c11", f"--cppcheck-build-dir={cache}", "-I.",
+         "-D_GNU_SOURCE", '-DCOEXIST_VERSION="0"', "-D__GNUC__", "--inline-suppr",
+         "--enable=warning,performance,portability", "--suppress=missingInclude",
+         "--suppress=missingIncludeSystem", "--suppress=normalCheckLevelMaxBranches",
+         "--template={file}:{line}: {id}: {message}", *sources],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    for line in run.stdout.decode().splitlines():
+        hit = re.match(r"(.+?):(\d+): (.*)", line)
+        if hit:
+            report(hit[1], int(hit[2]), "cppcheck: " + hit[3])
+
+
+def main():
+    c_files = tracked("*.c", "*.h")
+    for path in tracked():
+        if not (path.endswith(TEXT_SUFFIXES) or path == "Makefile"):
+            continue
+        try:
+            text = (ROOT / path).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            report(path, 1, f"is not UTF-8: {error.reason}")
+            continue
+        check_text(path, text)
+        if path.endswith((".c", ".h")):
+            code = code_only(text)
+            check_includes(path, text)
+            check_functions(path, code)
+        elif path.endswith(".py"):
+            check_python(path, text)
+    check_format(c_files)
+    check_pages([p for p in tracked("docs/man/*") if p.endswith((".1", ".5", ".7", ".8"))])
+    check_cppcheck(c_files)
+    for path, line, text in sorted(set(findings)):
+        print(f"{path}:{line}: {text}")
+    print(f"lint: {len(c_files)} C files, {len(set(findings))} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
