@@ -90,6 +90,10 @@ struct conf_milter {
     enum conf_milter_mode mode;
     uint64_t drain_timeout_ms;
     char *socket_group; /* group that may connect to the unix socket; NULL: ours */
+    /* stamp = yes|no (default yes): look for stamps in the header and add our own.  No where the
+     * relay stands behind the MTA, for only the component that routes stamps. */
+    bool stamp;
+    char *trace_key_file; /* NULL: relay.trace_key_file */
 };
 
 struct conf_lookup {
