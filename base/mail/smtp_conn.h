@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtp_conn: one connection to an SMTP or LMTP server: the smtp_client engine on a stream, with the
+ * TLS policy and the deadlines of the server's entry.  It knows the wire, the engine the protocol,
+ * and the owner what it wants to say.
+ *
+ *     conn = smtp_conn_new(loop, &setup, &events, arg, &err);
+ *     ... event(READY) ... smtp_client_mail(smtp_conn_client(conn), ...); smtp_conn_flush(conn);
+ *
+ * After `event` with kind FAILED nothing follows; the owner frees the connection.  smtp_conn_free()
+ * is allowed inside the callbacks.
+ */
+#ifndef BASE_MAIL_SMTP_CONN_H
+#define BASE_MAIL_SMTP_CONN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "base/core/net.h"
+#include "base/mail/smtp_client.h"
+
+struct loop;
+struct tls_ctx;
+struct smtp_conn;
+
+struct smtp_conn_setup {
+    const struct conf_server *server; /* borrowed for life */
+    struct net_addr addr;             /* one address of server->smtp */
+    struct tls_ctx *tls;              /* the server's; NULL when server->tls is none; borrowed */
+    const char *hello_name;           /* borrowed for life */
+    uint64_t connect_timeout_ms;      /* connection, TLS, greeting and EHLO, all together */
+    uint64_t reply_timeout_ms; /* each reply, and each stretch of content that does not move */
+    uint64_t dot_timeout_ms;   /* the answer to the dot */
+};
+
+struct smtp_conn_events {
+    void (*event)(void *arg, const struct smtp_client_event *ev);
+    void (*drained)(void *arg); /* everything written so far has left */
+};
+
+/* `events` is borrowed for life. */
+struct smtp_conn *smtp_conn_new(struct loop *loop, const struct smtp_conn_setup *setup,
+    const struct smtp_conn_events *events, void *arg, struct err *err) ATTR_WUR;
+/* Hands the connection to another owner: a pool. */
+void smtp_conn_set_owner(struct smtp_conn *c, const struct smtp_conn_events *events, void *arg);
+void smtp_conn_free(struct smtp_conn **c); /* closes at once */
+/* Takes leave: QUIT, then closes by itself and frees itself; the owner forgets it. */
+void smtp_conn_quit(struct smtp_conn **c);
+
+struct smtp_client *smtp_conn_client(struct smtp_conn *c);
+/* Writes what the engine has to say; a failure arrives by `event`, from the loop. */
+void smtp_conn_flush(struct smtp_conn *c);
+size_t smtp_conn_unsent(
+    const struct smtp_conn *c); /* bytes given and not yet taken by the system */
+/* "TLSv1.3" or "" without TLS. */
+const char *smtp_conn_tls_version(const struct smtp_conn *c);
+
+#endif

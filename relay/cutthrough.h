@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cutthrough: one transaction that passes through to a target while the client waits, without I/O.
+ * Inputs are what the client wants, what the map decided and what the target says; after each input
+ * the session asks cutthrough_next() what there is to do until it says CUT_NOTHING.
+ *
+ * States and their legal orders:
+ *
+ *   IDLE -mail-> MAIL -rcpt-> HELD | CONNECTING | ASKED -> READY (one recipient at least) or MAIL
+ *   READY -rcpt-> HELD | ASKED -> READY;   READY -data-> HEADER -judged-> WAITING -354-> BODY
+ *   BODY -end-> CLAIMING -go-> DOTTED -answer-> IDLE
+ *   from HEADER, WAITING, BODY, CLAIMING: -trouble-> REFUSED -end-> IDLE
+ *   READY -target lost-> BROKEN: every RCPT and DATA is answered with the reason
+ *
+ * Rules it keeps:
+ *   - The answer to the client's dot is the target's answer to ours, or 4xx: never 250 otherwise.
+ *   - No dot without CUT_CLAIM answered with go; no DATA before the header was judged.
+ *   - One server per transaction: the first accepted recipient fixes it, others hear 452 4.5.3.
+ *   - A target that answers each recipient behind the dot (LMTP) and a client that takes one answer
+ *     (SMTP): with a mixed result no single answer is true, one would lose a copy and another would
+ *     bring the client's retry a second one.  So such a transaction has one recipient, and the
+ *     others hear 452 4.5.3.  A client that speaks LMTP to us has no such limit.
+ *   - A target lost behind the dot is ambiguous: 451, and the log says duplicate=possible.
+ *   - A pooled connection that turns out dead before anything was accepted is replaced once.
+ */
+#ifndef RELAY_CUTTHROUGH_H
+#define RELAY_CUTTHROUGH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/core/buf.h"
+#include "base/core/err.h"
+#include "base/core/slice.h"
+#include "base/mail/smtp_client.h"
+#include "maps/route.h"
+#include "relay/answer.h"
+#include "relay/data_codec.h"
+#include "relay/smtp_command.h"
+
+enum cutthrough_state {
+    CUT_IDLE,
+    CUT_MAIL,       /* sender known, nobody accepted */
+    CUT_HELD,       /* a RCPT waits for the end of a hold */
+    CUT_CONNECTING, /* a RCPT waits for a connection */
+    CUT_ASKED,      /* a RCPT waits for the target's answer */
+    CUT_READY,      /* one recipient at least */
+    CUT_BROKEN,     /* accepted recipients, and the target is gone */
+    CUT_HEADER,     /* content comes in, the header is not whole or not judged */
+    CUT_WAITING,    /* DATA sent, no 354 yet */
+    CUT_BODY,
+    CUT_CLAIMING, /* the content is whole, the claim is being made */
+    CUT_DOTTED,   /* the dot went out */
+    CUT_REFUSED,  /* content is ignored, the answer is known */
+    CUT_STATES
+};
+
+/* In the order in which cutthrough_next() hands them out. */
+enum cutthrough_action {
+    CUT_NOTHING = 0,
+    CUT_UNCLAIM = 1, /* `is_ambiguous` says how it ended */
+    CUT_RELEASE = 2, /* the connection is free: `release` */
+    CUT_HOLD = 4,    /* wait, then cutthrough_rcpt() again, or cutthrough_hold_over() */
+    CUT_CONNECT =
+        8, /* a connection to `server` (with wants_fresh: a new one): cutthrough_target() */
+    CUT_JUDGE = 16,   /* judge `header`, then cutthrough_judged() */
+    CUT_CLAIM = 32,   /* claim `decisions`, then cutthrough_claimed() */
+    CUT_FLUSH = 64,   /* the target's engine has output */
+    CUT_ANSWER = 128, /* give `answer` to the client, `n_answers` times */
+};
+
+enum cutthrough_release {
+    CUT_RELEASE_KEEP,  /* between transactions: may serve the next one */
+    CUT_RELEASE_RESET, /* needs RSET first */
+    CUT_RELEASE_CLOSE, /* dead or within DATA */
+};
+
+struct cutthrough_server { /* what the engine has to know of a target */
+    const char *name;
+    bool is_lmtp;
+};
+
+struct cutthrough {
+    const struct cutthrough_server *servers; /* by index; borrowed for life */
+    size_t header_size_max, recipients_max;
+    bool client_is_lmtp;
+
+    enum cutthrough_state state;
+    unsigned todo; /* enum cutthrough_action */
+    struct answer answer;
+    uint32_t n_answers;
+    enum cutthrough_release release;
+    bool is_ambiguous;
+    bool wants_fresh;
+
+    struct buf sender;
+    uint64_t size; /* declared, 0: not */
+    bool is_8bit;
+
+    int server;                 /* CONF_SERVER_NONE while nobody fixed it */
+    struct smtp_client *client; /* borrowed while a connection is ours */
+    bool is_reused, was_replaced, is_mail_sent, is_mail_refused;
+    struct answer mail_refusal;
+
+    struct decision pending;    /* of the RCPT that waits */
+    struct decision *decisions; /* of accepted recipients; owned */
+    size_t n_decisions, decisions_cap;
+
+    struct buf header; /* content until the header is judged */
+    size_t header_scanned;
+    size_t n_header; /* length of the block, once known */
+    bool is_ended;   /* the client's dot is there */
+    bool is_dotted;  /* our dot may have left */
+    struct data_encoder encoder;
+    struct answer verdict; /* for BROKEN and REFUSED */
+    uint64_t n_content;
+};
+
+void cutthrough_init(struct cutthrough *ct, const struct cutthrough_server *servers,
+    size_t header_size_max, size_t recipients_max, bool client_is_lmtp);
+void cutthrough_fini(struct cutthrough *ct); /* in IDLE only */
+
+enum cutthrough_action cutthrough_next(struct cutthrough *ct);
+
+/* --- From the client --- */
+void cutthrough_mail(struct cutthrough *ct, const struct smtp_command *mail);
+/* Also with the new decision of a RCPT that waited for a hold. */
+void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d);
+void cutthrough_hold_over(struct cutthrough *ct); /* waited long enough, or no room to wait */
+void cutthrough_data(struct cutthrough *ct);
+void cutthrough_content(struct cutthrough *ct, struct slice canonical);
+void cutthrough_end(struct cutthrough *ct);
+/* RSET, EHLO, QUIT, spoiled content, or the client is gone.  Behind the dot it changes nothing: the
+ * target's answer is awaited. */
+void cutthrough_abort(struct cutthrough *ct);
+
+/* --- From the map --- */
+/* refusal NULL: go on, with `prefix` (whole fields) in front of the header. */
+void cutthrough_judged(struct cutthrough *ct, const struct answer *refusal, struct slice prefix);
+void cutthrough_claimed(struct cutthrough *ct, const struct answer *refusal); /* NULL: go */
+
+/* --- From the target --- */
+/* client NULL: there is none, and why. */
+void cutthrough_target(
+    struct cutthrough *ct, struct smtp_client *client, bool is_reused, const struct err *why);
+void cutthrough_target_event(struct cutthrough *ct, const struct smtp_client_event *ev);
+
+/* Bytes that wait to be sent: the session stops reading the client above its mark. */
+size_t cutthrough_backlog(const struct cutthrough *ct);
+const char *cutthrough_state_name(enum cutthrough_state state);
+
+#endif

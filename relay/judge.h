@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * judge: asks the map.  The only part of the relay that knows configuration, snapshot, trace keys
+ * and the wall clock together; one per worker.
+ */
+#ifndef RELAY_JUDGE_H
+#define RELAY_JUDGE_H
+
+#include "base/core/attr.h"
+#include "base/core/conf.h"
+#include "base/core/slice.h"
+#include "maps/route.h"
+#include "maps/snapshot.h"
+#include "maps/trace.h"
+#include "relay/answer.h"
+
+struct judge { /* all borrowed */
+    const struct conf *conf;
+    struct snapshot *snapshot;
+    const struct trace_keys *keys;
+};
+
+/* source_server: where the client belongs, CONF_SERVER_NONE for outside. */
+void judge_rcpt(const struct judge *j, struct slice rcpt, int source_server, struct decision *out);
+/* Judges all accepted recipients again, now with the header's stamps and hops.  0: the decisions
+ * stand; -1: the message is refused with *refusal_out. */
+int judge_header(const struct judge *j, struct slice header, int source_server,
+    const struct decision *decisions, size_t n, struct answer *refusal_out) ATTR_WUR;
+/* The stamp that goes in front of the header. */
+int judge_stamp(
+    const struct judge *j, const struct decision *decisions, size_t n, struct buf *out) ATTR_WUR;
+
+#endif

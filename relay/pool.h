@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pool: the connections of one worker to the target servers.  One that served a transaction waits
+ * for the next one up to idle_pool_ms; the last one used is used first.  Connections are kept by
+ * server, whose entry fixes address and TLS identity; a reload starts new workers with new pools,
+ * so a connection never outlives the entry that it was made by.
+ *
+ * The pool also learns from each EHLO what a server takes, so that our own EHLO offers only what
+ * every server takes.
+ */
+#ifndef RELAY_POOL_H
+#define RELAY_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "base/mail/smtp_conn.h"
+#include "base/os/loop.h"
+#include "base/os/tls.h"
+#include "relay/cutthrough.h"
+
+struct pool;
+struct pool_request;
+
+/* conn NULL: there is none, and why.  The new owner sets its events with smtp_conn_set_owner(). */
+typedef void pool_done_fn(void *arg, struct smtp_conn *conn, const struct err *why);
+
+/* `tls` has one context per server, NULL where it uses none; all are borrowed for life. */
+struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls);
+void pool_free(struct pool **p); /* closes at once; no request may be open */
+/* Opens one connection to each server, to learn what they take. */
+void pool_probe(struct pool *p);
+/* From now on connections are not kept, and idle ones take their leave. */
+void pool_drain(struct pool *p);
+
+/* An idle connection, or NULL. */
+struct smtp_conn *pool_take(struct pool *p, int server);
+/* A new connection, or, when the server has its maximum already, the first one that comes free.
+ * done is called from the loop. */
+struct pool_request *pool_ask(struct pool *p, int server, pool_done_fn *done, void *arg);
+void pool_cancel(struct pool_request **r);
+void pool_put_own(struct pool *p, int server, struct smtp_conn **conn, enum cutthrough_release how);
+
+/* Every server is known to take 8-bit content. */
+bool pool_all_take_8bit(const struct pool *p);
+/* The smallest known SIZE of all servers; UINT64_MAX when none said. */
+uint64_t pool_size_max(const struct pool *p);
+
+#endif
