@@ -7,6 +7,7 @@
 #ifndef BASE_OS_LOOP_H
 #define BASE_OS_LOOP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct loop;
@@ -19,11 +20,14 @@ enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 struct loop *loop_new(void);
 void loop_free(struct loop **l); /* every handle must have been freed before */
-void loop_run(struct loop *l);   /* until loop_stop() or no handle is left */
+void loop_run(struct loop *l);   /* until loop_stop() or nothing is left to wait for */
 void loop_stop(struct loop *l);
-uint64_t loop_now_ms(const struct loop *l);
+uint64_t loop_now_ms(const struct loop *l); /* monotonic, as of the last event */
+/* One buffer per loop to read into: its bytes are only good until the callback returns. */
+unsigned char *loop_scratch(struct loop *l, size_t *size_out);
 
-/* The descriptor stays the caller's; free the handle before closing it. */
+/* The descriptor stays the caller's; free the handle before closing it.  An error on it is reported
+ * as LOOP_READ|LOOP_WRITE: the read or write that follows tells which. */
 struct loop_io *loop_io_new(struct loop *l, int fd, void (*fn)(void *arg, int events), void *arg);
 void loop_io_want(struct loop_io *io, int events); /* 0: none */
 void loop_io_free(struct loop_io **io);
