@@ -19,8 +19,9 @@
 
 #define ROUTE_KEY_MAX 320     /* normalised local part, "@", domain */
 #define ROUTE_RECORD_MAX 4096 /* an encoded record */
-#define ROUTE_NOTE_MAX 1024
-#define DECIDE_KEYS_MAX 4 /* exact, without detail, @domain, and one to spare */
+#define ROUTE_NOTE_MAX 1024   /* each text field of an entry but route and deliver_as */
+#define ROUTE_SERVER_MAX 255  /* name of a server */
+#define DECIDE_KEYS_MAX 4     /* exact, without detail, @domain, and one to spare */
 #define DECIDE_TEXT_MAX 256
 
 enum route_kind { ROUTE_KIND_MAILBOX, ROUTE_KIND_REJECT };
@@ -30,15 +31,16 @@ enum route_state { ROUTE_STATE_ACTIVE, ROUTE_STATE_HELD };
 struct route_entry {
     enum route_kind kind;
     enum route_state state;
-    bool is_tombstone;       /* deleted; kept so that its epoch never falls */
-    uint64_t epoch;          /* generation of the last change of route or state; 0: never existed */
-    struct slice route;      /* server name */
-    struct slice deliver_as; /* n == 0: the key */
+    bool is_tombstone;  /* deleted; kept so that its epoch never falls */
+    uint64_t epoch;     /* generation of the last change of route or state; 0: never existed */
+    struct slice route; /* server name; n == 0 in an "@domain" entry: the configured default */
+    struct slice
+        deliver_as; /* n == 0: the recipient as received; "@domain": its local part there */
     struct slice hold_owner; /* while held: who asked */
     struct slice hold_request;
     int64_t hold_deadline_ms; /* wall clock, ms since 1970; mapd releases at that time */
     struct slice note, who;   /* for people; not in the snapshot */
-    int64_t when_s;
+    int64_t when_s;           /* of the last change; wall clock, 0: not known */
 };
 
 /* What a look-up says.  UNKNOWN (no valid, complete snapshot) is always a temporary failure. */
@@ -60,18 +62,23 @@ struct route_view {
 /* --- Keys ------------------------------------------------------------------ */
 
 /* The key of an address: domain to lower-case A-label, local part unquoted where quoting is not
- * needed and folded unless the domain says otherwise.  "@domain" stays the domain's default key.
- * domain may be NULL (fold). 0, or -1: not an address that can be in the map. */
+ * needed and its ASCII letters folded unless the domain's configuration says otherwise
+ * (postmaster and abuse always).  "@domain" stays the domain's default key, bare "postmaster"
+ * belongs to the first configured domain.  conf may be NULL: fold.  Appends to key_out. 0, or -1:
+ * not an address that can be in the map. */
 int normalise_key(const struct conf *conf, struct slice address, struct buf *key_out) ATTR_WUR;
 /* The same key without "+detail"; false when there is none. */
 bool normalise_strip_detail(struct slice key, struct buf *key_out);
 struct slice normalise_domain(struct slice key); /* behind the last "@" */
+struct slice normalise_local(struct slice key);  /* before it */
+bool normalise_is_role(struct slice key); /* postmaster or abuse: always valid (RFC 5321 4.5.1) */
 
 /* --- Records ---------------------------------------------------------------- */
 
-/* with_notes: note, who and when too (the database), or without (the snapshot). */
+/* with_notes: note and who too (the database), or without (the snapshot).  Appends to out. -1, with
+ * out unchanged, when a text holds CR, LF or NUL, or something is longer than it may be. */
 int record_encode(const struct route_entry *entry, bool with_notes, struct buf *out) ATTR_WUR;
-/* Slices borrow from bytes. -1 when the bytes are not a record. */
+/* Slices borrow from bytes. -1 when the bytes are not exactly one record. */
 int record_decode(struct slice bytes, struct route_entry *out) ATTR_WUR;
 const char *route_kind_name(enum route_kind kind);
 const char *route_state_name(enum route_state state);
@@ -85,7 +92,7 @@ enum decision_kind {
     DECIDE_HOLD,     /* 450 4.2.1; the relay may wait first */
     DECIDE_REJECT,   /* 5xx, certain */
     DECIDE_DEFER,    /* 4xx: state unknown, or too early to be certain */
-    DECIDE_NOT_OURS, /* the domain is not in the configuration */
+    DECIDE_NOT_OURS, /* the domain is not in the configuration, or this is no address at all */
 };
 
 /* One valid stamp of ours found in the header, see maps/trace.h. */
@@ -103,7 +110,7 @@ struct decide_request {
     const struct decide_stamp *stamps;
     size_t n_stamps;
     size_t hops;     /* Received fields */
-    size_t hops_max; /* 0: not checked */
+    size_t hops_max; /* more than so many are refused; 0: not checked */
 };
 
 /* A key that the decision looked at, present or absent, with the epoch it saw. */
@@ -116,18 +123,23 @@ struct decide_key {
 
 struct decision {
     enum decision_kind kind;
-    int server;                      /* for DELIVER and HOLD: index in conf->servers */
-    uint64_t epoch;                  /* of the entry that decided, 0 for a configured default */
+    int server;     /* for DELIVER and HOLD: index in conf->servers; HOLD may have none */
+    uint64_t epoch; /* of the entry that decided, 0 for a configured default */
     char address[ROUTE_KEY_MAX + 1]; /* for DELIVER: what to hand to that server, as RCPT argument
                                         without brackets */
-    int code;                        /* reply for all kinds but DELIVER: 550, 450, 451, 554 */
+    int code;                        /* reply for all kinds but DELIVER: 550, 450, 451, 501, 554 */
     char enhanced[8];                /* "5.1.1" */
     char text[DECIDE_TEXT_MAX];      /* printable ASCII; without code and enhanced code */
     struct decide_key keys[DECIDE_KEYS_MAX];
     size_t n_keys;
 };
 
-/* steps: NULL, or receives one line per step for `explain` (no newline inside a step, "\n" after
+/* Look-up order: the key, the key without "+detail", postmaster and abuse, "@domain", the domain's
+ * configured default.  The "@domain" key is always consulted: while it is held the whole domain is.
+ * Order of tests: unknown state, held, no such user, direction, loop, hops; so nothing is refused
+ * for good while the state is unknown or a hold lasts.
+ *
+ * steps: NULL, or receives one line per step for `explain` (no newline inside a step, "\n" after
  * each). */
 void decide(const struct conf *conf, const struct route_view *view,
     const struct decide_request *req, struct decision *out, struct buf *steps);

@@ -8,11 +8,14 @@
 
 #include <stdbool.h>
 #include "base/core/attr.h"
+#include "base/core/buf.h"
 #include "base/core/slice.h"
 
-#define ADDRESS_LOCAL_MAX 64   /* RFC 5321 4.5.3.1.1 */
-#define ADDRESS_DOMAIN_MAX 255 /* RFC 5321 4.5.3.1.2 */
-#define ADDRESS_MAX 254        /* RFC 5321 4.5.3.1.3: 256 with the brackets */
+/* RFC 5321 4.5.3.1 names the sizes that must work (64, 255, 254) and asks not to refuse larger ones
+ * where possible: senders rewritten by SRS and VERP do pass 64 bytes. */
+#define ADDRESS_LOCAL_MAX 256
+#define ADDRESS_DOMAIN_MAX 255
+#define ADDRESS_MAX 320
 
 struct address {
     struct slice local;  /* as written, quotes included when quoted */
@@ -22,8 +25,17 @@ struct address {
 };
 
 /* A Mailbox without brackets: "user@example.org".  Source routes, a second "@", a trailing dot,
- * control bytes and comments are refused.  0, or -1. Slices borrow from text. */
+ * control bytes, comments and broken UTF-8 are refused; dots at odd places of the local part are
+ * not, since some large providers gave out such addresses.  Bare "postmaster" has no domain.  0, or
+ * -1. Slices borrow from text. */
 int address_parse(struct slice text, struct address *out) ATTR_WUR;
+
+/* The meaning of a local part: without quotes and backslashes. Returns its length; out holds at
+ * least ADDRESS_LOCAL_MAX bytes.  local comes from address_parse. */
+size_t address_unquote(struct slice local, unsigned char *out);
+/* The shortest way to write that meaning: quoted only where it must be. 0, or -1 (out is full). */
+int address_quote(struct slice meaning, struct buf *out) ATTR_WUR;
+bool address_is_ascii(struct slice text);
 
 /* A path with brackets at the start of *in: "<>", "<user@example.org>", "<Postmaster>".  On success
  * *in starts behind the ">".  A source route "<@a,@b:user@c>" is refused (RFC 5321 allows it). */

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * address: Mailbox, Local-part, Domain and address-literal of RFC 5321 4.1.2 with the UTF-8 of
+ * RFC 6531 3.3, over a slice, without allocation.
+ *
+ *     Mailbox      = Local-part "@" ( Domain / address-literal )
+ *     Local-part   = Dot-string / Quoted-string
+ *     Quoted-string= DQUOTE *( qtextSMTP / quoted-pairSMTP ) DQUOTE
+ *
+ * What is accepted can be put on the wire between "<" and ">" as it is: no control byte, no
+ * bracket outside of quotes, no second "@" outside of quotes.  Tolerated beyond the RFC: dots at
+ * the ends of or doubled in the local part, "_" in domains.  Refused although legal: source routes.
+ */
+#include "base/mail/address.h"
+
+static bool is_atext(unsigned char c)
+{
+    return ascii_is_alpha(c) || ascii_is_digit(c) ||
+           (c != 0 && memchr("!#$%&'*+-/=?^_`{|}~", c, 19) != NULL);
+}
+
+/* Length of the UTF-8 sequence at s.p[i], 0 when it is broken, overlong, a surrogate, a C1 control
+ * or one of the two Unicode line separators. */
+static size_t utf8_length(struct slice s, size_t i)
+{
+    unsigned char c = s.p[i];
+    size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (c < 0xc2 || c > 0xf4 || s.n - i < n)
+        return 0;
+    unsigned code = c & (0xffu >> (n + 1));
+    for (size_t k = 1; k < n; k++) {
+        if ((s.p[i + k] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (s.p[i + k] & 0x3fu);
+    }
+    static const unsigned least[] = {0, 0, 0xa0, 0x800, 0x10000};
+    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ||
+        code == 0x2028 || code == 0x2029)
+        return 0;
+    return n;
+}
+
+/* Index behind the local part at the start of s, 0 when there is none. */
+static size_t local_end(struct slice s, bool *is_quoted)
+{
+    size_t i = 0;
+    *is_quoted = s.n > 0 && s.p[0] == '"';
+    if (*is_quoted)
+        i++;
+    while (i < s.n) {
+        unsigned char c = s.p[i];
+        if (c >= 0x80) {
+            size_t n = utf8_length(s, i);
+            if (n == 0)
+                return 0;
+            i += n;
+        } else if (!*is_quoted) {
+            if (!is_atext(c) && c != '.')
+                return i;
+            i++;
+        } else if (c == '"') {
+            return i + 1;
+        } else if (c == '\\') {
+            if (s.n - i < 2 || !ascii_is_print(s.p[i + 1]))
+                return 0;
+            i += 2;
+        } else {
+            if (!ascii_is_print(c))
+                return 0;
+            i++;
+        }
+    }
+    return *is_quoted ? 0 : i;
+}
+
+static bool is_literal_domain(struct slice d)
+{
+    if (d.n < 3 || d.p[0] != '[' || d.p[d.n - 1] != ']')
+        return false;
+    for (size_t i = 1; i + 1 < d.n; i++)
+        if (d.p[i] <= ' ' || d.p[i] > '~' || d.p[i] == '[' || d.p[i] == '\\' || d.p[i] == ']')
+            return false;
+    return true;
+}
+
+static bool is_domain(struct slice d)
+{
+    size_t label = 0;
+    for (size_t i = 0; i < d.n;) {
+        unsigned char c = d.p[i];
+        size_t n = 1;
+        bool is_last = i + 1 == d.n;
+        if (c == '.') {
+            if (label == 0 || is_last)
+                return false;
+        } else if (c == '-') {
+            if (label == 0 || is_last || d.p[i + 1] == '.')
+                return false;
+        } else if (c >= 0x80) {
+            n = utf8_length(d, i);
+            if (n == 0)
+                return false;
+        } else if (!ascii_is_alpha(c) && !ascii_is_digit(c) && c != '_') {
+            return false;
+        }
+        label = c == '.' ? 0 : label + n;
+        i += n;
+    }
+    return d.n > 0;
+}
+
+int address_parse(struct slice text, struct address *out)
+{
+    *out = (struct address){0};
+    if (text.n == 0 || text.n > ADDRESS_MAX)
+        return -1;
+    size_t end = local_end(text, &out->is_quoted);
+    if (end == 0 || end > ADDRESS_LOCAL_MAX)
+        return -1;
+    out->local = slice_sub(text, 0, end);
+    if (end == text.n)
+        return slice_eq_nocase(text, SLICE_LIT("postmaster")) ? 0 : -1;
+    if (text.p[end] != '@')
+        return -1;
+    out->domain = slice_from(text, end + 1);
+    if (out->domain.n == 0 || out->domain.n > ADDRESS_DOMAIN_MAX)
+        return -1;
+    out->is_literal = out->domain.p[0] == '[';
+    return (out->is_literal ? is_literal_domain(out->domain) : is_domain(out->domain)) ? 0 : -1;
+}
+
+enum address_path address_path_parse(
+    struct slice *in, struct address *out, struct slice *mailbox_out)
+{
+    *out = (struct address){0};
+    *mailbox_out = SLICE_NONE;
+    if (in->n < 2 || in->p[0] != '<')
+        return ADDRESS_PATH_BAD;
+    bool is_quoted = false;
+    size_t i = 1;
+    for (; i < in->n && (is_quoted || in->p[i] != '>'); i++) {
+        if (in->p[i] == '"')
+            is_quoted = !is_quoted;
+        else if (is_quoted && in->p[i] == '\\')
+            i++;
+    }
+    if (i >= in->n)
+        return ADDRESS_PATH_BAD;
+    struct slice mailbox = slice_sub(*in, 1, i - 1);
+    if (mailbox.n > 0 && address_parse(mailbox, out) != 0)
+        return ADDRESS_PATH_BAD;
+    *mailbox_out = mailbox;
+    *in = slice_from(*in, i + 1);
+    if (mailbox.n == 0)
+        return ADDRESS_PATH_NULL;
+    return out->domain.n == 0 ? ADDRESS_PATH_POSTMASTER : ADDRESS_PATH_MAILBOX;
+}
+
+size_t address_unquote(struct slice local, unsigned char *out)
+{
+    size_t n = 0;
+    bool is_quoted = local.n >= 2 && local.p[0] == '"';
+    size_t end = is_quoted ? local.n - 1 : local.n;
+    for (size_t i = is_quoted ? 1 : 0; i < end; i++) {
+        if (is_quoted && local.p[i] == '\\' && i + 1 < end)
+            i++;
+        out[n++] = local.p[i];
+    }
+    return n;
+}
+
+int address_quote(struct slice meaning, struct buf *out)
+{
+    size_t before = out->n;
+    bool needs_quotes = meaning.n == 0;
+    for (size_t i = 0; i < meaning.n; i++)
+        needs_quotes |= !is_atext(meaning.p[i]) && meaning.p[i] != '.' && meaning.p[i] < 0x80;
+    if (!needs_quotes)
+        return buf_add(out, meaning);
+    if (buf_add_byte(out, '"') != 0)
+        goto full;
+    for (size_t i = 0; i < meaning.n; i++) {
+        unsigned char c = meaning.p[i];
+        if ((c == '"' || c == '\\') && buf_add_byte(out, '\\') != 0)
+            goto full;
+        if (buf_add_byte(out, c) != 0)
+            goto full;
+    }
+    if (buf_add_byte(out, '"') != 0)
+        goto full;
+    return 0;
+full:
+    buf_truncate(out, before);
+    return -1;
+}
+
+bool address_is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] >= 0x80)
+            return false;
+    return true;
+}
