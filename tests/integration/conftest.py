@@ -26,7 +26,8 @@ Our programs
     pair                                          two_servers and a site that routes ann and bob to old
                                                   and cat to new, mapd running: .old .new .site
 
-Plain functions: lib.smtp.send, lib.smtp.Client, lib.smtp.message, lib.wait.wait_for, lib.wait.free_port.
+Plain functions and classes: lib.smtp.send, lib.smtp.Client, lib.smtp.message, lib.wait.wait_for,
+lib.wait.free_port, lib.socketmap.SocketMapClient (asks coexist-lookup).
 COEXIST_BIN chooses another folder of binaries than build/asan.
 """
 import sys

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from lib import smtp
+from lib.sendmail import socketmap
+from lib.socketmap import ScriptedSocketMap
 from lib.wait import Timeout, free_port, listens, wait_for
 
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -113,6 +115,21 @@ def test_sendmail_is_built_with_socket_map_and_milter(sendmail):
     mx = sendmail(start=False)
     shown = mx.run("/usr/libexec/sendmail/sendmail", "-C", "/dev/null", "-d0.1", "-bp", check=False).stdout
     assert "SOCKETMAP" in shown and "MILTER" in shown
+
+
+def test_sendmail_routes_by_socket_map(scripted, sendmail):
+    old, new = scripted(), scripted()
+    answers = {f"ldapmh {ANN}": "OK old.route", f"ldapmh {BOB}": "OK new.route", "ldapmh eve@example.org": "TEMP later"}
+    with ScriptedSocketMap(answers) as maps:
+        mx = sendmail(mailers={"old": old.port, "new": new.port}, ldap_route_domains=["example.org"],
+                      mailertable={"old.route": "old:[127.0.0.1]", "new.route": "new:[127.0.0.1]"},
+                      mailhost_map=socketmap(maps.port))
+        addresses = [ANN, "Bob@Example.org", "ann+detail@example.org", "nobody@example.org", "eve@example.org"]
+        codes = {a: smtp.send(mx.smtp_port, "a@example.net", a, b"x\n").rcpts[a].code for a in addresses}
+        assert list(codes.values()) == [250, 250, 250, 550, 451]
+        mx.wait_empty()
+    assert sorted(m.recipients[0] for m in old.messages) == ["ann+detail@example.org", ANN]
+    assert [m.recipients[0] for m in new.messages] == ["Bob@Example.org"]
 
 
 def test_sendmail_defers_while_its_milter_is_down(sendmail):

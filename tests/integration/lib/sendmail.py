@@ -11,8 +11,10 @@ mailers: name -> port; each becomes a mailer that connects to $h at that port, b
 lmtp.  mailertable: domain or host -> "mailer:host"; what ldap_routing's mailHost gives is looked up
 there too, so a mailHost of "old.route" reaches the mailer above.  Without an entry the mailer
 "relay" takes it, at port relay_port.
-mailhost_map: the text of a K line without its name.  Sendmail names the map itself in its socket
-map query; it is "mailhost" here.  ldap_routing is used with bounce, strip and tempfail.
+mailhost_map: the text of a K line without its name.  In its socket map queries Sendmail gives the
+name of its own map, which FEATURE(ldap_routing) fixes: "ldapmh".  (A sequence map would allow
+another name, but loses the temporary failure: Sendmail then says 550.)  ldap_routing is used with
+bounce, strip, nodomain and tempfail.
 Debian's build has SOCKETMAP and MILTER (sendmail -d0.1).  Mail to other domains is discarded.
 """
 from . import certs
@@ -70,8 +72,6 @@ FEATURE(`promiscuous_relay')dnl
 FEATURE(`mailertable', `hash -o /etc/mail/mailertable')dnl
 DAEMON_OPTIONS(`Family=inet, Name=MTA, Port={smtp_port}, Addr=127.0.0.1')dnl
 {features}
-LOCAL_CONFIG
-{local_config}
 MAILER(`local')dnl
 MAILER(`smtp')dnl
 MAILER_DEFINITIONS
@@ -82,7 +82,7 @@ Msink,	P=/usr/bin/sh, F=lsDFMoq9, S=EnvFromL/HdrFromL, R=EnvToL/HdrToL, U=nobody
 
 
 def socketmap(port):
-    """A K line's class and arguments for coexist-lookup's mailhost map."""
+    """A K line's class and arguments for a map of coexist-lookup."""
     return f"socket -T<TMPF> inet:{port}@127.0.0.1"
 
 
@@ -124,14 +124,12 @@ class Sendmail(Guest):
     def write_configuration(self):
         """Write sendmail.mc, have m4 make sendmail.cf of it, compile the tables."""
         features = [self.mc]
-        local_config = []
         for name, where in self.milters.items():
             features.append(f"MAIL_FILTER(`{name}', `S={where}, F=T, T=C:30s;S:30s;R:60s;E:5m')dnl")
         for domain in self.ldap_route_domains:
             features.append(f"LDAPROUTE_DOMAIN(`{domain}')dnl")
         if self.mailhost_map:
-            local_config.append(f"Kmailhost {self.mailhost_map}")
-            features.append("FEATURE(`ldap_routing', `sequence mailhost', `null', `bounce', `strip', `nodomain', "
+            features.append(f"FEATURE(`ldap_routing', `{self.mailhost_map}', `null', `bounce', `strip', `nodomain', "
                             "`tempfail')dnl")
         mailers = []
         for name, port in self.mailers.items():
@@ -140,7 +138,7 @@ class Sendmail(Guest):
                            f"L=2040,\n\t\tT=DNS/RFC822/SMTP, A=TCP $h {port}")
         text = MC.format(hostname=self.hostname, smtp_port=self.smtp_port, relay_port=self.relay_port,
                          milter_names=",".join(self.milters), features="\n".join(features),
-                         local_config="\n".join(local_config), mailer_lines="\n".join(mailers))
+                         mailer_lines="\n".join(mailers))
         self.write("etc/sendmail.mc", text)
         made = self.run("/usr/bin/m4", "-D_CF_DIR_=/usr/share/sendmail/cf/", "/etc/mail/sendmail.mc").stdout
         self.write("etc/sendmail.cf", made)

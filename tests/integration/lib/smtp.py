@@ -227,11 +227,12 @@ class Session(threading.Thread):
         self.sender = None
         self.recipients = []    # accepted ones of the transaction at hand
         self.ended = False
+        self.was_reset = False
+        self.file = sock.makefile("rb")
 
     def run(self):
         try:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.file = self.sock.makefile("rb")
             if self.answer("connect", ""):
                 while not self.ended:
                     line = self.file.readline(65536)
@@ -241,7 +242,17 @@ class Session(threading.Thread):
         except (OSError, ssl.SSLError, ValueError):
             pass
         finally:
+            # The file object shares the descriptor: only shutdown tells the peer for certain.
+            if not self.was_reset:
+                self.shutdown()
+            self.file.close()
             self.sock.close()
+
+    def shutdown(self):
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def command(self, line):
         self.commands.append(line)
@@ -296,9 +307,10 @@ class Session(threading.Thread):
         if step.close:
             self.ended = True
             if step.reset:
+                self.was_reset = True
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             else:
-                self.sock.shutdown(socket.SHUT_RDWR)
+                self.shutdown()
         return code
 
 
@@ -351,10 +363,7 @@ class ScriptedSmtp:
             self._listener.close()
             self._listener = None
         for session in self.sessions:
-            try:
-                session.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            session.shutdown()
 
     close = stop
 
