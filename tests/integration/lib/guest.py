@@ -27,6 +27,7 @@ import peers  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 INIT = Path(__file__).with_name("guest_init.py")
+SOCKET_PATH_MAX = 107
 DEVICES = ["null", "zero", "full", "random", "urandom"]
 
 
@@ -42,12 +43,14 @@ class DevLog(threading.Thread):
         path = folder / "devlog"
         path.unlink(missing_ok=True)
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        # The path may be longer than a socket address allows.
-        fd = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-        try:
-            self.sock.bind(f"/proc/self/fd/{fd}/devlog")
-        finally:
-            os.close(fd)
+        if len(str(path)) < SOCKET_PATH_MAX:
+            self.sock.bind(str(path))
+        else:
+            fd = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+            try:
+                self.sock.bind(f"/proc/self/fd/{fd}/devlog")
+            finally:
+                os.close(fd)
         path.chmod(0o666)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.log = log
@@ -100,6 +103,8 @@ class Guest:
         assert not self.running(), f"{self.tree_name} runs already"
         if os.geteuid() != 0:
             raise GuestError("guest servers need root for their private mounts: run as root or with sudo")
+        if not os.path.exists("/proc/self/ns"):
+            raise GuestError("guest servers need /proc here: mount -t proc proc /proc")
         self.devlog = DevLog(self.dir / "inst", self.log)
         read_end, self.control = os.pipe()
         (self.dir / "init.pid").unlink(missing_ok=True)

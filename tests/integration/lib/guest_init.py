@@ -11,6 +11,7 @@ other end of CONTROL-FD closes, which is how the death of the test that owns the
 Exit status: that of the server; 125 with one line on stderr when the guest cannot be set up.
 """
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -48,10 +49,32 @@ def bind(source, target):
     must(mount(source, target, None, MS_BIND), f"cannot bind {source} to {target}")
 
 
+def make_private():
+    """Keep our mounts out of the machine's.
+
+    Where the tests themselves run in a chroot, "/" need not be a mount point; then the change has
+    to be made at the root of the mount namespace, above the chroot, and we come back afterwards.
+    """
+    if mount(None, "/", None, MS_REC | MS_PRIVATE) == 0:
+        return
+    if ctypes.get_errno() != errno.EINVAL:
+        must(-1, "cannot make mounts private")
+    here = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    os.chroot("/usr")   # any folder: the current one is now outside of the root
+    while os.stat(".").st_ino != os.stat("..").st_ino or os.stat(".").st_dev != os.stat("..").st_dev:
+        os.chdir("..")
+    os.chroot(".")
+    must(mount(None, "/", None, MS_REC | MS_PRIVATE), "cannot make mounts private")
+    os.fchdir(here)
+    os.chroot(".")
+    os.close(here)
+
+
 def enter(spec):
     """Build the guest's view of the file system and step into it."""
     tree = spec["tree"]
-    must(mount(None, "/", None, MS_REC | MS_PRIVATE), "cannot make mounts private")
+    os.chdir("/")
+    make_private()
     bind(tree, tree)
     must(mount(None, tree, None, MS_REMOUNT | MS_BIND | MS_RDONLY), f"cannot make {tree} read-only")
     for device in spec["devices"]:
