@@ -14,11 +14,9 @@ from pathlib import Path
 
 from lib.coexist import Coexist
 from lib.exim import Exim
-from lib.guest import ROOT
+from lib.guest import ROOT, peers
 from lib.postfix import Postfix
 from lib.wait import free_port, listens, wait_for
-
-import peers
 
 TITLE = "Relaying: delivered messages per second"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -69,11 +67,11 @@ def route(n):
 
 
 def start_coexist(sinks):
-    site = Coexist(WORK / "coexist", variant="bin", servers={
-        "old": f"smtp://127.0.0.1:{sinks['old'].port}", "new": f"smtp://127.0.0.1:{sinks['new'].port}"})
-    site.maptool("init")
+    site = Coexist(WORK / "coexist", plain=True, servers={
+        name: {"smtp": f"smtp://127.0.0.1:{sink.port}"} for name, sink in sinks.items()},
+        settings={"relay": {"workers": 0, "sessions_per_client_max": 1000}})
+    site.init()
     csv = "address,route\n" + "".join(f"{recipient(n)},{route(n)}\n" for n in range(1, RECIPIENTS + 1))
-    site.start("mapd")
     site.maptool("import", "-", input=csv)
     site.start("relay")
     return site, site.relay_port
@@ -86,22 +84,19 @@ def start_postfix(sinks):
         "relay_recipient_maps": "hash:/etc/postfix/recipients",
         "default_process_limit": "100", "smtp_connection_cache_on_demand": "yes",
         "smtpd_tls_security_level": "none"})
-    transport = "".join(f"{recipient(n)} smtp:[127.0.0.1]:{sinks[route(n)].port}\n"
-                        for n in range(1, RECIPIENTS + 1))
-    server.write("etc/transport", transport)
-    server.write("etc/recipients", "".join(f"{recipient(n)} ok\n" for n in range(1, RECIPIENTS + 1)))
+    numbers = range(1, RECIPIENTS + 1)
+    server.table("transport", {recipient(n): f"smtp:[127.0.0.1]:{sinks[route(n)].port}" for n in numbers})
+    server.table("recipients", {recipient(n): "ok" for n in numbers})
     server.start()
-    server.run("/usr/sbin/postmap", "hash:/etc/postfix/transport", "hash:/etc/postfix/recipients")
     return server, server.smtp_port
 
 
 def start_exim(sinks):
     routers = ("bench:\n  driver = manualroute\n  domains = example.org\n"
-               "  route_data = ${lookup{$local_part@$domain}lsearch{/etc/exim4/routes}}\n"
+               "  route_data = ${lookup{$local_part@$domain}dbm{/etc/exim4/routes}}\n"
                "  transport = out\n  self = send\n")
     transports = "out:\n  driver = smtp\n  hosts_try_prdr =\n  hosts_try_chunking =\n  hosts_avoid_tls = *\n"
-    server = Exim(WORK / "exim", routers=routers.replace("lsearch{/etc/exim4/routes}", "dbm{/etc/exim4/routes}"),
-                  transports=transports, settings="chunking_advertise_hosts =\ntls_advertise_hosts =\nqueue_run_max = 0\n",
+    server = Exim(WORK / "exim", routers=routers, transports=transports, settings="chunking_advertise_hosts =\n",
                   acl_rcpt="  accept control = cutthrough_delivery\n")
     server.write("etc/routes.txt", "".join(f"{recipient(n)}: 127.0.0.1::{sinks[route(n)].port}\n"
                                            for n in range(1, RECIPIENTS + 1)))
@@ -151,7 +146,7 @@ def run():
                     print(f"   round {number + 1}, {'kept' if keep else 'new'} sessions: {name} {rate:,.0f}/s", flush=True)
     finally:
         for server in started:
-            server.stop()
+            getattr(server, "close", server.kill)()
         for sink in sinks.values():
             sink.stop()
     return table(rates)
