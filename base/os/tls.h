@@ -2,7 +2,8 @@
 /*
  * tls: OpenSSL behind a small header (only tls.c includes its headers).  A context is made once
  * and shared; a tls is one connection over a descriptor that stays the caller's.  TLS 1.2 at
- * least, verification of chain and name on by default.
+ * least, verification of chain and name on by default.  OpenSSL writes to the socket by itself, so
+ * the process has to ignore SIGPIPE (daemon_setup() does).
  */
 #ifndef BASE_OS_TLS_H
 #define BASE_OS_TLS_H
@@ -18,6 +19,7 @@ struct tls;
 
 enum tls_want { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_CLOSED, TLS_FAILED };
 
+/* The key file must be a secret in the sense of io_read_secret(). */
 int tls_ctx_server(
     const char *cert_file, const char *key_file, struct tls_ctx **out, struct err *err) ATTR_WUR;
 /* The policy of a server entry: CA file, minimum version, level, verify or fingerprint or neither.
@@ -26,13 +28,15 @@ int tls_ctx_client(
     const struct conf_server *policy, struct tls_ctx **out, struct err *err) ATTR_WUR;
 void tls_ctx_free(struct tls_ctx **ctx);
 
-/* name: the name to verify and to send as SNI (client; borrowed during the call); NULL for servers.
- */
+/* name: the name to verify and to send as SNI (client; borrowed during the call); an IP address is
+ * verified as one and not sent.  NULL for servers. */
 int tls_new(
     struct tls_ctx *ctx, int fd, const char *name, struct tls **out, struct err *err) ATTR_WUR;
 void tls_free(struct tls **t);
 
-/* err is filled on TLS_FAILED, with the reason of a failed verification in words. */
+/* TLS_CLOSED: the peer ended, with close_notify or without; SMTP and IMAP say by themselves what is
+ * complete.  A write that wants must be repeated with the same bytes, more may follow them.
+ * err is filled on TLS_FAILED, with the reason of a failed verification in words. */
 enum tls_want tls_handshake(struct tls *t, struct err *err);
 enum tls_want tls_read(struct tls *t, void *out, size_t size, size_t *n_out, struct err *err);
 enum tls_want tls_write(struct tls *t, const void *p, size_t n, size_t *n_out, struct err *err);

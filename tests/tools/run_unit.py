@@ -75,7 +75,7 @@ def main():
             passed, failed, skipped = passed + ok, failed + bad, skipped + left_out
             if output is not None:
                 print(f"--- {name} ---\n{output.rstrip()}\n--- {name}: failed ---", flush=True)
-    print(f"unit: {passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or passed == 0 else 0
 
 

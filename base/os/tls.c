@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tls: see tls.h.  The only file that knows libssl.
+ *
+ * A client verifies the chain and the name unless the administrator chose `may` or `encrypt` (then
+ * TLS protects from listeners only) or `fingerprint` (then the certificate itself is compared and
+ * no chain is wanted).  Old servers may be given a lower minimum version and security level, and
+ * only then a server without RFC 5746 is accepted.
+ *
+ * Renegotiation and compression are off.  The buffers of an idle connection are released, which
+ * halves its memory.  Every call empties OpenSSL's error queue of the thread first, since a stale
+ * entry would be taken for the reason of a later failure.
+ */
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include "base/core/buf.h"
+#include "base/core/mem.h"
+#include "base/core/num.h"
+#include "base/os/hmac.h"
+#include "base/os/io.h"
+#include "base/os/tls.h"
+
+#define KEY_FILE_MAX 65536
+
+struct tls_ctx {
+    SSL_CTX *ssl_ctx;
+    bool is_client;
+    bool verify_name;
+    unsigned char fingerprint[SHA256_SIZE]; /* for CONF_TLS_FINGERPRINT */
+};
+
+struct tls {
+    SSL *ssl;
+    struct err why; /* once failed, nothing may be called any more, a shutdown neither */
+};
+
+/* The newest reason in OpenSSL's queue, which names the cause best. */
+static const char *reason(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *text = code != 0 ? ERR_reason_error_string(code) : NULL;
+
+    if (text != NULL)
+        return text;
+    return code != 0 && ERR_SYSTEM_ERROR(code) ? "system error" : "unknown reason";
+}
+
+/* --- Contexts ----------------------------------------------------------------- */
+
+static struct tls_ctx *ctx_new(bool is_client)
+{
+    struct tls_ctx *ctx = mem_zalloc(sizeof(*ctx));
+
+    ERR_clear_error();
+    ctx->is_client = is_client;
+    ctx->ssl_ctx = SSL_CTX_new(is_client ? TLS_client_method() : TLS_server_method());
+    BUG_ON(ctx->ssl_ctx == NULL);
+    SSL_CTX_set_mode(ctx->ssl_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                       SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(ctx->ssl_ctx,
+        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    BUG_ON(SSL_CTX_set_min_proto_version(ctx->ssl_ctx, TLS1_2_VERSION) != 1);
+    return ctx;
+}
+
+void tls_ctx_free(struct tls_ctx **ctx)
+{
+    if (*ctx != NULL)
+        SSL_CTX_free((*ctx)->ssl_ctx);
+    free(*ctx);
+    *ctx = NULL;
+}
+
+/* A key with a passphrase is refused instead of asked for at a terminal. */
+static int no_passphrase(char *out, int size, int writing, void *arg)
+{
+    (void)out, (void)size, (void)writing, (void)arg;
+    return -1;
+}
+
+static int load_key(SSL_CTX *ssl_ctx, const char *path, struct err *err)
+{
+    struct buf pem;
+    BIO *bio = NULL;
+    EVP_PKEY *key = NULL;
+    int rc = -1;
+
+    buf_init(&pem, KEY_FILE_MAX);
+    if (io_read_secret(path, KEY_FILE_MAX, &pem, err) != 0)
+        goto done;
+    bio = BIO_new_mem_buf(buf_slice(&pem).p, (int)pem.n);
+    BUG_ON(bio == NULL);
+    key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    if (key == NULL)
+        err_set(err, ERR_PERM, EX_CONFIG, "%s: no private key in PEM form without passphrase (%s)",
+            path, reason());
+    else if (SSL_CTX_use_PrivateKey(ssl_ctx, key) != 1)
+        err_set(err, ERR_PERM, EX_CONFIG, "%s: the key does not fit the certificate (%s)", path,
+            reason());
+    else
+        rc = 0;
+done:
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    buf_fini_wipe(&pem);
+    return rc;
+}
+
+int tls_ctx_server(
+    const char *cert_file, const char *key_file, struct tls_ctx **out, struct err *err)
+{
+    struct tls_ctx *ctx = ctx_new(false);
+
+    if (SSL_CTX_use_certificate_chain_file(ctx->ssl_ctx, cert_file) != 1) {
+        err_set(
+            err, ERR_PERM, EX_CONFIG, "%s: no certificate in PEM form (%s)", cert_file, reason());
+        tls_ctx_free(&ctx);
+        return -1;
+    }
+    if (load_key(ctx->ssl_ctx, key_file, err) != 0) {
+        tls_ctx_free(&ctx);
+        return -1;
+    }
+    SSL_CTX_set_options(ctx->ssl_ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    *out = ctx;
+    return 0;
+}
+
+static int certificate_fingerprint(const X509 *cert, unsigned char out[SHA256_SIZE])
+{
+    unsigned n = SHA256_SIZE;
+
+    return cert != NULL && X509_digest(cert, EVP_sha256(), out, &n) == 1 && n == SHA256_SIZE ? 0
+                                                                                             : -1;
+}
+
+/* Stands in for the whole verification of a chain. */
+static int verify_fingerprint(X509_STORE_CTX *store, void *arg)
+{
+    const struct tls_ctx *ctx = arg;
+    unsigned char found[SHA256_SIZE];
+
+    if (certificate_fingerprint(X509_STORE_CTX_get0_cert(store), found) == 0 &&
+        hmac_equal(found, ctx->fingerprint, sizeof(found)))
+        return 1;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+    return 0;
+}
+
+static int parse_fingerprint(const char *text, unsigned char out[SHA256_SIZE])
+{
+    struct buf hex;
+    int rc = -1;
+
+    buf_init(&hex, 2 * SHA256_SIZE);
+    for (const char *c = text; c != NULL && *c != '\0'; c++)
+        if (*c != ':' && buf_add_byte(&hex, (unsigned char)*c) != 0)
+            goto done;
+    rc = num_hex(buf_slice(&hex), out, SHA256_SIZE);
+done:
+    buf_fini(&hex);
+    return rc;
+}
+
+static int set_min_version(SSL_CTX *ssl_ctx, const char *name, struct err *err)
+{
+    static const struct {
+        const char *name;
+        int version;
+    } versions[] = {
+        {"TLSv1", TLS1_VERSION},
+        {"TLSv1.1", TLS1_1_VERSION},
+        {"TLSv1.2", TLS1_2_VERSION},
+        {"TLSv1.3", TLS1_3_VERSION},
+    };
+
+    if (name == NULL)
+        return 0;
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        if (strcmp(versions[i].name, name) != 0)
+            continue;
+        BUG_ON(SSL_CTX_set_min_proto_version(ssl_ctx, versions[i].version) != 1);
+        if (versions[i].version < TLS1_2_VERSION)
+            SSL_CTX_set_options(ssl_ctx, SSL_OP_LEGACY_SERVER_CONNECT);
+        return 0;
+    }
+    return err_set(err, ERR_PERM, EX_CONFIG, "unknown TLS version '%s'", name);
+}
+
+static int set_trust(struct tls_ctx *ctx, const struct conf_server *policy, struct err *err)
+{
+    SSL_CTX *ssl_ctx = ctx->ssl_ctx;
+
+    switch (policy->tls) {
+    case CONF_TLS_NONE:
+    case CONF_TLS_MAY:
+    case CONF_TLS_ENCRYPT:
+        SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_NONE, NULL);
+        return 0;
+    case CONF_TLS_VERIFY:
+        ctx->verify_name = true;
+        SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
+        if (policy->tls_ca_file == NULL) {
+            BUG_ON(SSL_CTX_set_default_verify_paths(ssl_ctx) != 1);
+            return 0;
+        }
+        if (SSL_CTX_load_verify_file(ssl_ctx, policy->tls_ca_file) != 1)
+            return err_set(err, ERR_PERM, EX_CONFIG, "%s: no CA certificates in PEM form (%s)",
+                policy->tls_ca_file, reason());
+        return 0;
+    case CONF_TLS_FINGERPRINT:
+        if (parse_fingerprint(policy->tls_fingerprint, ctx->fingerprint) != 0)
+            return err_set(err, ERR_PERM, EX_CONFIG,
+                "fingerprint: SHA-256 in hexadecimal digits, colons allowed, is wanted");
+        SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(ssl_ctx, verify_fingerprint, ctx);
+        return 0;
+    }
+    BUG("unknown TLS policy");
+}
+
+int tls_ctx_client(const struct conf_server *policy, struct tls_ctx **out, struct err *err)
+{
+    struct tls_ctx *ctx = ctx_new(true);
+
+    SSL_CTX_set_security_level(ctx->ssl_ctx, (int)policy->tls_level);
+    if (set_min_version(ctx->ssl_ctx, policy->tls_min, err) != 0 ||
+        set_trust(ctx, policy, err) != 0) {
+        err_wrap(err, "TLS to %s", policy->name);
+        tls_ctx_free(&ctx);
+        return -1;
+    }
+    *out = ctx;
+    return 0;
+}
+
+/* --- Connections --------------------------------------------------------------- */
+
+static int set_name(SSL *ssl, const char *name, bool verify, struct err *err)
+{
+    struct net_addr addr;
+    bool is_addr = net_addr_parse(slice_str(name), &addr) == 0;
+
+    if (!is_addr && SSL_set_tlsext_host_name(ssl, name) != 1)
+        return err_set(err, ERR_PERM, EX_CONFIG, "TLS: '%s' is not a host name", name);
+    if (!verify)
+        return 0;
+    if (is_addr) {
+        const unsigned char *b = net_addr_is_v4(&addr) ? addr.b + 12 : addr.b;
+
+        BUG_ON(
+            X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl), b, net_addr_is_v4(&addr) ? 4 : 16) != 1);
+        return 0;
+    }
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (SSL_set1_host(ssl, name) != 1)
+        return err_set(err, ERR_PERM, EX_CONFIG, "TLS: '%s' is not a host name", name);
+    return 0;
+}
+
+int tls_new(struct tls_ctx *ctx, int fd, const char *name, struct tls **out, struct err *err)
+{
+    struct tls *t;
+
+    ERR_clear_error();
+    if (ctx->verify_name && (name == NULL || name[0] == '\0'))
+        return err_set(err, ERR_BUG, EX_SOFTWARE, "TLS: there is no name to verify");
+    t = mem_zalloc(sizeof(*t));
+    t->ssl = SSL_new(ctx->ssl_ctx);
+    if (t->ssl == NULL || SSL_set_fd(t->ssl, fd) != 1) {
+        err_set(err, ERR_TEMP, EX_OSERR, "TLS: %s", reason());
+        tls_free(&t);
+        return -1;
+    }
+    if (ctx->is_client)
+        SSL_set_connect_state(t->ssl);
+    else
+        SSL_set_accept_state(t->ssl);
+    if (ctx->is_client && name != NULL && set_name(t->ssl, name, ctx->verify_name, err) != 0) {
+        tls_free(&t);
+        return -1;
+    }
+    *out = t;
+    return 0;
+}
+
+void tls_free(struct tls **t)
+{
+    if (*t != NULL)
+        SSL_free((*t)->ssl);
+    free(*t);
+    *t = NULL;
+}
+
+static bool is_failed(const struct tls *t, struct err *err)
+{
+    if (t->why.class == ERR_NONE)
+        return false;
+    *err = t->why;
+    return true;
+}
+
+/* What a call that returned rc (which was not a success) asks for. */
+static enum tls_want wanted(struct tls *t, int rc, const char *doing, struct err *err)
+{
+    int saved_errno = errno;
+    long verdict;
+
+    switch (SSL_get_error(t->ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+        return TLS_WANT_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_WANT_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_CLOSED;
+    case SSL_ERROR_SYSCALL:
+        if (saved_errno != 0)
+            err_sys(&t->why, saved_errno, "TLS %s", doing);
+        else
+            err_set(
+                &t->why, ERR_PEER, EX_PROTOCOL, "TLS %s: the peer closed the connection", doing);
+        break;
+    default:
+        verdict = SSL_get_verify_result(t->ssl);
+        if (!SSL_is_init_finished(t->ssl) && verdict != X509_V_OK)
+            err_set(&t->why, ERR_PEER, EX_PROTOCOL, "TLS %s: the certificate is not accepted: %s",
+                doing,
+                verdict == X509_V_ERR_CERT_REJECTED ? "fingerprint mismatch"
+                                                    : X509_verify_cert_error_string(verdict));
+        else
+            err_set(&t->why, ERR_PEER, EX_PROTOCOL, "TLS %s: %s", doing, reason());
+        break;
+    }
+    ERR_clear_error();
+    *err = t->why;
+    return TLS_FAILED;
+}
+
+enum tls_want tls_handshake(struct tls *t, struct err *err)
+{
+    int rc;
+    enum tls_want want;
+
+    if (is_failed(t, err))
+        return TLS_FAILED;
+    ERR_clear_error();
+    errno = 0;
+    rc = SSL_do_handshake(t->ssl);
+    if (rc == 1)
+        return TLS_DONE;
+    want = wanted(t, rc, "handshake", err);
+    if (want == TLS_CLOSED) {
+        err_set(&t->why, ERR_PEER, EX_PROTOCOL, "TLS handshake: the peer closed the connection");
+        *err = t->why;
+        want = TLS_FAILED;
+    }
+    return want;
+}
+
+enum tls_want tls_read(struct tls *t, void *out, size_t size, size_t *n_out, struct err *err)
+{
+    int rc;
+
+    *n_out = 0;
+    if (is_failed(t, err))
+        return TLS_FAILED;
+    ERR_clear_error();
+    errno = 0;
+    rc = SSL_read(t->ssl, out, size > INT_MAX ? INT_MAX : (int)size);
+    if (rc > 0) {
+        *n_out = (size_t)rc;
+        return TLS_DONE;
+    }
+    return wanted(t, rc, "read", err);
+}
+
+enum tls_want tls_write(struct tls *t, const void *p, size_t n, size_t *n_out, struct err *err)
+{
+    int rc;
+
+    *n_out = 0;
+    if (is_failed(t, err))
+        return TLS_FAILED;
+    if (n == 0)
+        return TLS_DONE;
+    ERR_clear_error();
+    errno = 0;
+    rc = SSL_write(t->ssl, p, n > INT_MAX ? INT_MAX : (int)n);
+    if (rc > 0) {
+        *n_out = (size_t)rc;
+        return TLS_DONE;
+    }
+    return wanted(t, rc, "write", err);
+}
+
+bool tls_has_pending(const struct tls *t)
+{
+    return SSL_pending(t->ssl) > 0;
+}
+
+void tls_shutdown(struct tls *t)
+{
+    if (t->why.class != ERR_NONE || !SSL_is_init_finished(t->ssl))
+        return;
+    ERR_clear_error();
+    (void)SSL_shutdown(t->ssl);
+    ERR_clear_error();
+}
+
+const char *tls_version(const struct tls *t)
+{
+    return SSL_get_version(t->ssl);
+}
+
+const char *tls_cipher(const struct tls *t)
+{
+    return SSL_get_cipher_name(t->ssl);
+}
+
+void tls_peer_fingerprint(const struct tls *t, char out[96])
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char digest[SHA256_SIZE];
+
+    out[0] = '\0';
+    if (certificate_fingerprint(SSL_get0_peer_certificate(t->ssl), digest) != 0)
+        return;
+    for (size_t i = 0; i < SHA256_SIZE; i++) {
+        out[3 * i] = hex[digest[i] >> 4];
+        out[3 * i + 1] = hex[digest[i] & 15];
+        out[3 * i + 2] = ':';
+    }
+    out[3 * SHA256_SIZE - 1] = '\0';
+}
