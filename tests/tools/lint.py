@@ -26,7 +26,8 @@ def report(path, line, text):
 def tracked(*patterns):
     """Files of the tree that git knows or would add, relative to the root."""
     out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--", *patterns],
-                         cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
+                         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                         check=True).stdout.decode()
     return [p for p in sorted(set(out.splitlines())) if (ROOT / p).is_file()]
 
 
@@ -190,10 +191,11 @@ def check_text(path, text):
     lines = text.split("\n")
     if text and not text.endswith("\n"):
         report(path, len(lines), "the last line has no newline")
-    if path.endswith((".c", ".h")):
+    is_c = path.endswith((".c", ".h"))
+    if is_c:
         if lines[0] != "/* SPDX-License-Identifier: ISC */":
             report(path, 1, "the first line is /* SPDX-License-Identifier: ISC */")
-    elif path.endswith((".py", ".sh")) or path == "Makefile":
+    elif (path.endswith((".py", ".sh")) and text) or path == "Makefile":
         if not any("SPDX-License-Identifier: ISC" in line for line in lines[:4]):
             report(path, 1, "one of the first lines is # SPDX-License-Identifier: ISC")
     if len(lines) - 1 > LINES_MAX and path.endswith((".c", ".h", ".py")):
@@ -203,7 +205,7 @@ def check_text(path, text):
             report(path, number, "a mark is left: do it now, or write it down in an issue")
         if line != line.rstrip():
             report(path, number, "blanks at the end of the line")
-        if "\t" in line and path.endswith((".c", ".h", ".py")):
+        if "\t" in line and is_c:
             report(path, number, "a tab: indent with blanks")
 
 
