@@ -21,7 +21,9 @@ struct bdb;
 struct bdb_txn;
 struct bdb_cursor;
 
-/* home is created (0750) when missing. cache_size in bytes. A busy lock is ERR_TEMP. */
+/* home is created (0750) when missing; one with a DB_CONFIG file is refused, because that would
+ * change what is promised here.  cache_size in bytes; below 64 MiB the logs are kept small too.  A
+ * busy lock is ERR_TEMP. */
 int bdb_env_open(
     const char *home, uint64_t cache_size, struct bdb_env **out, struct err *err) ATTR_WUR;
 void bdb_env_close(struct bdb_env **env); /* with a checkpoint */
@@ -29,14 +31,24 @@ int bdb_env_checkpoint(
     struct bdb_env *env, struct err *err) ATTR_WUR; /* if 4 MiB of log were written */
 
 int bdb_open(struct bdb_env *env, const char *name, struct bdb **out,
-    struct err *err) ATTR_WUR; /* btree, created */
+    struct err *err) ATTR_WUR; /* btree in NAME.db, created */
 void bdb_close(struct bdb **db);
 
 int bdb_begin(struct bdb_env *env, struct bdb_txn **out, struct err *err) ATTR_WUR;
-int bdb_commit(struct bdb_txn **txn, struct err *err) ATTR_WUR; /* durable when it returns 0 */
+/* Durable when it returns 0.  Otherwise the outcome is only known after the next start, as when a
+ * connection breaks: do not publish anything that depends on it. */
+int bdb_commit(struct bdb_txn **txn, struct err *err) ATTR_WUR;
 void bdb_abort(struct bdb_txn **txn);
 
-/* txn may be NULL for reads. *found_out tells whether the key is there. */
+/*
+ * txn may be NULL: a read of what is committed, or a write that is a durable transaction by itself.
+ * ERR_TEMP with EX_TEMPFAIL inside a transaction means a deadlock with another thread: abort, begin
+ * again.  A thread must not wait for itself: no cursor without txn may be open while a transaction
+ * of the same thread writes (that ends as such a deadlock after BDB_LOCK_TIMEOUT_MS).
+ */
+#define BDB_LOCK_TIMEOUT_MS 10000
+
+/* The buffer becomes the value. *found_out tells whether the key is there. */
 int bdb_get(struct bdb *db, struct bdb_txn *txn, struct slice key, struct buf *value,
     bool *found_out, struct err *err) ATTR_WUR;
 int bdb_put(struct bdb *db, struct bdb_txn *txn, struct slice key, struct slice value,
@@ -44,7 +56,8 @@ int bdb_put(struct bdb *db, struct bdb_txn *txn, struct slice key, struct slice 
 int bdb_del(struct bdb *db, struct bdb_txn *txn, struct slice key, bool *found_out,
     struct err *err) ATTR_WUR;
 
-/* Ordered scan from the first key >= from.  Slices are valid until the next call on the cursor. */
+/* Ordered scan from the first key >= from.  Slices are valid until the next call on the cursor.
+ * Pairs are fetched many at a time: what the same transaction changes just ahead may not show. */
 int bdb_cursor_open(struct bdb *db, struct bdb_txn *txn, struct slice from, struct bdb_cursor **out,
     struct err *err) ATTR_WUR;
 /* 1: one pair given; 0: at the end; -1: error. */

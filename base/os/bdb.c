@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bdb: see bdb.h.  The only file that knows Berkeley DB.
+ *
+ * Every return code passes through fail(), which ends the process on DB_RUNRECOVERY: after that
+ * the library promises nothing, and the next start recovers in a moment.  Only while the
+ * environment is being opened it is an ordinary error, since a start that fails (a full disk, for
+ * example) has to say so to somebody.
+ *
+ * Deadlocks are looked for whenever a lock is waited for.  Reads without a transaction try again by
+ * themselves; a transaction has to be aborted by its owner.
+ *
+ * Weakness: the library has no notion of a slow or failing disk; an I/O error of the log shows as
+ * DB_RUNRECOVERY, and then see above.
+ */
+#include <db.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/os/bdb.h"
+#include "base/os/io.h"
+
+#define MIB (1024U * 1024U)
+#define FILE_MODE 0640
+#define CHECKPOINT_KBYTES 4096
+#define TRIES_MAX 100
+#define PATH_MAX_BYTES 4096
+#define BULK_SIZE (256U * 1024U) /* a multiple of 1024, as DB_MULTIPLE_KEY wants */
+#define VALUE_GUESS 256
+
+struct bdb_env {
+    DB_ENV *env;
+    int lock_fd;
+};
+
+struct bdb {
+    DB *db;
+};
+
+struct bdb_txn {
+    DB_TXN *txn;
+};
+
+struct bdb_cursor {
+    DBC *dbc;
+    DBT key, bulk;
+    void *walk; /* place in the bulk buffer, NULL when it has to be filled */
+    u_int32_t next;
+};
+
+/* --- Errors ---------------------------------------------------------------------- */
+
+static void end_process(const char *why)
+{
+    log_error("bdb_needs_recovery", log_str("error", why));
+    _exit(EX_SOFTWARE);
+}
+
+static int fail_at_open(int rc, const char *doing, const char *what, struct err *err)
+{
+    if (rc == DB_LOCK_DEADLOCK || rc == DB_LOCK_NOTGRANTED)
+        return err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s %s: deadlock", doing, what);
+    if (rc > 0)
+        return err_sys(err, rc, "%s %s", doing, what);
+    return err_set(err, ERR_TEMP, EX_SOFTWARE, "%s %s: %s", doing, what, db_strerror(rc));
+}
+
+static int fail(int rc, const char *doing, const char *what, struct err *err)
+{
+    if (rc == DB_RUNRECOVERY)
+        end_process(db_strerror(rc));
+    return fail_at_open(rc, doing, what, err);
+}
+
+static void on_message(const DB_ENV *env, const char *prefix, const char *text)
+{
+    (void)env, (void)prefix;
+    log_warn("bdb", log_str("error", text));
+}
+
+static void on_event(DB_ENV *env, u_int32_t event, void *info)
+{
+    (void)env, (void)info;
+    if (event == DB_EVENT_PANIC)
+        end_process("panic of the environment");
+}
+
+static bool is_deadlock(int rc)
+{
+    return rc == DB_LOCK_DEADLOCK || rc == DB_LOCK_NOTGRANTED;
+}
+
+static const char *file_of(DB *db)
+{
+    const char *file = NULL, *name = NULL;
+
+    return db->get_dbname(db, &file, &name) == 0 && file != NULL ? file : "?";
+}
+
+/* --- Environments ------------------------------------------------------------------ */
+
+static int prepare_home(const char *home, int *lock_fd_out, struct err *err)
+{
+    struct buf path;
+    int rc = -1;
+
+    buf_init(&path, PATH_MAX_BYTES);
+    if (io_mkdir(home, 0750, err) != 0)
+        goto done;
+    if (io_path(&path, home, "DB_CONFIG") != 0) {
+        err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", home);
+        goto done;
+    }
+    if (access(buf_cstr(&path), F_OK) == 0) {
+        err_set(err, ERR_PERM, EX_CONFIG,
+            "%s: remove this file; Berkeley DB's settings are not changed by hand",
+            buf_cstr(&path));
+        goto done;
+    }
+    if (io_path(&path, home, "lock") != 0) {
+        err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", home);
+        goto done;
+    }
+    rc = io_lock_file(buf_cstr(&path), lock_fd_out, err);
+done:
+    buf_fini(&path);
+    return rc;
+}
+
+static int configure(DB_ENV *env, uint64_t cache_size)
+{
+    bool is_large = cache_size >= 64U * MIB;
+    int rc;
+
+    env->set_errcall(env, on_message);
+    if ((rc = env->set_cachesize(env, (u_int32_t)(cache_size >> 30),
+             (u_int32_t)(cache_size & ((1U << 30) - 1)), 1)) != 0 ||
+        (rc = env->set_lg_bsize(env, is_large ? 4 * MIB : MIB / 4)) != 0 ||
+        (rc = env->set_lg_max(env, is_large ? 32 * MIB : 4 * MIB)) != 0 ||
+        (rc = env->set_lk_detect(env, DB_LOCK_DEFAULT)) != 0 ||
+        (rc = env->set_timeout(env, BDB_LOCK_TIMEOUT_MS * 1000, DB_SET_LOCK_TIMEOUT)) != 0 ||
+        (rc = env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1)) != 0)
+        return rc;
+    return env->set_event_notify(env, on_event);
+}
+
+int bdb_env_open(const char *home, uint64_t cache_size, struct bdb_env **out, struct err *err)
+{
+    struct bdb_env *e = mem_zalloc(sizeof(*e));
+    int rc;
+
+    e->lock_fd = -1;
+    if (prepare_home(home, &e->lock_fd, err) != 0)
+        goto failed;
+    rc = db_env_create(&e->env, 0);
+    if (rc == 0)
+        rc = configure(e->env, cache_size);
+    if (rc == 0)
+        rc = e->env->open(e->env, home,
+            DB_CREATE | DB_PRIVATE | DB_RECOVER | DB_INIT_TXN | DB_INIT_LOG | DB_INIT_LOCK |
+                DB_INIT_MPOOL | DB_THREAD,
+            FILE_MODE);
+    if (rc != 0) {
+        fail_at_open(rc, "open database environment", home, err);
+        goto failed;
+    }
+    *out = e;
+    return 0;
+failed:
+    /* A handle whose open failed may only be closed. */
+    if (e->env != NULL)
+        (void)e->env->close(e->env, 0);
+    io_close(&e->lock_fd);
+    free(e);
+    return -1;
+}
+
+int bdb_env_checkpoint(struct bdb_env *env, struct err *err)
+{
+    int rc = env->env->txn_checkpoint(env->env, CHECKPOINT_KBYTES, 0, 0);
+
+    return rc == 0 ? 0 : fail(rc, "write", "checkpoint", err);
+}
+
+void bdb_env_close(struct bdb_env **ep)
+{
+    struct bdb_env *e = *ep;
+    int rc;
+
+    *ep = NULL;
+    if (e == NULL)
+        return;
+    /* What fails here costs time at the next start and nothing else: the log has everything. */
+    rc = e->env->txn_checkpoint(e->env, 0, 0, DB_FORCE);
+    if (rc != 0)
+        log_warn("bdb_checkpoint_failed", log_str("error", db_strerror(rc)));
+    rc = e->env->close(e->env, 0);
+    if (rc != 0)
+        log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
+    io_close(&e->lock_fd);
+    free(e);
+}
+
+/* --- Databases ----------------------------------------------------------------------- */
+
+int bdb_open(struct bdb_env *env, const char *name, struct bdb **out, struct err *err)
+{
+    struct bdb *b;
+    char file[128];
+    DB *db = NULL;
+    int rc = DB_LOCK_DEADLOCK;
+
+    if (fmt_into(file, sizeof(file), "%s.db", name) != 0)
+        return err_set(err, ERR_BUG, EX_SOFTWARE, "database name '%s' is too long", name);
+    for (int i = 0; i < TRIES_MAX && is_deadlock(rc); i++) {
+        rc = db_create(&db, env->env, 0);
+        if (rc != 0)
+            break;
+        rc = db->open(
+            db, NULL, file, NULL, DB_BTREE, DB_CREATE | DB_AUTO_COMMIT | DB_THREAD, FILE_MODE);
+        if (rc != 0)
+            (void)db->close(db, 0); /* a handle whose open failed may not be used again */
+    }
+    if (rc != 0)
+        return fail(rc, "open database", file, err);
+    b = mem_zalloc(sizeof(*b));
+    b->db = db;
+    *out = b;
+    return 0;
+}
+
+void bdb_close(struct bdb **bp)
+{
+    struct bdb *b = *bp;
+    int rc;
+
+    *bp = NULL;
+    if (b == NULL)
+        return;
+    rc = b->db->close(b->db, 0);
+    if (rc != 0)
+        log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
+    free(b);
+}
+
+/* --- Transactions -------------------------------------------------------------------- */
+
+int bdb_begin(struct bdb_env *env, struct bdb_txn **out, struct err *err)
+{
+    DB_TXN *txn;
+    int rc = env->env->txn_begin(env->env, NULL, &txn, 0);
+
+    if (rc != 0)
+        return fail(rc, "begin", "transaction", err);
+    *out = mem_zalloc(sizeof(**out));
+    (*out)->txn = txn;
+    return 0;
+}
+
+int bdb_commit(struct bdb_txn **tp, struct err *err)
+{
+    struct bdb_txn *t = *tp;
+    int rc;
+
+    *tp = NULL;
+    rc = t->txn->commit(t->txn, DB_TXN_SYNC);
+    free(t);
+    return rc == 0 ? 0 : fail(rc, "commit", "transaction", err);
+}
+
+void bdb_abort(struct bdb_txn **tp)
+{
+    struct bdb_txn *t = *tp;
+    int rc;
+
+    *tp = NULL;
+    if (t == NULL)
+        return;
+    rc = t->txn->abort(t->txn);
+    free(t);
+    /* A transaction that cannot be undone has left changes that nobody wanted. */
+    if (rc != 0)
+        end_process(db_strerror(rc));
+}
+
+/* --- Pairs ---------------------------------------------------------------------------- */
+
+static DBT given(struct slice s)
+{
+    DBT d;
+
+    BUG_ON(s.n > UINT32_MAX);
+    memset(&d, 0, sizeof(d));
+    d.data = (void *)(uintptr_t)s.p;
+    d.size = (u_int32_t)s.n;
+    return d;
+}
+
+/* Points d at the free room of out; 0 or -1 at the buffer's maximum. */
+static int room_in(struct buf *out, u_int32_t size, DBT *d)
+{
+    unsigned char *at = buf_reserve(out, size);
+
+    if (at == NULL)
+        return -1;
+    memset(d, 0, sizeof(*d));
+    d->data = at;
+    d->ulen = size;
+    d->flags = DB_DBT_USERMEM;
+    return 0;
+}
+
+static int too_large(DB *db, struct err *err)
+{
+    return err_set(
+        err, ERR_BUG, EX_SOFTWARE, "read %s: a pair is larger than its buffer", file_of(db));
+}
+
+static u_int32_t first_room(const struct buf *out)
+{
+    return out->max < VALUE_GUESS ? (u_int32_t)out->max : VALUE_GUESS;
+}
+
+int bdb_get(struct bdb *b, struct bdb_txn *txn, struct slice key, struct buf *value,
+    bool *found_out, struct err *err)
+{
+    DBT k = given(key), v;
+    u_int32_t size = first_room(value);
+
+    buf_clear(value);
+    for (int i = 0; i < TRIES_MAX; i++) {
+        int rc;
+
+        if (room_in(value, size, &v) != 0)
+            return too_large(b->db, err);
+        rc = b->db->get(b->db, txn ? txn->txn : NULL, &k, &v, 0);
+        if (rc == 0)
+            buf_commit(value, v.size);
+        if (rc == 0 || rc == DB_NOTFOUND) {
+            *found_out = rc == 0;
+            return 0;
+        }
+        if (rc == DB_BUFFER_SMALL)
+            size = v.size;
+        else if (txn != NULL || !is_deadlock(rc))
+            return fail(rc, "read", file_of(b->db), err);
+    }
+    return fail(DB_LOCK_DEADLOCK, "read", file_of(b->db), err);
+}
+
+int bdb_put(
+    struct bdb *b, struct bdb_txn *txn, struct slice key, struct slice value, struct err *err)
+{
+    DBT k = given(key), v = given(value);
+    int rc = b->db->put(b->db, txn ? txn->txn : NULL, &k, &v, 0);
+
+    return rc == 0 ? 0 : fail(rc, "write", file_of(b->db), err);
+}
+
+int bdb_del(struct bdb *b, struct bdb_txn *txn, struct slice key, bool *found_out, struct err *err)
+{
+    DBT k = given(key);
+    int rc = b->db->del(b->db, txn ? txn->txn : NULL, &k, 0);
+
+    if (rc != 0 && rc != DB_NOTFOUND)
+        return fail(rc, "delete from", file_of(b->db), err);
+    *found_out = rc == 0;
+    return 0;
+}
+
+int bdb_last(
+    struct bdb *b, struct bdb_txn *txn, struct buf *key, struct buf *value, struct err *err)
+{
+    u_int32_t key_size = first_room(key), value_size = first_room(value);
+    DBC *dbc;
+    DBT k, v;
+    int rc = b->db->cursor(b->db, txn ? txn->txn : NULL, &dbc, 0);
+
+    if (rc != 0)
+        return fail(rc, "read", file_of(b->db), err);
+    buf_clear(key);
+    buf_clear(value);
+    for (int i = 0; i < TRIES_MAX; i++) {
+        if (room_in(key, key_size, &k) != 0 || room_in(value, value_size, &v) != 0) {
+            (void)dbc->close(dbc);
+            return too_large(b->db, err);
+        }
+        rc = dbc->get(dbc, &k, &v, DB_LAST);
+        if (rc == DB_BUFFER_SMALL) {
+            key_size = k.size > key_size ? k.size : key_size;
+            value_size = v.size > value_size ? v.size : value_size;
+        } else if (txn != NULL || !is_deadlock(rc)) {
+            break;
+        }
+    }
+    (void)dbc->close(dbc);
+    if (rc == DB_NOTFOUND)
+        return 0;
+    if (rc != 0)
+        return fail(rc, "read", file_of(b->db), err);
+    buf_commit(key, k.size);
+    buf_commit(value, v.size);
+    return 1;
+}
+
+/* --- Scans ----------------------------------------------------------------------------- */
+
+static int bulk_size(struct bdb_cursor *c, size_t size)
+{
+    void *p = realloc(c->bulk.data, size);
+
+    if (p == NULL)
+        return ENOMEM;
+    c->bulk.data = p;
+    c->bulk.ulen = (u_int32_t)size;
+    c->bulk.flags = DB_DBT_USERMEM;
+    return 0;
+}
+
+int bdb_cursor_open(
+    struct bdb *b, struct bdb_txn *txn, struct slice from, struct bdb_cursor **out, struct err *err)
+{
+    struct bdb_cursor *c = mem_zalloc(sizeof(*c));
+    int rc = b->db->cursor(b->db, txn ? txn->txn : NULL, &c->dbc, 0);
+
+    if (rc != 0) {
+        free(c);
+        return fail(rc, "read", file_of(b->db), err);
+    }
+    /* DB_SET_RANGE reads the key that it starts from, so the cursor has a copy of its own. */
+    c->key.data = slice_dup(from);
+    c->key.size = (u_int32_t)from.n;
+    c->key.flags = DB_DBT_REALLOC;
+    c->next = DB_SET_RANGE;
+    *out = c;
+    return 0;
+}
+
+static int fill(struct bdb_cursor *c)
+{
+    int rc = c->bulk.data == NULL ? bulk_size(c, BULK_SIZE) : 0;
+
+    while (rc == 0) {
+        rc = c->dbc->get(c->dbc, &c->key, &c->bulk, c->next | DB_MULTIPLE_KEY);
+        if (rc != DB_BUFFER_SMALL)
+            break;
+        /* One pair that is larger than the whole buffer. */
+        rc = bulk_size(c, ((size_t)c->bulk.size / BULK_SIZE + 1) * BULK_SIZE);
+    }
+    if (rc == 0) {
+        c->next = DB_NEXT;
+        DB_MULTIPLE_INIT(c->walk, &c->bulk);
+    }
+    return rc;
+}
+
+int bdb_cursor_next(
+    struct bdb_cursor *c, struct slice *key_out, struct slice *value_out, struct err *err)
+{
+    void *key = NULL, *value = NULL;
+    u_int32_t key_n = 0, value_n = 0;
+
+    for (;;) {
+        int rc;
+
+        if (c->walk != NULL)
+            DB_MULTIPLE_KEY_NEXT(c->walk, &c->bulk, key, key_n, value, value_n);
+        if (c->walk != NULL) {
+            *key_out = slice_make(key, key_n);
+            *value_out = slice_make(value, value_n);
+            return 1;
+        }
+        rc = fill(c);
+        if (rc == DB_NOTFOUND)
+            return 0;
+        if (rc != 0)
+            return fail(rc, "read", file_of(c->dbc->dbp), err);
+    }
+}
+
+void bdb_cursor_close(struct bdb_cursor **cp)
+{
+    struct bdb_cursor *c = *cp;
+
+    *cp = NULL;
+    if (c == NULL)
+        return;
+    (void)c->dbc->close(c->dbc);
+    free(c->key.data);
+    free(c->bulk.data);
+    free(c);
+}
