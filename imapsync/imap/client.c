@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * client: tags, the queue of commands, continuations, capabilities.
+ *
+ * The output is one buffer with absolute positions.  A synchronising literal puts a wait at the
+ * position behind its header: bytes beyond it are not offered until the "+" has come.  When the
+ * command is refused there instead, its remaining bytes are cut out and what was queued behind it
+ * goes on; a command that is still being composed becomes a command whose bytes go nowhere.
+ *
+ * Before TLS nothing but the greeting, capabilities and tagged answers has an effect, and
+ * imap_client_secured() forgets those as well.  Bytes behind the OK to STARTTLS were sent by
+ * someone who can write into the plain connection, so they end it.
+ *
+ * Known weakness: RFC 9051 5.5 ambiguities of pipelining are the caller's to avoid; our callers
+ * only pipeline commands that cannot disturb each other.
+ */
+#include "imapsync/imap/client.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "base/core/num.h"
+#include "imapsync/imap/fault.h"
+#include "imapsync/imap/frame.h"
+#include "imapsync/imap/limits.h"
+
+struct command {
+    uint32_t tag;
+    uint64_t start, end; /* absolute output positions; end is 0 while it is being composed */
+    imap_done_fn *done;
+    void (*challenge)(void *arg, struct slice text);
+    void *arg;
+    bool is_starttls;
+};
+
+struct wait {
+    uint64_t at;
+    uint32_t tag;
+};
+
+struct imap_client {
+    struct imap_frame frame;
+    const struct imap_events *events;
+    void *arg;
+    enum imap_session session;
+    unsigned caps;
+    char bye[IMAP_TEXT_KEPT_MAX];
+
+    struct buf out;
+    uint64_t out_base; /* absolute position of the first byte in out */
+    struct wait waits[IMAP_PIPELINE_MAX];
+    size_t n_waits;
+
+    struct command commands[IMAP_PIPELINE_MAX];
+    size_t n_commands;
+    uint32_t last_tag;
+    bool is_composing;
+    bool is_muted;     /* the command being composed was refused at a literal */
+    bool is_exclusive; /* STARTTLS or AUTHENTICATE is in flight */
+    bool wants_tls;
+};
+
+static const struct {
+    const char *name;
+    unsigned caps;
+} cap_rows[] = {
+    {"STARTTLS", IMAP_CAP_STARTTLS},
+    {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
+    {"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
+    {"AUTH=LOGIN", IMAP_CAP_AUTH_LOGIN},
+    {"AUTH=SCRAM-SHA-1", IMAP_CAP_AUTH_SCRAM_SHA_1},
+    {"AUTH=SCRAM-SHA-256", IMAP_CAP_AUTH_SCRAM_SHA_256},
+    {"SASL-IR", IMAP_CAP_SASL_IR},
+    {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
+    {"LITERAL-", IMAP_CAP_LITERAL_MINUS},
+    {"UIDPLUS", IMAP_CAP_UIDPLUS},
+    {"MULTIAPPEND", IMAP_CAP_MULTIAPPEND},
+    {"LIST-EXTENDED", IMAP_CAP_LIST_EXTENDED},
+    {"LIST-STATUS", IMAP_CAP_LIST_STATUS},
+    {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
+    {"CREATE-SPECIAL-USE", IMAP_CAP_CREATE_SPECIAL_USE},
+    {"NAMESPACE", IMAP_CAP_NAMESPACE},
+    {"ENABLE", IMAP_CAP_ENABLE},
+    {"CONDSTORE", IMAP_CAP_CONDSTORE},
+    {"QRESYNC", IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE},
+    {"ID", IMAP_CAP_ID},
+    {"IDLE", IMAP_CAP_IDLE},
+    {"ESEARCH", IMAP_CAP_ESEARCH},
+    {"IMAP4rev1", IMAP_CAP_IMAP4REV1},
+    {"IMAP4rev2", IMAP_CAP_IMAP4REV2},
+};
+
+/* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it
+ * has by itself. */
+static const unsigned caps_of_rev2 = IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH |
+                                     IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE | IMAP_CAP_SPECIAL_USE |
+                                     IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS |
+                                     IMAP_CAP_LITERAL_MINUS | IMAP_CAP_SASL_IR;
+
+struct imap_client *imap_client_new(void)
+{
+    struct imap_client *c = mem_zalloc(sizeof(*c));
+    imap_frame_init(&c->frame);
+    buf_init(&c->out, IMAP_OUT_MAX);
+    return c;
+}
+
+void imap_client_free(struct imap_client **c)
+{
+    if (!*c)
+        return;
+    imap_frame_fini(&(*c)->frame);
+    buf_fini_wipe(&(*c)->out);
+    free(*c);
+    *c = NULL;
+}
+
+void imap_client_events(struct imap_client *c, const struct imap_events *events, void *arg)
+{
+    c->events = events;
+    c->arg = arg;
+}
+
+enum imap_session imap_client_session(const struct imap_client *c)
+{
+    return c->session;
+}
+
+bool imap_client_has(const struct imap_client *c, unsigned caps)
+{
+    return (c->caps & caps) == caps;
+}
+
+unsigned imap_client_caps(const struct imap_client *c)
+{
+    return c->caps;
+}
+
+size_t imap_client_pending(const struct imap_client *c)
+{
+    return c->n_commands;
+}
+
+const char *imap_client_bye(const struct imap_client *c)
+{
+    return c->bye;
+}
+
+void imap_client_forget_caps(struct imap_client *c)
+{
+    c->caps = 0;
+}
+
+bool imap_client_wants_tls(const struct imap_client *c)
+{
+    return c->wants_tls;
+}
+
+void imap_client_secured(struct imap_client *c)
+{
+    c->wants_tls = false;
+    c->caps = 0;
+    c->session = IMAP_SESSION_OPEN;
+    c->bye[0] = '\0';
+    imap_frame_reset(&c->frame);
+}
+
+/* --- Output -------------------------------------------------------------------- */
+
+static void emit(struct imap_client *c, struct slice s)
+{
+    BUG_ON(!c->is_composing);
+    if (c->is_muted)
+        return;
+    /* Callers look at imap_client_unsent() before they compose; a full buffer is their bug. */
+    if (buf_add(&c->out, s) != 0)
+        BUG("imap_client output is full");
+}
+
+static uint64_t out_end(const struct imap_client *c)
+{
+    return c->out_base + c->out.n;
+}
+
+struct slice imap_client_out(struct imap_client *c)
+{
+    struct slice s = buf_slice(&c->out);
+    if (c->n_waits > 0 && c->waits[0].at - c->out_base < s.n)
+        s.n = (size_t)(c->waits[0].at - c->out_base);
+    return s;
+}
+
+void imap_client_sent(struct imap_client *c, size_t n)
+{
+    buf_consume(&c->out, n);
+    c->out_base += n;
+}
+
+size_t imap_client_unsent(const struct imap_client *c)
+{
+    return c->out.n;
+}
+
+bool imap_client_may_send(const struct imap_client *c)
+{
+    return c->n_commands < IMAP_PIPELINE_MAX && !c->is_exclusive && !c->is_composing;
+}
+
+void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg)
+{
+    BUG_ON(!imap_client_may_send(c));
+    c->is_composing = true;
+    c->is_muted = false;
+    struct command *cmd = &c->commands[c->n_commands++];
+    *cmd = (struct command){.tag = ++c->last_tag, .start = out_end(c), .done = done, .arg = arg};
+    imap_cmd_f(c, "c%u ", cmd->tag);
+}
+
+void imap_cmd_text(struct imap_client *c, const char *text)
+{
+    emit(c, slice_str(text));
+}
+
+void imap_cmd_f(struct imap_client *c, const char *fmt, ...)
+{
+    BUG_ON(!c->is_composing);
+    if (c->is_muted)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    int r = buf_vaddf(&c->out, fmt, ap);
+    va_end(ap);
+    BUG_ON(r != 0);
+}
+
+void imap_cmd_literal(struct imap_client *c, uint64_t size)
+{
+    bool is_free = imap_client_has(c, IMAP_CAP_LITERAL_PLUS) ||
+                   (imap_client_has(c, IMAP_CAP_LITERAL_MINUS) && size <= 4096);
+    imap_cmd_f(c, "{%llu%s}\r\n", (unsigned long long)size, is_free ? "+" : "");
+    if (is_free || c->is_muted)
+        return;
+    BUG_ON(c->n_waits == IMAP_PIPELINE_MAX);
+    c->waits[c->n_waits++] = (struct wait){.at = out_end(c), .tag = c->last_tag};
+}
+
+void imap_cmd_octets(struct imap_client *c, struct slice octets)
+{
+    emit(c, octets);
+}
+
+void imap_cmd_astring(struct imap_client *c, struct slice s)
+{
+    bool can_quote = true;
+    for (size_t i = 0; i < s.n; i++)
+        can_quote = can_quote && ascii_is_print(s.p[i]);
+    if (!can_quote) {
+        imap_cmd_literal(c, s.n);
+        imap_cmd_octets(c, s);
+        return;
+    }
+    imap_cmd_text(c, "\"");
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\')
+            imap_cmd_text(c, "\\");
+        emit(c, slice_sub(s, i, 1));
+    }
+    imap_cmd_text(c, "\"");
+}
+
+static struct command *command_by_tag(struct imap_client *c, uint32_t tag)
+{
+    for (size_t i = 0; i < c->n_commands; i++) {
+        if (c->commands[i].tag == tag)
+            return &c->commands[i];
+    }
+    return NULL;
+}
+
+void imap_cmd_end(struct imap_client *c)
+{
+    imap_cmd_text(c, "\r\n");
+    c->is_composing = false;
+    c->is_muted = false;
+    struct command *cmd = command_by_tag(c, c->last_tag);
+    if (cmd)
+        cmd->end = out_end(c);
+}
+
+bool imap_cmd_is_over(const struct imap_client *c)
+{
+    for (size_t i = 0; i < c->n_commands; i++) {
+        if (c->commands[i].tag == c->last_tag)
+            return false;
+    }
+    return c->is_composing;
+}
+
+void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg)
+{
+    imap_cmd_begin(c, done, arg);
+    c->commands[c->n_commands - 1].is_starttls = true;
+    imap_cmd_text(c, "STARTTLS");
+    imap_cmd_end(c);
+    c->is_exclusive = true;
+}
+
+void imap_cmd_authenticate(struct imap_client *c, const char *mechanism, const char *initial,
+    void (*challenge)(void *arg, struct slice text), imap_done_fn *done, void *arg)
+{
+    imap_cmd_begin(c, done, arg);
+    c->commands[c->n_commands - 1].challenge = challenge;
+    imap_cmd_f(c, "AUTHENTICATE %s", mechanism);
+    if (initial) {
+        imap_cmd_text(c, " ");
+        imap_cmd_text(c, initial);
+    }
+    imap_cmd_end(c);
+    c->is_exclusive = true;
+}
+
+void imap_cmd_line(struct imap_client *c, const char *text)
+{
+    c->is_composing = true;
+    emit(c, slice_str(text));
+    emit(c, SLICE_LIT("\r\n"));
+    c->is_composing = false;
+}
+
+/* --- Input --------------------------------------------------------------------- */
+
+static void learn_caps(struct imap_client *c, struct slice list)
+{
+    struct slice word;
+    c->caps = IMAP_CAP_KNOWN;
+    while (imap_word_next(&list, &word)) {
+        for (size_t i = 0; i < sizeof(cap_rows) / sizeof(cap_rows[0]); i++) {
+            if (slice_eq_nocase(word, slice_str(cap_rows[i].name)))
+                c->caps |= cap_rows[i].caps;
+        }
+    }
+    if (imap_client_has(c, IMAP_CAP_IMAP4REV2) && !imap_client_has(c, IMAP_CAP_IMAP4REV1))
+        c->caps |= caps_of_rev2;
+}
+
+static void note_bye(struct imap_client *c, struct slice text)
+{
+    imap_fault_text(text, c->bye, sizeof(c->bye));
+    c->session = IMAP_SESSION_BYE;
+}
+
+static int peer_error(struct err *err, const char *what)
+{
+    err_set(err, ERR_PEER, EX_PROTOCOL, "the server broke the protocol: %s", what);
+    return err_scope_set(err, ERR_SCOPE_HOST);
+}
+
+/* The refused command's remaining bytes leave the output; what was queued behind moves up. */
+static void cut_refused(struct imap_client *c, const struct command *cmd)
+{
+    size_t i = 0;
+    while (i < c->n_waits && c->waits[i].tag != cmd->tag)
+        i++;
+    if (i == c->n_waits)
+        return;
+    uint64_t from = c->waits[i].at;
+    bool is_open = c->is_composing && cmd->tag == c->last_tag;
+    uint64_t to = is_open ? out_end(c) : cmd->end;
+    size_t at = (size_t)(from - c->out_base), n = (size_t)(to - from);
+    if (is_open)
+        c->is_muted = true;
+    unsigned char *p = c->out.p + c->out.off;
+    memmove(p + at, p + at + n, c->out.n - at - n);
+    buf_truncate(&c->out, c->out.n - n);
+    size_t kept = 0;
+    for (i = 0; i < c->n_waits; i++) {
+        struct wait w = c->waits[i];
+        if (w.tag == cmd->tag)
+            continue;
+        if (w.at > from)
+            w.at -= n;
+        c->waits[kept++] = w;
+    }
+    c->n_waits = kept;
+    for (i = 0; i < c->n_commands; i++) {
+        struct command *o = &c->commands[i];
+        if (o->start >= to && o->tag != cmd->tag)
+            o->start -= n;
+        if (o->end >= to)
+            o->end -= n;
+    }
+}
+
+static int on_tagged(struct imap_client *c, const struct imap_response *r, struct err *err)
+{
+    uint32_t tag = 0;
+    struct command *cmd = NULL;
+    if (r->tag.n > 1 && r->tag.p[0] == 'c' &&
+        num_u32(slice_from(r->tag, 1), 1, UINT32_MAX, &tag) == 0)
+        cmd = command_by_tag(c, tag);
+    if (!cmd || cmd->start >= c->out_base)
+        return peer_error(err, "an answer to a command that was not given");
+    if (r->status == IMAP_STATUS_OK) {
+        for (size_t i = 0; i < c->n_waits; i++) {
+            if (c->waits[i].tag == tag)
+                return peer_error(err, "OK to a command whose literal was not asked for");
+        }
+        if (r->code.kind == IMAP_CODE_CAPABILITY)
+            learn_caps(c, r->code.list);
+    } else {
+        cut_refused(c, cmd);
+    }
+    struct command finished = *cmd;
+    memmove(cmd, cmd + 1, (size_t)(&c->commands[c->n_commands] - (cmd + 1)) * sizeof(*cmd));
+    c->n_commands--;
+    if (c->n_commands == 0)
+        c->is_exclusive = false;
+    c->wants_tls = finished.is_starttls && r->status == IMAP_STATUS_OK;
+    finished.done(finished.arg, r);
+    return 0;
+}
+
+static int on_continue(struct imap_client *c, const struct imap_response *r, struct err *err)
+{
+    if (c->n_waits > 0 && c->waits[0].at == c->out_base) {
+        c->n_waits--;
+        memmove(&c->waits[0], &c->waits[1], c->n_waits * sizeof(c->waits[0]));
+        return 0;
+    }
+    /* Only an answer to something we have sent in full: a "+" to STARTTLS is an attack. */
+    if (c->n_commands == 1 && c->commands[0].challenge && c->out.n == 0) {
+        c->commands[0].challenge(c->commands[0].arg, r->text);
+        return 0;
+    }
+    return peer_error(err, "a continuation that nothing waited for");
+}
+
+static int on_greeting(struct imap_client *c, const struct imap_response *r, struct err *err)
+{
+    if (r->kind != IMAP_KIND_STATUS)
+        return peer_error(err, "no greeting");
+    switch (r->status) {
+    case IMAP_STATUS_OK:
+        c->session = IMAP_SESSION_OPEN;
+        break;
+    case IMAP_STATUS_PREAUTH:
+        c->session = IMAP_SESSION_PREAUTH;
+        break;
+    case IMAP_STATUS_BYE:
+        note_bye(c, r->text);
+        return 0;
+    case IMAP_STATUS_NO:
+    case IMAP_STATUS_BAD:
+        return peer_error(err, "no greeting");
+    }
+    if (r->code.kind == IMAP_CODE_CAPABILITY)
+        learn_caps(c, r->code.list);
+    return 0;
+}
+
+/* A short body may come as a quoted string; to the events it is a body like any other. */
+static int quoted_body(struct imap_client *c, const struct imap_response *r, struct err *err)
+{
+    const struct imap_fetch_data *f = &r->fetch;
+    struct buf text;
+    buf_init(&text, IMAP_RESPONSE_MAX);
+    int result = 0;
+    if (imap_str_add(f->body, &text) != 0) {
+        result = peer_error(err, "a body is too long");
+    } else {
+        c->events->body_begin(c->arg, f->has & IMAP_FETCH_UID ? f->uid : 0, text.n);
+        if (text.n > 0)
+            c->events->body_data(c->arg, buf_slice(&text));
+        c->events->body_end(c->arg);
+    }
+    buf_fini(&text);
+    return result;
+}
+
+static int on_response(struct imap_client *c, const struct imap_response *r, struct err *err)
+{
+    if (c->session == IMAP_SESSION_GREETING)
+        return on_greeting(c, r, err);
+    if (r->kind == IMAP_KIND_TAGGED)
+        return on_tagged(c, r, err);
+    if (r->kind == IMAP_KIND_CONTINUE)
+        return on_continue(c, r, err);
+    if (r->kind == IMAP_KIND_CAPABILITY)
+        learn_caps(c, r->list);
+    if (r->kind == IMAP_KIND_STATUS && r->code.kind == IMAP_CODE_CAPABILITY)
+        learn_caps(c, r->code.list);
+    if (r->kind == IMAP_KIND_STATUS && r->status == IMAP_STATUS_PREAUTH)
+        return peer_error(err, "PREAUTH in the middle of a session");
+    if (r->kind == IMAP_KIND_STATUS && r->status == IMAP_STATUS_BYE)
+        note_bye(c, r->text);
+    if (!c->events)
+        return 0;
+    if (r->kind == IMAP_KIND_FETCH && r->fetch.has & IMAP_FETCH_BODY && !r->fetch.body.is_nil &&
+        !r->fetch.body.is_streamed && quoted_body(c, r, err) != 0)
+        return -1;
+    c->events->untagged(c->arg, r);
+    return 0;
+}
+
+static int on_frame(
+    struct imap_client *c, enum imap_frame_event e, struct slice octets, struct err *err)
+{
+    struct imap_response r;
+    switch (e) {
+    case IMAP_FRAME_MORE:
+        return 0;
+    case IMAP_FRAME_BAD:
+        return peer_error(err, c->frame.why);
+    case IMAP_FRAME_BODY_DATA:
+        if (c->events)
+            c->events->body_data(c->arg, octets);
+        return 0;
+    case IMAP_FRAME_BODY_END:
+        if (c->events)
+            c->events->body_end(c->arg);
+        return 0;
+    case IMAP_FRAME_BODY_BEGIN:
+    case IMAP_FRAME_RESPONSE:
+        break;
+    }
+    if (imap_response_parse(imap_frame_text(&c->frame), c->frame.streamed, &r) != 0)
+        return peer_error(err, "a response that is not IMAP");
+    if (e == IMAP_FRAME_RESPONSE)
+        return on_response(c, &r, err);
+    if (c->session == IMAP_SESSION_GREETING)
+        return peer_error(err, "no greeting");
+    if (c->events)
+        c->events->body_begin(
+            c->arg, r.fetch.has & IMAP_FETCH_UID ? r.fetch.uid : 0, c->frame.streamed.size);
+    return 0;
+}
+
+int imap_client_feed(struct imap_client *c, struct slice in, struct err *err)
+{
+    while (in.n > 0) {
+        if (c->wants_tls)
+            return peer_error(err, "bytes behind the answer to STARTTLS");
+        size_t used;
+        struct slice octets = SLICE_NONE;
+        enum imap_frame_event e = imap_frame_feed(&c->frame, in, &used, &octets);
+        in = slice_from(in, used);
+        if (on_frame(c, e, octets, err) != 0)
+            return -1;
+    }
+    return 0;
+}

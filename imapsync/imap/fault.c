@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fault: RFC 5530's codes by what can be done about them.  A NO without a code is permanent for the
+ * message or folder it was about: trying again at once cannot help, and the next run tries anyway.
+ */
+#include "imapsync/imap/fault.h"
+
+#include <sysexits.h>
+
+#include "base/core/buf.h"
+#include "imapsync/imap/limits.h"
+
+static const struct fault_row {
+    enum imap_code_kind code;
+    enum err_class class;
+    enum err_scope scope;
+    int exit_code;
+} rows[] = {
+    {IMAP_CODE_AUTHENTICATIONFAILED, ERR_PERM, ERR_SCOPE_USER, EX_NOPERM},
+    {IMAP_CODE_AUTHORIZATIONFAILED, ERR_PERM, ERR_SCOPE_USER, EX_NOPERM},
+    {IMAP_CODE_EXPIRED, ERR_PERM, ERR_SCOPE_USER, EX_NOPERM},
+    {IMAP_CODE_PRIVACYREQUIRED, ERR_PERM, ERR_SCOPE_HOST, EX_CONFIG},
+    {IMAP_CODE_CONTACTADMIN, ERR_PERM, ERR_SCOPE_USER, EX_NOPERM},
+    {IMAP_CODE_NOPERM, ERR_PERM, ERR_SCOPE_FOLDER, EX_NOPERM},
+    {IMAP_CODE_UNAVAILABLE, ERR_TEMP, ERR_SCOPE_HOST, EX_TEMPFAIL},
+    {IMAP_CODE_INUSE, ERR_TEMP, ERR_SCOPE_FOLDER, EX_TEMPFAIL},
+    {IMAP_CODE_SERVERBUG, ERR_TEMP, ERR_SCOPE_HOST, EX_TEMPFAIL},
+    {IMAP_CODE_THROTTLED, ERR_TEMP, ERR_SCOPE_USER, EX_TEMPFAIL},
+    {IMAP_CODE_OVERQUOTA, ERR_TEMP, ERR_SCOPE_USER, EX_CANTCREAT},
+    {IMAP_CODE_LIMIT, ERR_PERM, ERR_SCOPE_FOLDER, EX_UNAVAILABLE},
+    {IMAP_CODE_TOOBIG, ERR_PERM, ERR_SCOPE_MESSAGE, EX_DATAERR},
+    {IMAP_CODE_CANNOT, ERR_PERM, ERR_SCOPE_FOLDER, EX_CANTCREAT},
+    {IMAP_CODE_ALREADYEXISTS, ERR_PERM, ERR_SCOPE_FOLDER, EX_CANTCREAT},
+    {IMAP_CODE_NONEXISTENT, ERR_PERM, ERR_SCOPE_FOLDER, EX_CANTCREAT},
+    {IMAP_CODE_TRYCREATE, ERR_PERM, ERR_SCOPE_FOLDER, EX_CANTCREAT},
+};
+
+void imap_fault_text(struct slice text, char *out, size_t size)
+{
+    size_t n = text.n < size - 1 ? text.n : size - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = ascii_is_print(text.p[i]) ? (char)text.p[i] : '?';
+    out[n] = '\0';
+}
+
+int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const char *text,
+    const char *what, struct err *err)
+{
+    struct fault_row row = {code, ERR_PERM, ERR_SCOPE_NONE, EX_UNAVAILABLE};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].code == code)
+            row = rows[i];
+    }
+    /* BAD means that we and the server read the protocol differently. */
+    if (status == IMAP_STATUS_BAD)
+        row = (struct fault_row){code, ERR_PEER, ERR_SCOPE_NONE, EX_PROTOCOL};
+    const char *name = imap_code_name(code);
+    err_set(err, row.class, row.exit_code, "%s: the server says: %s%s%s%s", what,
+        name[0] ? "[" : "", name, name[0] ? "] " : "", text);
+    return err_scope_set(err, row.scope);
+}
+
+int imap_fault(const struct imap_response *r, const char *what, struct err *err)
+{
+    char text[IMAP_TEXT_KEPT_MAX];
+    imap_fault_text(r->text, text, sizeof(text));
+    return imap_fault_parts(r->status, r->code.kind, text, what, err);
+}

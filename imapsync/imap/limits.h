@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/* limits: every bound that an IMAP server meets in our client, by name. */
+#ifndef IMAPSYNC_IMAP_LIMITS_H
+#define IMAPSYNC_IMAP_LIMITS_H
+
+#include <stdint.h>
+
+#define IMAP_RESPONSE_MAX (1u << 20)        /* one response without its message body */
+#define IMAP_LITERAL_INLINE_MAX (64u << 10) /* a literal that is kept, such as a mailbox name */
+#define IMAP_MESSAGE_SIZE_MAX UINT32_MAX    /* a message body, streamed; RFC 3501 "number" */
+#define IMAP_NEST_MAX 16                    /* lists in lists */
+#define IMAP_CODE_LIST_MAX 4096             /* bytes kept of a capability list */
+#define IMAP_PIPELINE_MAX 64                /* commands without their tagged answer */
+#define IMAP_MAILBOX_NAME_MAX 4096          /* bytes of a mailbox name on the wire */
+#define IMAP_MAILBOX_LEVELS_MAX 64          /* levels of hierarchy in a name */
+#define IMAP_MAILBOXES_MAX 200000           /* mailboxes of one user */
+#define IMAP_MESSAGES_MAX 4000000           /* messages of one mailbox */
+#define IMAP_KEYWORDS_MAX 128               /* different keywords of one mailbox */
+#define IMAP_KEYWORD_NAME_MAX 255
+#define IMAP_SET_NUMBERS_MAX 100000 /* numbers that a set may stand for where it is expanded */
+#define IMAP_OUT_MAX (1u << 20)     /* bytes that wait to be sent */
+#define IMAP_TEXT_KEPT_MAX 200      /* of a server's text in our errors */
+
+#endif

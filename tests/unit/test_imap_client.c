@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/core/buf.h"
+#include "imapsync/imap/client.h"
+#include "imapsync/imap/limits.h"
+#include "tests/unit/unit.h"
+
+/* A client, what it said through its events, and the answers to its commands. */
+struct rig {
+    struct imap_client *c;
+    struct buf said;
+    struct err err;
+};
+
+static void say(struct rig *g, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    assert_int_equal(buf_vaddf(&g->said, fmt, ap), 0);
+    va_end(ap);
+}
+
+static void on_untagged(void *arg, const struct imap_response *r)
+{
+    say(arg, "u%d ", (int)r->kind);
+}
+
+static void on_begin(void *arg, uint32_t uid, uint64_t size)
+{
+    say(arg, "b%u:%u ", uid, (unsigned)size);
+}
+
+static void on_data(void *arg, struct slice octets)
+{
+    say(arg, "%.*s", SLICE_ARG(octets));
+}
+
+static void on_end(void *arg)
+{
+    say(arg, " e ");
+}
+
+static void on_done(void *arg, const struct imap_response *r)
+{
+    say(arg, "%.*s=%d ", SLICE_ARG(r->tag), (int)r->status);
+}
+
+static const struct imap_events events = {on_untagged, on_begin, on_data, on_end};
+
+static int feed(struct rig *g, const char *text)
+{
+    g->err = ERR_INIT;
+    return imap_client_feed(g->c, slice_str(text), &g->err);
+}
+
+static void rig_up(struct rig *g, const char *greeting)
+{
+    *g = (struct rig){.c = imap_client_new()};
+    buf_init(&g->said, 100000);
+    imap_client_events(g->c, &events, g);
+    if (greeting)
+        assert_int_equal(feed(g, greeting), 0);
+}
+
+static void rig_down(struct rig *g)
+{
+    imap_client_free(&g->c);
+    buf_fini(&g->said);
+}
+
+static void assert_said(struct rig *g, const char *want)
+{
+    assert_string_equal(buf_cstr(&g->said), want);
+    buf_clear(&g->said);
+}
+
+/* Takes what the client wants to send. */
+static void assert_out(struct rig *g, const char *want)
+{
+    struct slice out = imap_client_out(g->c);
+    assert_slice_equal(out, want);
+    imap_client_sent(g->c, out.n);
+}
+
+static void command(struct rig *g, const char *text)
+{
+    imap_cmd_begin(g->c, on_done, g);
+    imap_cmd_text(g->c, text);
+    imap_cmd_end(g->c);
+}
+
+#define GREETING "* OK [CAPABILITY IMAP4rev1 STARTTLS SASL-IR AUTH=PLAIN] hi\r\n"
+#define PLUS "* OK [CAPABILITY IMAP4rev1 LITERAL+] hi\r\n"
+#define MINUS "* OK [CAPABILITY IMAP4rev1 LITERAL-] hi\r\n"
+
+static void test_greetings(void **state)
+{
+    static const struct {
+        const char *greeting;
+        int result;
+        enum imap_session session;
+    } rows[] = {
+        {"* OK hi\r\n", 0, IMAP_SESSION_OPEN},
+        {"* PREAUTH hi\r\n", 0, IMAP_SESSION_PREAUTH},
+        {"* BYE full\r\n", 0, IMAP_SESSION_BYE},
+        {"* NO hi\r\n", -1, IMAP_SESSION_GREETING},
+        {"* BAD hi\r\n", -1, IMAP_SESSION_GREETING},
+        {"* CAPABILITY IMAP4rev1\r\n", -1, IMAP_SESSION_GREETING},
+        {"c1 OK hi\r\n", -1, IMAP_SESSION_GREETING},
+        {"+ hi\r\n", -1, IMAP_SESSION_GREETING},
+        {"220 smtp.example.org ESMTP\r\n", -1, IMAP_SESSION_GREETING},
+        {"* 1 FETCH (BODY[] {1}\r\nx)\r\n", -1, IMAP_SESSION_GREETING},
+        {"\r\n", -1, IMAP_SESSION_GREETING},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig g;
+        rig_up(&g, NULL);
+        assert_row(rows[i].greeting, feed(&g, rows[i].greeting) == rows[i].result);
+        assert_row(rows[i].greeting, imap_client_session(g.c) == rows[i].session);
+        assert_row(rows[i].greeting, rows[i].result == 0 || g.err.class == ERR_PEER);
+        rig_down(&g);
+    }
+}
+
+static void test_capabilities(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, "* OK hi\r\n");
+    assert_false(imap_client_has(g.c, IMAP_CAP_KNOWN));
+    assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev1 qresync LITERAL+X\r\n"), 0);
+    assert_true(imap_client_has(g.c, IMAP_CAP_KNOWN | IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE));
+    assert_false(imap_client_has(g.c, IMAP_CAP_LITERAL_PLUS));
+    assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev2\r\n"), 0);
+    assert_true(imap_client_has(g.c, IMAP_CAP_UIDPLUS | IMAP_CAP_LITERAL_MINUS));
+    assert_false(imap_client_has(g.c, IMAP_CAP_QRESYNC));
+    assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev1 IMAP4rev2\r\n"), 0);
+    assert_false(imap_client_has(g.c, IMAP_CAP_UIDPLUS));
+    rig_down(&g);
+}
+
+static void test_pipelining(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, "* OK hi\r\n");
+    command(&g, "NOOP");
+    command(&g, "LIST \"\" *");
+    assert_out(&g, "c1 NOOP\r\nc2 LIST \"\" *\r\n");
+    assert_int_equal(imap_client_pending(g.c), 2);
+    assert_int_equal(feed(&g, "* 1 EXISTS\r\nc2 NO x\r\nc1 OK y\r\n"), 0);
+    assert_said(&g, "u11 c2=1 c1=0 ");
+    assert_int_equal(imap_client_pending(g.c), 0);
+    for (unsigned i = 0; i < IMAP_PIPELINE_MAX; i++) {
+        assert_true(imap_client_may_send(g.c));
+        command(&g, "NOOP");
+    }
+    assert_false(imap_client_may_send(g.c));
+    rig_down(&g);
+}
+
+static void test_wrong_tags(void **state)
+{
+    static const char *const rows[] = {
+        "c2 OK x\r\n", "c0 OK x\r\n", "c01x OK x\r\n", "a1 OK x\r\n", "c OK x\r\n", "+ go\r\n"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig g;
+        rig_up(&g, "* OK hi\r\n");
+        command(&g, "NOOP");
+        assert_out(&g, "c1 NOOP\r\n");
+        assert_row(rows[i], feed(&g, rows[i]) != 0 && g.err.class == ERR_PEER);
+        rig_down(&g);
+    }
+    /* An answer that comes before its command is a guess. */
+    struct rig g;
+    rig_up(&g, "* OK hi\r\n");
+    command(&g, "NOOP");
+    assert_int_not_equal(feed(&g, "c1 OK x\r\n"), 0);
+    rig_down(&g);
+}
+
+static void append_two(struct rig *g)
+{
+    imap_cmd_begin(g->c, on_done, g);
+    imap_cmd_text(g->c, "APPEND a ");
+    imap_cmd_literal(g->c, 3);
+    imap_cmd_octets(g->c, SLICE_LIT("one"));
+    imap_cmd_text(g->c, " ");
+    imap_cmd_literal(g->c, 4097);
+    imap_cmd_octets(g->c, SLICE_LIT("two"));
+    imap_cmd_end(g->c);
+}
+
+static void test_literal_plus(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, PLUS);
+    append_two(&g);
+    assert_out(&g, "c1 APPEND a {3+}\r\none {4097+}\r\ntwo\r\n");
+    assert_int_not_equal(feed(&g, "+ go\r\n"), 0);
+    rig_down(&g);
+}
+
+static void test_literal_minus(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, MINUS);
+    append_two(&g);
+    command(&g, "NOOP");
+    assert_out(&g, "c1 APPEND a {3+}\r\none {4097}\r\n");
+    assert_out(&g, "");
+    assert_int_equal(feed(&g, "+ go\r\n"), 0);
+    assert_out(&g, "two\r\nc2 NOOP\r\n");
+    rig_down(&g);
+}
+
+static void test_literal_sync(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, "* OK hi\r\n");
+    append_two(&g);
+    assert_out(&g, "c1 APPEND a {3}\r\n");
+    assert_int_equal(feed(&g, "+\r\n"), 0);
+    assert_out(&g, "one {4097}\r\n");
+    /* The second one is refused: nothing of it leaves, what is behind goes on. */
+    command(&g, "NOOP");
+    assert_int_equal(feed(&g, "c1 NO [TOOBIG] x\r\n"), 0);
+    assert_said(&g, "c1=1 ");
+    assert_out(&g, "c2 NOOP\r\n");
+    assert_int_equal(feed(&g, "c2 OK\r\n"), 0);
+    assert_said(&g, "c2=0 ");
+    rig_down(&g);
+}
+
+static void test_literal_refused_while_composing(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, "* OK hi\r\n");
+    imap_cmd_begin(g.c, on_done, &g);
+    imap_cmd_text(g.c, "APPEND a ");
+    imap_cmd_literal(g.c, 10);
+    assert_out(&g, "c1 APPEND a {10}\r\n");
+    imap_cmd_octets(g.c, SLICE_LIT("half"));
+    assert_false(imap_cmd_is_over(g.c));
+    assert_int_equal(feed(&g, "c1 NO x\r\n"), 0);
+    assert_true(imap_cmd_is_over(g.c));
+    imap_cmd_octets(g.c, SLICE_LIT("rest"));
+    imap_cmd_end(g.c);
+    assert_out(&g, "");
+    command(&g, "NOOP");
+    assert_out(&g, "c2 NOOP\r\n");
+    rig_down(&g);
+
+    /* OK instead of "+" would leave us out of step. */
+    rig_up(&g, "* OK hi\r\n");
+    append_two(&g);
+    assert_out(&g, "c1 APPEND a {3}\r\n");
+    assert_int_not_equal(feed(&g, "c1 OK x\r\n"), 0);
+    rig_down(&g);
+}
+
+static void test_strings(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, PLUS);
+    imap_cmd_begin(g.c, on_done, &g);
+    imap_cmd_astring(g.c, SLICE_LIT("a\"b\\c d"));
+    imap_cmd_astring(g.c, SLICE_LIT("\xc3\xa4"));
+    imap_cmd_astring(g.c, SLICE_LIT(""));
+    imap_cmd_end(g.c);
+    assert_out(&g, "c1 \"a\\\"b\\\\c d\"{2+}\r\n\xc3\xa4\"\"\r\n");
+    rig_down(&g);
+}
+
+static void test_bodies(void **state)
+{
+    static const char in[] = "* 1 FETCH (UID 7 BODY[] {3}\r\nabc)\r\n"
+                             "* 2 FETCH (BODY[] {0}\r\n UID 8)\r\n"
+                             "* 3 FETCH (UID 9 BODY[] \"x\\\\y\")\r\n"
+                             "* 4 FETCH (UID 10 BODY[] NIL)\r\n"
+                             "* 5 FETCH (UID 11 BODY[] \"\")\r\n";
+    struct rig g;
+    (void)state;
+    rig_up(&g, "* OK hi\r\n");
+    assert_int_equal(feed(&g, in), 0);
+    assert_said(&g, "b7:3 abc e u14 b0:0  e u14 b9:3 x\\y e u14 u14 b11:0  e u14 ");
+    for (size_t i = 0; i < sizeof(in) - 1; i++)
+        assert_int_equal(imap_client_feed(g.c, slice_make(in + i, 1), &g.err), 0);
+    assert_said(&g, "b7:3 abc e u14 b0:0  e u14 b9:3 x\\y e u14 u14 b11:0  e u14 ");
+    rig_down(&g);
+}
+
+static void test_starttls(void **state)
+{
+    static const struct {
+        const char *answer;
+        int result;
+        bool wants_tls;
+    } rows[] = {
+        {"c1 OK go\r\n", 0, true},
+        {"* OK hm\r\nc1 OK go\r\n", 0, true},
+        {"c1 NO no\r\n", 0, false},
+        {"c1 BAD no\r\n", 0, false},
+        {"+ go\r\n", -1, false},
+        {"* PREAUTH in\r\n", -1, false},
+        {"c1 OK go\r\n* CAPABILITY AUTH=PLAIN\r\n", -1, true},
+        {"c1 OK go\r\nx", -1, true},
+        {"c2 OK go\r\n", -1, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig g;
+        rig_up(&g, GREETING);
+        imap_cmd_starttls(g.c, on_done, &g);
+        assert_out(&g, "c1 STARTTLS\r\n");
+        assert_false(imap_client_may_send(g.c));
+        assert_row(rows[i].answer, feed(&g, rows[i].answer) == rows[i].result);
+        assert_row(rows[i].answer, imap_client_wants_tls(g.c) == rows[i].wants_tls);
+        rig_down(&g);
+    }
+    /* What was told before TLS is forgotten after it, half a line included. */
+    struct rig g;
+    rig_up(&g, GREETING);
+    assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev1 AUTH=PLAIN X-EV"), 0);
+    imap_client_secured(g.c);
+    assert_int_equal(imap_client_caps(g.c), 0);
+    assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev1\r\n"), 0);
+    assert_false(imap_client_has(g.c, IMAP_CAP_AUTH_PLAIN));
+    rig_down(&g);
+}
+
+static void on_challenge(void *arg, struct slice text)
+{
+    struct rig *g = arg;
+    say(g, "[%.*s] ", SLICE_ARG(text));
+    imap_cmd_line(g->c, "answer");
+}
+
+static void test_authenticate(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, GREETING);
+    imap_cmd_authenticate(g.c, "PLAIN", "abc=", on_challenge, on_done, &g);
+    assert_out(&g, "c1 AUTHENTICATE PLAIN abc=\r\n");
+    assert_false(imap_client_may_send(g.c));
+    assert_int_equal(feed(&g, "+ one\r\n"), 0);
+    assert_out(&g, "answer\r\n");
+    assert_int_equal(feed(&g, "+ \r\n"), 0);
+    assert_out(&g, "answer\r\n");
+    assert_int_equal(feed(&g, "c1 OK [CAPABILITY IMAP4rev1 UIDPLUS] in\r\n"), 0);
+    assert_said(&g, "[one] [] c1=0 ");
+    assert_true(imap_client_may_send(g.c));
+    assert_true(imap_client_has(g.c, IMAP_CAP_UIDPLUS));
+    rig_down(&g);
+}
+
+static void test_bye(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, "* OK hi\r\n");
+    assert_int_equal(feed(&g, "* BYE so\tlong \x1b[1m\r\n"), 0);
+    assert_string_equal(imap_client_bye(g.c), "so?long ?[1m");
+    assert_int_equal(imap_client_session(g.c), IMAP_SESSION_BYE);
+    rig_down(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_greetings),
+        cmocka_unit_test(test_capabilities),
+        cmocka_unit_test(test_pipelining),
+        cmocka_unit_test(test_wrong_tags),
+        cmocka_unit_test(test_literal_plus),
+        cmocka_unit_test(test_literal_minus),
+        cmocka_unit_test(test_literal_sync),
+        cmocka_unit_test(test_literal_refused_while_composing),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_starttls),
+        cmocka_unit_test(test_authenticate),
+        cmocka_unit_test(test_bye),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

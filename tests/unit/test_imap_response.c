@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/core/buf.h"
+#include "imapsync/imap/limits.h"
+#include "imapsync/imap/response.h"
+#include "imapsync/imap/set.h"
+#include "tests/unit/unit.h"
+
+static int parse(const char *text, struct imap_response *r)
+{
+    return imap_response_parse(slice_str(text), (struct imap_streamed){0}, r);
+}
+
+static void test_valid(void **state)
+{
+    static const struct {
+        const char *text;
+        enum imap_kind kind;
+    } rows[] = {
+        {"c1 OK done", IMAP_KIND_TAGGED},
+        {"c1 OK", IMAP_KIND_TAGGED},
+        {"c1 no [X-FOO bar] no", IMAP_KIND_TAGGED},
+        {"+ go", IMAP_KIND_CONTINUE},
+        {"+", IMAP_KIND_CONTINUE},
+        {"* OK [", IMAP_KIND_STATUS},
+        {"* OK [UIDVALIDITY x] odd number", IMAP_KIND_STATUS},
+        {"* BYE", IMAP_KIND_STATUS},
+        {"* PREAUTH hi", IMAP_KIND_STATUS},
+        {"* CAPABILITY IMAP4rev1 AUTH=PLAIN", IMAP_KIND_CAPABILITY},
+        {"* LIST () NIL inbox", IMAP_KIND_LIST},
+        {"* LIST (\\NonExistent) \"/\" \"a b\" (\"CHILDINFO\" (\"SUBSCRIBED\"))", IMAP_KIND_LIST},
+        {"* LIST (\\HasNoChildren) \"\\\\\" \"a\\\\b\"", IMAP_KIND_LIST},
+        {"* LSUB () \".\" a.b", IMAP_KIND_LSUB},
+        {"* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)", IMAP_KIND_MAILBOX_STATUS},
+        {"* STATUS a (MESSAGES 1 X-GUID (abc) MAILBOXID (F1)) ", IMAP_KIND_MAILBOX_STATUS},
+        {"* STATUS a ()", IMAP_KIND_MAILBOX_STATUS},
+        {"* FLAGS (\\Seen $Junk)", IMAP_KIND_FLAGS},
+        {"* SEARCH", IMAP_KIND_SEARCH},
+        {"* SEARCH 1 2 3 (MODSEQ 7)", IMAP_KIND_SEARCH},
+        {"* ESEARCH", IMAP_KIND_ESEARCH},
+        {"* ESEARCH (TAG \"c1\") UID", IMAP_KIND_ESEARCH},
+        {"* ESEARCH (TAG \"c1\") UID COUNT 5 ALL 1:3,7", IMAP_KIND_ESEARCH},
+        {"* 23 EXISTS", IMAP_KIND_EXISTS},
+        {"* 0 RECENT", IMAP_KIND_RECENT},
+        {"* 44 EXPUNGE", IMAP_KIND_EXPUNGE},
+        {"* VANISHED (EARLIER) 41,43:116", IMAP_KIND_VANISHED},
+        {"* VANISHED 405", IMAP_KIND_VANISHED},
+        {"* NAMESPACE ((\"\" \"/\")) NIL NIL", IMAP_KIND_NAMESPACE},
+        {"* NAMESPACE NIL ((\"Other/\" \"/\")) ((\"#shared/\" \"/\")(\"#p/\" \"/\"))",
+            IMAP_KIND_NAMESPACE},
+        {"* ENABLED CONDSTORE QRESYNC", IMAP_KIND_ENABLED},
+        {"* ID (\"name\" \"x\")", IMAP_KIND_OTHER},
+        {"* 3 SOMETHING new", IMAP_KIND_OTHER},
+        {"* 1 FETCH (FLAGS () UID 4)", IMAP_KIND_FETCH},
+        {"* 1 FETCH (MODSEQ (65402) X-GM-LABELS (\\Inbox \"a b\") UID 4)", IMAP_KIND_FETCH},
+        {"* 1 FETCH (BODY[HEADER.FIELDS (TO CC)]<0> \"x\" UID 4)", IMAP_KIND_FETCH},
+        {"* 1 FETCH (ENVELOPE (NIL \"a\" ((NIL NIL \"u\" \"h\"))) UID 4)", IMAP_KIND_FETCH},
+        {"* 1 FETCH (BODY[] NIL)", IMAP_KIND_FETCH},
+        {"* 1 FETCH ()", IMAP_KIND_FETCH},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct imap_response r;
+        assert_row(rows[i].text, parse(rows[i].text, &r) == 0);
+        assert_row(rows[i].text, r.kind == rows[i].kind);
+    }
+}
+
+static void test_invalid(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "*",
+        "* ",
+        "*OK",
+        "c1",
+        "c1 MAYBE",
+        "c1 BYE",
+        "c1 PREAUTH",
+        "* LIST",
+        "* LIST () \"//\" a",
+        "* LIST () \"\xc3\xa4\" a",
+        "* LIST () \" \" a",
+        "* LIST (\\Seen",
+        "* LIST ((a)) \"/\" a",
+        "* LIST () \"/\" a b",
+        "* LIST () \"/\" \"a",
+        "* LIST () \"/\" \"a\\n\"",
+        "* LIST () \"/\" {5}\r\nab",
+        "* STATUS a (MESSAGES 4294967296)",
+        "* STATUS a (MESSAGES -1)",
+        "* STATUS a (MESSAGES)",
+        "* STATUS a (MESSAGES 1",
+        "* 4294967296 EXISTS",
+        "* 1 EXISTS now",
+        "* 1 FETCH",
+        "* 1 FETCH (UID 0)",
+        "* 1 FETCH (UID 4294967296)",
+        "* 1 FETCH (UID x)",
+        "* 1 FETCH (UID 4",
+        "* 1 FETCH (FLAGS \\Seen)",
+        "* 1 FETCH (FLAGS (\\Seen (x)))",
+        "* 1 FETCH (RFC822.SIZE 18446744073709551616)",
+        "* 1 FETCH (BODY[] x)",
+        "* 1 FETCH (UID 1) x",
+        "* VANISHED x",
+        "* VANISHED",
+        "* NAMESPACE NIL NIL",
+        "* FLAGS (a b",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct imap_response r;
+        assert_row(rows[i], parse(rows[i], &r) != 0);
+    }
+}
+
+static void test_values(void **state)
+{
+    struct imap_response r;
+    (void)state;
+    assert_int_equal(parse("c7 OK [APPENDUID 38505 3955:3957] ok then", &r), 0);
+    assert_slice_equal(r.tag, "c7");
+    assert_int_equal(r.code.kind, IMAP_CODE_APPENDUID);
+    assert_int_equal(r.code.number, 38505);
+    assert_slice_equal(r.code.set, "3955:3957");
+    assert_slice_equal(r.text, "ok then");
+
+    assert_int_equal(parse("* OK [COPYUID 1 2,3 4:5] x", &r), 0);
+    assert_slice_equal(r.code.set2, "4:5");
+    assert_int_equal(parse("* OK [CAPABILITY IMAP4rev1 IDLE] hi", &r), 0);
+    assert_slice_equal(r.text, "hi");
+    assert_true(imap_words_have(r.code.list, "idle"));
+    assert_false(imap_words_have(r.code.list, "IDL"));
+    assert_int_equal(parse("* OK [PERMANENTFLAGS (\\Seen \\*)] l", &r), 0);
+    assert_true(imap_words_have(r.code.list, "\\*"));
+    assert_int_equal(parse("* NO [TRYCREATE] x", &r), 0);
+    assert_int_equal(r.code.kind, IMAP_CODE_TRYCREATE);
+    assert_int_equal(r.status, IMAP_STATUS_NO);
+    assert_int_equal(parse("* OK [APPENDUID 1 x] bad set", &r), 0);
+    assert_int_equal(r.code.kind, IMAP_CODE_OTHER);
+
+    assert_int_equal(
+        parse("* 12 FETCH (FLAGS (\\Seen a-b) UID 99 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" "
+              "RFC822.SIZE 4286 MODSEQ (7))",
+            &r),
+        0);
+    assert_int_equal(r.number, 12);
+    assert_int_equal(r.fetch.uid, 99);
+    assert_int_equal(r.fetch.size, 4286);
+    assert_int_equal(r.fetch.modseq, 7);
+    assert_slice_equal(r.fetch.flags, "\\Seen a-b");
+    assert_slice_equal(r.fetch.internal_date, "17-Jul-1996 02:44:25 -0700");
+    assert_int_equal(r.fetch.has, IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE |
+                                      IMAP_FETCH_SIZE | IMAP_FETCH_MODSEQ);
+
+    assert_int_equal(
+        parse("* STATUS \"a\\\"b\" (UIDNEXT 3 HIGHESTMODSEQ 9223372036854775807)", &r), 0);
+    assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT | IMAP_ITEM_HIGHESTMODSEQ);
+    assert_int_equal(r.status_data.highestmodseq, INT64_MAX);
+    struct buf name;
+    buf_init(&name, 100);
+    assert_int_equal(imap_str_add(r.status_data.name, &name), 0);
+    assert_slice_equal(buf_slice(&name), "a\"b");
+    buf_fini(&name);
+
+    assert_int_equal(parse("* LIST (\\HasChildren) \"\\\\\" {3}\r\na\\b", &r), 0);
+    assert_int_equal(r.mailbox.delimiter, '\\');
+    assert_slice_equal(r.mailbox.name.raw, "a\\b");
+    assert_int_equal(parse("* LIST () NIL a", &r), 0);
+    assert_int_equal(r.mailbox.delimiter, -1);
+
+    assert_int_equal(
+        parse("* NAMESPACE ((\"INBOX.\" \".\")) NIL ((\"#a/\" \"/\")(\"#b\" NIL))", &r), 0);
+    struct imap_str prefix;
+    int delimiter;
+    assert_true(imap_namespace_next(&r.personal, &prefix, &delimiter));
+    assert_slice_equal(prefix.raw, "INBOX.");
+    assert_int_equal(delimiter, '.');
+    assert_false(imap_namespace_next(&r.personal, &prefix, &delimiter));
+    assert_false(imap_namespace_next(&r.other, &prefix, &delimiter));
+    assert_true(imap_namespace_next(&r.shared, &prefix, &delimiter));
+    assert_true(imap_namespace_next(&r.shared, &prefix, &delimiter));
+    assert_int_equal(delimiter, -1);
+}
+
+static void test_streamed_head(void **state)
+{
+    static const char head[] = "* 3 FETCH (UID 5 FLAGS (\\Seen) BODY[] {10}\r\n";
+    struct imap_streamed s = {.is_set = true, .at = (size_t)(strchr(head, '{') - head), .size = 10};
+    struct imap_response r;
+    (void)state;
+    assert_int_equal(imap_response_parse(slice_str(head), s, &r), 0);
+    assert_int_equal(r.fetch.uid, 5);
+    assert_true(r.fetch.body.is_streamed);
+    assert_int_equal(
+        imap_response_parse(
+            SLICE_LIT("* 3 FETCH (UID 5 FLAGS (\\Seen) BODY[] {10}\r\n MODSEQ (4))"), s, &r),
+        0);
+    assert_int_equal(r.fetch.modseq, 4);
+    /* Without the octets and without the mark it is a torn literal. */
+    assert_int_not_equal(parse(head, &r), 0);
+}
+
+static void test_nesting(void **state)
+{
+    (void)state;
+    for (int depth = IMAP_NEST_MAX - 1; depth <= IMAP_NEST_MAX + 1; depth++) {
+        struct buf b;
+        struct imap_response r;
+        buf_init(&b, 1000);
+        assert_int_equal(buf_add_str(&b, "* 1 FETCH (X "), 0);
+        for (int i = 0; i < depth; i++)
+            assert_int_equal(buf_add_str(&b, "("), 0);
+        for (int i = 0; i < depth; i++)
+            assert_int_equal(buf_add_str(&b, ")"), 0);
+        assert_int_equal(buf_add_str(&b, ")"), 0);
+        int result = imap_response_parse(buf_slice(&b), (struct imap_streamed){0}, &r);
+        assert_int_equal(result == 0, depth <= IMAP_NEST_MAX);
+        buf_fini(&b);
+    }
+}
+
+static void test_sets(void **state)
+{
+    static const struct {
+        const char *set;
+        int n; /* -1: invalid */
+    } rows[] = {
+        {"", 0},
+        {"1", 1},
+        {"1:3", 3},
+        {"3:1", 3},
+        {"1,5,9:11", 5},
+        {"4294967295", 1},
+        {"1:8", 8},
+        {"1:9", -1},
+        {"1:4294967295", -1},
+        {"0", -1},
+        {"1,", -1},
+        {",1", -1},
+        {"1:", -1},
+        {"1:2:3", -1},
+        {"*", -1},
+        {"a", -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint32_t uids[8];
+        size_t n = 0;
+        int r = imap_set_expand(slice_str(rows[i].set), uids, COUNT_OF(uids), &n);
+        assert_row(rows[i].set, r == (rows[i].n < 0 ? -1 : 0));
+        assert_row(rows[i].set, rows[i].n < 0 || n == (size_t)rows[i].n);
+    }
+    struct buf b;
+    static const uint32_t uids[] = {1, 2, 3, 7, 9, 10, UINT32_MAX};
+    buf_init(&b, 100);
+    assert_int_equal(imap_set_add(&b, uids, COUNT_OF(uids)), 0);
+    assert_slice_equal(buf_slice(&b), "1:3,7,9:10,4294967295");
+    buf_fini(&b);
+    buf_init(&b, 6);
+    assert_int_not_equal(imap_set_add(&b, uids, COUNT_OF(uids)), 0);
+    assert_int_equal(b.n, 0);
+    buf_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_valid),
+        cmocka_unit_test(test_invalid),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_streamed_head),
+        cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_sets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
