@@ -28,10 +28,17 @@ struct snapshot_info {
  * thread. */
 struct snapshot *snapshot_new(const char *run_dir);
 void snapshot_free(struct snapshot **s);
-/* Fills entry (slices borrow from store). Wait-free, no system call while the sequence stands. */
+/* Fills entry (slices borrow from store). Wait-free; no system call while the sequence stands but
+ * one stat of the control file a second. */
 enum route_answer snapshot_get(
     struct snapshot *s, struct slice key, struct route_store *store, struct route_entry *entry);
 struct route_view snapshot_view(struct snapshot *s);
+
+/* For claims: true when the key still has the epoch that a decision saw; false also for UNKNOWN. */
+bool snapshot_has_epoch(struct snapshot *s, const struct decide_key *key);
+/* The next look-up compares the control file at its path with the one that is mapped. */
+void snapshot_check_path(struct snapshot *s);
+
 /* Why look-ups say UNKNOWN, in words; "" when they do not. */
 const char *snapshot_trouble(const struct snapshot *s);
 int snapshot_info(struct snapshot *s, struct snapshot_info *out) ATTR_WUR; /* -1: UNKNOWN */

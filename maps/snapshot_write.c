@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * snapshot_write: the control file, staging and publication.  See the header for the order of use.
+ *
+ * What is true at every moment, so that a kill -9 anywhere leaves a snapshot that is complete and
+ * true, or none:
+ * - the data file that the control word names is complete before the word is stored, and is never
+ *   cut short;
+ * - entries are written behind all entries that readers can see, before the slot that points to
+ *   them is stored;
+ * - a sequence number is never given twice, so a reader that slept cannot take a new file for an
+ *   old one (`last` is stored before the control word);
+ * - the ids in the control file change only while the control word is 0.
+ *
+ * A mapd that died between commit and publication never acknowledged the change; the next one
+ * rebuilds the snapshot from the database before it serves anybody.
+ */
+#include "maps/snapshot_write.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/core/mem.h"
+#include "base/core/num.h"
+#include "base/os/io.h"
+#include "maps/snapshot_build.h"
+
+#define CTL_NEW_NAME SNAPSHOT_CTL_NAME ".new"
+
+/* A slot that publication will store. */
+struct pending {
+    uint64_t slot, word;
+    struct slice key; /* in the arena */
+    bool is_new;      /* the slot is empty as yet */
+    bool was_live, is_live;
+};
+
+struct snapshot_writer {
+    char *run_dir;
+    int ctl_fd; /* holds the lock */
+    dev_t ctl_dev;
+    ino_t ctl_ino;
+    struct snapshot_ctl *ctl;
+    struct snapshot_ids ids;
+    struct snapshot_rw live;   /* what readers see, once this process has built it */
+    struct snapshot_rw staged; /* the file that replaces it */
+    uint64_t staged_sequence;
+    struct pending *pending; /* SNAPSHOT_IN_PLACE_MAX */
+    size_t n_pending;
+    uint64_t staged_arena_used, staged_generation;
+};
+
+/* --- The control file --------------------------------------------------------------- */
+
+static int path_of(
+    const struct snapshot_writer *w, const char *name, char out[4096], struct err *err)
+{
+    if (fmt_into(out, 4096, "%s/%s", w->run_dir, name) == 0)
+        return 0;
+    return err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", w->run_dir);
+}
+
+/* A complete control file appears at its path; another one that was there disappears. */
+static int create_ctl(const struct snapshot_writer *w, const char *path, struct err *err)
+{
+    static const struct snapshot_ctl empty;
+    unsigned char page[SNAPSHOT_PAGE] = {0};
+    char path_new[4096];
+    int rc = -1;
+    if (path_of(w, CTL_NEW_NAME, path_new, err) != 0)
+        return -1;
+    memcpy(page, &empty, sizeof empty);
+    memcpy(page, snapshot_ctl_magic, sizeof snapshot_ctl_magic);
+    int fd = open(path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0)
+        return err_sys(err, errno, "%s: cannot create", path_new);
+    if (io_write_all(fd, slice_make(page, sizeof page), err) != 0)
+        err_wrap(err, "%s", path_new);
+    else if (rename(path_new, path) != 0)
+        err_sys(err, errno, "%s: cannot move into place", path_new);
+    else
+        rc = 0;
+    close(fd);
+    return rc;
+}
+
+static bool is_ctl(int fd)
+{
+    char magic[sizeof snapshot_ctl_magic];
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == SNAPSHOT_PAGE &&
+           pread(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
+           memcmp(magic, snapshot_ctl_magic, sizeof magic) == 0;
+}
+
+static bool is_linked(const struct snapshot_writer *w, const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_dev == w->ctl_dev && st.st_ino == w->ctl_ino;
+}
+
+/* Opens and locks the control file that is at its path, and makes one first if need be. */
+static int open_ctl(struct snapshot_writer *w, struct err *err)
+{
+    char path[4096];
+    struct stat st;
+    if (path_of(w, SNAPSHOT_CTL_NAME, path, err) != 0)
+        return -1;
+    for (;;) {
+        w->ctl_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (w->ctl_fd < 0 && errno != ENOENT)
+            return err_sys(err, errno, "%s: cannot open", path);
+        if (w->ctl_fd < 0) {
+            if (create_ctl(w, path, err) != 0)
+                return -1;
+            continue;
+        }
+        if (flock(w->ctl_fd, LOCK_EX | LOCK_NB) != 0) {
+            if (errno == EWOULDBLOCK)
+                return err_set(err, ERR_TEMP, EX_TEMPFAIL,
+                    "%s is locked: another coexist-mapd or maptool publishes there", path);
+            return err_sys(err, errno, "%s: cannot lock", path);
+        }
+        if (fstat(w->ctl_fd, &st) != 0)
+            return err_sys(err, errno, "%s", path);
+        w->ctl_dev = st.st_dev;
+        w->ctl_ino = st.st_ino;
+        /* Between open and lock another writer may have put a new one there. */
+        if (is_linked(w, path)) {
+            if (is_ctl(w->ctl_fd))
+                break;
+            if (create_ctl(w, path, err) != 0)
+                return -1;
+        }
+        io_close(&w->ctl_fd);
+    }
+    void *base = mmap(NULL, SNAPSHOT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, w->ctl_fd, 0);
+    if (base == MAP_FAILED)
+        return err_sys(err, errno, "%s: cannot map", path);
+    w->ctl = base;
+    return 0;
+}
+
+/* Readers find the control file by its path: what we publish in another one they do not see. */
+static int check_ctl(const struct snapshot_writer *w, struct err *err)
+{
+    char path[4096];
+    if (path_of(w, SNAPSHOT_CTL_NAME, path, err) != 0)
+        return -1;
+    if (is_linked(w, path))
+        return 0;
+    return err_set(err, ERR_TEMP, EX_UNAVAILABLE,
+        "%s was removed or replaced: coexist-mapd must be restarted", path);
+}
+
+/* Removes all data files but the one that the control word names. */
+static void remove_others(const struct snapshot_writer *w)
+{
+    uint64_t named = atomic_load(&w->ctl->sequence), sequence;
+    DIR *dir = opendir(w->run_dir);
+    if (!dir)
+        return;
+    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
+        struct slice name = slice_str(d->d_name), prefix = SLICE_LIT(SNAPSHOT_DATA_PREFIX);
+        if (slice_starts(name, prefix) &&
+            num_u64(slice_from(name, prefix.n), 0, UINT64_MAX, &sequence) == 0 && sequence != named)
+            unlinkat(dirfd(dir), d->d_name, 0);
+    }
+    closedir(dir);
+}
+
+static void set_ids(struct snapshot_writer *w)
+{
+    struct snapshot_ids now;
+    uint64_t words[SNAPSHOT_ID_WORDS];
+    snapshot_ctl_ids(w->ctl, &now);
+    if (memcmp(&now, &w->ids, sizeof now) == 0)
+        return;
+    atomic_store(&w->ctl->sequence, 0);
+    memcpy(words, &w->ids, sizeof words);
+    for (size_t i = 0; i < SNAPSHOT_ID_WORDS; i++)
+        atomic_store(&w->ctl->ids[i], words[i]);
+}
+
+int snapshot_writer_open(
+    const char *run_dir, const char *map_id, struct snapshot_writer **out, struct err *err)
+{
+    struct slice id = slice_str(map_id);
+    struct snapshot_writer *w = mem_zalloc(sizeof *w);
+    w->run_dir = mem_strdup(run_dir);
+    w->ctl_fd = -1;
+    w->pending = mem_realloc_array(NULL, SNAPSHOT_IN_PLACE_MAX, sizeof *w->pending);
+    if (id.n == 0 || id.n >= sizeof w->ids.map) {
+        err_set(
+            err, ERR_PERM, EX_DATAERR, "a map id has 1 to %zu characters", sizeof w->ids.map - 1);
+        goto fail;
+    }
+    memcpy(w->ids.map, id.p, id.n);
+    if (boot_id(w->ids.boot, err) != 0 || io_mkdir(run_dir, 0750, err) != 0 ||
+        open_ctl(w, err) != 0)
+        goto fail;
+    set_ids(w);
+    remove_others(w);
+    *out = w;
+    return 0;
+fail:
+    snapshot_writer_close(&w);
+    return -1;
+}
+
+void snapshot_writer_close(struct snapshot_writer **w)
+{
+    struct snapshot_writer *x = *w;
+    if (!x)
+        return;
+    snapshot_writer_discard(x);
+    snapshot_rw_fini(&x->live);
+    if (x->ctl)
+        munmap(x->ctl, SNAPSHOT_PAGE);
+    io_close(&x->ctl_fd);
+    free(x->pending);
+    mem_free_string(&x->run_dir);
+    free(x);
+    *w = NULL;
+}
+
+void snapshot_writer_invalidate(struct snapshot_writer *w)
+{
+    snapshot_writer_discard(w);
+    atomic_store(&w->ctl->sequence, 0);
+    snapshot_rw_fini(&w->live);
+    remove_others(w);
+}
+
+/* --- A new data file ------------------------------------------------------------------ */
+
+static int new_file(
+    struct snapshot_writer *w, uint64_t n_keys, struct snapshot_build **out, struct err *err)
+{
+    BUG_ON(w->staged.base || w->n_pending > 0);
+    if (check_ctl(w, err) != 0)
+        return -1;
+    w->staged_sequence = atomic_load(&w->ctl->last) + 1;
+    return snapshot_build_new(w->run_dir, w->staged_sequence, &w->ids, n_keys, out, err);
+}
+
+static int add_entry(struct snapshot_build *b, struct slice key, const struct route_entry *entry,
+    struct buf *record, struct err *err)
+{
+    buf_clear(record);
+    if (key.n == 0 || key.n > ROUTE_KEY_MAX || record_encode(entry, false, record) != 0)
+        return err_set(err, ERR_PERM, EX_DATAERR, "%.*s: the entry cannot be published",
+            (int)(key.n < ROUTE_KEY_MAX ? key.n : ROUTE_KEY_MAX), (const char *)key.p);
+    return snapshot_build_add(b, key, buf_slice(record), err);
+}
+
+int snapshot_writer_rebuild(struct snapshot_writer *w, const struct snapshot_source *source,
+    uint64_t n_keys, uint64_t generation, struct err *err)
+{
+    struct snapshot_build *b = NULL;
+    struct buf record;
+    uint64_t live = 0;
+    int rc;
+    buf_init(&record, ROUTE_RECORD_MAX);
+    if (new_file(w, n_keys, &b, err) != 0)
+        goto fail;
+    for (;;) {
+        struct slice key;
+        struct route_entry entry;
+        rc = source->next(source->arg, &key, &entry, err);
+        if (rc == 0)
+            break;
+        if (rc < 0 || add_entry(b, key, &entry, &record, err) != 0)
+            goto fail;
+        live += !entry.is_tombstone;
+    }
+    if (snapshot_build_finish(&b, generation, live, &w->staged, err) != 0)
+        goto fail;
+    w->staged_generation = generation;
+    buf_fini(&record);
+    return 0;
+fail:
+    snapshot_build_abandon(&b);
+    buf_fini(&record);
+    return -1;
+}
+
+static bool is_live_record(struct slice record)
+{
+    struct route_entry entry;
+    return record_decode(record, &entry) == 0 && !entry.is_tombstone;
+}
+
+/* A new file from what is published and the changes: the garbage of replaced entries stays
+ * behind. */
+static int stage_file(struct snapshot_writer *w, const struct snapshot_change *changes, size_t n,
+    uint64_t generation, struct err *err)
+{
+    struct snapshot_build *b = NULL;
+    struct buf record;
+    uint64_t live = atomic_load(&w->live.view.head->keys);
+    buf_init(&record, ROUTE_RECORD_MAX);
+    if (new_file(w, w->live.slots_used + n, &b, err) != 0)
+        goto fail;
+    for (uint64_t i = 0; i <= w->live.view.mask; i++) {
+        uint64_t word = atomic_load_explicit(&w->live.slots[i], memory_order_relaxed);
+        struct slice key, value;
+        if (word == SNAPSHOT_SLOT_EMPTY)
+            continue;
+        if (!snapshot_file_entry(&w->live.view, word, &key, &value)) {
+            err_set(err, ERR_TEMP, EX_UNAVAILABLE,
+                "%s: the published snapshot is damaged: coexist-mapd must be restarted",
+                w->run_dir);
+            goto fail;
+        }
+        if (snapshot_build_add(b, key, value, err) != 0)
+            goto fail;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct slice old;
+        bool was_live = snapshot_build_get(b, changes[i].key, &old) && is_live_record(old);
+        if (add_entry(b, changes[i].key, &changes[i].entry, &record, err) != 0)
+            goto fail;
+        live = live - was_live + !changes[i].entry.is_tombstone;
+    }
+    if (snapshot_build_finish(&b, generation, live, &w->staged, err) != 0)
+        goto fail;
+    w->staged_generation = generation;
+    buf_fini(&record);
+    return 0;
+fail:
+    snapshot_build_abandon(&b);
+    buf_fini(&record);
+    return -1;
+}
+
+/* --- In place ------------------------------------------------------------------------- */
+
+static struct pending *find_pending(struct snapshot_writer *w, uint64_t slot)
+{
+    for (size_t i = 0; i < w->n_pending; i++)
+        if (w->pending[i].slot == slot)
+            return &w->pending[i];
+    return NULL;
+}
+
+/* The slot of a key with what is pending taken into account; false: damaged. */
+static bool find_slot(struct snapshot_writer *w, struct slice key, uint64_t hash, uint64_t *slot,
+    struct pending **same, bool *is_new, bool *was_live)
+{
+    struct slice value;
+    *same = NULL;
+    *was_live = false;
+    enum snapshot_hit hit = snapshot_file_find(&w->live.view, key, hash, slot, &value);
+    *is_new = hit == SNAPSHOT_ABSENT;
+    if (hit == SNAPSHOT_HIT) {
+        *was_live = is_live_record(value);
+        *same = find_pending(w, *slot);
+    }
+    while (hit == SNAPSHOT_ABSENT) {
+        struct pending *p = find_pending(w, *slot);
+        if (!p && atomic_load(&w->live.slots[*slot]) == SNAPSHOT_SLOT_EMPTY)
+            break;
+        if (p && p->is_new && slice_eq(p->key, key)) {
+            *same = p;
+            break;
+        }
+        *slot = (*slot + 1) & w->live.view.mask;
+    }
+    return hit != SNAPSHOT_DAMAGED;
+}
+
+/* 1: staged; 0: no room, a new file is needed; -1: error. */
+static int stage_one(struct snapshot_writer *w, const struct snapshot_change *change,
+    struct buf *record, uint64_t *slots_used, struct err *err)
+{
+    uint64_t hash = route_key_hash(change->key), slot, place;
+    struct pending *same;
+    bool is_new, was_live;
+    buf_clear(record);
+    if (change->key.n == 0 || change->key.n > ROUTE_KEY_MAX ||
+        record_encode(&change->entry, false, record) != 0)
+        return err_set(err, ERR_PERM, EX_DATAERR, "the entry cannot be published");
+    /* A damaged file is not worth a repair in place: building the new one tells. */
+    if (!find_slot(w, change->key, hash, &slot, &same, &is_new, &was_live))
+        return 0;
+    if (is_new && !same && (++*slots_used) * 100 > (w->live.view.mask + 1) * SNAPSHOT_LOAD_MAX)
+        return 0;
+    uint64_t at = SNAPSHOT_PAGE + w->staged_arena_used;
+    size_t n = snapshot_entry_place(at, change->key.n, record->n, &place);
+    if (n > w->live.view.arena_end - at)
+        return 0;
+    snapshot_entry_write(w->live.base, place, change->key, buf_slice(record));
+    w->staged_arena_used += n;
+    if (!same) {
+        same = &w->pending[w->n_pending++];
+        *same = (struct pending){.slot = slot, .is_new = is_new, .was_live = was_live};
+    }
+    struct slice value;
+    same->word = snapshot_slot_word(hash, place);
+    same->is_live = !change->entry.is_tombstone;
+    BUG_ON(!snapshot_file_entry(&w->live.view, same->word, &same->key, &value));
+    return 1;
+}
+
+int snapshot_writer_stage(struct snapshot_writer *w, const struct snapshot_change *changes,
+    size_t n, uint64_t generation, struct err *err)
+{
+    BUG_ON(w->staged.base || w->n_pending > 0);
+    if (!w->live.base)
+        return err_set(err, ERR_BUG, EX_SOFTWARE, "%s: no snapshot has been built", w->run_dir);
+    if (check_ctl(w, err) != 0)
+        return -1;
+    if (n > SNAPSHOT_IN_PLACE_MAX)
+        return stage_file(w, changes, n, generation, err);
+
+    struct buf record;
+    int rc = 1;
+    uint64_t slots_used = w->live.slots_used;
+    buf_init(&record, ROUTE_RECORD_MAX);
+    w->staged_arena_used = w->live.arena_used;
+    w->staged_generation = generation;
+    for (size_t i = 0; i < n && rc == 1; i++) {
+        rc = stage_one(w, &changes[i], &record, &slots_used, err);
+        if (rc < 0)
+            err_wrap(err, "%.*s",
+                (int)(changes[i].key.n < ROUTE_KEY_MAX ? changes[i].key.n : ROUTE_KEY_MAX),
+                (const char *)changes[i].key.p);
+    }
+    buf_fini(&record);
+    if (rc == 1)
+        return 0;
+    w->n_pending = 0;
+    return rc < 0 ? -1 : stage_file(w, changes, n, generation, err);
+}
+
+/* --- Publication -------------------------------------------------------------------------- */
+
+static void publish_file(struct snapshot_writer *w)
+{
+    char path[4096];
+    uint64_t old = atomic_load(&w->ctl->sequence);
+    atomic_store(&w->ctl->last, w->staged_sequence);
+    atomic_store(&w->ctl->sequence, w->staged_sequence);
+    snapshot_rw_fini(&w->live);
+    w->live = w->staged;
+    w->staged = (struct snapshot_rw){0};
+    if (old != 0 && snapshot_data_path(w->run_dir, old, path, sizeof path) == 0)
+        unlink(path);
+}
+
+void snapshot_writer_publish(struct snapshot_writer *w)
+{
+    if (w->staged.base) {
+        publish_file(w);
+        return;
+    }
+    if (w->n_pending == 0)
+        return;
+    struct snapshot_head *h = (struct snapshot_head *)(void *)w->live.base;
+    uint64_t keys = atomic_load(&h->keys);
+    for (size_t i = 0; i < w->n_pending; i++) {
+        const struct pending *p = &w->pending[i];
+        atomic_store(&w->live.slots[p->slot], p->word);
+        w->live.slots_used += p->is_new;
+        keys = keys + p->is_live - p->was_live;
+    }
+    w->live.arena_used = w->staged_arena_used;
+    atomic_store(&h->keys, keys);
+    atomic_store(&h->arena_used, w->live.arena_used);
+    atomic_store(&h->generation, w->staged_generation);
+    w->n_pending = 0;
+}
+
+void snapshot_writer_discard(struct snapshot_writer *w)
+{
+    char path[4096];
+    w->n_pending = 0;
+    if (!w->staged.base)
+        return;
+    snapshot_rw_fini(&w->staged);
+    if (snapshot_data_path(w->run_dir, w->staged_sequence, path, sizeof path) == 0)
+        unlink(path);
+}
