@@ -19,7 +19,12 @@
 #include "maps/route.h"
 #include "maps/snapshot.h"
 
+#define CLAIMS_DIR "claims"
 #define CLAIMS_SLOTS 4096 /* per process */
+/* How long a claim without an answer is remembered.  A server may work on a message for ten minutes
+ * before it answers the dot (RFC 5321 4.5.3.2.6), and so may store it that long after we lost the
+ * connection; a hold that begins later finds the message in the mailbox, or it will never come. */
+#define CLAIMS_AMBIGUOUS_MS (15ull * 60 * 1000)
 
 struct claims;
 
@@ -38,20 +43,36 @@ enum claims_outcome {
     CLAIMS_AMBIGUOUS, /* the dot may have been sent and no answer came */
 };
 
-/* Creates RUN/claims/<id> and locks it for life; call after fork. */
+/* Creates RUN/claims/<id> and locks it for life; call after fork, one per thread.  A child that is
+ * forked later and does not exec would keep the file alive. */
 int claims_open(const char *run_dir, struct claims **out, struct err *err) ATTR_WUR;
+/* The file goes too, unless a claim in it must be remembered. */
 void claims_close(struct claims **c);
+/* Claims every key that the decisions consulted, then reads the keys again.  All decisions must be
+ * DECIDE_DELIVER.  Only CLAIMS_GO leaves claims in *out. */
 enum claims_verdict claims_begin(struct claims *c, struct snapshot *s,
-    const struct decision *decisions, size_t n, struct claims_set *out);
+    const struct decision *decisions, size_t n, struct claims_set *out) ATTR_WUR;
+/* Ends the claims of a set; an empty or ended set is fine. */
 void claims_end(struct claims *c, struct claims_set *set, enum claims_outcome outcome);
 
 /* --- mapd's side --------------------------------------------------------------- */
 
-enum claims_scan_verdict { CLAIMS_CLEAR, CLAIMS_BUSY, CLAIMS_WAS_AMBIGUOUS };
-/* One pass over the directory for one key: BUSY while a living process has a claim COMMITTING for
- * it that is older than `epoch`.  Dead processes' open claims count as ambiguous. -1 only for
- * errors. */
+enum claims_scan_verdict {
+    CLAIMS_CLEAR,         /* nothing decided before the epoch can still be stored */
+    CLAIMS_BUSY,          /* a living process has such a claim COMMITTING: scan again */
+    CLAIMS_WAS_AMBIGUOUS, /* nobody waits for an answer, but a message may still be stored */
+};
+
+/* One pass over the directory for one key: claims that are older than `epoch` count (their decision
+ * saw a smaller one), and open claims of dead processes count as ambiguous.  Call it after the
+ * epoch was published.  Removes files of dead processes when nothing in them matters any more. Only
+ * reads claims, but needs write permission for the directory.  -1 only for errors: then nothing is
+ * known. */
 int claims_scan(const char *run_dir, uint64_t key_hash, uint64_t epoch,
     enum claims_scan_verdict *out, struct err *err) ATTR_WUR;
+/* A reboot takes the claims away with the file system they were on.  mapd calls this when its
+ * database says that the machine was started anew: scans are at best ambiguous for
+ * CLAIMS_AMBIGUOUS_MS. */
+int claims_note_reboot(const char *run_dir, struct err *err) ATTR_WUR;
 
 #endif

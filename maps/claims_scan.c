@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * claims_scan: mapd's side of the claims.  Every pass lists the directory, so a mapd that was just
+ * started sees what it never heard of.  A file that is created after the listing began belongs to a
+ * process whose re-check comes after the publication that preceded this call.
+ *
+ * A file whose lock can be taken belongs to a dead process: locks end with their holder, and a file
+ * has its place in the directory only after it was locked.  Open claims of the dead stay ambiguous
+ * for CLAIMS_AMBIGUOUS_MS from the moment when the death was first seen, which the file's new name
+ * records; a stopped process keeps its lock, and so the barrier busy.
+ */
+#include "maps/claims.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/core/clock.h"
+#include "base/core/num.h"
+#include "base/os/io.h"
+#include "maps/claims_file.h"
+
+#define PASSES_MAX 100
+#define NEW_FILE_OLD_S 60 /* no process needs so long between creation and lock */
+
+struct pass {
+    const char *path; /* of the directory */
+    int dir_fd;
+    uint64_t key_hash, epoch, now_ms;
+    char boot[BOOT_ID_SIZE];
+    bool is_busy, is_ambiguous;
+    bool is_disturbed; /* a file went away under another name: list again */
+};
+
+/* What is in one file. */
+struct content {
+    bool is_readable;   /* it is a claims file of this version */
+    bool is_open;       /* any claim that is to be remembered */
+    bool is_committing; /* ... for the key, older than the epoch */
+    bool is_ambiguous;
+};
+
+static void look_at_claims(const struct pass *p, const struct claims_file *f, struct content *out)
+{
+    bool is_this_boot = memcmp(f->boot, p->boot, sizeof p->boot) == 0;
+    uint64_t used = atomic_load(&f->used);
+    if (used > CLAIMS_SLOTS)
+        used = CLAIMS_SLOTS;
+    for (uint64_t i = 0; i < used; i++) {
+        const struct claim *k = &f->slots[i];
+        uint64_t state = atomic_load(&k->state);
+        if (state == CLAIM_FREE)
+            continue;
+        uint64_t then = atomic_load_explicit(&k->time_ms, memory_order_relaxed);
+        if (state == CLAIM_AMBIGUOUS && is_this_boot && then <= p->now_ms &&
+            p->now_ms - then > CLAIMS_AMBIGUOUS_MS)
+            continue;
+        out->is_open = true;
+        if (atomic_load_explicit(&k->key_hash, memory_order_relaxed) != p->key_hash ||
+            atomic_load_explicit(&k->epoch, memory_order_relaxed) >= p->epoch)
+            continue;
+        if (state == CLAIM_COMMITTING)
+            out->is_committing = true;
+        else
+            out->is_ambiguous = true;
+    }
+}
+
+static int look_at_file(
+    const struct pass *p, int fd, const char *name, struct content *out, struct err *err)
+{
+    struct stat st;
+    *out = (struct content){0};
+    if (fstat(fd, &st) != 0)
+        return err_sys(err, errno, "%s/%s", p->path, name);
+    if (!S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof(struct claims_file))
+        return 0;
+    struct claims_file *f = mmap(NULL, sizeof *f, PROT_READ, MAP_SHARED, fd, 0);
+    if (f == MAP_FAILED)
+        return err_sys(err, errno, "%s/%s: cannot map", p->path, name);
+    if (memcmp(f->magic, claims_magic, sizeof claims_magic) == 0 && f->version == CLAIMS_VERSION &&
+        f->n_slots == CLAIMS_SLOTS) {
+        out->is_readable = true;
+        look_at_claims(p, f, out);
+    }
+    munmap(f, sizeof *f);
+    return 0;
+}
+
+/* The name from now on tells since when the process is dead. */
+static int bury(const struct pass *p, const char *name, struct slice id, struct err *err)
+{
+    char name_new[2 * CLAIMS_ID_MAX + 64];
+    id = slice_sub(id, 0, CLAIMS_ID_MAX);
+    if (fmt_into(name_new, sizeof name_new, CLAIMS_DEAD_PREFIX "%" PRIu64 ".%.*s", p->now_ms,
+            SLICE_ARG(id)) != 0)
+        BUG("a file name does not fit");
+    if (renameat(p->dir_fd, name, p->dir_fd, name_new) != 0 && errno != ENOENT)
+        return err_sys(err, errno, "%s/%s: cannot rename", p->path, name);
+    return 0;
+}
+
+/* dead.<ms>.<id>: how long ago, and the id. False: not such a name. */
+static bool parse_dead(struct slice name, uint64_t *ms_out, struct slice *id_out)
+{
+    struct slice prefix = SLICE_LIT(CLAIMS_DEAD_PREFIX), ms;
+    if (!slice_starts(name, prefix))
+        return false;
+    *id_out = slice_from(name, prefix.n);
+    return slice_split(id_out, '.', &ms) && num_u64(ms, 0, UINT64_MAX, ms_out) == 0;
+}
+
+static int look_at_dead(struct pass *p, int fd, const char *name, struct err *err)
+{
+    struct content c;
+    uint64_t since = 0;
+    struct slice id = slice_str(name);
+    bool is_buried = parse_dead(slice_str(name), &since, &id);
+    if (is_buried && since <= p->now_ms && p->now_ms - since > CLAIMS_AMBIGUOUS_MS) {
+        unlinkat(p->dir_fd, name, 0);
+        return 0;
+    }
+    if (look_at_file(p, fd, name, &c, err) != 0)
+        return -1;
+    if (c.is_readable && !c.is_open) {
+        unlinkat(p->dir_fd, name, 0);
+        return 0;
+    }
+    /* What cannot be read may have been a claim for this key. */
+    p->is_ambiguous |= !c.is_readable || c.is_committing || c.is_ambiguous;
+    /* A time in the future is of an earlier start of the machine. */
+    return is_buried && since <= p->now_ms ? 0 : bury(p, name, id, err);
+}
+
+static int look_at_living(struct pass *p, int fd, const char *name, struct err *err)
+{
+    struct content c;
+    if (look_at_file(p, fd, name, &c, err) != 0)
+        return -1;
+    p->is_busy |= !c.is_readable || c.is_committing;
+    p->is_ambiguous |= c.is_ambiguous;
+    return 0;
+}
+
+/* A file that was never finished; its process starts over when it was only slow. */
+static void sweep_new(const struct pass *p, const char *name)
+{
+    struct stat st;
+    if (fstatat(p->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        clock_wall_s() - st.st_mtime > NEW_FILE_OLD_S)
+        unlinkat(p->dir_fd, name, 0);
+}
+
+static int look_at(struct pass *p, const char *name, struct err *err)
+{
+    if (name[0] == '.') {
+        if (slice_starts(slice_str(name), SLICE_LIT(CLAIMS_NEW_PREFIX)))
+            sweep_new(p, name);
+        return 0;
+    }
+    int fd = openat(p->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        if (errno != ENOENT)
+            return err_sys(err, errno, "%s/%s: cannot read claims", p->path, name);
+        p->is_disturbed = true;
+        return 0;
+    }
+    int rc;
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+        rc = look_at_dead(p, fd, name, err);
+    else if (errno == EWOULDBLOCK)
+        rc = look_at_living(p, fd, name, err);
+    else
+        rc = err_sys(err, errno, "%s/%s: cannot test the lock", p->path, name);
+    close(fd);
+    return rc;
+}
+
+static int list(struct pass *p, struct err *err)
+{
+    int rc = 0;
+    DIR *dir = opendir(p->path);
+    if (!dir)
+        return errno == ENOENT ? 0 : err_sys(err, errno, "%s: cannot list", p->path);
+    p->dir_fd = dirfd(dir);
+    p->is_busy = p->is_ambiguous = p->is_disturbed = false;
+    while (rc == 0) {
+        errno = 0;
+        struct dirent *d = readdir(dir);
+        if (!d) {
+            if (errno != 0)
+                rc = err_sys(err, errno, "%s: cannot list", p->path);
+            break;
+        }
+        rc = look_at(p, d->d_name, err);
+    }
+    closedir(dir);
+    return rc;
+}
+
+int claims_scan(const char *run_dir, uint64_t key_hash, uint64_t epoch,
+    enum claims_scan_verdict *out, struct err *err)
+{
+    struct pass p = {.key_hash = key_hash, .epoch = epoch, .now_ms = clock_mono_ms()};
+    struct buf path;
+    int rc = -1;
+    buf_init(&path, 4096);
+    if (io_path(&path, run_dir, CLAIMS_DIR) != 0) {
+        err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
+        goto done;
+    }
+    p.path = buf_cstr(&path);
+    if (boot_id(p.boot, err) != 0)
+        goto done;
+    for (int i = 0; i < PASSES_MAX; i++) {
+        if (list(&p, err) != 0)
+            goto done;
+        if (!p.is_disturbed)
+            break;
+    }
+    *out = p.is_busy || p.is_disturbed ? CLAIMS_BUSY
+           : p.is_ambiguous            ? CLAIMS_WAS_AMBIGUOUS
+                                       : CLAIMS_CLEAR;
+    rc = 0;
+done:
+    buf_fini(&path);
+    return rc;
+}
+
+int claims_note_reboot(const char *run_dir, struct err *err)
+{
+    struct buf path;
+    int rc = -1;
+    buf_init(&path, 4096);
+    if (io_path(&path, run_dir, CLAIMS_DIR) != 0) {
+        err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
+        goto done;
+    }
+    if (io_mkdir(buf_cstr(&path), 0770, err) != 0)
+        goto done;
+    /* An empty file cannot be read, so it may have been anything: just what is meant. */
+    if (buf_addf(&path, "/" CLAIMS_DEAD_PREFIX "%" PRIu64 ".reboot", clock_mono_ms()) != 0) {
+        err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
+        goto done;
+    }
+    int fd = open(buf_cstr(&path), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0) {
+        err_sys(err, errno, "%s: cannot create", buf_cstr(&path));
+        goto done;
+    }
+    close(fd);
+    rc = 0;
+done:
+    buf_fini(&path);
+    return rc;
+}
