@@ -29,7 +29,10 @@ struct trace_rcpt {
     struct slice key; /* the normalised recipient: decision.keys[0] */
     uint64_t epoch;
 };
-/* The field with its CRLF, folded below 78 columns. */
+/* Server names that a stamp can carry: 1 to 64 of A-Z a-z 0-9 "." "_" "-". */
+bool trace_is_server_name(struct slice name);
+/* Appends the field with its CRLF, folded below 78 columns. -1, with out unchanged: no recipient,
+ * out is full, or the server has no such name. */
 int trace_stamp(const struct trace_keys *k, const struct trace_rcpt *rcpts, size_t n,
     struct slice server, int64_t now_s, struct buf *out) ATTR_WUR;
 /* The stamps for one recipient in a header block (whole fields with line ends) that are valid and
