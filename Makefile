@@ -49,7 +49,7 @@ LIBS := -Wl,--as-needed -luv -lcares -lssl -lcrypto -lconfuse -lidn2 -ljansson -
 # One archive per room of the house; a program is its main.c plus archives.
 ROOMS := base maps mapd lookup tool relay milter sync
 DIRS_base   := base/core base/os base/mail
-DIRS_maps   := maps
+DIRS_maps   := maps maps/store
 DIRS_mapd   := maps/mapd
 DIRS_lookup := maps/lookup
 DIRS_tool   := maps/tool maps/format

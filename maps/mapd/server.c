@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * server: connections on RUN/mapd.sock.
+ *
+ * A connection has at most one request in the works; what follows waits unread, so replies are in
+ * order and a client cannot make us hold more than one frame.  Rights come from the kernel: root
+ * and our own user may change the map, whoever else may open the socket may read it.
+ *
+ * Whoever sends what is no frame, no JSON or no object is dropped with a log line; nobody else
+ * notices.  A connection that ends while its request is in the store thread stays until the job is
+ * back, since the job uses its session.
+ */
+#include "maps/mapd/server.h"
+
+#include <jansson.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/os/io.h"
+#include "base/os/sock.h"
+#include "base/os/stream.h"
+#include "maps/client.h"
+#include "maps/mapd/barrier.h"
+#include "maps/mapd/worker.h"
+
+struct conn {
+    struct conn *next, *prev;
+    struct server *server;
+    struct stream *stream; /* NULL: closed, waiting for its job */
+    struct control_session session;
+    struct barrier *barrier;
+    bool is_busy;     /* a request is in the works */
+    bool is_in_frame; /* a part of the next one is here, its deadline runs */
+};
+
+struct server {
+    struct loop *loop;
+    struct conf *conf;
+    char *run_dir; /* stays when the configuration is replaced */
+    int listen_fd;
+    struct loop_io *listener;
+    struct loop_async *async;
+    struct worker *worker;
+    struct conn *conns;
+    size_t n_conns;
+    bool is_full; /* says so once */
+};
+
+/* --- Connections ---------------------------------------------------------------------- */
+
+static void conn_free(struct conn *c)
+{
+    struct server *s = c->server;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        s->conns = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    s->n_conns--;
+    barrier_free(&c->barrier);
+    control_session_fini(&c->session);
+    free(c);
+}
+
+static void conn_close(struct conn *c)
+{
+    stream_free(&c->stream);
+    if (!c->is_busy || c->barrier)
+        conn_free(c);
+}
+
+static void conn_drop(struct conn *c, const char *why)
+{
+    log_warn("control_dropped", log_str("who", c->session.who), log_str("reason", why));
+    conn_close(c);
+}
+
+static void conn_reply_own(struct conn *c, json_t *reply)
+{
+    char *text = json_dumps(reply, JSON_COMPACT);
+    size_t n = text ? strlen(text) : 0;
+    unsigned char head[CLIENT_FRAME_HEAD] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),
+        (unsigned char)(n >> 8), (unsigned char)n};
+
+    json_decref(reply);
+    c->is_busy = false;
+    if (!text || n > CLIENT_FRAME_MAX) {
+        conn_drop(c, "the reply does not fit a frame");
+    } else {
+        stream_cork(c->stream);
+        int rc = stream_write(c->stream, slice_make(head, sizeof head));
+        if (rc == 0)
+            rc = stream_write(c->stream, slice_make(text, n));
+        stream_uncork(c->stream);
+        if (rc != 0)
+            conn_drop(c, "it does not read its replies");
+        else
+            stream_resume(c->stream);
+    }
+    free(text);
+}
+
+static void conn_refuse(struct conn *c, const struct err *err)
+{
+    conn_reply_own(c, control_error(err));
+}
+
+/* --- Barriers ---------------------------------------------------------------------------- */
+
+static void barrier_ended(void *arg, const char *result, uint64_t waited_ms, const struct err *err)
+{
+    struct conn *c = arg;
+
+    barrier_free(&c->barrier);
+    if (!result) {
+        log_error("barrier_failed", log_err(err));
+        conn_refuse(c, err);
+        return;
+    }
+    log_info("barrier", log_str("result", result), log_u64("waited_ms", waited_ms),
+        log_str("who", c->session.who));
+    conn_reply_own(c,
+        json_pack("{sb ss sI}", "ok", true, "result", result, "waited_ms", (json_int_t)waited_ms));
+}
+
+static int barrier_start(struct conn *c, const json_t *request, struct err *err)
+{
+    struct server *s = c->server;
+    uint64_t epoch, timeout_ms, max_ms = s->conf->mapd.barrier_max_ms;
+    struct buf key;
+    int rc = -1;
+
+    buf_init(&key, 2 * ROUTE_KEY_MAX);
+    if (!c->session.may_write)
+        err_set(
+            err, ERR_PERM, EX_NOPERM, "user %s may read the map but not change it", c->session.who);
+    else if (control_key(s->conf, request, &key, err) == 0 &&
+             control_number(request, "epoch", INT64_MAX, true, &epoch, err) == 0 &&
+             control_number(request, "timeout_ms", max_ms, true, &timeout_ms, err) == 0)
+        rc = 0;
+    if (rc == 0)
+        c->barrier = barrier_new(s->loop, s->run_dir, route_key_hash(buf_slice(&key)), epoch,
+            timeout_ms, barrier_ended, c);
+    buf_fini(&key);
+    return rc;
+}
+
+/* --- Requests ------------------------------------------------------------------------------ */
+
+static void start_request_own(struct conn *c, json_t *request)
+{
+    struct err err = ERR_INIT;
+
+    c->is_busy = true;
+    c->is_in_frame = false;
+    stream_deadline(c->stream, 0);
+    stream_pause(c->stream);
+    if (control_kind(request) == CONTROL_BARRIER) {
+        int rc = barrier_start(c, request, &err);
+        json_decref(request);
+        if (rc != 0)
+            conn_refuse(c, &err);
+        return;
+    }
+    struct job *job = mem_zalloc(sizeof *job);
+    job->owner = c;
+    job->session = &c->session;
+    job->request = request;
+    worker_submit(c->server->worker, job);
+}
+
+static size_t on_data(void *arg, struct slice in)
+{
+    struct conn *c = arg;
+    size_t max = c->session.may_write ? CLIENT_FRAME_MAX : SERVER_READER_FRAME_MAX;
+
+    if (c->is_busy)
+        return 0;
+    if (!c->is_in_frame) {
+        c->is_in_frame = true;
+        stream_deadline(c->stream, SERVER_FRAME_TIMEOUT_MS);
+    }
+    if (in.n < CLIENT_FRAME_HEAD)
+        return 0;
+    size_t n = (size_t)in.p[0] << 24 | (size_t)in.p[1] << 16 | (size_t)in.p[2] << 8 | in.p[3];
+    if (n == 0 || n > max) {
+        conn_drop(c, "the length of its frame is out of range");
+        return in.n;
+    }
+    if (in.n - CLIENT_FRAME_HEAD < n)
+        return 0;
+    json_t *request =
+        json_loadb((const char *)in.p + CLIENT_FRAME_HEAD, n, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(request)) {
+        json_decref(request);
+        conn_drop(c, "its request is no JSON object");
+        return in.n;
+    }
+    start_request_own(c, request);
+    return CLIENT_FRAME_HEAD + n;
+}
+
+static void on_closed(void *arg, const struct err *why)
+{
+    struct conn *c = arg;
+    if (why && why->class != ERR_NONE)
+        log_debug("control_closed", log_str("who", c->session.who), log_err(why));
+    conn_close(c);
+}
+
+static const struct stream_events EVENTS = {.data = on_data, .closed = on_closed};
+
+/* --- Accepting -------------------------------------------------------------------------------- */
+
+static void name_peer(int fd, struct control_session *session)
+{
+    struct ucred cred;
+    socklen_t size = sizeof cred;
+    struct passwd pw, *found = NULL;
+    char names[1024];
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0) {
+        if (fmt_into(session->who, sizeof session->who, "unknown") != 0)
+            BUG("a literal fits");
+        return;
+    }
+    session->may_write = cred.uid == 0 || cred.uid == geteuid();
+    getpwuid_r(cred.uid, &pw, names, sizeof names, &found);
+    if (!found || fmt_into(session->who, sizeof session->who, "%s", found->pw_name) != 0)
+        if (fmt_into(session->who, sizeof session->who, "uid%lu", (unsigned long)cred.uid) != 0)
+            BUG("a number fits");
+}
+
+static void accept_one(struct server *s, int fd)
+{
+    const struct stream_limits limits = {
+        .in_max = CLIENT_FRAME_HEAD + CLIENT_FRAME_MAX, .out_max = 2 * CLIENT_FRAME_MAX};
+
+    if (s->n_conns == SERVER_CLIENTS_MAX) {
+        if (!s->is_full)
+            log_warn("control_full", log_u64("clients", SERVER_CLIENTS_MAX));
+        s->is_full = true;
+        io_close(&fd);
+        return;
+    }
+    s->is_full = false;
+    struct conn *c = mem_zalloc(sizeof *c);
+    c->server = s;
+    name_peer(fd, &c->session);
+    c->next = s->conns;
+    if (c->next)
+        c->next->prev = c;
+    s->conns = c;
+    s->n_conns++;
+    c->stream = stream_new_own(s->loop, fd, false, &EVENTS, c, limits);
+}
+
+static void on_listen(void *arg, int events ATTR_UNUSED)
+{
+    struct server *s = arg;
+    struct err err = ERR_INIT;
+    int fd;
+
+    for (;;) {
+        if (sock_accept(s->listen_fd, &fd, NULL, &err) != 0) {
+            log_error("accept_failed", log_err(&err));
+            return;
+        }
+        if (fd < 0)
+            return;
+        accept_one(s, fd);
+    }
+}
+
+/* --- Results --------------------------------------------------------------------------------- */
+
+static void finish_job(struct job *job)
+{
+    struct conn *c = job->owner;
+    json_t *reply = job->reply;
+
+    if (!c) {
+        conf_free(&job->conf); /* the store thread has let go of the old configuration */
+    } else if (!c->stream) {
+        c->is_busy = false;
+        conn_free(c);
+    } else {
+        job->reply = NULL;
+        conn_reply_own(c, reply);
+    }
+    job_free(&job);
+}
+
+static void on_results(void *arg)
+{
+    struct server *s = arg;
+    struct job *next;
+    for (struct job *job = worker_take(s->worker); job; job = next) {
+        next = job->next;
+        finish_job(job);
+    }
+}
+
+static void wake_loop(void *arg)
+{
+    struct server *s = arg;
+    loop_async_send(s->async);
+}
+
+/* --- The server --------------------------------------------------------------------------------
+ */
+
+int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
+    struct publish *publish, int listen_fd, struct server **out, struct err *err)
+{
+    struct server *s = mem_zalloc(sizeof *s);
+
+    s->loop = loop;
+    s->conf = conf;
+    s->run_dir = mem_strdup(conf->run);
+    s->listen_fd = listen_fd;
+    s->async = loop_async_new(loop, on_results, s);
+    if (worker_new(conf, store, publish, wake_loop, s, &s->worker, err) != 0) {
+        server_free(&s);
+        return -1;
+    }
+    s->listener = loop_io_new(loop, listen_fd, on_listen, s);
+    loop_io_want(s->listener, LOOP_READ);
+    *out = s;
+    return 0;
+}
+
+int server_reload_own(struct server *s, struct conf *conf, struct err *err)
+{
+    if (strcmp(conf->state, s->conf->state) != 0 || strcmp(conf->run, s->run_dir) != 0) {
+        conf_free(&conf);
+        return err_set(err, ERR_PERM, EX_CONFIG, "state and run only change with a restart");
+    }
+    struct job *job = mem_zalloc(sizeof *job);
+    job->conf = conf;
+    s->conf = conf;
+    worker_submit(s->worker, job);
+    return 0;
+}
+
+void server_free(struct server **sp)
+{
+    struct server *s = *sp;
+    if (!s)
+        return;
+    loop_io_free(&s->listener);
+    io_close(&s->listen_fd);
+    if (s->worker) {
+        worker_stop(s->worker);
+        on_results(s);
+    }
+    while (s->conns)
+        conn_close(s->conns);
+    worker_free(&s->worker);
+    loop_async_free(&s->async);
+    conf_free(&s->conf);
+    mem_free_string(&s->run_dir);
+    free(s);
+    *sp = NULL;
+}

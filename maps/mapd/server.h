@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * server: the sockets of coexist-mapd.  Reads frames, hands requests to the store thread, sends
+ * replies; runs barriers itself.
+ */
+#ifndef MAPS_MAPD_SERVER_H
+#define MAPS_MAPD_SERVER_H
+
+#include "base/core/attr.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "base/os/loop.h"
+#include "maps/store/publish.h"
+#include "maps/store/store.h"
+
+#define SERVER_CLIENTS_MAX 256
+/* Who may only read sends nothing long. */
+#define SERVER_READER_FRAME_MAX (64u << 10)
+#define SERVER_FRAME_TIMEOUT_MS 30000
+
+struct server;
+
+/* Starts the store thread. Takes over conf, borrows the rest. */
+int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
+    struct publish *publish, int listen_fd, struct server **out, struct err *err) ATTR_WUR;
+/* The new configuration holds for requests from here on; state and run have to be the same. */
+int server_reload_own(struct server *s, struct conf *conf, struct err *err) ATTR_WUR;
+/* Finishes the requests that are here, answers them as far as the sockets take it, and closes. */
+void server_free(struct server **s);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker: the store thread.
+ *
+ * One round takes every job that waits, runs it, commits once and publishes once; while the disk
+ * writes, the next jobs gather.  That is the whole group commit: no timer, no delay for a lone
+ * request.  A batch (import, wave) has a transaction of its own, because it may turn out wrong
+ * halfway and then takes back everything that it wrote.
+ *
+ * When a shared transaction fails (a full disk), each of its jobs is tried again by itself, so that
+ * a large request does not fail a small one.  Nothing is answered before it is durable and visible.
+ */
+#include "maps/mapd/worker.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+
+#define WAIT_MAX_MS 1000 /* while holds run: the wall clock may be set meanwhile */
+#define PRUNE_INTERVAL_MS 60000
+#define PRUNE_MAX 500
+
+struct jobs {
+    struct job *first, **end;
+};
+
+struct worker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct jobs waiting, finished; /* under lock */
+    bool stopping, joined;         /* under lock */
+    void (*done)(void *arg);
+    void *arg;
+    /* The thread's own: */
+    struct control control;
+    struct publish *publish;
+    bool expire_failed; /* the last release of holds */
+    uint64_t pruned_ms;
+    uint64_t started_ms;
+};
+
+static void jobs_init(struct jobs *q)
+{
+    q->first = NULL;
+    q->end = &q->first;
+}
+
+static void jobs_add(struct jobs *q, struct job *job)
+{
+    job->next = NULL;
+    *q->end = job;
+    q->end = &job->next;
+}
+
+static struct job *jobs_take(struct jobs *q)
+{
+    struct job *first = q->first;
+    jobs_init(q);
+    return first;
+}
+
+void job_free(struct job **jobp)
+{
+    struct job *job = *jobp;
+    if (!job)
+        return;
+    json_decref(job->request);
+    json_decref(job->reply);
+    free(job);
+    *jobp = NULL;
+}
+
+/* --- Groups --------------------------------------------------------------------------- */
+
+static void fail_job(struct job *job, const struct err *err)
+{
+    json_decref(job->reply);
+    job->reply = control_error(err);
+}
+
+static bool needs_txn(const struct job *job)
+{
+    enum control_kind kind = control_kind(job->request);
+    return kind == CONTROL_WRITE || kind == CONTROL_BATCH;
+}
+
+static bool is_batch(const struct job *job)
+{
+    return control_kind(job->request) == CONTROL_BATCH;
+}
+
+static void drop_replies(struct job *first, const struct job *end)
+{
+    for (struct job *job = first; job != end; job = job->next) {
+        json_decref(job->reply);
+        job->reply = NULL;
+    }
+}
+
+/* Durable, then visible. -1: neither, and the transaction is gone. */
+static int commit(struct worker *w, struct store_txn **txn, struct err *err)
+{
+    if (publish_stage(w->publish, *txn, err) != 0) {
+        store_abort(txn);
+        return -1;
+    }
+    if (store_commit(txn, err) != 0) {
+        publish_discard(w->publish);
+        return -1;
+    }
+    publish_staged(w->publish);
+    return 0;
+}
+
+/* Runs jobs in one transaction. -1: it failed and nothing of them happened. */
+static int run_jobs(struct worker *w, struct job *first, const struct job *end, struct err *err)
+{
+    struct control *c = &w->control;
+    struct store_txn *txn = NULL;
+    bool wants_txn = false, is_aborted = false;
+
+    for (const struct job *job = first; job != end; job = job->next)
+        wants_txn |= needs_txn(job);
+    if (wants_txn && store_begin(c->store, &txn, err) != 0)
+        return -1;
+    for (struct job *job = first; job != end; job = job->next) {
+        if (control_run(c, job->session, txn, job->request, &job->reply, err) != 0) {
+            store_abort(&txn);
+            drop_replies(first, end);
+            return -1;
+        }
+        is_aborted |= c->must_abort;
+    }
+    if (is_aborted)
+        store_abort(&txn);
+    if (txn && commit(w, &txn, err) != 0) {
+        drop_replies(first, end);
+        return -1;
+    }
+    return 0;
+}
+
+static void log_job(const struct job *job)
+{
+    const char *op = json_string_value(json_object_get(job->request, "op"));
+    const char *key = json_string_value(json_object_get(job->request, "key"));
+    const char *id = json_string_value(json_object_get(job->request, "id"));
+    const json_t *error = json_object_get(job->reply, "error");
+
+    if (!error)
+        log_info("map_change", log_str("op", op), log_str("key", key ? key : ""),
+            log_str("who", job->session->who), log_str("id", id ? id : ""),
+            log_i64("generation", json_integer_value(json_object_get(job->reply, "generation"))));
+    else
+        log_info("map_refused", log_str("op", op), log_str("key", key ? key : ""),
+            log_str("who", job->session->who), log_str("id", id ? id : ""),
+            log_str("error", json_string_value(json_object_get(error, "text"))));
+}
+
+static void run_group(struct worker *w, struct job *first, const struct job *end)
+{
+    struct err err = ERR_INIT;
+
+    if (run_jobs(w, first, end, &err) != 0) {
+        log_error("transaction_failed", log_err(&err));
+        for (struct job *job = first; job != end; job = job->next) {
+            if (first->next == end || run_jobs(w, job, job->next, &err) != 0)
+                fail_job(job, &err);
+            err_clear(&err);
+        }
+    }
+    for (const struct job *job = first; job != end; job = job->next)
+        if (needs_txn(job))
+            log_job(job);
+}
+
+/* Splits what waits at batches and changes of configuration. */
+static void run_all(struct worker *w, struct job *first)
+{
+    while (first) {
+        struct job *end = first->next;
+        if (!first->request) {
+            const struct conf *old = w->control.conf;
+            w->control.conf = first->conf;
+            first->conf = (struct conf *)(uintptr_t)old;
+        } else {
+            if (!is_batch(first))
+                while (end && end->request && !is_batch(end))
+                    end = end->next;
+            run_group(w, first, end);
+        }
+        first = end;
+    }
+}
+
+/* --- What happens by time ----------------------------------------------------------------- */
+
+static int try_expire(struct worker *w, struct err *err)
+{
+    struct store_txn *txn = NULL;
+    size_t n;
+
+    if (store_begin(w->control.store, &txn, err) != 0)
+        return -1;
+    if (control_expire(&w->control, txn, &n, err) != 0) {
+        store_abort(&txn);
+        return -1;
+    }
+    return commit(w, &txn, err);
+}
+
+static void expire_holds(struct worker *w)
+{
+    struct err err = ERR_INIT;
+
+    w->expire_failed = false;
+    if (control_next_deadline_ms(w->control.store) > w->control.now_ms)
+        return;
+    w->expire_failed = try_expire(w, &err) != 0;
+    if (w->expire_failed)
+        log_error("expire_failed", log_err(&err));
+}
+
+static void prune_results(struct worker *w)
+{
+    struct err err = ERR_INIT;
+    struct store_txn *txn = NULL;
+    uint64_t now_ms = clock_mono_ms();
+
+    if (now_ms - w->pruned_ms < PRUNE_INTERVAL_MS)
+        return;
+    w->pruned_ms = now_ms;
+    if (store_begin(w->control.store, &txn, &err) != 0 ||
+        store_result_prune(txn, w->control.now_ms / 1000 - STORE_RESULT_KEPT_S, PRUNE_MAX, &err)) {
+        store_abort(&txn);
+        log_warn("prune_failed", log_err(&err));
+    } else if (store_commit(&txn, &err) != 0) {
+        log_warn("prune_failed", log_err(&err));
+    }
+}
+
+/* --- The thread ---------------------------------------------------------------------------- */
+
+static void wait_locked(struct worker *w)
+{
+    int64_t next_ms = control_next_deadline_ms(w->control.store);
+    int64_t wait_ms = next_ms == INT64_MAX ? INT64_MAX : next_ms - clock_wall_ms();
+
+    if (wait_ms == INT64_MAX) {
+        pthread_cond_wait(&w->wake, &w->lock);
+        return;
+    }
+    if (wait_ms > WAIT_MAX_MS || w->expire_failed)
+        wait_ms = WAIT_MAX_MS;
+    if (wait_ms <= 0)
+        return;
+    struct timespec until;
+    uint64_t ns = clock_mono_ns() + (uint64_t)wait_ms * 1000000;
+    until.tv_sec = (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    pthread_cond_timedwait(&w->wake, &w->lock, &until);
+}
+
+static void one_round(struct worker *w, struct job *jobs)
+{
+    struct err err = ERR_INIT;
+
+    w->control.now_ms = clock_wall_ms();
+    expire_holds(w);
+    run_all(w, jobs);
+    if (!jobs)
+        return;
+    pthread_mutex_lock(&w->lock);
+    *w->finished.end = jobs;
+    while (*w->finished.end)
+        w->finished.end = &(*w->finished.end)->next;
+    pthread_mutex_unlock(&w->lock);
+    w->done(w->arg);
+    prune_results(w);
+    if (store_checkpoint(w->control.store, &err) != 0)
+        log_error("checkpoint_failed", log_err(&err));
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker *w = arg;
+    struct job *jobs;
+    bool stopping;
+
+    do {
+        pthread_mutex_lock(&w->lock);
+        if (!w->waiting.first && !w->stopping)
+            wait_locked(w);
+        jobs = jobs_take(&w->waiting);
+        stopping = w->stopping;
+        pthread_mutex_unlock(&w->lock);
+        one_round(w, jobs);
+    } while (jobs || !stopping);
+    return NULL;
+}
+
+/* --- Outside the thread -------------------------------------------------------------------- */
+
+static void add_status(void *arg, json_t *reply)
+{
+    const struct worker *w = arg;
+    uint64_t uptime_s = (clock_mono_ms() - w->started_ms) / 1000;
+
+    json_object_set_new(reply, "version", json_string(COEXIST_VERSION));
+    json_object_set_new(reply, "pid", json_integer(getpid()));
+    json_object_set_new(reply, "uptime_s", json_integer((json_int_t)uptime_s));
+}
+
+int worker_new(const struct conf *conf, struct store *store, struct publish *publish,
+    void (*done)(void *arg), void *arg, struct worker **out, struct err *err)
+{
+    struct worker *w = mem_zalloc(sizeof *w);
+    pthread_condattr_t attr;
+
+    w->control =
+        (struct control){.conf = conf, .store = store, .status = add_status, .status_arg = w};
+    w->publish = publish;
+    w->done = done;
+    w->arg = arg;
+    w->pruned_ms = w->started_ms = clock_mono_ms();
+    jobs_init(&w->waiting);
+    jobs_init(&w->finished);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    int rc = pthread_create(&w->thread, NULL, thread_main, w);
+    if (rc != 0) {
+        w->joined = true;
+        worker_free(&w);
+        return err_sys(err, rc, "cannot start the store thread");
+    }
+    *out = w;
+    return 0;
+}
+
+void worker_submit(struct worker *w, struct job *job)
+{
+    pthread_mutex_lock(&w->lock);
+    jobs_add(&w->waiting, job);
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+struct job *worker_take(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    struct job *jobs = jobs_take(&w->finished);
+    pthread_mutex_unlock(&w->lock);
+    return jobs;
+}
+
+void worker_stop(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    if (!w->joined)
+        pthread_join(w->thread, NULL);
+    w->joined = true;
+}
+
+void worker_free(struct worker **wp)
+{
+    struct worker *w = *wp;
+    if (!w)
+        return;
+    BUG_ON(!w->joined);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->wake);
+    free(w);
+    *wp = NULL;
+}

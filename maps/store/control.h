@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control: the requests that the map answers, as JSON objects.  coexist-mapd serves them on
+ * RUN/mapd.sock; maptool runs the same code on the store itself while no mapd runs.
+ *
+ * Frame on the socket: four bytes of length, big endian, at most CLIENT_FRAME_MAX, then one object
+ * in UTF-8.  One reply per request, in order; a client may send the next request at once.
+ *
+ *   reply     {"ok": true, ...} or {"ok": false, "error": {"class": "temporary|permanent|peer|bug",
+ *             "code": N, "text": "..."}, ...}; code is the exit status for a command: 1 not found
+ *             or differences, else as in <sysexits.h>
+ *   changing  "id" (request id, at most 64 bytes, optional) and "why" belong to every request that
+ *   requests  changes something.  The result is recorded with the change; the same request with the
+ *             same id gives the recorded result for a week, another request EX_USAGE.
+ *
+ *   op        members                                   reply
+ *   get       key                                       entry
+ *   set       key, set {route kind deliver_as note}     entry, changed (0 or 1), generation
+ *             [expect_epoch]
+ *   del       key [expect_epoch]                        changed, generation
+ *   apply     changes [{key, set} or {key, del: true}]  added changed deleted unchanged, generation
+ *   list      [after limit route state kind domain]     entries, generation, next (key or null)
+ *   begin     [replace max_drop dry_run]                opens an import on this connection
+ *   put       rows [{key, set}]                         rows (so far); "row" says which one an
+ *                                                       error means, counted from 0 in the import
+ *   commit                                              as apply, and "dry_run"
+ *   abort                                               forgets the import
+ *   log       [key from limit]                          changes, next (generation or null), oldest
+ *                                                       first; last: N gives the last N of all
+ *   hold      key owner deadline_ms                     epoch, deadline
+ *   flip      key epoch route                           epoch, entry
+ *   release   key [epoch]                               epoch, entry
+ *   barrier   key epoch timeout_ms                      result: clear, ambiguous or timeout;
+ *                                                       waited_ms (only coexist-mapd)
+ *   status                                              map_id generation keys holds [...] and more
+ *
+ *   entry     {key kind route state deliver_as epoch note who when [hold {owner request deadline}]}
+ *   change    {generation key old new who when why request}; old and new are entries or null
+ *
+ * Everything that a request asks for happens in one transaction or not at all.  `set`, `del`,
+ * `apply` and imports refuse a key that is held by itself (a hold of its whole domain does not bar
+ * them: nothing is delivered there meanwhile, which makes it the best time to change its entries).
+ */
+#ifndef MAPS_STORE_CONTROL_H
+#define MAPS_STORE_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <jansson.h>
+#include "base/core/attr.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "maps/store/store.h"
+
+#define CONTROL_LIST_MAX 2000         /* entries in one reply */
+#define CONTROL_LOG_SCANNED_MAX 20000 /* change log records looked at for one reply */
+#define CONTROL_REPLY_BYTES_MAX (4u << 20)
+#define CONTROL_IMPORT_ROWS_MAX 2000000
+#define CONTROL_APPLY_MAX 10000
+
+struct control_import;
+
+/* Who asks: one per connection. */
+struct control_session {
+    char who[STORE_WHO_MAX];
+    bool may_write;
+    struct control_import *import; /* opened by begin; freed by control_session_fini */
+};
+void control_session_fini(struct control_session *s);
+
+/* What a request is executed with. */
+struct control {
+    const struct conf *conf;
+    struct store *store;
+    int64_t now_ms; /* wall clock, set by the caller before each round */
+    /* Adds to the reply of `status` what only the program knows; NULL: nothing. */
+    void (*status)(void *arg, json_t *reply);
+    void *status_arg;
+    bool must_abort; /* set by control_run: a batch was refused or was a dry run */
+};
+
+enum control_kind {
+    CONTROL_UNKNOWN,
+    CONTROL_READ,
+    CONTROL_STAGE,   /* begin, put, abort: touches only the session */
+    CONTROL_WRITE,   /* needs a transaction; may share it with others of its kind */
+    CONTROL_BATCH,   /* needs a transaction of its own, to be aborted when must_abort is set */
+    CONTROL_BARRIER, /* for the loop of coexist-mapd */
+};
+enum control_kind control_kind(const json_t *request);
+
+/* Runs one request; txn is required for CONTROL_WRITE and CONTROL_BATCH and has to be named for
+ * all others while one is open.  0 with a reply, to a wrong request too, of which nothing has
+ * happened; -1 when the store failed: the whole transaction has to be aborted. */
+int control_run(struct control *c, struct control_session *s, struct store_txn *txn,
+    const json_t *request, json_t **reply_out, struct err *err) ATTR_WUR;
+/* {"ok": false, "error": ...} */
+json_t *control_error(const struct err *err);
+/* Releases the holds whose deadline is over. *n_out: how many. */
+int control_expire(
+    struct control *c, struct store_txn *txn, size_t *n_out, struct err *err) ATTR_WUR;
+/* Wall clock of the next deadline, or INT64_MAX. */
+int64_t control_next_deadline_ms(const struct store *s);
+
+/* --- Members of a request ----------------------------------------------------------------- */
+
+/* 0, or -1 and EX_USAGE when the member is missing or wrong; absent and not required gives an empty
+ * slice or leaves *out alone. */
+int control_string(const json_t *request, const char *name, size_t max, bool required,
+    struct slice *out, struct err *err) ATTR_WUR;
+int control_number(const json_t *request, const char *name, uint64_t max, bool required,
+    uint64_t *out, struct err *err) ATTR_WUR;
+int control_flag(const json_t *request, const char *name, bool *out, struct err *err) ATTR_WUR;
+/* The member "key" as a key of the map; its domain has to be in the configuration. */
+int control_key(
+    const struct conf *conf, const json_t *request, struct buf *key, struct err *err) ATTR_WUR;
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control_read: get, list, log and status.  A reply is bounded in entries, bytes and records looked
+ * at, so that no reader keeps the map from others for long; "next" says where the following request
+ * goes on.
+ */
+#include "maps/store/control_priv.h"
+
+#include <sysexits.h>
+#include "base/core/clock.h"
+
+#define LIST_SCANNED_MAX 50000
+#define ENTRY_JSON_BYTES 256 /* about what names and punctuation of one entry take */
+
+/* --- Entries as JSON ------------------------------------------------------------------- */
+
+static void set_time(json_t *object, const char *name, int64_t when_s)
+{
+    char text[32];
+    clock_format_utc(when_s, text);
+    control_set(object, name, slice_str(text));
+}
+
+static json_t *hold_json(const struct route_entry *entry)
+{
+    json_t *hold = json_object();
+    control_set(hold, "owner", entry->hold_owner);
+    control_set(hold, "request", entry->hold_request);
+    set_time(hold, "deadline", entry->hold_deadline_ms / 1000);
+    json_object_set_new(hold, "deadline_ms", json_integer(entry->hold_deadline_ms));
+    return hold;
+}
+
+json_t *control_entry_json(struct slice key, const struct route_entry *entry)
+{
+    json_t *e = json_object();
+    control_set(e, "key", key);
+    control_set(e, "kind", slice_str(route_kind_name(entry->kind)));
+    control_set(e, "route", entry->route);
+    control_set(e, "state", slice_str(route_state_name(entry->state)));
+    control_set(e, "deliver_as", entry->deliver_as);
+    control_set_u64(e, "epoch", entry->epoch);
+    control_set(e, "note", entry->note);
+    control_set(e, "who", entry->who);
+    set_time(e, "when", entry->when_s);
+    if (entry->state == ROUTE_STATE_HELD)
+        json_object_set_new(e, "hold", hold_json(entry));
+    return e;
+}
+
+/* --- get ------------------------------------------------------------------------------- */
+
+enum control_outcome control_get(struct control_call *call)
+{
+    struct buf key, bytes;
+    struct route_entry entry;
+    enum control_outcome outcome = CONTROL_REFUSED;
+
+    buf_init(&key, 2 * ROUTE_KEY_MAX);
+    buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
+    if (control_key(call->c->conf, call->request, &key, call->err) != 0)
+        goto done;
+    outcome = CONTROL_FAILED;
+    if (store_get(call->c->store, call->txn, buf_slice(&key), &bytes, &entry, call->err) != 0)
+        goto done;
+    outcome = CONTROL_DONE;
+    if (entry.is_tombstone) {
+        control_set_u64(call->reply, "epoch", entry.epoch);
+        outcome = (enum control_outcome)control_refuse(
+            call, ERR_PERM, 1, "there is no entry for %.*s", SLICE_ARG(buf_slice(&key)));
+    } else {
+        json_object_set_new(call->reply, "entry", control_entry_json(buf_slice(&key), &entry));
+    }
+done:
+    buf_fini(&key);
+    buf_fini(&bytes);
+    return outcome;
+}
+
+/* --- list ---------------------------------------------------------------------------------- */
+
+struct list {
+    struct slice after, route, domain;
+    bool has_kind, has_state;
+    enum route_kind kind;
+    enum route_state state;
+    uint64_t limit;
+    json_t *entries;
+    json_t *last; /* key of the last entry looked at */
+    size_t scanned, bytes;
+};
+
+static bool list_wants(const struct list *l, struct slice key, const struct route_entry *entry)
+{
+    return !entry->is_tombstone && (l->route.n == 0 || slice_eq(l->route, entry->route)) &&
+           (!l->has_kind || l->kind == entry->kind) &&
+           (!l->has_state || l->state == entry->state) &&
+           (l->domain.n == 0 || slice_eq(l->domain, normalise_domain(key)));
+}
+
+static int list_one(
+    void *arg, struct slice key, const struct route_entry *entry, struct err *err ATTR_UNUSED)
+{
+    struct list *l = arg;
+
+    if (l->after.n && slice_eq(key, l->after))
+        return 0;
+    if (list_wants(l, key, entry)) {
+        json_array_append_new(l->entries, control_entry_json(key, entry));
+        l->bytes += ENTRY_JSON_BYTES + key.n + entry->note.n + entry->deliver_as.n;
+    }
+    if (++l->scanned < LIST_SCANNED_MAX && json_array_size(l->entries) < l->limit &&
+        l->bytes < CONTROL_REPLY_BYTES_MAX)
+        return 0;
+    l->last = json_stringn((const char *)key.p, key.n);
+    return 1;
+}
+
+static int list_parse(const json_t *request, struct list *l, struct err *err)
+{
+    struct slice kind, state;
+    *l = (struct list){.limit = CONTROL_LIST_MAX};
+    if (control_string(request, "after", ROUTE_KEY_MAX, false, &l->after, err) != 0 ||
+        control_string(request, "route", STORE_OWNER_MAX, false, &l->route, err) != 0 ||
+        control_string(request, "domain", ROUTE_KEY_MAX, false, &l->domain, err) != 0 ||
+        control_string(request, "kind", STORE_OWNER_MAX, false, &kind, err) != 0 ||
+        control_string(request, "state", STORE_OWNER_MAX, false, &state, err) != 0 ||
+        control_number(request, "limit", CONTROL_LIST_MAX, false, &l->limit, err) != 0)
+        return -1;
+    l->has_kind = kind.n > 0;
+    l->has_state = state.n > 0;
+    if (l->has_kind && route_kind_parse(kind, &l->kind) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "unknown kind \"%.*s\"", SLICE_ARG(kind));
+    if (l->has_state && route_state_parse(state, &l->state) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "unknown state \"%.*s\"", SLICE_ARG(state));
+    return 0;
+}
+
+enum control_outcome control_list(struct control_call *call)
+{
+    struct list l;
+
+    if (list_parse(call->request, &l, call->err) != 0)
+        return CONTROL_REFUSED;
+    l.entries = json_array();
+    json_object_set_new(call->reply, "entries", l.entries);
+    if (store_scan(call->c->store, call->txn, l.after, list_one, &l, call->err) != 0)
+        return CONTROL_FAILED;
+    json_object_set_new(call->reply, "next", l.last ? l.last : json_null());
+    control_set_u64(call->reply, "generation", store_generation(call->c->store));
+    return CONTROL_DONE;
+}
+
+/* --- log ------------------------------------------------------------------------------------ */
+
+struct log_query {
+    struct slice key;
+    uint64_t limit, next;
+    json_t *changes;
+    size_t scanned, bytes;
+};
+
+static json_t *value_json(struct slice key, struct slice value)
+{
+    struct route_entry entry;
+    if (value.n == 0 || record_decode(value, &entry) != 0 || entry.is_tombstone)
+        return json_null();
+    return control_entry_json(key, &entry);
+}
+
+static int log_one(void *arg, const struct history_record *r, struct err *err ATTR_UNUSED)
+{
+    struct log_query *q = arg;
+
+    if (q->scanned++ == CONTROL_LOG_SCANNED_MAX || json_array_size(q->changes) >= q->limit ||
+        q->bytes > CONTROL_REPLY_BYTES_MAX) {
+        q->next = r->generation;
+        return 1;
+    }
+    if (q->key.n && !slice_eq(q->key, r->key))
+        return 0;
+    json_t *change = json_object();
+    control_set_u64(change, "generation", r->generation);
+    control_set(change, "key", r->key);
+    json_object_set_new(change, "old", value_json(r->key, r->old_value));
+    json_object_set_new(change, "new", value_json(r->key, r->new_value));
+    control_set(change, "who", r->who);
+    set_time(change, "when", r->when_s);
+    control_set(change, "why", r->why);
+    control_set(change, "request", r->request_id);
+    json_array_append_new(q->changes, change);
+    q->bytes += 2 * ENTRY_JSON_BYTES + r->old_value.n + r->new_value.n + r->why.n;
+    return 0;
+}
+
+enum control_outcome control_log(struct control_call *call)
+{
+    struct log_query q = {.limit = CONTROL_LIST_MAX};
+    uint64_t from = 1, last = 0, now = store_generation(call->c->store);
+    enum control_outcome outcome = CONTROL_REFUSED;
+    struct buf key;
+
+    buf_init(&key, 2 * ROUTE_KEY_MAX);
+    if (control_number(call->request, "from", INT64_MAX, false, &from, call->err) != 0 ||
+        control_number(call->request, "last", INT64_MAX, false, &last, call->err) != 0 ||
+        control_number(call->request, "limit", CONTROL_LIST_MAX, false, &q.limit, call->err) != 0)
+        goto done;
+    if (json_object_get(call->request, "key") &&
+        control_key(call->c->conf, call->request, &key, call->err) != 0)
+        goto done;
+    q.key = buf_slice(&key);
+    if (last)
+        from = last < now ? now - last + 1 : 1; /* one record per generation */
+    q.changes = json_array();
+    json_object_set_new(call->reply, "changes", q.changes);
+    outcome = CONTROL_FAILED;
+    if (store_scan_history(call->c->store, call->txn, from, log_one, &q, call->err) != 0)
+        goto done;
+    json_object_set_new(
+        call->reply, "next", q.next ? json_integer((json_int_t)q.next) : json_null());
+    control_set_u64(call->reply, "generation", now);
+    outcome = CONTROL_DONE;
+done:
+    buf_fini(&key);
+    return outcome;
+}
+
+/* --- status ------------------------------------------------------------------------------------
+ */
+
+enum control_outcome control_status(struct control_call *call)
+{
+    struct store *s = call->c->store;
+    json_t *held = json_array();
+    size_t n;
+
+    const struct store_hold *holds = store_holds(s, &n);
+    for (size_t i = 0; i < n && i < CONTROL_LIST_MAX; i++) {
+        json_t *h = json_object();
+        control_set(h, "key", slice_str(holds[i].key));
+        set_time(h, "deadline", holds[i].deadline_ms / 1000);
+        json_array_append_new(held, h);
+    }
+    control_set(call->reply, "map_id", slice_str(store_map_id(s)));
+    control_set_u64(call->reply, "generation", store_generation(s));
+    control_set_u64(call->reply, "keys", store_live_count(s));
+    control_set_u64(call->reply, "held", n);
+    json_object_set_new(call->reply, "holds", held);
+    if (call->c->status)
+        call->c->status(call->c->status_arg, call->reply);
+    return CONTROL_DONE;
+}
+
+void control_session_fini(struct control_session *s)
+{
+    control_import_free(&s->import);
+}

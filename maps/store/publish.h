@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * publish: brings what the store holds into the snapshot that everybody reads.  Used by the owner
+ * of the store alone: staged in the transaction, before the commit, because space and all else that
+ * can go wrong has to be found out while the change can still be taken back; visible after the
+ * commit and before anybody is told that it succeeded.
+ */
+#ifndef MAPS_STORE_PUBLISH_H
+#define MAPS_STORE_PUBLISH_H
+
+#include "base/core/attr.h"
+#include "base/core/err.h"
+#include "maps/store/store.h"
+
+struct publish;
+
+/* Takes the snapshot's lock; look-ups stay as they are. */
+int publish_open(
+    const char *run_dir, struct store *store, struct publish **out, struct err *err) ATTR_WUR;
+void publish_close(struct publish **p); /* the snapshot stays as it is */
+/* Makes look-ups answer "unknown state" until something is published: before a change that nobody
+ * would publish if its maker died. */
+void publish_invalidate(struct publish *p);
+/* Stages the changes of the transaction, or the whole map the first time (txn may be NULL then). */
+int publish_stage(struct publish *p, struct store_txn *txn, struct err *err) ATTR_WUR;
+void publish_staged(struct publish *p);  /* after the commit: visible when it returns */
+void publish_discard(struct publish *p); /* the transaction has failed */
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* store_priv: what the files of the store share and nobody else sees. */
+#ifndef MAPS_STORE_STORE_PRIV_H
+#define MAPS_STORE_STORE_PRIV_H
+
+#include "base/os/bdb.h"
+#include "maps/store/store.h"
+
+struct store_keys {
+    char (*v)[ROUTE_KEY_MAX + 1];
+    size_t n;
+    bool overflowed; /* more keys than STORE_CHANGES_LISTED_MAX */
+};
+
+struct store {
+    struct bdb_env *env;
+    struct bdb *entries; /* key -> record with notes */
+    struct bdb *history; /* generation -> change */
+    struct bdb *results; /* "i" request id -> result; "t" time request id -> nothing */
+    struct bdb *holds; /* key -> deadline of the hold, so that a start need not read all entries */
+    struct bdb *meta;  /* "map_id", "state" -> generation, number of live entries */
+    char map_id[STORE_MAP_ID_SIZE];
+    uint64_t generation, live;
+    struct store_hold *held;
+    size_t n_held;
+};
+
+struct store_txn {
+    struct store *store;
+    struct bdb_txn *bdb;
+    uint64_t generation, live; /* what they will be after the commit */
+    size_t changes;
+    bool holds_changed;
+    bool results_changed;
+    struct store_keys changed;
+    struct buf scratch;
+};
+
+static inline struct bdb_txn *store_bdb_txn(const struct store_txn *txn)
+{
+    return txn ? txn->bdb : NULL;
+}
+
+#endif

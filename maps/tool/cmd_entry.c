@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: ISC */
+/* cmd_entry: set, get, del, list: entries by hand. */
+#include "maps/tool/tool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include "base/core/buf.h"
+#include "maps/tool/table.h"
+
+/* "mailbox on new", "reject" */
+static void describe(const json_t *entry, char *out, size_t size)
+{
+    bool is_mailbox = strcmp(tool_text(entry, "kind"), "mailbox") == 0;
+    const char *as = tool_text(entry, "deliver_as");
+    if (fmt_into(out, size, "%s%s%s%s%s", tool_text(entry, "kind"), is_mailbox ? " on " : "",
+            is_mailbox ? tool_text(entry, "route") : "", as[0] ? " as " : "", as) != 0)
+        out[0] = '\0';
+}
+
+/* --- set and del ---------------------------------------------------------------------- */
+
+static int parse_fields(struct tool *t, json_t *set, struct err *err)
+{
+    for (int i = 1; i < t->argc; i++) {
+        struct slice rest = slice_str(t->argv[i]), name;
+        slice_split(&rest, '=', &name);
+        if (!rest.p || name.n == 0)
+            return err_set(err, ERR_PERM, EX_USAGE, "\"%s\" is not FIELD=VALUE", t->argv[i]);
+        json_t *value = json_stringn(rest.n ? (const char *)rest.p : "", rest.n);
+        if (!value || json_object_setn_new(set, (const char *)name.p, name.n, value) != 0)
+            return err_set(err, ERR_PERM, EX_DATAERR, "\"%s\" is not UTF-8 text", t->argv[i]);
+    }
+    return 0;
+}
+
+static void print_set(const json_t *reply)
+{
+    const json_t *entry = json_object_get(reply, "entry");
+    char what[1024];
+
+    describe(entry, what, sizeof what);
+    tool_print_text(tool_text(entry, "key"));
+    fputs(": ", stdout);
+    tool_print_text(what);
+    printf(", epoch %" PRIu64 "%s\n", tool_number(entry, "epoch"),
+        tool_number(reply, "changed") ? "" : " (unchanged)");
+}
+
+int cmd_set(struct tool *t, struct err *err)
+{
+    const char *why = NULL;
+    json_t *reply;
+
+    if (tool_option(t, "--why", &why, err) != 0 || tool_words(t, 2, INT32_MAX, err) != 0)
+        return -1;
+    json_t *set = json_object(), *request = tool_change("set", why);
+    if (parse_fields(t, set, err) != 0) {
+        json_decref(set);
+        json_decref(request);
+        return -1;
+    }
+    if (request && (json_object_set_new(request, "set", set) != 0 ||
+                       json_object_set_new(request, "key", json_string(t->argv[0])) != 0)) {
+        json_decref(request);
+        request = NULL;
+    }
+    int rc = tool_call_own(t, request, &reply, err);
+    if (rc == 0 && t->json)
+        tool_print_json(reply);
+    else if (rc == 0)
+        print_set(reply);
+    json_decref(reply);
+    return rc == 0 ? tool_flush(err) : -1;
+}
+
+/* A request with nothing but a key; what it prints without --json is "ADDR: done". */
+static int change_key(struct tool *t, const char *op, const char *done, struct err *err)
+{
+    const char *why = NULL;
+    json_t *reply;
+
+    if (tool_option(t, "--why", &why, err) != 0 || tool_words(t, 1, 1, err) != 0)
+        return -1;
+    json_t *request = tool_change(op, why);
+    if (request && json_object_set_new(request, "key", json_string(t->argv[0])) != 0) {
+        json_decref(request);
+        request = NULL;
+    }
+    int rc = tool_call_own(t, request, &reply, err);
+    if (rc == 0 && t->json) {
+        tool_print_json(reply);
+    } else if (rc == 0) {
+        tool_print_text(t->argv[0]);
+        printf(": %s\n", done);
+    }
+    json_decref(reply);
+    return rc == 0 ? tool_flush(err) : -1;
+}
+
+int cmd_del(struct tool *t, struct err *err)
+{
+    return change_key(t, "del", "deleted", err);
+}
+
+int cmd_release(struct tool *t, struct err *err)
+{
+    return change_key(t, "release", "released", err);
+}
+
+/* --- get ----------------------------------------------------------------------------------- */
+
+static void print_field(const char *name, const char *value)
+{
+    if (!value[0])
+        return;
+    printf("%-11s", name);
+    tool_print_text(value);
+    putchar('\n');
+}
+
+static void print_entry(const json_t *entry)
+{
+    static const char *const FIELDS[] = {"kind", "route", "state", "deliver_as"};
+    static const char *const LAST[] = {"note", "who", "when"};
+    const json_t *hold = json_object_get(entry, "hold");
+
+    print_field("address", tool_text(entry, "key"));
+    for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++)
+        print_field(FIELDS[i], tool_text(entry, FIELDS[i]));
+    if (hold) {
+        print_field("held by", tool_text(hold, "owner"));
+        print_field("until", tool_text(hold, "deadline"));
+    }
+    printf("%-11s%" PRIu64 "\n", "epoch", tool_number(entry, "epoch"));
+    for (size_t i = 0; i < sizeof LAST / sizeof LAST[0]; i++)
+        print_field(LAST[i], tool_text(entry, LAST[i]));
+}
+
+int cmd_get(struct tool *t, struct err *err)
+{
+    json_t *reply;
+
+    if (tool_words(t, 1, 1, err) != 0)
+        return -1;
+    int rc = tool_call_own(t, json_pack("{ss ss}", "op", "get", "key", t->argv[0]), &reply, err);
+    const json_t *entry = json_object_get(reply, "entry");
+    if (rc == 0 && t->json)
+        tool_print_json(entry);
+    else if (rc == 0)
+        print_entry(entry);
+    json_decref(reply);
+    return rc == 0 ? tool_flush(err) : -1;
+}
+
+/* --- list ---------------------------------------------------------------------------------------
+ */
+
+static void list_page(struct tool *t, struct table *table, const json_t *entries, size_t *n)
+{
+    size_t i;
+    const json_t *entry;
+
+    json_array_foreach(entries, i, entry)
+    {
+        char epoch[32];
+        if (t->json) {
+            fputs((*n)++ ? ",\n" : "\n", stdout);
+            json_dumpf(entry, stdout, JSON_COMPACT);
+            continue;
+        }
+        (*n)++;
+        if (fmt_into(epoch, sizeof epoch, "%" PRIu64, tool_number(entry, "epoch")) != 0)
+            epoch[0] = '\0';
+        const char *cells[] = {tool_text(entry, "key"), tool_text(entry, "kind"),
+            tool_text(entry, "route"), tool_text(entry, "state"), epoch, tool_text(entry, "when"),
+            tool_text(entry, "deliver_as"), tool_text(entry, "note")};
+        table_row(table, cells);
+    }
+    table_flush(table, stdout);
+}
+
+static int add_filters(struct tool *t, json_t *request, struct err *err)
+{
+    static const char *const FILTERS[] = {"--route", "--state", "--kind", "--domain"};
+    for (size_t i = 0; i < sizeof FILTERS / sizeof FILTERS[0]; i++) {
+        const char *value = NULL;
+        if (tool_option(t, FILTERS[i], &value, err) != 0)
+            return -1;
+        if (value && json_object_set_new(request, FILTERS[i] + 2, json_string(value)) != 0)
+            return err_set(err, ERR_PERM, EX_DATAERR, "%s is not UTF-8 text", FILTERS[i]);
+    }
+    return tool_words(t, 0, 0, err);
+}
+
+int cmd_list(struct tool *t, struct err *err)
+{
+    json_t *request = json_pack("{ss}", "op", "list"), *reply = NULL;
+    struct table *table = table_new("ADDRESS|KIND|ROUTE|STATE|EPOCH>|CHANGED|DELIVER AS|NOTE");
+    size_t n = 0;
+    int rc = add_filters(t, request, err);
+
+    if (rc == 0 && t->json)
+        putchar('[');
+    while (rc == 0) {
+        rc = tool_call_own(t, json_incref(request), &reply, err);
+        if (rc != 0)
+            break;
+        list_page(t, table, json_object_get(reply, "entries"), &n);
+        json_t *next = json_object_get(reply, "next");
+        if (!json_is_string(next))
+            break;
+        json_object_set(request, "after", next);
+        json_decref(reply);
+        reply = NULL;
+    }
+    if (rc == 0 && t->json)
+        puts(n ? "\n]" : "]");
+    table_free(&table);
+    json_decref(request);
+    json_decref(reply);
+    if (rc == 0)
+        rc = tool_flush(err);
+    return rc;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_explain: asks the decision function itself, over the published snapshot, so it says what
+ * relay, milter and socket map say at this moment.  It needs neither mapd nor the database.
+ *
+ * Exit status: 0 delivered or held, 1 refused or not ours, EX_TEMPFAIL when it would be deferred.
+ */
+#include "maps/tool/tool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include "base/core/buf.h"
+#include "base/core/clock.h"
+#include "base/mail/address.h"
+#include "maps/route.h"
+#include "maps/snapshot.h"
+
+#define STEPS_MAX (64u << 10)
+
+static int parse_from(const struct conf *conf, const char *text, int *server_out, struct err *err)
+{
+    struct net_addr addr;
+
+    *server_out = CONF_SERVER_NONE;
+    if (!text)
+        return 0;
+    if (net_addr_parse(slice_str(text), &addr) == 0)
+        *server_out = conf_server_from(conf, &addr);
+    else if ((*server_out = conf_server_index(conf, slice_str(text))) == CONF_SERVER_NONE)
+        return err_set(err, ERR_PERM, EX_USAGE,
+            "--from %s is neither an address nor a server of the configuration", text);
+    return 0;
+}
+
+static int check_sender(const char *text, struct err *err)
+{
+    struct address a;
+    if (!text || !text[0] || strcmp(text, "<>") == 0 || address_parse(slice_str(text), &a) == 0)
+        return 0;
+    return err_set(err, ERR_PERM, EX_USAGE, "--sender %s is not an address", text);
+}
+
+static int exit_status(const struct decision *d)
+{
+    switch (d->kind) {
+    case DECIDE_DELIVER:
+    case DECIDE_HOLD:
+        return EX_OK;
+    case DECIDE_REJECT:
+    case DECIDE_NOT_OURS:
+        return TOOL_DIFFERENT;
+    case DECIDE_DEFER:
+        break;
+    }
+    return EX_TEMPFAIL;
+}
+
+static const char *server_name(const struct conf *conf, int server)
+{
+    return server == CONF_SERVER_NONE ? "" : conf->servers[server].name;
+}
+
+static void print_steps(struct slice rest)
+{
+    struct slice line;
+    int n = 0;
+    while (slice_split(&rest, '\n', &line))
+        if (line.n)
+            printf("%3d  %.*s\n", ++n, SLICE_ARG(line));
+}
+
+static void print_decision(const struct conf *conf, const struct decision *d)
+{
+    if (d->kind == DECIDE_DELIVER)
+        printf("=>   deliver to %s as %s\n", server_name(conf, d->server), d->address);
+    else
+        printf("=>   %s: %d %s %s\n", decision_kind_name(d->kind), d->code, d->enhanced, d->text);
+}
+
+static json_t *decision_json(const struct conf *conf, const struct decision *d, struct slice rest)
+{
+    json_t *steps = json_array(), *keys = json_array();
+    struct slice line;
+
+    while (slice_split(&rest, '\n', &line))
+        if (line.n)
+            json_array_append_new(steps, json_stringn((const char *)line.p, line.n));
+    for (size_t i = 0; i < d->n_keys; i++)
+        json_array_append_new(keys,
+            json_pack("{ss sI}", "key", d->keys[i].text, "epoch", (json_int_t)d->keys[i].epoch));
+    json_t *out = json_pack("{ss ss ss sI}", "decision", decision_kind_name(d->kind), "server",
+        server_name(conf, d->server), "address", d->kind == DECIDE_DELIVER ? d->address : "",
+        "epoch", (json_int_t)d->epoch);
+    if (d->kind != DECIDE_DELIVER)
+        json_object_set_new(out, "reply", json_sprintf("%d %s %s", d->code, d->enhanced, d->text));
+    json_object_set_new(out, "keys", keys);
+    json_object_set_new(out, "steps", steps);
+    return out;
+}
+
+static int explain(struct tool *t, const struct decide_request *request, struct err *err)
+{
+    struct snapshot *snapshot = snapshot_new(t->conf->run);
+    struct route_view view = snapshot_view(snapshot);
+    struct decision d;
+    struct buf steps;
+
+    buf_init(&steps, STEPS_MAX);
+    decide(t->conf, &view, request, &d, &steps);
+    const char *trouble = snapshot_trouble(snapshot);
+    if (trouble[0] && buf_addf(&steps, "the snapshot cannot be used: %s\n", trouble) != 0)
+        buf_clear(&steps);
+    if (t->json) {
+        json_t *out = decision_json(t->conf, &d, buf_slice(&steps));
+        tool_print_json(out);
+        json_decref(out);
+    } else {
+        print_steps(buf_slice(&steps));
+        print_decision(t->conf, &d);
+    }
+    buf_fini(&steps);
+    snapshot_free(&snapshot);
+    return tool_flush(err) == 0 ? exit_status(&d) : -1;
+}
+
+int cmd_explain(struct tool *t, struct err *err)
+{
+    struct decide_request request = {.now_s = clock_wall_s()};
+    const char *from = NULL, *sender = NULL;
+
+    if (tool_option(t, "--from", &from, err) != 0 ||
+        tool_option(t, "--sender", &sender, err) != 0 || tool_words(t, 1, 1, err) != 0 ||
+        parse_from(t->conf, from, &request.source_server, err) != 0 ||
+        check_sender(sender, err) != 0)
+        return -1;
+    request.rcpt = slice_str(t->argv[0]);
+    return explain(t, &request, err);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_export: the whole map as one state of it.  Entries come in pages; when somebody changes the
+ * map meanwhile the export begins anew, so that it never shows half of a wave.
+ */
+#include "maps/tool/tool.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include "base/core/buf.h"
+#include "base/os/io.h"
+#include "maps/format/export.h"
+
+#define EXPORT_BYTES_MAX ((size_t)1 << 30)
+#define TRIES_MAX 10
+#define FILE_MODE 0644
+
+static int add_entry(struct export *x, const json_t *e, struct buf *out, struct err *err)
+{
+    struct route_entry entry = {.route = slice_str(tool_text(e, "route")),
+        .deliver_as = slice_str(tool_text(e, "deliver_as")),
+        .note = slice_str(tool_text(e, "note"))};
+
+    if (route_kind_parse(slice_str(tool_text(e, "kind")), &entry.kind) != 0 ||
+        route_state_parse(slice_str(tool_text(e, "state")), &entry.state) != 0)
+        return err_set(err, ERR_PEER, EX_PROTOCOL, "an entry of unknown kind or state");
+    if (export_entry(x, slice_str(tool_text(e, "key")), &entry, out) != 0)
+        return err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
+    return 0;
+}
+
+/* 0: a whole state is in out; 1: the map changed meanwhile. */
+static int read_pages(struct tool *t, struct export *x, struct buf *out, struct err *err)
+{
+    json_t *request = json_pack("{ss}", "op", "list"), *reply = NULL;
+    uint64_t generation = 0;
+    bool is_first = true, is_more = true;
+    int rc = 0;
+
+    while (rc == 0 && is_more) {
+        size_t i;
+        const json_t *entry;
+        rc = tool_call_own(t, json_incref(request), &reply, err);
+        if (rc == 0 && !is_first && tool_number(reply, "generation") != generation)
+            rc = 1;
+        generation = tool_number(reply, "generation");
+        is_first = false;
+        json_array_foreach(json_object_get(reply, "entries"), i, entry)
+        {
+            if (rc == 0)
+                rc = add_entry(x, entry, out, err);
+        }
+        json_t *next = json_object_get(reply, "next");
+        is_more = json_is_string(next);
+        if (is_more)
+            json_object_set(request, "after", next);
+        json_decref(reply);
+    }
+    json_decref(request);
+    return rc;
+}
+
+static int export_once(struct tool *t, struct export *x, struct buf *out, struct err *err)
+{
+    buf_clear(out);
+    int rc = export_begin(x, out) == 0 ? read_pages(t, x, out, err) : -1;
+    if (export_end(x, out) != 0 && rc == 0)
+        rc = err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
+    return rc;
+}
+
+static void warn(const struct export *x)
+{
+    if (x->deliver_as_lost)
+        fprintf(stderr,
+            "maptool: %zu entries have a deliver_as, which a transport table cannot say: use the "
+            "socket map, or a canonical(5) table beside it\n",
+            x->deliver_as_lost);
+    if (x->quoted_lost)
+        fprintf(
+            stderr, "maptool: %zu addresses with blanks or quotes were left out\n", x->quoted_lost);
+    if (x->held)
+        fprintf(stderr, "maptool: %zu held addresses became temporary failures\n", x->held);
+}
+
+static int write_out(const char *file, struct slice bytes, struct err *err)
+{
+    if (file)
+        return io_write_file_durable(file, bytes, FILE_MODE, err);
+    fwrite(bytes.p, 1, bytes.n, stdout);
+    return tool_flush(err);
+}
+
+int cmd_export(struct tool *t, struct err *err)
+{
+    const char *format = "csv", *file = NULL;
+    struct export x = {.conf = t->conf};
+    struct buf out;
+    int rc = 1;
+
+    if (tool_option(t, "--format", &format, err) != 0 ||
+        tool_option(t, "--output", &file, err) != 0 || tool_words(t, 0, 0, err) != 0)
+        return -1;
+    if (export_format_parse(format, &x.format) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE,
+            "unknown format \"%s\" (formats: csv, postfix-transport)", format);
+    buf_init(&out, EXPORT_BYTES_MAX);
+    for (int i = 0; i < TRIES_MAX && rc == 1; i++)
+        rc = export_once(t, &x, &out, err);
+    if (rc == 1)
+        rc = err_set(err, ERR_TEMP, EX_TEMPFAIL,
+            "the map changed during each of %d tries: try again later", TRIES_MAX);
+    if (rc == 0)
+        rc = write_out(file, buf_slice(&out), err);
+    if (rc == 0)
+        warn(&x);
+    buf_fini(&out);
+    return rc;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tool: the table of commands and what they share (tool.h).
+ *
+ * maptool holds nothing that matters: whatever it changes happens in one request, so it may be
+ * killed at any time.
+ */
+#include "maps/tool/tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include "base/core/buf.h"
+#include "base/core/mem.h"
+#include "maps/client.h"
+
+static const struct tool_command COMMANDS[] = {
+    {"init", "", "make an empty map, once", cmd_init},
+    {"set", "ADDR FIELD=VALUE...", "add or change an entry (route, kind, deliver_as, note)",
+        cmd_set},
+    {"get", "ADDR", "show an entry", cmd_get},
+    {"del", "ADDR", "delete an entry", cmd_del},
+    {"list", "[--route S] [--state X] [--kind K] [--domain D]", "show entries", cmd_list},
+    {"import", "[--route S] [--replace [--max-drop PERCENT]] [--dry-run] FILE|-",
+        "add or change many entries, all or none", cmd_import},
+    {"export", "[--format csv|postfix-transport] [--output FILE]", "write the map for others",
+        cmd_export},
+    {"explain", "ADDR [--from IP|SERVER] [--sender A]", "where mail for ADDR goes now, and why",
+        cmd_explain},
+    {"log", "[ADDR] [--last N | --all]", "show changes", cmd_log},
+    {"hold", "ADDR|@DOMAIN [--until TIME|DURATION] [--owner NAME]",
+        "let mail wait at the senders for a while", cmd_hold},
+    {"release", "ADDR|@DOMAIN", "end a hold", cmd_release},
+    {"status", "", "state of the map and of coexist-mapd", cmd_status},
+};
+#define N_COMMANDS (sizeof COMMANDS / sizeof COMMANDS[0])
+
+static const struct tool_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(COMMANDS[i].name, name) == 0)
+            return &COMMANDS[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name, struct err *err)
+{
+    struct buf names;
+    buf_init(&names, 256);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (buf_addf(&names, " %s", COMMANDS[i].name) != 0)
+            break;
+    err_set(err, ERR_PERM, EX_USAGE, "%s%s%s (commands:%s)",
+        name ? "unknown command \"" : "no command", name ? name : "", name ? "\"" : "",
+        buf_cstr(&names));
+    buf_fini(&names);
+    return -1;
+}
+
+int tool_usage(struct buf *out)
+{
+    if (buf_add_str(out, "\nCommands (--json prints JSON, --why TEXT goes to the change log):\n") !=
+        0)
+        return -1;
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (buf_addf(out, "  %-8s %s%s%s\n", COMMANDS[i].name, COMMANDS[i].usage,
+                COMMANDS[i].usage[0] ? "\n             " : "", COMMANDS[i].purpose) != 0)
+            return -1;
+    return 0;
+}
+
+int tool_run_own(struct conf *conf, int argc, char **argv, struct err *err)
+{
+    struct tool t = {.conf = conf, .argc = argc - 1, .argv = argv + 1};
+    const struct tool_command *command = argc > 0 ? find_command(argv[0]) : NULL;
+    int status;
+
+    if (command) {
+        t.json = tool_flag(&t, "--json");
+        status = command->run(&t, err);
+        if (status == -1 && err->code == EX_USAGE)
+            err_wrap(err, "%s %s", command->name, command->usage);
+    } else {
+        status = unknown_command(argc > 0 ? argv[0] : NULL, err);
+    }
+    backend_close(&t.backend);
+    conf_free(&conf);
+    return status;
+}
+
+/* --- Options ----------------------------------------------------------------------------- */
+
+static void take_out(struct tool *t, int at, int n)
+{
+    memmove(&t->argv[at], &t->argv[at + n], (size_t)(t->argc - at - n) * sizeof t->argv[0]);
+    t->argc -= n;
+}
+
+static bool is_end(const char *word)
+{
+    return strcmp(word, "--") == 0;
+}
+
+bool tool_flag(struct tool *t, const char *name)
+{
+    for (int i = 0; i < t->argc && !is_end(t->argv[i]); i++)
+        if (strcmp(t->argv[i], name) == 0) {
+            take_out(t, i, 1);
+            return true;
+        }
+    return false;
+}
+
+int tool_option(struct tool *t, const char *name, const char **out, struct err *err)
+{
+    size_t n = strlen(name);
+
+    for (int i = 0; i < t->argc && !is_end(t->argv[i]); i++) {
+        const char *word = t->argv[i];
+        if (strncmp(word, name, n) != 0 || (word[n] && word[n] != '='))
+            continue;
+        if (word[n] == '=') {
+            *out = word + n + 1;
+            take_out(t, i, 1);
+            return 0;
+        }
+        if (i + 1 == t->argc)
+            return err_set(err, ERR_PERM, EX_USAGE, "%s needs a value", name);
+        *out = t->argv[i + 1];
+        take_out(t, i, 2);
+        return 0;
+    }
+    return 0;
+}
+
+int tool_words(struct tool *t, int min, int max, struct err *err)
+{
+    for (int i = 0; i < t->argc; i++) {
+        if (is_end(t->argv[i])) {
+            take_out(t, i, 1);
+            break;
+        }
+        if (t->argv[i][0] == '-' && t->argv[i][1])
+            return err_set(err, ERR_PERM, EX_USAGE, "unknown option \"%s\"", t->argv[i]);
+    }
+    if (t->argc < min)
+        return err_set(err, ERR_PERM, EX_USAGE, "an argument is missing");
+    if (t->argc > max)
+        return err_set(err, ERR_PERM, EX_USAGE, "unexpected argument \"%s\"", t->argv[max]);
+    return 0;
+}
+
+/* --- Requests ------------------------------------------------------------------------------ */
+
+int tool_call_own(struct tool *t, json_t *request, json_t **reply, struct err *err)
+{
+    *reply = NULL;
+    if (!request)
+        return err_set(err, ERR_PERM, EX_DATAERR, "an argument is not UTF-8 text");
+    if (!t->backend && backend_open(t->conf, &t->backend, err) != 0) {
+        json_decref(request);
+        return -1;
+    }
+    return backend_call_own(t->backend, request, reply, err);
+}
+
+json_t *tool_change(const char *op, const char *why)
+{
+    char id[CLIENT_REQUEST_ID_MAX];
+    client_request_id(id);
+    return json_pack("{ss ss ss}", "op", op, "id", id, "why", why ? why : "");
+}
+
+/* --- Output ---------------------------------------------------------------------------------- */
+
+void tool_print_json(const json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    putchar('\n');
+}
+
+void tool_print_text(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+}
+
+const char *tool_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+uint64_t tool_number(const json_t *object, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+int tool_flush(struct err *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return err_sys(err, errno, "cannot write the output");
+    return 0;
+}

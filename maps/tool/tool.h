@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tool: what the commands of maptool share: options, the connection, output.
+ *
+ * A command returns 0 or an exit status; -1 when err says what went wrong.
+ */
+#ifndef MAPS_TOOL_TOOL_H
+#define MAPS_TOOL_TOOL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include "base/core/attr.h"
+#include "base/core/buf.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "maps/tool/backend.h"
+
+#define TOOL_DIFFERENT 1 /* exit status: not found, or differences */
+
+struct tool {
+    struct conf *conf;
+    struct backend *backend; /* from tool_call on */
+    int argc;                /* words behind the command; options are taken out as they are read */
+    char **argv;
+    bool json; /* --json */
+};
+
+struct tool_command {
+    const char *name;
+    const char *usage; /* behind the name */
+    const char *purpose;
+    int (*run)(struct tool *t, struct err *err);
+};
+
+/* Runs argv[0] with the words behind it; takes over conf. */
+int tool_run_own(struct conf *conf, int argc, char **argv, struct err *err) ATTR_WUR;
+/* The commands as lines for --help. -1 when out is full. */
+int tool_usage(struct buf *out) ATTR_WUR;
+
+/* --- Options (anywhere behind the command, until "--") -------------------------------- */
+
+bool tool_flag(struct tool *t, const char *name);
+/* "--name VALUE" or "--name=VALUE"; *out is left alone when it is not given. */
+int tool_option(struct tool *t, const char *name, const char **out, struct err *err) ATTR_WUR;
+/* When all options are read: the number of words left, and none of them an option. */
+int tool_words(struct tool *t, int min, int max, struct err *err) ATTR_WUR;
+
+/* --- Requests ----------------------------------------------------------------------------- */
+
+/* As client_call_own(); connects first if need be. */
+int tool_call_own(struct tool *t, json_t *request, json_t **reply, struct err *err) ATTR_WUR;
+/* {"op": op, "id": a new one, "why": why} */
+json_t *tool_change(const char *op, const char *why);
+
+/* --- Output (stdout) ------------------------------------------------------------------------ */
+
+void tool_print_json(const json_t *value);
+/* Text for a terminal: control characters become "?". */
+void tool_print_text(const char *text);
+const char *tool_text(const json_t *object, const char *name); /* "" when there is none */
+uint64_t tool_number(const json_t *object, const char *name);
+/* Ends a command that printed: -1 and EX_IOERR when stdout did not take it. */
+int tool_flush(struct err *err) ATTR_WUR;
+
+/* --- Commands --------------------------------------------------------------------------------- */
+
+int cmd_init(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_set(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_get(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_del(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_list(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_import(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_export(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_explain(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_log(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_hold(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_release(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_status(struct tool *t, struct err *err) ATTR_WUR;
+
+#endif
