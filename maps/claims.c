@@ -60,6 +60,8 @@ static int fill_file(struct claims *c, const char *path, struct err *err)
     c->file->n_slots = CLAIMS_SLOTS;
     if (boot_id(c->file->boot, err) != 0)
         return -1;
+    if (fchmod(c->fd, 0640) != 0) /* mapd reads it by its group, whatever the umask is */
+        return err_sys(err, errno, "%s: cannot set the mode", path);
     if (flock(c->fd, LOCK_EX) != 0)
         return err_sys(err, errno, "%s: cannot lock", path);
     return 0;
@@ -126,7 +128,7 @@ int claims_open(const char *run_dir, struct claims **out, struct err *err)
         goto fail;
     }
     c->dir = buf_steal_cstr(&dir);
-    if (io_mkdir(c->dir, 0770, err) != 0 || create_file(c, err) != 0)
+    if (claims_make_dir(run_dir, err) != 0 || create_file(c, err) != 0)
         goto fail;
     reset_slots(c);
     /* Without a barrier for a long time, files of dead processes would pile up.  No key has the

@@ -70,6 +70,10 @@ enum claims_scan_verdict {
  * known. */
 int claims_scan(const char *run_dir, uint64_t key_hash, uint64_t epoch,
     enum claims_scan_verdict *out, struct err *err) ATTR_WUR;
+/* Makes RUN/claims when it is missing, writable for the group of RUN.  mapd's start does it
+ * (through snapshot_writer_open), so that a missing directory later is an error and not an empty
+ * one. */
+int claims_make_dir(const char *run_dir, struct err *err) ATTR_WUR;
 /* A reboot takes the claims away with the file system they were on.  mapd calls this when its
  * database says that the machine was started anew: scans are at best ambiguous for
  * CLAIMS_AMBIGUOUS_MS. */

@@ -187,7 +187,7 @@ static int list(struct pass *p, struct err *err)
     int rc = 0;
     DIR *dir = opendir(p->path);
     if (!dir)
-        return errno == ENOENT ? 0 : err_sys(err, errno, "%s: cannot list", p->path);
+        return err_sys(err, errno, "%s: cannot list", p->path);
     p->dir_fd = dirfd(dir);
     p->is_busy = p->is_ambiguous = p->is_disturbed = false;
     while (rc == 0) {
@@ -233,19 +233,27 @@ done:
     return rc;
 }
 
+int claims_make_dir(const char *run_dir, struct err *err)
+{
+    char path[4096];
+    if (fmt_into(path, sizeof path, "%s/" CLAIMS_DIR, run_dir) != 0)
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
+    if (mkdir(path, 0770) != 0)
+        return errno == EEXIST ? 0 : err_sys(err, errno, "%s: cannot create", path);
+    /* Whatever the umask is: relay, milter and sync run as other users of this group. */
+    return chmod(path, 02770) == 0 ? 0 : err_sys(err, errno, "%s: cannot set the mode", path);
+}
+
 int claims_note_reboot(const char *run_dir, struct err *err)
 {
     struct buf path;
     int rc = -1;
     buf_init(&path, 4096);
-    if (io_path(&path, run_dir, CLAIMS_DIR) != 0) {
-        err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
-        goto done;
-    }
-    if (io_mkdir(buf_cstr(&path), 0770, err) != 0)
+    if (claims_make_dir(run_dir, err) != 0)
         goto done;
     /* An empty file cannot be read, so it may have been anything: just what is meant. */
-    if (buf_addf(&path, "/" CLAIMS_DEAD_PREFIX "%" PRIu64 ".reboot", clock_mono_ms()) != 0) {
+    if (buf_addf(&path, "%s/" CLAIMS_DIR "/" CLAIMS_DEAD_PREFIX "%" PRIu64 ".reboot", run_dir,
+            clock_mono_ms()) != 0) {
         err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
         goto done;
     }

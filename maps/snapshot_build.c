@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/mem.h"
@@ -92,7 +93,7 @@ int snapshot_build_new(const char *dir, uint64_t sequence, const struct snapshot
         goto fail;
     }
     b->fd = open(b->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-    if (b->fd < 0) {
+    if (b->fd < 0 || fchmod(b->fd, 0640) != 0) {
         err_sys(err, errno, "%s: cannot create", b->path);
         goto fail;
     }

@@ -31,6 +31,7 @@
 #include "base/core/mem.h"
 #include "base/core/num.h"
 #include "base/os/io.h"
+#include "maps/claims.h"
 #include "maps/snapshot_build.h"
 
 #define CTL_NEW_NAME SNAPSHOT_CTL_NAME ".new"
@@ -84,6 +85,8 @@ static int create_ctl(const struct snapshot_writer *w, const char *path, struct 
         return err_sys(err, errno, "%s: cannot create", path_new);
     if (io_write_all(fd, slice_make(page, sizeof page), err) != 0)
         err_wrap(err, "%s", path_new);
+    else if (fchmod(fd, 0640) != 0) /* readers have its group, whatever the umask is */
+        err_sys(err, errno, "%s: cannot set the mode", path_new);
     else if (rename(path_new, path) != 0)
         err_sys(err, errno, "%s: cannot move into place", path_new);
     else
@@ -205,7 +208,7 @@ int snapshot_writer_open(
     }
     memcpy(w->ids.map, id.p, id.n);
     if (boot_id(w->ids.boot, err) != 0 || io_mkdir(run_dir, 0750, err) != 0 ||
-        open_ctl(w, err) != 0)
+        claims_make_dir(run_dir, err) != 0 || open_ctl(w, err) != 0)
         goto fail;
     set_ids(w);
     remove_others(w);

@@ -43,7 +43,8 @@ struct snapshot_source {
 
 /* map_id: 1 to 39 printable characters that name this map; a snapshot of another map or of an
  * earlier start of the machine is marked invalid, one of this map goes on being valid.  Creates
- * run_dir (0750) when missing.  ERR_TEMP, EX_TEMPFAIL when another writer has the lock. */
+ * run_dir (0750) and its claims directory when missing.  ERR_TEMP, EX_TEMPFAIL when another writer
+ * has the lock. */
 int snapshot_writer_open(const char *run_dir, const char *map_id, struct snapshot_writer **out,
     struct err *err) ATTR_WUR;
 /* Leaves the snapshot as it is: it stays true while nothing can change the map. */

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: ISC */
+/* Claims and their scan: living, stopped and dead processes, and the order of stores and loads. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/core/clock.h"
+#include "maps/claims.h"
+#include "maps/claims_file.h"
+#include "maps/snapshot_write.h"
+#include "tests/unit/tmpdir.h"
+#include "tests/unit/unit.h"
+
+#define USER "user@example.org"
+#define DOMAIN "@example.org"
+#define ABSENT "nobody@example.org"
+
+static struct tmpdir tmp;
+static struct snapshot_writer *writer;
+static struct snapshot *reader;
+static struct claims *claims;
+
+static int next_entry(void *arg, struct slice *key_out, struct route_entry *e, struct err *err)
+{
+    int *at = arg;
+    (void)err;
+    if ((*at)++ > 0)
+        return 0;
+    *key_out = SLICE_LIT(USER);
+    *e = (struct route_entry){.epoch = 5, .route = SLICE_LIT("old")};
+    return 1;
+}
+
+static void open_claims(void)
+{
+    struct err err = ERR_INIT;
+    if (claims_open(tmp.path, &claims, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static int set_up(void **state)
+{
+    struct err err = ERR_INIT;
+    int at = 0;
+    struct snapshot_source source = {next_entry, &at};
+    (void)state;
+    tmpdir_make(&tmp);
+    assert_int_equal(snapshot_writer_open(tmp.path, "m", &writer, &err), 0);
+    assert_int_equal(snapshot_writer_rebuild(writer, &source, 1, 5, &err), 0);
+    snapshot_writer_publish(writer);
+    reader = snapshot_new(tmp.path);
+    open_claims();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    claims_close(&claims);
+    snapshot_free(&reader);
+    snapshot_writer_close(&writer);
+    tmpdir_remove(&tmp);
+    return 0;
+}
+
+static void publish(const char *key, uint64_t epoch)
+{
+    struct err err = ERR_INIT;
+    struct snapshot_change c = {slice_str(key), {.epoch = epoch, .route = SLICE_LIT("new")}};
+    assert_int_equal(snapshot_writer_stage(writer, &c, 1, epoch, &err), 0);
+    snapshot_writer_publish(writer);
+}
+
+static void add_key(struct decision *d, const char *text, uint64_t epoch)
+{
+    struct decide_key *k = &d->keys[d->n_keys++];
+    assert_int_equal(fmt_into(k->text, sizeof k->text, "%s", text), 0);
+    k->n = strlen(text);
+    k->hash = route_key_hash(slice_str(text));
+    k->epoch = epoch;
+}
+
+/* What decide() gives for the user, a key that is absent included. */
+static struct decision user_decision(uint64_t epoch)
+{
+    struct decision d = {.kind = DECIDE_DELIVER, .epoch = epoch};
+    add_key(&d, USER, epoch);
+    add_key(&d, DOMAIN, 0);
+    return d;
+}
+
+static enum claims_scan_verdict scan(const char *key, uint64_t epoch)
+{
+    enum claims_scan_verdict v;
+    struct err err = ERR_INIT;
+    if (claims_scan(tmp.path, route_key_hash(slice_str(key)), epoch, &v, &err) != 0)
+        fail_msg("%s", err.text);
+    return v;
+}
+
+static enum claims_verdict begin(const struct decision *d, size_t n, struct claims_set *set)
+{
+    return claims_begin(claims, reader, d, n, set);
+}
+
+/* Names in the claims directory that start so. */
+static size_t count_files(const char *prefix, char last[256])
+{
+    size_t n = 0;
+    DIR *dir = opendir(tmpdir_file(&tmp, CLAIMS_DIR));
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
+        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
+            !slice_starts(slice_str(d->d_name), slice_str(prefix)))
+            continue;
+        n++;
+        if (last)
+            assert_int_equal(fmt_into(last, 256, "%s/" CLAIMS_DIR "/%s", tmp.path, d->d_name), 0);
+    }
+    closedir(dir);
+    return n;
+}
+
+static void test_life(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set;
+    (void)state;
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    assert_int_equal(set.n, 2);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    assert_int_equal(scan(USER, 5), CLAIMS_CLEAR);  /* not older than that */
+    assert_int_equal(scan(DOMAIN, 1), CLAIMS_BUSY); /* the absent key is claimed too */
+    assert_int_equal(scan(DOMAIN, 0), CLAIMS_CLEAR);
+    assert_int_equal(scan(ABSENT, 99), CLAIMS_CLEAR);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS); /* an ended set is empty */
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS); /* every barrier sees it */
+    assert_int_equal(scan(USER, 5), CLAIMS_CLEAR);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+}
+
+static void test_changed(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set;
+    (void)state;
+    publish(USER, 6);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_CHANGED);
+    assert_int_equal(set.n, 0);
+    assert_null(set.slots);
+    assert_int_equal(scan(USER, 7), CLAIMS_CLEAR);
+
+    d = user_decision(6);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+
+    publish(DOMAIN, 7); /* the first entry of a key that was absent */
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_CHANGED);
+    d.keys[1].epoch = 7;
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+
+    struct decision two[2] = {d, d};
+    two[1].keys[1].epoch = 0;
+    assert_int_equal(begin(two, 2, &set), CLAIMS_CHANGED); /* they saw different maps */
+    two[1] = d;
+    assert_int_equal(begin(two, 2, &set), CLAIMS_GO);
+    assert_int_equal(set.n, 2); /* each key once */
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    two[1].kind = DECIDE_HOLD;
+    assert_int_equal(begin(two, 2, &set), CLAIMS_CHANGED);
+    assert_int_equal(begin(two, 0, &set), CLAIMS_CHANGED);
+
+    snapshot_writer_invalidate(writer);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_CHANGED); /* unknown state */
+}
+
+static void test_full(void **state)
+{
+    enum { N = CLAIMS_SLOTS / DECIDE_KEYS_MAX };
+    struct decision *many = calloc(N, sizeof *many);
+    struct decision d = user_decision(5);
+    struct claims_set set, more;
+    (void)state;
+    assert_non_null(many);
+    for (size_t i = 0; i < N; i++) {
+        many[i].kind = DECIDE_DELIVER;
+        for (size_t k = 0; k < DECIDE_KEYS_MAX; k++) {
+            char text[64];
+            assert_int_equal(fmt_into(text, sizeof text, "u%zu.%zu@example.org", i, k), 0);
+            add_key(&many[i], text, 0);
+        }
+    }
+    many[0].n_keys -= 1; /* one less than there are */
+    assert_int_equal(begin(many, N, &set), CLAIMS_GO);
+    assert_int_equal(set.n, CLAIMS_SLOTS - 1);
+    assert_int_equal(begin(&d, 1, &more), CLAIMS_FULL); /* needs two */
+    assert_int_equal(more.n, 0);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    many[0].n_keys += 1; /* just as many */
+    assert_int_equal(begin(many, N, &set), CLAIMS_GO);
+    assert_int_equal(scan("u0.0@example.org", 1), CLAIMS_BUSY);
+    assert_int_equal(scan("u1023.3@example.org", 1), CLAIMS_BUSY);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    struct decision *one_more = calloc(N + 1, sizeof *many);
+    assert_non_null(one_more);
+    memcpy(one_more, many, N * sizeof *many);
+    one_more[N] = d;
+    assert_int_equal(begin(one_more, N + 1, &more), CLAIMS_FULL);
+    free(one_more);
+    free(many);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+}
+
+/* --- Processes ------------------------------------------------------------------------- */
+
+enum child_end { CHILD_COMMITTING, CHILD_ANSWERED, CHILD_AMBIGUOUS };
+
+/* A process of its own that claims the user and stays in that state until it is killed. */
+static pid_t start_child(enum child_end how)
+{
+    int pipe_fd[2];
+    char byte;
+    assert_int_equal(pipe(pipe_fd), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct snapshot *s = snapshot_new(tmp.path);
+        struct claims *c = NULL;
+        struct err err = ERR_INIT;
+        struct claims_set set;
+        struct decision d = user_decision(5);
+        if (claims_open(tmp.path, &c, &err) != 0 || claims_begin(c, s, &d, 1, &set) != CLAIMS_GO)
+            _exit(1);
+        if (how != CHILD_COMMITTING)
+            claims_end(c, &set, how == CHILD_ANSWERED ? CLAIMS_ANSWERED : CLAIMS_AMBIGUOUS);
+        if (write(pipe_fd[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pipe_fd[1]);
+    assert_int_equal(read(pipe_fd[0], &byte, 1), 1);
+    close(pipe_fd[0]);
+    return pid;
+}
+
+static void kill_child(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_processes(void **state)
+{
+    (void)state;
+    size_t before = count_files("", NULL);
+    pid_t pid = start_child(CHILD_COMMITTING);
+    assert_int_equal(count_files("", NULL), before + 1);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY); /* stopped is not dead */
+    kill_child(pid);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(count_files(CLAIMS_DEAD_PREFIX, NULL), 1);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(scan(USER, 5), CLAIMS_CLEAR);
+    assert_int_equal(scan(ABSENT, 6), CLAIMS_CLEAR);
+    assert_int_equal(count_files(CLAIMS_DEAD_PREFIX, NULL), 1);
+
+    pid = start_child(CHILD_AMBIGUOUS);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    kill_child(pid);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(count_files(CLAIMS_DEAD_PREFIX, NULL), 2);
+
+    pid = start_child(CHILD_ANSWERED);
+    assert_int_equal(count_files("", NULL), before + 3);
+    kill_child(pid);
+    assert_int_equal(scan(ABSENT, 6), CLAIMS_CLEAR);
+    assert_int_equal(count_files("", NULL), before + 2); /* nothing in it to remember */
+
+    /* Many die at once: nothing is forgotten. */
+    pid_t pids[8];
+    for (size_t i = 0; i < COUNT_OF(pids); i++)
+        pids[i] = start_child(CHILD_COMMITTING);
+    for (size_t i = 0; i < COUNT_OF(pids); i++)
+        kill_child(pids[i]);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(count_files(CLAIMS_DEAD_PREFIX, NULL), 10);
+}
+
+/* --- Time and files ---------------------------------------------------------------------- */
+
+/* Dates all claims of a file back. */
+static void age_claims(const char *path, uint64_t ms)
+{
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    struct claims_file *f = mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(f != MAP_FAILED);
+    for (size_t i = 0; i < CLAIMS_SLOTS; i++)
+        atomic_fetch_sub(&f->slots[i].time_ms, ms);
+    munmap(f, sizeof *f);
+    close(fd);
+}
+
+/* A second on each side of the limit, since time goes on. */
+static void test_linger(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set;
+    char path[256];
+    (void)state;
+    assert_int_equal(count_files("", path), 1);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+    age_claims(path, CLAIMS_AMBIGUOUS_MS - 1000);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    age_claims(path, 2000);
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+
+    /* The slots are free again: all of them can be had. */
+    for (size_t i = 0; i < CLAIMS_SLOTS / 2 + 1; i++) {
+        assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+        claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+        age_claims(path, 2 * CLAIMS_AMBIGUOUS_MS);
+        assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    }
+
+    /* A claim that is COMMITTING never gets too old. */
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    age_claims(path, 9 * CLAIMS_AMBIGUOUS_MS);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+
+    /* The dead are remembered from the moment when they were found, not from their claim. */
+    pid_t pid = start_child(CHILD_COMMITTING);
+    kill_child(pid);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(count_files(CLAIMS_DEAD_PREFIX, path), 1);
+    age_claims(path, 9 * CLAIMS_AMBIGUOUS_MS);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    static const int64_t around[] = {-1000, 1000};
+    for (size_t i = 0; i < COUNT_OF(around); i++) {
+        char older[256];
+        /* A machine that was started just now has no such early time; then 0 must do. */
+        uint64_t now = clock_mono_ms(), age = (uint64_t)((int64_t)CLAIMS_AMBIGUOUS_MS + around[i]);
+        assert_int_equal(fmt_into(older, sizeof older, "%s/" CLAIMS_DIR "/dead.%" PRIu64 ".x",
+                             tmp.path, now > age ? now - age : 0),
+            0);
+        assert_int_equal(rename(path, older), 0);
+        memcpy(path, older, sizeof older);
+        if (around[i] < 0)
+            assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+        else if (now > age)
+            assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    }
+}
+
+static void touch(const char *name, const char *bytes)
+{
+    char path[256];
+    assert_int_equal(fmt_into(path, sizeof path, "%s/" CLAIMS_DIR "/%s", tmp.path, name), 0);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    close(fd);
+}
+
+static void test_strange_files(void **state)
+{
+    struct err err = ERR_INIT;
+    enum claims_scan_verdict v;
+    char path[256];
+    (void)state;
+    touch(".hidden", "x");
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    touch(".new.1", "");
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    assert_int_equal(count_files(".new.", path), 1);
+    struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    assert_int_equal(count_files(".new.", NULL), 0);
+
+    /* What nobody locks and nobody can read may have held any claim. */
+    touch("stray", "not claims");
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(scan(ABSENT, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(count_files("dead.", path), 1);
+    assert_non_null(strstr(path, ".stray"));
+    assert_int_equal(unlink(path), 0);
+
+    /* A time in the future is of an earlier start of the machine: it begins anew. */
+    touch("dead.99999999999999.x", "");
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(count_files("dead.", path), 1);
+    assert_null(strstr(path, "99999999999999"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+
+    assert_int_equal(claims_note_reboot(tmp.path, &err), 0);
+    assert_int_equal(scan(ABSENT, 1), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(count_files("dead.", path), 1);
+    assert_int_equal(unlink(path), 0);
+
+    assert_int_equal(claims_scan("/nonexistent", 1, 1, &v, &err), -1);
+    assert_non_null(strstr(err.text, "cannot list"));
+}
+
+static void test_removed_file(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set, more;
+    char path[256];
+    (void)state;
+    assert_int_equal(count_files("", path), 1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO); /* in a new file */
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    assert_int_equal(count_files("", path), 1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(begin(&d, 1, &more), CLAIMS_FULL); /* not before the last claim has ended */
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+
+    claims_close(&claims);
+    assert_int_equal(count_files("", NULL), 0);
+    assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
+    open_claims();
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+    claims_close(&claims);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+}
+
+/* --- Order: never both "go" and "clear" ------------------------------------------------------ */
+
+enum { ROUNDS = 3000 };
+
+struct race {
+    pthread_barrier_t start, end;
+    uint64_t epoch;
+    enum claims_verdict verdict;
+};
+
+static void *race_consumer(void *arg)
+{
+    struct race *race = arg;
+    struct snapshot *s = snapshot_new(tmp.path);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct decision d = user_decision(race->epoch);
+        struct claims_set set;
+        pthread_barrier_wait(&race->start);
+        race->verdict = claims_begin(claims, s, &d, 1, &set);
+        pthread_barrier_wait(&race->end);
+        claims_end(claims, &set, CLAIMS_ANSWERED);
+        pthread_barrier_wait(&race->end);
+    }
+    snapshot_free(&s);
+    return NULL;
+}
+
+static void test_order(void **state)
+{
+    struct race race = {.epoch = 5};
+    pthread_t thread;
+    size_t go = 0, changed = 0;
+    (void)state;
+    assert_int_equal(pthread_barrier_init(&race.start, NULL, 2), 0);
+    assert_int_equal(pthread_barrier_init(&race.end, NULL, 2), 0);
+    assert_int_equal(pthread_create(&thread, NULL, race_consumer, &race), 0);
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        uint64_t next = 6 + i;
+        pthread_barrier_wait(&race.start);
+        publish(USER, next);
+        enum claims_scan_verdict v = scan(USER, next);
+        pthread_barrier_wait(&race.end);
+        if (race.verdict == CLAIMS_GO)
+            assert_int_equal(v, CLAIMS_BUSY);
+        go += race.verdict == CLAIMS_GO;
+        changed += race.verdict == CLAIMS_CHANGED;
+        race.epoch = next;
+        pthread_barrier_wait(&race.end);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(go + changed, ROUNDS);
+    pthread_barrier_destroy(&race.start);
+    pthread_barrier_destroy(&race.end);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_changed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_processes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_linger, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_removed_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
