@@ -40,8 +40,8 @@ struct data_decoder {
 
 void data_decoder_init(struct data_decoder *d);
 /* Adds the canonical form of wire bytes to out.  PARSE_DONE behind CRLF.CRLF, the bytes that follow
- * are not touched; PARSE_BAD only when out is full (at most in.n + in.n / 1 more bytes are added),
- * with nothing consumed. */
+ * are not touched; PARSE_BAD only when out has no room for 2 * in.n + 1 more bytes, with nothing
+ * consumed. */
 enum parse data_decode(struct data_decoder *d, struct slice in, size_t *used_out, struct buf *out);
 
 struct data_encoder {

@@ -7,7 +7,8 @@
  *     for each read:  while (smtp_client_feed(&c, in, &used, &ev) != SMTP_CLIENT_MORE) ... ev ...
  *     after READY:    smtp_client_mail(...); smtp_client_rcpt(...); smtp_client_data(...);
  *                     add canonical, dot-stuffed bytes to smtp_client_content(); smtp_client_dot()
- *     after each:     write smtp_client_output(), then smtp_client_sent()
+ *     when MORE:      write smtp_client_output(), then smtp_client_sent(); not sooner, so that a
+ *                     reply which came ahead of its command is seen
  *
  * The legal orders: greeting, EHLO (HELO when a server knows no EHLO), STARTTLS and EHLO again by
  * the policy, READY.  Then any number of MAIL RCPT... DATA content dot, or RSET before DATA.
@@ -27,10 +28,11 @@
 #include "base/core/slice.h"
 #include "base/mail/smtp_reply.h"
 
-#define SMTP_CLIENT_PENDING_MAX 256          /* replies awaited at once */
-#define SMTP_CLIENT_COMMANDS_MAX (64u << 10) /* bytes of commands not sent yet */
-#define SMTP_CLIENT_CONTENT_MAX (512u << 10) /* bytes of content not sent yet */
-#define SMTP_CLIENT_LMTP_RCPTS_MAX 128       /* accepted recipients of one LMTP transaction */
+#define SMTP_CLIENT_PENDING_MAX 256           /* replies awaited at once */
+#define SMTP_CLIENT_PATH_MAX 512              /* sender or recipient */
+#define SMTP_CLIENT_COMMANDS_MAX (256u << 10) /* more than so many pending commands can have */
+#define SMTP_CLIENT_CONTENT_MAX (4u << 20)    /* bytes of content not sent yet */
+#define SMTP_CLIENT_LMTP_RCPTS_MAX 128        /* accepted recipients of one LMTP transaction */
 
 enum smtp_client_tls {
     SMTP_CLIENT_TLS_NEVER,
@@ -87,6 +89,20 @@ struct smtp_client_event {
     const struct err *err;          /* for FAILED; as long as the client */
 };
 
+enum smtp_client_await {
+    SMTP_CLIENT_AWAIT_GREETING,
+    SMTP_CLIENT_AWAIT_EHLO,
+    SMTP_CLIENT_AWAIT_HELO,
+    SMTP_CLIENT_AWAIT_STARTTLS,
+    SMTP_CLIENT_AWAIT_MAIL,
+    SMTP_CLIENT_AWAIT_RCPT,
+    SMTP_CLIENT_AWAIT_DATA,
+    SMTP_CLIENT_AWAIT_DOT,
+    SMTP_CLIENT_AWAIT_RSET,
+    SMTP_CLIENT_AWAIT_QUIT,
+    SMTP_CLIENT_AWAITS
+};
+
 struct smtp_client {
     struct smtp_client_options options;
     enum smtp_client_state state;
@@ -94,14 +110,16 @@ struct smtp_client {
     uint64_t size_max; /* 0: no limit known */
     struct smtp_reply_parser parser;
     struct smtp_reply reply;
-    /* Awaited replies and unsent commands, oldest first; a ring. */
+    /* Awaited replies, oldest first, in a ring: the first n_flushed have left, the first n_given
+     * are in output at least, the commands of the others wait for PIPELINING or their turn. */
     struct smtp_client_pending {
-        unsigned char kind; /* enum smtp_client_kind of the reply */
-        unsigned short n;   /* bytes of the command */
+        enum smtp_client_await what;
+        size_t n; /* bytes of the command */
     } pending[SMTP_CLIENT_PENDING_MAX];
-    size_t pending_first, n_pending, n_sent;
-    size_t n_lmtp_rcpts; /* accepted so far, dots to come */
-    struct buf commands; /* unsent, in the order of `pending` */
+    size_t pending_first, n_pending, n_given, n_flushed;
+    size_t n_rcpts;      /* of this transaction, asked and not refused */
+    size_t n_accepted;   /* recipients of this transaction; with LMTP each answers the dot */
+    struct buf commands; /* not given yet, in the order of `pending` */
     struct buf output;   /* to be written now */
     struct buf content;  /* encoded content, held until 354 */
     struct err err;
@@ -129,7 +147,7 @@ int smtp_client_quit(struct smtp_client *c) ATTR_WUR;
 struct buf *smtp_client_content(struct smtp_client *c);
 /* Ends the content, which ended with CRLF.  Allowed in IN_DATA only, so that the caller passes the
  * 354 first: from here on a lost connection may mean a delivered message. */
-void smtp_client_dot(struct smtp_client *c);
+int smtp_client_dot(struct smtp_client *c) ATTR_WUR;
 
 /* What to write now; smtp_client_sent() tells how much of it was taken over. */
 struct slice smtp_client_output(struct smtp_client *c);

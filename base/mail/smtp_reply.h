@@ -15,6 +15,7 @@
 #ifndef BASE_MAIL_SMTP_REPLY_H
 #define BASE_MAIL_SMTP_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/core/parse.h"
 #include "base/core/slice.h"
@@ -28,6 +29,7 @@
 struct smtp_reply_parser {
     int state;
     int code;                       /* of the reply, from its first line */
+    bool is_last;                   /* this line carries no "-" */
     int code_line;                  /* of this line, so far */
     size_t n_line;                  /* bytes of this line */
     size_t n_lines;                 /* whole lines */

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtp_client: the dialogue of an SMTP or LMTP client (RFC 5321, 2033, 2920, 1870, 6152, 3207).
+ *
+ * Each command has one awaited reply in a ring; a reply that no command which has left can be the
+ * cause of is a protocol error, so a server cannot answer ahead.  What arrives behind the 220 to
+ * STARTTLS and before the handshake is taken for an injection (CVE-2021-38371 and its kin).
+ *
+ * Known limit: a server that refuses while content is still being sent (552 and close) is reported
+ * as broken, not as refusing; the sender then tries again.
+ */
+#include "base/mail/smtp_client.h"
+
+#include <sysexits.h>
+#include "base/core/num.h"
+
+static const char *const state_names[] = {"greeting", "hello", "tls-asked", "tls-handshake", "open",
+    "data-asked", "in-data", "dotted", "quitting", "dead"};
+_Static_assert(
+    sizeof(state_names) / sizeof(*state_names) == SMTP_CLIENT_STATES, "a name for each state");
+
+/* For error texts: "the server ... to <this>". */
+static const char *const await_names[] = {"the connection", "EHLO", "HELO", "STARTTLS", "MAIL",
+    "RCPT", "DATA", "the end of the message", "RSET", "QUIT"};
+_Static_assert(
+    sizeof(await_names) / sizeof(*await_names) == SMTP_CLIENT_AWAITS, "a name for each command");
+
+const char *smtp_client_state_name(enum smtp_client_state state)
+{
+    return state_names[state];
+}
+
+/* --- Commands -------------------------------------------------------------------------------- */
+
+/* Moves to output what may be sent now. */
+static void give(struct smtp_client *c)
+{
+    while (c->n_given < c->n_pending &&
+           (c->n_given == 0 || (c->caps & SMTP_CLIENT_CAP_PIPELINING) != 0)) {
+        size_t i = (c->pending_first + c->n_given) % SMTP_CLIENT_PENDING_MAX;
+        size_t n = c->pending[i].n;
+        if (buf_add(&c->output, slice_sub(buf_slice(&c->commands), 0, n)) != 0)
+            BUG("the output holds every command");
+        buf_consume(&c->commands, n);
+        c->n_given++;
+    }
+}
+
+static int await(struct smtp_client *c, enum smtp_client_await what, size_t n)
+{
+    size_t i = (c->pending_first + c->n_pending) % SMTP_CLIENT_PENDING_MAX;
+
+    if (c->n_pending == SMTP_CLIENT_PENDING_MAX)
+        return -1;
+    c->pending[i] = (struct smtp_client_pending){.what = what, .n = n};
+    c->n_pending++;
+    return 0;
+}
+
+static int command(struct smtp_client *c, enum smtp_client_await what, const char *verb,
+    struct slice argument, const char *rest)
+{
+    size_t before = c->commands.n;
+
+    if (c->n_pending == SMTP_CLIENT_PENDING_MAX || buf_add_str(&c->commands, verb) != 0 ||
+        buf_add(&c->commands, argument) != 0 || buf_add_str(&c->commands, rest) != 0 ||
+        await(c, what, c->commands.n - before) != 0) {
+        buf_truncate(&c->commands, before);
+        return -1;
+    }
+    give(c);
+    return 0;
+}
+
+static void hello(struct smtp_client *c, bool is_extended)
+{
+    const char *verb = c->options.is_lmtp ? "LHLO " : is_extended ? "EHLO " : "HELO ";
+
+    c->state = SMTP_CLIENT_HELLO;
+    if (command(c, is_extended ? SMTP_CLIENT_AWAIT_EHLO : SMTP_CLIENT_AWAIT_HELO, verb,
+            slice_str(c->options.hello_name), "\r\n") != 0)
+        BUG("nothing is pending before hello");
+}
+
+/* What may stand between the brackets: no control or 8-bit byte, no bracket or blank outside
+ * quotes. */
+static bool path_is_clean(struct slice path)
+{
+    bool is_quoted = false;
+    size_t i;
+
+    if (path.n > SMTP_CLIENT_PATH_MAX)
+        return false;
+    for (i = 0; i < path.n; i++) {
+        unsigned char ch = path.p[i];
+        if (!ascii_is_print(ch))
+            return false;
+        if (ch == '\\' && is_quoted) {
+            i++;
+            if (i == path.n || !ascii_is_print(path.p[i]))
+                return false;
+        } else if (ch == '"') {
+            is_quoted = !is_quoted;
+        } else if (!is_quoted && (ch == '<' || ch == '>' || ch == ' ')) {
+            return false;
+        }
+    }
+    return !is_quoted;
+}
+
+int smtp_client_mail(struct smtp_client *c, struct slice sender, uint64_t size, bool is_8bit)
+{
+    char rest[64], size_text[32] = "";
+
+    if (c->state != SMTP_CLIENT_OPEN || !path_is_clean(sender))
+        return -1;
+    if (size > 0 && (c->caps & SMTP_CLIENT_CAP_SIZE) != 0 &&
+        fmt_into(size_text, sizeof(size_text), " SIZE=%llu", (unsigned long long)size) != 0)
+        return -1;
+    if (fmt_into(rest, sizeof(rest), ">%s%s\r\n", size_text,
+            is_8bit && (c->caps & SMTP_CLIENT_CAP_8BITMIME) != 0 ? " BODY=8BITMIME" : "") != 0)
+        return -1;
+    c->n_rcpts = c->n_accepted = 0;
+    return command(c, SMTP_CLIENT_AWAIT_MAIL, "MAIL FROM:<", sender, rest);
+}
+
+int smtp_client_rcpt(struct smtp_client *c, struct slice rcpt)
+{
+    if (c->state != SMTP_CLIENT_OPEN || rcpt.n == 0 || !path_is_clean(rcpt))
+        return -1;
+    if (c->options.is_lmtp && c->n_rcpts == SMTP_CLIENT_LMTP_RCPTS_MAX)
+        return -1;
+    if (command(c, SMTP_CLIENT_AWAIT_RCPT, "RCPT TO:<", rcpt, ">\r\n") != 0)
+        return -1;
+    c->n_rcpts++;
+    return 0;
+}
+
+int smtp_client_data(struct smtp_client *c)
+{
+    if (c->state != SMTP_CLIENT_OPEN ||
+        command(c, SMTP_CLIENT_AWAIT_DATA, "DATA\r\n", SLICE_NONE, "") != 0)
+        return -1;
+    c->state = SMTP_CLIENT_DATA_ASKED;
+    return 0;
+}
+
+int smtp_client_rset(struct smtp_client *c)
+{
+    if (c->state != SMTP_CLIENT_OPEN)
+        return -1;
+    return command(c, SMTP_CLIENT_AWAIT_RSET, "RSET\r\n", SLICE_NONE, "");
+}
+
+int smtp_client_quit(struct smtp_client *c)
+{
+    if (c->state != SMTP_CLIENT_OPEN ||
+        command(c, SMTP_CLIENT_AWAIT_QUIT, "QUIT\r\n", SLICE_NONE, "") != 0)
+        return -1;
+    c->state = SMTP_CLIENT_QUITTING;
+    return 0;
+}
+
+struct buf *smtp_client_content(struct smtp_client *c)
+{
+    BUG_ON(c->state != SMTP_CLIENT_DATA_ASKED && c->state != SMTP_CLIENT_IN_DATA);
+    return &c->content;
+}
+
+int smtp_client_dot(struct smtp_client *c)
+{
+    size_t i, n = c->options.is_lmtp ? c->n_accepted : 1;
+
+    BUG_ON(c->state != SMTP_CLIENT_IN_DATA || n == 0 || c->n_pending != 0);
+    if (buf_add_str(&c->content, ".\r\n") != 0)
+        return -1;
+    for (i = 0; i < n; i++)
+        if (await(c, SMTP_CLIENT_AWAIT_DOT, 0) != 0)
+            BUG("the ring holds all LMTP recipients");
+    c->n_given = n;
+    c->state = SMTP_CLIENT_DOTTED;
+    return 0;
+}
+
+/* --- Output ---------------------------------------------------------------------------------- */
+
+static bool content_may_leave(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_IN_DATA || c->state == SMTP_CLIENT_DOTTED;
+}
+
+struct slice smtp_client_output(struct smtp_client *c)
+{
+    if (c->state == SMTP_CLIENT_DEAD)
+        return SLICE_NONE;
+    if (c->output.n > 0)
+        return buf_slice(&c->output);
+    return content_may_leave(c) ? buf_slice(&c->content) : SLICE_NONE;
+}
+
+void smtp_client_sent(struct smtp_client *c, size_t n)
+{
+    buf_consume(c->output.n > 0 ? &c->output : &c->content, n);
+    if (c->output.n == 0 && (c->state != SMTP_CLIENT_DOTTED || c->content.n == 0))
+        c->n_flushed = c->n_given;
+}
+
+/* --- Replies --------------------------------------------------------------------------------- */
+
+static enum smtp_client_kind fail(struct smtp_client *c, struct smtp_client_event *out)
+{
+    c->state = SMTP_CLIENT_DEAD;
+    out->kind = SMTP_CLIENT_FAILED;
+    out->reply = NULL;
+    out->err = &c->err;
+    return out->kind;
+}
+
+static enum smtp_client_kind fail_reply(
+    struct smtp_client *c, enum smtp_client_await what, struct smtp_client_event *out)
+{
+    char text[SMTP_REPLY_CLEAN_MAX];
+
+    smtp_reply_clean(c->reply.text, text);
+    err_set(&c->err, ERR_TEMP, EX_UNAVAILABLE, "the server answered %s with %d %s",
+        await_names[what], c->reply.code, text);
+    return fail(c, out);
+}
+
+/* One keyword line of the answer to EHLO (RFC 5321 4.1.1.1). */
+static void learn(struct smtp_client *c, struct slice line)
+{
+    static const struct {
+        const char *keyword;
+        unsigned cap;
+    } table[] = {
+        {"PIPELINING", SMTP_CLIENT_CAP_PIPELINING},
+        {"SIZE", SMTP_CLIENT_CAP_SIZE},
+        {"8BITMIME", SMTP_CLIENT_CAP_8BITMIME},
+        {"STARTTLS", SMTP_CLIENT_CAP_STARTTLS},
+    };
+    struct slice keyword;
+    size_t i;
+
+    if (!slice_split(&line, ' ', &keyword))
+        return;
+    for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        if (!slice_eq_nocase(keyword, slice_str(table[i].keyword)))
+            continue;
+        c->caps |= table[i].cap;
+        if (table[i].cap == SMTP_CLIENT_CAP_SIZE &&
+            num_u64(slice_trim(line), 0, UINT64_MAX, &c->size_max) != 0)
+            c->size_max = 0;
+    }
+}
+
+static void learn_all(struct smtp_client *c)
+{
+    struct slice rest = c->reply.text, line;
+    bool is_first = true;
+
+    c->caps = SMTP_CLIENT_CAP_ESMTP;
+    c->size_max = 0;
+    while (slice_split(&rest, '\n', &line)) {
+        if (!is_first)
+            learn(c, line);
+        is_first = false;
+    }
+}
+
+static enum smtp_client_kind ready(struct smtp_client *c, struct smtp_client_event *out)
+{
+    c->state = SMTP_CLIENT_OPEN;
+    out->kind = SMTP_CLIENT_READY;
+    out->reply = NULL;
+    return out->kind;
+}
+
+/* Hello was answered well: STARTTLS, or ready. */
+static enum smtp_client_kind after_hello(struct smtp_client *c, struct smtp_client_event *out)
+{
+    if (c->options.is_secure || c->options.tls == SMTP_CLIENT_TLS_NEVER)
+        return ready(c, out);
+    if ((c->caps & SMTP_CLIENT_CAP_STARTTLS) != 0) {
+        c->state = SMTP_CLIENT_TLS_ASKED;
+        if (command(c, SMTP_CLIENT_AWAIT_STARTTLS, "STARTTLS\r\n", SLICE_NONE, "") != 0)
+            BUG("nothing is pending behind hello");
+        return SMTP_CLIENT_MORE;
+    }
+    if (c->options.tls == SMTP_CLIENT_TLS_MAY)
+        return ready(c, out);
+    err_set(&c->err, ERR_TEMP, EX_UNAVAILABLE,
+        "the server offers no STARTTLS, which its entry in the configuration demands");
+    return fail(c, out);
+}
+
+static enum smtp_client_kind hello_reply(
+    struct smtp_client *c, enum smtp_client_await what, struct smtp_client_event *out)
+{
+    if (c->reply.code / 100 == 2) {
+        if (what == SMTP_CLIENT_AWAIT_EHLO)
+            learn_all(c);
+        return after_hello(c, out);
+    }
+    /* Only a server that does not know EHLO is asked with HELO; one that has no time is not. */
+    if (what == SMTP_CLIENT_AWAIT_EHLO && c->reply.code / 100 == 5 && !c->options.is_lmtp &&
+        (c->options.is_secure || c->options.tls != SMTP_CLIENT_TLS_MUST)) {
+        hello(c, false);
+        return SMTP_CLIENT_MORE;
+    }
+    return fail_reply(c, what, out);
+}
+
+static enum smtp_client_kind starttls_reply(
+    struct smtp_client *c, struct slice behind, struct smtp_client_event *out)
+{
+    if (c->reply.code != 220) {
+        if (c->options.tls == SMTP_CLIENT_TLS_MAY && c->reply.code / 100 >= 4)
+            return ready(c, out);
+        return fail_reply(c, SMTP_CLIENT_AWAIT_STARTTLS, out);
+    }
+    if (behind.n > 0) {
+        err_set(&c->err, ERR_PEER, EX_PROTOCOL,
+            "plain text follows the answer to STARTTLS: somebody may be injecting replies");
+        return fail(c, out);
+    }
+    c->state = SMTP_CLIENT_TLS_HANDSHAKE;
+    out->kind = SMTP_CLIENT_STARTTLS;
+    out->reply = NULL;
+    return out->kind;
+}
+
+void smtp_client_secured(struct smtp_client *c)
+{
+    BUG_ON(c->state != SMTP_CLIENT_TLS_HANDSHAKE);
+    c->options.is_secure = true;
+    c->caps = 0;
+    c->size_max = 0;
+    smtp_reply_init(&c->parser);
+    hello(c, true);
+}
+
+static enum smtp_client_kind mail_reply(
+    struct smtp_client *c, enum smtp_client_await what, struct smtp_client_event *out)
+{
+    int class = c->reply.code / 100;
+
+    if (class == 3)
+        return fail_reply(c, what, out);
+    if (what == SMTP_CLIENT_AWAIT_RCPT) {
+        if (class == 2)
+            c->n_accepted++;
+        else
+            c->n_rcpts--;
+    }
+    out->kind = what == SMTP_CLIENT_AWAIT_MAIL ? SMTP_CLIENT_MAIL_REPLY : SMTP_CLIENT_RCPT_REPLY;
+    return out->kind;
+}
+
+static enum smtp_client_kind data_reply(struct smtp_client *c, struct smtp_client_event *out)
+{
+    /* 354 without an accepted recipient would be content for nobody. */
+    if (c->reply.code == 354 ? c->n_accepted == 0 : c->reply.code / 100 < 4)
+        return fail_reply(c, SMTP_CLIENT_AWAIT_DATA, out);
+    c->state = c->reply.code == 354 ? SMTP_CLIENT_IN_DATA : SMTP_CLIENT_OPEN;
+    if (c->state == SMTP_CLIENT_OPEN)
+        buf_clear(&c->content);
+    out->kind = SMTP_CLIENT_DATA_REPLY;
+    return out->kind;
+}
+
+static enum smtp_client_kind dot_reply(struct smtp_client *c, struct smtp_client_event *out)
+{
+    if (c->reply.code / 100 == 3)
+        return fail_reply(c, SMTP_CLIENT_AWAIT_DOT, out);
+    out->is_last = c->n_pending == 0;
+    if (out->is_last)
+        c->state = c->reply.code == 421 ? SMTP_CLIENT_DEAD : SMTP_CLIENT_OPEN;
+    out->kind = SMTP_CLIENT_DOT_REPLY;
+    return out->kind;
+}
+
+static enum smtp_client_kind got_reply(
+    struct smtp_client *c, struct slice behind, struct smtp_client_event *out)
+{
+    enum smtp_client_await what;
+
+    what = c->pending[c->pending_first].what;
+    c->pending_first = (c->pending_first + 1) % SMTP_CLIENT_PENDING_MAX;
+    c->n_pending--;
+    c->n_given--;
+    c->n_flushed--;
+    give(c);
+    out->reply = &c->reply;
+    /* 421 is an answer to the dot, and the end of everything else. */
+    if (c->reply.code == 421 && what != SMTP_CLIENT_AWAIT_DOT && what != SMTP_CLIENT_AWAIT_QUIT)
+        return fail_reply(c, what, out);
+    switch (what) {
+    case SMTP_CLIENT_AWAIT_GREETING:
+        if (c->reply.code != 220)
+            return fail_reply(c, what, out);
+        hello(c, true);
+        return SMTP_CLIENT_MORE;
+    case SMTP_CLIENT_AWAIT_EHLO:
+    case SMTP_CLIENT_AWAIT_HELO:
+        return hello_reply(c, what, out);
+    case SMTP_CLIENT_AWAIT_STARTTLS:
+        return starttls_reply(c, behind, out);
+    case SMTP_CLIENT_AWAIT_MAIL:
+    case SMTP_CLIENT_AWAIT_RCPT:
+        return mail_reply(c, what, out);
+    case SMTP_CLIENT_AWAIT_DATA:
+        return data_reply(c, out);
+    case SMTP_CLIENT_AWAIT_DOT:
+        return dot_reply(c, out);
+    case SMTP_CLIENT_AWAIT_RSET:
+        if (c->reply.code / 100 != 2)
+            return fail_reply(c, what, out);
+        out->kind = SMTP_CLIENT_RSET_REPLY;
+        return out->kind;
+    case SMTP_CLIENT_AWAIT_QUIT:
+        c->state = SMTP_CLIENT_DEAD;
+        out->kind = SMTP_CLIENT_QUIT_REPLY;
+        return out->kind;
+    case SMTP_CLIENT_AWAITS:
+        break;
+    }
+    BUG("a reply to no command");
+}
+
+/* Bytes that no command which has left can be the cause of. */
+static enum smtp_client_kind fail_unasked(
+    struct smtp_client *c, struct slice bytes, struct smtp_client_event *out)
+{
+    char text[SMTP_REPLY_CLEAN_MAX];
+
+    smtp_reply_clean(bytes, text);
+    if (slice_starts(bytes, SLICE_LIT("421")))
+        err_set(&c->err, ERR_TEMP, EX_UNAVAILABLE, "the server closes: %s", text);
+    else
+        err_set(&c->err, ERR_PEER, EX_PROTOCOL,
+            "the server sent a reply that nothing asked for: %s", text);
+    return fail(c, out);
+}
+
+enum smtp_client_kind smtp_client_feed(
+    struct smtp_client *c, struct slice in, size_t *used_out, struct smtp_client_event *out)
+{
+    size_t total = 0;
+
+    *out = (struct smtp_client_event){.kind = SMTP_CLIENT_MORE};
+    *used_out = 0;
+    if (c->state == SMTP_CLIENT_DEAD) {
+        *used_out = in.n;
+        return SMTP_CLIENT_MORE;
+    }
+    while (out->kind == SMTP_CLIENT_MORE && total < in.n) {
+        size_t used = 0;
+        struct slice rest = slice_from(in, total);
+        enum parse parsed;
+
+        if (c->n_flushed == 0) {
+            *used_out = in.n;
+            return fail_unasked(c, rest, out);
+        }
+        parsed = smtp_reply_feed(&c->parser, rest, &used, &c->reply);
+        total += used;
+        *used_out = total;
+        if (parsed == PARSE_BAD) {
+            err_set(&c->err, ERR_PEER, EX_PROTOCOL, "the server sent something that is no reply");
+            return fail(c, out);
+        }
+        if (parsed == PARSE_DONE)
+            got_reply(c, slice_from(in, total), out);
+    }
+    return out->kind;
+}
+
+/* --- Life ------------------------------------------------------------------------------------ */
+
+void smtp_client_init(struct smtp_client *c, const struct smtp_client_options *options)
+{
+    *c = (struct smtp_client){.options = *options, .state = SMTP_CLIENT_GREETING};
+    smtp_reply_init(&c->parser);
+    buf_init(&c->commands, SMTP_CLIENT_COMMANDS_MAX);
+    buf_init(&c->output, SMTP_CLIENT_COMMANDS_MAX);
+    buf_init(&c->content, SMTP_CLIENT_CONTENT_MAX);
+    if (await(c, SMTP_CLIENT_AWAIT_GREETING, 0) != 0)
+        BUG("the ring is empty");
+    c->n_given = c->n_flushed = 1;
+}
+
+void smtp_client_fini(struct smtp_client *c)
+{
+    buf_fini(&c->commands);
+    buf_fini(&c->output);
+    buf_fini(&c->content);
+    c->state = SMTP_CLIENT_DEAD;
+}
+
+bool smtp_client_is_idle(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_OPEN && c->n_pending == 0;
+}
