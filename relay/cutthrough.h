@@ -58,11 +58,10 @@ enum cutthrough_state {
 /* In the order in which cutthrough_next() hands them out. */
 enum cutthrough_action {
     CUT_NOTHING = 0,
-    CUT_UNCLAIM = 1, /* `is_ambiguous` says how it ended */
-    CUT_RELEASE = 2, /* the connection is free: `release` */
-    CUT_HOLD = 4,    /* wait, then cutthrough_rcpt() again, or cutthrough_hold_over() */
-    CUT_CONNECT =
-        8, /* a connection to `server` (with wants_fresh: a new one): cutthrough_target() */
+    CUT_UNCLAIM = 1,  /* `is_ambiguous` says how it ended */
+    CUT_RELEASE = 2,  /* the connection is free: `release` */
+    CUT_HOLD = 4,     /* wait, then cutthrough_rcpt() again, or cutthrough_hold_over() */
+    CUT_CONNECT = 8,  /* get a connection to `server`, then cutthrough_target() */
     CUT_JUDGE = 16,   /* judge `header`, then cutthrough_judged() */
     CUT_CLAIM = 32,   /* claim `decisions`, then cutthrough_claimed() */
     CUT_FLUSH = 64,   /* the target's engine has output */
@@ -82,7 +81,7 @@ struct cutthrough_server { /* what the engine has to know of a target */
 
 struct cutthrough {
     const struct cutthrough_server *servers; /* by index; borrowed for life */
-    size_t header_size_max, recipients_max;
+    size_t header_size_max;
     bool client_is_lmtp;
 
     enum cutthrough_state state;
@@ -91,7 +90,7 @@ struct cutthrough {
     uint32_t n_answers;
     enum cutthrough_release release;
     bool is_ambiguous;
-    bool wants_fresh;
+    bool wants_fresh; /* with CUT_CONNECT: no pooled one */
 
     struct buf sender;
     uint64_t size; /* declared, 0: not */
@@ -99,26 +98,25 @@ struct cutthrough {
 
     int server;                 /* CONF_SERVER_NONE while nobody fixed it */
     struct smtp_client *client; /* borrowed while a connection is ours */
-    bool is_reused, was_replaced, is_mail_sent, is_mail_refused;
-    struct answer mail_refusal;
+    bool is_reused, was_replaced, is_mail_sent;
 
     struct decision pending;    /* of the RCPT that waits */
-    struct decision *decisions; /* of accepted recipients; owned */
+    struct decision *decisions; /* of accepted recipients; owned, kept until the next MAIL */
     size_t n_decisions, decisions_cap;
 
     struct buf header; /* content until the header is judged */
     size_t header_scanned;
     size_t n_header; /* length of the block, once known */
     bool is_ended;   /* the client's dot is there */
-    bool is_dotted;  /* our dot may have left */
+    size_t n_dotted; /* recipients whose answer to the dot has come */
     struct data_encoder encoder;
     struct answer verdict; /* for BROKEN and REFUSED */
-    uint64_t n_content;
+    uint64_t n_content;    /* canonical bytes */
 };
 
 void cutthrough_init(struct cutthrough *ct, const struct cutthrough_server *servers,
-    size_t header_size_max, size_t recipients_max, bool client_is_lmtp);
-void cutthrough_fini(struct cutthrough *ct); /* in IDLE only */
+    size_t header_size_max, bool client_is_lmtp);
+void cutthrough_fini(struct cutthrough *ct); /* the connection must have been released */
 
 enum cutthrough_action cutthrough_next(struct cutthrough *ct);
 

@@ -46,7 +46,7 @@ struct smtp_command {
     struct slice argument;  /* EHLO, HELO, LHLO: the name; printable, no blank */
     enum address_path path; /* MAIL, RCPT: NULL only for MAIL, POSTMASTER only for RCPT */
     struct slice mailbox;   /* without brackets; "" for the null path */
-    bool has_size, is_8bit;
+    bool has_size, has_body, is_8bit;
     uint64_t size;
 };
 

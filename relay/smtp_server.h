@@ -27,7 +27,9 @@
 
 #define SMTP_SERVER_IDLE_COMMANDS_MAX                                                              \
     100 /* NOOP, RSET and the like without a message; then errors */
-#define SMTP_SERVER_OUTPUT_MAX (256u << 10)
+#define SMTP_SERVER_OUTPUT_MAX                                                                     \
+    (64u << 10) /* of commands; with LMTP each recipient adds one answer */
+#define SMTP_SERVER_ANSWER_MAX (SMTP_REPLY_CLEAN_MAX + 32u)
 #define SMTP_SERVER_CONTENT_STEP (32u << 10) /* wire bytes decoded per event */
 
 struct smtp_server_options {
@@ -83,10 +85,11 @@ struct smtp_server {
     uint32_t n_rcpts;                   /* accepted in this transaction */
     uint32_t n_answers;                 /* still owed behind END, for LMTP */
     uint32_t n_errors, n_idle_commands;
-    bool closes_after_discard;
+    bool has_end; /* CRLF.CRLF was seen and not told yet */
+    bool closes_after_discard, is_for_cause, was_close_told;
     struct smtp_command command;
     struct data_decoder decoder;
-    struct answer spoiled;
+    struct answer cause; /* of DISCARD, or of CLOSED */
     struct buf *content; /* scratch, the owner's */
     struct buf output;   /* written and cleared by the owner */
 };

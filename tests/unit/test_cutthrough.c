@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Transactions against scripted targets:
+ *     ! verb    an input (see act())
+ *     < text    the target sends a line; several in a row arrive in one piece
+ *     > text    the target has received exactly these lines so far
+ *     = things  what there was to do so far
+ */
+#include "relay/cutthrough.h"
+#include "tests/unit/unit.h"
+
+#define HEADER_MAX 40
+
+static const struct cutthrough_server servers[] = {{"old", false}, {"new", false}, {"lmtp", true}};
+
+struct run {
+    const char *name;
+    struct cutthrough ct;
+    struct smtp_client client;
+    bool has_client;
+    struct buf sent, done, in;
+};
+
+static void flush(struct run *r)
+{
+    struct slice out;
+
+    while (r->has_client && (out = smtp_client_output(&r->client)).n > 0) {
+        assert_int_equal(buf_add(&r->sent, out), 0);
+        smtp_client_sent(&r->client, out.n);
+    }
+}
+
+static void note(struct run *r, const char *text)
+{
+    assert_int_equal(buf_addf(&r->done, " %s", text), 0);
+}
+
+static void drop_client(struct run *r)
+{
+    smtp_client_fini(&r->client);
+    r->has_client = false;
+}
+
+/* Does what there is to do and writes it down. */
+static void work(struct run *r)
+{
+    static const char *const how[] = {"keep", "reset", "close"};
+    enum cutthrough_action action;
+
+    while ((action = cutthrough_next(&r->ct)) != CUT_NOTHING) {
+        switch (action) {
+        case CUT_ANSWER:
+            assert_int_equal(
+                buf_addf(&r->done, " %d %s", r->ct.answer.code, r->ct.answer.enhanced), 0);
+            if (r->ct.n_answers != 1)
+                assert_int_equal(buf_addf(&r->done, " x%u", r->ct.n_answers), 0);
+            break;
+        case CUT_CONNECT:
+            assert_int_equal(buf_addf(&r->done, " connect%s %s", r->ct.wants_fresh ? "-fresh" : "",
+                                 servers[r->ct.server].name),
+                0);
+            break;
+        case CUT_RELEASE:
+            note(r, how[r->ct.release]);
+            drop_client(r);
+            break;
+        case CUT_UNCLAIM:
+            note(r, r->ct.is_ambiguous ? "unclaim-ambiguous" : "unclaim");
+            break;
+        case CUT_HOLD:
+            note(r, "hold");
+            break;
+        case CUT_JUDGE:
+            assert_int_equal(buf_addf(&r->done, " judge:%zu", r->ct.n_header), 0);
+            break;
+        case CUT_CLAIM:
+            assert_int_equal(buf_addf(&r->done, " claim:%zu", r->ct.n_decisions), 0);
+            break;
+        case CUT_FLUSH:
+            flush(r);
+            break;
+        case CUT_NOTHING:
+            break;
+        }
+    }
+}
+
+static void feed(struct run *r, struct slice in)
+{
+    struct smtp_client_event ev;
+    size_t used;
+
+    while (r->has_client && in.n > 0) {
+        enum smtp_client_kind kind = smtp_client_feed(&r->client, in, &used, &ev);
+        in = slice_from(in, used);
+        if (kind == SMTP_CLIENT_MORE)
+            break;
+        cutthrough_target_event(&r->ct, &ev);
+        work(r);
+    }
+}
+
+static void open_client(struct run *r, const char *keywords)
+{
+    struct smtp_client_options options = {
+        .hello_name = "gw", .is_lmtp = servers[r->ct.server].is_lmtp};
+    struct smtp_client_event ev;
+    size_t used;
+    struct buf hello;
+
+    smtp_client_init(&r->client, &options);
+    r->has_client = true;
+    smtp_client_feed(&r->client, SLICE_LIT("220 hi\r\n"), &used, &ev);
+    smtp_client_sent(&r->client, smtp_client_output(&r->client).n);
+    buf_init(&hello, 200);
+    assert_int_equal(buf_addf(&hello, "250-hi\r\n250-%s\r\n250 PIPELINING\r\n", keywords), 0);
+    assert_int_equal(
+        smtp_client_feed(&r->client, buf_slice(&hello), &used, &ev), SMTP_CLIENT_READY);
+    buf_fini(&hello);
+}
+
+static struct decision decision(struct slice words)
+{
+    struct decision d = {.kind = DECIDE_DELIVER, .code = 0};
+    struct slice kind;
+
+    slice_split(&words, ' ', &kind);
+    if (slice_eq(kind, SLICE_LIT("hold"))) {
+        d.kind = DECIDE_HOLD;
+        d.code = 450;
+        memcpy(d.enhanced, "4.2.1", 6);
+    } else if (slice_eq(kind, SLICE_LIT("reject"))) {
+        d.kind = DECIDE_REJECT;
+        d.code = 550;
+        memcpy(d.enhanced, "5.1.1", 6);
+    } else if (slice_eq(kind, SLICE_LIT("defer"))) {
+        d.kind = DECIDE_DEFER;
+        d.code = 451;
+        memcpy(d.enhanced, "4.3.0", 6);
+    } else if (slice_eq(kind, SLICE_LIT("foreign"))) {
+        d.kind = DECIDE_NOT_OURS;
+    } else {
+        while (!slice_eq(kind, slice_str(servers[d.server].name)))
+            d.server++;
+    }
+    memcpy(d.address, words.n > 0 ? "a b@x" : "r@x", words.n > 0 ? 6 : 4);
+    return d;
+}
+
+static void act(struct run *r, struct slice verb)
+{
+    struct cutthrough *ct = &r->ct;
+    struct answer no;
+    struct err lost = {.class = ERR_TEMP, .text = "gone"};
+    struct smtp_client_event ev = {.kind = SMTP_CLIENT_FAILED, .err = &lost};
+    struct decision d;
+
+    answer_set(&no, 451, "4.3.0", "no");
+    if (slice_eq(verb, SLICE_LIT("mail")) || slice_eq(verb, SLICE_LIT("mail8"))) {
+        struct smtp_command mail = {
+            .mailbox = SLICE_LIT("s@x"), .has_size = true, .size = 9, .is_8bit = verb.n == 5};
+        cutthrough_mail(ct, &mail);
+    } else if (slice_starts(verb, SLICE_LIT("rcpt "))) {
+        d = decision(slice_from(verb, 5));
+        cutthrough_rcpt(ct, &d);
+    } else if (slice_starts(verb, SLICE_LIT("content "))) {
+        cutthrough_content(ct, slice_from(verb, 8));
+        cutthrough_content(ct, SLICE_LIT("\r\n"));
+    } else if (slice_eq(verb, SLICE_LIT("empty"))) {
+        cutthrough_content(ct, SLICE_LIT("\r\n"));
+    } else if (slice_eq(verb, SLICE_LIT("target"))) {
+        open_client(r, "SIZE");
+        cutthrough_target(ct, &r->client, false, NULL);
+    } else if (slice_eq(verb, SLICE_LIT("reused"))) {
+        open_client(r, "8BITMIME");
+        cutthrough_target(ct, &r->client, true, NULL);
+    } else if (slice_eq(verb, SLICE_LIT("notarget"))) {
+        cutthrough_target(ct, NULL, false, &lost);
+    } else if (slice_eq(verb, SLICE_LIT("lost"))) {
+        cutthrough_target_event(ct, &ev);
+    } else if (slice_eq(verb, SLICE_LIT("over"))) {
+        cutthrough_hold_over(ct);
+    } else if (slice_eq(verb, SLICE_LIT("data"))) {
+        cutthrough_data(ct);
+    } else if (slice_eq(verb, SLICE_LIT("end"))) {
+        cutthrough_end(ct);
+    } else if (slice_eq(verb, SLICE_LIT("judged"))) {
+        cutthrough_judged(ct, NULL, SLICE_LIT("Received: x\r\n"));
+    } else if (slice_eq(verb, SLICE_LIT("judged-no"))) {
+        cutthrough_judged(ct, &no, SLICE_NONE);
+    } else if (slice_eq(verb, SLICE_LIT("claimed"))) {
+        cutthrough_claimed(ct, NULL);
+    } else if (slice_eq(verb, SLICE_LIT("claimed-no"))) {
+        cutthrough_claimed(ct, &no);
+    } else if (slice_eq(verb, SLICE_LIT("abort"))) {
+        cutthrough_abort(ct);
+    } else {
+        fail_msg("'%s': what is %.*s?", r->name, SLICE_ARG(verb));
+    }
+    work(r);
+}
+
+static void expect(struct run *r, struct buf *got, struct slice want)
+{
+    if (!slice_eq(slice_trim(buf_slice(got)), want))
+        fail_msg("'%s': expected %.*s, got %s", r->name, SLICE_ARG(want), buf_cstr(got));
+    buf_clear(got);
+}
+
+static void run(const char *name, bool client_is_lmtp, const char *script)
+{
+    struct run r = {.name = name};
+    struct slice rest = slice_str(script), line;
+
+    cutthrough_init(&r.ct, servers, HEADER_MAX, client_is_lmtp);
+    buf_init(&r.sent, 10000);
+    buf_init(&r.done, 10000);
+    buf_init(&r.in, 10000);
+    while (slice_split(&rest, '\n', &line)) {
+        struct slice text = slice_from(line, 2);
+        if (line.n == 0)
+            continue;
+        if (line.p[0] == '<') {
+            assert_int_equal(buf_add(&r.in, text), 0);
+            assert_int_equal(buf_add_str(&r.in, "\r\n"), 0);
+            continue;
+        }
+        feed(&r, buf_slice(&r.in));
+        buf_clear(&r.in);
+        if (line.p[0] == '!') {
+            act(&r, text);
+        } else if (line.p[0] == '=') {
+            expect(&r, &r.done, text);
+        } else {
+            struct slice got = buf_slice(&r.sent);
+            ptrdiff_t lf = slice_find(got, '\n');
+            if (lf < 1 || !slice_eq(slice_sub(got, 0, (size_t)lf - 1), text))
+                fail_msg("'%s': expected %.*s, sent %s", name, SLICE_ARG(text), buf_cstr(&r.sent));
+            buf_consume(&r.sent, (size_t)lf + 1);
+        }
+    }
+    expect(&r, &r.done, SLICE_NONE);
+    expect(&r, &r.sent, SLICE_NONE);
+    cutthrough_abort(&r.ct);
+    work(&r);
+    if (r.has_client) {
+        /* Only behind the dot does an abort leave the connection alone. */
+        assert_row(name, r.ct.state == CUT_DOTTED);
+        act(&r, SLICE_LIT("lost"));
+    }
+    assert_row(name, r.ct.state == CUT_IDLE);
+    cutthrough_fini(&r.ct);
+    buf_fini(&r.sent);
+    buf_fini(&r.done);
+    buf_fini(&r.in);
+}
+
+#define MAIL "! mail\n= 250 2.1.0\n"
+#define ASK "! rcpt old\n= connect old\n! target\n> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"
+#define RCPT ASK "< 250 ok\n< 250 ok\n= 250 2.1.5\n"
+#define HEADER "! data\n= 354\n! content A: b\n! empty\n= judge:8\n"
+#define DATA HEADER "! judged\n> DATA\n"
+#define BODY DATA "< 354 go\n> Received: x\n> A: b\n> \n"
+#define ENDED BODY "! content .x\n> ..x\n! end\n= claim:1\n"
+#define DOTTED ENDED "! claimed\n> .\n"
+
+static const struct script {
+    const char *name, *text;
+} scripts[] = {
+    {"one message", MAIL RCPT DOTTED "< 250 2.6.0 kept\n= unclaim keep 250 2.6.0\n" MAIL RCPT},
+    {"whole message before 354",
+        MAIL RCPT DATA "! content x\n! end\n< 354 go\n= claim:1\n! claimed\n> Received: x\n> A: b\n"
+                       "> \n> x\n> .\n< 250 kept\n= unclaim keep 250 2.0.0\n"},
+    {"message without a body",
+        MAIL RCPT "! data\n= 354\n! content A: b\n! end\n= judge:6\n! judged\n> DATA\n< 354 go\n"
+                  "= claim:1\n! claimed\n> Received: x\n> A: b\n> .\n"},
+    {"empty message", MAIL RCPT "! data\n= 354\n! end\n= judge:0\n! judged\n> DATA\n< 354 go\n"
+                                "= claim:1\n! claimed\n> Received: x\n> .\n"},
+    {"message without a header", MAIL RCPT "! data\n= 354\n! empty\n= judge:2\n! judged\n> DATA\n"},
+
+    {"unknown", MAIL "! rcpt reject\n= 550 5.1.1\n" RCPT},
+    {"map unknown", MAIL "! rcpt defer\n= 451 4.3.0\n"},
+    {"foreign domain", MAIL "! rcpt foreign\n= 550 5.7.1\n"},
+    {"held, then released",
+        MAIL "! rcpt hold\n= hold\n! rcpt old\n= connect old\n! target\n"
+             "> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n"},
+    {"held, still held", MAIL "! rcpt hold\n= hold\n! rcpt hold\n= hold\n! over\n= 450 4.2.1\n"},
+    {"held, then gone", MAIL "! rcpt hold\n= hold\n! rcpt reject\n= 550 5.1.1\n"},
+    {"held second recipient",
+        MAIL RCPT "! rcpt hold\n= hold\n! rcpt old\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"},
+    {"held, the target is lost meanwhile",
+        MAIL RCPT "! rcpt hold\n= hold\n! lost\n= close 451 4.4.1\n! data\n= 451 4.4.1\n"},
+    {"second recipient, same server",
+        MAIL RCPT "! rcpt old\n> RCPT TO:<r@x>\n< 550 no\n= 550 5.0.0\n"
+                  "! rcpt old\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"},
+    {"second recipient, second server",
+        MAIL RCPT "! rcpt new\n= 452 4.5.3\n! rcpt old\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"},
+    {"the first accepted one fixes the server", MAIL ASK
+        "< 250 ok\n< 550 5.1.1 no\n= 550 5.1.1\n! rcpt new\n= reset connect new\n! target\n"
+        "> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"},
+    {"refused by the target", MAIL ASK "< 250 ok\n< 550 5.1.1 no\n= 550 5.1.1\n! rcpt old\n"
+                                       "> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"},
+    {"sender refused by the target",
+        MAIL ASK "< 550 5.7.1 no\n< 503 no mail\n= reset 550 5.7.1\n! rcpt old\n= connect old\n"},
+    {"target wants STARTTLS", MAIL ASK "< 530 5.7.0 TLS first\n< 503 no\n= reset 451 4.3.5\n"},
+    {"target down", MAIL "! rcpt old\n= connect old\n! notarget\n= 451 4.4.1\n! rcpt new\n"
+                         "= connect new\n! notarget\n= 451 4.4.1\n"},
+    {"lost at RCPT", MAIL ASK "! lost\n= close 451 4.4.1\n! rcpt new\n= connect new\n"},
+    {"421 at RCPT", MAIL ASK "< 250 ok\n< 421 bye\n= close 451 4.4.1\n"},
+    {"lost at the second RCPT", MAIL RCPT
+        "! rcpt old\n> RCPT TO:<r@x>\n! lost\n= close 451 4.4.1\n! rcpt old\n= 451 4.4.1\n"
+        "! data\n= 451 4.4.1\n" MAIL},
+    {"lost before DATA",
+        MAIL RCPT "! lost\n= close\n! rcpt new\n= 451 4.4.1\n! data\n= 451 4.4.1\n"},
+    {"lost with nobody accepted",
+        MAIL ASK "< 250 ok\n< 550 no\n= 550 5.0.0\n! lost\n= close\n! rcpt old\n= connect old\n"},
+    {"reused and dead: once more on a fresh one",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n! lost\n"
+             "= close connect-fresh old\n! target\n> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"
+             "< 250 ok\n< 250 ok\n= 250 2.1.5\n"},
+    {"reused and dead: only once",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n! lost\n"
+             "= close connect-fresh old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n! lost\n"
+             "= close 451 4.4.1\n"},
+    {"reused and dead: not with accepted recipients",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n< 250 ok\n"
+             "< 250 ok\n= 250 2.1.5\n! rcpt old\n> RCPT TO:<r@x>\n! lost\n= close 451 4.4.1\n"},
+    {"8-bit, and the target takes it", "! mail8\n= 250 2.1.0\n! rcpt old\n= connect old\n! reused\n"
+                                       "> MAIL FROM:<s@x> BODY=8BITMIME\n> RCPT TO:<r@x>\n"},
+    {"8-bit, and the target does not take it any more",
+        "! mail8\n= 250 2.1.0\n! rcpt old\n= connect old\n! target\n= keep 451 4.6.3\n"},
+    {"an address that no target can read",
+        MAIL "! rcpt old bad\n= connect old\n! target\n= reset 451 4.3.5\n"},
+    {"an address that no target can read, later",
+        MAIL RCPT "! rcpt old bad\n= 451 4.3.5\n! rcpt old\n> RCPT TO:<r@x>\n"},
+    {"one recipient for LMTP",
+        MAIL "! rcpt lmtp\n= connect lmtp\n! target\n> MAIL FROM:<s@x> SIZE=9\n"
+             "> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n! rcpt lmtp\n"
+             "= 452 4.5.3\n"},
+
+    {"refused by its header", MAIL RCPT HEADER "! judged-no\n= reset\n! content x\n! end\n"
+                                               "= 451 4.3.0\n" MAIL},
+    {"refused by its header, no body", MAIL RCPT
+        "! data\n= 354\n! content A: b\n! end\n= judge:6\n! judged-no\n= reset 451 4.3.0\n"},
+    {"DATA refused", MAIL RCPT DATA "< 554 5.7.1 no\n= reset\n! content x\n! end\n= 554 5.7.1\n"},
+    {"DATA refused behind the end", MAIL RCPT DATA "! end\n< 451 later\n= reset 451 4.0.0\n"},
+    {"DATA answered 250", MAIL RCPT DATA "< 250 fine\n= close\n! end\n= 451 4.4.1\n"},
+    {"lost in the header", MAIL RCPT "! data\n= 354\n! content A: b\n! lost\n= close\n! content x\n"
+                                     "! end\n= 451 4.4.1\n"},
+    {"lost at DATA", MAIL RCPT DATA "! lost\n= close\n! content x\n! end\n= 451 4.4.1\n"},
+    {"lost in the body", MAIL RCPT BODY "! lost\n= close\n! content x\n! end\n= 451 4.4.1\n" MAIL},
+    {"reply in the body", MAIL RCPT BODY "< 250 fine\n= close\n! end\n= 451 4.4.1\n"},
+    {"claim refused", MAIL RCPT ENDED "! claimed-no\n= close 451 4.3.0\n" MAIL},
+    {"dot refused", MAIL RCPT DOTTED "< 554 5.7.1 spam\n= unclaim keep 554 5.7.1\n"},
+    {"dot deferred", MAIL RCPT DOTTED "< 452 4.3.1 disk\n= unclaim keep 452 4.3.1\n"},
+    {"dot answered 421", MAIL RCPT DOTTED "< 421 bye\n= unclaim close 451 4.3.5\n"},
+    {"dot answered 354", MAIL RCPT DOTTED "< 354 go\n= unclaim-ambiguous close 451 4.4.1\n"},
+    {"dot answered by garbage", MAIL RCPT DOTTED "< what\n= unclaim-ambiguous close 451 4.4.1\n"},
+    {"lost behind the dot", MAIL RCPT DOTTED "! lost\n= unclaim-ambiguous close 451 4.4.1\n" MAIL},
+
+    {"abort: mail", MAIL "! abort\n" MAIL},
+    {"abort: held", MAIL "! rcpt hold\n= hold\n! abort\n" MAIL},
+    {"abort: connecting", MAIL "! rcpt old\n= connect old\n! abort\n" MAIL},
+    {"abort: asked", MAIL ASK "! abort\n= reset\n" MAIL},
+    {"abort: ready", MAIL RCPT "! abort\n= reset\n" MAIL},
+    {"abort: broken", MAIL RCPT "! lost\n= close\n! abort\n" MAIL RCPT},
+    {"abort: header", MAIL RCPT "! data\n= 354\n! abort\n= reset\n" MAIL},
+    {"abort: waiting", MAIL RCPT DATA "! abort\n= close\n" MAIL},
+    {"abort: body", MAIL RCPT BODY "! abort\n= close\n" MAIL},
+    {"abort: refused", MAIL RCPT BODY "! lost\n= close\n! abort\n" MAIL RCPT},
+    {"abort: dotted", MAIL RCPT DOTTED "! abort\n< 250 kept\n= unclaim keep 250 2.0.0\n"},
+};
+
+static void test_scripts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(scripts); i++)
+        run(scripts[i].name, false, scripts[i].text);
+    for (int s = 0; s < CUT_STATES; s++)
+        assert_non_null(cutthrough_state_name((enum cutthrough_state)s));
+}
+
+#define LMTP_RCPTS                                                                                 \
+    MAIL "! rcpt lmtp\n= connect lmtp\n! target\n> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"      \
+         "< 250 ok\n< 250 ok\n= 250 2.1.5\n! rcpt lmtp\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"
+
+/* A client that takes one answer for each recipient. */
+static void test_lmtp_client(void **state)
+{
+    (void)state;
+    run("each has an answer", true,
+        LMTP_RCPTS BODY "! end\n= claim:2\n! claimed\n> .\n< 250 kept\n= 250 2.0.0\n"
+                        "< 452 4.2.2 full\n= unclaim keep 452 4.2.2\n");
+    run("both at once", true,
+        LMTP_RCPTS BODY "! end\n= claim:2\n! claimed\n> .\n< 250 kept\n< 550 5.2.0 no\n"
+                        "= 250 2.0.0 unclaim keep 550 5.2.0\n");
+    run("lost behind the first answer", true,
+        LMTP_RCPTS BODY "! end\n= claim:2\n! claimed\n> .\n< 250 kept\n= 250 2.0.0\n! lost\n"
+                        "= unclaim-ambiguous close 451 4.4.1\n");
+    run("lost before any answer", true,
+        LMTP_RCPTS BODY "! end\n= claim:2\n! claimed\n> .\n! lost\n"
+                        "= unclaim-ambiguous close 451 4.4.1 x2\n");
+    run("refused for both", true,
+        LMTP_RCPTS HEADER "! judged-no\n= reset\n! end\n= 451 4.3.0 x2\n");
+    run("SMTP target", true,
+        MAIL RCPT "! rcpt old\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n" BODY "! end\n= claim:2\n"
+                  "! claimed\n> .\n< 250 kept\n= unclaim keep 250 2.0.0 x2\n");
+    run("second server", true, LMTP_RCPTS "! rcpt old\n= 452 4.5.3\n");
+}
+
+/* The block with its empty line counts. */
+static void test_header_limit(void **state)
+{
+    (void)state;
+    for (size_t n = HEADER_MAX - 1; n <= HEADER_MAX + 1; n++) {
+        for (int has_body = 0; has_body < 2; has_body++) {
+            struct run r = {.name = "header"};
+            struct buf text;
+            bool is_good = n <= HEADER_MAX;
+
+            cutthrough_init(&r.ct, servers, HEADER_MAX, false);
+            buf_init(&r.sent, 10000);
+            buf_init(&r.done, 10000);
+            buf_init(&text, 10000);
+            assert_int_equal(buf_add_str(&text, "A: "), 0);
+            while (text.n < n - 4)
+                assert_int_equal(buf_add_byte(&text, 'x'), 0);
+            assert_int_equal(buf_add_str(&text, "\r\n\r\n"), 0);
+            if (has_body)
+                assert_int_equal(buf_add_str(&text, "body\r\n"), 0);
+            act(&r, SLICE_LIT("mail"));
+            act(&r, SLICE_LIT("rcpt old"));
+            act(&r, SLICE_LIT("target"));
+            feed(&r, SLICE_LIT("250 ok\r\n250 ok\r\n"));
+            act(&r, SLICE_LIT("data"));
+            buf_clear(&r.done);
+            cutthrough_content(&r.ct, buf_slice(&text));
+            work(&r);
+            assert_true(slice_starts(
+                buf_slice(&r.done), is_good ? SLICE_LIT(" judge") : SLICE_LIT(" reset")));
+            assert_int_equal(r.ct.state, is_good ? CUT_HEADER : CUT_REFUSED);
+            act(&r, SLICE_LIT("abort"));
+            cutthrough_fini(&r.ct);
+            buf_fini(&r.sent);
+            buf_fini(&r.done);
+            buf_fini(&text);
+        }
+    }
+}
+
+/* The same with bytes that come one by one, and no end of the header in sight. */
+static void test_header_endless(void **state)
+{
+    struct run r = {.name = "endless"};
+
+    (void)state;
+    cutthrough_init(&r.ct, servers, HEADER_MAX, false);
+    buf_init(&r.sent, 10000);
+    buf_init(&r.done, 10000);
+    act(&r, SLICE_LIT("mail"));
+    act(&r, SLICE_LIT("rcpt old"));
+    act(&r, SLICE_LIT("target"));
+    feed(&r, SLICE_LIT("250 ok\r\n250 ok\r\n"));
+    act(&r, SLICE_LIT("data"));
+    for (size_t i = 0; i < HEADER_MAX; i++) {
+        assert_int_equal(r.ct.state, CUT_HEADER);
+        cutthrough_content(&r.ct, SLICE_LIT("x"));
+        work(&r);
+    }
+    assert_int_equal(r.ct.state, CUT_REFUSED);
+    buf_clear(&r.done);
+    act(&r, SLICE_LIT("end"));
+    expect(&r, &r.done, SLICE_LIT("552 5.3.4"));
+    cutthrough_fini(&r.ct);
+    buf_fini(&r.sent);
+    buf_fini(&r.done);
+}
+
+/* One more recipient than the LMTP engine can await answers for. */
+static void test_lmtp_recipient_limit(void **state)
+{
+    struct run r = {.name = "limit"};
+
+    (void)state;
+    cutthrough_init(&r.ct, servers, HEADER_MAX, true);
+    buf_init(&r.sent, 100000);
+    buf_init(&r.done, 100000);
+    act(&r, SLICE_LIT("mail"));
+    act(&r, SLICE_LIT("rcpt lmtp"));
+    act(&r, SLICE_LIT("target"));
+    feed(&r, SLICE_LIT("250 ok\r\n250 ok\r\n"));
+    for (size_t i = 1; i < SMTP_CLIENT_LMTP_RCPTS_MAX; i++) {
+        act(&r, SLICE_LIT("rcpt lmtp"));
+        feed(&r, SLICE_LIT("250 ok\r\n"));
+    }
+    assert_int_equal(r.ct.n_decisions, SMTP_CLIENT_LMTP_RCPTS_MAX);
+    buf_clear(&r.done);
+    act(&r, SLICE_LIT("rcpt lmtp"));
+    expect(&r, &r.done, SLICE_LIT("452 4.5.3"));
+    act(&r, SLICE_LIT("abort"));
+    cutthrough_fini(&r.ct);
+    buf_fini(&r.sent);
+    buf_fini(&r.done);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scripts),
+        cmocka_unit_test(test_lmtp_client),
+        cmocka_unit_test(test_header_limit),
+        cmocka_unit_test(test_header_endless),
+        cmocka_unit_test(test_lmtp_recipient_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

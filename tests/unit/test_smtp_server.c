@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Dialogues with the server engine, written as scripts:
+ *     < text    the client sends a line; several in a row arrive in one piece
+ *     > code    the codes of all replies so far
+ *     = KIND    the events so far
+ *     ! code    the owner answers
+ * Each script runs with whole pieces and byte by byte, unless it is about pieces.
+ */
+#include "relay/smtp_server.h"
+#include "tests/unit/unit.h"
+
+static const char *const kind_names[] = {
+    "MORE", "MAIL", "RCPT", "DATA", "CONTENT", "END", "RESET", "SPOILED", "STARTTLS", "CLOSE"};
+
+static const struct smtp_server_options plain = {.hostname = "gw.example.org",
+    .offers_starttls = true,
+    .offers_8bitmime = true,
+    .size_max = 100,
+    .recipients_max = 3,
+    .errors_max = 4};
+
+struct run {
+    const char *name;
+    struct smtp_server server;
+    struct buf scratch, in, events, codes, content;
+};
+
+static void take_output(struct run *r)
+{
+    struct slice rest = buf_slice(&r->server.output), line;
+
+    while (rest.n > 0 && slice_split(&rest, '\n', &line))
+        if (line.n >= 4 && line.p[3] != '-')
+            assert_int_equal(buf_addf(&r->codes, " %.*s", 3, (const char *)line.p), 0);
+    buf_clear(&r->server.output);
+}
+
+static void start(struct run *r, const char *name, const struct smtp_server_options *options)
+{
+    *r = (struct run){.name = name};
+    buf_init(&r->scratch, 2 * SMTP_SERVER_CONTENT_STEP + 1);
+    buf_init(&r->in, 1 << 20);
+    buf_init(&r->events, 10000);
+    buf_init(&r->codes, 1 << 20);
+    buf_init(&r->content, 1 << 20);
+    smtp_server_init(&r->server, options, &r->scratch);
+    smtp_server_greet(&r->server, NULL);
+    take_output(r);
+    buf_clear(&r->codes);
+}
+
+static void stop(struct run *r)
+{
+    smtp_server_fini(&r->server);
+    buf_fini(&r->scratch);
+    buf_fini(&r->in);
+    buf_fini(&r->events);
+    buf_fini(&r->codes);
+    buf_fini(&r->content);
+}
+
+/* Feeds what the engine did not use before together with the new bytes, as a stream does. */
+static void feed(struct run *r, struct slice more)
+{
+    enum smtp_server_kind kind;
+    struct smtp_server_event ev;
+
+    assert_int_equal(buf_add(&r->in, more), 0);
+    do {
+        size_t used = 0;
+        kind = smtp_server_feed(&r->server, buf_slice(&r->in), &used, &ev);
+        buf_consume(&r->in, used);
+        if (kind == SMTP_SERVER_CONTENT)
+            assert_int_equal(buf_add(&r->content, ev.content), 0);
+        else if (kind != SMTP_SERVER_MORE)
+            assert_int_equal(buf_addf(&r->events, " %s", kind_names[kind]), 0);
+        take_output(r);
+        if (kind == SMTP_SERVER_STARTTLS)
+            buf_clear(&r->in); /* as the stream does */
+        if (kind == SMTP_SERVER_MORE && used > 0)
+            kind = SMTP_SERVER_CONTENT;
+    } while (kind != SMTP_SERVER_MORE);
+}
+
+static void feed_bytes(struct run *r, struct slice in)
+{
+    for (size_t i = 0; i < in.n; i++)
+        feed(r, slice_sub(in, i, 1));
+}
+
+static void reply(struct run *r, int code)
+{
+    struct answer a;
+
+    answer_set(&a, code, "", "x");
+    smtp_server_answer(&r->server, &a);
+    take_output(r);
+    feed(r, SLICE_NONE);
+}
+
+static void expect(struct run *r, struct buf *got, struct slice want)
+{
+    if (!slice_eq(slice_trim(buf_slice(got)), want))
+        fail_msg("'%s': expected %.*s, got %s", r->name, SLICE_ARG(want), buf_cstr(got));
+    buf_clear(got);
+}
+
+static void run(
+    const char *name, const struct smtp_server_options *options, const char *script, bool bytewise)
+{
+    struct run r;
+    struct slice rest = slice_str(script), line;
+    struct buf pending;
+
+    start(&r, name, options);
+    buf_init(&pending, 10000);
+    while (slice_split(&rest, '\n', &line)) {
+        struct slice text = slice_from(line, 2);
+        if (line.n == 0)
+            continue;
+        if (line.p[0] == '<') {
+            assert_int_equal(buf_add(&pending, text), 0);
+            assert_int_equal(buf_add_str(&pending, "\r\n"), 0);
+            continue;
+        }
+        if (bytewise)
+            feed_bytes(&r, buf_slice(&pending));
+        else if (pending.n > 0)
+            feed(&r, buf_slice(&pending));
+        buf_clear(&pending);
+        if (line.p[0] == '>')
+            expect(&r, &r.codes, text);
+        else if (line.p[0] == '=')
+            expect(&r, &r.events, text);
+        else if (slice_eq(text, SLICE_LIT("secured")))
+            smtp_server_secured(&r.server);
+        else
+            reply(&r, (text.p[0] - '0') * 100 + (text.p[1] - '0') * 10 + (text.p[2] - '0'));
+    }
+    expect(&r, &r.codes, SLICE_NONE);
+    expect(&r, &r.events, SLICE_NONE);
+    buf_fini(&pending);
+    stop(&r);
+}
+
+#define HELLO "< EHLO me\n> 250\n"
+#define MAIL "< MAIL FROM:<a@b.c>\n= MAIL\n! 250\n> 250\n"
+#define RCPT "< RCPT TO:<r@b.c>\n= RCPT\n! 250\n> 250\n"
+#define DATA "< DATA\n= DATA\n! 354\n> 354\n"
+
+static const struct script {
+    const char *name;
+    int pieces; /* 0: both, 1: whole only */
+    const char *text;
+} scripts[] = {
+    {"one message", 0,
+        HELLO MAIL RCPT DATA "< a\n< .\n= END\n! 250\n> 250\n" MAIL "< QUIT\n> 221\n= CLOSE\n"},
+    {"HELO", 0, "< HELO me\n> 250\n" MAIL},
+    {"pipelined, and answered one by one", 0,
+        HELLO "< MAIL FROM:<a@b.c>\n< RCPT TO:<r@b.c>\n< RCPT TO:<s@b.c>\n< DATA\n= MAIL\n"
+              "! 250\n> 250\n= RCPT\n! 250\n> 250\n= RCPT\n! 550\n> 550\n= DATA\n! 354\n> 354\n"},
+    {"MAIL refused", 0,
+        HELLO "< MAIL FROM:<a@b.c>\n= MAIL\n! 450\n> 450\n< RCPT TO:<r@b.c>\n> 503\n"},
+    {"RCPT refused", 0,
+        HELLO MAIL "< RCPT TO:<r@b.c>\n= RCPT\n! 450\n> 450\n< DATA\n> 554\n" RCPT DATA},
+    {"DATA refused", 0,
+        HELLO MAIL RCPT
+        "< DATA\n= DATA\n! 451\n> 451\n< RCPT TO:<r@b.c>\n< NOOP\n> 503 250\n" MAIL},
+    {"message refused", 0,
+        HELLO MAIL RCPT DATA "< a\n< .\n= END\n! 554\n> 554\n< RCPT TO:<r@b.c>\n> 503\n" MAIL},
+    {"RSET", 0, HELLO MAIL RCPT "< RSET\n> 250\n= RESET\n< DATA\n> 503\n" MAIL "< DATA\n> 554\n"},
+    {"EHLO resets", 0, HELLO MAIL RCPT "< EHLO you\n> 250\n= RESET\n< DATA\n> 503\n"},
+    {"HELO resets", 0, HELLO MAIL "< HELO you\n> 250\n= RESET\n< RCPT TO:<r@b.c>\n> 503\n"},
+    {"a bad EHLO resets nothing", 0, HELLO MAIL RCPT "< EHLO\n> 501\n" DATA},
+    {"STARTTLS", 0,
+        HELLO "< STARTTLS\n> 220\n= STARTTLS\n! secured\n< MAIL FROM:<a@b.c>\n> 503\n" HELLO
+              "< STARTTLS\n> 503\n" MAIL},
+    {"STARTTLS within a transaction", 0, HELLO MAIL "< STARTTLS\n> 503\n" RCPT DATA},
+    {"STARTTLS before EHLO", 0, "< STARTTLS\n> 503\n"},
+    {"text behind STARTTLS", 1, HELLO "< STARTTLS\n< MAIL FROM:<a@b.c>\n> 503\n= CLOSE\n"},
+    {"text behind EHLO", 1, "< EHLO me\n< MAIL FROM:<a@b.c>\n> 503\n= CLOSE\n"},
+    {"text behind DATA", 1, HELLO MAIL RCPT "< DATA\n< a\n> 503\n= CLOSE\n"},
+    {"text behind QUIT", 1, HELLO "< QUIT\n< MAIL FROM:<a@b.c>\n> 221\n= CLOSE\n"},
+    {"text behind the end", 1,
+        HELLO MAIL RCPT DATA "< a\n< .\n< MAIL FROM:<a@b.c>\n= END\n! 250\n> 250\n= MAIL\n"},
+    {"small talk", 0, "< NOOP\n< VRFY x\n< HELP\n< RSET\n< EXPN y\n> 250 252 214 250 502\n"},
+    {"not offered", 0, HELLO "< AUTH PLAIN x\n< BDAT 3 LAST\n< ETRN x\n> 502 502 502\n"},
+    {"LHLO in SMTP", 0, "< LHLO me\n> 500\n< MAIL FROM:<a@b.c>\n> 503\n"},
+    {"declared size", 0,
+        HELLO "< MAIL FROM:<> SIZE=101\n> 552\n< MAIL FROM:<> SIZE=100\n= MAIL\n! 250\n> 250\n"},
+    {"8-bit", 0, HELLO "< MAIL FROM:<> BODY=8BITMIME\n= MAIL\n! 250\n> 250\n"},
+    {"parameters after HELO", 0, "< HELO me\n> 250\n< MAIL FROM:<> SIZE=1\n> 555\n"},
+    {"recipients at the limit", 0, HELLO MAIL RCPT RCPT RCPT "< RCPT TO:<r@b.c>\n> 452\n" DATA},
+    {"errors at the limit", 0,
+        HELLO "< X\n< X\n< X\n< X\n> 500 500 500 500\n< X\n> 421\n= CLOSE\n"},
+    {"refused recipients are errors", 0,
+        HELLO MAIL "< X\n< X\n< X\n> 500 500 500\n< RCPT TO:<r@b.c>\n= RCPT\n! 550\n> 550\n"
+                   "< RCPT TO:<r@b.c>\n= RCPT\n! 550\n> 421\n= CLOSE\n"},
+    {"deferred recipients are not", 0,
+        HELLO MAIL "< X\n< X\n< X\n< X\n> 500 500 500 500\n< RCPT TO:<r@b.c>\n= RCPT\n! 450\n"
+                   "> 450\n"},
+    {"a message pays off errors", 0,
+        HELLO "< X\n< X\n< X\n< X\n> 500 500 500 500\n" MAIL RCPT DATA "< .\n= END\n! 250\n> 250\n"
+              "< X\n> 500\n"},
+};
+
+static void test_scripts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(scripts); i++) {
+        run(scripts[i].name, &plain, scripts[i].text, false);
+        if (scripts[i].pieces == 0)
+            run(scripts[i].name, &plain, scripts[i].text, true);
+    }
+}
+
+static void test_lmtp(void **state)
+{
+    struct smtp_server_options options = plain;
+
+    (void)state;
+    options.is_lmtp = true;
+    for (int bytewise = 0; bytewise < 2; bytewise++) {
+        run("LMTP answers each", &options,
+            "< EHLO me\n> 500\n< LHLO me\n> 250\n" MAIL RCPT "< RCPT TO:<r@b.c>\n= RCPT\n! 550\n"
+            "> 550\n" RCPT DATA "< a\n< .\n= END\n! 250\n> 250\n! 452\n> 452\n" MAIL,
+            bytewise);
+        run("LMTP spoiled", &options,
+            "< LHLO me\n> 250\n" MAIL RCPT RCPT DATA "< a\rb\n< .\n= SPOILED CLOSE\n> 550 550\n",
+            bytewise);
+    }
+}
+
+/* A3: each command in each state. */
+static void test_every_state(void **state)
+{
+    static const struct {
+        const char *command;
+        int hello, idle, envelope, with_rcpt; /* the reply, or 0 for an event that asks */
+    } rows[] = {
+        {"EHLO me", 250, 250, 250, 250},
+        {"HELO me", 250, 250, 250, 250},
+        {"LHLO me", 500, 500, 500, 500},
+        {"MAIL FROM:<a@b.c>", 503, 0, 503, 503},
+        {"RCPT TO:<r@b.c>", 503, 503, 0, 0},
+        {"DATA", 503, 503, 554, 0},
+        {"STARTTLS", 503, 220, 503, 503},
+        {"RSET", 250, 250, 250, 250},
+        {"NOOP", 250, 250, 250, 250},
+        {"VRFY x", 252, 252, 252, 252},
+        {"HELP", 214, 214, 214, 214},
+        {"EXPN x", 502, 502, 502, 502},
+        {"AUTH PLAIN", 502, 502, 502, 502},
+        {"BDAT 0 LAST", 502, 502, 502, 502},
+        {"FOO", 500, 500, 500, 500},
+        {"QUIT", 221, 221, 221, 221},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (int where = 0; where < 4; where++) {
+            int want = (&rows[i].hello)[where];
+            struct run r;
+            char code[4];
+
+            start(&r, rows[i].command, &plain);
+            if (where > 0)
+                feed(&r, SLICE_LIT("EHLO x\r\n"));
+            if (where > 1) {
+                feed(&r, SLICE_LIT("MAIL FROM:<>\r\n"));
+                reply(&r, 250);
+            }
+            if (where > 2) {
+                feed(&r, SLICE_LIT("RCPT TO:<x@y.z>\r\n"));
+                reply(&r, 250);
+            }
+            buf_clear(&r.codes);
+            feed(&r, slice_str(rows[i].command));
+            feed(&r, SLICE_LIT("\r\n"));
+            assert_int_equal(fmt_into(code, sizeof(code), "%03d", want), 0);
+            if (want == 0) {
+                assert_row(rows[i].command, r.codes.n == 0);
+                assert_row(rows[i].command, r.server.asked != SMTP_SERVER_MORE);
+            } else {
+                expect(&r, &r.codes, slice_str(code));
+                assert_row(rows[i].command, r.server.asked == SMTP_SERVER_MORE);
+            }
+            assert_non_null(smtp_server_state_name(r.server.state));
+            stop(&r);
+        }
+    }
+}
+
+static void open_data(struct run *r, const char *name, const struct smtp_server_options *options)
+{
+    start(r, name, options);
+    feed(r, SLICE_LIT("EHLO x\r\n"));
+    feed(r, SLICE_LIT("MAIL FROM:<>\r\n"));
+    reply(r, 250);
+    feed(r, SLICE_LIT("RCPT TO:<x@y.z>\r\n"));
+    reply(r, 250);
+    feed(r, SLICE_LIT("DATA\r\n"));
+    reply(r, 354);
+    buf_clear(&r->codes);
+    buf_clear(&r->events);
+}
+
+/* A1: no doubtful end ever starts a second transaction, wherever the bytes are cut. */
+static void test_smuggling(void **state)
+{
+    static const struct {
+        const char *name;
+        struct slice end;
+        bool is_message; /* normalised and passed on; else refused and closed */
+    } forms[] = {
+        {"LF.LF", SLICE_LIT("\n.\n"), true},
+        {"LF.CRLF", SLICE_LIT("\n.\r\n"), true},
+        {"CRLF.LF", SLICE_LIT("\r\n.\n"), true},
+        {"CR.CR", SLICE_LIT("\r.\r"), false},
+        {"CR.LF", SLICE_LIT("\r.\n"), false},
+        {"LF.CR", SLICE_LIT("\n.\r"), false},
+        {"CR.CRLF", SLICE_LIT("\r.\r\n"), false},
+        {"CRLF.CR", SLICE_LIT("\r\n.\r"), false},
+        {"CRLF NUL.CRLF", SLICE_LIT("\r\n\0.\r\n"), false},
+        {"CRLF.NUL CRLF", SLICE_LIT("\r\n.\0\r\n"), false},
+        {"CRLF.CR CRLF", SLICE_LIT("\r\n.\r\r\n"), false},
+        {"CR CRLF.CR CRLF", SLICE_LIT("\r\r\n.\r\r\n"), false},
+    };
+    struct slice second =
+        SLICE_LIT("MAIL FROM:<evil@x.y>\r\nRCPT TO:<v@y.z>\r\nDATA\r\nX\r\n.\r\n");
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(forms); i++) {
+        for (int refuses_lf = 0; refuses_lf < 2; refuses_lf++) {
+            struct smtp_server_options options = plain;
+            struct buf all;
+            bool is_message = forms[i].is_message && !refuses_lf;
+
+            options.bare_lf = refuses_lf ? CONF_BARE_LF_REFUSE : CONF_BARE_LF_NORMALISE;
+            options.size_max = 1000;
+            buf_init(&all, 1000);
+            assert_int_equal(buf_add_str(&all, "Subject: x\r\n\r\nbody"), 0);
+            assert_int_equal(buf_add(&all, forms[i].end), 0);
+            assert_int_equal(buf_add(&all, second), 0);
+            for (size_t cut = 0; cut <= all.n; cut++) {
+                struct run r;
+
+                open_data(&r, forms[i].name, &options);
+                feed(&r, slice_sub(buf_slice(&all), 0, cut));
+                feed(&r, slice_from(buf_slice(&all), cut));
+                if (is_message) {
+                    expect(&r, &r.events, SLICE_LIT("END"));
+                    assert_int_equal(r.codes.n, 0);
+                    assert_true(slice_search(buf_slice(&r.content), SLICE_LIT("DATA\r\n")) > 0);
+                } else {
+                    expect(&r, &r.events, SLICE_LIT("SPOILED CLOSE"));
+                    expect(&r, &r.codes, SLICE_LIT("550"));
+                }
+                assert_int_equal(r.in.n, 0);
+                stop(&r);
+            }
+            buf_fini(&all);
+        }
+    }
+}
+
+/* The declared limit holds for what really comes, and a big message is read to its end. */
+static void test_content_limit(void **state)
+{
+    (void)state;
+    for (size_t n = 99; n <= 101; n++) {
+        for (size_t step = 1; step <= 50; step += 49) {
+            char text[110];
+            struct run r;
+            struct slice in;
+
+            memset(text, 'x', sizeof(text));
+            memcpy(text + n - 2, "\r\n.\r\n", 5);
+            in = slice_make(text, n + 3);
+            open_data(&r, "size", &plain);
+            for (size_t at = 0; at < in.n; at += step)
+                feed(&r, slice_sub(in, at, step));
+            expect(&r, &r.events, n <= 100 ? SLICE_LIT("END") : SLICE_LIT("SPOILED"));
+            expect(&r, &r.codes, n <= 100 ? SLICE_NONE : SLICE_LIT("552"));
+            if (n > 100) {
+                feed(&r, SLICE_LIT("NOOP\r\n"));
+                expect(&r, &r.codes, SLICE_LIT("250"));
+            }
+            stop(&r);
+        }
+    }
+}
+
+static void test_discard_limit(void **state)
+{
+    struct run r;
+
+    (void)state;
+    open_data(&r, "endless", &plain);
+    for (size_t i = 0; i < 201; i++)
+        feed(&r, SLICE_LIT("x"));
+    expect(&r, &r.events, SLICE_LIT("SPOILED"));
+    feed(&r, SLICE_LIT("x"));
+    expect(&r, &r.events, SLICE_LIT("CLOSE"));
+    expect(&r, &r.codes, SLICE_LIT("552"));
+    stop(&r);
+}
+
+static void test_line_limit(void **state)
+{
+    (void)state;
+    for (size_t n = SMTP_COMMAND_MAX - 1; n <= SMTP_COMMAND_MAX + 1; n++) {
+        char line[SMTP_COMMAND_MAX + 1];
+        struct run r;
+
+        memset(line, 'x', sizeof(line));
+        memcpy(line, "NOOP ", 5);
+        memcpy(line + n - 2, "\r\n", 2);
+        start(&r, "line", &plain);
+        feed_bytes(&r, slice_make(line, n));
+        expect(&r, &r.codes, n <= SMTP_COMMAND_MAX ? SLICE_LIT("250") : SLICE_LIT("500"));
+        expect(&r, &r.events, n <= SMTP_COMMAND_MAX ? SLICE_NONE : SLICE_LIT("CLOSE"));
+        stop(&r);
+    }
+}
+
+static void test_line_ends(void **state)
+{
+    static const char *const bad[] = {"NOOP\n", "\n", "NOOP\nMAIL FROM:<>\r\n"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct run r;
+
+        start(&r, bad[i], &plain);
+        feed(&r, slice_str(bad[i]));
+        expect(&r, &r.codes, SLICE_LIT("500"));
+        expect(&r, &r.events, SLICE_LIT("CLOSE"));
+        stop(&r);
+    }
+}
+
+static void test_idle_limit(void **state)
+{
+    struct run r;
+
+    (void)state;
+    start(&r, "idle", &plain);
+    /* Errors only count from the limit on: errors_max of them are still answered. */
+    for (size_t i = 0; i < SMTP_SERVER_IDLE_COMMANDS_MAX + plain.errors_max; i++)
+        feed(&r, SLICE_LIT("NOOP\r\n"));
+    assert_int_equal(r.codes.n, 4 * (SMTP_SERVER_IDLE_COMMANDS_MAX + plain.errors_max));
+    assert_int_equal(r.events.n, 0);
+    buf_clear(&r.codes);
+    feed(&r, SLICE_LIT("NOOP\r\n"));
+    expect(&r, &r.codes, SLICE_LIT("421"));
+    expect(&r, &r.events, SLICE_LIT("CLOSE"));
+    stop(&r);
+}
+
+/* A flood in one piece neither overflows the output nor is lost. */
+static void test_flood(void **state)
+{
+    struct smtp_server_options options = plain;
+    struct run r;
+    struct buf flood;
+
+    (void)state;
+    options.errors_max = 100000;
+    buf_init(&flood, 1 << 20);
+    for (size_t i = 0; i < 20000; i++)
+        assert_int_equal(buf_add_str(&flood, "NOOP\r\n"), 0);
+    start(&r, "flood", &options);
+    feed(&r, buf_slice(&flood));
+    assert_int_equal(r.codes.n, 4 * 20000);
+    buf_fini(&flood);
+    stop(&r);
+}
+
+static void test_hello_offers(void **state)
+{
+    struct buf scratch;
+    struct smtp_server s;
+    struct smtp_server_event ev;
+    size_t used;
+
+    (void)state;
+    buf_init(&scratch, 1000);
+    smtp_server_init(&s, &plain, &scratch);
+    smtp_server_greet(&s, NULL);
+    assert_string_equal(buf_cstr(&s.output), "220 gw.example.org ESMTP coexist\r\n");
+    buf_clear(&s.output);
+    smtp_server_offer(&s, false, 77);
+    smtp_server_feed(&s, SLICE_LIT("EHLO x\r\n"), &used, &ev);
+    assert_string_equal(buf_cstr(&s.output),
+        "250-gw.example.org\r\n250-PIPELINING\r\n250-SIZE 77\r\n250-STARTTLS\r\n"
+        "250 ENHANCEDSTATUSCODES\r\n");
+    smtp_server_fini(&s);
+    buf_fini(&scratch);
+}
+
+static void test_refused_greeting_and_close(void **state)
+{
+    struct run r;
+    struct answer a;
+    struct buf scratch;
+    struct smtp_server s;
+    struct smtp_server_event ev;
+    size_t used = 0;
+
+    (void)state;
+    buf_init(&scratch, 1000);
+    answer_set(&a, 421, "4.3.2", "too busy");
+    smtp_server_init(&s, &plain, &scratch);
+    smtp_server_greet(&s, &a);
+    assert_string_equal(buf_cstr(&s.output), "421 4.3.2 too busy\r\n");
+    assert_int_equal(smtp_server_feed(&s, SLICE_LIT("EHLO x\r\n"), &used, &ev), SMTP_SERVER_CLOSE);
+    assert_int_equal(used, 8);
+    assert_int_equal(ev.answer->code, 421);
+    smtp_server_fini(&s);
+
+    smtp_server_init(&s, &plain, &scratch);
+    assert_int_equal(smtp_server_feed(&s, SLICE_LIT("EHLO x\r\n"), &used, &ev), SMTP_SERVER_CLOSE);
+    assert_int_equal(ev.answer->code, 554);
+    smtp_server_fini(&s);
+    buf_fini(&scratch);
+
+    /* A deadline in the middle of a question: the answer that comes late is dropped. */
+    start(&r, "close", &plain);
+    feed(&r, SLICE_LIT("EHLO x\r\n"));
+    assert_true(smtp_server_is_between(&r.server));
+    feed(&r, SLICE_LIT("MAIL FROM:<>\r\n"));
+    assert_false(smtp_server_is_between(&r.server));
+    buf_clear(&r.codes);
+    smtp_server_close(&r.server, &a);
+    reply(&r, 250);
+    expect(&r, &r.codes, SLICE_LIT("421"));
+    expect(&r, &r.events, SLICE_LIT("MAIL CLOSE"));
+    stop(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scripts),
+        cmocka_unit_test(test_lmtp),
+        cmocka_unit_test(test_every_state),
+        cmocka_unit_test(test_smuggling),
+        cmocka_unit_test(test_content_limit),
+        cmocka_unit_test(test_discard_limit),
+        cmocka_unit_test(test_line_limit),
+        cmocka_unit_test(test_line_ends),
+        cmocka_unit_test(test_idle_limit),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_hello_offers),
+        cmocka_unit_test(test_refused_greeting_and_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
