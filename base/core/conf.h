@@ -57,14 +57,16 @@ struct conf_server {
     char *name;
     struct net_endpoint smtp; /* scheme SMTP, SMTPS or LMTP; host NULL when not set */
     struct net_endpoint imap; /* scheme IMAP or IMAPS; host NULL when not set */
-    enum conf_tls tls;        /* tls = none|may|encrypt|verify|fingerprint; default verify */
-    char *tls_name;           /* name = ...: name to verify; NULL: host of the endpoint */
-    char *tls_ca_file;        /* ca_file = ...: NULL: the system's */
-    char *tls_fingerprint;    /* SHA-256 of the certificate in hex, colons allowed */
-    char *tls_min;            /* "TLSv1", "TLSv1.1", "TLSv1.2" (default), "TLSv1.3" */
-    uint32_t tls_level;       /* OpenSSL security level 0..5; default 1 */
-    struct conf_ranges from;  /* addresses that this server connects from */
-    char *imap_user;          /* administrative login for coexist-sync, NULL when not set */
+    /* tls = none|may|encrypt|verify|fingerprint; default verify, and may where every endpoint is a
+     * loopback address */
+    enum conf_tls tls;
+    char *tls_name;          /* name = ...: name to verify; NULL: host of the endpoint */
+    char *tls_ca_file;       /* ca_file = ...: NULL: the system's */
+    char *tls_fingerprint;   /* SHA-256 of the certificate in hex, colons allowed */
+    char *tls_min;           /* "TLSv1", "TLSv1.1", "TLSv1.2" (default), "TLSv1.3" */
+    uint32_t tls_level;      /* OpenSSL security level 0..5; default 1 */
+    struct conf_ranges from; /* addresses that this server connects from */
+    char *imap_user;         /* administrative login for coexist-sync, NULL when not set */
     char *imap_password_file;
     char *imap_auth;               /* login|plain */
     uint32_t smtp_connections_max; /* pooled connections per relay worker */
@@ -136,7 +138,11 @@ struct conf {
     struct conf_sync sync;
 };
 
+/* Not from two threads at a time: libconfuse keeps state of its own.  The files that settings name
+ * are not looked at; whoever uses one checks it. */
 int conf_load(const char *path, struct conf **out, struct err *err) ATTR_WUR;
+/* The same from memory; `path` is what messages and conf->path say. */
+int conf_parse(struct slice text, const char *path, struct conf **out, struct err *err) ATTR_WUR;
 void conf_free(struct conf **conf);
 /* Index of the server or domain, CONF_SERVER_NONE / NULL when there is none. */
 int conf_server_index(const struct conf *conf, struct slice name);
@@ -144,7 +150,8 @@ const struct conf_domain *conf_domain(const struct conf *conf, struct slice name
 /* The server whose `from` ranges hold the address (the longest prefix wins), or CONF_SERVER_NONE.
  */
 int conf_server_from(const struct conf *conf, const struct net_addr *addr);
-/* Effective values as "key = value" lines, secrets never included: for -P. */
+/* Effective values in the form of the file, which conf_parse() reads again: for -P.  There are no
+ * secrets in it, only names of files. */
 struct buf;
 int conf_dump(const struct conf *conf, struct buf *out) ATTR_WUR;
 

@@ -14,6 +14,7 @@
 #include "base/core/num.h"
 
 #define HOST_NAME_MAX_DNS 253
+#define LABEL_MAX 63
 
 static const unsigned char v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -126,14 +127,20 @@ static int bad(struct err *err, struct slice text, const char *why)
     return err_set(err, ERR_PERM, EX_CONFIG, "'%s' is not an endpoint: %s", shown, why);
 }
 
-static bool is_host_name(struct slice s)
+bool net_is_host_name(struct slice s)
 {
-    if (s.n == 0 || s.n > HOST_NAME_MAX_DNS || s.p[0] == '-' || s.p[0] == '.')
+    struct slice rest = s, label;
+
+    if (s.n == 0 || s.n > HOST_NAME_MAX_DNS)
         return false;
-    for (size_t i = 0; i < s.n; i++)
-        if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) && s.p[i] != '-' && s.p[i] != '.' &&
-            s.p[i] != '_')
+    while (slice_split(&rest, '.', &label)) {
+        if (label.n == 0 || label.n > LABEL_MAX || label.p[0] == '-' || label.p[label.n - 1] == '-')
             return false;
+        for (size_t i = 0; i < label.n; i++)
+            if (!ascii_is_alpha(label.p[i]) && !ascii_is_digit(label.p[i]) && label.p[i] != '-' &&
+                label.p[i] != '_')
+                return false;
+    }
     return true;
 }
 
@@ -171,7 +178,7 @@ static const char *split_port(
             return "an IPv6 address needs brackets";
         *host_out = colon < 0 ? s : slice_sub(s, 0, (size_t)colon);
         after = colon < 0 ? slice_from(s, s.n) : slice_from(s, (size_t)colon);
-        if (!is_host_name(*host_out))
+        if (!net_is_host_name(*host_out))
             return "there is no valid host name or address";
     }
     *has_port_out = after.n > 0;

@@ -32,6 +32,9 @@ bool net_range_contains(const struct net_range *r, const struct net_addr *a);
 void net_addr_format(
     const struct net_addr *a, char out[NET_TEXT_MAX]); /* "10.1.1.5" or "2001:db8::1" */
 
+/* Labels of letters, digits, hyphens and underscores: what may stand where a host name stands. */
+bool net_is_host_name(struct slice s);
+
 /* "smtp://host:25", "lmtp://[::1]:24", "imaps://host", "inet:host:port", "host:port", "unix:/path".
  */
 enum net_scheme {

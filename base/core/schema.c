@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * schema: see schema.h.  Where the defaults come from: SMTP timeouts are those of RFC 5321 section
+ * 4.5.3.2, except that the answer to the final dot comes after 240 s at the latest, well within the
+ * 600 s that a client waits; 100 recipients are the least that section 4.5.3.1.8 wants.  A hold
+ * wait of 20 s covers nearly every cut-over and stays far below a client's five minutes.  The
+ * minimum of a timeout is small because tests need it to be.
+ *
+ * `make lint` reads the rows below: one row, one setting.
+ */
+#include "base/core/conf.h"
+#include "base/core/schema.h"
+
+#define SECOND UINT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define YES_NO WORDS("no", "yes")
+#define SMTP_SCHEMES WORDS("smtp", "smtps", "lmtp")
+#define IMAP_SCHEMES WORDS("imap", "imaps")
+#define SOCKET_SCHEMES WORDS("unix", "inet")
+#define INET_SCHEMES WORDS("inet")
+#define TLS_VERSIONS WORDS("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+#define TLS_POLICIES WORDS("none", "may", "encrypt", "verify", "fingerprint")
+
+#define NO_RANGE 0, 0, NULL
+#define RANGE(min, max) (min), (max), NULL
+#define CHOICES(words) 0, 0, (words)
+
+#define TOP(name, field, type, text, limits)                                                       \
+    {                                                                                              \
+        SCHEMA_TOP, name, SCHEMA_##type, text, limits, offsetof(struct conf, field)                \
+    }
+#define DOMAIN(name, field, type, text, limits)                                                    \
+    {                                                                                              \
+        SCHEMA_DOMAIN, name, SCHEMA_##type, text, limits, offsetof(struct conf_domain, field)      \
+    }
+#define SERVER(name, field, type, text, limits)                                                    \
+    {                                                                                              \
+        SCHEMA_SERVER, name, SCHEMA_##type, text, limits, offsetof(struct conf_server, field)      \
+    }
+#define RELAY(name, field, type, text, limits)                                                     \
+    {                                                                                              \
+        SCHEMA_RELAY, name, SCHEMA_##type, text, limits, offsetof(struct conf_relay, field)        \
+    }
+#define MILTER(name, field, type, text, limits)                                                    \
+    {                                                                                              \
+        SCHEMA_MILTER, name, SCHEMA_##type, text, limits, offsetof(struct conf_milter, field)      \
+    }
+#define LOOKUP(name, field, type, text, limits)                                                    \
+    {                                                                                              \
+        SCHEMA_LOOKUP, name, SCHEMA_##type, text, limits, offsetof(struct conf_lookup, field)      \
+    }
+#define MAPD(name, field, type, text, limits)                                                      \
+    {                                                                                              \
+        SCHEMA_MAPD, name, SCHEMA_##type, text, limits, offsetof(struct conf_mapd, field)          \
+    }
+#define SYNC(name, field, type, text, limits)                                                      \
+    {                                                                                              \
+        SCHEMA_SYNC, name, SCHEMA_##type, text, limits, offsetof(struct conf_sync, field)          \
+    }
+
+/* clang-format off */
+const struct schema_key schema_keys[] = {
+    TOP("state", state, PATH, "/var/lib/coexist", NO_RANGE),
+    TOP("run", run, PATH, "/run/coexist", NO_RANGE),
+    TOP("user", user, TEXT, NULL, NO_RANGE),
+    TOP("log", log_syslog, BOOL, "stderr", CHOICES(WORDS("stderr", "syslog"))),
+
+    DOMAIN("model", model, CHOICE, "central", CHOICES(WORDS("central", "chaining"))),
+    DOMAIN("default", default_server, SERVER_REF, "reject", CHOICES(WORDS("reject"))),
+    DOMAIN("postmaster", postmaster_server, SERVER_REF, NULL, NO_RANGE),
+    DOMAIN("case", fold_local_part, BOOL, "fold", CHOICES(WORDS("keep", "fold"))),
+
+    SERVER("smtp", smtp, ENDPOINT, NULL, CHOICES(SMTP_SCHEMES)),
+    SERVER("imap", imap, ENDPOINT, NULL, CHOICES(IMAP_SCHEMES)),
+    SERVER("tls", tls, CHOICE, "verify", CHOICES(TLS_POLICIES)),
+    SERVER("name", tls_name, HOST, NULL, NO_RANGE),
+    SERVER("ca_file", tls_ca_file, PATH, NULL, NO_RANGE),
+    SERVER("fingerprint", tls_fingerprint, PRINT, NULL, NO_RANGE),
+    SERVER("tls_min", tls_min, WORD, "TLSv1.2", CHOICES(TLS_VERSIONS)),
+    SERVER("tls_level", tls_level, NUMBER, "1", RANGE(0, 5)),
+    SERVER("from", from, RANGES, NULL, NO_RANGE),
+    SERVER("imap_user", imap_user, TEXT, NULL, NO_RANGE),
+    SERVER("imap_password_file", imap_password_file, PATH, NULL, NO_RANGE),
+    SERVER("imap_auth", imap_auth, WORD, "plain", CHOICES(WORDS("login", "plain"))),
+    SERVER("smtp_connections_max", smtp_connections_max, NUMBER, "20", RANGE(1, 10000)),
+
+    RELAY("listen", listen, ENDPOINTS, NULL, CHOICES(SOCKET_SCHEMES)),
+    RELAY("hostname", hostname, HOST, NULL, NO_RANGE),
+    RELAY("trusted", trusted, RANGES, NULL, NO_RANGE),
+    RELAY("trace_key_file", trace_key_file, PATH, "/etc/coexist/trace.key", NO_RANGE),
+    RELAY("tls_cert_file", tls_cert_file, PATH, NULL, NO_RANGE),
+    RELAY("tls_key_file", tls_key_file, PATH, NULL, NO_RANGE),
+    RELAY("workers", workers, NUMBER, "0", RANGE(0, 256)),
+    RELAY("bare_lf", bare_lf, CHOICE, "normalise", CHOICES(WORDS("normalise", "refuse"))),
+    RELAY("message_size_max", message_size_max, BYTES, "50M", RANGE(64 * KIB, 2 * GIB)),
+    RELAY("header_size_max", header_size_max, BYTES, "256k", RANGE(16 * KIB, 16 * MIB)),
+    RELAY("recipients_max", recipients_max, NUMBER, "1000", RANGE(100, 50000)),
+    RELAY("hops_max", hops_max, NUMBER, "30", RANGE(5, 100)),
+    RELAY("sessions_max", sessions_max, NUMBER, "10000", RANGE(1, 100000)),
+    RELAY("sessions_per_client_max", sessions_per_client_max, NUMBER, "50", RANGE(1, 100000)),
+    RELAY("errors_max", errors_max, NUMBER, "20", RANGE(1, 1000)),
+    RELAY("hold_waits_max", hold_waits_max, NUMBER, "1000", RANGE(0, 100000)),
+    RELAY("hold_waits_per_user_max", hold_waits_per_user_max, NUMBER, "10", RANGE(0, 1000)),
+    RELAY("command_timeout", command_timeout_ms, DURATION, "5m", RANGE(100, HOUR)),
+    RELAY("data_timeout", data_timeout_ms, DURATION, "5m", RANGE(100, HOUR)),
+    RELAY("session_timeout", session_timeout_ms, DURATION, "1h", RANGE(100, DAY)),
+    RELAY("connect_timeout", connect_timeout_ms, DURATION, "30s", RANGE(100, 10 * MINUTE)),
+    RELAY("reply_timeout", reply_timeout_ms, DURATION, "5m", RANGE(100, HOUR)),
+    RELAY("dot_timeout", dot_timeout_ms, DURATION, "4m", RANGE(100, 9 * MINUTE)),
+    RELAY("idle_pool", idle_pool_ms, DURATION, "30s", RANGE(0, 10 * MINUTE)),
+    RELAY("hold_wait", hold_wait_ms, DURATION, "20s", RANGE(0, 2 * MINUTE)),
+
+    MILTER("listen", listen, ENDPOINT, NULL, CHOICES(SOCKET_SCHEMES)),
+    MILTER("mode", mode, CHOICE, "judge", CHOICES(WORDS("judge", "shadow"))),
+    MILTER("drain_timeout", drain_timeout_ms, DURATION, "30s", RANGE(0, HOUR)),
+    MILTER("socket_group", socket_group, TEXT, NULL, NO_RANGE),
+    MILTER("stamp", stamp, BOOL, "yes", CHOICES(YES_NO)),
+    MILTER("trace_key_file", trace_key_file, PATH, NULL, NO_RANGE),
+
+    LOOKUP("socketmap", socketmap, ENDPOINT, "inet:127.0.0.1:10225", CHOICES(SOCKET_SCHEMES)),
+    LOOKUP("clients_max", clients_max, NUMBER, "1000", RANGE(1, 100000)),
+    LOOKUP("idle_timeout", idle_timeout_ms, DURATION, "5m", RANGE(100, DAY)),
+
+    MAPD("hold_max", hold_max_ms, DURATION, "10m", RANGE(SECOND, 7 * DAY)),
+    MAPD("barrier_max", barrier_max_ms, DURATION, "60s", RANGE(100, HOUR)),
+    MAPD("direction_grace", direction_grace_ms, DURATION, "5d", RANGE(0, 30 * DAY)),
+    MAPD("cache_size", cache_size, BYTES, "192M", RANGE(MIB, 64 * GIB)),
+
+    SYNC("jobs_max", jobs_max, NUMBER, "4", RANGE(1, 256)),
+    SYNC("imap_timeout", imap_timeout_ms, DURATION, "2m", RANGE(100, HOUR)),
+    SYNC("hold", hold_ms, DURATION, "2m", RANGE(SECOND, DAY)),
+    SYNC("delta_max", delta_max_ms, DURATION, "20s", RANGE(100, 10 * MINUTE)),
+    SYNC("delta_passes_max", delta_passes_max, NUMBER, "10", RANGE(1, 100)),
+    SYNC("barrier", barrier_ms, DURATION, "60s", RANGE(100, HOUR)),
+    SYNC("sweep_interval", sweep_interval_ms, DURATION, "60s", RANGE(100, DAY)),
+};
+/* clang-format on */
+
+const size_t schema_keys_n = sizeof(schema_keys) / sizeof(schema_keys[0]);
+
+const char *schema_section_name(enum schema_section section)
+{
+    static const char *const names[SCHEMA_SECTIONS] = {
+        "", "domain", "server", "relay", "milter", "lookup", "mapd", "sync"};
+
+    return names[section];
+}
+
+bool schema_section_is_titled(enum schema_section section)
+{
+    return section == SCHEMA_DOMAIN || section == SCHEMA_SERVER;
+}
+
+bool schema_is_list(const struct schema_key *key)
+{
+    return key->type == SCHEMA_ENDPOINTS || key->type == SCHEMA_RANGES;
+}
