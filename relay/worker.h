@@ -44,14 +44,14 @@ struct worker {
     struct session *sessions;
     size_t n_sessions;
     bool is_draining;
-    struct buf scratch; /* content of the session that is being fed */
-    uint64_t session_id, message_id;
+    struct buf scratch;  /* content of the session that is being fed */
+    uint64_t session_id; /* of the next session; starts differently at each start of a worker */
 };
 
 /* Serves until SIGTERM and all is done; returns an exit status. */
 int worker_run(const struct worker_setup *setup);
 
 /* For sessions. */
-void worker_session_gone(struct worker *w, struct session *s);
+void worker_session_gone(struct worker *w, const struct net_addr *peer);
 
 #endif
