@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * socketmap: see socketmap.h.  Request and reply are netstrings:
+ *
+ *     request    = length ":" map-name SP key ","
+ *     reply      = length ":" status SP text ","
+ *     status     = "OK" / "NOTFOUND" / "TEMP" / "TIMEOUT" / "PERM"
+ *     length     = "0" / ( %x31-39 *DIGIT )
+ *
+ * Of the statuses only the first three are said.  NOTFOUND needs certainty: it makes the MTA refuse
+ * mail for good, so whatever is in doubt is TEMP, an unknown map name included (Sendmail bounces on
+ * PERM, and a typing error in an MTA's configuration must not cost mail).
+ *
+ * "+detail" and the domain's default are followed inside, by decide().  The shorter keys that an
+ * MTA tries after a NOTFOUND ("@domain", "domain", ".parent") are therefore always NOTFOUND: an
+ * answer to them would overrule the one that the whole address has got.
+ */
+#include "base/core/buf.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "base/core/num.h"
+#include "base/core/slice.h"
+#include "base/mail/address.h"
+#include "maps/route.h"
+#include "maps/lookup/socketmap.h"
+
+enum parse socketmap_parse(struct slice in, struct socketmap_request *out, size_t *used_out)
+{
+    struct slice body;
+    uint64_t length;
+    size_t digits = 0;
+    ptrdiff_t blank;
+
+    while (digits < in.n && ascii_is_digit(in.p[digits])) {
+        if (++digits > SOCKETMAP_LENGTH_DIGITS || (digits == 2 && in.p[0] == '0'))
+            return PARSE_BAD;
+    }
+    if (digits == in.n)
+        return PARSE_MORE;
+    if (in.p[digits] != ':' ||
+        num_u64(slice_sub(in, 0, digits), 0, SOCKETMAP_REQUEST_MAX, &length) != 0)
+        return PARSE_BAD;
+    body = slice_sub(in, digits + 1, (size_t)length);
+    if (body.n < length || digits + 1 + body.n == in.n)
+        return PARSE_MORE;
+    if (in.p[digits + 1 + body.n] != ',')
+        return PARSE_BAD;
+    blank = slice_find(body, ' ');
+    out->map = blank < 0 ? SLICE_NONE : slice_sub(body, 0, (size_t)blank);
+    out->key = blank < 0 ? body : slice_from(body, (size_t)blank + 1);
+    *used_out = digits + 1 + body.n + 1;
+    return PARSE_DONE;
+}
+
+/* --- Next hops in the words of the MTA ------------------------------------------ */
+
+static bool is_v6(const struct net_endpoint *e)
+{
+    return slice_find(slice_str(e->host), ':') >= 0;
+}
+
+/* transport(5): brackets keep Postfix from looking for MX records. */
+static int add_transport(const struct conf_server *server, struct buf *out)
+{
+    const struct net_endpoint *e = &server->smtp;
+
+    if (e->scheme == NET_SCHEME_LMTP)
+        return buf_addf(out, is_v6(e) ? "lmtp:inet:[%s]:%u" : "lmtp:inet:%s:%u", e->host, e->port);
+    return buf_addf(out, "%s:[%s]:%u", e->scheme == NET_SCHEME_SMTPS ? "smtps" : "smtp", e->host,
+        (unsigned)e->port);
+}
+
+/* Sendmail's next hop has no room for a port or a protocol: where these are not the usual ones, a
+ * mailer of the server's name says them (docs/recipes/sendmail.md). */
+static int add_mailhost(const struct conf_server *server, struct buf *out)
+{
+    const struct net_endpoint *e = &server->smtp;
+    bool is_usual = e->scheme == NET_SCHEME_SMTP && e->port == 25;
+
+    if (!is_usual && buf_addf(out, "coexist-%s:", server->name) != 0)
+        return -1;
+    return buf_addf(out, is_v6(e) ? "[IPv6:%s]" : "[%s]", e->host);
+}
+
+/* --- The maps ---------------------------------------------------------------- */
+
+/* What a map makes of a decision that is DELIVER or HOLD. -1: the text does not fit. */
+struct answer {
+    const struct conf *conf;
+    const struct route_view *view;
+    struct slice key;
+    struct decision decision;
+    enum socketmap_result result;
+    struct buf text;
+};
+
+/* transport: where Postfix sends mail for the recipient.  A held one goes to the retry service
+ * (error(8)), which keeps it in Postfix's queue under a code and text of ours. */
+static int answer_transport(struct answer *a)
+{
+    const struct decision *d = &a->decision;
+
+    if (d->kind == DECIDE_HOLD)
+        return buf_addf(&a->text, "retry:%s %s", d->enhanced, d->text);
+    return add_transport(&a->conf->servers[d->server], &a->text);
+}
+
+/* recipients: whether the recipient exists. The text is for people who query by hand. */
+static int answer_recipients(struct answer *a)
+{
+    return buf_add_str(&a->text, a->conf->servers[a->decision.server].name);
+}
+
+static bool has_deliver_as(const struct answer *a)
+{
+    const struct decision *d = &a->decision;
+    struct route_store store;
+    struct route_entry entry;
+
+    /* The first key that is present is the one that decided. */
+    for (size_t i = 0; i < d->n_keys; i++)
+        if (a->view->get(a->view->arg, slice_make(d->keys[i].text, d->keys[i].n), &store, &entry) ==
+            ROUTE_FOUND)
+            return entry.deliver_as.n > 0;
+    return false;
+}
+
+/* aliases: the address by which the server knows the recipient, where that is another one.  While
+ * such a recipient is held nobody knows which address that will be. */
+static int answer_aliases(struct answer *a)
+{
+    const struct decision *d = &a->decision;
+
+    if (d->kind == DECIDE_HOLD && has_deliver_as(a)) {
+        a->result = SOCKETMAP_TEMP;
+        return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
+    }
+    if (d->kind == DECIDE_HOLD || slice_eq_nocase(slice_str(d->address), a->key)) {
+        a->result = SOCKETMAP_NOTFOUND;
+        return 0;
+    }
+    return buf_add_str(&a->text, d->address);
+}
+
+/* mailhost: FEATURE(ldap_routing) of Sendmail. TEMP makes it queue, or answer 451 to the client. */
+static int answer_mailhost(struct answer *a)
+{
+    const struct decision *d = &a->decision;
+
+    if (d->kind == DECIDE_HOLD) {
+        a->result = SOCKETMAP_TEMP;
+        return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
+    }
+    return add_mailhost(&a->conf->servers[d->server], &a->text);
+}
+
+static const struct {
+    const char *name;
+    int (*answer)(struct answer *a);
+} maps[] = {
+    {"transport", answer_transport},
+    {"recipients", answer_recipients},
+    {"aliases", answer_aliases},
+    {"mailhost", answer_mailhost},
+    /* The name that FEATURE(ldap_routing) gives its map, and so sends. */
+    {"ldapmh", answer_mailhost},
+};
+
+/* Postfix asks for some addresses without the quotes that their local part needs (RFC 5321 4.1.2
+ * Quoted-string); they get them here. -1: not an address in any form. */
+static int quote_local_part(struct slice key, struct buf *out)
+{
+    ptrdiff_t at = slice_rfind(key, '@');
+
+    if (at <= 0 || buf_add_byte(out, '"') != 0)
+        return -1;
+    for (size_t i = 0; i < (size_t)at; i++) {
+        if ((key.p[i] == '"' || key.p[i] == '\\') && buf_add_byte(out, '\\') != 0)
+            return -1;
+        if (buf_add_byte(out, key.p[i]) != 0)
+            return -1;
+    }
+    return buf_add_byte(out, '"') != 0 ? -1 : buf_add(out, slice_from(key, (size_t)at));
+}
+
+static int decide_and_answer(struct answer *a, int (*answer)(struct answer *), int64_t now_s)
+{
+    struct decide_request request = {.source_server = CONF_SERVER_NONE, .now_s = now_s};
+    const struct decision *d = &a->decision;
+    struct address parsed;
+    struct buf quoted;
+    int failed = 0;
+
+    buf_init(&quoted, ADDRESS_MAX);
+    if (address_parse(a->key, &parsed) != 0) {
+        if (quote_local_part(a->key, &quoted) != 0 ||
+            address_parse(buf_slice(&quoted), &parsed) != 0)
+            goto done; /* not an address, so not one of ours: NOTFOUND */
+        a->key = buf_slice(&quoted);
+    }
+    request.rcpt = a->key;
+    decide(a->conf, a->view, &request, &a->decision, NULL);
+    switch (d->kind) {
+    case DECIDE_DELIVER:
+        a->result = SOCKETMAP_OK;
+        failed = answer(a);
+        break;
+    case DECIDE_HOLD:
+        if (d->server != CONF_SERVER_NONE) {
+            a->result = SOCKETMAP_OK;
+            failed = answer(a);
+            break;
+        }
+        /* A domain is held and has no such user now: whether there will be one is not known. */
+        /* fall through */
+    case DECIDE_DEFER:
+        a->result = SOCKETMAP_TEMP;
+        failed = buf_addf(&a->text, "%s %s", d->enhanced, d->text);
+        break;
+    case DECIDE_REJECT:
+    case DECIDE_NOT_OURS:
+        break;
+    }
+done:
+    buf_fini(&quoted);
+    return failed;
+}
+
+/* --- The reply ------------------------------------------------------------------ */
+
+const char *socketmap_result_name(enum socketmap_result result)
+{
+    switch (result) {
+    case SOCKETMAP_OK:
+        return "OK";
+    case SOCKETMAP_NOTFOUND:
+        return "NOTFOUND";
+    case SOCKETMAP_TEMP:
+        return "TEMP";
+    }
+    BUG("socketmap_result");
+}
+
+/* "NOTFOUND " ends with the blank: both MTAs cut the reply there. */
+static int add_reply(struct buf *out, enum socketmap_result result, struct slice text)
+{
+    const char *name = socketmap_result_name(result);
+
+    return buf_addf(out, "%zu:%s %.*s,", strlen(name) + 1 + text.n, name, SLICE_ARG(text));
+}
+
+int socketmap_answer(const struct conf *conf, const struct route_view *view,
+    const struct socketmap_request *request, int64_t now_s, struct buf *out,
+    enum socketmap_result *result_out)
+{
+    struct answer a = {
+        .conf = conf, .view = view, .key = request->key, .result = SOCKETMAP_NOTFOUND};
+    int (*answer)(struct answer *) = NULL;
+    int failed = 0;
+
+    /* Room for the length, the longest status and the punctuation. */
+    buf_init(&a.text, SOCKETMAP_REPLY_MAX - sizeof("1024:NOTFOUND ,"));
+    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+        if (slice_eq(request->map, slice_str(maps[i].name)))
+            answer = maps[i].answer;
+    if (answer == NULL) {
+        a.result = SOCKETMAP_TEMP;
+        failed = buf_add_str(&a.text,
+            "4.3.5 no such map: coexist-lookup has transport, recipients, aliases and mailhost");
+    } else {
+        failed = decide_and_answer(&a, answer, now_s);
+    }
+    if (failed) {
+        /* A name in the configuration that is longer than any reply: nothing that can be said. */
+        buf_clear(&a.text);
+        a.result = SOCKETMAP_TEMP;
+    }
+    if (result_out != NULL)
+        *result_out = a.result;
+    failed = add_reply(out, a.result, buf_slice(&a.text));
+    buf_fini(&a.text);
+    return failed;
+}
