@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * judge: see judge.h.  Every recipient that is let pass is kept with its key, decided again at the
+ * end of the message with the stamps of the header, and that second decision is what is stamped.
+ *
+ * At the end only a loop is refused for good.  Any other change since RCPT (held, deleted, map
+ * lost) is 4xx for the message: at the next try its own RCPT gets the exact answer, and the other
+ * recipients of this message did nothing to be refused for.
+ *
+ * Trace fields are read from the top, because that is where gateways put theirs: whoever pads a
+ * message with forged fields further down cannot push the real ones out.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "base/core/buf.h"
+#include "base/core/conf.h"
+#include "base/core/mem.h"
+#include "base/core/slice.h"
+#include "base/mail/address.h"
+#include "maps/route.h"
+#include "maps/trace.h"
+#include "milter/judge.h"
+
+/* Room for JUDGE_RCPTS_MAX addresses at their longest. */
+#define ADDRESSES_MAX ((size_t)JUDGE_RCPTS_MAX * 2 * ROUTE_KEY_MAX)
+
+struct judged_rcpt {
+    size_t address, address_n; /* in judge.addresses */
+    size_t key, key_n;
+    int server;
+    uint64_t epoch;
+};
+
+struct milter_judge {
+    struct judge_site site;
+    int source_server;
+    struct buf addresses;
+    struct judged_rcpt *rcpts;
+    size_t n_rcpts, cap_rcpts;
+    struct buf trace; /* trace fields from the top, each with CRLF */
+    size_t n_trace;
+    bool is_trace_full;
+    size_t hops;
+};
+
+struct milter_judge *milter_judge_new(void)
+{
+    struct milter_judge *j = mem_zalloc(sizeof(*j));
+
+    buf_init(&j->addresses, ADDRESSES_MAX);
+    buf_init(&j->trace, JUDGE_TRACE_MAX);
+    return j;
+}
+
+void milter_judge_free(struct milter_judge **jp)
+{
+    struct milter_judge *j = *jp;
+
+    if (j == NULL)
+        return;
+    buf_fini(&j->addresses);
+    buf_fini(&j->trace);
+    free(j->rcpts);
+    free(j);
+    *jp = NULL;
+}
+
+void milter_judge_begin(struct milter_judge *j, const struct judge_site *site, int source_server)
+{
+    j->site = *site;
+    j->source_server = source_server;
+    buf_clear(&j->addresses);
+    buf_clear(&j->trace);
+    j->n_rcpts = 0;
+    j->n_trace = 0;
+    j->is_trace_full = false;
+    j->hops = 0;
+}
+
+size_t milter_judge_rcpts(const struct milter_judge *j)
+{
+    return j->n_rcpts;
+}
+
+/* --- Recipients ------------------------------------------------------------------ */
+
+/* The mailbox in an argument of RCPT.  MTAs forgive more than our grammar (a missing bracket, a
+ * source route), and what they then deliver to is what must be judged. */
+static struct slice mailbox_of(struct slice arg)
+{
+    struct slice s = slice_trim(arg);
+    ptrdiff_t open = slice_find(s, '<');
+    ptrdiff_t close = slice_rfind(s, '>');
+    ptrdiff_t colon;
+
+    if (open >= 0 && close > open)
+        s = slice_trim(slice_sub(s, (size_t)open + 1, (size_t)(close - open - 1)));
+    if (s.n > 0 && s.p[0] == '@' && (colon = slice_find(s, ':')) > 0)
+        s = slice_from(s, (size_t)colon + 1);
+    return s;
+}
+
+static struct slice domain_of(struct slice mailbox)
+{
+    ptrdiff_t at = slice_rfind(mailbox, '@');
+    struct slice domain = at < 0 ? SLICE_NONE : slice_from(mailbox, (size_t)at + 1);
+
+    if (domain.n > 0 && domain.p[domain.n - 1] == '.')
+        domain.n--;
+    return domain;
+}
+
+static void finding_set(struct judge_finding *f, int code, const char *enhanced, const char *text)
+{
+    f->verdict = code < 500 ? JUDGE_TEMPFAIL : JUDGE_REJECT;
+    f->code = code;
+    if (fmt_into(f->enhanced, sizeof(f->enhanced), "%s", enhanced) != 0 ||
+        fmt_into(f->text, sizeof(f->text), "%s", text) != 0)
+        f->text[0] = '\0';
+}
+
+static void finding_from(struct judge_finding *f, const struct decision *d)
+{
+    f->server = d->kind == DECIDE_DELIVER || d->kind == DECIDE_HOLD ? d->server : CONF_SERVER_NONE;
+    f->epoch = d->epoch;
+    switch (d->kind) {
+    case DECIDE_DELIVER:
+        break;
+    case DECIDE_NOT_OURS:
+        f->is_ours = false;
+        break;
+    case DECIDE_HOLD:
+    case DECIDE_REJECT:
+    case DECIDE_DEFER:
+        finding_set(f, d->code, d->enhanced, d->text);
+        break;
+    }
+}
+
+/* Keeps a recipient that passes.  The decision has at least one key, its own. */
+static int keep(struct milter_judge *j, struct slice address, const struct decision *d)
+{
+    struct slice key = slice_make(d->keys[0].text, d->keys[0].n);
+    struct judged_rcpt r = {.address = j->addresses.n, .address_n = address.n, .key_n = key.n};
+
+    if (j->n_rcpts == j->cap_rcpts) {
+        j->cap_rcpts = j->cap_rcpts == 0 ? 8 : 2 * j->cap_rcpts;
+        j->rcpts = mem_realloc_array(j->rcpts, j->cap_rcpts, sizeof(*j->rcpts));
+    }
+    r.key = r.address + address.n;
+    r.server = d->server;
+    r.epoch = d->epoch;
+    if (buf_add(&j->addresses, address) != 0 || buf_add(&j->addresses, key) != 0)
+        return -1;
+    j->rcpts[j->n_rcpts++] = r;
+    return 0;
+}
+
+void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view, struct slice arg,
+    int64_t now_s, struct judge_finding *out)
+{
+    const struct conf *conf = j->site.conf;
+    struct decide_request request = {.source_server = j->source_server, .now_s = now_s};
+    struct slice mailbox = mailbox_of(arg);
+    struct address parsed;
+    struct decision d;
+
+    *out = (struct judge_finding){.rcpt = mailbox, .server = CONF_SERVER_NONE, .is_ours = true};
+    if (address_parse(mailbox, &parsed) != 0) {
+        /* Of our domains no such address can exist; others may have stranger ones. */
+        if (conf_domain(conf, domain_of(mailbox)) == NULL)
+            out->is_ours = false;
+        else
+            finding_set(out, 553, "5.1.3", "not a valid mail address");
+        return;
+    }
+    request.rcpt = mailbox;
+    decide(conf, view, &request, &d, NULL);
+    finding_from(out, &d);
+    if (out->verdict != JUDGE_CONTINUE || !out->is_ours)
+        return;
+    if (j->n_rcpts >= JUDGE_RCPTS_MAX || d.n_keys == 0 || keep(j, mailbox, &d) != 0)
+        finding_set(out, 452, "4.5.3", "too many recipients in one message");
+}
+
+/* --- The header --------------------------------------------------------------------- */
+
+/* MTAs hand folded values over with LF or CRLF; fields here end their lines as on the wire. */
+static int add_field(struct buf *out, struct slice name, struct slice value)
+{
+    size_t before = out->n;
+    int failed = buf_add(out, name) | buf_add_str(out, ": ");
+    struct slice line;
+
+    while (!failed && slice_split(&value, '\n', &line)) {
+        if (line.n > 0 && line.p[line.n - 1] == '\r')
+            line.n--;
+        failed = buf_add(out, line) | buf_add_str(out, "\r\n");
+    }
+    if (failed)
+        buf_truncate(out, before);
+    return failed ? -1 : 0;
+}
+
+void milter_judge_header(struct milter_judge *j, struct slice name, struct slice value)
+{
+    if (slice_eq_nocase(name, SLICE_LIT("Received")))
+        j->hops++;
+    if (j->site.keys == NULL || j->is_trace_full || !slice_eq_nocase(name, SLICE_LIT(TRACE_FIELD)))
+        return;
+    if (j->n_trace == TRACE_FIELDS_MAX || add_field(&j->trace, name, value) != 0)
+        j->is_trace_full = true;
+    else
+        j->n_trace++;
+}
+
+/* --- The message ---------------------------------------------------------------------- */
+
+static struct slice part(const struct milter_judge *j, size_t from, size_t n)
+{
+    return slice_sub(buf_slice(&j->addresses), from, n);
+}
+
+/* Decides one kept recipient with everything that is known now. */
+static void decide_again(struct milter_judge *j, const struct route_view *view,
+    struct judged_rcpt *r, int64_t now_s, struct judge_finding *f)
+{
+    struct decide_stamp stamps[TRACE_FIELDS_MAX];
+    struct decide_request request = {.rcpt = part(j, r->address, r->address_n),
+        .source_server = j->source_server,
+        .now_s = now_s,
+        .stamps = stamps,
+        .hops = j->hops,
+        .hops_max = j->site.conf->relay.hops_max};
+    struct decision d;
+
+    if (j->site.keys != NULL)
+        request.n_stamps = trace_find(j->site.keys, buf_slice(&j->trace), part(j, r->key, r->key_n),
+            now_s, stamps, TRACE_FIELDS_MAX);
+    decide(j->site.conf, view, &request, &d, NULL);
+    *f = (struct judge_finding){.rcpt = request.rcpt, .is_ours = true};
+    finding_from(f, &d);
+    if (d.kind == DECIDE_DELIVER) {
+        r->server = d.server;
+        r->epoch = d.epoch;
+    }
+}
+
+static bool is_loop(const struct judge_finding *f)
+{
+    return f->verdict == JUDGE_REJECT && strcmp(f->enhanced, "5.4.6") == 0;
+}
+
+void milter_judge_message(
+    struct milter_judge *j, const struct route_view *view, int64_t now_s, struct judge_finding *out)
+{
+    struct judge_finding f;
+
+    *out = (struct judge_finding){.server = CONF_SERVER_NONE, .is_ours = j->n_rcpts > 0};
+    for (size_t i = 0; i < j->n_rcpts; i++) {
+        decide_again(j, view, &j->rcpts[i], now_s, &f);
+        if (is_loop(&f)) {
+            *out = f;
+            return;
+        }
+        if (f.verdict == JUDGE_REJECT)
+            finding_set(&f, 451, "4.3.0", "a recipient has changed in this moment, try again");
+        if (f.verdict != JUDGE_CONTINUE && out->verdict == JUDGE_CONTINUE)
+            *out = f;
+    }
+}
+
+/* One item per key: two for one would look like two passes to whoever reads them. */
+static bool has_key(const struct trace_rcpt *rcpts, size_t n, struct slice key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slice_eq(rcpts[i].key, key))
+            return true;
+    return false;
+}
+
+int milter_judge_stamp(struct milter_judge *j, int server, int64_t now_s, struct buf *out)
+{
+    struct trace_rcpt *rcpts;
+    size_t n = 0;
+    int failed = 0;
+
+    if (j->site.keys == NULL || j->n_rcpts == 0)
+        return 0;
+    rcpts = mem_realloc_array(NULL, j->n_rcpts, sizeof(*rcpts));
+    for (size_t i = 0; i < j->n_rcpts; i++) {
+        const struct judged_rcpt *r = &j->rcpts[i];
+
+        struct slice key = part(j, r->key, r->key_n);
+
+        if (r->server == server && !has_key(rcpts, n, key))
+            rcpts[n++] = (struct trace_rcpt){.key = key, .epoch = r->epoch};
+    }
+    if (n > 0)
+        failed = trace_stamp(
+            j->site.keys, rcpts, n, slice_str(j->site.conf->servers[server].name), now_s, out);
+    free(rcpts);
+    return failed ? -1 : n > 0;
+}
