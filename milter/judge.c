@@ -174,6 +174,10 @@ void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view, st
             finding_set(out, 553, "5.1.3", "not a valid mail address");
         return;
     }
+    if (parsed.domain.n == 0) {
+        out->is_ours = false; /* bare postmaster is the MTA's own */
+        return;
+    }
     request.rcpt = mailbox;
     decide(conf, view, &request, &d, NULL);
     finding_from(out, &d);

@@ -5,10 +5,10 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
-#include <sysexits.h>
 #include "base/core/buf.h"
 #include "base/core/conf.h"
 #include "base/core/err.h"
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "maps/trace.h"
@@ -31,20 +31,11 @@ static void counted_free(struct counted *c)
     free(c);
 }
 
-static int read_keys(const struct conf *conf, struct trace_keys **out, struct err *err)
+static int read_keys(const char *path, struct trace_keys **out, struct err *err)
 {
-    const char *path = conf->milter.trace_key_file != NULL ? conf->milter.trace_key_file
-                                                           : conf->relay.trace_key_file;
     struct buf text;
     int rc = -1;
 
-    if (!conf->milter.stamp || (path == NULL && conf->milter.mode == CONF_MILTER_SHADOW))
-        return 0;
-    if (path == NULL)
-        return err_set(err, ERR_PERM, EX_CONFIG,
-            "%s: milter: trace_key_file is missing (or say stamp = no where coexist-relay stands "
-            "behind this mail server)",
-            conf->path);
     buf_init(&text, KEY_FILE_MAX);
     if (io_read_secret(path, KEY_FILE_MAX, &text, err) == 0) {
         rc = trace_keys_parse(buf_slice(&text), out, err);
@@ -55,13 +46,29 @@ static int read_keys(const struct conf *conf, struct trace_keys **out, struct er
     return rc;
 }
 
+/* No key, no start; only shadow mode, which stamps nothing, may do without. */
+static int load_keys(const struct conf *conf, struct trace_keys **out, struct err *err)
+{
+    const char *path = conf->milter.trace_key_file != NULL ? conf->milter.trace_key_file
+                                                           : conf->relay.trace_key_file;
+
+    if (!conf->milter.stamp || read_keys(path, out, err) == 0)
+        return 0;
+    if (conf->milter.mode == CONF_MILTER_SHADOW) {
+        log_warn("shadow_without_stamps", log_err(err));
+        err_clear(err);
+        return 0;
+    }
+    return err_wrap(err, "milter.trace_key_file");
+}
+
 int milter_live_new_own(struct conf *conf, struct live **out, struct err *err)
 {
     struct counted *c = mem_zalloc(sizeof(*c));
 
     c->live.conf = conf;
     c->refs = 1;
-    if (read_keys(conf, &c->live.keys, err) != 0) {
+    if (load_keys(conf, &c->live.keys, err) != 0) {
         counted_free(c);
         return -1;
     }

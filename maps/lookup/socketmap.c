@@ -198,6 +198,8 @@ static int decide_and_answer(struct answer *a, int (*answer)(struct answer *), i
             goto done; /* not an address, so not one of ours: NOTFOUND */
         a->key = buf_slice(&quoted);
     }
+    if (parsed.domain.n == 0)
+        goto done; /* bare postmaster is the MTA's own */
     request.rcpt = a->key;
     decide(a->conf, a->view, &request, &a->decision, NULL);
     switch (d->kind) {
