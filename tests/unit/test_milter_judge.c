@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/core/buf.h"
+#include "maps/trace.h"
+#include "milter/judge.h"
+#include "tests/unit/site.h"
+
+#define NOW 1800000000
+#define KEY "k1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+
+static const char conf_text[] =
+    "domain \"example.org\" { model = central default = reject }\n"
+    "domain \"chain.test\" { model = chaining }\n"
+    "server \"old\" { smtp = \"smtp://10.1.1.5\" tls = none from = {\"10.1.1.0/24\"} }\n"
+    "server \"new\" { smtp = \"smtp://10.1.2.5\" tls = none from = {\"10.1.2.5/32\"} }\n"
+    "relay { hops_max = 5 }\n";
+
+enum { OLD, NEW, OUTSIDE = CONF_SERVER_NONE };
+
+static const struct site_row rows[] = {
+    {.key = "ann@example.org", .route = "old", .epoch = 7},
+    {.key = "bob@example.org", .route = "new", .epoch = 8},
+    {.key = "held@example.org", .route = "old", .state = ROUTE_STATE_HELD, .epoch = 9},
+    {.key = "gone@example.org", .epoch = 10},
+    {.key = "ann@chain.test", .route = "old", .epoch = 11},
+    {0},
+};
+/* The same map a moment later. */
+static const struct site_row later[] = {
+    {.key = "ann@example.org", .route = "new", .epoch = 20},
+    {.key = "bob@example.org", .route = "new", .state = ROUTE_STATE_HELD, .epoch = 21},
+    {0},
+};
+
+struct fixture {
+    struct conf *conf;
+    struct trace_keys *keys;
+    struct site_map map;
+    struct route_view view;
+    struct judge_site site;
+    struct milter_judge *judge;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    struct err err = ERR_INIT;
+
+    f = (struct fixture){.conf = site_conf(conf_text), .map = {.rows = rows}};
+    assert_int_equal(trace_keys_parse(slice_str(KEY), &f.keys, &err), 0);
+    f.view = site_view(&f.map);
+    f.site = (struct judge_site){.conf = f.conf, .keys = f.keys};
+    f.judge = milter_judge_new();
+    milter_judge_begin(f.judge, &f.site, OUTSIDE);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    milter_judge_free(&f->judge);
+    trace_keys_free(&f->keys);
+    conf_free(&f->conf);
+    return 0;
+}
+
+static struct judge_finding rcpt(struct fixture *f, const char *arg)
+{
+    struct judge_finding finding;
+
+    milter_judge_rcpt(f->judge, &f->view, slice_str(arg), NOW, &finding);
+    return finding;
+}
+
+static struct judge_finding message(struct fixture *f)
+{
+    struct judge_finding finding;
+
+    milter_judge_message(f->judge, &f->view, NOW, &finding);
+    return finding;
+}
+
+/* --- Recipients ---------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *arg;
+    int source, code; /* 0: continue */
+    const char *enhanced;
+    bool is_ours;
+} rcpts[] = {
+    {"plain", "<ann@example.org>", OUTSIDE, 0, "", true},
+    {"upper case", "<ANN@Example.ORG>", OUTSIDE, 0, "", true},
+    {"detail", "<ann+x@example.org>", OUTSIDE, 0, "", true},
+    {"without brackets", "ann@example.org", OUTSIDE, 0, "", true},
+    {"blanks around", " <ann@example.org> ", OUTSIDE, 0, "", true},
+    {"with a name", "Ann <ann@example.org>", OUTSIDE, 0, "", true},
+    {"postmaster", "<postmaster@example.org>", OUTSIDE, 0, "", true},
+    {"unknown", "<nobody@example.org>", OUTSIDE, 550, "5.1.1", true},
+    {"unknown without brackets", "nobody@example.org", OUTSIDE, 550, "5.1.1", true},
+    {"unknown behind a source route", "<@a.test,@b.test:nobody@example.org>", OUTSIDE, 550, "5.1.1",
+        true},
+    {"known behind a source route", "<@a.test:ann@example.org>", OUTSIDE, 0, "", true},
+    {"rejected", "<gone@example.org>", OUTSIDE, 550, "5.1.1", true},
+    {"held", "<held@example.org>", OUTSIDE, 450, "4.2.1", true},
+    {"other domain", "<who@elsewhere.test>", OUTSIDE, 0, "", false},
+    {"strange address elsewhere", "<a b@elsewhere.test>", OUTSIDE, 0, "", false},
+    {"strange address here", "<a b@example.org>", OUTSIDE, 553, "5.1.3", true},
+    {"trailing dot", "<ann@example.org.>", OUTSIDE, 553, "5.1.3", true},
+    {"bare postmaster", "<postmaster>", OUTSIDE, 0, "", false},
+    {"no domain", "<ann>", OUTSIDE, 0, "", false},
+    {"null path", "<>", OUTSIDE, 0, "", false},
+    {"nothing", "", OUTSIDE, 0, "", false},
+    {"central, from its own server", "<ann@example.org>", OLD, 0, "", true},
+    {"chaining, from outside", "<ann@chain.test>", OUTSIDE, 0, "", true},
+    {"chaining, from the other server", "<ann@chain.test>", NEW, 0, "", true},
+    {"chaining, from its own server", "<ann@chain.test>", OLD, 550, "5.1.1", true},
+};
+
+static void test_rcpts(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(rcpts); i++) {
+        struct judge_finding got;
+
+        milter_judge_begin(f->judge, &f->site, rcpts[i].source);
+        got = rcpt(f, rcpts[i].arg);
+        assert_row(rcpts[i].name, got.code == rcpts[i].code);
+        assert_row(rcpts[i].name, got.is_ours == rcpts[i].is_ours);
+        assert_row(rcpts[i].name, strcmp(got.enhanced, rcpts[i].enhanced) == 0);
+        assert_row(rcpts[i].name, got.verdict == (got.code == 0       ? JUDGE_CONTINUE
+                                                     : got.code < 500 ? JUDGE_TEMPFAIL
+                                                                      : JUDGE_REJECT));
+        assert_row(rcpts[i].name, milter_judge_rcpts(f->judge) == (got.code == 0 && got.is_ours));
+    }
+}
+
+static void test_unknown_state(void **state)
+{
+    struct fixture *f = *state;
+
+    f->map.is_unknown = true;
+    assert_int_equal(rcpt(f, "<ann@example.org>").code, 451);
+    assert_int_equal(rcpt(f, "<nobody@example.org>").code, 451);
+    assert_int_equal(rcpt(f, "<who@elsewhere.test>").code, 0);
+}
+
+static void test_rcpt_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 1; i <= JUDGE_RCPTS_MAX + 1; i++) {
+        struct judge_finding got;
+        char arg[64];
+
+        assert_int_equal(fmt_into(arg, sizeof(arg), "<ann+%zu@example.org>", i), 0);
+        got = rcpt(f, arg);
+        assert_int_equal(got.code, i <= JUDGE_RCPTS_MAX ? 0 : 452);
+    }
+    assert_int_equal(milter_judge_rcpts(f->judge), JUDGE_RCPTS_MAX);
+    assert_int_equal(rcpt(f, "<who@elsewhere.test>").code, 0);
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    assert_int_equal(rcpt(f, "<ann@example.org>").code, 0);
+}
+
+/* --- Messages -------------------------------------------------------------------------- */
+
+/* Hands a stamp of ours over as an MTA does: no name, LF for folds. */
+static void add_stamp(struct fixture *f, const char *field)
+{
+    struct slice rest = slice_from(slice_str(field), sizeof(TRACE_FIELD ":") - 1), line;
+    struct buf value;
+
+    buf_init(&value, 65536);
+    rest = slice_trim(rest);
+    while (slice_split(&rest, '\n', &line)) {
+        if (line.n > 0 && line.p[line.n - 1] == '\r')
+            line.n--;
+        if (line.n > 0 && value.n > 0)
+            assert_int_equal(buf_add_byte(&value, '\n'), 0);
+        assert_int_equal(buf_add(&value, line), 0);
+    }
+    milter_judge_header(f->judge, SLICE_LIT("coexist-TRACE"), buf_slice(&value));
+    buf_fini(&value);
+}
+
+/* One pass of a message for the recipients; the stamps it leaves go to the end of `stamps`. */
+static struct judge_finding pass(
+    struct fixture *f, const char *const *args, char **stamps, size_t *n_stamps, size_t received)
+{
+    struct judge_finding finding;
+
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    for (; *args != NULL; args++)
+        assert_int_equal(rcpt(f, *args).code, 0);
+    for (size_t i = 0; i < *n_stamps; i++)
+        add_stamp(f, stamps[i]);
+    for (size_t i = 0; i < received; i++)
+        milter_judge_header(f->judge, SLICE_LIT("Received"), SLICE_LIT("from a by b"));
+    finding = message(f);
+    for (int server = 0; server < 2 && finding.verdict == JUDGE_CONTINUE; server++) {
+        struct buf field;
+        int rc;
+
+        buf_init(&field, 65536);
+        rc = milter_judge_stamp(f->judge, server, NOW, &field);
+        assert_int_not_equal(rc, -1);
+        if (rc == 1)
+            stamps[(*n_stamps)++] = buf_steal_cstr(&field);
+        buf_fini(&field);
+    }
+    return finding;
+}
+
+static void free_stamps(char **stamps, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(stamps[i]);
+}
+
+static void test_loop(void **state)
+{
+    static const char *const both[] = {
+        "<ann@example.org>", "<ANN@example.org>", "<bob@example.org>", "<who@x.test>", NULL};
+    struct fixture *f = *state;
+    struct judge_finding got;
+    char *stamps[8];
+    size_t n = 0;
+
+    assert_int_equal(pass(f, both, stamps, &n, 1).code, 0);
+    assert_int_equal(n, 2); /* one field per server */
+    assert_int_equal(pass(f, both, stamps, &n, 2).code, 0);
+    assert_int_equal(n, 4);
+    got = pass(f, both, stamps, &n, 3);
+    assert_int_equal(got.verdict, JUDGE_REJECT);
+    assert_int_equal(got.code, 554);
+    assert_string_equal(got.enhanced, "5.4.6");
+    assert_int_equal(n, 4);
+    /* After a flip the same stamps are no loop. */
+    f->map.rows = later;
+    assert_int_equal(
+        pass(f, (const char *const[]){"<ann@example.org>", NULL}, stamps, &n, 3).code, 0);
+    free_stamps(stamps, n);
+}
+
+/* Nothing of one message is left for the next one on the same connection. */
+static void test_next_message(void **state)
+{
+    static const char *const ann[] = {"<ann@example.org>", NULL};
+    struct fixture *f = *state;
+    char *stamps[8];
+    size_t n = 0, none = 0;
+
+    assert_int_equal(pass(f, ann, stamps, &n, 5).code, 0);
+    assert_int_equal(pass(f, ann, stamps, &n, 5).code, 0);
+    assert_int_equal(pass(f, ann, stamps, &n, 5).code, 554);
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    assert_int_equal(milter_judge_rcpts(f->judge), 0);
+    assert_false(message(f).is_ours);
+    assert_int_equal(pass(f, ann, stamps + n, &none, 5).code, 0);
+    free_stamps(stamps, n + none);
+}
+
+static void test_hops(void **state)
+{
+    static const char *const ann[] = {"<ann@example.org>", NULL};
+    static const char *const who[] = {"<who@elsewhere.test>", NULL};
+
+    for (size_t hops = 4; hops <= 6; hops++) {
+        char *stamps[8];
+        size_t n = 0;
+
+        assert_int_equal(pass(*state, ann, stamps, &n, hops).code, hops <= 5 ? 0 : 554);
+        free_stamps(stamps, n);
+        n = 0;
+        assert_int_equal(pass(*state, who, stamps, &n, hops).code, 0);
+        assert_int_equal(n, 0);
+    }
+}
+
+/* What changed since RCPT is never refused for good, and never accepted as it was. */
+static void test_changed(void **state)
+{
+    static const struct {
+        const char *name, *arg;
+        const struct site_row *rows;
+        bool is_unknown;
+        int code;
+    } cases[] = {
+        {"flipped", "<ann@example.org>", later, false, 0},
+        {"held", "<bob@example.org>", later, false, 450},
+        {"deleted", "<ann@example.org>", later + 2, false, 451},
+        {"map lost", "<ann@example.org>", rows, true, 451},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        f->map = (struct site_map){.rows = rows};
+        milter_judge_begin(f->judge, &f->site, OUTSIDE);
+        assert_int_equal(rcpt(f, cases[i].arg).code, 0);
+        f->map = (struct site_map){.rows = cases[i].rows, .is_unknown = cases[i].is_unknown};
+        assert_row(cases[i].name, message(f).code == cases[i].code);
+    }
+}
+
+/* The flip is stamped under the epoch that routes it. */
+static void test_stamp_after_flip(void **state)
+{
+    struct fixture *f = *state;
+    struct decide_stamp found[4];
+    struct buf field;
+
+    assert_int_equal(rcpt(f, "<ann@example.org>").code, 0);
+    f->map.rows = later;
+    assert_int_equal(message(f).code, 0);
+    buf_init(&field, 65536);
+    assert_int_equal(milter_judge_stamp(f->judge, OLD, NOW, &field), 0);
+    assert_int_equal(milter_judge_stamp(f->judge, NEW, NOW, &field), 1);
+    assert_int_equal(
+        trace_find(f->keys, buf_slice(&field), SLICE_LIT("ann@example.org"), NOW, found, 4), 1);
+    assert_slice_equal(found[0].server, "new");
+    assert_int_equal(found[0].epoch, 20);
+    buf_fini(&field);
+}
+
+/* The largest message of ours fits a field that the adapter takes and that the next pass reads. */
+static void test_largest_stamp(void **state)
+{
+    struct fixture *f = *state;
+    struct buf field;
+    char *stamps[2];
+
+    for (size_t i = 1; i <= JUDGE_RCPTS_MAX; i++) {
+        char arg[64];
+
+        assert_int_equal(fmt_into(arg, sizeof(arg), "<ann+%zu@example.org>", i), 0);
+        assert_int_equal(rcpt(f, arg).code, 0);
+    }
+    assert_int_equal(message(f).code, 0);
+    buf_init(&field, 32768);
+    assert_int_equal(milter_judge_stamp(f->judge, OLD, NOW, &field), 1);
+    stamps[0] = stamps[1] = buf_steal_cstr(&field);
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    assert_int_equal(rcpt(f, "<ann+500@example.org>").code, 0);
+    add_stamp(f, stamps[0]);
+    add_stamp(f, stamps[1]);
+    assert_int_equal(message(f).code, 554);
+    free(stamps[0]);
+}
+
+/* Forged fields further down neither count nor push ours out; too many on top are just dropped. */
+static void test_forged(void **state)
+{
+    static const char *const ann[] = {"<ann@example.org>", NULL};
+    struct fixture *f = *state;
+    struct buf big;
+    char *stamps[8];
+    size_t n = 0;
+
+    assert_int_equal(pass(f, ann, stamps, &n, 0).code, 0);
+    assert_int_equal(pass(f, ann, stamps, &n, 0).code, 0);
+    buf_init(&big, JUDGE_TRACE_MAX + 100);
+    while (big.n < JUDGE_TRACE_MAX)
+        assert_int_equal(buf_add_str(&big, "7:AAAAAAAAAAAAAAAAAAAAAA, "), 0);
+
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    assert_int_equal(rcpt(f, ann[0]).code, 0);
+    add_stamp(f, stamps[0]);
+    add_stamp(f, stamps[1]);
+    milter_judge_header(f->judge, SLICE_LIT(TRACE_FIELD), buf_slice(&big));
+    for (int i = 0; i < 1000; i++)
+        milter_judge_header(
+            f->judge, SLICE_LIT(TRACE_FIELD), SLICE_LIT("v=1; k=k1; t=1; s=old; 7:AA"));
+    assert_int_equal(message(f).code, 554);
+
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    assert_int_equal(rcpt(f, ann[0]).code, 0);
+    milter_judge_header(f->judge, SLICE_LIT(TRACE_FIELD), buf_slice(&big));
+    add_stamp(f, stamps[0]);
+    add_stamp(f, stamps[1]);
+    assert_int_equal(message(f).code, 0);
+    buf_fini(&big);
+    free_stamps(stamps, n);
+}
+
+/* Behind us stands the relay: it stamps and looks. */
+static void test_without_keys(void **state)
+{
+    struct fixture *f = *state;
+    struct buf field;
+
+    f->site.keys = NULL;
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    assert_int_equal(rcpt(f, "<ann@example.org>").code, 0);
+    milter_judge_header(f->judge, SLICE_LIT(TRACE_FIELD), SLICE_LIT("v=1; anything"));
+    assert_int_equal(message(f).code, 0);
+    buf_init(&field, 1000);
+    assert_int_equal(milter_judge_stamp(f->judge, OLD, NOW, &field), 0);
+    buf_fini(&field);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_rcpts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_state, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rcpt_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loop, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_next_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hops, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stamp_after_flip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_largest_stamp, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_without_keys, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

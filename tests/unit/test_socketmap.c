@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/core/buf.h"
+#include "base/core/parse.h"
+#include "maps/lookup/socketmap.h"
+#include "tests/unit/site.h"
+
+/* --- Requests -------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *in;
+    enum parse want;
+    const char *map, *key;
+    size_t left; /* bytes behind the request */
+} requests[] = {
+    {"plain", "25:transport ann@example.org,", PARSE_DONE, "transport", "ann@example.org", 0},
+    {"another follows", "3:a b,3:c d,", PARSE_DONE, "a", "b", 6},
+    {"empty", "0:,", PARSE_DONE, "", "", 0},
+    {"no blank", "3:abc,", PARSE_DONE, "", "abc", 0},
+    {"empty key", "2:a ,", PARSE_DONE, "a", "", 0},
+    {"empty map", "2: a,", PARSE_DONE, "", "a", 0},
+    {"blank in the key", "5:a b c,", PARSE_DONE, "a", "b c", 0},
+    {"colon and comma in the key", "5:a :,b,", PARSE_DONE, "a", ":,b", 0},
+    {"nothing", "", PARSE_MORE, NULL, NULL, 0},
+    {"length only", "12", PARSE_MORE, NULL, NULL, 0},
+    {"no content yet", "3:", PARSE_MORE, NULL, NULL, 0},
+    {"no comma yet", "3:a b", PARSE_MORE, NULL, NULL, 0},
+    {"no length", ":a b,", PARSE_BAD, NULL, NULL, 0},
+    {"not a digit", "x", PARSE_BAD, NULL, NULL, 0},
+    {"negative", "-1:", PARSE_BAD, NULL, NULL, 0},
+    {"sign", "+3:a b,", PARSE_BAD, NULL, NULL, 0},
+    {"leading zero", "03:a b,", PARSE_BAD, NULL, NULL, 0},
+    {"two zeros", "00", PARSE_BAD, NULL, NULL, 0},
+    {"blank in the length", "3 :a b,", PARSE_BAD, NULL, NULL, 0},
+    {"no comma", "3:a b;", PARSE_BAD, NULL, NULL, 0},
+    {"too short a length", "2:a b,", PARSE_BAD, NULL, NULL, 0},
+    {"over the limit", "8193:", PARSE_BAD, NULL, NULL, 0},
+    {"five digits", "10000", PARSE_BAD, NULL, NULL, 0},
+    {"a line of text", "GET / HTTP/1.1\r\n", PARSE_BAD, NULL, NULL, 0},
+};
+
+static void test_requests(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(requests); i++) {
+        struct slice in = slice_str(requests[i].in);
+        struct socketmap_request r = {SLICE_NONE, SLICE_NONE};
+        size_t used = 0;
+
+        assert_row(requests[i].name, socketmap_parse(in, &r, &used) == requests[i].want);
+        if (requests[i].want != PARSE_DONE)
+            continue;
+        assert_row(requests[i].name, slice_eq(r.map, slice_str(requests[i].map)));
+        assert_row(requests[i].name, slice_eq(r.key, slice_str(requests[i].key)));
+        assert_row(requests[i].name, in.n - used == requests[i].left);
+        /* Every shorter piece of it is a request that has not ended. */
+        for (size_t n = 0; n < used; n++)
+            assert_row(requests[i].name,
+                socketmap_parse(slice_sub(in, 0, n), &r, &(size_t){0}) == PARSE_MORE);
+    }
+}
+
+/* Bad input is known as bad at the first byte that makes it so, and stays bad. */
+static void test_bad_early(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(requests); i++) {
+        bool is_bad = false;
+
+        if (requests[i].want != PARSE_BAD)
+            continue;
+        for (size_t n = 0; n <= strlen(requests[i].in); n++) {
+            struct socketmap_request r;
+            size_t used;
+            enum parse got = socketmap_parse(slice_make(requests[i].in, n), &r, &used);
+
+            assert_row(requests[i].name, got != PARSE_DONE && !(is_bad && got == PARSE_MORE));
+            is_bad = got == PARSE_BAD;
+        }
+        assert_row(requests[i].name, is_bad);
+    }
+}
+
+static void test_request_limit(void **state)
+{
+    (void)state;
+    for (size_t n = SOCKETMAP_REQUEST_MAX - 1; n <= SOCKETMAP_REQUEST_MAX + 1; n++) {
+        struct socketmap_request r;
+        struct buf in;
+        size_t used;
+
+        buf_init(&in, SOCKETMAP_WIRE_MAX + 1);
+        assert_int_equal(buf_addf(&in, "%zu:", n), 0);
+        while (in.n < n + SOCKETMAP_LENGTH_DIGITS + 1)
+            assert_int_equal(buf_add_byte(&in, 'x'), 0);
+        assert_int_equal(buf_add_byte(&in, ','), 0);
+        assert_int_equal(socketmap_parse(buf_slice(&in), &r, &used),
+            n <= SOCKETMAP_REQUEST_MAX ? PARSE_DONE : PARSE_BAD);
+        assert_true(in.n <= SOCKETMAP_WIRE_MAX || n > SOCKETMAP_REQUEST_MAX);
+        buf_fini(&in);
+    }
+}
+
+/* --- Answers ----------------------------------------------------------------------- */
+
+static const char conf_text[] = "domain \"example.org\" { model = central default = reject }\n"
+                                "domain \"all.test\" { default = \"new\" }\n"
+                                "server \"old\" { smtp = \"smtp://10.1.1.5\" tls = none }\n"
+                                "server \"new\" { smtp = \"smtp://127.0.0.1:2526\" tls = none }\n"
+                                "server \"box\" { smtp = \"lmtp://127.0.0.1:2424\" tls = none }\n"
+                                "server \"six\" { smtp = \"smtp://[::1]:25\" tls = none }\n"
+                                "server \"lsix\" { smtp = \"lmtp://[::1]:24\" tls = none }\n"
+                                "server \"ssl\" { smtp = \"smtps://mx.example.net\" }\n";
+
+static const struct site_row rows[] = {
+    {.key = "ann@example.org", .route = "old", .epoch = 1},
+    {.key = "bob@example.org", .route = "new", .epoch = 2},
+    {.key = "box@example.org", .route = "box", .epoch = 3},
+    {.key = "six@example.org", .route = "six", .epoch = 4},
+    {.key = "lsix@example.org", .route = "lsix", .epoch = 4},
+    {.key = "ssl@example.org", .route = "ssl", .epoch = 5},
+    {.key = "held@example.org", .route = "old", .state = ROUTE_STATE_HELD, .epoch = 6},
+    {.key = "heldas@example.org",
+        .route = "old",
+        .deliver_as = "x@old.test",
+        .state = ROUTE_STATE_HELD,
+        .epoch = 6},
+    {.key = "as@example.org", .route = "new", .deliver_as = "as@new.example.org", .epoch = 7},
+    {.key = "gone@example.org", .epoch = 8},
+    {.key = "\"o dd\"@example.org", .route = "old", .epoch = 9},
+    {.key = "away@example.org", .route = "nowhere", .epoch = 10},
+    {.key = "no@all.test", .epoch = 11},
+    {0},
+};
+
+#define LIST_OF_MAPS "coexist-lookup has transport, recipients, aliases and mailhost"
+
+static const struct {
+    const char *map, *key, *want;
+} answers[] = {
+    {"transport", "ann@example.org", "OK smtp:[10.1.1.5]:25"},
+    {"transport", "ANN@EXAMPLE.ORG", "OK smtp:[10.1.1.5]:25"},
+    {"transport", "ann+news@example.org", "OK smtp:[10.1.1.5]:25"},
+    {"transport", "bob@example.org", "OK smtp:[127.0.0.1]:2526"},
+    {"transport", "box@example.org", "OK lmtp:inet:127.0.0.1:2424"},
+    {"transport", "six@example.org", "OK smtp:[::1]:25"},
+    {"transport", "lsix@example.org", "OK lmtp:inet:[::1]:24"},
+    {"transport", "ssl@example.org", "OK smtps:[mx.example.net]:465"},
+    {"transport", "held@example.org", "OK retry:4.2.1 Mailbox is being moved, try again later"},
+    {"transport", "held+x@example.org", "OK retry:4.2.1 Mailbox is being moved, try again later"},
+    {"transport", "nobody@example.org", "NOTFOUND "},
+    {"transport", "gone@example.org", "NOTFOUND "},
+    {"transport", "away@example.org",
+        "TEMP 4.3.5 Recipient is routed to a server not configured here"},
+    {"transport", "someone@elsewhere.test", "NOTFOUND "},
+    {"transport", "whoever@all.test", "OK smtp:[127.0.0.1]:2526"},
+    /* The keys that Postfix tries behind a NOTFOUND must not overrule it. */
+    {"transport", "@example.org", "NOTFOUND "},
+    {"transport", "@all.test", "NOTFOUND "},
+    {"transport", "all.test", "NOTFOUND "},
+    {"transport", ".test", "NOTFOUND "},
+    {"transport", "*", "NOTFOUND "},
+    {"transport", "", "NOTFOUND "},
+    {"transport", "no@all.test", "NOTFOUND "},
+    /* Postfix asks with and without the quotes. */
+    {"transport", "\"o dd\"@example.org", "OK smtp:[10.1.1.5]:25"},
+    {"transport", "o dd@example.org", "OK smtp:[10.1.1.5]:25"},
+    {"transport", "a\"b\\c d@example.org", "NOTFOUND "},
+    {"transport", "postmaster@example.org", "OK smtp:[10.1.1.5]:25"},
+    {"transport", "postmaster", "NOTFOUND "},
+    {"recipients", "ann@example.org", "OK old"},
+    {"recipients", "ann+x@example.org", "OK old"},
+    {"recipients", "held@example.org", "OK old"},
+    {"recipients", "nobody@example.org", "NOTFOUND "},
+    {"recipients", "gone@example.org", "NOTFOUND "},
+    {"recipients", "abuse@example.org", "OK old"},
+    {"recipients", "whoever@all.test", "OK new"},
+    {"recipients", "@all.test", "NOTFOUND "},
+    {"recipients", "someone@elsewhere.test", "NOTFOUND "},
+    {"aliases", "ann@example.org", "NOTFOUND "},
+    {"aliases", "Ann@Example.Org", "NOTFOUND "},
+    {"aliases", "as@example.org", "OK as@new.example.org"},
+    {"aliases", "as+x@example.org", "OK as+x@new.example.org"},
+    {"aliases", "held@example.org", "NOTFOUND "},
+    {"aliases", "heldas@example.org", "TEMP 4.2.1 Mailbox is being moved, try again later"},
+    {"aliases", "nobody@example.org", "NOTFOUND "},
+    {"mailhost", "ann@example.org", "OK [10.1.1.5]"},
+    {"ldapmh", "ann@example.org", "OK [10.1.1.5]"},
+    {"mailhost", "six@example.org", "OK [IPv6:::1]"},
+    {"mailhost", "bob@example.org", "OK coexist-new:[127.0.0.1]"},
+    {"mailhost", "box@example.org", "OK coexist-box:[127.0.0.1]"},
+    {"mailhost", "held@example.org", "TEMP 4.2.1 Mailbox is being moved, try again later"},
+    {"mailhost", "nobody@example.org", "NOTFOUND "},
+    {"mailhost", "@example.org", "NOTFOUND "},
+    {"nomap", "ann@example.org", "TEMP 4.3.5 no such map: " LIST_OF_MAPS},
+    {"Transport", "ann@example.org", "TEMP 4.3.5 no such map: " LIST_OF_MAPS},
+    {"", "", "TEMP 4.3.5 no such map: " LIST_OF_MAPS},
+};
+
+/* The text of a reply, which must be exactly one netstring. */
+static struct slice content(struct slice wire)
+{
+    ptrdiff_t colon = slice_find(wire, ':');
+    char length[16];
+
+    assert_true(colon > 0 && wire.p[wire.n - 1] == ',');
+    assert_int_equal(fmt_into(length, sizeof(length), "%zu", wire.n - (size_t)colon - 2), 0);
+    assert_slice_equal(slice_sub(wire, 0, (size_t)colon), length);
+    return slice_sub(wire, (size_t)colon + 1, wire.n - (size_t)colon - 2);
+}
+
+static void test_answers(void **state)
+{
+    struct conf *conf = site_conf(conf_text);
+    struct site_map map = {.rows = rows};
+    struct route_view view = site_view(&map);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
+        struct socketmap_request r = {slice_str(answers[i].map), slice_str(answers[i].key)};
+        enum socketmap_result result;
+        struct buf out;
+
+        buf_init(&out, SOCKETMAP_REPLY_MAX);
+        assert_int_equal(socketmap_answer(conf, &view, &r, 1000, &out, &result), 0);
+        if (!slice_eq(content(buf_slice(&out)), slice_str(answers[i].want)))
+            fail_msg("%s %s: got %s", answers[i].map, answers[i].key, buf_cstr(&out));
+        assert_true(
+            slice_starts(slice_str(answers[i].want), slice_str(socketmap_result_name(result))));
+        buf_fini(&out);
+    }
+    conf_free(&conf);
+}
+
+/* Without a map nothing of ours is "not found", and what is not ours is no business of the map. */
+static void test_unknown_state(void **state)
+{
+    static const char *const maps[] = {"transport", "recipients", "aliases", "mailhost"};
+    struct conf *conf = site_conf(conf_text);
+    struct site_map map = {.rows = rows, .is_unknown = true};
+    struct route_view view = site_view(&map);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(maps); i++) {
+        static const struct {
+            const char *key;
+            enum socketmap_result want;
+        } keys[] = {
+            {"ann@example.org", SOCKETMAP_TEMP},
+            {"nobody@example.org", SOCKETMAP_TEMP},
+            {"postmaster@example.org", SOCKETMAP_TEMP},
+            {"whoever@all.test", SOCKETMAP_TEMP},
+            {"someone@elsewhere.test", SOCKETMAP_NOTFOUND},
+        };
+
+        for (size_t k = 0; k < COUNT_OF(keys); k++) {
+            struct socketmap_request r = {slice_str(maps[i]), slice_str(keys[k].key)};
+            enum socketmap_result result;
+            struct buf out;
+
+            buf_init(&out, SOCKETMAP_REPLY_MAX);
+            assert_int_equal(socketmap_answer(conf, &view, &r, 1000, &out, &result), 0);
+            assert_row(keys[k].key, result == keys[k].want);
+            buf_fini(&out);
+        }
+    }
+    conf_free(&conf);
+}
+
+/* A held domain holds users that it does not have: nobody knows whether it will have them. */
+static void test_held_domain(void **state)
+{
+    static const struct site_row held[] = {
+        {.key = "@example.org", .route = "old", .state = ROUTE_STATE_HELD, .epoch = 3},
+        {.key = "ann@example.org", .route = "new", .epoch = 1},
+        {0},
+    };
+    struct conf *conf = site_conf(conf_text);
+    struct site_map map = {.rows = held};
+    struct route_view view = site_view(&map);
+    struct socketmap_request known = {SLICE_LIT("recipients"), SLICE_LIT("ann@example.org")};
+    struct socketmap_request other = {SLICE_LIT("recipients"), SLICE_LIT("who@example.org")};
+    enum socketmap_result result;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, (size_t)2 * SOCKETMAP_REPLY_MAX);
+    assert_int_equal(socketmap_answer(conf, &view, &known, 1000, &out, &result), 0);
+    assert_int_equal(result, SOCKETMAP_OK);
+    assert_int_equal(socketmap_answer(conf, &view, &other, 1000, &out, &result), 0);
+    assert_int_not_equal(result, SOCKETMAP_NOTFOUND);
+    buf_fini(&out);
+    conf_free(&conf);
+}
+
+/* A buffer without room gets nothing, not a part. */
+static void test_no_room(void **state)
+{
+    struct conf *conf = site_conf(conf_text);
+    struct site_map map = {.rows = rows};
+    struct route_view view = site_view(&map);
+    struct socketmap_request r = {SLICE_LIT("recipients"), SLICE_LIT("ann@example.org")};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, strlen("6:OK old,") - 1);
+    assert_int_equal(socketmap_answer(conf, &view, &r, 1000, &out, NULL), -1);
+    assert_int_equal(out.n, 0);
+    buf_fini(&out);
+    conf_free(&conf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_bad_early),
+        cmocka_unit_test(test_request_limit),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_unknown_state),
+        cmocka_unit_test(test_held_domain),
+        cmocka_unit_test(test_no_room),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
