@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: ISC
+"""A real Postfix that routes by coexist-lookup and judges by coexist-milter, as docs/recipes/postfix.md says."""
+from types import SimpleNamespace
+
+import pytest
+from lib import recipes, smtp
+from lib.milter import MilterProxy
+from lib.wait import wait_for
+
+ANN, BOB, CAT = "ann@example.org", "bob@example.org", "cat@example.org"
+NOBODY = "nobody@example.org"
+LOOKUP, MILTER = "127.0.0.1:10225", "127.0.0.1:10226"
+
+
+def main_cf(site, name, milter_port=None):
+    text = recipes.block("postfix.md", name)
+    ports = {LOOKUP: f"127.0.0.1:{site.lookup_port}", MILTER: f"127.0.0.1:{milter_port or site.milter_port}"}
+    return recipes.settings(recipes.block("postfix.md", name, {k: v for k, v in ports.items() if k in text}))
+
+
+@pytest.fixture
+def routed(pair, postfix):
+    """Recipe A: two Dovecots, Postfix, socket map and milter."""
+    pair.site.start("lookup", "milter")
+    mx = postfix(main=main_cf(pair.site, "main.cf routes"))
+    return SimpleNamespace(old=pair.old, new=pair.new, site=pair.site, mx=mx)
+
+
+def send(mx, recipients, token, **kwargs):
+    return smtp.send(mx.smtp_port, "a@example.net", recipients, smtp.message(token), **kwargs)
+
+
+def found(server, user, token):
+    return [m for m in server.messages(user) if f"Subject: {token}\r\n".encode() in m.data]
+
+
+def arrives(server, user, token):
+    return wait_for(lambda: found(server, user, token), 20, f"{token} for {user}")[0].data
+
+
+def refuse(mx, recipient):
+    return send(mx, recipient, "refused").rcpts[recipient]
+
+
+def test_each_recipient_reaches_its_server(routed):
+    outcome = send(routed.mx, [ANN, "Cat+detail@Example.ORG", NOBODY, "x@elsewhere.test"], "one")
+    assert {r: v.code for r, v in outcome.rcpts.items()} == {ANN: 250, "Cat+detail@Example.ORG": 250, NOBODY: 550,
+                                                             "x@elsewhere.test": 250}
+    assert outcome.rcpts[NOBODY].text.startswith("5.1.1 ") and outcome.data.code == 250
+    data = arrives(routed.old, ANN, "one")
+    assert data.count(b"Coexist-Trace: v=1;") == 2, "a stamp for each server"
+    assert b"Coexist-Trace: v=1;" in arrives(routed.new, CAT, "one")
+    routed.mx.wait_empty()
+    assert not found(routed.new, ANN, "one") and not found(routed.old, CAT, "one")
+
+
+def test_the_next_recipient_sees_a_change(routed):
+    with smtp.Client(routed.mx.smtp_port) as client:
+        client.ehlo()
+        client.cmd("MAIL FROM:<a@example.net>")
+        assert client.cmd("RCPT TO:<dan@example.org>").code == 550
+        routed.site.set("dan@example.org", "new")
+        assert client.cmd("RCPT TO:<dan@example.org>").code == 250
+    for number in range(3):
+        server, other = (("new", "old"), ("old", "new"))[number % 2]
+        routed.site.set(ANN, server)
+        # Another look-up between two for ann: each process of Postfix remembers its last answer.
+        assert send(routed.mx, BOB, f"between{number}").accepted == [BOB]
+        arrives(routed.old, BOB, f"between{number}")
+        assert send(routed.mx, ANN, f"flip{number}").accepted == [ANN]
+        arrives(getattr(routed, server), ANN, f"flip{number}")
+        assert not found(getattr(routed, other), ANN, f"flip{number}")
+
+
+def test_held(routed):
+    routed.site.maptool("hold", ANN)
+    got = refuse(routed.mx, ANN)
+    assert got.code == 450 and got.text.startswith("4.2.1 ")
+    assert send(routed.mx, [ANN, BOB], "both").accepted == [BOB]
+    # What never passes smtpd waits in the queue.
+    routed.mx.sendmail("a@example.net", [ANN], "Subject: local\n\nx\n")
+    wait_for(lambda: [q for q in routed.mx.queue() if q["queue_name"] == "deferred"], 20, "a deferred message")
+    assert "4.2.1" in routed.mx.mailq() or "being moved" in routed.mx.mailq()
+    routed.site.maptool("release", ANN)
+    assert send(routed.mx, ANN, "after").accepted == [ANN]
+    arrives(routed.old, ANN, "local")
+    routed.mx.wait_empty()
+
+
+def test_queued_mail_follows_the_flip(routed):
+    routed.old.stop()
+    assert send(routed.mx, ANN, "late").accepted == [ANN]
+    wait_for(lambda: [q for q in routed.mx.queue() if q["queue_name"] == "deferred"], 20, "a deferred message")
+    routed.site.set(ANN, "new")
+    assert send(routed.mx, CAT, "between").accepted == [CAT]
+    arrives(routed.new, ANN, "late")
+    routed.old.start()
+    assert not found(routed.old, ANN, "late")
+
+
+def test_loop(routed):
+    def pass_again(data):
+        return smtp.send(routed.mx.smtp_port, "a@example.net", [ANN], data)
+
+    assert send(routed.mx, ANN, "loop").accepted == [ANN]
+    first = arrives(routed.old, ANN, "loop")
+    assert pass_again(first).accepted == [ANN]
+    second = wait_for(lambda: [m.data for m in found(routed.old, ANN, "loop") if m.data.count(b"Coexist-Trace:") == 2], 20,
+                      "the second pass")[0]
+    outcome = pass_again(second)
+    assert outcome.rcpts[ANN].code == 250
+    assert outcome.data.code == 554 and outcome.data.text.startswith("5.4.6 ") and "loop" in outcome.data.text.lower()
+    routed.mx.wait_empty()
+    assert len(found(routed.old, ANN, "loop")) == 2
+
+
+def test_messages_of_one_session_know_nothing_of_each_other(routed):
+    with smtp.Client(routed.mx.smtp_port) as client:
+        client.ehlo()
+        for number in range(5):
+            assert client.transaction("a@example.net", [ANN], smtp.message(f"m{number}")).accepted == [ANN]
+            assert client.transaction("a@example.net", [NOBODY], smtp.message("none")).data is None
+            client.cmd("MAIL FROM:<a@example.net>")
+            client.cmd(f"RCPT TO:<{ANN}>")
+            client.cmd("RSET")
+            assert client.transaction("a@example.net", [CAT], smtp.message(f"m{number}")).accepted == [CAT]
+    for number in range(5):
+        assert arrives(routed.old, ANN, f"m{number}").count(b"Coexist-Trace:") == 1
+        assert arrives(routed.new, CAT, f"m{number}").count(b"Coexist-Trace:") == 1
+    routed.mx.wait_empty()
+
+
+def test_percent_and_quotes(routed):
+    for local in ("a%b", '"a b"', "a%sb", '"a@b"'):
+        got = refuse(routed.mx, f"{local}@example.org")
+        assert got.code == 550 and "%%" not in got.text, got
+    routed.site.set('"o dd"@example.org', "old")
+    assert send(routed.mx, '"o dd"@example.org', "quoted").rcpts['"o dd"@example.org'].code == 250
+
+
+def test_local_submission_of_unknown_users_is_bounced(routed):
+    routed.mx.sendmail("a@example.net", [NOBODY], "Subject: x\n\nx\n")
+    wait_for(lambda: routed.mx.logged("status=bounced (recipient unknown)"), 20, "a bounce")
+
+
+def test_aliases(routed):
+    routed.mx.main["virtual_alias_maps"] = f"socketmap:inet:127.0.0.1:{routed.site.lookup_port}:aliases"
+    routed.mx.reload()
+    routed.site.maptool("set", "sel@example.org", "route=new", "deliver_as=cat@example.org")
+    assert send(routed.mx, "sel@example.org", "alias").accepted == ["sel@example.org"]
+    arrives(routed.new, CAT, "alias")
+
+
+def test_lookup_killed(routed):
+    assert send(routed.mx, ANN, "before").accepted == [ANN]
+    arrives(routed.old, ANN, "before")
+    with smtp.Client(routed.mx.smtp_port) as client:
+        client.ehlo()
+        routed.site.kill("lookup")
+        for recipient in (ANN, NOBODY):
+            client.cmd("MAIL FROM:<a@example.net>")
+            got = client.cmd(f"RCPT TO:<{recipient}>")
+            assert 400 <= got.code < 500, got
+            client.cmd("RSET")
+        routed.site.start("lookup")
+        assert client.transaction("a@example.net", [ANN], smtp.message("after")).accepted == [ANN]
+        assert client.transaction("a@example.net", [NOBODY], smtp.message("after")).rcpts[NOBODY].code == 550
+    arrives(routed.old, ANN, "after")
+
+
+def test_mapd_killed(routed):
+    routed.site.kill("mapd")
+    assert send(routed.mx, [ANN, CAT], "without").accepted == [ANN, CAT]
+    assert refuse(routed.mx, NOBODY).code == 550
+    arrives(routed.old, ANN, "without")
+    arrives(routed.new, CAT, "without")
+
+
+def test_no_map(two_servers, site, postfix):
+    made = site({"old": {"smtp": f"lmtp://127.0.0.1:{two_servers.old.lmtp_port}"}})
+    made.start("lookup", "milter")
+    mx = postfix(main=main_cf(made, "main.cf routes"))
+    assert refuse(mx, ANN).code == refuse(mx, NOBODY).code == 451
+    assert send(mx, "x@elsewhere.test", "out").accepted == ["x@elsewhere.test"]
+    made.init({ANN: "old"})
+    assert refuse(mx, NOBODY).code == 550
+    assert send(mx, ANN, "in").accepted == [ANN]
+
+
+# --- The milter is the only guard ----------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(pair, postfix):
+    """The recipe "milter alone": everything goes to old, and Postfix knows no recipients."""
+    def make(port=None, **main):
+        mx = postfix(main={"relay_transport": f"lmtp:inet:127.0.0.1:{pair.old.lmtp_port}",
+                           **main_cf(pair.site, "main.cf milter alone", port), **main})
+        return SimpleNamespace(old=pair.old, site=pair.site, mx=mx)
+    pair.site.start("milter")
+    return make
+
+
+def test_milter_alone(guarded):
+    made = guarded()
+    assert refuse(made.mx, NOBODY) == (550, "5.1.1 Recipient unknown")
+    made.site.maptool("hold", BOB)
+    got = refuse(made.mx, BOB)
+    assert got.code == 450 and got.text.startswith("4.2.1 ")
+    assert refuse(made.mx, "a%b@example.org").code == 550
+    assert send(made.mx, [ANN, NOBODY, BOB], "one").accepted == [ANN]
+    assert arrives(made.old, ANN, "one").count(b"Coexist-Trace:") == 1
+    made.site.kill("milter")
+    got = refuse(made.mx, ANN)
+    assert 400 <= got.code < 500 or got.code == 0, got
+
+
+def test_milter_alone_without_a_map(site, dovecot, postfix):
+    made = site({"old": {"smtp": f"lmtp://127.0.0.1:{dovecot().lmtp_port}"}})
+    made.start("milter")
+    mx = postfix(main=main_cf(made, "main.cf milter alone"))
+    for recipient in (ANN, NOBODY):
+        got = refuse(mx, recipient)
+        assert got.code == 451 and got.text.startswith("4.3.0 ")
+
+
+STEPS = {"O": "negotiation", "C": "connect", "M": "MAIL", "R": "RCPT", "L": "header", "E": "end of message"}
+
+
+@pytest.mark.parametrize("hang", [False, True], ids=["dies", "hangs"])
+@pytest.mark.parametrize("step", STEPS)
+def test_milter_fails_at_each_step(guarded, step, hang):
+    """Whatever step it fails at: 4xx to the client, nothing goes on unjudged, and the next message passes."""
+    with MilterProxy(0) as proxy:
+        made = guarded(port=proxy.port, milter_connect_timeout="2s", milter_command_timeout="2s", milter_content_timeout="2s")
+        proxy.target = made.site.milter_port
+        proxy.fail(step, hang)
+        outcome = send(made.mx, ANN, "unjudged")
+        replies = [outcome.mail, *outcome.rcpts.values()] + ([outcome.data] if outcome.data else [])
+        assert outcome.accepted == [] and proxy.failed >= 1
+        assert all(r.code < 500 for r in replies), replies
+        assert any(400 <= r.code < 500 for r in replies), replies
+        proxy.fail(None)
+        assert send(made.mx, ANN, "judged").accepted == [ANN]
+        assert b"Coexist-Trace:" in arrives(made.old, ANN, "judged")
+        made.mx.wait_empty()
+        assert not found(made.old, ANN, "unjudged")
+
+
+@pytest.mark.parametrize("stage", range(4), ids=["before MAIL", "before RCPT", "before DATA", "before the dot"])
+def test_milter_killed_in_a_session(guarded, stage):
+    made = guarded()
+    with smtp.Client(made.mx.smtp_port) as client:
+        client.ehlo()
+        steps = ["MAIL FROM:<a@example.net>", f"RCPT TO:<{ANN}>", "DATA"]
+        for step in steps[:stage]:
+            assert client.cmd(step).code in (250, 354)
+        made.site.kill("milter")
+        replies = [client.cmd(step) for step in steps[stage:]]
+        if not replies or replies[-1].code == 354:
+            client.write(smtp.wire(smtp.message("unjudged")))
+            replies.append(client.reply())
+        assert any(400 <= r.code < 500 for r in replies) and all(r.code != 250 for r in replies[-1:]), replies
+        assert not any(r.code >= 500 and r.code not in (503, 554) for r in replies), replies
+    made.site.start("milter")
+    assert send(made.mx, ANN, "judged").accepted == [ANN]
+    arrives(made.old, ANN, "judged")
+    made.mx.wait_empty()
+    assert not found(made.old, ANN, "unjudged")
