@@ -216,6 +216,93 @@ def check_python(path, text):
         report(path, error.lineno or 1, f"does not compile: {error.msg}")
 
 
+# --- The table of settings and its manual page --------------------------------------------------
+
+SCHEMA, SCHEMA_PAGE = "base/core/schema.c", "docs/man/coexist.conf.5"
+SCHEMA_ROW = re.compile(r'^    (TOP|DOMAIN|SERVER|RELAY|MILTER|LOOKUP|MAPD|SYNC)\("(\w+)", \w+, (\w+), '
+                        r'(NULL|"[^"]*"), (NO_RANGE|RANGE\((.+?), (.+?)\)|CHOICES\((.+)\))\),$')
+UNITS = {
+    "DURATION": [("d", 86400000), ("h", 3600000), ("m", 60000), ("s", 1000), ("ms", 1)],
+    "BYTES": [("G", 1 << 30), ("M", 1 << 20), ("k", 1 << 10), ("", 1)],
+    "NUMBER": [("", 1)],
+}
+CONSTANTS = {"SECOND": 1000, "MINUTE": 60000, "HOUR": 3600000, "DAY": 86400000,
+             "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+KINDS = {"TEXT": "Text", "PATH": "Path", "HOST": "Host name or address", "PRINT": "Fingerprint",
+         "ENDPOINT": "Endpoint", "ENDPOINTS": "List of endpoints", "RANGES": "List of ranges",
+         "SERVER_REF": "Server", "NUMBER": "Number", "DURATION": "Time", "BYTES": "Size"}
+
+
+class Row:
+    """One setting, and the sentence by which its item in the page has to begin."""
+
+    def __init__(self, line, hit, words):
+        section, self.name, self.type, text, _, low, high, choices = hit.groups()
+        self.line = line
+        self.section = "" if section == "TOP" else section.lower()
+        self.default = None if text == "NULL" else text.strip('"')
+        self.range = (self.number(low), self.number(high)) if low else None
+        self.choices = re.findall(r'"([^"]+)"', words.get(choices, choices or ""))
+
+    @staticmethod
+    def number(text):
+        value = 1
+        for factor in text.split(" * "):
+            value *= CONSTANTS[factor] if factor in CONSTANTS else int(factor)
+        return value
+
+    def quantity(self, value):
+        for unit, factor in UNITS[self.type]:
+            if factor == 1 or (value and value % factor == 0):
+                return f"{value // factor}{unit}"
+
+    def phrase(self):
+        kind = KINDS.get(self.type)
+        if self.range:
+            kind += f" from {self.quantity(self.range[0])} to {self.quantity(self.range[1])}"
+        elif kind is None:
+            kind = " or ".join(filter(None, [", ".join(self.choices[:-1]), self.choices[-1]]))
+        elif self.choices and self.type != "SERVER_REF":
+            kind += " (" + ", ".join(self.choices) + ")"
+        return f"{kind}; " + ("no default." if self.default is None else f"default {self.default}.")
+
+
+def schema_rows(text):
+    words = dict(re.findall(r"#define (\w+) (WORDS\(.*\))", text))
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        hit = SCHEMA_ROW.match(line)
+        if hit:
+            rows.append(Row(number, hit, words))
+        elif re.match(r"    [A-Z]+\(\"", line):
+            report(SCHEMA, number, "one row is one line in the form of its neighbours")
+    return rows
+
+
+def check_schema_page():
+    if not (ROOT / SCHEMA).exists() or not (ROOT / SCHEMA_PAGE).exists():
+        report(SCHEMA, 1, f"{SCHEMA} and {SCHEMA_PAGE} go together; one is missing")
+        return
+    items, section = {}, None
+    lines = (ROOT / SCHEMA_PAGE).read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
+        if line.startswith((".Sh ", ".Ss ")):
+            section = line[4:].strip()
+            section = "" if section == "Outside of sections" else section
+        elif line.startswith(".It Ic "):
+            items[section, line[7:].strip()] = (number + 1, lines[number])
+    rows = schema_rows((ROOT / SCHEMA).read_text(encoding="utf-8"))
+    for row in rows:
+        number, said = items.pop((row.section, row.name), (None, None))
+        if number is None:
+            report(SCHEMA, row.line, f"{row.section} {row.name} has no item in {SCHEMA_PAGE}: add "
+                   f'".It Ic {row.name}" and "{row.phrase()}"'.strip())
+        elif said != row.phrase():
+            report(SCHEMA_PAGE, number, f'the table says "{row.phrase()}"')
+    for (section, name), (number, _) in items.items():
+        report(SCHEMA_PAGE, number - 1, f"{section} {name} is not in {SCHEMA}".replace("  ", " "))
+
+
 # --- Other tools ------------------------------------------------------------------------------
 
 def check_pages(pages):
@@ -269,6 +356,7 @@ def main():
             check_python(path, text)
     check_format(c_files)
     check_pages([p for p in tracked("docs/man/*") if p.endswith((".1", ".5", ".7", ".8"))])
+    check_schema_page()
     check_cppcheck(c_files)
     for path, line, text in sorted(set(findings)):
         print(f"{path}:{line}: {text}")

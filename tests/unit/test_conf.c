@@ -461,6 +461,43 @@ static void test_load(void **state)
     tmpdir_remove(&dir);
 }
 
+/* What the manual page shows must work. */
+static void test_examples_of_the_page(void **state)
+{
+    struct err err = ERR_INIT;
+    struct buf page;
+    struct slice rest, line;
+    bool in_examples = false, in_block = false;
+    size_t blocks = 0;
+    struct buf block;
+
+    (void)state;
+    buf_init(&page, 100000);
+    buf_init(&block, 10000);
+    assert_int_equal(io_read_file("docs/man/coexist.conf.5", 100000, &page, &err), 0);
+    rest = buf_slice(&page);
+    while (slice_split(&rest, '\n', &line)) {
+        if (slice_starts(line, SLICE_LIT(".Sh ")))
+            in_examples = slice_eq(line, SLICE_LIT(".Sh EXAMPLES"));
+        if (in_examples && slice_starts(line, SLICE_LIT(".Bd "))) {
+            in_block = true;
+            buf_clear(&block);
+        } else if (in_block && slice_eq(line, SLICE_LIT(".Ed"))) {
+            struct conf *c = must_parse(buf_cstr(&block));
+
+            conf_free(&c);
+            in_block = false;
+            blocks++;
+        } else if (in_block) {
+            assert_int_equal(buf_add(&block, line), 0);
+            assert_int_equal(buf_add_byte(&block, '\n'), 0);
+        }
+    }
+    assert_true(blocks >= 2);
+    buf_fini(&block);
+    buf_fini(&page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_dump_is_a_configuration),
         cmocka_unit_test(test_load),
+        cmocka_unit_test(test_examples_of_the_page),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
