@@ -21,6 +21,8 @@
 #include "base/os/tls.h"
 #include "relay/cutthrough.h"
 
+#define POOL_WAIT_MS 60000 /* so long a request waits while all connections are in use */
+
 struct pool;
 struct pool_request;
 
@@ -29,18 +31,22 @@ typedef void pool_done_fn(void *arg, struct smtp_conn *conn, const struct err *w
 
 /* `tls` has one context per server, NULL where it uses none; all are borrowed for life. */
 struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls);
-void pool_free(struct pool **p); /* closes at once; no request may be open */
-/* Opens one connection to each server, to learn what they take. */
+/* Closes at once; no request may be open and no connection lent. */
+void pool_free(struct pool **p);
+/* Opens one connection to each server, to learn what they take; again later to those that could
+ * not be reached. */
 void pool_probe(struct pool *p);
 /* From now on connections are not kept, and idle ones take their leave. */
 void pool_drain(struct pool *p);
+bool pool_is_empty(const struct pool *p); /* no connection is left, lent ones included */
 
 /* An idle connection, or NULL. */
 struct smtp_conn *pool_take(struct pool *p, int server);
 /* A new connection, or, when the server has its maximum already, the first one that comes free.
- * done is called from the loop. */
+ * done is called from the loop, once, and the request is gone then. */
 struct pool_request *pool_ask(struct pool *p, int server, pool_done_fn *done, void *arg);
-void pool_cancel(struct pool_request **r);
+void pool_cancel(struct pool_request **r); /* done will not be called; NULL is fine */
+/* Gives back what pool_take() or pool_ask() gave. */
 void pool_put_own(struct pool *p, int server, struct smtp_conn **conn, enum cutthrough_release how);
 
 /* Every server is known to take 8-bit content. */

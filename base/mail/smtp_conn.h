@@ -37,7 +37,8 @@ struct smtp_conn_setup {
 
 struct smtp_conn_events {
     void (*event)(void *arg, const struct smtp_client_event *ev);
-    void (*drained)(void *arg); /* everything written so far has left */
+    /* Everything written so far has left, after it had to wait.  May be NULL. */
+    void (*drained)(void *arg);
 };
 
 /* `events` is borrowed for life. */
@@ -46,8 +47,6 @@ struct smtp_conn *smtp_conn_new(struct loop *loop, const struct smtp_conn_setup 
 /* Hands the connection to another owner: a pool. */
 void smtp_conn_set_owner(struct smtp_conn *c, const struct smtp_conn_events *events, void *arg);
 void smtp_conn_free(struct smtp_conn **c); /* closes at once */
-/* Takes leave: QUIT, then closes by itself and frees itself; the owner forgets it. */
-void smtp_conn_quit(struct smtp_conn **c);
 
 struct smtp_client *smtp_conn_client(struct smtp_conn *c);
 /* Writes what the engine has to say; a failure arrives by `event`, from the loop. */

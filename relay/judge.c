@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * judge: see judge.h.
+ *
+ * Behind the header the map is not asked again unless the header holds a stamp of ours or too many
+ * hops: a change of the map since RCPT is found by the claims, before the dot.
+ */
+#include <stdlib.h>
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/mail/header.h"
+#include "relay/judge.h"
+
+void judge_rcpt(const struct judge *j, struct slice rcpt, int source_server, struct decision *out)
+{
+    struct route_view view = snapshot_view(j->snapshot);
+    struct decide_request req = {
+        .rcpt = rcpt, .source_server = source_server, .now_s = clock_wall_s()};
+
+    decide(j->conf, &view, &req, out, NULL);
+}
+
+static struct slice key_of(const struct decision *d)
+{
+    return slice_make(d->keys[0].text, d->keys[0].n);
+}
+
+static int refuse(const struct decision *d, const struct decision *now, struct answer *out)
+{
+    if (now->kind == DECIDE_DELIVER)
+        answer_set(out, 451, "4.3.5", "the route of a recipient has just changed, try again");
+    else
+        answer_from_decision(now, out);
+    log_info("header_refused", log_slice("rcpt", key_of(d)), log_i64("code", out->code),
+        log_str("dsn", out->enhanced), log_str("text", out->text));
+    return -1;
+}
+
+int judge_header(const struct judge *j, struct slice header, int source_server,
+    const struct decision *decisions, size_t n, struct answer *refusal_out)
+{
+    struct route_view view = snapshot_view(j->snapshot);
+    struct decide_stamp stamps[TRACE_FIELDS_MAX];
+    struct header_field field;
+    size_t hops_max = j->conf->relay.hops_max;
+    struct decide_request req = {.source_server = source_server,
+        .now_s = clock_wall_s(),
+        .stamps = stamps,
+        .hops = header_count(header, SLICE_LIT("Received"), hops_max + 1),
+        .hops_max = hops_max};
+
+    if (req.hops <= hops_max && !header_find(header, SLICE_LIT(TRACE_FIELD), &field))
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct decision *d = &decisions[i];
+        struct decision now;
+
+        req.rcpt = key_of(d);
+        req.n_stamps = trace_find(j->keys, header, key_of(d), req.now_s, stamps, TRACE_FIELDS_MAX);
+        decide(j->conf, &view, &req, &now, NULL);
+        if (now.kind != DECIDE_DELIVER || now.server != d->server || now.epoch != d->epoch)
+            return refuse(d, &now, refusal_out);
+    }
+    return 0;
+}
+
+int judge_stamp(const struct judge *j, const struct decision *decisions, size_t n, struct buf *out)
+{
+    struct trace_rcpt few[16], *rcpts = few;
+    int rc;
+
+    if (n > sizeof(few) / sizeof(*few))
+        rcpts = mem_realloc_array(NULL, n, sizeof(*rcpts));
+    for (size_t i = 0; i < n; i++)
+        rcpts[i] = (struct trace_rcpt){.key = key_of(&decisions[i]), .epoch = decisions[i].epoch};
+    rc = trace_stamp(j->keys, rcpts, n, slice_str(j->conf->servers[decisions[0].server].name),
+        clock_wall_s(), out);
+    if (rcpts != few)
+        free(rcpts);
+    return rc;
+}

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pool: see pool.h.
+ *
+ * Each connection has a link for life, which is on exactly one of its server's lists: opening,
+ * idle, lent, or busy with the pool (a RSET or QUIT that is not answered).  A request waits in line
+ * until a connection is there for it, and then on the list of the ready ones until the loop comes
+ * round to call it, since the one who gives a connection back must not be called on the way.
+ *
+ * Opening: the addresses of a server are tried in turn, the last good one first, each with the
+ * whole connect timeout.  When none works, everybody in line hears why, unless other connections to
+ * that server live: then it is probably the server's own limit, and the line waits for those.
+ *
+ * Known weakness: host names are looked up once, at the start of the worker.
+ */
+#include <stdlib.h>
+#include <sysexits.h>
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/os/sock.h"
+#include "relay/pool.h"
+
+#define ADDRS_MAX 8
+#define TICK_MS 1000
+#define PROBE_EVERY_MS 30000
+#define LIMIT_MS 10000 /* how long a limit that a server showed is believed */
+
+enum place { PLACE_OPENING, PLACE_IDLE, PLACE_LENT, PLACE_BUSY, PLACES };
+
+struct target;
+
+struct link {
+    struct target *target;
+    struct link *prev, *next;
+    struct smtp_conn *conn;
+    enum place place;
+    uint64_t since_ms;         /* in this place */
+    size_t addr, n_tried;      /* OPENING */
+    struct pool_request *goal; /* LENT: ready for this request, which was not called yet */
+};
+
+struct pool_request {
+    struct target *target;
+    struct pool_request *prev, *next; /* in line, or ready */
+    pool_done_fn *done;
+    void *arg;
+    uint64_t since_ms;
+    bool is_ready;
+    struct link *link; /* ready: what it gets; NULL: `why` */
+    struct err why;
+};
+
+struct requests {
+    struct pool_request *first, *last;
+};
+
+struct target { /* one server */
+    struct pool *pool;
+    const struct conf_server *server;
+    struct tls_ctx *tls;
+    struct net_addr addrs[ADDRS_MAX];
+    size_t n_addrs, good_addr;
+    struct err why; /* n_addrs is 0, or all addresses failed */
+    struct link *links[PLACES];
+    size_t n[PLACES];
+    struct requests line;
+    size_t n_line;
+    uint64_t limit_until_ms; /* no new connections: the server refuses more than we have */
+    bool is_known, is_down, takes_8bit;
+    uint64_t size_max;
+};
+
+struct pool {
+    struct loop *loop;
+    const struct conf *conf;
+    struct target *targets;
+    struct requests ready;
+    struct loop_timer *tick, *kick;
+    uint64_t probed_ms;
+    bool is_probing, is_draining;
+};
+
+static const struct smtp_conn_events pool_events;
+
+/* --- Lists -------------------------------------------------------------------------------- */
+
+static void unlink_from(struct link *l)
+{
+    struct target *t = l->target;
+
+    if (l->prev != NULL)
+        l->prev->next = l->next;
+    else
+        t->links[l->place] = l->next;
+    if (l->next != NULL)
+        l->next->prev = l->prev;
+    t->n[l->place]--;
+}
+
+static void link_to(struct link *l, enum place place)
+{
+    struct target *t = l->target;
+
+    l->place = place;
+    l->since_ms = loop_now_ms(t->pool->loop);
+    l->prev = NULL;
+    l->next = t->links[place];
+    if (l->next != NULL)
+        l->next->prev = l;
+    t->links[place] = l;
+    t->n[place]++;
+}
+
+static void move_to(struct link *l, enum place place)
+{
+    unlink_from(l);
+    link_to(l, place);
+}
+
+static void append(struct requests *list, struct pool_request *r)
+{
+    r->next = NULL;
+    r->prev = list->last;
+    if (list->last != NULL)
+        list->last->next = r;
+    else
+        list->first = r;
+    list->last = r;
+}
+
+static void take_out(struct requests *list, struct pool_request *r)
+{
+    if (r->prev != NULL)
+        r->prev->next = r->next;
+    else
+        list->first = r->next;
+    if (r->next != NULL)
+        r->next->prev = r->prev;
+    else
+        list->last = r->prev;
+}
+
+static size_t n_living(const struct target *t)
+{
+    return t->n[PLACE_IDLE] + t->n[PLACE_LENT] + t->n[PLACE_BUSY];
+}
+
+static size_t n_all(const struct target *t)
+{
+    return t->n[PLACE_OPENING] + n_living(t);
+}
+
+/* --- Requests ----------------------------------------------------------------------------- */
+
+/* The first in line gets the link, or NULL and why. */
+static void serve_first(struct target *t, struct link *l, const struct err *why)
+{
+    struct pool_request *r = t->line.first;
+
+    take_out(&t->line, r);
+    t->n_line--;
+    r->is_ready = true;
+    r->link = l;
+    if (l != NULL)
+        l->goal = r;
+    else
+        r->why = *why;
+    append(&t->pool->ready, r);
+    loop_timer_start(t->pool->kick, 0);
+}
+
+/* Back to where it was: what it was to get is dead. */
+static void return_to_line(struct pool_request *r)
+{
+    struct requests *line = &r->target->line;
+
+    take_out(&r->target->pool->ready, r);
+    r->is_ready = false;
+    r->link = NULL;
+    r->prev = NULL;
+    r->next = line->first;
+    if (line->first != NULL)
+        line->first->prev = r;
+    else
+        line->last = r;
+    line->first = r;
+    r->target->n_line++;
+}
+
+static void on_kick(void *arg)
+{
+    struct pool *p = arg;
+    struct pool_request *r;
+
+    while ((r = p->ready.first) != NULL) {
+        struct link *l = r->link;
+
+        take_out(&p->ready, r);
+        if (l != NULL)
+            l->goal = NULL;
+        r->done(r->arg, l != NULL ? l->conn : NULL, &r->why);
+        free(r);
+    }
+}
+
+/* --- Connections -------------------------------------------------------------------------- */
+
+static void fill(struct target *t);
+
+static void drop(struct link *l)
+{
+    struct target *t = l->target;
+
+    if (l->goal != NULL)
+        return_to_line(l->goal);
+    unlink_from(l);
+    smtp_conn_free(&l->conn);
+    free(l);
+    fill(t);
+}
+
+static void leave(struct link *l)
+{
+    struct smtp_client *client = smtp_conn_client(l->conn);
+
+    if (!smtp_client_is_idle(client) || smtp_client_quit(client) != 0) {
+        drop(l);
+        return;
+    }
+    move_to(l, PLACE_BUSY);
+    smtp_conn_flush(l->conn);
+}
+
+/* A connection that can serve. */
+static void offer(struct link *l)
+{
+    struct target *t = l->target;
+
+    if (t->line.first != NULL) {
+        move_to(l, PLACE_LENT);
+        serve_first(t, l, NULL);
+    } else if (t->pool->is_draining) {
+        leave(l);
+    } else {
+        move_to(l, PLACE_IDLE);
+    }
+}
+
+/* Starts at the link's address and goes on with the next ones; false when none is left. */
+static bool open_at(struct link *l)
+{
+    struct target *t = l->target;
+    struct pool *p = t->pool;
+
+    for (; l->n_tried < t->n_addrs; l->n_tried++) {
+        struct smtp_conn_setup setup = {.server = t->server,
+            .tls = t->tls,
+            .hello_name = p->conf->relay.hostname,
+            .connect_timeout_ms = p->conf->relay.connect_timeout_ms,
+            .reply_timeout_ms = p->conf->relay.reply_timeout_ms,
+            .dot_timeout_ms = p->conf->relay.dot_timeout_ms};
+
+        l->addr = (t->good_addr + l->n_tried) % t->n_addrs;
+        setup.addr = t->addrs[l->addr];
+        l->conn = smtp_conn_new(p->loop, &setup, &pool_events, l, &t->why);
+        if (l->conn != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void note_down(struct target *t)
+{
+    if (!t->is_down)
+        log_warn("server_down", log_str("server", t->server->name),
+            log_str("host", t->server->smtp.host), log_u64("connections", n_living(t)),
+            log_err(&t->why));
+    t->is_down = true;
+}
+
+/* No address works. */
+static void give_up(struct target *t)
+{
+    note_down(t);
+    while (t->line.first != NULL && t->links[PLACE_IDLE] != NULL)
+        offer(t->links[PLACE_IDLE]);
+    if (n_living(t) > 0)
+        t->limit_until_ms = loop_now_ms(t->pool->loop) + LIMIT_MS;
+    else
+        while (t->line.first != NULL)
+            serve_first(t, NULL, &t->why);
+}
+
+static void open_one(struct target *t)
+{
+    struct link *l = mem_zalloc(sizeof(*l));
+
+    l->target = t;
+    link_to(l, PLACE_OPENING);
+    if (open_at(l))
+        return;
+    unlink_from(l);
+    free(l);
+    give_up(t);
+}
+
+/* Opens what the line needs. */
+static void fill(struct target *t)
+{
+    uint64_t now = loop_now_ms(t->pool->loop);
+
+    while (t->n_line > t->n[PLACE_OPENING] && n_all(t) < t->server->smtp_connections_max &&
+           (n_living(t) == 0 || now >= t->limit_until_ms))
+        open_one(t);
+}
+
+static void opening_failed(struct link *l, const struct err *why)
+{
+    struct target *t = l->target;
+    char addr[NET_TEXT_MAX];
+
+    net_addr_format(&t->addrs[l->addr], addr);
+    t->why = *why;
+    err_wrap(&t->why, "%s:%u", addr, t->server->smtp.port);
+    smtp_conn_free(&l->conn);
+    l->n_tried++;
+    if (open_at(l))
+        return;
+    unlink_from(l);
+    free(l);
+    give_up(t);
+    fill(t);
+}
+
+static void opened(struct link *l)
+{
+    struct target *t = l->target;
+    const struct smtp_client *client = smtp_conn_client(l->conn);
+
+    if (t->is_down)
+        log_info("server_up", log_str("server", t->server->name));
+    t->is_known = true;
+    t->is_down = false;
+    t->good_addr = l->addr;
+    t->takes_8bit = (client->caps & SMTP_CLIENT_CAP_8BITMIME) != 0;
+    t->size_max = client->size_max > 0 ? client->size_max : UINT64_MAX;
+    log_debug("server_open", log_str("server", t->server->name),
+        log_str("tls", smtp_conn_tls_version(l->conn)));
+    offer(l);
+}
+
+static void on_event(void *arg, const struct smtp_client_event *ev)
+{
+    struct link *l = arg;
+
+    switch (ev->kind) {
+    case SMTP_CLIENT_READY:
+        opened(l);
+        return;
+    case SMTP_CLIENT_RSET_REPLY:
+        offer(l);
+        return;
+    case SMTP_CLIENT_QUIT_REPLY:
+        drop(l);
+        return;
+    case SMTP_CLIENT_FAILED:
+        if (l->place == PLACE_OPENING)
+            opening_failed(l, ev->err);
+        else
+            drop(l);
+        return;
+    case SMTP_CLIENT_MORE:
+    case SMTP_CLIENT_STARTTLS:
+    case SMTP_CLIENT_MAIL_REPLY:
+    case SMTP_CLIENT_RCPT_REPLY:
+    case SMTP_CLIENT_DATA_REPLY:
+    case SMTP_CLIENT_DOT_REPLY:
+        return; /* of a transaction that its owner gave up */
+    }
+}
+
+static const struct smtp_conn_events pool_events = {.event = on_event};
+
+/* --- For sessions ------------------------------------------------------------------------- */
+
+struct smtp_conn *pool_take(struct pool *p, int server)
+{
+    struct link *l = p->targets[server].links[PLACE_IDLE];
+
+    if (l == NULL)
+        return NULL;
+    move_to(l, PLACE_LENT);
+    return l->conn;
+}
+
+struct pool_request *pool_ask(struct pool *p, int server, pool_done_fn *done, void *arg)
+{
+    struct target *t = &p->targets[server];
+    struct pool_request *r = mem_zalloc(sizeof(*r));
+
+    r->target = t;
+    r->done = done;
+    r->arg = arg;
+    r->since_ms = loop_now_ms(p->loop);
+    append(&t->line, r);
+    t->n_line++;
+    fill(t);
+    return r;
+}
+
+void pool_cancel(struct pool_request **rp)
+{
+    struct pool_request *r = *rp;
+    struct pool *p;
+
+    *rp = NULL;
+    if (r == NULL)
+        return;
+    p = r->target->pool;
+    if (!r->is_ready) {
+        take_out(&r->target->line, r);
+        r->target->n_line--;
+    } else {
+        take_out(&p->ready, r);
+        if (r->link != NULL) {
+            r->link->goal = NULL;
+            if (smtp_client_is_idle(smtp_conn_client(r->link->conn)))
+                offer(r->link);
+            else
+                drop(r->link);
+        }
+    }
+    free(r);
+}
+
+void pool_put_own(struct pool *p, int server, struct smtp_conn **conn, enum cutthrough_release how)
+{
+    struct target *t = &p->targets[server];
+    struct link *l = t->links[PLACE_LENT];
+    struct smtp_client *client = smtp_conn_client(*conn);
+
+    while (l != NULL && l->conn != *conn)
+        l = l->next;
+    BUG_ON(l == NULL);
+    *conn = NULL;
+    smtp_conn_set_owner(l->conn, &pool_events, l);
+    if (how == CUT_RELEASE_KEEP && smtp_client_is_idle(client)) {
+        offer(l);
+    } else if (how != CUT_RELEASE_CLOSE && smtp_client_rset(client) == 0) {
+        move_to(l, PLACE_BUSY);
+        smtp_conn_flush(l->conn);
+    } else {
+        drop(l);
+    }
+}
+
+/* --- What the servers take ---------------------------------------------------------------- */
+
+bool pool_all_take_8bit(const struct pool *p)
+{
+    for (size_t i = 0; i < p->conf->n_servers; i++)
+        if (p->targets[i].server->smtp.host != NULL &&
+            (!p->targets[i].is_known || !p->targets[i].takes_8bit))
+            return false;
+    return true;
+}
+
+uint64_t pool_size_max(const struct pool *p)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (size_t i = 0; i < p->conf->n_servers; i++)
+        if (p->targets[i].is_known && p->targets[i].size_max < least)
+            least = p->targets[i].size_max;
+    return least;
+}
+
+void pool_probe(struct pool *p)
+{
+    p->is_probing = true;
+    p->probed_ms = loop_now_ms(p->loop);
+    for (size_t i = 0; i < p->conf->n_servers; i++) {
+        struct target *t = &p->targets[i];
+
+        if (!t->is_known && t->n[PLACE_OPENING] == 0 && t->server->smtp.host != NULL)
+            open_one(t);
+    }
+}
+
+/* --- Time --------------------------------------------------------------------------------- */
+
+static void tick_target(struct target *t)
+{
+    uint64_t now = loop_now_ms(t->pool->loop), idle_ms = t->pool->conf->relay.idle_pool_ms;
+    struct err busy = ERR_INIT;
+    struct link *next;
+
+    for (struct link *l = t->links[PLACE_IDLE]; l != NULL; l = next) {
+        next = l->next;
+        if (now - l->since_ms >= idle_ms)
+            leave(l);
+    }
+    err_set(&busy, ERR_TEMP, EX_TEMPFAIL, "all connections to it are in use");
+    while (t->line.first != NULL && now - t->line.first->since_ms >= POOL_WAIT_MS)
+        serve_first(t, NULL, &busy);
+    fill(t);
+}
+
+static void on_tick(void *arg)
+{
+    struct pool *p = arg;
+
+    for (size_t i = 0; i < p->conf->n_servers; i++)
+        tick_target(&p->targets[i]);
+    if (p->is_probing && !p->is_draining && loop_now_ms(p->loop) - p->probed_ms >= PROBE_EVERY_MS)
+        pool_probe(p);
+}
+
+/* --- Life --------------------------------------------------------------------------------- */
+
+struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls)
+{
+    struct pool *p = mem_zalloc(sizeof(*p));
+    uint64_t tick_ms = conf->relay.idle_pool_ms / 4;
+
+    p->loop = loop;
+    p->conf = conf;
+    p->targets = mem_realloc_array(NULL, conf->n_servers, sizeof(*p->targets));
+    for (size_t i = 0; i < conf->n_servers; i++) {
+        struct target *t = &p->targets[i];
+
+        *t = (struct target){.pool = p, .server = &conf->servers[i], .tls = tls[i]};
+        if (t->server->smtp.host == NULL)
+            err_set(&t->why, ERR_TEMP, EX_CONFIG, "it has no smtp address");
+        else if (sock_resolve(t->server->smtp.host, t->addrs, ADDRS_MAX, &t->n_addrs, &t->why) != 0)
+            note_down(t);
+    }
+    p->kick = loop_timer_new(loop, on_kick, p);
+    p->tick = loop_timer_new(loop, on_tick, p);
+    loop_timer_repeat(p->tick, tick_ms < 10 ? 10 : tick_ms < TICK_MS ? tick_ms : TICK_MS);
+    return p;
+}
+
+static void drop_all(struct target *t, enum place place)
+{
+    while (t->links[place] != NULL)
+        drop(t->links[place]);
+}
+
+void pool_free(struct pool **pp)
+{
+    struct pool *p = *pp;
+
+    *pp = NULL;
+    if (p == NULL)
+        return;
+    for (size_t i = 0; i < p->conf->n_servers; i++) {
+        struct target *t = &p->targets[i];
+
+        BUG_ON(t->n_line > 0 || t->n[PLACE_LENT] > 0);
+        drop_all(t, PLACE_OPENING);
+        drop_all(t, PLACE_IDLE);
+        drop_all(t, PLACE_BUSY);
+    }
+    BUG_ON(p->ready.first != NULL);
+    loop_timer_free(&p->kick);
+    loop_timer_free(&p->tick);
+    free(p->targets);
+    free(p);
+}
+
+void pool_drain(struct pool *p)
+{
+    p->is_draining = true;
+    for (size_t i = 0; i < p->conf->n_servers; i++) {
+        struct link *next;
+
+        for (struct link *l = p->targets[i].links[PLACE_IDLE]; l != NULL; l = next) {
+            next = l->next;
+            leave(l);
+        }
+    }
+}
+
+bool pool_is_empty(const struct pool *p)
+{
+    for (size_t i = 0; i < p->conf->n_servers; i++)
+        if (n_all(&p->targets[i]) > 0)
+            return false;
+    return true;
+}
