@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_copy: coexist-sync copy SOURCE TARGET: one mailbox, no configuration needed.
+ *
+ * A connection that is lost is opened again a few times; the journal makes that the same as running
+ * the command again.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/core/log.h"
+#include "base/core/num.h"
+#include "imapsync/options.h"
+#include "imapsync/progress.h"
+#include "imapsync/side.h"
+#include "imapsync/state_dir.h"
+#include "imapsync/sync.h"
+
+#define TRIES_MAX 4
+#define WAIT_MS 500 /* before the second try; doubles */
+
+struct copy_args {
+    struct side_args source, target;
+    const char *state, *delete_percent, *timeout;
+    bool is_json, verifies, no_subscriptions, wants_help;
+};
+
+#define SIDE_ROWS(side, s)                                                                         \
+    {"--" side "-password-file", &(s)->password_file, NULL, "FILE with the password"},             \
+        {"--" side "-password-command", &(s)->password_command, NULL, "COMMAND that prints it"},   \
+        {"--" side "-admin", &(s)->admin, NULL, "NAME who signs in on behalf of the user"},        \
+        {"--" side "-auth", &(s)->auth, NULL, "plain, login, scram-sha-256 or scram-sha-1"},       \
+        {"--" side "-tls", &(s)->tls, NULL, "none, verify, encrypt or fingerprint"},               \
+        {"--" side "-tls-name", &(s)->tls_name, NULL, "NAME that the certificate must have"},      \
+        {"--" side "-ca-file", &(s)->ca_file, NULL, "FILE with the authorities to trust"},         \
+    {                                                                                              \
+        "--" side "-fingerprint", &(s)->fingerprint, NULL, "SHA-256 of the certificate"            \
+    }
+
+static int parse(const struct program_args *args, struct copy_args *a, struct err *err)
+{
+    const struct option_row rows[] = {
+        SIDE_ROWS("source", &a->source),
+        SIDE_ROWS("target", &a->target),
+        {"--state", &a->state, NULL, "DIR for the journals"},
+        {"--delete-percent", &a->delete_percent, NULL,
+            "N: share of a folder that may be deleted at once; 0: never delete"},
+        {"--timeout", &a->timeout, NULL, "TIME without progress, such as 2m"},
+        {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
+        {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
+        {"--json", NULL, &a->is_json, "print the counts as JSON"},
+        {"--help", NULL, &a->wants_help, "this text"},
+    };
+    const size_t n = sizeof(rows) / sizeof(rows[0]);
+    const char *words[2] = {NULL, NULL};
+    for (int i = 1; i < args->argc; i++) {
+        if (strcmp(args->argv[i], "--help") == 0) {
+            printf("usage: coexist-sync copy [options] SOURCE TARGET\n"
+                   "SOURCE and TARGET: imap://user@host:port/ or imaps://user@host:port/\n");
+            options_help(rows, n);
+            a->wants_help = true;
+            return 0;
+        }
+    }
+    if (options_parse(rows, n, args->argc, args->argv, words, 2, err) != 0)
+        return -1;
+    a->source.label = "source";
+    a->source.url = words[0];
+    a->target.label = "target";
+    a->target.url = words[1];
+    return 0;
+}
+
+static int numbers(struct copy_args *a, struct copy_options *out, struct err *err)
+{
+    out->delete_percent = COPY_DELETE_PERCENT;
+    out->no_subscriptions = a->no_subscriptions;
+    if (a->delete_percent &&
+        num_u32(slice_str(a->delete_percent), 0, 100, &out->delete_percent) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "--delete-percent is a number from 0 to 100");
+    uint64_t timeout = 0;
+    if (a->timeout && (num_duration_ms(slice_str(a->timeout), &timeout) != 0 || timeout == 0))
+        return err_set(err, ERR_PERM, EX_USAGE, "--timeout is a time such as 30s");
+    a->source.timeout_ms = a->target.timeout_ms = timeout;
+    return 0;
+}
+
+/* Passes until one went through; counts of passes that broke off stay in. */
+static int passes(struct copy *c, struct copy_counts *n, struct err *err)
+{
+    for (unsigned i = 1;; i++) {
+        uint64_t before = n->messages_copied;
+        if (copy_pass(c, PLAN_MIRROR, n, err) == 0)
+            return 0;
+        if (n->messages_copied > before)
+            i = 1;
+        if (err->class != ERR_TEMP || err->scope != ERR_SCOPE_HOST || i >= TRIES_MAX)
+            return -1;
+        log_warn("copy_again", log_err(err));
+        poll(NULL, 0, WAIT_MS << i);
+        /* What a broken pass has looked at is looked at again. */
+        n->folders = n->folders_unchanged = n->messages_same = n->messages_total = 0;
+    }
+}
+
+static int run(const struct copy_args *a, const struct copy_options *options,
+    const struct side *source, const struct side *target, struct progress *p, struct err *err)
+{
+    struct copy_counts n = {0};
+    struct copy_verdict verdict;
+    struct copy *c = NULL;
+    struct buf dir;
+    buf_init(&dir, 8192);
+    int result = state_dir(a->state, a->source.url, a->target.url, &dir, err);
+    if (result == 0)
+        result = copy_new(
+            &source->place, &target->place, buf_cstr(&dir), options, &progress_events, p, &c, err);
+    if (result == 0)
+        result = passes(c, &n, err);
+    if (result == 0 && a->verifies)
+        result = copy_verify(c, true, &verdict, err);
+    if (c)
+        progress_summary(p, &n, result == 0 && a->verifies ? &verdict : NULL);
+    copy_free(&c);
+    buf_fini(&dir);
+    if (result != 0)
+        return -1;
+    bool is_whole = n.messages_failed == 0 && n.folders_failed == 0 && n.deletions_withheld == 0 &&
+                    (!a->verifies || (verdict.missing == 0 && verdict.different == 0));
+    return is_whole ? 0 : SYNC_EXIT_EXCEPTIONS;
+}
+
+int sync_cmd_copy(const struct program_args *args)
+{
+    struct copy_args a = {0};
+    struct copy_options options = {0};
+    struct side source = {0}, target = {0};
+    struct progress p;
+    struct err err = ERR_INIT;
+    int result = parse(args, &a, &err);
+    if (a.wants_help)
+        return 0;
+    progress_init(&p, a.is_json);
+    if (result == 0)
+        result = numbers(&a, &options, &err);
+    if (result == 0)
+        result = side_from_args(&a.source, &source, &err);
+    if (result == 0)
+        result = side_from_args(&a.target, &target, &err);
+    if (result == 0) {
+        progress_fini(&p);
+        progress_init(&p, a.is_json); /* not counting the time to type passwords */
+        result = run(&a, &options, &source, &target, &p, &err);
+    }
+    side_fini(&source);
+    side_fini(&target);
+    progress_fini(&p);
+    return result < 0 ? program_fail(&sync_program, &err) : result;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/* apply: carrying out a plan's flag changes and deletions on the target. */
+#ifndef IMAPSYNC_COPY_APPLY_H
+#define IMAPSYNC_COPY_APPLY_H
+
+#include "imapsync/copy/journal.h"
+#include "imapsync/copy/plan.h"
+#include "imapsync/imap/conn.h"
+
+struct apply_job {
+    struct imap_conn *target;
+    struct journal *journal;
+    const struct journal_folder *folder;
+    struct keywords *keywords;
+    const struct plan *plan;
+    /* Out. */
+    size_t n_flagged, n_deleted;
+    size_t n_kept; /* deleted on the source, but touched by the target's user: theirs now */
+};
+
+/* Opens the target's folder for writing.  What was done is in the journal even when it fails. */
+int apply_plan(struct apply_job *job, struct err *err) ATTR_WUR;
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * copy: a pass over the folders of a mailbox.
+ *
+ *   list both sides -> map names -> for each folder: make it, skip it when its STATUS says that
+ *   nothing changed, else list, resolve what is open, plan, stream, change flags, delete, and
+ *   remember the STATUS that was true before all of this
+ *
+ * Errors of one message or one folder are exceptions: reported, counted, the rest goes on, and the
+ * folder's STATUS is not remembered, so that the next pass looks again.  Errors of a connection, of
+ * the user as a whole (quota) or of the journal end the pass.
+ */
+#include "imapsync/copy/copy.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/mailboxes.h"
+#include "imapsync/imap/login.h"
+
+int copy_new(const struct imap_place *source, const struct imap_place *target, const char *dir,
+    const struct copy_options *options, const struct copy_events *events, void *arg,
+    struct copy **out, struct err *err)
+{
+    struct copy *c = mem_zalloc(sizeof(*c));
+    struct buf names[2];
+    const struct imap_place *places[] = {source, target};
+    c->source = source;
+    c->target = target;
+    c->options = *options;
+    c->events = events;
+    c->arg = arg;
+    int result = 0;
+    for (size_t i = 0; i < 2; i++) {
+        buf_init(&names[i], 4096);
+        if (buf_addf(&names[i], "imap://%s@%s:%u/", places[i]->user, places[i]->host,
+                (unsigned)places[i]->port) != 0)
+            result = err_set(err, ERR_PERM, EX_USAGE, "a name is too long");
+    }
+    if (result == 0)
+        result = journal_open(dir, buf_cstr(&names[0]), buf_cstr(&names[1]), &c->journal, err);
+    for (size_t i = 0; i < 2; i++)
+        buf_fini(&names[i]);
+    if (result != 0)
+        copy_free(&c);
+    else
+        *out = c;
+    return result;
+}
+
+void copy_free(struct copy **c)
+{
+    if (!*c)
+        return;
+    if (!(*c)->is_torn) {
+        imap_conn_logout(&(*c)->from);
+        imap_conn_logout(&(*c)->to);
+    }
+    copy_disconnect(*c);
+    journal_close(&(*c)->journal);
+    free(*c);
+    *c = NULL;
+}
+
+void copy_disconnect(struct copy *c)
+{
+    imap_conn_close(&c->from);
+    imap_conn_close(&c->to);
+    c->is_torn = false;
+}
+
+struct journal *copy_journal(struct copy *c)
+{
+    return c->journal;
+}
+
+int copy_connect(struct copy *c, struct err *err)
+{
+    if (c->is_torn || (c->from && imap_conn_is_broken(c->from)) ||
+        (c->to && imap_conn_is_broken(c->to)))
+        copy_disconnect(c);
+    if (!c->from && imap_login(c->source, &c->from, err) != 0)
+        return -1;
+    if (!c->to && imap_login(c->target, &c->to, err) != 0)
+        return -1;
+    return 0;
+}
+
+void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why)
+{
+    struct buf name;
+    buf_init(&name, 4 * IMAP_MAILBOX_NAME_MAX);
+    folder_text(folder, &name);
+    struct copy_exception e = {.folder = buf_cstr(&name), .uid = uid, .why = why};
+    c->events->exception(c->arg, &e);
+    buf_fini(&name);
+}
+
+/* --- Folders --------------------------------------------------------------------------- */
+
+/* The journal's record of the folder, or a new one with the mapped name. */
+static int folder_record(struct copy *c, const struct folder *f, struct slice mapped,
+    struct journal_folder *out, struct err *err)
+{
+    bool found = false;
+    if (journal_folder_get(c->journal, f->name, out, &found, err) != 0)
+        return -1;
+    if (found)
+        return 0;
+    out->source = slice_make(slice_dup(f->name), f->name.n);
+    out->target = slice_make(slice_dup(mapped), mapped.n);
+    return journal_folder_put(c->journal, out, err);
+}
+
+/* Makes the folder on the target when it is not there; *out is its STATUS. */
+static int folder_on_target(struct copy *c, const struct folder *f, struct slice name,
+    const struct folder_list *there, struct folder *out, struct err *err)
+{
+    struct folder *t = folder_list_find(there, name);
+    bool is_there = t && !(t->attrs & FOLDER_NOSELECT);
+    if (!is_there && mailboxes_create(c->to, name, f->use, err) != 0)
+        return -1;
+    if (!c->options.no_subscriptions && f->attrs & FOLDER_SUBSCRIBED &&
+        !(t && t->attrs & FOLDER_SUBSCRIBED) && mailboxes_subscribe(c->to, name, err) != 0)
+        return -1;
+    if (is_there) {
+        *out = *t;
+        out->name = name;
+    }
+    if (is_there && t->has_status & IMAP_ITEM_UIDVALIDITY && t->has_status & IMAP_ITEM_UIDNEXT)
+        return 0;
+    *out = (struct folder){.name = name, .delimiter = there->delimiter};
+    return mailboxes_status(c->to, out, err);
+}
+
+static bool is_unchanged(
+    const struct journal_folder *r, const struct folder *source, const struct folder *target)
+{
+    const unsigned all =
+        IMAP_ITEM_UIDVALIDITY | IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
+    return (source->has_status & all) == all && r->src_uidnext != 0 &&
+           r->src_uidvalidity == source->uidvalidity && r->src_uidnext == source->uidnext &&
+           r->src_messages == source->messages && source->highestmodseq != 0 &&
+           r->src_highestmodseq == source->highestmodseq &&
+           r->tgt_uidvalidity == target->uidvalidity;
+}
+
+/* One folder; see the header of this file. */
+static int one_folder(struct copy *c, struct pass *p, const struct folder *f, struct slice mapped,
+    const struct folder_list *there, struct err *err)
+{
+    struct journal_folder record = {0};
+    struct folder target = {0};
+    int result = -1;
+    if (folder_record(c, f, mapped, &record, err) != 0 ||
+        folder_on_target(c, f, record.target, there, &target, err) != 0)
+        goto done;
+    if (is_unchanged(&record, f, &target)) {
+        p->counts->folders_unchanged++;
+        p->counts->messages_same += f->messages;
+        result = 0;
+    } else {
+        result = copy_folder(c, p, f, &target, &record, err);
+    }
+done:
+    journal_folder_fini(&record);
+    return result;
+}
+
+/* Whether the pass can go on with the next folder after this error. */
+static bool is_exception(const struct copy *c, const struct err *err)
+{
+    return !c->is_torn && err->scope == ERR_SCOPE_FOLDER && !imap_conn_is_broken(c->from) &&
+           !imap_conn_is_broken(c->to);
+}
+
+static int all_folders(struct copy *c, struct pass *p, const struct folder_list *from,
+    const struct folder_list *there, struct err *err)
+{
+    struct folder_map map;
+    int result = 0;
+    folder_map_make(from, there, &map);
+    for (size_t i = 0; i < from->n; i++) {
+        if (map.names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT))
+            p->counts->messages_total += from->v[i].messages;
+    }
+    for (size_t i = 0; i < from->n && result == 0; i++) {
+        const struct folder *f = &from->v[i];
+        if (!map.names[i].p || f->attrs & FOLDER_NOSELECT)
+            continue;
+        p->counts->folders++;
+        result = one_folder(c, p, f, map.names[i], there, err);
+        if (result != 0 && is_exception(c, err)) {
+            p->counts->folders_failed++;
+            copy_report(c, f->name, 0, err->text);
+            result = 0;
+        }
+        c->events->progress(c->arg, p->counts);
+    }
+    folder_map_fini(&map);
+    return result;
+}
+
+int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err)
+{
+    struct pass p = {.mode = mode, .counts = counts};
+    struct folder_list from = {0}, there = {0};
+    if (copy_connect(c, err) != 0)
+        return -1;
+    int result = mailboxes_list(c->from, &from, err);
+    if (result == 0)
+        result = mailboxes_list(c->to, &there, err);
+    if (result == 0) {
+        counts->folders_failed += from.ignored;
+        if (from.ignored > 0)
+            copy_report(c, SLICE_LIT("(folders)"), 0, "names that are too long or too deep");
+        result = all_folders(c, &p, &from, &there, err);
+    }
+    folder_list_fini(&from);
+    folder_list_fini(&there);
+    /* After an error a command may be half sent or an answer may still come. */
+    if (result != 0)
+        copy_disconnect(c);
+    return result;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * copy: one mailbox into another, again and again: each pass carries over what is new.
+ *
+ *     copy_new(&source, &target, dir, &options, &events, arg, &c, err);
+ *     while (...) copy_pass(c, PLAN_MIRROR, &counts, err);
+ *     copy_free(&c);
+ *
+ * A pass that fails leaves the journal so that the next one goes on where it ended; connections
+ * are opened again when needed.
+ */
+#ifndef IMAPSYNC_COPY_COPY_H
+#define IMAPSYNC_COPY_COPY_H
+
+#include "imapsync/copy/folders.h"
+#include "imapsync/copy/journal.h"
+#include "imapsync/copy/plan.h"
+#include "imapsync/imap/conn.h"
+
+#define COPY_DELETE_PERCENT 50 /* of a folder in one pass, default */
+#define COPY_DELETE_ALWAYS 20  /* that many may always be deleted */
+
+struct copy_options {
+    unsigned delete_percent; /* 0: nothing is deleted */
+    bool no_subscriptions;
+};
+
+struct copy_counts {
+    uint64_t folders, folders_failed, folders_unchanged;
+    uint64_t messages_total; /* that the source has, where it tells */
+    uint64_t messages_copied, octets_copied;
+    uint64_t messages_same;    /* were there already */
+    uint64_t messages_adopted; /* found on the target by content */
+    uint64_t messages_failed;
+    uint64_t flags_changed, messages_deleted, messages_kept;
+    uint64_t keywords_lost;
+    uint64_t deletions_withheld; /* folders in which too much would have been deleted */
+};
+
+/* Something that was not carried over: uid 0: the folder itself. */
+struct copy_exception {
+    const char *folder; /* for people */
+    uint32_t uid;
+    const char *why;
+};
+
+struct copy_events {
+    void (*progress)(void *arg, const struct copy_counts *counts);
+    void (*exception)(void *arg, const struct copy_exception *e);
+};
+
+struct copy;
+
+/* All is borrowed for the life of the copy but dir. */
+int copy_new(const struct imap_place *source, const struct imap_place *target, const char *dir,
+    const struct copy_options *options, const struct copy_events *events, void *arg,
+    struct copy **out, struct err *err) ATTR_WUR;
+void copy_free(struct copy **c); /* logs out */
+
+/* One pass over all folders.  Adds to *counts.  0 even when single messages or folders could not be
+ * carried over (messages_failed, folders_failed); -1 when the pass as a whole could not go on. */
+int copy_pass(
+    struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err) ATTR_WUR;
+/* Signs in on both sides and nothing else: are the credentials right? */
+int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
+/* Drops both connections; the next pass opens new ones. */
+void copy_disconnect(struct copy *c);
+/* For what else is kept with the pair (the state of its cut-over). */
+struct journal *copy_journal(struct copy *c);
+
+/* --- Verification ---------------------------------------------------------------------- */
+
+struct copy_verdict {
+    uint64_t messages;  /* of the source */
+    uint64_t missing;   /* of the source, not on the target */
+    uint64_t different; /* on the target with other content */
+    uint64_t gone;      /* deleted on the target by its user, or by someone else */
+    uint64_t extra;     /* on the target and not from us */
+};
+
+/* Compares what the source lists with the journal and the target.  with_content: reads every
+ * message of the target and compares its SHA-256 with the one that was copied. */
+int copy_verify(
+    struct copy *c, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/* copy_parts: what the files of the copy share among themselves. */
+#ifndef IMAPSYNC_COPY_COPY_PARTS_H
+#define IMAPSYNC_COPY_COPY_PARTS_H
+
+#include "imapsync/copy/copy.h"
+
+struct copy {
+    const struct imap_place *source, *target;
+    struct copy_options options;
+    const struct copy_events *events;
+    void *arg;
+    struct journal *journal;
+    struct imap_conn *from, *to;
+    bool is_torn; /* a command is half sent: the connections are only good for closing */
+};
+
+struct pass {
+    enum plan_mode mode;
+    struct copy_counts *counts;
+};
+
+void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);
+/* The whole of one folder: source and target are its STATUS on either side, *record is kept up to
+ * date and written. */
+int copy_folder(struct copy *c, struct pass *p, const struct folder *source,
+    const struct folder *target, struct journal_folder *record, struct err *err) ATTR_WUR;
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * folder: one folder of a pass.
+ *
+ * UIDVALIDITY decides what the journal is worth: when either side's has changed, all pairs of the
+ * folder are forgotten and found again by content (A32: never a deletion because of it).  A folder
+ * that is new to us and not empty on the target is treated the same way, which is what makes a lost
+ * journal harmless.
+ */
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "imapsync/copy/apply.h"
+#include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/listing.h"
+#include "imapsync/copy/resolve.h"
+#include "imapsync/copy/stream.h"
+#include "imapsync/imap/set.h"
+
+struct work {
+    struct copy *c;
+    struct pass *p;
+    struct journal_folder *record;
+    const struct folder *target;
+    struct keywords keywords;
+    size_t n_keywords_known;
+    struct listing listing; /* of the source */
+    struct pair *pairs;
+    size_t n_pairs;
+    struct plan plan;
+    uint32_t *missing;
+    size_t n_missing;
+    size_t n_exceptions; /* of this folder in this pass */
+};
+
+static int load_pairs(struct work *w, struct err *err)
+{
+    free(w->pairs);
+    return journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
+}
+
+/* Keywords get their bits when they are first seen; the journal has to know them before a pair that
+ * uses them is written. */
+static int keep_keywords(struct work *w, struct err *err)
+{
+    if (w->keywords.n == w->n_keywords_known)
+        return 0;
+    w->n_keywords_known = w->keywords.n;
+    return journal_keywords_put(w->c->journal, w->record->id, &w->keywords, err);
+}
+
+/* *adopt_out: what is on the target has to be looked at message by message. */
+static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
+{
+    struct journal_folder *r = w->record;
+    bool is_new = r->src_uidvalidity == 0;
+    bool has_changed = !is_new && (r->src_uidvalidity != w->listing.uidvalidity ||
+                                      r->tgt_uidvalidity != w->target->uidvalidity);
+    *adopt_out = false;
+    if (!is_new && !has_changed)
+        return 0;
+    if (has_changed && journal_folder_forget(w->c->journal, r->id, err) != 0)
+        return -1;
+    *adopt_out = w->target->uidnext > 1;
+    r->src_uidnext = 0;
+    if (*adopt_out)
+        return 0; /* remembered when the adoption is done, so that a crash repeats it */
+    r->src_uidvalidity = w->listing.uidvalidity;
+    r->tgt_uidvalidity = w->target->uidvalidity;
+    return journal_folder_put(w->c->journal, r, err);
+}
+
+static int resolve_open(struct work *w, bool adopt, struct err *err)
+{
+    struct intent *intents;
+    size_t n;
+    if (journal_intents(w->c->journal, w->record->id, &intents, &n, err) != 0)
+        return -1;
+    int result = 0;
+    if (n > 0 || adopt) {
+        struct resolve_job job = {.source = w->c->from,
+            .target = w->c->to,
+            .journal = w->c->journal,
+            .folder = w->record,
+            .listing = &w->listing,
+            .keywords = &w->keywords,
+            .pairs = w->pairs,
+            .n_pairs = w->n_pairs,
+            .intents = intents,
+            .n_intents = n,
+            .adopt_all = adopt};
+        result = resolve(&job, err);
+        w->p->counts->messages_adopted += job.n_adopted;
+        if (result == 0)
+            result = keep_keywords(w, err);
+    }
+    intents_free(intents, n);
+    if (result == 0 && adopt) {
+        w->record->src_uidvalidity = w->listing.uidvalidity;
+        w->record->tgt_uidvalidity = w->target->uidvalidity;
+        result = journal_folder_put(w->c->journal, w->record, err);
+    }
+    return result == 0 ? load_pairs(w, err) : -1;
+}
+
+/* --- The plan's view --------------------------------------------------------------------- */
+
+static struct plan_message plan_message_at(void *arg, size_t i)
+{
+    const struct work *w = arg;
+    return (struct plan_message){.uid = w->listing.v[i].uid, .flags = w->listing.v[i].flags};
+}
+
+static struct plan_pair plan_pair_at(void *arg, size_t i)
+{
+    const struct work *w = arg;
+    const struct pair *p = &w->pairs[i];
+    return (struct plan_pair){.src_uid = p->src_uid,
+        .tgt_uid = p->state == PAIR_COPIED ? p->tgt_uid : 0,
+        .flags = p->flags};
+}
+
+static void make_plan(struct work *w)
+{
+    size_t share = w->n_pairs * w->c->options.delete_percent / 100;
+    struct plan_input in = {.n_messages = w->listing.n,
+        .n_pairs = w->n_pairs,
+        .message = plan_message_at,
+        .pair = plan_pair_at,
+        .arg = w,
+        .mode = w->c->options.delete_percent > 0 ? w->p->mode : PLAN_ADD,
+        .deletions_max = share > COPY_DELETE_ALWAYS ? share : COPY_DELETE_ALWAYS};
+    plan_make(&in, &w->plan);
+    w->p->counts->messages_same += w->plan.n_same;
+    w->p->counts->deletions_withheld += w->plan.has_too_many_deletions;
+    /* The pairs have done their part; a large folder needs the room. */
+    free(w->pairs);
+    w->pairs = NULL;
+    w->n_pairs = 0;
+}
+
+/* --- Copying ------------------------------------------------------------------------------ */
+
+static void on_copied(void *arg, uint64_t octets)
+{
+    struct work *w = arg;
+    w->p->counts->messages_copied++;
+    w->p->counts->octets_copied += octets;
+    w->c->events->progress(w->c->arg, w->p->counts);
+}
+
+static void on_refused(void *arg, uint32_t uid, const char *why)
+{
+    struct work *w = arg;
+    w->p->counts->messages_failed++;
+    w->n_exceptions++;
+    copy_report(w->c, w->record->source, uid, why);
+}
+
+static void on_missing(void *arg, uint32_t uid)
+{
+    struct work *w = arg;
+    w->missing = mem_realloc_array(w->missing, w->n_missing + 1, sizeof(*w->missing));
+    w->missing[w->n_missing++] = uid;
+}
+
+static void on_untagged(void *arg, const struct imap_response *r)
+{
+    struct work *w = arg;
+    if (r->kind != IMAP_KIND_FETCH || !(r->fetch.has & IMAP_FETCH_UID))
+        return;
+    for (size_t i = 0; i < w->n_missing; i++) {
+        if (w->missing[i] == r->fetch.uid)
+            on_refused(w, r->fetch.uid, "source: the server lists the message and gives no body");
+    }
+}
+
+static const struct imap_events uid_events = {.untagged = on_untagged};
+
+/* Messages without a body: those that the source still lists are exceptions, the others have been
+ * expunged while we were reading. */
+static int check_missing(struct work *w, struct err *err)
+{
+    struct imap_client *client = imap_conn_client(w->c->from);
+    int result = 0;
+    imap_conn_events(w->c->from, &uid_events, w);
+    for (size_t i = 0; result == 0 && i < w->n_missing; i++) {
+        struct imap_outcome o = {0};
+        imap_cmd_begin(client, imap_outcome_set, &o);
+        imap_cmd_f(client, "UID FETCH %u (UID)", w->missing[i]);
+        imap_cmd_end(client);
+        result = imap_conn_wait(w->c->from, &o, err);
+    }
+    imap_conn_events(w->c->from, NULL, NULL);
+    return result;
+}
+
+static int copy_new_messages(struct work *w, bool *unknown_out, struct err *err)
+{
+    struct stream_job job = {.source = w->c->from,
+        .target = w->c->to,
+        .journal = w->c->journal,
+        .folder = w->record,
+        .listing = &w->listing,
+        .tgt_uidnext = w->target->uidnext,
+        .uids = w->plan.copies,
+        .n_uids = w->plan.n_copies,
+        .copied = on_copied,
+        .refused = on_refused,
+        .missing = on_missing,
+        .arg = w};
+    *unknown_out = false;
+    if (w->plan.n_copies == 0)
+        return 0;
+    if (stream_copy(&job, err) != 0) {
+        w->c->is_torn = true;
+        return -1;
+    }
+    *unknown_out = job.has_unknown_uids;
+    return w->n_missing > 0 ? check_missing(w, err) : 0;
+}
+
+static int forget_gone(struct work *w, struct err *err)
+{
+    if (w->plan.n_forgotten == 0)
+        return 0;
+    journal_begin(w->c->journal);
+    for (size_t i = 0; i < w->plan.n_forgotten; i++)
+        journal_pair_del(w->c->journal, w->record->id, w->plan.forgotten[i]);
+    return journal_commit(w->c->journal, err);
+}
+
+static int apply(struct work *w, struct err *err)
+{
+    struct apply_job job = {.target = w->c->to,
+        .journal = w->c->journal,
+        .folder = w->record,
+        .keywords = &w->keywords,
+        .plan = &w->plan};
+    int result = apply_plan(&job, err);
+    w->p->counts->flags_changed += job.n_flagged;
+    w->p->counts->messages_deleted += job.n_deleted;
+    w->p->counts->messages_kept += job.n_kept;
+    return result;
+}
+
+/* Remembers the STATUS from before the listing, so that whatever came later is seen as a change. */
+static int remember(struct work *w, const struct folder *source, struct err *err)
+{
+    struct journal_folder *r = w->record;
+    const unsigned need = IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
+    if (w->n_exceptions > 0 || w->plan.has_too_many_deletions ||
+        (source->has_status & need) != need)
+        return 0;
+    r->src_uidnext = source->uidnext;
+    r->src_messages = source->messages;
+    r->src_highestmodseq = source->highestmodseq;
+    return journal_folder_put(w->c->journal, r, err);
+}
+
+static int run(struct work *w, const struct folder *source, struct err *err)
+{
+    bool adopt, has_unknown_uids;
+    if (journal_keywords_get(w->c->journal, w->record->id, &w->keywords, err) != 0)
+        return -1;
+    w->n_keywords_known = w->keywords.n;
+    listing_init(&w->listing, &w->keywords);
+    if (listing_fetch(w->c->from, w->record->source, 1, "FLAGS INTERNALDATE", &w->listing, err) !=
+            0 ||
+        keep_keywords(w, err) != 0)
+        return -1;
+    w->p->counts->keywords_lost += w->listing.flags_lost;
+    if (check_uidvalidity(w, &adopt, err) != 0 || load_pairs(w, err) != 0 ||
+        resolve_open(w, adopt, err) != 0)
+        return -1;
+    make_plan(w);
+    if (forget_gone(w, err) != 0 || copy_new_messages(w, &has_unknown_uids, err) != 0)
+        return -1;
+    /* A target that tells no UIDs is asked what it has now. */
+    if (has_unknown_uids && (load_pairs(w, err) != 0 || resolve_open(w, false, err) != 0))
+        return -1;
+    if (apply(w, err) != 0)
+        return -1;
+    return remember(w, source, err);
+}
+
+int copy_folder(struct copy *c, struct pass *p, const struct folder *source,
+    const struct folder *target, struct journal_folder *record, struct err *err)
+{
+    struct work w = {.c = c, .p = p, .record = record, .target = target};
+    int result = run(&w, source, err);
+    plan_fini(&w.plan);
+    listing_fini(&w.listing);
+    keywords_fini(&w.keywords);
+    free(w.pairs);
+    free(w.missing);
+    return result;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resolve: a matching of two multisets by SHA-256.
+ *
+ * Candidates on the target are the UIDs at or above the UIDNEXT that the oldest intent recorded
+ * (all UIDs when adopting) which no pair names; on the source the messages of the intents (all
+ * that are not paired when adopting).  Sizes cut both down before a body is read.  Equal digests
+ * are paired in the order of their UIDs: k equal messages against m equal copies make min(k, m)
+ * pairs, so equal messages stay as many as they were.
+ *
+ * Known weakness: a batch whose connection broke may be stored later than RESOLVE_SETTLE_S.
+ */
+#include "imapsync/copy/resolve.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/core/clock.h"
+#include "base/core/mem.h"
+#include "imapsync/copy/bodies.h"
+#include "imapsync/imap/set.h"
+
+#define SIZES_WINDOW 500
+#define LOOK_AGAIN_MS 100
+
+struct side {
+    struct body *v;
+    uint32_t *sizes;
+    size_t n;
+};
+
+static void side_fini(struct side *s)
+{
+    free(s->v);
+    free(s->sizes);
+    *s = (struct side){0};
+}
+
+static void side_add(struct side *s, size_t *cap, uint32_t uid, uint32_t size)
+{
+    if (s->n == *cap) {
+        *cap = *cap ? 2 * *cap : 128;
+        s->v = mem_realloc_array(s->v, *cap, sizeof(*s->v));
+        s->sizes = mem_realloc_array(s->sizes, *cap, sizeof(*s->sizes));
+    }
+    s->v[s->n] = (struct body){.uid = uid};
+    s->sizes[s->n++] = size;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static bool has_number(const uint32_t *sorted, size_t n, uint32_t x)
+{
+    return n > 0 && bsearch(&x, sorted, n, sizeof(x), by_number) != NULL;
+}
+
+/* --- Candidates of the target ----------------------------------------------------------- */
+
+static int list_target(struct resolve_job *job, struct listing *there, struct side *out,
+    const uint32_t *known, size_t n_known, struct err *err)
+{
+    uint32_t from = 1;
+    size_t cap = 0;
+    if (!job->adopt_all) {
+        from = UINT32_MAX;
+        for (size_t i = 0; i < job->n_intents; i++) {
+            if (job->intents[i].tgt_uidnext < from)
+                from = job->intents[i].tgt_uidnext;
+        }
+    }
+    listing_init(there, job->keywords);
+    if (listing_fetch(job->target, job->folder->target, from > 0 ? from : 1, "FLAGS RFC822.SIZE",
+            there, err) != 0)
+        return -1;
+    /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
+    for (size_t i = 0; i < there->n; i++) {
+        if (there->v[i].uid >= from && !has_number(known, n_known, there->v[i].uid))
+            side_add(out, &cap, there->v[i].uid, there->v[i].size);
+    }
+    return 0;
+}
+
+/* --- Candidates of the source ------------------------------------------------------------- */
+
+static bool is_paired(const struct resolve_job *job, uint32_t uid)
+{
+    size_t low = 0, high = job->n_pairs;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (job->pairs[mid].src_uid < uid)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < job->n_pairs && job->pairs[low].src_uid == uid &&
+           job->pairs[low].state == PAIR_COPIED;
+}
+
+static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n_out)
+{
+    size_t n = 0, total = job->adopt_all ? job->listing->n : 0;
+    for (size_t i = 0; i < job->n_intents; i++)
+        total += job->intents[i].n;
+    uint32_t *v = mem_realloc_array(NULL, total + 1, sizeof(*v));
+    for (size_t i = 0; job->adopt_all && i < job->listing->n; i++) {
+        if (!is_paired(job, job->listing->v[i].uid))
+            v[n++] = job->listing->v[i].uid;
+    }
+    for (size_t i = 0; !job->adopt_all && i < job->n_intents; i++) {
+        for (size_t k = 0; k < job->intents[i].n; k++) {
+            uint32_t uid = job->intents[i].uids[k];
+            if (!is_paired(job, uid) && listing_find(job->listing, uid))
+                v[n++] = uid;
+        }
+    }
+    qsort(v, n, sizeof(*v), by_number);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (kept == 0 || v[kept - 1] != v[i])
+            v[kept++] = v[i];
+    }
+    *out = v;
+    *n_out = kept;
+}
+
+struct size_reader {
+    struct side *side;
+    size_t cap;
+};
+
+static void on_size(void *arg, const struct imap_response *r)
+{
+    struct size_reader *s = arg;
+    if (r->kind == IMAP_KIND_FETCH && r->fetch.has & IMAP_FETCH_UID &&
+        r->fetch.has & IMAP_FETCH_SIZE)
+        side_add(s->side, &s->cap, r->fetch.uid,
+            r->fetch.size > UINT32_MAX ? UINT32_MAX : (uint32_t)r->fetch.size);
+}
+
+static const struct imap_events size_events = {.untagged = on_size};
+
+static int source_sizes(
+    struct resolve_job *job, const uint32_t *uids, size_t n, struct side *out, struct err *err)
+{
+    struct imap_client *client = imap_conn_client(job->source);
+    struct size_reader reader = {.side = out};
+    int result = 0;
+    imap_conn_events(job->source, &size_events, &reader);
+    for (size_t i = 0; result == 0 && i < n; i += SIZES_WINDOW) {
+        struct imap_outcome o = {0};
+        struct buf set;
+        buf_init(&set, 16 * SIZES_WINDOW);
+        BUG_ON(imap_set_add(&set, uids + i, n - i < SIZES_WINDOW ? n - i : SIZES_WINDOW) != 0);
+        imap_cmd_begin(client, imap_outcome_set, &o);
+        imap_cmd_f(client, "UID FETCH %s (UID RFC822.SIZE)", buf_cstr(&set));
+        imap_cmd_end(client);
+        buf_fini(&set);
+        result = imap_conn_check(job->source, &o, "cannot read sizes", err);
+    }
+    imap_conn_events(job->source, NULL, NULL);
+    return result;
+}
+
+/* --- Matching ------------------------------------------------------------------------------- */
+
+static int by_uid(const void *a, const void *b)
+{
+    const struct body *x = a, *y = b;
+    return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+static int by_digest(const void *a, const void *b)
+{
+    const struct body *x = a, *y = b;
+    if (x->is_there != y->is_there)
+        return x->is_there ? -1 : 1;
+    int r = memcmp(x->digest, y->digest, SHA256_SIZE);
+    return r != 0 ? r : by_uid(a, b);
+}
+
+/* Keeps the messages whose size the other side has too, by UID. */
+static void keep_sizes(struct side *s, const struct side *other)
+{
+    uint32_t *sizes = mem_realloc_array(NULL, other->n + 1, sizeof(*sizes));
+    size_t kept = 0;
+    if (other->n > 0)
+        memcpy(sizes, other->sizes, other->n * sizeof(*sizes));
+    qsort(sizes, other->n, sizeof(*sizes), by_number);
+    for (size_t i = 0; i < s->n; i++) {
+        if (!has_number(sizes, other->n, s->sizes[i]))
+            continue;
+        s->sizes[kept] = s->sizes[i];
+        s->v[kept++] = s->v[i];
+    }
+    s->n = kept;
+    free(sizes);
+    if (s->n > 0)
+        qsort(s->v, s->n, sizeof(*s->v), by_uid); /* the sizes are not needed any more */
+}
+
+static void pair_up(struct resolve_job *job, const struct listing *there, const struct body *s,
+    const struct body *t)
+{
+    const struct listed *from = listing_find(job->listing, s->uid);
+    const struct listed *to = listing_find(there, t->uid);
+    if (!from || !to)
+        return;
+    struct pair p = {.src_uid = s->uid, .tgt_uid = t->uid, .state = PAIR_COPIED};
+    /* After a crash the target's flags are those that we gave it.  An adopted message has no common
+     * past: what both have counts as seen, so the source's flags are added and none is removed. */
+    p.flags = job->adopt_all ? flags_and(&from->flags, &to->flags) : to->flags;
+    journal_pair_put(job->journal, job->folder->id, &p, s->digest);
+    job->n_adopted++;
+}
+
+#define PAIRS_AT_ONCE 200
+
+static int match(struct resolve_job *job, const struct listing *there, struct side *source,
+    struct side *target, struct err *err)
+{
+    if (source->n == 0 || target->n == 0)
+        return 0;
+    qsort(source->v, source->n, sizeof(*source->v), by_digest);
+    qsort(target->v, target->n, sizeof(*target->v), by_digest);
+    journal_begin(job->journal);
+    for (size_t i = 0, k = 0; i < source->n && k < target->n;) {
+        const struct body *s = &source->v[i], *t = &target->v[k];
+        if (!s->is_there || !t->is_there)
+            break;
+        int r = memcmp(s->digest, t->digest, SHA256_SIZE);
+        if (r == 0) {
+            pair_up(job, there, s, t);
+            if (job->n_adopted % PAIRS_AT_ONCE == 0) {
+                if (journal_commit(job->journal, err) != 0)
+                    return -1;
+                journal_begin(job->journal);
+            }
+        }
+        i += r <= 0;
+        k += r >= 0;
+    }
+    return journal_commit(job->journal, err);
+}
+
+static int close_intents(struct resolve_job *job, struct err *err)
+{
+    if (job->n_intents == 0)
+        return 0;
+    journal_begin(job->journal);
+    for (size_t i = 0; i < job->n_intents; i++)
+        journal_intent_del(job->journal, job->folder->id, job->intents[i].id);
+    return journal_commit(job->journal, err);
+}
+
+static bool may_still_arrive(const struct resolve_job *job)
+{
+    int64_t youngest = 0;
+    for (size_t i = 0; i < job->n_intents; i++) {
+        if (job->intents[i].time_s > youngest)
+            youngest = job->intents[i].time_s;
+    }
+    int64_t age = clock_wall_s() - youngest;
+    return age >= 0 && age <= RESOLVE_SETTLE_S;
+}
+
+int resolve(struct resolve_job *job, struct err *err)
+{
+    struct listing there = {0};
+    struct side source = {0}, target = {0};
+    uint32_t *known = mem_realloc_array(NULL, job->n_pairs + 1, sizeof(*known)), *asked;
+    size_t n_known = 0, n_asked;
+    int result = -1;
+    for (size_t i = 0; i < job->n_pairs; i++) {
+        if (job->pairs[i].state == PAIR_COPIED)
+            known[n_known++] = job->pairs[i].tgt_uid;
+    }
+    qsort(known, n_known, sizeof(*known), by_number);
+    source_candidates(job, &asked, &n_asked);
+    for (;;) {
+        if (list_target(job, &there, &target, known, n_known, err) != 0)
+            goto done;
+        if (target.n >= n_asked || !may_still_arrive(job))
+            break;
+        poll(NULL, 0, LOOK_AGAIN_MS);
+        listing_fini(&there);
+        side_fini(&target);
+    }
+    if (target.n > 0 && n_asked > 0) {
+        if (source_sizes(job, asked, n_asked, &source, err) != 0)
+            goto done;
+        struct side all = source;
+        keep_sizes(&source, &target);
+        all.n = source.n;
+        keep_sizes(&target, &all);
+        if (bodies_digest(job->source, source.v, source.n, err) != 0 ||
+            bodies_digest(job->target, target.v, target.n, err) != 0 ||
+            match(job, &there, &source, &target, err) != 0)
+            goto done;
+    }
+    result = close_intents(job, err);
+done:
+    listing_fini(&there);
+    side_fini(&source);
+    side_fini(&target);
+    free(known);
+    free(asked);
+    return result;
+}

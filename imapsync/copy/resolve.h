@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resolve: finding out which messages are on the target already, by content: after a crash (open
+ * intents), on targets that tell no UIDs, and where the journal was lost or a UIDVALIDITY changed.
+ */
+#ifndef IMAPSYNC_COPY_RESOLVE_H
+#define IMAPSYNC_COPY_RESOLVE_H
+
+#include "imapsync/copy/journal.h"
+#include "imapsync/copy/listing.h"
+
+/* How long after an intent a batch may still turn up: a server that has the whole of a command in
+ * its socket stores it, though the client is gone. */
+#define RESOLVE_SETTLE_S 3
+
+struct resolve_job {
+    struct imap_conn *source, *target; /* the source has the folder open */
+    struct journal *journal;
+    const struct journal_folder *folder;
+    const struct listing *listing; /* of the source */
+    struct keywords *keywords;
+    const struct pair *pairs; /* by source UID */
+    size_t n_pairs;
+    const struct intent *intents; /* open ones; they are removed */
+    size_t n_intents;
+    /* Match every message of the target that the journal does not know with every one of the
+     * source that it does not know. */
+    bool adopt_all;
+    size_t n_adopted; /* out */
+};
+
+int resolve(struct resolve_job *job, struct err *err) ATTR_WUR;
+
+#endif

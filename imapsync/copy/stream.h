@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stream: messages of one folder from the source's FETCH into the target's APPEND, while they
+ * arrive.  Memory does not depend on their number or size.
+ */
+#ifndef IMAPSYNC_COPY_STREAM_H
+#define IMAPSYNC_COPY_STREAM_H
+
+#include "imapsync/copy/journal.h"
+#include "imapsync/copy/listing.h"
+
+#define STREAM_FETCH_MAX 100          /* messages of one FETCH, and of one intent */
+#define STREAM_APPEND_SIZE (4u << 20) /* octets after which a MULTIAPPEND is ended */
+#define STREAM_UNSENT_MAX (256u << 10)
+
+struct stream_job {
+    struct imap_conn *source, *target; /* the source has the folder open */
+    struct journal *journal;
+    const struct journal_folder *folder;
+    const struct listing *listing; /* flags and dates of the source */
+    uint32_t tgt_uidnext;          /* of the target's folder before this job */
+    const uint32_t *uids;          /* what to copy, ascending */
+    size_t n_uids;
+    void (*copied)(void *arg, uint64_t octets);
+    void (*refused)(void *arg, uint32_t uid, const char *why);
+    /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
+    void (*missing)(void *arg, uint32_t uid);
+    void *arg;
+    /* Out: messages have arrived whose UIDs the target did not tell; their intents are open. */
+    bool has_unknown_uids;
+};
+
+/* -1: the job ended in the middle.  Intents and results are in the journal; the target's connection
+ * may be inside a literal, so both have to be closed, never used on. */
+int stream_copy(struct stream_job *job, struct err *err) ATTR_WUR;
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * verify: the source's listing against the journal, and the journal against the target.
+ *
+ * Each message of the source needs a pair, each pair's target UID has to be there, and with_content
+ * its body needs the SHA-256 that was taken when the message was copied.  Since pairs are one to
+ * one, all of them right means that the multisets of contents are equal.
+ */
+#include <stdlib.h>
+
+#include "base/core/mem.h"
+#include "imapsync/copy/bodies.h"
+#include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/listing.h"
+#include "imapsync/copy/mailboxes.h"
+
+struct check {
+    struct copy *c;
+    struct journal_folder record;
+    struct keywords keywords;
+    struct listing source, target;
+    struct pair *pairs;
+    size_t n_pairs;
+    struct body *bodies;
+    uint32_t *src_uids; /* of bodies, by position before they are sorted */
+    size_t n_bodies;
+};
+
+static void check_fini(struct check *k)
+{
+    journal_folder_fini(&k->record);
+    keywords_fini(&k->keywords);
+    listing_fini(&k->source);
+    listing_fini(&k->target);
+    free(k->pairs);
+    free(k->bodies);
+    free(k->src_uids);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    const struct body *x = a, *y = b;
+    return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* Compares the digests of what the target has with those in the journal. */
+static int check_content(struct check *k, struct copy_verdict *out, struct err *err)
+{
+    struct body *sorted = mem_realloc_array(NULL, k->n_bodies + 1, sizeof(*sorted));
+    if (k->n_bodies > 0) {
+        memcpy(sorted, k->bodies, k->n_bodies * sizeof(*sorted));
+        qsort(sorted, k->n_bodies, sizeof(*sorted), by_uid);
+    }
+    int result = bodies_digest(k->c->to, sorted, k->n_bodies, err);
+    for (size_t i = 0; result == 0 && i < k->n_bodies; i++) {
+        unsigned char want[SHA256_SIZE];
+        bool found = false;
+        result = journal_digest(k->c->journal, k->record.id, k->src_uids[i], want, &found, err);
+        if (result != 0)
+            break;
+        const struct body *have =
+            bsearch(&k->bodies[i], sorted, k->n_bodies, sizeof(*sorted), by_uid);
+        if (!found || !have || !have->is_there || memcmp(have->digest, want, SHA256_SIZE) != 0) {
+            out->different++;
+            copy_report(k->c, k->record.source, k->src_uids[i], "the copy has other content");
+        }
+    }
+    free(sorted);
+    return result;
+}
+
+/* The merge of the source's listing with the pairs, both by source UID. */
+static void check_pairs(struct check *k, struct copy_verdict *out)
+{
+    size_t i = 0, p = 0, ours = 0;
+    k->bodies = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->bodies));
+    k->src_uids = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->src_uids));
+    while (i < k->source.n || p < k->n_pairs) {
+        uint32_t uid = i < k->source.n ? k->source.v[i].uid : UINT32_MAX;
+        const struct pair *pair = p < k->n_pairs ? &k->pairs[p] : NULL;
+        bool has_pair = pair && (i == k->source.n || pair->src_uid <= uid);
+        bool is_listed = i < k->source.n && (!pair || uid <= pair->src_uid);
+        bool is_there = has_pair && pair->state == PAIR_COPIED &&
+                        listing_find(&k->target, pair->tgt_uid) != NULL;
+        ours += is_there;
+        if (is_listed && (!has_pair || pair->state != PAIR_COPIED)) {
+            out->missing++;
+            copy_report(k->c, k->record.source, uid, "not on the target");
+        } else if (is_listed && !is_there) {
+            out->gone++;
+        } else if (is_listed) {
+            k->src_uids[k->n_bodies] = pair->src_uid;
+            k->bodies[k->n_bodies++] = (struct body){.uid = pair->tgt_uid};
+        }
+        i += is_listed;
+        p += has_pair;
+    }
+    out->messages += k->source.n;
+    out->extra += k->target.n > ours ? k->target.n - ours : 0;
+}
+
+static int check_folder(struct copy *c, const struct folder *f, bool with_content,
+    struct copy_verdict *out, struct err *err)
+{
+    struct check k = {.c = c};
+    bool found = false;
+    int result = -1;
+    listing_init(&k.source, &k.keywords);
+    listing_init(&k.target, &k.keywords);
+    if (journal_folder_get(c->journal, f->name, &k.record, &found, err) != 0 ||
+        listing_fetch(c->from, f->name, 1, "FLAGS", &k.source, err) != 0)
+        goto done;
+    if (!found || k.source.uidvalidity != k.record.src_uidvalidity) {
+        out->messages += k.source.n;
+        out->missing += k.source.n;
+        if (k.source.n > 0)
+            copy_report(c, f->name, 0, "not on the target");
+        result = 0;
+        goto done;
+    }
+    if (journal_pairs(c->journal, k.record.id, &k.pairs, &k.n_pairs, err) != 0 ||
+        listing_fetch(c->to, k.record.target, 1, "FLAGS", &k.target, err) != 0)
+        goto done;
+    check_pairs(&k, out);
+    result = with_content ? check_content(&k, out, err) : 0;
+done:
+    check_fini(&k);
+    return result;
+}
+
+int copy_verify(struct copy *c, bool with_content, struct copy_verdict *out, struct err *err)
+{
+    struct folder_list from = {0};
+    *out = (struct copy_verdict){0};
+    if (copy_connect(c, err) != 0)
+        return -1;
+    int result = mailboxes_list(c->from, &from, err);
+    for (size_t i = 0; result == 0 && i < from.n; i++) {
+        const struct folder *f = &from.v[i];
+        if (f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL) || !folder_is_own(&from, f))
+            continue;
+        result = check_folder(c, f, with_content, out, err);
+    }
+    folder_list_fini(&from);
+    if (result != 0)
+        copy_disconnect(c);
+    return result;
+}

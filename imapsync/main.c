@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/* main: coexist-sync's commands by name. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/os/daemon.h"
+#include "imapsync/sync.h"
+
+static const struct sync_command commands[] = {
+    {"copy", "copy one mailbox into another", sync_cmd_copy},
+};
+
+const struct program sync_program = {
+    .name = "coexist-sync",
+    .purpose = "moves mailboxes over IMAP and cuts users over",
+    .usage = "commands:\n"
+             "  copy [options] SOURCE TARGET   copy one mailbox into another\n",
+};
+
+int main(int argc, char **argv)
+{
+    struct program_args args;
+    int status = program_args(&sync_program, argc, argv, &args);
+    if (status >= 0)
+        return status;
+    daemon_setup();
+    for (size_t i = 0; args.argc > 0 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(args.argv[0], commands[i].name) == 0)
+            return commands[i].run(&args);
+    }
+    fprintf(stderr, "coexist-sync: %s; see coexist-sync --help\n",
+        args.argc > 0 ? "unknown command" : "no command");
+    return EX_USAGE;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * progress: see progress.h.  The bar and the lines go to standard error, the result to standard
+ * output, so that a script reads only the result.
+ */
+#include "imapsync/progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/core/clock.h"
+#include "base/core/log.h"
+
+#define BAR_WIDTH 24
+#define BAR_EVERY_MS 100
+#define LINE_EVERY_MS 10000
+
+void progress_init(struct progress *p, bool is_json)
+{
+    uint64_t now = clock_mono_ms();
+    *p = (struct progress){.is_terminal = isatty(STDERR_FILENO) == 1,
+        .is_json = is_json,
+        .start_ms = now,
+        .shown_ms = now,
+        .exceptions = json_array()};
+}
+
+void progress_fini(struct progress *p)
+{
+    json_decref(p->exceptions);
+    p->exceptions = NULL;
+}
+
+static void clear_bar(const struct progress *p)
+{
+    if (p->is_terminal)
+        fputs("\r\033[K", stderr);
+}
+
+static double mebibytes(uint64_t octets)
+{
+    return (double)octets / (1 << 20);
+}
+
+static void show_bar(const struct progress *p, const struct copy_counts *n, double seconds)
+{
+    uint64_t done = n->messages_copied + n->messages_same + n->messages_failed;
+    uint64_t total = n->messages_total > done ? n->messages_total : done;
+    unsigned filled = total > 0 ? (unsigned)(done * BAR_WIDTH / total) : 0;
+    (void)p;
+    fputs("\r[", stderr);
+    for (unsigned i = 0; i < BAR_WIDTH; i++)
+        fputc(i < filled ? '#' : '.', stderr);
+    fprintf(stderr, "] %llu/%llu messages, %.1f MiB, %.0f s\033[K", (unsigned long long)done,
+        (unsigned long long)total, mebibytes(n->octets_copied), seconds);
+    fflush(stderr);
+}
+
+static void on_progress(void *arg, const struct copy_counts *n)
+{
+    struct progress *p = arg;
+    uint64_t now = clock_mono_ms();
+    if (p->is_quiet || now - p->shown_ms < (p->is_terminal ? BAR_EVERY_MS : LINE_EVERY_MS))
+        return;
+    p->shown_ms = now;
+    if (p->is_terminal)
+        show_bar(p, n, (double)(now - p->start_ms) / 1000);
+    else
+        log_info("copy_progress", log_u64("copied", n->messages_copied),
+            log_u64("same", n->messages_same), log_u64("failed", n->messages_failed),
+            log_u64("total", n->messages_total), log_u64("octets", n->octets_copied));
+}
+
+static void on_exception(void *arg, const struct copy_exception *e)
+{
+    struct progress *p = arg;
+    clear_bar(p);
+    log_warn("copy_exception", log_str("folder", e->folder), log_u64("uid", e->uid),
+        log_str("error", e->why));
+    p->n_exceptions++;
+    if (json_array_size(p->exceptions) < PROGRESS_EXCEPTIONS_MAX) {
+        json_t *one = json_pack(
+            "{s:s, s:I, s:s}", "folder", e->folder, "uid", (json_int_t)e->uid, "error", e->why);
+        json_array_append_new(p->exceptions, one ? one : json_null());
+    }
+}
+
+const struct copy_events progress_events = {.progress = on_progress, .exception = on_exception};
+
+json_t *progress_counts_json(const struct copy_counts *n)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"folders", n->folders},
+        {"folders_failed", n->folders_failed},
+        {"folders_unchanged", n->folders_unchanged},
+        {"messages_copied", n->messages_copied},
+        {"bytes_copied", n->octets_copied},
+        {"messages_skipped", n->messages_same},
+        {"messages_adopted", n->messages_adopted},
+        {"messages_failed", n->messages_failed},
+        {"flags_changed", n->flags_changed},
+        {"messages_deleted", n->messages_deleted},
+        {"messages_kept", n->messages_kept},
+        {"keywords_lost", n->keywords_lost},
+        {"deletions_withheld", n->deletions_withheld},
+    };
+    json_t *out = json_object();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        json_object_set_new(out, rows[i].name, json_integer((json_int_t)rows[i].value));
+    return out;
+}
+
+static json_t *verdict_json(const struct copy_verdict *v)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "messages", (json_int_t)v->messages, "missing",
+        (json_int_t)v->missing, "different", (json_int_t)v->different, "gone", (json_int_t)v->gone,
+        "extra", (json_int_t)v->extra);
+}
+
+static void text_summary(const struct copy_counts *n, const struct copy_verdict *v, double seconds)
+{
+    printf("copied   %llu messages, %.1f MiB\n", (unsigned long long)n->messages_copied,
+        mebibytes(n->octets_copied));
+    printf("skipped  %llu messages (there already), %llu of them found by content\n",
+        (unsigned long long)(n->messages_same + n->messages_adopted),
+        (unsigned long long)n->messages_adopted);
+    printf("failed   %llu messages, %llu folders of %llu\n", (unsigned long long)n->messages_failed,
+        (unsigned long long)n->folders_failed, (unsigned long long)n->folders);
+    printf("flags    %llu changed\n", (unsigned long long)n->flags_changed);
+    printf("deleted  %llu messages, %llu kept because they were touched on the target\n",
+        (unsigned long long)n->messages_deleted, (unsigned long long)n->messages_kept);
+    if (n->deletions_withheld > 0)
+        printf("withheld the deletions of %llu folders: too many at once (--delete-percent)\n",
+            (unsigned long long)n->deletions_withheld);
+    if (n->keywords_lost > 0)
+        printf("keywords %llu could not be kept\n", (unsigned long long)n->keywords_lost);
+    if (v)
+        printf("verified %llu messages: %llu missing, %llu different, %llu gone from the target, "
+               "%llu only there\n",
+            (unsigned long long)v->messages, (unsigned long long)v->missing,
+            (unsigned long long)v->different, (unsigned long long)v->gone,
+            (unsigned long long)v->extra);
+    printf("seconds  %.2f\n", seconds);
+}
+
+void progress_summary(
+    struct progress *p, const struct copy_counts *n, const struct copy_verdict *verdict)
+{
+    double seconds = (double)(clock_mono_ms() - p->start_ms) / 1000;
+    clear_bar(p);
+    if (!p->is_json) {
+        text_summary(n, verdict, seconds);
+    } else {
+        json_t *out = progress_counts_json(n);
+        json_object_set_new(out, "seconds", json_real(seconds));
+        if (verdict)
+            json_object_set_new(out, "verified", verdict_json(verdict));
+        json_object_set(out, "exceptions", p->exceptions);
+        json_dumpf(out, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(out);
+    }
+    fflush(stdout);
+}

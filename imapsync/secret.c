@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * secret: see secret.h.  A file must not be readable for others (base/os/io.h checks); an empty
+ * password is an error, because it is always a mistake here and some servers accept it.
+ */
+#include "imapsync/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/os/io.h"
+
+extern char **environ;
+
+static int first_line(struct buf *out, const char *what, struct err *err)
+{
+    ptrdiff_t end = slice_find(buf_slice(out), '\n');
+    if (end >= 0)
+        buf_truncate(out, (size_t)end);
+    if (out->n > 0 && out->p[out->off + out->n - 1] == '\r')
+        buf_truncate(out, out->n - 1);
+    if (out->n == 0)
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s gives no password", what);
+    return 0;
+}
+
+int secret_from_file(const char *path, struct buf *out, struct err *err)
+{
+    if (io_read_secret(path, SECRET_MAX - 1, out, err) != 0)
+        return -1;
+    return first_line(out, path, err);
+}
+
+static int read_all(int fd, struct buf *out, struct err *err)
+{
+    for (;;) {
+        unsigned char *room = buf_reserve(out, 256);
+        if (!room)
+            return err_set(err, ERR_PERM, EX_CONFIG, "the password is too long");
+        ssize_t n = read(fd, room, 256);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(err, errno, "cannot read the password");
+        if (n == 0)
+            return 0;
+        buf_commit(out, (size_t)n);
+    }
+}
+
+static int spawn_shell(const char *command, int out_fd, pid_t *pid, struct err *err)
+{
+    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char *)(uintptr_t)command, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out_fd, 1);
+    int r = posix_spawn(pid, "/bin/sh", &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return r == 0 ? 0 : err_sys(err, r, "cannot run the password command");
+}
+
+int secret_from_command(const char *command, struct buf *out, struct err *err)
+{
+    int fds[2], status = 0;
+    pid_t pid;
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return err_sys(err, errno, "pipe");
+    int result = spawn_shell(command, fds[1], &pid, err);
+    io_close(&fds[1]);
+    if (result == 0) {
+        result = read_all(fds[0], out, err);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+        if (result == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+            result = err_set(err, ERR_PERM, EX_CONFIG, "the password command failed");
+    }
+    io_close(&fds[0]);
+    return result == 0 ? first_line(out, "the password command", err) : -1;
+}
+
+int secret_from_terminal(const char *label, const char *url, struct buf *out, struct err *err)
+{
+    struct termios loud, quiet;
+    struct buf prompt;
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (fd < 0 || tcgetattr(fd, &loud) != 0) {
+        io_close(&fd);
+        return err_set(err, ERR_PERM, EX_USAGE,
+            "no password: use --%s-password-file, --%s-password-command or a terminal", label,
+            label);
+    }
+    quiet = loud;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    buf_init(&prompt, 4096);
+    int result = buf_addf(&prompt, "Password of %s: ", url);
+    if (result == 0)
+        result = io_write_all(fd, buf_slice(&prompt), err);
+    buf_fini(&prompt);
+    tcsetattr(fd, TCSAFLUSH, &quiet);
+    while (result == 0 && slice_find(buf_slice(out), '\n') < 0) {
+        unsigned char c;
+        ssize_t n = read(fd, &c, 1);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            break;
+        if (n == 1)
+            result = buf_add_byte(out, c);
+    }
+    tcsetattr(fd, TCSAFLUSH, &loud);
+    struct err ignored = ERR_INIT;
+    if (io_write_all(fd, SLICE_LIT("\n"), &ignored) != 0)
+        result = -1;
+    io_close(&fd);
+    if (result != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "cannot read the password");
+    return first_line(out, "the terminal", err);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/* sync: the commands of coexist-sync. Each returns an exit status. */
+#ifndef IMAPSYNC_SYNC_H
+#define IMAPSYNC_SYNC_H
+
+#include "base/core/program.h"
+
+extern const struct program sync_program;
+
+#define SYNC_EXIT_EXCEPTIONS 1 /* done, but not everything could be carried over */
+
+struct sync_command {
+    const char *name;
+    const char *summary;
+    int (*run)(const struct program_args *args); /* argv[0] is the command */
+};
+
+int sync_cmd_copy(const struct program_args *args);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include "base/core/buf.h"
+#include "base/core/mem.h"
+#include "imapsync/copy/folders.h"
+#include "imapsync/imap/limits.h"
+#include "tests/unit/unit.h"
+
+/* A list out of "name attributes" rows, one delimiter for all. */
+static void make(struct folder_list *l, int delimiter, const char *personal, const char *foreign,
+    const char *const rows[][2])
+{
+    struct err err = ERR_INIT;
+    folder_list_init(l);
+    l->delimiter = delimiter;
+    if (personal)
+        l->personal = slice_make(slice_dup(slice_str(personal)), strlen(personal));
+    if (foreign)
+        l->foreign[l->n_foreign++] = slice_make(slice_dup(slice_str(foreign)), strlen(foreign));
+    for (size_t i = 0; rows[i][0]; i++) {
+        struct imap_mailbox_data m = {.attributes = slice_str(rows[i][1]),
+            .delimiter = delimiter,
+            .name = {.raw = slice_str(rows[i][0])}};
+        assert_int_equal(folder_list_add(l, &m, &err), 0);
+    }
+}
+
+static const char *const none[][2] = {{NULL, NULL}};
+
+static void check(
+    const struct folder_list *source, const struct folder_list *target, const char *const *want)
+{
+    struct folder_map m;
+    folder_map_make(source, target, &m);
+    for (size_t i = 0; i < m.n; i++) {
+        if (!want[i]) {
+            assert_null(m.names[i].p);
+        } else {
+            assert_non_null(m.names[i].p);
+            assert_slice_equal(m.names[i], want[i]);
+        }
+    }
+    folder_map_fini(&m);
+}
+
+static void test_delimiters_and_prefixes(void **state)
+{
+    static const char *const rows[][2] = {{"INBOX", ""}, {"INBOX.Work", ""}, {"INBOX.Work.a/b", ""},
+        {"INBOX.Entw&APw-rfe", ""}, {"inbox", ""}, {"INBOX.a..b", ""}, {"INBOX.", ""},
+        {"INBOX.x&-y", ""}, {NULL, NULL}};
+    static const char *const slash[] = {
+        "INBOX", "Work", "Work/a_b", "Entw&APw-rfe", "a/_/b", "INBOX/_", "x&-y"};
+    static const char *const prefixed[] = {"INBOX", "INBOX.Work", "INBOX.Work.a/b",
+        "INBOX.Entw&APw-rfe", "INBOX.a._.b", "INBOX.INBOX._", "INBOX.x&-y"};
+    static const char *const flat[] = {
+        "INBOX", "Work", "Work_a/b", "Entw&APw-rfe", "a___b", "INBOX__", "x&-y"};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '.', "INBOX.", NULL, rows);
+    assert_int_equal(source.n, 7); /* inbox is INBOX */
+    make(&target, '/', NULL, NULL, none);
+    check(&source, &target, slash);
+    folder_list_fini(&target);
+    make(&target, '.', "INBOX.", NULL, none);
+    check(&source, &target, prefixed);
+    folder_list_fini(&target);
+    make(&target, -1, NULL, NULL, none);
+    check(&source, &target, flat);
+    folder_list_fini(&target);
+    folder_list_fini(&source);
+}
+
+static void test_bad_names(void **state)
+{
+    /* Not modified UTF-7, each in its way; a path is only a name. */
+    static const char *const rows[][2] = {{"&", ""}, {"\xc3\xa4", ""}, {"\xe4", ""}, {"..", ""},
+        {"../x", ""}, {"/y", ""}, {"~", ""}, {"a\tb", ""}, {"&AAk-", ""}, {NULL, NULL}};
+    static const char *const want[] = {
+        "&-", "&AOQ-", "&AOQ- 2", "__", "__.x", "_.y", "~", "a_b", "_"};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '/', NULL, NULL, rows);
+    make(&target, '.', NULL, NULL, none);
+    check(&source, &target, want);
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+}
+
+static void test_collisions(void **state)
+{
+    static const char *const rows[][2] = {
+        {"a/b", ""}, {"a_b", ""}, {"a_b 2", ""}, {"a%b", ""}, {NULL, NULL}};
+    static const char *const want[] = {"a_b", "a_b 3", "a_b 2", "a%b"};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '.', NULL, NULL, rows);
+    make(&target, '/', NULL, NULL, none);
+    check(&source, &target, want);
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+}
+
+static void test_special_use(void **state)
+{
+    static const char *const rows[][2] = {{"Gesendet", "\\HasNoChildren \\Sent"},
+        {"Papierkorb", "\\Trash"}, {"Junk", "\\Junk"}, {"Trash", ""}, {"Alle", "\\All"},
+        {"Shared/x", ""}, {"Shared", "\\Noselect"}, {NULL, NULL}};
+    static const char *const there[][2] = {
+        {"Sent", "\\Sent"}, {"Trash", "\\Trash"}, {"Spam", "\\Junk"}, {NULL, NULL}};
+    /* Papierkorb cannot become Trash: a plain folder of the source needs that name. */
+    static const char *const want[] = {"Sent", "Papierkorb", "Spam", "Trash", NULL, NULL, NULL};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '/', "", "Shared/", rows);
+    make(&target, '/', "", NULL, there);
+    check(&source, &target, want);
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+}
+
+static void test_limits(void **state)
+{
+    struct err err = ERR_INIT;
+    (void)state;
+    for (size_t levels = IMAP_MAILBOX_LEVELS_MAX - 1; levels <= IMAP_MAILBOX_LEVELS_MAX + 1;
+         levels++) {
+        struct folder_list l;
+        struct buf name;
+        folder_list_init(&l);
+        buf_init(&name, 1000);
+        for (size_t i = 0; i < levels; i++)
+            assert_int_equal(buf_add_str(&name, i ? "/a" : "a"), 0);
+        struct imap_mailbox_data m = {.delimiter = '/', .name = {.raw = buf_slice(&name)}};
+        assert_int_equal(folder_list_add(&l, &m, &err), 0);
+        assert_int_equal(l.n, levels <= IMAP_MAILBOX_LEVELS_MAX);
+        assert_int_equal(l.ignored, levels > IMAP_MAILBOX_LEVELS_MAX);
+        buf_fini(&name);
+        folder_list_fini(&l);
+    }
+    for (size_t n = IMAP_MAILBOX_NAME_MAX - 1; n <= IMAP_MAILBOX_NAME_MAX + 1; n++) {
+        struct folder_list l;
+        char *name = mem_zalloc(n);
+        memset(name, 'a', n);
+        folder_list_init(&l);
+        struct imap_mailbox_data m = {.delimiter = '/', .name = {.raw = slice_make(name, n)}};
+        assert_int_equal(folder_list_add(&l, &m, &err), 0);
+        assert_int_equal(l.n, n <= IMAP_MAILBOX_NAME_MAX);
+        free(name);
+        folder_list_fini(&l);
+    }
+}
+
+static void test_many(void **state)
+{
+    struct folder_list l, target;
+    struct folder_map m;
+    struct err err = ERR_INIT;
+    (void)state;
+    folder_list_init(&l);
+    for (unsigned i = 0; i < 100000; i++) {
+        char name[32];
+        assert_int_equal(fmt_into(name, sizeof(name), "f%u", i), 0);
+        struct imap_mailbox_data d = {.delimiter = '/', .name = {.raw = slice_str(name)}};
+        assert_int_equal(folder_list_add(&l, &d, &err), 0);
+    }
+    make(&target, '.', NULL, NULL, none);
+    folder_map_make(&l, &target, &m);
+    assert_int_equal(m.n, 100000);
+    assert_slice_equal(m.names[99999], "f99999");
+    folder_map_fini(&m);
+    folder_list_fini(&l);
+    folder_list_fini(&target);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_delimiters_and_prefixes),
+        cmocka_unit_test(test_bad_names),
+        cmocka_unit_test(test_collisions),
+        cmocka_unit_test(test_special_use),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
