@@ -47,6 +47,10 @@ class DemoError(Exception):
     """The demo cannot go on; one line that says why."""
 
 
+class Stopped(Exception):
+    """A signal ended the demo."""
+
+
 class Demo:
     def __init__(self, folder, seconds, screen):
         self.folder = folder
@@ -303,6 +307,8 @@ class Demo:
     def close(self):
         for sender in self.senders:
             sender.ending.set()
+        if self.watcher is not None:
+            self.watcher.stop()
         for actor in reversed(self.actors):
             try:
                 actor.close()
@@ -340,6 +346,12 @@ def guest_version(name):
     return version.rpartition(":")[2].partition("+")[0].partition("-")[0]
 
 
+def stopped(number, _):
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise Stopped(number)
+
+
 def as_root():
     """Guests need root for their mounts: go on under sudo if need be."""
     if os.geteuid() == 0:
@@ -374,8 +386,8 @@ def main():
         print(f"demo: {problem}", file=sys.stderr)
         return EX_UNAVAILABLE
     as_root()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: sys.exit(128 + n))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stopped)
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=ROOT / "build"))
     folder.chmod(0o755)
     demo = Demo(folder, args.seconds, screen)
@@ -385,10 +397,10 @@ def main():
     except (DemoError, AssertionError) as problem:
         screen.print()
         screen.print("  " + screen.paint("bad", f"demo: {problem}"))
-    except KeyboardInterrupt:
+    except Stopped as stop:
         screen.print()
         screen.print("  stopped")
-        status = 130
+        status = 128 + stop.args[0]
     finally:
         demo.close()
         give_back()

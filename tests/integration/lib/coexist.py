@@ -63,18 +63,31 @@ def literal(value):
 
 
 class Reaper:
-    """Kills what a test process started should that process die without cleaning up."""
+    """Cleans up should a test process die without doing so: kills programs, removes folders."""
+
+    CODE = """
+import os, shutil, sys
+left = set()
+for line in sys.stdin:
+    (left.add if line[0] == "+" else left.discard)(line[1:].rstrip())
+for item in sorted(left, reverse=True):
+    if item.startswith("/"):
+        shutil.rmtree(item, ignore_errors=True)
+    else:
+        try:
+            os.killpg(int(item), 9)
+        except OSError:
+            pass
+"""
 
     def __init__(self):
-        code = ("import os,sys\nleft=set()\n"
-                "for line in sys.stdin:\n    (left.add if line[0] == '+' else left.discard)(int(line[1:]))\n"
-                "for pid in left:\n    try: os.kill(pid, 9)\n    except OSError: pass\n")
-        self.process = subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdin=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen([sys.executable, "-I", "-S", "-c", self.CODE], stdin=subprocess.PIPE, text=True,
                                         start_new_session=True)
         atexit.register(self.close)
 
-    def note(self, sign, pid):
-        self.process.stdin.write(f"{sign}{pid}\n")
+    def note(self, sign, item):
+        """sign "+": kill this process group, or remove this folder, at the end; "-": no longer."""
+        self.process.stdin.write(f"{sign}{item}\n")
         self.process.stdin.flush()
 
     def close(self):
@@ -107,6 +120,7 @@ class Coexist:
         # On tmpfs as in production, and short: a socket address holds 107 bytes.
         shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.run = Path(tempfile.mkdtemp(prefix="coexist-", dir=shm))
+        reaper().note("+", self.run)
         self.state = self.dir / "state"
         self.state.mkdir(exist_ok=True)
         self.conf = self.dir / "coexist.conf"
@@ -274,6 +288,7 @@ class Coexist:
             except ProcessLookupError:
                 pass
         shutil.rmtree(self.run, ignore_errors=True)
+        reaper().note("-", self.run)
         for name in PROGRAMS:
             if self.log(name).exists():
                 text = self.log(name).read_text(errors="replace")
