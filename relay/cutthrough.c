@@ -110,7 +110,7 @@ void cutthrough_mail(struct cutthrough *ct, const struct smtp_command *mail)
     ct->size = mail->has_size ? mail->size : 0;
     ct->is_8bit = mail->is_8bit;
     ct->server = CONF_SERVER_NONE;
-    ct->was_replaced = ct->is_ended = false;
+    ct->was_replaced = ct->is_ended = ct->is_ambiguous = false;
     ct->n_decisions = ct->n_dotted = 0;
     ct->header_scanned = ct->n_header = 0;
     ct->n_content = 0;
@@ -401,7 +401,6 @@ void cutthrough_claimed(struct cutthrough *ct, const struct answer *refusal)
         return;
     }
     ct->state = CUT_DOTTED;
-    ct->is_ambiguous = false;
     if (smtp_client_dot(ct->client) != 0) {
         struct answer a;
         answer_set(&a, 451, "4.3.0", "server %s does not take the content", server_name(ct));

@@ -41,6 +41,7 @@ struct worker {
     struct claims *claims;
     struct pool *pool;
     struct hold_room *holds;
+    const struct cutthrough_server *targets; /* by index of conf->servers */
     struct session *sessions;
     size_t n_sessions;
     bool is_draining;

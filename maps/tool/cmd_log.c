@@ -74,10 +74,12 @@ static int parse(struct tool *t, json_t *request, struct err *err)
         return -1;
     if (last && num_u64(slice_str(last), 1, INT32_MAX, &n) != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "--last needs a number");
+    if (last && (all || t->argc > 0))
+        return err_set(err, ERR_PERM, EX_USAGE, "--last counts the changes of all addresses");
     if (t->argc > 0 && json_object_set_new(request, "key", json_string(t->argv[0])) != 0)
         return err_set(err, ERR_PERM, EX_DATAERR, "the address is not UTF-8 text");
     /* The changes of one address are few; those of all are cut to the latest. */
-    if (!all && (last || t->argc == 0))
+    if (!all && t->argc == 0)
         json_object_set_new(request, "last", json_integer((json_int_t)n));
     return 0;
 }

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: ISC
+"""maptool import and export."""
+import random
+
+import pytest
+
+SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "lmtp://10.1.2.5:24"},
+           "cloud": {"smtp": "smtps://mx.example.net:465"}}
+
+
+@pytest.fixture
+def live(site):
+    return site(SERVERS, domains={"example.org": {}, "example.net": {"default": "cloud"}}).init()
+
+
+def fails(site, status, text, *args, **kwargs):
+    done = site.maptool("import", *args, check=False, **kwargs)
+    assert (done.returncode, text in done.stderr) == (status, True), (done.returncode, done.stderr)
+
+
+def routes(site):
+    return {e["key"]: e["route"] for e in site.json("list")}
+
+
+def test_import_forms(live):
+    assert live.maptool("import", "-", input="Ann@example.org,old\nbob@example.org,new\n").stdout == \
+        "2 added, 0 changed, 0 deleted, 0 unchanged\n"
+    live.maptool("import", "--route", "old", "-", input="\ufeffcat@example.org\r\ndan@example.org;new\r\n")
+    live.maptool("import", "-", input='note;EmailAddress;Server\n"a ""b""; c";eve@example.org;cloud\n')
+    assert routes(live) == {"ann@example.org": "old", "bob@example.org": "new", "cat@example.org": "old",
+                            "dan@example.org": "new", "eve@example.org": "cloud"}
+    assert live.json("get", "eve@example.org")["note"] == 'a "b"; c'
+    reply = live.json("import", "-", input="ann@example.org,new\nbob@example.org,new\n", )
+    assert (reply["added"], reply["changed"], reply["unchanged"]) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("text, message, options", [
+    ("ann@example.org,old\nbob@example.org,mars\n", 'line 2: there is no server "mars"', []),
+    ("ann@example.org,old\n\nbob@example.com,old\n", "line 3: bob@example.com: the domain example.com", []),
+    ("key,route\nann@example.org,old\nbob,old\n", "line 3: bob is not an address", []),
+    ("key,colour\n", 'line 1: unknown column "colour"', []),
+    ("ann@example.org,old\nANN@example.org,new\n", "line 2, as line 1: ann@example.org occurs twice", []),
+    ("ann@example.org\n", "line 1: ann@example.org is new and needs a route", []),
+    ('ann@example.org,old\n"bob@example.org,old\n', "line 2: a quote opens", []),
+    ("", "there is no entry in it", []),
+    ("ann@example.org,old\n", "lacks 2 of 2", ["--replace"]),
+])
+def test_import_is_all_or_nothing(live, text, message, options):
+    live.maptool("import", "-", input="yan@example.org,old\nzoe@example.org,old\n")
+    before = live.json("status")["generation"]
+    fails(live, 65, f"standard input: {message}", *options, "-", input=text)
+    assert live.json("status")["generation"] == before
+    assert sorted(routes(live)) == ["yan@example.org", "zoe@example.org"]
+
+
+def test_import_names_the_file(live, tmp_path):
+    path = tmp_path / "users.csv"
+    path.write_bytes("ann@example.org,old\nM\xfcller@example.org,old\n".encode("latin-1"))
+    fails(live, 65, f"{path}: line 2: this is not UTF-8", path)
+
+
+def test_import_of_a_held_address(live):
+    live.maptool("import", "-", input="ann@example.org,old\nbob@example.org,old\n")
+    live.maptool("hold", "bob@example.org")
+    fails(live, 75, "line 2: bob@example.org is held by", "-", input="ann@example.org,new\nbob@example.org,new\n")
+    assert routes(live)["ann@example.org"] == "old"
+
+
+def test_replace(live):
+    users = "".join(f"u{i}@example.org,old\n" for i in range(20))
+    live.maptool("import", "-", input=users + "@example.org,old\nx@example.net,cloud\n")
+    ten = "".join(f"u{i}@example.org,new\n" for i in range(10))
+    fails(live, 65, "lacks 10 of 20 addresses that the map has, more than --max-drop 49 percent",
+          "--replace", "--max-drop", "49", "-", input=ten)
+    dry = live.maptool("import", "--replace", "--max-drop", "50", "--dry-run", "-", input=ten).stdout
+    assert dry == "dry run, nothing done: 0 added, 10 changed, 10 deleted, 0 unchanged\n"
+    assert len(routes(live)) == 22
+    live.maptool("import", "--replace", "--max-drop", "50", "-", input=ten)
+    left = routes(live)
+    assert len(left) == 12 and left["@example.org"] == "old" and left["x@example.net"] == "cloud"
+    assert left["u3@example.org"] == "new" and "u13@example.org" not in left
+
+
+def test_export_csv_reads_back(live, site):
+    rows = ["ann@example.org,old,mailbox,,", 'bob@example.org,new,mailbox,bob@new.example.org,"a ""b"", c"',
+            "gone@example.org,,reject,,", "@example.net,cloud,mailbox,,M\u00fcller",
+            '"""a b""@example.org",old,mailbox,,']
+    live.maptool("import", "-", input="key,route,kind,deliver_as,note\n" + "\n".join(rows) + "\n")
+    text = live.maptool("export").stdout
+    assert sorted(text.splitlines()) == sorted(rows + ["key,route,kind,deliver_as,note"])
+    other = site(SERVERS, name="other", domains={"example.org": {}, "example.net": {}}).init()
+    other.maptool("import", "-", input=text)
+    assert other.maptool("export").stdout == text
+    assert live.json("import", "-", input=text)["unchanged"] == 5
+
+
+def test_export_postfix_transport(live, tmp_path):
+    live.maptool("import", "-", input="key,route,kind,deliver_as\nann@example.org,old,,\nbob@example.org,new,,b@x.org\n"
+                 "cat@example.net,cloud,,\ngone@example.org,,reject,\nheld@example.org,old,,\n")
+    live.maptool("hold", "held@example.org")
+    done = live.maptool("export", "--format", "postfix-transport", "--output", tmp_path / "transport")
+    assert done.stdout == "" and "1 entries have a deliver_as" in done.stderr and "1 held" in done.stderr
+    lines = (tmp_path / "transport").read_text().splitlines()
+    assert lines[1:] == [
+        "ann@example.org\tsmtp:[10.1.1.5]:25", "bob@example.org\tlmtp:inet:[10.1.2.5]:24",
+        "cat@example.net\tsmtps:[mx.example.net]:465", "gone@example.org\terror:5.1.1 User unknown",
+        "held@example.org\tretry:4.2.1 This mailbox is being moved", "example.org\terror:5.1.1 User unknown",
+        "example.net\tsmtps:[mx.example.net]:465"]
+
+
+def test_many(site):
+    """100,001 rows in any order, then the same again, then replaced by another order with changes."""
+    live = site(SERVERS, plain=True).init()
+    users = [f"user{i:06}@example.org" for i in range(100001)]
+    order = random.Random(7).sample(users, len(users))
+    text = "".join(f"{user},old\n" for user in order)
+    assert live.json("import", "-", input=text)["added"] == 100001
+    assert live.json("status")["lookups"]["generation"] == 100001
+    assert live.json("import", "-", input=text)["unchanged"] == 100001
+    reply = live.json("import", "--replace", "-", input="".join(f"{user},new\n" for user in users[1:]))
+    assert (reply["changed"], reply["deleted"]) == (100000, 1)
+    assert live.json("explain", users[50000])["server"] == "new"
+    assert live.maptool("explain", users[0], check=False).returncode == 1
+    assert len(live.maptool("export").stdout.splitlines()) == 100001

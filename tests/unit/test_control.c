@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: ISC */
+#include <inttypes.h>
+#include <sysexits.h>
+#include "base/core/log.h"
+#include "maps/store/control.h"
+#include "tests/unit/tmpdir.h"
+
+#define CACHE_SIZE (4U << 20)
+#define HOLD_MAX_MS 60000
+
+static char old_name[] = "old", new_name[] = "new", domain_name[] = "example.org",
+            other_name[] = "example.net";
+static struct conf_server servers[] = {{.name = old_name}, {.name = new_name}};
+static struct conf_domain domains[] = {
+    {.name = domain_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true},
+    {.name = other_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true}};
+static const struct conf CONF = {.servers = servers,
+    .n_servers = 2,
+    .domains = domains,
+    .n_domains = 2,
+    .mapd = {.hold_max_ms = HOLD_MAX_MS}};
+
+static struct tmpdir dir;
+static struct control control = {.conf = &CONF, .now_ms = 1000000};
+static struct control_session session = {.who = "tester", .may_write = true};
+
+static void must(int rc, const struct err *err)
+{
+    if (rc != 0)
+        fail_msg("%s", err->text);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    log_set_level(LOG_LEVEL_ERROR);
+    tmpdir_make(&dir);
+    must(store_create(dir.path, CACHE_SIZE, &err), &err);
+    must(store_open(dir.path, CACHE_SIZE, &control.store, &err), &err);
+    control.now_ms = 1000000;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    control_session_fini(&session);
+    store_close(&control.store);
+    tmpdir_remove(&dir);
+    return 0;
+}
+
+/* Runs a request as its kind wants it. The reply is the caller's. */
+static json_t *ask(const char *text)
+{
+    struct err err = ERR_INIT;
+    struct store_txn *txn = NULL;
+    json_t *reply = NULL, *request = json_loads(text, 0, NULL);
+    if (!request)
+        fail_msg("no JSON: %s", text);
+    enum control_kind kind = control_kind(request);
+    if (kind == CONTROL_WRITE || kind == CONTROL_BATCH)
+        must(store_begin(control.store, &txn, &err), &err);
+    must(control_run(&control, &session, txn, request, &reply, &err), &err);
+    if (control.must_abort)
+        store_abort(&txn);
+    if (txn)
+        must(store_commit(&txn, &err), &err);
+    json_decref(request);
+    return reply;
+}
+
+/* The reply, or the code and text of the error, as one string with sorted members. */
+static void expect(const char *request, const char *want)
+{
+    json_t *reply = ask(request);
+    char *text = json_dumps(reply, JSON_COMPACT | JSON_SORT_KEYS);
+    if (strcmp(text, want) != 0)
+        fail_msg("%s\n  gave %s\n  want %s", request, text, want);
+    free(text);
+    json_decref(reply);
+}
+
+static void expect_error(const char *request, int code, const char *part)
+{
+    json_t *reply = ask(request), *error = json_object_get(reply, "error");
+    const char *text = json_string_value(json_object_get(error, "text"));
+    if (!error || json_integer_value(json_object_get(error, "code")) != code || !strstr(text, part))
+        fail_msg("%s\n  gave %lld %s\n  want %d %s", request,
+            (long long)json_integer_value(json_object_get(error, "code")), text ? text : "(ok)",
+            code, part);
+    json_decref(reply);
+}
+
+static json_int_t number(const char *request, const char *member)
+{
+    json_t *reply = ask(request);
+    if (!json_is_true(json_object_get(reply, "ok")))
+        fail_msg("%s: %s", request,
+            json_string_value(json_object_get(json_object_get(reply, "error"), "text")));
+    json_int_t v = json_integer_value(json_object_get(reply, member));
+    json_decref(reply);
+    return v;
+}
+
+static const char *route_of(const char *key)
+{
+    static char out[64];
+    char request[256];
+    assert_int_equal(fmt_into(request, sizeof request, "{\"op\":\"get\",\"key\":\"%s\"}", key), 0);
+    json_t *reply = ask(request);
+    const char *route =
+        json_string_value(json_object_get(json_object_get(reply, "entry"), "route"));
+    assert_int_equal(fmt_into(out, sizeof out, "%s", route ? route : "-"), 0);
+    json_decref(reply);
+    return out;
+}
+
+#define SET(key, route) "{\"op\":\"set\",\"key\":\"" key "\",\"set\":{\"route\":\"" route "\"}}"
+
+static void test_set_get_del(void **state)
+{
+    (void)state;
+    expect(SET("Ann@Example.ORG", "old"),
+        "{\"changed\":1,\"entry\":{\"deliver_as\":\"\",\"epoch\":1,\"key\":\"ann@example.org\","
+        "\"kind\":\"mailbox\",\"note\":\"\",\"route\":\"old\",\"state\":\"active\","
+        "\"when\":\"1970-01-01T00:16:40Z\",\"who\":\"tester\"},\"generation\":1,\"ok\":true}");
+    /* The same again changes nothing, not even the generation. */
+    assert_int_equal(number(SET("ann@example.org", "old"), "changed"), 0);
+    assert_int_equal(number(SET("ann@example.org", "old"), "generation"), 1);
+    assert_int_equal(number(SET("ann@example.org", "new"), "generation"), 2);
+    assert_string_equal(route_of("ANN@example.org"), "new");
+    /* Fields that are not named stay. */
+    assert_int_equal(number("{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":"
+                            "{\"deliver_as\":\"ann@new.example.org\"}}",
+                         "generation"),
+        3);
+    assert_string_equal(route_of("ann@example.org"), "new");
+    assert_int_equal(number("{\"op\":\"del\",\"key\":\"ann@example.org\"}", "generation"), 4);
+    expect("{\"op\":\"get\",\"key\":\"ann@example.org\"}",
+        "{\"epoch\":4,\"error\":{\"class\":\"permanent\",\"code\":1,\"text\":"
+        "\"there is no entry for ann@example.org\"},\"ok\":false}");
+    expect_error("{\"op\":\"del\",\"key\":\"ann@example.org\"}", 1, "no entry");
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        int code;
+        const char *part;
+    } ROWS[] = {
+        {"{}", EX_USAGE, "unknown \"op\""},
+        {"{\"op\":7}", EX_USAGE, "unknown \"op\""},
+        {"{\"op\":\"fly\"}", EX_USAGE, "unknown \"op\""},
+        {"{\"op\":\"barrier\"}", EX_USAGE, "unknown \"op\""},
+        {"{\"op\":\"get\"}", EX_USAGE, "\"key\" is missing"},
+        {"{\"op\":\"get\",\"key\":\"\"}", EX_USAGE, "\"key\" is empty"},
+        {"{\"op\":\"get\",\"key\":7}", EX_USAGE, "has to be a string"},
+        {"{\"op\":\"get\",\"key\":\"ann\"}", EX_DATAERR, "not an address"},
+        {"{\"op\":\"get\",\"key\":\"a@b@example.org\"}", EX_DATAERR, "not an address"},
+        {"{\"op\":\"get\",\"key\":\"ann@example.com\"}", EX_DATAERR, "domain example.com is not"},
+        {SET("ann@example.org", "mars"), EX_DATAERR, "servers: old, new"},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{}}", EX_DATAERR, "needs a route"},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":[]}", EX_USAGE, "object"},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{\"colour\":\"red\"}}", EX_USAGE,
+            "unknown field \"colour\""},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{\"kind\":\"list\"}}", EX_DATAERR,
+            "neither mailbox nor reject"},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{\"route\":\"old\","
+         "\"deliver_as\":\"nobody\"}}",
+            EX_DATAERR, "deliver_as nobody"},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{\"route\":\"old\","
+         "\"note\":\"two\\nlines\"}}",
+            EX_DATAERR, "one line"},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"why\":\"two\\nlines\","
+         "\"set\":{\"route\":\"old\"}}",
+            EX_DATAERR, "one line"},
+        {"{\"op\":\"set\",\"key\":\"a@example.org\",\"expect_epoch\":5,\"set\":"
+         "{\"route\":\"old\"}}",
+            1, "its epoch is 0, not 5"},
+        {"{\"op\":\"hold\",\"key\":\"a@example.org\",\"owner\":\"o\",\"deadline_ms\":1}", 1,
+            "no entry"},
+        {"{\"op\":\"hold\",\"key\":\"a@example.org\",\"owner\":\"o\"}", EX_USAGE, "deadline_ms"},
+        {"{\"op\":\"release\",\"key\":\"a@example.org\"}", 1, "is not held"},
+        {"{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":0,\"route\":\"new\"}", EX_USAGE,
+            "needs the epoch"},
+        {"{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":1,\"route\":\"new\"}", 1,
+            "is not held"},
+        {"{\"op\":\"put\",\"rows\":[]}", EX_USAGE, "no import was begun"},
+        {"{\"op\":\"commit\"}", EX_USAGE, "no import was begun"},
+        {"{\"op\":\"begin\",\"max_drop\":101}", EX_USAGE, "from 0 to 100"},
+        {"{\"op\":\"begin\",\"replace\":1}", EX_USAGE, "true or false"},
+        {"{\"op\":\"list\",\"state\":\"asleep\"}", EX_USAGE, "unknown state"},
+        {"{\"op\":\"list\",\"limit\":2001}", EX_USAGE, "from 0 to 2000"},
+        {"{\"op\":\"apply\"}", EX_USAGE, "array"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        expect_error(ROWS[i].request, ROWS[i].code, ROWS[i].part);
+    assert_int_equal(store_generation(control.store), 0);
+}
+
+static void test_rights(void **state)
+{
+    (void)state;
+    number(SET("ann@example.org", "old"), "changed");
+    session.may_write = false;
+    static const char *const CHANGING[] = {
+        "set", "del", "hold", "flip", "release", "apply", "begin", "put", "abort", "commit"};
+    for (size_t i = 0; i < COUNT_OF(CHANGING); i++) {
+        char request[128];
+        assert_int_equal(fmt_into(request, sizeof request,
+                             "{\"op\":\"%s\",\"key\":\"ann@example.org\"}", CHANGING[i]),
+            0);
+        expect_error(request, EX_NOPERM, "may read the map but not change it");
+    }
+    assert_string_equal(route_of("ann@example.org"), "old");
+    assert_int_equal(number("{\"op\":\"status\"}", "keys"), 1);
+    session.may_write = true;
+}
+
+static void test_request_ids(void **state)
+{
+    (void)state;
+    static const char FIRST[] =
+        "{\"op\":\"set\",\"id\":\"r1\",\"key\":\"a@example.org\",\"set\":{\"route\":\"old\"}}";
+    assert_int_equal(number(FIRST, "generation"), 1);
+    number(SET("a@example.org", "new"), "generation");
+    /* The repeated request gives its result and does nothing. */
+    assert_int_equal(number(FIRST, "generation"), 1);
+    assert_int_equal(number(FIRST, "changed"), 1);
+    assert_string_equal(route_of("a@example.org"), "new");
+    assert_int_equal(store_generation(control.store), 2);
+    expect_error("{\"op\":\"set\",\"id\":\"r1\",\"key\":\"b@example.org\",\"set\":"
+                 "{\"route\":\"old\"}}",
+        EX_USAGE, "belongs to another request");
+    /* What was refused has no result, so it may be tried again. */
+    static const char FLIP[] =
+        "{\"op\":\"flip\",\"id\":\"r2\",\"key\":\"a@example.org\",\"epoch\":3,\"route\":\"old\"}";
+    expect_error(FLIP, 1, "is not held");
+    assert_int_equal(number("{\"op\":\"hold\",\"key\":\"a@example.org\",\"owner\":\"o\","
+                            "\"deadline_ms\":1000}",
+                         "epoch"),
+        3);
+    assert_int_equal(number(FLIP, "epoch"), 4);
+    assert_int_equal(number(FLIP, "epoch"), 4);
+}
+
+#define HOLD(key) "{\"op\":\"hold\",\"key\":\"" key "\",\"owner\":\"one\",\"deadline_ms\":5000}"
+
+static void test_hold(void **state)
+{
+    (void)state;
+    number(SET("a@example.org", "old"), "generation");
+    assert_int_equal(number(HOLD("a@example.org"), "epoch"), 2);
+    expect("{\"op\":\"get\",\"key\":\"a@example.org\"}",
+        "{\"entry\":{\"deliver_as\":\"\",\"epoch\":2,\"hold\":{\"deadline\":"
+        "\"1970-01-01T00:16:45Z\",\"deadline_ms\":1005000,\"owner\":\"one\",\"request\":\"\"},"
+        "\"key\":\"a@example.org\",\"kind\":\"mailbox\",\"note\":\"\",\"route\":\"old\","
+        "\"state\":\"held\",\"when\":\"1970-01-01T00:16:40Z\",\"who\":\"tester\"},\"ok\":true}");
+    expect_error(HOLD("a@example.org"), EX_TEMPFAIL, "already held by one until");
+    expect_error(SET("a@example.org", "new"), EX_TEMPFAIL, "is held by one until");
+    expect_error("{\"op\":\"del\",\"key\":\"a@example.org\"}", EX_TEMPFAIL, "is held by one");
+    expect_error("{\"op\":\"release\",\"key\":\"a@example.org\",\"epoch\":1}", 1, "epoch 2, not 1");
+    expect_error("{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":1,\"route\":\"new\"}", 1,
+        "epoch 2, not 1");
+    expect_error("{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":2,\"route\":\"mars\"}",
+        EX_DATAERR, "no server");
+    assert_int_equal(
+        number(
+            "{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":2,\"route\":\"new\"}", "epoch"),
+        3);
+    assert_string_equal(route_of("a@example.org"), "new");
+    number(SET("a@example.org", "old"), "generation");
+    /* Release leaves the route. */
+    assert_int_equal(number(HOLD("a@example.org"), "epoch"), 5);
+    assert_int_equal(
+        number("{\"op\":\"release\",\"key\":\"a@example.org\",\"epoch\":5}", "epoch"), 6);
+    assert_string_equal(route_of("a@example.org"), "old");
+}
+
+static void hold_for(uint64_t ms, bool fits)
+{
+    char request[256];
+    assert_int_equal(fmt_into(request, sizeof request,
+                         "{\"op\":\"hold\",\"key\":\"a@example.org\",\"owner\":\"o\","
+                         "\"deadline_ms\":%" PRIu64 "}",
+                         ms),
+        0);
+    if (!fits) {
+        expect_error(request, EX_DATAERR, "a hold lasts from 1 ms to 60000 ms");
+        return;
+    }
+    number(request, "epoch");
+    number("{\"op\":\"release\",\"key\":\"a@example.org\"}", "epoch");
+}
+
+static void test_hold_limit(void **state)
+{
+    (void)state;
+    number(SET("a@example.org", "old"), "generation");
+    hold_for(0, false);
+    hold_for(1, true);
+    hold_for(HOLD_MAX_MS - 1, true);
+    hold_for(HOLD_MAX_MS, true);
+    hold_for(HOLD_MAX_MS + 1, false);
+}
+
+static void test_hold_domain(void **state)
+{
+    (void)state;
+    /* A domain without an entry of its own gets one for the time of the hold. */
+    assert_int_equal(number(HOLD("@example.org"), "epoch"), 1);
+    assert_string_equal(route_of("@example.org"), "");
+    /* Its users may be changed meanwhile. */
+    assert_int_equal(number(SET("a@example.org", "new"), "generation"), 2);
+    assert_int_equal(number("{\"op\":\"release\",\"key\":\"@example.org\"}", "epoch"), 3);
+    expect_error("{\"op\":\"get\",\"key\":\"@example.org\"}", 1, "no entry");
+    /* One with a route keeps it, and a flip gives it another. */
+    number(SET("@example.org", "old"), "generation");
+    assert_int_equal(number(HOLD("@example.org"), "epoch"), 5);
+    assert_int_equal(
+        number("{\"op\":\"flip\",\"key\":\"@example.org\",\"epoch\":5,\"route\":\"new\"}", "epoch"),
+        6);
+    assert_string_equal(route_of("@example.org"), "new");
+}
+
+static size_t expire(void)
+{
+    struct err err = ERR_INIT;
+    struct store_txn *txn;
+    size_t n;
+    must(store_begin(control.store, &txn, &err), &err);
+    must(control_expire(&control, txn, &n, &err), &err);
+    must(store_commit(&txn, &err), &err);
+    return n;
+}
+
+static void test_deadline(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    number(SET("a@example.org", "old"), "generation");
+    number(SET("b@example.org", "old"), "generation");
+    assert_true(control_next_deadline_ms(control.store) == INT64_MAX);
+    number(HOLD("a@example.org"), "epoch");
+    control.now_ms += 10;
+    number(HOLD("b@example.org"), "epoch");
+    assert_int_equal(control_next_deadline_ms(control.store), 1005000);
+    control.now_ms = 1004999;
+    assert_int_equal(expire(), 0);
+    control.now_ms = 1005000;
+    /* A restart keeps the deadlines. */
+    store_close(&control.store);
+    must(store_open(dir.path, CACHE_SIZE, &control.store, &err), &err);
+    assert_int_equal(control_next_deadline_ms(control.store), 1005000);
+    assert_int_equal(expire(), 1);
+    assert_int_equal(control_next_deadline_ms(control.store), 1005010);
+    expect_error("{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":3,\"route\":\"new\"}", 1,
+        "its deadline is over");
+    json_t *reply = ask("{\"op\":\"log\",\"last\":1}");
+    const json_t *change = json_array_get(json_object_get(reply, "changes"), 0);
+    assert_string_equal(
+        json_string_value(json_object_get(change, "why")), "the hold passed its deadline");
+    assert_string_equal(json_string_value(json_object_get(change, "who")), "coexist-mapd");
+    json_decref(reply);
+}
+
+static void test_apply(void **state)
+{
+    (void)state;
+    number(SET("a@example.org", "old"), "generation");
+    expect("{\"op\":\"apply\",\"changes\":[{\"key\":\"a@example.org\",\"set\":{\"route\":\"new\"}},"
+           "{\"key\":\"b@example.org\",\"set\":{\"route\":\"new\"}},"
+           "{\"key\":\"c@example.org\",\"set\":{\"route\":\"new\"}},"
+           "{\"key\":\"c@example.org\",\"del\":true}]}",
+        "{\"added\":2,\"changed\":1,\"deleted\":1,\"generation\":5,\"ok\":true,\"unchanged\":0}");
+    /* All or nothing. */
+    json_t *reply = ask(
+        "{\"op\":\"apply\",\"changes\":[{\"key\":\"a@example.org\",\"set\":{\"route\":\"old\"}},"
+        "{\"key\":\"z@example.org\",\"del\":true}]}");
+    assert_true(json_is_false(json_object_get(reply, "ok")));
+    assert_int_equal(json_integer_value(json_object_get(reply, "row")), 1);
+    json_decref(reply);
+    assert_string_equal(route_of("a@example.org"), "new");
+    assert_int_equal(store_generation(control.store), 5);
+}
+
+#define BEGIN "{\"op\":\"begin\"}"
+#define PUT(rows) "{\"op\":\"put\",\"rows\":[" rows "]}"
+#define ROW(key, route) "{\"key\":\"" key "\",\"set\":{\"route\":\"" route "\"}}"
+
+static void test_import(void **state)
+{
+    (void)state;
+    number(SET("a@example.org", "old"), "generation");
+    number(BEGIN, "ok");
+    assert_int_equal(
+        number(PUT(ROW("b@example.org", "new") "," ROW("a@example.org", "old")), "rows"), 2);
+    assert_int_equal(number(PUT(ROW("A2@example.org", "new")), "rows"), 3);
+    assert_string_equal(route_of("b@example.org"), "-");
+    expect("{\"op\":\"commit\"}", "{\"added\":2,\"changed\":0,\"deleted\":0,\"dry_run\":false,"
+                                  "\"generation\":3,\"ok\":true,\"unchanged\":1}");
+    assert_string_equal(route_of("b@example.org"), "new");
+    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+}
+
+static void check_row(const char *request, int row, const char *part)
+{
+    json_t *reply = ask(request);
+    const json_t *error = json_object_get(reply, "error");
+    assert_non_null(error);
+    assert_non_null(strstr(json_string_value(json_object_get(error, "text")), part));
+    assert_int_equal(json_integer_value(json_object_get(reply, "row")), row);
+    json_decref(reply);
+}
+
+static void test_import_refused(void **state)
+{
+    (void)state;
+    number(SET("held@example.org", "old"), "generation");
+    number(HOLD("held@example.org"), "epoch");
+    /* A wrong row ends the import. */
+    number(BEGIN, "ok");
+    number(PUT(ROW("a@example.org", "old")), "rows");
+    check_row(PUT(ROW("b@example.org", "old") "," ROW("c@example.org", "mars")), 2, "no server");
+    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+    /* So does a key twice, whose rows are named, and a held one. */
+    number(BEGIN, "ok");
+    number(PUT(ROW("b@example.org", "old") "," ROW("a@example.org", "old") "," ROW(
+               "B@example.org", "new")),
+        "rows");
+    check_row("{\"op\":\"commit\"}", 2, "b@example.org occurs twice");
+    number(BEGIN, "ok");
+    number(PUT(ROW("z@example.org", "old") "," ROW("held@example.org", "new")), "rows");
+    check_row("{\"op\":\"commit\"}", 1, "is held by one");
+    assert_string_equal(route_of("z@example.org"), "-");
+    assert_int_equal(store_generation(control.store), 2);
+    /* A dry run says what would happen. */
+    number("{\"op\":\"begin\",\"dry_run\":true}", "ok");
+    number(PUT(ROW("z@example.org", "old")), "rows");
+    assert_int_equal(number("{\"op\":\"commit\"}", "added"), 1);
+    assert_string_equal(route_of("z@example.org"), "-");
+    number(BEGIN, "ok");
+    number("{\"op\":\"abort\"}", "ok");
+    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+}
+
+static void import_replacing(const char *begin)
+{
+    number(begin, "ok");
+    number(PUT(ROW("u0@example.org", "new") "," ROW("u1@example.org", "old") "," ROW(
+               "u2@example.org", "old")),
+        "rows");
+}
+
+static void test_import_replace(void **state)
+{
+    (void)state;
+    number(SET("u0@example.org", "old"), "generation");
+    number(SET("u1@example.org", "old"), "generation");
+    number(SET("u3@example.org", "old"), "generation");
+    number(SET("u4@example.org", "old"), "generation");
+    number(SET("@example.org", "old"), "generation");
+    number(SET("u3@example.net", "old"), "generation");
+    /* Two of four are half of them. */
+    import_replacing("{\"op\":\"begin\",\"replace\":true}");
+    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "lacks 2 of 4");
+    import_replacing("{\"op\":\"begin\",\"replace\":true,\"max_drop\":49}");
+    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "lacks 2 of 4");
+    import_replacing("{\"op\":\"begin\",\"replace\":true,\"max_drop\":50}");
+    expect("{\"op\":\"commit\"}", "{\"added\":1,\"changed\":1,\"deleted\":2,\"dry_run\":false,"
+                                  "\"generation\":10,\"ok\":true,\"unchanged\":1}");
+    assert_string_equal(route_of("u3@example.org"), "-");
+    assert_string_equal(route_of("u0@example.org"), "new");
+    /* Other domains and the default stay. */
+    assert_string_equal(route_of("u3@example.net"), "old");
+    assert_string_equal(route_of("@example.org"), "old");
+    assert_int_equal(store_live_count(control.store), 5);
+}
+
+static void test_list_and_log(void **state)
+{
+    (void)state;
+    char request[256];
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(fmt_into(request, sizeof request,
+                             "{\"op\":\"set\",\"key\":\"u%d@example.org\",\"set\":{\"route\":"
+                             "\"%s\"}}",
+                             i, i % 2 ? "new" : "old"),
+            0);
+        number(request, "generation");
+    }
+    json_t *reply = ask("{\"op\":\"list\",\"limit\":2,\"route\":\"old\"}");
+    assert_int_equal(json_array_size(json_object_get(reply, "entries")), 2);
+    assert_string_equal(json_string_value(json_object_get(reply, "next")), "u2@example.org");
+    json_decref(reply);
+    reply = ask("{\"op\":\"list\",\"limit\":2,\"route\":\"old\",\"after\":\"u2@example.org\"}");
+    assert_int_equal(json_array_size(json_object_get(reply, "entries")), 1);
+    assert_true(json_is_null(json_object_get(reply, "next")));
+    json_decref(reply);
+    reply = ask("{\"op\":\"list\",\"domain\":\"example.net\"}");
+    assert_int_equal(json_array_size(json_object_get(reply, "entries")), 0);
+    json_decref(reply);
+    reply = ask("{\"op\":\"log\",\"limit\":2}");
+    assert_int_equal(json_array_size(json_object_get(reply, "changes")), 2);
+    assert_int_equal(json_integer_value(json_object_get(reply, "next")), 3);
+    json_decref(reply);
+    reply = ask("{\"op\":\"log\",\"key\":\"U3@example.org\"}");
+    assert_int_equal(json_array_size(json_object_get(reply, "changes")), 1);
+    assert_true(json_is_null(json_object_get(reply, "next")));
+    json_decref(reply);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_set_get_del, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rights, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_request_ids, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hold_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hold_domain, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_apply, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_replace, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_list_and_log, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
