@@ -33,6 +33,17 @@ static size_t text_width(struct slice s)
     return width;
 }
 
+void table_clean(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            *p++ = '?';
+        else if (*p >= 0x20 && *p != 0x7f)
+            continue;
+        *p = '?';
+    }
+}
+
 struct table *table_new(const char *headings)
 {
     struct table *t = mem_zalloc(sizeof *t);
@@ -75,10 +86,8 @@ void table_row(struct table *t, const char *const *cells)
     }
     for (size_t i = 0; i < t->n_columns; i++) {
         char *text = mem_strdup(cells[i] ? cells[i] : "");
+        table_clean(text);
         size_t width = text_width(slice_str(text));
-        for (unsigned char *p = (unsigned char *)text; *p; p++)
-            if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
-                *p = '?';
         t->cells[t->n_rows * t->n_columns + i] = text;
         if (width > t->width[i])
             t->width[i] = width;

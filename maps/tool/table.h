@@ -19,5 +19,7 @@ void table_free(struct table **t);
 /* One cell per column; text is copied, NULL is "". */
 void table_row(struct table *t, const char *const *cells);
 void table_flush(struct table *t, FILE *out);
+/* Turns each byte of a control character, of ASCII or of UTF-8, into "?". */
+void table_clean(char *text);
 
 #endif

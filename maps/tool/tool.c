@@ -15,6 +15,7 @@
 #include "base/core/buf.h"
 #include "base/core/mem.h"
 #include "maps/client.h"
+#include "maps/tool/table.h"
 
 static const struct tool_command COMMANDS[] = {
     {"init", "", "make an empty map, once", cmd_init},
@@ -183,8 +184,10 @@ void tool_print_json(const json_t *value)
 
 void tool_print_text(const char *text)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+    char *clean = mem_strdup(text);
+    table_clean(clean);
+    fputs(clean, stdout);
+    free(clean);
 }
 
 const char *tool_text(const json_t *object, const char *name)

@@ -106,10 +106,13 @@ def test_stop_answers_what_it_was_asked(live):
     """SIGTERM among requests: every one that got its answer is in the map."""
     answered = []
     with MapSocket(live.run) as map_:
-        for i in range(100):
-            map_.send(op="set", key=f"u{i}@example.org", set={"route": "old"})
-            if i == 50:
-                live.signal("mapd", signal.SIGTERM)
+        try:
+            for i in range(100):
+                map_.send(op="set", key=f"u{i}@example.org", set={"route": "old"})
+                if i == 50:
+                    live.signal("mapd", signal.SIGTERM)
+        except OSError:
+            pass
         try:
             for i in range(100):
                 assert map_.receive()["ok"]
@@ -215,7 +218,7 @@ def test_rights(live):
                '{"op":"barrier","key":"ann@example.org","epoch":1,"timeout_ms":0},{"op":"status"}]'
 
     def as_nobody():
-        return subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", ask,
+        return subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c", ask,
                                str(sock), requests], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               check=False)
     assert "PermissionError" in as_nobody().stderr

@@ -5,7 +5,7 @@ import random
 import pytest
 
 SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "lmtp://10.1.2.5:24"},
-           "cloud": {"smtp": "smtps://mx.example.net:465"}}
+           "cloud": {"smtp": "smtps://mx.example.net:465", "tls": "verify"}}
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_import_forms(live):
     ("ann@example.org\n", "line 1: ann@example.org is new and needs a route", []),
     ('ann@example.org,old\n"bob@example.org,old\n', "line 2: a quote opens", []),
     ("", "there is no entry in it", []),
-    ("ann@example.org,old\n", "lacks 2 of 2", ["--replace"]),
+    ("ann@example.org,old\n", "the import lacks 2 of 2", ["--replace"]),
 ])
 def test_import_is_all_or_nothing(live, text, message, options):
     live.maptool("import", "-", input="yan@example.org,old\nzoe@example.org,old\n")
