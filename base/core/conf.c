@@ -89,7 +89,7 @@ static int refuse_in(struct loader *l, cfg_t *section, const char *name, int lin
     return -1;
 }
 
-static void report(cfg_t *cfg, const char *fmt, va_list ap)
+static void ATTR_PRINTF(2, 0) report(cfg_t *cfg, const char *fmt, va_list ap)
 {
     struct buf text;
 

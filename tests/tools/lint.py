@@ -3,6 +3,7 @@
 """Checks what a compiler does not: format, include arrows, forbidden functions, marks, pages.
 
     lint.py            every check; one line per finding, status 1 when there is any
+    lint.py --unused   only: functions of headers that no program calls from another file
 
 Findings read `file:line: text`, and the text says what to do.  The rules are tables at the top of
 each section; what they mean is in the design (arrows) and in the conventions (the rest).
@@ -85,6 +86,9 @@ ADAPTERS = {
     r"zlib\.h": ["imapsync/imap/compress.c"],
     r"idn2\.h": ["base/mail/idn.c"],
 }
+# JSON is for writers and for the control socket, never for what handles mail.
+JSON_FOLDERS = ("maps/client", "maps/mapd/", "maps/store/", "maps/tool/", "maps/format/",
+                "imapsync/")
 
 # Grammar and engines: no socket, clock, file, loop or process in these.
 PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(normalise|record|decide|trace)\.c",
@@ -141,6 +145,8 @@ def check_includes(path, text):
                 if re.fullmatch(pattern, name) and path not in homes:
                     report(path, line, f"<{name}> belongs to {', '.join(homes)}: "
                            "use the small header of that adapter")
+            if name == "jansson.h" and not path.startswith(JSON_FOLDERS):
+                report(path, line, "<jansson.h> is for the control socket and for --json only")
             if pure and name not in PURE_HEADERS:
                 report(path, line, f"{path} is grammar or engine: only ISO C headers, "
                        f"not <{name}>")
@@ -178,6 +184,36 @@ def check_functions(path, code):
     for hit in re.finditer(r"#\s*include\s+<(ctype|locale)\.h>", code):
         report(path, code.count("\n", 0, hit.start()) + 1,
                f"<{hit[1]}.h> follows the locale: use the ascii_ functions of base/core/slice.h")
+
+
+def check_guard(path, code):
+    guard = re.sub(r"[^A-Z0-9]", "_", path.upper())
+    if not re.search(rf"^#ifndef {guard}\n#define {guard}$", code, re.M):
+        report(path, 1, f"the include guard is {guard}")
+
+
+DECLARED = re.compile(r"^(?!static|typedef|#)[a-z][\w\s\*]*?\b([a-z_][a-z0-9_]*)\s*\(", re.M)
+
+
+def check_unused():
+    """What a header offers and nobody takes; tests do not count."""
+    code = {p: code_only((ROOT / p).read_text(encoding="utf-8"))
+            for p in tracked("*.c", "*.h") if not p.startswith("tests/")}
+    used_in = {}
+    for path, text in code.items():
+        for name in set(re.findall(r"\b[a-z_][a-z0-9_]*\b", text)):
+            used_in.setdefault(name, set()).add(path)
+    for path, text in code.items():
+        if not path.endswith(".h"):
+            continue
+        for hit in DECLARED.finditer(text):
+            if hit[1] == "__attribute__":
+                continue
+            users = used_in[hit[1]] - {path}
+            # The definition, and calls beside it, are one file.
+            if len(users) < 2 and not re.search(r"\b%s\b" % hit[1], text[hit.end():]):
+                report(path, text.count("\n", 0, hit.start(1)) + 1,
+                       f"{hit[1]}() is called from no other file: make it static or drop it")
 
 
 # --- Text -------------------------------------------------------------------------------------
@@ -338,8 +374,7 @@ def check_cppcheck(c_files):
             report(hit[1], int(hit[2]), "cppcheck: " + hit[3])
 
 
-def main():
-    c_files = tracked("*.c", "*.h")
+def check_all(c_files):
     for path in tracked():
         if not (path.endswith(TEXT_SUFFIXES) or path == "Makefile") or path.startswith(CORPUS):
             continue
@@ -353,12 +388,22 @@ def main():
             code = code_only(text)
             check_includes(path, text)
             check_functions(path, code)
+            if path.endswith(".h"):
+                check_guard(path, code)
         elif path.endswith(".py"):
             check_python(path, text)
     check_format(c_files)
     check_pages([p for p in tracked("docs/man/*") if p.endswith((".1", ".5", ".7", ".8"))])
     check_schema_page()
     check_cppcheck(c_files)
+
+
+def main():
+    c_files = tracked("*.c", "*.h")
+    if sys.argv[1:] == ["--unused"]:
+        check_unused()
+    else:
+        check_all(c_files)
     for path, line, text in sorted(set(findings)):
         print(f"{path}:{line}: {text}")
     print(f"lint: {len(c_files)} C files, {len(set(findings))} findings")
