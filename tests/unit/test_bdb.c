@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -323,6 +324,47 @@ static void test_kill(void **state)
     }
 }
 
+/* Files that may not grow stand in for a full disk: whatever fails, what was committed is there. */
+static void test_disk_full(void **state)
+{
+    int last = -1, i, pipe_fd[2], status;
+    struct bdb_env *env;
+    struct bdb *db;
+    struct err err = ERR_INIT;
+    struct buf value;
+    bool found;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(pipe(pipe_fd), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit size = {.rlim_cur = 150000, .rlim_max = 150000};
+
+        log_to_syslog(true); /* the errors are expected; keep them off the screen */
+        (void)signal(SIGXFSZ, SIG_IGN);
+        if (setrlimit(RLIMIT_FSIZE, &size) != 0)
+            _exit(9);
+        write_until_killed(pipe_fd[1], 0);
+    }
+    close(pipe_fd[1]);
+    while (read(pipe_fd[0], &i, sizeof(i)) == sizeof(i))
+        last = i;
+    close(pipe_fd[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 9);
+    assert_true(last > 100);
+    open_both(&env, &db);
+    buf_init(&value, 100);
+    for (i = 0; i < last + 3; i++) {
+        assert_int_equal(bdb_get(db, NULL, slice_str(number(i)), &value, &found, &err), 0);
+        assert_true(found);
+    }
+    buf_fini(&value);
+    close_both(&env, &db);
+}
+
 int main(void)
 {
 #define IN_A_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -334,6 +376,7 @@ int main(void)
         IN_A_DIRECTORY(test_settings_by_hand_are_refused),
         IN_A_DIRECTORY(test_working_directory_is_ignored),
         IN_A_DIRECTORY(test_kill),
+        IN_A_DIRECTORY(test_disk_full),
     };
 
     return cmocka_run_group_tests_name("bdb", tests, NULL, NULL);
