@@ -715,6 +715,11 @@ void session_drain(struct session *s)
     leave(s); /* settles */
 }
 
+bool session_is_dotted(const struct session *s)
+{
+    return s->ct.state == CUT_DOTTED;
+}
+
 void session_kill(struct session *s)
 {
     struct err why = ERR_INIT;

@@ -24,6 +24,8 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
 /* The worker stops (w->is_draining): between transactions the session says 421 and closes, else
  * behind this one.  It may be gone when this returns. */
 void session_drain(struct session *s);
+/* The dot has gone to a target and is not answered yet. */
+bool session_is_dotted(const struct session *s);
 /* Ends at once, whatever is open. */
 void session_kill(struct session *s);
 struct session *session_next(const struct session *s);

@@ -19,18 +19,30 @@
 #include "relay/judge.h"
 #include "relay/pool.h"
 
+struct clients;
 struct session;
+struct worker_listening;
 
-#define WORKER_DRAIN_MS 30000 /* then sessions without an open dot are cut */
+#define WORKER_DRAIN_MS 30000     /* then sessions without an open dot are cut */
+#define WORKER_DRAIN_DOT_MS 20000 /* then the others too */
+
+#define WORKER_READY "\n" /* no error text is like this */
+
+struct worker_listener {
+    int fd;
+    bool is_lmtp;
+};
 
 struct worker_setup { /* all borrowed for the life of the process */
     const struct conf *conf;
     unsigned slot;
-    const int *listen_fds; /* one per conf->relay.listen */
+    const struct worker_listener *listeners; /* the worker closes them when it drains */
+    size_t n_listeners;
     const struct trace_keys *keys;
     struct tls_ctx *server_tls;        /* NULL: STARTTLS is not offered */
     struct tls_ctx *const *client_tls; /* one per server */
-    int ready_fd;                      /* one byte goes there when the worker serves */
+    int ready_fd;  /* gets WORKER_READY when the worker serves, else the text of what went wrong */
+    int master_fd; /* ends when the master does; the worker drains then */
 };
 
 struct worker {
@@ -41,15 +53,25 @@ struct worker {
     struct claims *claims;
     struct pool *pool;
     struct hold_room *holds;
-    const struct cutthrough_server *targets; /* by index of conf->servers */
+    struct cutthrough_server *targets; /* by index of conf->servers */
+    struct clients *clients;
     struct session *sessions;
     size_t n_sessions;
     bool is_draining;
     struct buf scratch;  /* content of the session that is being fed */
     uint64_t session_id; /* of the next session; starts differently at each start of a worker */
+
+    struct worker_listening *listening; /* one per listener */
+    struct loop_timer *accept_pause;    /* while descriptors are short */
+    struct loop_timer *drain_step;
+    struct loop_signal *on_term, *on_int;
+    struct loop_io *master;
+    uint64_t drain_ms, quit_ms; /* when it began, and when the pool's QUITs did */
+    bool is_pool_drained;
 };
 
-/* Serves until SIGTERM and all is done; returns an exit status. */
+/* Serves until SIGTERM, SIGINT or the master's end, and until all is done then; returns an exit
+ * status. */
 int worker_run(const struct worker_setup *setup);
 
 /* For sessions. */

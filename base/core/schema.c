@@ -24,7 +24,7 @@
 #define SMTP_SCHEMES WORDS("smtp", "smtps", "lmtp")
 #define IMAP_SCHEMES WORDS("imap", "imaps")
 #define SOCKET_SCHEMES WORDS("unix", "inet")
-#define INET_SCHEMES WORDS("inet")
+#define RELAY_SCHEMES WORDS("inet", "smtp", "lmtp")
 #define TLS_VERSIONS WORDS("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 #define TLS_POLICIES WORDS("none", "may", "encrypt", "verify", "fingerprint")
 
@@ -91,7 +91,7 @@ const struct schema_key schema_keys[] = {
     SERVER("imap_auth", imap_auth, WORD, "plain", CHOICES(WORDS("login", "plain"))),
     SERVER("smtp_connections_max", smtp_connections_max, NUMBER, "20", RANGE(1, 10000)),
 
-    RELAY("listen", listen, ENDPOINTS, NULL, CHOICES(SOCKET_SCHEMES)),
+    RELAY("listen", listen, ENDPOINTS, NULL, CHOICES(RELAY_SCHEMES)),
     RELAY("hostname", hostname, HOST, NULL, NO_RANGE),
     RELAY("trusted", trusted, RANGES, NULL, NO_RANGE),
     RELAY("trace_key_file", trace_key_file, PATH, "/etc/coexist/trace.key", NO_RANGE),

@@ -209,7 +209,8 @@ static const struct samples samples[] = {
     {SCHEMA_HOST, {"mx.example.org", "localhost"}, {"", "a b", "a..b", "-a", "a-", "a@b"}},
     {SCHEMA_PRINT, {NULL}, {"", "00", "zz"}},
     {SCHEMA_ENDPOINT, {NULL}, {"", "x", "http://x", "unix:x"}},
-    {SCHEMA_ENDPOINTS, {"127.0.0.1:25", "[::]:25", "inet:h:1", "unix:/s"}, {"", "h", "smtp://h"}},
+    {SCHEMA_ENDPOINTS, {"127.0.0.1:25", "[::]:25", "inet:h:1", "lmtp://h:24"},
+        {"", "h", "unix:/s"}},
     {SCHEMA_RANGES, {"10.0.0.0/8", "::1"}, {"", "x", "10.0.0.1/8", "10.0.0.0/33"}},
     {SCHEMA_SERVER_REF, {"first"}, {"", "none", "FIRST"}},
 };
@@ -412,7 +413,8 @@ static void test_dump_is_a_configuration(void **state)
         "\"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:"
         "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\" from = {\"10.0.0.0/8\", \"::1\"} }\n"
         "domain \"x.org\" { default = a model = chaining case = keep }\n"
-        "relay { listen = {\"unix:/s\", \"[::]:25\"} workers = 7 hold_wait = 1500ms bare_lf = "
+        "relay { listen = {\"lmtp://[::1]:24\", \"[::]:25\"} workers = 7 hold_wait = 1500ms "
+        "bare_lf = "
         "refuse "
         "message_size_max = 1000000 }\n"
         "milter { stamp = no mode = shadow listen = \"inet:localhost:99\" }\n";

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/* site: see site.h.  Everything is checked before anything of it is used. */
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/core/mem.h"
+#include "base/os/io.h"
+#include "relay/site.h"
+
+#define KEY_FILE_MAX 4096
+
+static int check(const struct conf *conf, struct err *err)
+{
+    bool has_target = false;
+
+    for (size_t i = 0; i < conf->n_servers; i++) {
+        has_target = has_target || conf->servers[i].smtp.host != NULL;
+        if (!trace_is_server_name(slice_str(conf->servers[i].name)))
+            return err_set(err, ERR_PERM, EX_CONFIG,
+                "%s: server \"%s\": stamps take names of up to 64 letters, digits, '.', '_' and "
+                "'-' only",
+                conf->path, conf->servers[i].name);
+    }
+    if (!has_target)
+        return err_set(err, ERR_PERM, EX_CONFIG,
+            "%s: there is no server with an smtp address to deliver to", conf->path);
+    if (conf->n_domains == 0)
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s: there is no domain", conf->path);
+    if (conf->relay.listen.n == 0)
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s: relay.listen names no address", conf->path);
+    return 0;
+}
+
+static int read_keys(struct site *s, struct err *err)
+{
+    const char *path = s->conf->relay.trace_key_file;
+    struct buf text;
+    int rc;
+
+    buf_init(&text, KEY_FILE_MAX);
+    rc = io_read_secret(path, KEY_FILE_MAX, &text, err);
+    if (rc == 0 && trace_keys_parse(buf_slice(&text), &s->keys, err) != 0)
+        rc = err_wrap(err, "%s", path);
+    buf_fini_wipe(&text);
+    return rc != 0 ? err_wrap(err, "relay.trace_key_file") : 0;
+}
+
+static int make_tls(struct site *s, struct err *err)
+{
+    const struct conf *conf = s->conf;
+
+    if (conf->relay.tls_cert_file != NULL &&
+        tls_ctx_server(conf->relay.tls_cert_file, conf->relay.tls_key_file, &s->server_tls, err) !=
+            0)
+        return err_wrap(err, "STARTTLS of the relay");
+    s->client_tls = mem_zalloc(conf->n_servers * sizeof(struct tls_ctx *));
+    for (size_t i = 0; i < conf->n_servers; i++)
+        if (conf->servers[i].smtp.host != NULL && conf->servers[i].tls != CONF_TLS_NONE &&
+            tls_ctx_client(&conf->servers[i], &s->client_tls[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+int site_new_own(struct conf **conf, struct site **out, struct err *err)
+{
+    struct site *s = mem_zalloc(sizeof(*s));
+
+    s->conf = *conf;
+    *conf = NULL;
+    if (check(s->conf, err) != 0 || read_keys(s, err) != 0 || make_tls(s, err) != 0)
+        site_free(&s);
+    *out = s;
+    return s != NULL ? 0 : -1;
+}
+
+void site_free(struct site **sp)
+{
+    struct site *s = *sp;
+
+    *sp = NULL;
+    if (s == NULL)
+        return;
+    for (size_t i = 0; s->client_tls != NULL && i < s->conf->n_servers; i++)
+        tls_ctx_free(&s->client_tls[i]);
+    free(s->client_tls);
+    tls_ctx_free(&s->server_tls);
+    trace_keys_free(&s->keys);
+    conf_free(&s->conf);
+    free(s);
+}
+
+unsigned site_workers(const struct site *s)
+{
+    long cores;
+
+    if (s->conf->relay.workers > 0)
+        return s->conf->relay.workers;
+    cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (unsigned)cores : 1;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker: see worker.h.
+ *
+ * Start: privileges are dropped first; then come the claims file, the snapshot, the pool and the
+ * listeners, and the master is told.  The listening sockets belong to the master: a worker that
+ * dies leaves the connections that wait in them to its successor.
+ *
+ * Limits are per worker.  A client above its limit, or everybody above the worker's, hears 421;
+ * behind a reserve for those answers connections are closed without a word.
+ *
+ * Drain: the listeners are closed, idle sessions say 421, transactions end.  Behind WORKER_DRAIN_MS
+ * all sessions are cut but those whose dot has gone to a target: there the answer decides whether a
+ * message comes twice, and it has WORKER_DRAIN_DOT_MS more.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/os/daemon.h"
+#include "base/os/io.h"
+#include "base/os/sock.h"
+#include "relay/clients.h"
+#include "relay/session.h"
+#include "relay/smtp_server.h"
+#include "relay/worker.h"
+
+#define ACCEPTS_MAX 64  /* per turn of the loop and listener */
+#define REFUSALS_MAX 64 /* sessions above the limit that hear why */
+#define ACCEPT_PAUSE_MS 100
+#define DRAIN_STEP_MS 20
+#define DRAIN_QUIT_MS 1000 /* for the QUITs of the pool */
+
+struct worker_listening {
+    struct worker *worker;
+    struct loop_io *io;
+    int fd;
+    bool is_lmtp;
+};
+
+/* --- New sessions ------------------------------------------------------------------------- */
+
+static void admit_own(struct worker *w, int fd, const struct net_addr *peer, bool is_lmtp)
+{
+    const struct conf_relay *conf = &w->conf->relay;
+    struct answer refusal;
+    const struct answer *why = NULL;
+
+    if (w->n_sessions >= (size_t)conf->sessions_max + REFUSALS_MAX) {
+        io_close(&fd);
+        return;
+    }
+    if (clients_enter(w->clients, peer) > conf->sessions_per_client_max) {
+        answer_set(&refusal, 421, "4.7.0",
+            "%s too many sessions from your address, try again later", conf->hostname);
+        why = &refusal;
+    } else if (w->n_sessions >= conf->sessions_max) {
+        answer_set(&refusal, 421, "4.3.2", "%s too many sessions, try again later", conf->hostname);
+        why = &refusal;
+    }
+    session_start_own(w, fd, peer, is_lmtp, why);
+}
+
+static void listen_all(struct worker *w, int events)
+{
+    for (size_t i = 0; i < w->setup->n_listeners; i++)
+        if (w->listening[i].io != NULL)
+            loop_io_want(w->listening[i].io, events);
+}
+
+static void on_accept_pause_over(void *arg)
+{
+    listen_all(arg, LOOP_READ);
+}
+
+static void on_accept(void *arg, int events)
+{
+    struct worker_listening *l = arg;
+    struct worker *w = l->worker;
+    struct net_addr peer;
+    struct err err = ERR_INIT;
+    int fd;
+
+    (void)events;
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        if (sock_accept(l->fd, &fd, &peer, &err) != 0) {
+            /* No descriptor is free, most likely: what waits can wait a little longer. */
+            log_error("accept_failed", log_err(&err), log_u64("sessions", w->n_sessions));
+            listen_all(w, 0);
+            loop_timer_start(w->accept_pause, ACCEPT_PAUSE_MS);
+            return;
+        }
+        if (fd < 0)
+            return;
+        admit_own(w, fd, &peer, l->is_lmtp);
+    }
+}
+
+static void start_listening(struct worker *w)
+{
+    size_t n = w->setup->n_listeners;
+
+    w->listening = mem_realloc_array(NULL, n, sizeof(*w->listening));
+    for (size_t i = 0; i < n; i++) {
+        struct worker_listening *l = &w->listening[i];
+
+        *l = (struct worker_listening){.worker = w,
+            .fd = w->setup->listeners[i].fd,
+            .is_lmtp = w->setup->listeners[i].is_lmtp};
+        l->io = loop_io_new(w->loop, l->fd, on_accept, l);
+        loop_io_want(l->io, LOOP_READ);
+    }
+}
+
+static void stop_listening(struct worker *w)
+{
+    loop_timer_free(&w->accept_pause);
+    for (size_t i = 0; i < w->setup->n_listeners; i++) {
+        loop_io_free(&w->listening[i].io);
+        io_close(&w->listening[i].fd);
+    }
+}
+
+/* --- Draining ----------------------------------------------------------------------------- */
+
+static void end_sessions(struct worker *w, bool with_dots)
+{
+    struct session *next;
+
+    for (struct session *s = w->sessions; s != NULL; s = next) {
+        next = session_next(s);
+        if (with_dots || !session_is_dotted(s))
+            session_kill(s);
+    }
+}
+
+static void on_drain_step(void *arg)
+{
+    struct worker *w = arg;
+    uint64_t passed_ms = loop_now_ms(w->loop) - w->drain_ms;
+
+    if (passed_ms >= WORKER_DRAIN_MS)
+        end_sessions(w, passed_ms >= WORKER_DRAIN_MS + WORKER_DRAIN_DOT_MS);
+    if (w->n_sessions > 0)
+        return;
+    if (!w->is_pool_drained) {
+        w->is_pool_drained = true;
+        w->quit_ms = loop_now_ms(w->loop);
+        pool_drain(w->pool);
+    }
+    if (pool_is_empty(w->pool) || loop_now_ms(w->loop) - w->quit_ms >= DRAIN_QUIT_MS)
+        loop_stop(w->loop);
+}
+
+static void drain(struct worker *w)
+{
+    struct session *next;
+
+    if (w->is_draining)
+        return;
+    w->is_draining = true;
+    w->drain_ms = loop_now_ms(w->loop);
+    log_info("draining", log_u64("slot", w->setup->slot), log_u64("sessions", w->n_sessions));
+    stop_listening(w);
+    for (struct session *s = w->sessions; s != NULL; s = next) {
+        next = session_next(s);
+        session_drain(s);
+    }
+    loop_timer_repeat(w->drain_step, DRAIN_STEP_MS);
+}
+
+static void on_signal(void *arg, int signum)
+{
+    (void)signum;
+    drain(arg);
+}
+
+static void on_master_gone(void *arg, int events)
+{
+    struct worker *w = arg;
+
+    (void)events;
+    if (!w->is_draining)
+        log_error("master_gone", log_u64("slot", w->setup->slot));
+    loop_io_want(w->master, 0);
+    drain(w);
+}
+
+void worker_session_gone(struct worker *w, const struct net_addr *peer)
+{
+    clients_leave(w->clients, peer);
+}
+
+/* --- Life --------------------------------------------------------------------------------- */
+
+static struct cutthrough_server *make_targets(const struct conf *conf)
+{
+    struct cutthrough_server *targets = mem_realloc_array(NULL, conf->n_servers, sizeof(*targets));
+
+    for (size_t i = 0; i < conf->n_servers; i++)
+        targets[i] = (struct cutthrough_server){.name = conf->servers[i].name,
+            .is_lmtp = conf->servers[i].smtp.scheme == NET_SCHEME_LMTP};
+    return targets;
+}
+
+static int open_all(struct worker *w, struct err *err)
+{
+    const struct conf *conf = w->conf;
+
+    if (daemon_drop_privileges(conf->user, err) != 0 ||
+        claims_open(conf->run, &w->claims, err) != 0)
+        return -1;
+    w->judge =
+        (struct judge){.conf = conf, .snapshot = snapshot_new(conf->run), .keys = w->setup->keys};
+    w->targets = make_targets(conf);
+    w->holds = hold_room_new(conf->relay.hold_waits_max, conf->relay.hold_waits_per_user_max);
+    w->clients = clients_new();
+    w->loop = loop_new();
+    w->pool = pool_new(w->loop, conf, w->setup->client_tls);
+    w->accept_pause = loop_timer_new(w->loop, on_accept_pause_over, w);
+    w->drain_step = loop_timer_new(w->loop, on_drain_step, w);
+    w->on_term = loop_signal_new(w->loop, SIGTERM, on_signal, w);
+    w->on_int = loop_signal_new(w->loop, SIGINT, on_signal, w);
+    w->master = loop_io_new(w->loop, w->setup->master_fd, on_master_gone, w);
+    loop_io_want(w->master, LOOP_READ);
+    start_listening(w);
+    pool_probe(w->pool);
+    return 0;
+}
+
+static void close_all(struct worker *w)
+{
+    loop_signal_free(&w->on_term);
+    loop_signal_free(&w->on_int);
+    loop_timer_free(&w->drain_step);
+    loop_io_free(&w->master);
+    pool_free(&w->pool);
+    loop_free(&w->loop);
+    free(w->listening);
+    clients_free(&w->clients);
+    hold_room_free(&w->holds);
+    snapshot_free(&w->judge.snapshot);
+    free(w->targets);
+    claims_close(&w->claims);
+    buf_fini(&w->scratch);
+}
+
+int worker_run(const struct worker_setup *setup)
+{
+    struct worker w = {.setup = setup, .conf = setup->conf};
+    struct err err = ERR_INIT;
+    int ready_fd = setup->ready_fd;
+
+    /* Bits for 64 workers that start in the same millisecond. */
+    w.session_id = ((uint64_t)clock_wall_ms() << 22) + ((uint64_t)(setup->slot % 64) << 16);
+    buf_init(&w.scratch, 4 * SMTP_SERVER_CONTENT_STEP);
+    (void)signal(SIGHUP, SIG_IGN);
+    if (open_all(&w, &err) != 0) {
+        struct err ignored = ERR_INIT;
+        int status = err_exit_code(&err);
+
+        return io_write_all(ready_fd, slice_str(err.text), &ignored) == 0 ? status : EX_OSERR;
+    }
+    if (io_write_all(ready_fd, SLICE_LIT(WORKER_READY), &err) != 0)
+        drain(&w); /* the master is gone */
+    io_close(&ready_fd);
+    log_info("worker_ready", log_u64("slot", setup->slot), log_i64("pid", getpid()));
+    loop_run(w.loop);
+    log_info("worker_stopped", log_u64("slot", setup->slot), log_i64("pid", getpid()));
+    close_all(&w);
+    return EX_OK;
+}
