@@ -6,13 +6,17 @@
  *       held:       | owner | request | deadline
  *       with notes: | note | who
  *
- * Numbers are unsigned LEB128, so that the usual record fits one cache line together with its key;
- * texts are a number (their length) and bytes.  Each entry has exactly one encoding, and a reader
- * refuses what it does not know: an old program never half understands a newer record.
+ * Epoch and times take 6 bytes, little-endian (a time in ms lasts until the year 10889), so that
+ * the usual record fits one cache line together with its key; texts are a length in one byte, or in
+ * two with the high bit of the first set, and bytes.  Each entry has exactly one encoding, and a
+ * reader refuses what it does not know: an old program never half understands a newer record.
  */
 #include "maps/route.h"
 
 #define RECORD_VERSION 1
+#define NUMBER_SIZE 6
+#define NUMBER_MAX ((1ull << 48) - 1)
+#define LONG_TEXT 0x80
 
 #define FLAG_KIND_REJECT 0x01
 #define FLAG_HELD 0x02
@@ -22,21 +26,30 @@
 
 static int put_number(struct buf *out, uint64_t v)
 {
-    for (; v >= 0x80; v >>= 7)
-        if (buf_add_byte(out, (unsigned char)(v | 0x80)) != 0)
-            return -1;
-    return buf_add_byte(out, (unsigned char)v);
+    unsigned char bytes[NUMBER_SIZE];
+    if (v > NUMBER_MAX)
+        return -1;
+    for (size_t i = 0; i < sizeof bytes; i++, v >>= 8)
+        bytes[i] = (unsigned char)v;
+    return buf_add(out, slice_make(bytes, sizeof bytes));
 }
 
+/* What would break a line of a reply, a log or a header. */
 static bool is_text(struct slice s, size_t max)
 {
-    return s.n <= max && slice_find(s, '\r') < 0 && slice_find(s, '\n') < 0 &&
-           slice_find(s, '\0') < 0;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
+            return false;
+    return s.n <= max;
 }
 
 static int put_text(struct buf *out, struct slice s, size_t max)
 {
-    if (!is_text(s, max) || put_number(out, s.n) != 0)
+    if (!is_text(s, max))
+        return -1;
+    if (s.n >= LONG_TEXT && buf_add_byte(out, (unsigned char)(s.n >> 8 | LONG_TEXT)) != 0)
+        return -1;
+    if (buf_add_byte(out, (unsigned char)s.n) != 0)
         return -1;
     return buf_add(out, s);
 }
@@ -71,75 +84,70 @@ bad:
     return -1;
 }
 
-static int get_byte(struct slice *in, unsigned char *out)
-{
-    if (in->n == 0)
-        return -1;
-    *out = in->p[0];
-    *in = slice_from(*in, 1);
-    return 0;
-}
+/* What is left of the bytes; is_bad once something was not as it must be.  Decoding is half of a
+ * look-up that hits the caches, hence one flag at the end instead of a branch at each field. */
+struct cursor {
+    const unsigned char *p, *end;
+    bool is_bad;
+};
 
-/* The shortest encoding only, within 64 bits. */
-static int get_number(struct slice *in, uint64_t *out)
+static inline uint64_t get_number(struct cursor *c)
 {
-    *out = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        unsigned char c = 0;
-        if (get_byte(in, &c) != 0 || (shift == 63 && c > 1) || (c == 0 && shift > 0))
-            return -1;
-        *out |= (uint64_t)(c & 0x7f) << shift;
-        if (c < 0x80)
-            return 0;
+    const unsigned char *p = c->p;
+    if (c->end - p < NUMBER_SIZE) {
+        c->is_bad = true;
+        return 0;
     }
-    return -1;
+    c->p += NUMBER_SIZE;
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40;
 }
 
-static int get_time(struct slice *in, int64_t *out)
+static inline struct slice get_text(struct cursor *c, size_t max)
 {
-    uint64_t v = 0;
-    if (get_number(in, &v) != 0 || v > INT64_MAX)
-        return -1;
-    *out = (int64_t)v;
-    return 0;
-}
-
-static int get_text(struct slice *in, size_t max, struct slice *out)
-{
-    uint64_t n = 0;
-    if (get_number(in, &n) != 0 || n > max || n > in->n)
-        return -1;
-    *out = slice_sub(*in, 0, (size_t)n);
-    *in = slice_from(*in, (size_t)n);
-    return is_text(*out, max) ? 0 : -1;
+    size_t left = (size_t)(c->end - c->p), n = left > 0 ? c->p[0] : 0, head = 1;
+    if (n >= LONG_TEXT && left > 1) {
+        n = (n & (LONG_TEXT - 1)) << 8 | c->p[1];
+        head = 2;
+        c->is_bad |= n < LONG_TEXT;
+    }
+    if (head + n > left) {
+        c->is_bad = true;
+        return SLICE_NONE;
+    }
+    struct slice s = slice_make(c->p + head, n);
+    c->p += head + n;
+    c->is_bad |= !is_text(s, max);
+    return s;
 }
 
 int record_decode(struct slice bytes, struct route_entry *out)
 {
-    struct slice in = bytes;
-    unsigned char version = 0, flags = 0;
-    *out = (struct route_entry){0};
-    if (bytes.n > ROUTE_RECORD_MAX || get_byte(&in, &version) != 0 || version != RECORD_VERSION ||
-        get_byte(&in, &flags) != 0 || (flags & ~FLAGS_KNOWN) != 0)
-        goto bad;
+    route_entry_clear(out);
+    if (bytes.n < 2 || bytes.n > ROUTE_RECORD_MAX || bytes.p[0] != RECORD_VERSION ||
+        (bytes.p[1] & ~FLAGS_KNOWN) != 0)
+        return -1;
+    unsigned flags = bytes.p[1];
+    struct cursor c = {.p = bytes.p + 2, .end = bytes.p + bytes.n};
     out->kind = flags & FLAG_KIND_REJECT ? ROUTE_KIND_REJECT : ROUTE_KIND_MAILBOX;
     out->state = flags & FLAG_HELD ? ROUTE_STATE_HELD : ROUTE_STATE_ACTIVE;
     out->is_tombstone = flags & FLAG_TOMBSTONE;
-    if (get_number(&in, &out->epoch) != 0 || get_time(&in, &out->when_s) != 0 ||
-        get_text(&in, ROUTE_SERVER_MAX, &out->route) != 0 ||
-        get_text(&in, ROUTE_KEY_MAX, &out->deliver_as) != 0)
-        goto bad;
-    if (flags & FLAG_HELD && (get_text(&in, ROUTE_NOTE_MAX, &out->hold_owner) != 0 ||
-                                 get_text(&in, ROUTE_NOTE_MAX, &out->hold_request) != 0 ||
-                                 get_time(&in, &out->hold_deadline_ms) != 0))
-        goto bad;
-    if (flags & FLAG_NOTES && (get_text(&in, ROUTE_NOTE_MAX, &out->note) != 0 ||
-                                  get_text(&in, ROUTE_NOTE_MAX, &out->who) != 0))
-        goto bad;
-    if (in.n == 0)
+    out->epoch = get_number(&c);
+    out->when_s = (int64_t)get_number(&c);
+    out->route = get_text(&c, ROUTE_SERVER_MAX);
+    out->deliver_as = get_text(&c, ROUTE_KEY_MAX);
+    if (flags & FLAG_HELD) {
+        out->hold_owner = get_text(&c, ROUTE_NOTE_MAX);
+        out->hold_request = get_text(&c, ROUTE_NOTE_MAX);
+        out->hold_deadline_ms = (int64_t)get_number(&c);
+    }
+    if (flags & FLAG_NOTES) {
+        out->note = get_text(&c, ROUTE_NOTE_MAX);
+        out->who = get_text(&c, ROUTE_NOTE_MAX);
+    }
+    if (!c.is_bad && c.p == c.end)
         return 0;
-bad:
-    *out = (struct route_entry){0};
+    route_entry_clear(out);
     return -1;
 }
 

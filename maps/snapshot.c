@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * snapshot: the reader.  A look-up is a hash, one load of the control word, one of a slot and one
- * entry; when the control word moved, the next data file is mapped before anything is answered.
+ * snapshot: the reader.  A look-up is a hash, one load of the control word, one of a cell's word
+ * and one entry; when the control word moved, the next data file is mapped before anything is
+ * answered.
  *
  * It owns its mappings and changes nothing.  Everything that is not as it must be makes look-ups
  * say UNKNOWN until it is right again, and snapshot_trouble() says what it was; each look-up in
@@ -214,7 +215,7 @@ static enum route_answer get(struct snapshot *s, struct slice key, uint64_t hash
     struct route_store *store, struct route_entry *entry)
 {
     if (!is_current(s)) {
-        *entry = (struct route_entry){0};
+        route_entry_clear(entry);
         return ROUTE_UNKNOWN;
     }
     enum route_answer answer = snapshot_file_get(&s->file, key, hash, store, entry);
@@ -270,7 +271,7 @@ int snapshot_info(struct snapshot *s, struct snapshot_info *out)
     out->generation = atomic_load(&h->generation);
     out->sequence = s->sequence;
     out->keys = atomic_load(&h->keys);
-    out->bytes_used = SNAPSHOT_PAGE + atomic_load(&h->arena_used) + h->n_slots * sizeof(uint64_t);
+    out->bytes_used = SNAPSHOT_PAGE + atomic_load(&h->arena_used) + h->n_cells * SNAPSHOT_CELL_SIZE;
     out->bytes_total = h->file_size;
     memcpy(out->map_id, s->ids.map, sizeof out->map_id);
     return 0;

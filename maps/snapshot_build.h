@@ -2,46 +2,43 @@
 /*
  * snapshot_build: makes a new data file of the snapshot.  Only maps/snapshot_write.c uses it.
  *
- *     snapshot_build_new(dir, sequence, ids, n_keys, &b, err)
- *     snapshot_build_add(b, key, record, err) ...      a later one replaces an earlier one
- *     snapshot_build_finish(b, generation, &file, err)
+ *     b = snapshot_build_new(n_keys)
+ *     snapshot_build_add(b, key, record) ...      a later one replaces an earlier one
+ *     snapshot_build_finish(&b, where, generation, keys, &file, err)
  */
 #ifndef MAPS_SNAPSHOT_BUILD_H
 #define MAPS_SNAPSHOT_BUILD_H
 
 #include "maps/snapshot_file.h"
 
+/* Bounds of the share of cells that are in use, in percent: new files have the first, a file above
+ * the second is replaced. */
+#define SNAPSHOT_LOAD_NEW 55
+#define SNAPSHOT_LOAD_MAX 70
+/* Room that a new file has for changes: a half of the size of its entries, and at least this. */
+#define SNAPSHOT_SLACK_MIN (1u << 20)
+
 struct snapshot_build;
 
 /* A data file that the writer has mapped for writing. */
 struct snapshot_rw {
     unsigned char *base; /* owned; NULL: none */
-    size_t size;
-    struct snapshot_file view; /* of base */
-    _Atomic uint64_t *slots;
-    uint64_t slots_used; /* with tombstones */
-    uint64_t arena_used; /* from the start of the arena, entries that were replaced included */
+    struct snapshot_file view;
+    struct snapshot_cell *cells;
+    uint64_t cells_used; /* with tombstones */
+    uint64_t arena_used;
 };
 
-/* Bounds of the share of slots that are in use: new files start below the first, a file above the
- * second is replaced. In percent. */
-#define SNAPSHOT_LOAD_NEW 50
-#define SNAPSHOT_LOAD_MAX 70
-/* Room that a new file has for changes: a half of what is in it, and at least this. */
-#define SNAPSHOT_SLACK_MIN (1u << 20)
-
-/* Creates dir/map.<sequence>; nobody looks at it before the control file names it. n_keys: a guess.
- */
-int snapshot_build_new(const char *dir, uint64_t sequence, const struct snapshot_ids *ids,
-    uint64_t n_keys, struct snapshot_build **out, struct err *err) ATTR_WUR;
-int snapshot_build_add(
-    struct snapshot_build *b, struct slice key, struct slice record, struct err *err) ATTR_WUR;
+struct snapshot_build *snapshot_build_new(uint64_t n_keys); /* n_keys: a guess */
+void snapshot_build_free(struct snapshot_build **b);
+void snapshot_build_add(struct snapshot_build *b, struct slice key, struct slice record);
 /* The record that a key has in the build so far; borrowed until the next call. */
 bool snapshot_build_get(const struct snapshot_build *b, struct slice key, struct slice *record_out);
-/* Ends the build either way; on failure the file is gone. */
-int snapshot_build_finish(struct snapshot_build **b, uint64_t generation, uint64_t keys,
-    struct snapshot_rw *out, struct err *err) ATTR_WUR;
-void snapshot_build_abandon(struct snapshot_build **b); /* removes the file */
+/* Writes dir/map.<sequence>, at which nobody looks before the control file names it.  Frees the
+ * build either way; on failure there is no file. */
+int snapshot_build_finish(struct snapshot_build **b, const char *dir, uint64_t sequence,
+    const struct snapshot_ids *ids, uint64_t generation, uint64_t keys, struct snapshot_rw *out,
+    struct err *err) ATTR_WUR;
 
 void snapshot_rw_fini(struct snapshot_rw *f);
 /* Path of a data file. */

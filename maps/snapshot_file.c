@@ -4,17 +4,15 @@
  *
  * It never reads outside of the given memory, whatever that holds, and answers "damaged" rather
  * than "absent" when something does not add up: the header has a checksum, every entry has one
- * over its lengths, key and record, an empty slot is not zero.
+ * over its lengths, key and record, an empty cell is not zero.
  *
- * Loads of slots are sequentially consistent because the re-check under a claim needs it
+ * Loads of words are sequentially consistent because the re-check under a claim needs it
  * (maps/claims.h); on the processors that matter that costs a reader nothing.
  */
 #include "maps/snapshot_file.h"
 
 #include "maps/key_hash.h"
 
-#define ENTRY_HEAD 8
-#define CACHE_LINE 64
 #define PLACE_BITS 40
 #define PLACE_MASK ((1ull << PLACE_BITS) - 1)
 
@@ -23,9 +21,9 @@ const char snapshot_head_magic[8] = {'C', 'X', 'M', 'A', 'P', 'D', 'T', '1'};
 
 struct entry_head {
     uint32_t check;
-    uint16_t key_n, value_n;
+    uint16_t key_n, record_n;
 };
-_Static_assert(sizeof(struct entry_head) == ENTRY_HEAD, "no padding");
+_Static_assert(sizeof(struct entry_head) == 8, "no padding");
 
 void snapshot_ctl_ids(const struct snapshot_ctl *ctl, struct snapshot_ids *out)
 {
@@ -60,113 +58,135 @@ const char *snapshot_file_attach(const void *base, size_t size, uint64_t sequenc
         return "the data file belongs to another map or start of the machine";
     if (h->file_size != size)
         return "the data file does not have its size";
-    if (h->arena_at != SNAPSHOT_PAGE || h->arena_size > size - SNAPSHOT_PAGE ||
-        h->slots_at != h->arena_at + h->arena_size || h->slots_at % SNAPSHOT_PAGE != 0 ||
-        h->n_slots < SNAPSHOT_SLOTS_MIN || (h->n_slots & (h->n_slots - 1)) != 0 ||
-        h->n_slots > (size - h->slots_at) / sizeof(uint64_t) || size / 8 > PLACE_MASK)
+    uint64_t room = (size - SNAPSHOT_PAGE) / SNAPSHOT_CELL_SIZE;
+    if (size % 8 != 0 || size / 8 > PLACE_MASK || h->n_cells < SNAPSHOT_CELLS_MIN ||
+        h->n_cells > room || h->arena_at != SNAPSHOT_PAGE + h->n_cells * SNAPSHOT_CELL_SIZE)
         return "the data file has an impossible shape";
+    const unsigned char *bytes = base;
     *out = (struct snapshot_file){
-        .base = base,
+        .base = bytes,
         .head = h,
-        .slots = (const _Atomic uint64_t *)((const unsigned char *)base + h->slots_at),
-        .mask = h->n_slots - 1,
+        .cells = (const struct snapshot_cell *)(const void *)(bytes + SNAPSHOT_PAGE),
+        .n_cells = h->n_cells,
+        .size = size,
         .arena_at = h->arena_at,
-        .arena_end = h->slots_at,
     };
     return NULL;
 }
 
-static uint32_t entry_check(const unsigned char *entry, size_t key_n, size_t value_n)
+static uint32_t entry_check(const unsigned char *entry, size_t key_n, size_t record_n)
 {
-    size_t n = ENTRY_HEAD - sizeof(uint32_t) + key_n + value_n;
+    size_t n = sizeof(struct entry_head) - sizeof(uint32_t) + key_n + record_n;
     return (uint32_t)key_hash_bytes(entry + sizeof(uint32_t), n, SNAPSHOT_VERSION);
 }
 
-bool snapshot_file_entry(
-    const struct snapshot_file *f, uint64_t word, struct slice *key_out, struct slice *value_out)
+static inline bool entry_of(
+    const struct snapshot_file *f, uint64_t word, struct slice *key_out, struct slice *record_out)
 {
     uint64_t at = (word & PLACE_MASK) * 8;
-    if (at < f->arena_at || at > f->arena_end - ENTRY_HEAD)
+    struct entry_head h;
+    if (at < SNAPSHOT_PAGE || at > f->size - sizeof h)
         return false;
     const unsigned char *p = f->base + at;
-    struct entry_head h;
     memcpy(&h, p, sizeof h);
-    if ((uint64_t)h.key_n + h.value_n > f->arena_end - ENTRY_HEAD - at ||
-        h.check != entry_check(p, h.key_n, h.value_n))
+    /* An entry in a cell stays within it. */
+    uint64_t end = at < f->arena_at ? (at | (SNAPSHOT_CELL_SIZE - 1)) + 1 : f->size;
+    if ((uint64_t)h.key_n + h.record_n > end - sizeof h - at ||
+        h.check != entry_check(p, h.key_n, h.record_n))
         return false;
-    *key_out = slice_make(p + ENTRY_HEAD, h.key_n);
-    *value_out = slice_make(p + ENTRY_HEAD + h.key_n, h.value_n);
+    *key_out = slice_make(p + sizeof h, h.key_n);
+    *record_out = slice_make(p + sizeof h + h.key_n, h.record_n);
     return true;
 }
 
-enum snapshot_hit snapshot_file_find(const struct snapshot_file *f, struct slice key, uint64_t hash,
-    uint64_t *slot_out, struct slice *value_out)
+bool snapshot_file_entry(
+    const struct snapshot_file *f, uint64_t word, struct slice *key_out, struct slice *record_out)
 {
-    for (uint64_t n = 0; n <= f->mask; n++) {
-        uint64_t i = (hash + n) & f->mask;
-        uint64_t word = atomic_load(&f->slots[i]);
-        *slot_out = i;
-        if (word == SNAPSHOT_SLOT_EMPTY)
+    return entry_of(f, word, key_out, record_out);
+}
+
+uint64_t snapshot_first_cell(uint64_t hash, uint64_t n_cells)
+{
+    return (uint64_t)((key_hash_wide)hash * n_cells >> 64);
+}
+
+enum snapshot_hit snapshot_file_find(const struct snapshot_file *f, struct slice key, uint64_t hash,
+    uint64_t *cell_out, struct slice *record_out)
+{
+    uint64_t i = snapshot_first_cell(hash, f->n_cells);
+    /* One wait for memory instead of one for each cell that is looked at. */
+    __builtin_prefetch(&f->cells[i + 1 < f->n_cells ? i + 1 : 0]);
+    __builtin_prefetch(&f->cells[i + 2 < f->n_cells ? i + 2 : 0]);
+    for (uint64_t n = 0; n < f->n_cells; n++) {
+        uint64_t word = atomic_load(&f->cells[i].word);
+        *cell_out = i;
+        if (word == SNAPSHOT_EMPTY)
             return SNAPSHOT_ABSENT;
-        if (word >> PLACE_BITS != hash >> PLACE_BITS) {
-            if (word == 0)
+        if (word >> PLACE_BITS == (hash << PLACE_BITS) >> PLACE_BITS || word == 0) {
+            struct slice found;
+            if (!entry_of(f, word, &found, record_out))
                 return SNAPSHOT_DAMAGED;
-            continue;
+            if (found.n == key.n && memcmp(found.p, key.p, key.n) == 0)
+                return SNAPSHOT_HIT;
         }
-        struct slice found;
-        if (!snapshot_file_entry(f, word, &found, value_out))
-            return SNAPSHOT_DAMAGED;
-        if (found.n == key.n && memcmp(found.p, key.p, key.n) == 0)
-            return SNAPSHOT_HIT;
+        i = i + 1 < f->n_cells ? i + 1 : 0;
     }
-    return SNAPSHOT_DAMAGED; /* a table without an empty slot was never written by us */
+    return SNAPSHOT_DAMAGED; /* a table without an empty cell was never written by us */
+}
+
+/* In steps of 8, because records are short: for a length that is known to be bounded compilers take
+ * a string instruction that is slow to start. */
+static inline void copy(struct route_store *store, struct slice record)
+{
+    size_t i = 0;
+    for (; i + 8 <= record.n; i += 8)
+        memcpy(store->bytes + i, record.p + i, 8);
+    for (; i < record.n; i++)
+        store->bytes[i] = record.p[i];
 }
 
 enum route_answer snapshot_file_get(const struct snapshot_file *f, struct slice key, uint64_t hash,
     struct route_store *store, struct route_entry *entry)
 {
-    uint64_t slot;
-    struct slice value = SLICE_NONE;
-    *entry = (struct route_entry){0};
-    switch (snapshot_file_find(f, key, hash, &slot, &value)) {
+    uint64_t cell;
+    struct slice record = SLICE_NONE;
+    switch (snapshot_file_find(f, key, hash, &cell, &record)) {
     case SNAPSHOT_HIT:
         break;
     case SNAPSHOT_ABSENT:
+        route_entry_clear(entry);
         return ROUTE_NOT_FOUND;
     case SNAPSHOT_DAMAGED:
+        route_entry_clear(entry);
         return ROUTE_UNKNOWN;
     }
-    if (value.n > sizeof store->bytes)
+    if (record.n > sizeof store->bytes) {
+        route_entry_clear(entry);
         return ROUTE_UNKNOWN;
-    memcpy(store->bytes, value.p, value.n);
-    if (record_decode(slice_make(store->bytes, value.n), entry) != 0)
+    }
+    copy(store, record);
+    if (record_decode(slice_make(store->bytes, record.n), entry) != 0)
         return ROUTE_UNKNOWN;
     return entry->is_tombstone ? ROUTE_NOT_FOUND : ROUTE_FOUND;
 }
 
-size_t snapshot_entry_place(uint64_t at, size_t key_n, size_t value_n, uint64_t *place_out)
+size_t snapshot_entry_size(size_t key_n, size_t record_n)
 {
-    size_t n = (ENTRY_HEAD + key_n + value_n + 7) & ~(size_t)7;
-    uint64_t place = (at + 7) & ~7ull;
-    if (n <= CACHE_LINE && place / CACHE_LINE != (place + n - 1) / CACHE_LINE)
-        place = (place + CACHE_LINE - 1) & ~(uint64_t)(CACHE_LINE - 1);
-    *place_out = place;
-    return (size_t)(place - at) + n;
+    return (sizeof(struct entry_head) + key_n + record_n + 7) & ~(size_t)7;
 }
 
-void snapshot_entry_write(unsigned char *base, uint64_t place, struct slice key, struct slice value)
+void snapshot_entry_write(unsigned char *at, struct slice key, struct slice record)
 {
-    unsigned char *p = base + place;
-    struct entry_head h = {.key_n = (uint16_t)key.n, .value_n = (uint16_t)value.n};
-    BUG_ON(key.n > ROUTE_KEY_MAX || value.n > ROUTE_RECORD_MAX);
-    memcpy(p, &h, sizeof h);
-    memcpy(p + ENTRY_HEAD, key.p, key.n);
-    memcpy(p + ENTRY_HEAD + key.n, value.p, value.n);
-    h.check = entry_check(p, key.n, value.n);
-    memcpy(p, &h, sizeof h);
+    struct entry_head h = {.key_n = (uint16_t)key.n, .record_n = (uint16_t)record.n};
+    BUG_ON(key.n > ROUTE_KEY_MAX || record.n > ROUTE_RECORD_MAX);
+    memcpy(at, &h, sizeof h);
+    memcpy(at + sizeof h, key.p, key.n);
+    memcpy(at + sizeof h + key.n, record.p, record.n);
+    h.check = entry_check(at, key.n, record.n);
+    memcpy(at, &h, sizeof h);
 }
 
-uint64_t snapshot_slot_word(uint64_t hash, uint64_t place)
+uint64_t snapshot_word(uint64_t hash, uint64_t place)
 {
-    return (hash >> PLACE_BITS) << PLACE_BITS | place / 8;
+    return hash << PLACE_BITS | place / 8;
 }

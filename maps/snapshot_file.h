@@ -5,12 +5,14 @@
  * but their tests.
  *
  *     map.ctl          one page: struct snapshot_ctl
- *     map.<sequence>   struct snapshot_head (one page) | arena | slots
+ *     map.<sequence>   struct snapshot_head (one page) | cells | arena
  *
- * The arena holds entries that never change: {check, key length, value length, key, record},
- * aligned to 8 bytes.  A slot is one atomic word: 24 bits of the key's hash and 40 bits with the
- * place of the entry in units of 8 bytes.  Empty slots are all ones, so that zeroed pages are seen
- * as damage.
+ * An entry never changes: {check, length of key, length of record, key, record}.  A cell is a cache
+ * line with one atomic word and room for a small entry: the word has 24 bits of the key's hash and
+ * 40 bits with the place of the entry in units of 8 bytes, which in a new file is the rest of the
+ * cell if the entry fits there, so that nearly every look-up touches one page.  Entries that are
+ * too long, and all that come later, lie in the arena.  Empty cells are all ones, so that zeroed
+ * pages are seen as damage.
  */
 #ifndef MAPS_SNAPSHOT_FILE_H
 #define MAPS_SNAPSHOT_FILE_H
@@ -25,8 +27,9 @@
 #define SNAPSHOT_PAGE 4096
 #define SNAPSHOT_MAP_ID_SIZE 40
 #define SNAPSHOT_ID_WORDS ((BOOT_ID_SIZE + SNAPSHOT_MAP_ID_SIZE) / 8)
-#define SNAPSHOT_SLOTS_MIN 1024
-#define SNAPSHOT_SLOT_EMPTY UINT64_MAX
+#define SNAPSHOT_CELLS_MIN 1024
+#define SNAPSHOT_CELL_SIZE 64
+#define SNAPSHOT_EMPTY UINT64_MAX
 
 struct snapshot_ids {
     char boot[BOOT_ID_SIZE];
@@ -44,9 +47,8 @@ struct snapshot_ctl {
 struct snapshot_head {
     char magic[8];
     uint64_t version, sequence;
-    uint64_t arena_at, arena_size;
-    uint64_t slots_at, n_slots; /* a power of two */
-    uint64_t file_size;
+    uint64_t n_cells;
+    uint64_t arena_at, file_size;
     struct snapshot_ids ids;
     uint64_t check; /* of all bytes before */
     /* What changes while the file is in use. */
@@ -54,8 +56,15 @@ struct snapshot_head {
     _Atomic uint64_t keys;
     _Atomic uint64_t arena_used;
 };
+
+struct snapshot_cell {
+    _Atomic uint64_t word;
+    unsigned char entry[SNAPSHOT_CELL_SIZE - sizeof(uint64_t)];
+};
+
 _Static_assert(sizeof(struct snapshot_ctl) <= SNAPSHOT_PAGE, "one page");
 _Static_assert(sizeof(struct snapshot_head) <= SNAPSHOT_PAGE, "one page");
+_Static_assert(sizeof(struct snapshot_cell) == SNAPSHOT_CELL_SIZE, "one cache line");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared memory needs lock-free words");
 
 extern const char snapshot_ctl_magic[8], snapshot_head_magic[8];
@@ -67,9 +76,9 @@ uint64_t snapshot_head_check(const struct snapshot_head *head);
 struct snapshot_file {
     const unsigned char *base; /* borrowed */
     const struct snapshot_head *head;
-    const _Atomic uint64_t *slots;
-    uint64_t mask; /* number of slots - 1 */
-    uint64_t arena_at, arena_end;
+    const struct snapshot_cell *cells;
+    uint64_t n_cells;
+    uint64_t size, arena_at;
 };
 
 /* NULL when base holds the data file with these ids and sequence, else the reason why not. */
@@ -78,23 +87,22 @@ const char *snapshot_file_attach(const void *base, size_t size, uint64_t sequenc
 
 enum snapshot_hit { SNAPSHOT_HIT, SNAPSHOT_ABSENT, SNAPSHOT_DAMAGED };
 
-/* The slot of a key, or the empty one where it belongs; *value_out is its record. */
+/* The cell of a key, or the empty one where it belongs; *record_out is its record. */
 enum snapshot_hit snapshot_file_find(const struct snapshot_file *f, struct slice key, uint64_t hash,
-    uint64_t *slot_out, struct slice *value_out);
-/* The entry that a slot word points to; false: the word or the entry is damaged. */
+    uint64_t *cell_out, struct slice *record_out);
+/* The entry that a word points to; false: the word or the entry is damaged. */
 bool snapshot_file_entry(
-    const struct snapshot_file *f, uint64_t word, struct slice *key_out, struct slice *value_out);
+    const struct snapshot_file *f, uint64_t word, struct slice *key_out, struct slice *record_out);
 /* As struct route_view's get. */
 enum route_answer snapshot_file_get(const struct snapshot_file *f, struct slice key, uint64_t hash,
     struct route_store *store, struct route_entry *entry);
+/* Where the search for a hash begins. */
+uint64_t snapshot_first_cell(uint64_t hash, uint64_t n_cells);
 
 /* --- For the writer ---------------------------------------------------------------- */
 
-/* Bytes that an entry takes when the arena is used up to `at`: with the alignment that keeps small
- * entries within one cache line. */
-size_t snapshot_entry_place(uint64_t at, size_t key_n, size_t value_n, uint64_t *place_out);
-void snapshot_entry_write(
-    unsigned char *base, uint64_t place, struct slice key, struct slice value);
-uint64_t snapshot_slot_word(uint64_t hash, uint64_t place);
+size_t snapshot_entry_size(size_t key_n, size_t record_n); /* a multiple of 8 */
+void snapshot_entry_write(unsigned char *at, struct slice key, struct slice record);
+uint64_t snapshot_word(uint64_t hash, uint64_t place); /* place: bytes from the start of the file */
 
 #endif

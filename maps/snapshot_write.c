@@ -6,7 +6,7 @@
  * true, or none:
  * - the data file that the control word names is complete before the word is stored, and is never
  *   cut short;
- * - entries are written behind all entries that readers can see, before the slot that points to
+ * - entries are written behind all entries that readers can see, before the word that points to
  *   them is stored;
  * - a sequence number is never given twice, so a reader that slept cannot take a new file for an
  *   old one (`last` is stored before the control word);
@@ -36,11 +36,11 @@
 
 #define CTL_NEW_NAME SNAPSHOT_CTL_NAME ".new"
 
-/* A slot that publication will store. */
+/* A word that publication will store. */
 struct pending {
-    uint64_t slot, word;
+    uint64_t cell, word;
     struct slice key; /* in the arena */
-    bool is_new;      /* the slot is empty as yet */
+    bool is_new;      /* the cell is empty as yet */
     bool was_live, is_live;
 };
 
@@ -245,14 +245,15 @@ void snapshot_writer_invalidate(struct snapshot_writer *w)
 
 /* --- A new data file ------------------------------------------------------------------ */
 
-static int new_file(
-    struct snapshot_writer *w, uint64_t n_keys, struct snapshot_build **out, struct err *err)
+/* Ends a build and stages the file. */
+static int finish(struct snapshot_writer *w, struct snapshot_build **b, uint64_t generation,
+    uint64_t keys, struct err *err)
 {
     BUG_ON(w->staged.base || w->n_pending > 0);
-    if (check_ctl(w, err) != 0)
-        return -1;
     w->staged_sequence = atomic_load(&w->ctl->last) + 1;
-    return snapshot_build_new(w->run_dir, w->staged_sequence, &w->ids, n_keys, out, err);
+    w->staged_generation = generation;
+    return snapshot_build_finish(
+        b, w->run_dir, w->staged_sequence, &w->ids, generation, keys, &w->staged, err);
 }
 
 static int add_entry(struct snapshot_build *b, struct slice key, const struct route_entry *entry,
@@ -262,38 +263,37 @@ static int add_entry(struct snapshot_build *b, struct slice key, const struct ro
     if (key.n == 0 || key.n > ROUTE_KEY_MAX || record_encode(entry, false, record) != 0)
         return err_set(err, ERR_PERM, EX_DATAERR, "%.*s: the entry cannot be published",
             (int)(key.n < ROUTE_KEY_MAX ? key.n : ROUTE_KEY_MAX), (const char *)key.p);
-    return snapshot_build_add(b, key, buf_slice(record), err);
+    snapshot_build_add(b, key, buf_slice(record));
+    return 0;
 }
 
 int snapshot_writer_rebuild(struct snapshot_writer *w, const struct snapshot_source *source,
     uint64_t n_keys, uint64_t generation, struct err *err)
 {
-    struct snapshot_build *b = NULL;
+    struct snapshot_build *b = snapshot_build_new(n_keys);
     struct buf record;
     uint64_t live = 0;
-    int rc;
+    int rc = -1;
     buf_init(&record, ROUTE_RECORD_MAX);
-    if (new_file(w, n_keys, &b, err) != 0)
-        goto fail;
+    if (check_ctl(w, err) != 0)
+        goto done;
     for (;;) {
         struct slice key;
         struct route_entry entry;
         rc = source->next(source->arg, &key, &entry, err);
         if (rc == 0)
             break;
-        if (rc < 0 || add_entry(b, key, &entry, &record, err) != 0)
-            goto fail;
+        if (rc < 0 || add_entry(b, key, &entry, &record, err) != 0) {
+            rc = -1;
+            goto done;
+        }
         live += !entry.is_tombstone;
     }
-    if (snapshot_build_finish(&b, generation, live, &w->staged, err) != 0)
-        goto fail;
-    w->staged_generation = generation;
+    rc = finish(w, &b, generation, live, err);
+done:
+    snapshot_build_free(&b);
     buf_fini(&record);
-    return 0;
-fail:
-    snapshot_build_abandon(&b);
-    buf_fini(&record);
-    return -1;
+    return rc;
 }
 
 static bool is_live_record(struct slice record)
@@ -307,110 +307,114 @@ static bool is_live_record(struct slice record)
 static int stage_file(struct snapshot_writer *w, const struct snapshot_change *changes, size_t n,
     uint64_t generation, struct err *err)
 {
-    struct snapshot_build *b = NULL;
+    struct snapshot_build *b = snapshot_build_new(w->live.cells_used + n);
     struct buf record;
     uint64_t live = atomic_load(&w->live.view.head->keys);
+    int rc = -1;
     buf_init(&record, ROUTE_RECORD_MAX);
-    if (new_file(w, w->live.slots_used + n, &b, err) != 0)
-        goto fail;
-    for (uint64_t i = 0; i <= w->live.view.mask; i++) {
-        uint64_t word = atomic_load_explicit(&w->live.slots[i], memory_order_relaxed);
-        struct slice key, value;
-        if (word == SNAPSHOT_SLOT_EMPTY)
+    for (uint64_t i = 0; i < w->live.view.n_cells; i++) {
+        uint64_t word = atomic_load_explicit(&w->live.cells[i].word, memory_order_relaxed);
+        struct slice key, old;
+        if (word == SNAPSHOT_EMPTY)
             continue;
-        if (!snapshot_file_entry(&w->live.view, word, &key, &value)) {
+        if (!snapshot_file_entry(&w->live.view, word, &key, &old)) {
             err_set(err, ERR_TEMP, EX_UNAVAILABLE,
                 "%s: the published snapshot is damaged: coexist-mapd must be restarted",
                 w->run_dir);
-            goto fail;
+            goto done;
         }
-        if (snapshot_build_add(b, key, value, err) != 0)
-            goto fail;
+        snapshot_build_add(b, key, old);
     }
     for (size_t i = 0; i < n; i++) {
         struct slice old;
         bool was_live = snapshot_build_get(b, changes[i].key, &old) && is_live_record(old);
         if (add_entry(b, changes[i].key, &changes[i].entry, &record, err) != 0)
-            goto fail;
+            goto done;
         live = live - was_live + !changes[i].entry.is_tombstone;
     }
-    if (snapshot_build_finish(&b, generation, live, &w->staged, err) != 0)
-        goto fail;
-    w->staged_generation = generation;
+    rc = finish(w, &b, generation, live, err);
+done:
+    snapshot_build_free(&b);
     buf_fini(&record);
-    return 0;
-fail:
-    snapshot_build_abandon(&b);
-    buf_fini(&record);
-    return -1;
+    return rc;
 }
 
 /* --- In place ------------------------------------------------------------------------- */
 
-static struct pending *find_pending(struct snapshot_writer *w, uint64_t slot)
+static struct pending *find_pending(struct snapshot_writer *w, uint64_t cell)
 {
     for (size_t i = 0; i < w->n_pending; i++)
-        if (w->pending[i].slot == slot)
+        if (w->pending[i].cell == cell)
             return &w->pending[i];
     return NULL;
 }
 
-/* The slot of a key with what is pending taken into account; false: damaged. */
-static bool find_slot(struct snapshot_writer *w, struct slice key, uint64_t hash, uint64_t *slot,
-    struct pending **same, bool *is_new, bool *was_live)
+/* Where a change of a key belongs. */
+struct target {
+    uint64_t cell;
+    struct pending *same; /* staged already for this key, or NULL */
+    bool is_new, was_live;
+};
+
+/* False: the file is damaged. */
+static bool find_target(
+    struct snapshot_writer *w, struct slice key, uint64_t hash, struct target *out)
 {
-    struct slice value;
-    *same = NULL;
-    *was_live = false;
-    enum snapshot_hit hit = snapshot_file_find(&w->live.view, key, hash, slot, &value);
-    *is_new = hit == SNAPSHOT_ABSENT;
-    if (hit == SNAPSHOT_HIT) {
-        *was_live = is_live_record(value);
-        *same = find_pending(w, *slot);
+    struct slice record;
+    *out = (struct target){0};
+    switch (snapshot_file_find(&w->live.view, key, hash, &out->cell, &record)) {
+    case SNAPSHOT_DAMAGED:
+        return false;
+    case SNAPSHOT_HIT:
+        out->was_live = is_live_record(record);
+        out->same = find_pending(w, out->cell);
+        return true;
+    case SNAPSHOT_ABSENT:
+        out->is_new = true;
+        break;
     }
-    while (hit == SNAPSHOT_ABSENT) {
-        struct pending *p = find_pending(w, *slot);
-        if (!p && atomic_load(&w->live.slots[*slot]) == SNAPSHOT_SLOT_EMPTY)
-            break;
+    /* The empty cell may be promised to another new key: the search goes on behind it. */
+    for (;;) {
+        struct pending *p = find_pending(w, out->cell);
+        if (!p && atomic_load(&w->live.cells[out->cell].word) == SNAPSHOT_EMPTY)
+            return true;
         if (p && p->is_new && slice_eq(p->key, key)) {
-            *same = p;
-            break;
+            out->same = p;
+            return true;
         }
-        *slot = (*slot + 1) & w->live.view.mask;
+        out->cell = out->cell + 1 < w->live.view.n_cells ? out->cell + 1 : 0;
     }
-    return hit != SNAPSHOT_DAMAGED;
 }
 
 /* 1: staged; 0: no room, a new file is needed; -1: error. */
 static int stage_one(struct snapshot_writer *w, const struct snapshot_change *change,
-    struct buf *record, uint64_t *slots_used, struct err *err)
+    struct buf *record, uint64_t *cells_used, struct err *err)
 {
-    uint64_t hash = route_key_hash(change->key), slot, place;
-    struct pending *same;
-    bool is_new, was_live;
+    uint64_t hash = route_key_hash(change->key);
+    struct target t;
     buf_clear(record);
     if (change->key.n == 0 || change->key.n > ROUTE_KEY_MAX ||
         record_encode(&change->entry, false, record) != 0)
         return err_set(err, ERR_PERM, EX_DATAERR, "the entry cannot be published");
     /* A damaged file is not worth a repair in place: building the new one tells. */
-    if (!find_slot(w, change->key, hash, &slot, &same, &is_new, &was_live))
+    if (!find_target(w, change->key, hash, &t))
         return 0;
-    if (is_new && !same && (++*slots_used) * 100 > (w->live.view.mask + 1) * SNAPSHOT_LOAD_MAX)
+    if (t.is_new && !t.same && ++*cells_used * 100 > w->live.view.n_cells * SNAPSHOT_LOAD_MAX)
         return 0;
-    uint64_t at = SNAPSHOT_PAGE + w->staged_arena_used;
-    size_t n = snapshot_entry_place(at, change->key.n, record->n, &place);
-    if (n > w->live.view.arena_end - at)
+    uint64_t place = w->live.view.arena_at + w->staged_arena_used;
+    size_t n = snapshot_entry_size(change->key.n, record->n);
+    if (n > w->live.view.size - place)
         return 0;
-    snapshot_entry_write(w->live.base, place, change->key, buf_slice(record));
+    snapshot_entry_write(w->live.base + place, change->key, buf_slice(record));
     w->staged_arena_used += n;
-    if (!same) {
-        same = &w->pending[w->n_pending++];
-        *same = (struct pending){.slot = slot, .is_new = is_new, .was_live = was_live};
+    if (!t.same) {
+        t.same = &w->pending[w->n_pending++];
+        *t.same = (struct pending){.cell = t.cell, .is_new = t.is_new, .was_live = t.was_live};
     }
-    struct slice value;
-    same->word = snapshot_slot_word(hash, place);
-    same->is_live = !change->entry.is_tombstone;
-    BUG_ON(!snapshot_file_entry(&w->live.view, same->word, &same->key, &value));
+    struct slice written;
+    t.same->word = snapshot_word(hash, place);
+    t.same->is_live = !change->entry.is_tombstone;
+    BUG_ON(!snapshot_file_entry(&w->live.view, t.same->word, &t.same->key, &written));
     return 1;
 }
 
@@ -427,12 +431,12 @@ int snapshot_writer_stage(struct snapshot_writer *w, const struct snapshot_chang
 
     struct buf record;
     int rc = 1;
-    uint64_t slots_used = w->live.slots_used;
+    uint64_t cells_used = w->live.cells_used;
     buf_init(&record, ROUTE_RECORD_MAX);
     w->staged_arena_used = w->live.arena_used;
     w->staged_generation = generation;
     for (size_t i = 0; i < n && rc == 1; i++) {
-        rc = stage_one(w, &changes[i], &record, &slots_used, err);
+        rc = stage_one(w, &changes[i], &record, &cells_used, err);
         if (rc < 0)
             err_wrap(err, "%.*s",
                 (int)(changes[i].key.n < ROUTE_KEY_MAX ? changes[i].key.n : ROUTE_KEY_MAX),
@@ -472,8 +476,8 @@ void snapshot_writer_publish(struct snapshot_writer *w)
     uint64_t keys = atomic_load(&h->keys);
     for (size_t i = 0; i < w->n_pending; i++) {
         const struct pending *p = &w->pending[i];
-        atomic_store(&w->live.slots[p->slot], p->word);
-        w->live.slots_used += p->is_new;
+        atomic_store(&w->live.cells[p->cell].word, p->word);
+        w->live.cells_used += p->is_new;
         keys = keys + p->is_live - p->was_live;
     }
     w->live.arena_used = w->staged_arena_used;

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include "maps/route.h"
+#include "tests/unit/unit.h"
+
+static struct conf_domain domains[] = {
+    {.name = (char *)"example.org", .fold_local_part = true},
+    {.name = (char *)"keep.example", .fold_local_part = false},
+    {.name = (char *)"xn--exmple-cua.org", .fold_local_part = true},
+};
+static const struct conf conf = {.domains = domains, .n_domains = COUNT_OF(domains)};
+
+static const struct {
+    const char *in, *key, *bare; /* key NULL: refused; bare NULL: no detail */
+} rows[] = {
+    {"alice@example.org", "alice@example.org", NULL},
+    {"Alice.B@EXAMPLE.Org", "alice.b@example.org", NULL},
+    {"\"Alice\"@example.org", "alice@example.org", NULL},
+    {"\"Al\\ice\"@example.org", "alice@example.org", NULL},
+    {"\"a b\"@example.org", "\"a b\"@example.org", NULL},
+    {"\"a\\ B\"@example.org", "\"a b\"@example.org", NULL},
+    {"\"\"@example.org", "\"\"@example.org", NULL},
+    {"\"u@evil.example\"@example.org", "\"u@evil.example\"@example.org", NULL},
+    {"alice+Box@example.org", "alice+box@example.org", "alice@example.org"},
+    {"alice+a+b@example.org", "alice+a+b@example.org", "alice@example.org"},
+    {"alice+@example.org", "alice+@example.org", "alice@example.org"},
+    {"+x@example.org", "+x@example.org", NULL},
+    {"\"a b+c\"@example.org", "\"a b+c\"@example.org", "\"a b\"@example.org"},
+    {"\"a+b c\"@example.org", "\"a+b c\"@example.org", "a@example.org"},
+    {"Alice@keep.example", "Alice@keep.example", NULL},
+    {"Alice+X@KEEP.example", "Alice+X@keep.example", "Alice@keep.example"},
+    {"PostMaster@keep.example", "postmaster@keep.example", NULL},
+    {"ABUSE@keep.example", "abuse@keep.example", NULL},
+    {"Alice@other.example", "alice@other.example", NULL},
+    {"J\xc3\xbcrgen@example.org", "j\xc3\xbcrgen@example.org", NULL},
+    {"J\xc3\x9crgen@example.org", "j\xc3\x9crgen@example.org", NULL},
+    {"a@Ex\xc3\x84mple.org", "a@xn--exmple-cua.org", NULL},
+    {"a@XN--Exmple-cua.ORG", "a@xn--exmple-cua.org", NULL},
+    {"PostMaster", "postmaster@example.org", NULL},
+    {"@Example.ORG", "@example.org", NULL},
+    {"@ex\xc3\xa4mple.org", "@xn--exmple-cua.org", NULL},
+    {"user%evil.example@example.org", "user%evil.example@example.org", NULL},
+    /* A domain that only ends or begins like ours stays another one. */
+    {"a@example.org.evil.example", "a@example.org.evil.example", NULL},
+    {"a@notexample.org", "a@notexample.org", NULL},
+    {"", NULL, NULL},
+    {"@", NULL, NULL},
+    {"@example.org.", NULL, NULL},
+    {"@[10.1.1.1]", NULL, NULL},
+    {"alice", NULL, NULL},
+    {"alice@", NULL, NULL},
+    {"a@example.org.", NULL, NULL},
+    {"a@b@example.org", NULL, NULL},
+    {"@a:b@example.org", NULL, NULL},
+    {"a@[10.1.1.1]", NULL, NULL},
+    {"a@example.org\r\n", NULL, NULL},
+    {"a@example\xef\xbc\xa0.org", NULL, NULL},
+};
+
+static void test_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct buf key, again, bare;
+        buf_init(&key, ROUTE_KEY_MAX);
+        buf_init(&again, ROUTE_KEY_MAX);
+        buf_init(&bare, ROUTE_KEY_MAX);
+        int rc = normalise_key(&conf, slice_str(rows[i].in), &key);
+        assert_row(rows[i].in, rc == (rows[i].key ? 0 : -1));
+        if (rc == 0) {
+            assert_string_equal(buf_cstr(&key), rows[i].key);
+            assert_int_equal(normalise_key(&conf, buf_slice(&key), &again), 0);
+            assert_string_equal(buf_cstr(&again), rows[i].key);
+            bool has = normalise_strip_detail(buf_slice(&key), &bare);
+            assert_row(rows[i].in, has == (rows[i].bare != NULL));
+            assert_string_equal(buf_cstr(&bare), rows[i].bare ? rows[i].bare : "");
+        } else {
+            assert_int_equal(key.n, 0);
+        }
+        buf_fini(&key);
+        buf_fini(&again);
+        buf_fini(&bare);
+    }
+}
+
+static void test_without_configuration(void **state)
+{
+    struct buf key;
+    (void)state;
+    buf_init(&key, ROUTE_KEY_MAX);
+    assert_int_equal(normalise_key(NULL, SLICE_LIT("Alice@keep.example"), &key), 0);
+    assert_string_equal(buf_cstr(&key), "alice@keep.example");
+    buf_clear(&key);
+    assert_int_equal(normalise_key(NULL, SLICE_LIT("postmaster"), &key), -1);
+    buf_fini(&key);
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    assert_slice_equal(normalise_domain(SLICE_LIT("\"a@b\"@c")), "c");
+    assert_slice_equal(normalise_local(SLICE_LIT("\"a@b\"@c")), "\"a@b\"");
+    assert_slice_equal(normalise_domain(SLICE_LIT("@c")), "c");
+    assert_slice_equal(normalise_local(SLICE_LIT("@c")), "");
+    assert_slice_equal(normalise_domain(SLICE_LIT("a")), "");
+    assert_true(normalise_is_role(SLICE_LIT("Abuse@c")));
+    assert_false(normalise_is_role(SLICE_LIT("postmaster2@c")));
+    assert_false(normalise_is_role(SLICE_LIT("@postmaster")));
+}
+
+/* A name in UTF-8 may grow when it becomes A-labels: the limit holds for the key. */
+static void test_limit(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 300; n++) {
+        unsigned char text[400];
+        size_t at = n;
+        memset(text, 'a', n);
+        const char *domain = "@"
+                             "\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4"
+                             ".\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4"
+                             ".\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4"
+                             ".\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4";
+        memcpy(text + at, domain, strlen(domain));
+        struct buf key;
+        buf_init(&key, 4 * ROUTE_KEY_MAX);
+        if (normalise_key(NULL, slice_make(text, at + strlen(domain)), &key) == 0)
+            assert_in_range(key.n, 1, ROUTE_KEY_MAX);
+        buf_fini(&key);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_without_configuration),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
