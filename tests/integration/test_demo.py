@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: ISC
-"""The demo's comparison sees what it is there to see: lost, duplicated, misrouted and altered mail."""
+"""The demo runs, leaves nothing behind, and its comparison sees what it is there to see: lost,
+duplicated, misrouted and altered mail."""
+import signal
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
+import demo  # noqa: E402
 from demo_ledger import Found, Ledger, Routes, body_digest, judge  # noqa: E402
 
+DEMO = Path(demo.__file__)
 ANN = "ann@example.org"
 TEXT = b"Subject: x\r\n\r\nbody\r\n"
 DIGEST = body_digest(TEXT)
@@ -71,3 +77,37 @@ def test_judge(name, case, expected):
 def test_the_body_counts_and_the_header_does_not():
     assert body_digest(b"Received: here\r\n" + TEXT) == DIGEST == body_digest(TEXT.replace(b"\r\n", b"\n"))
     assert body_digest(TEXT + b"more\r\n") != DIGEST
+
+
+def leftovers():
+    """What a demo could leave behind: folders, sockets, mounts."""
+    return {*(demo.ROOT / "build").glob("demo-*"), *Path("/proc/mounts").read_text().splitlines()}
+
+
+def test_the_demo_from_end_to_end():
+    before = leftovers()
+    done = subprocess.run([sys.executable, DEMO, "--seconds", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.rstrip().endswith("lost 0, duplicated 0, misrouted 0"), done.stdout
+    assert "\x1b" not in done.stdout and "\r" not in done.stdout, "colours where no terminal is"
+    for text in ("ann's mail now goes to new", "550 5.1.1 Recipient unknown", "554 5.4.6", "coexist-mapd is back"):
+        assert text in done.stdout, done.stdout
+    assert leftovers() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_is_gone_when_it_is_stopped(number):
+    before = leftovers()
+    with subprocess.Popen([sys.executable, DEMO], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        guard = threading.Timer(60, process.kill)
+        guard.start()
+        for line in process.stdout:
+            if " stream " in line:
+                process.send_signal(number)
+                break
+        rest = process.stdout.read()
+        guard.cancel()
+    assert process.returncode == 128 + number, rest
+    assert rest.endswith("  stopped\n") and "Traceback" not in rest, rest
+    assert leftovers() == before

@@ -90,12 +90,15 @@ class Demo:
         self.site.start("lookup", "relay", "milter")
         self.screen.event("coexist", "mapd, lookup, relay and milter are ready")
         maps = f"socketmap:inet:127.0.0.1:{self.site.lookup_port}"
-        self.judge_port = free_port()
+        self.map_port = free_port()
         self.mx = self.enter(Postfix(self.folder / "mx", hostname="mx.test", main={
             "relay_domains": DOMAIN, "transport_maps": f"{maps}:transport", "relay_recipient_maps": f"{maps}:recipients",
-            "smtpd_milters": f"inet:127.0.0.1:{self.site.milter_port}"},
-            # A second door that leaves all judging of recipients to the milter.
-            master=f"127.0.0.1:{self.judge_port} inet n - n - - smtpd -o smtpd_reject_unlisted_recipient=no\n")).start()
+            "smtpd_milters": f"inet:127.0.0.1:{self.site.milter_port}",
+            # The milter judges.  Postfix would remember a hold per sender and recipient as long as an smtpd lives.
+            "smtpd_reject_unlisted_recipient": "no"},
+            # A second door without the milter, to show that the socket map alone refuses strangers as well.
+            master=f"127.0.0.1:{self.map_port} inet n - n - - smtpd -o smtpd_milters= "
+                   "-o smtpd_reject_unlisted_recipient=yes\n")).start()
         self.screen.event("Postfix", f"{versions['postfix']} routes by the socket map and asks the milter about every recipient")
         self.ports = {"Postfix": self.mx.smtp_port, "relay": self.site.relay_port}
         self.watcher = Watcher({"old": self.old.log, "new": self.new.log})
@@ -130,7 +133,7 @@ class Demo:
     def show_unknown(self):
         stranger = f"nobody@{DOMAIN}"
         self.screen.event("unknown", f"mail for {stranger}, who is not in the map")
-        doors = (("relay", self.site.relay_port), ("Postfix, socket map", self.mx.smtp_port), ("Postfix, milter", self.judge_port))
+        doors = (("relay", self.site.relay_port), ("Postfix, milter", self.mx.smtp_port), ("Postfix, socket map", self.map_port))
         for door, port in doors:
             reply = probe(port, stranger)
             good = reply.code == 550 and reply.text.startswith("5.1.1")
