@@ -41,6 +41,8 @@ static int exit_code_of_errno(int errnum)
     case ENETUNREACH:
     case EHOSTUNREACH:
     case EPIPE:
+    case EADDRINUSE:
+    case EADDRNOTAVAIL:
         return EX_UNAVAILABLE;
     case EAGAIN:
     case ENOMEM:
