@@ -13,6 +13,9 @@
  * first); its stop cuts sessions off without an answer, and may take five seconds (messages are
  * counted here, and when they have ended the process just exits); it stops at SIGHUP, SIGTERM and
  * SIGINT, which it takes with sigwait in a thread of its own (see sigwait below).
+ *
+ * Known weakness: smfi_getsymval() reads past the end of a list of macros with an odd number of
+ * strings.  No mail server sends one, so nobody else may reach the socket.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -125,8 +125,10 @@ static int serve(const struct program_args *args, struct conf *conf)
 
     daemon_setup();
     if (milter_live_new_own(conf, &live, &err) != 0 || libmilter_open(conf, &err) != 0 ||
-        daemon_drop_privileges(conf->user, &err) != 0 || prepare_signals(&ours, &err) != 0)
+        daemon_drop_privileges(conf->user, &err) != 0 || prepare_signals(&ours, &err) != 0) {
+        milter_live_put(&live);
         return program_fail(&program, &err);
+    }
     milter_live_publish_own(live);
     pthread_sigmask(SIG_BLOCK, &ours, NULL);
     if (libmilter_start(wake_pipe[1], &err) != 0)
