@@ -42,6 +42,17 @@ def refuse(mx, recipient):
     return send(mx, recipient, "refused").rcpts[recipient]
 
 
+def wait_until_forgotten(mx, recipient):
+    """A process of smtpd says what it once heard about a recipient until it ends, after 100 connections."""
+    wait_for(lambda: send(mx, recipient, "forgotten").accepted, 30, f"smtpd to take {recipient}")
+
+
+def another_look_up(routed, token="between"):
+    """The queue manager remembers its last answer for 30 seconds, but only the last one."""
+    assert send(routed.mx, CAT, token).accepted == [CAT]
+    arrives(routed.new, CAT, token)
+
+
 def test_each_recipient_reaches_its_server(routed):
     outcome = send(routed.mx, [ANN, "Cat+detail@Example.ORG", NOBODY, "x@elsewhere.test"], "one")
     assert {r: v.code for r, v in outcome.rcpts.items()} == {ANN: 250, "Cat+detail@Example.ORG": 250, NOBODY: 550,
@@ -64,9 +75,7 @@ def test_the_next_recipient_sees_a_change(routed):
     for number in range(3):
         server, other = (("new", "old"), ("old", "new"))[number % 2]
         routed.site.set(ANN, server)
-        # Another look-up between two for ann: each process of Postfix remembers its last answer.
-        assert send(routed.mx, BOB, f"between{number}").accepted == [BOB]
-        arrives(routed.old, BOB, f"between{number}")
+        another_look_up(routed, f"between{number}")
         assert send(routed.mx, ANN, f"flip{number}").accepted == [ANN]
         arrives(getattr(routed, server), ANN, f"flip{number}")
         assert not found(getattr(routed, other), ANN, f"flip{number}")
@@ -82,7 +91,8 @@ def test_held(routed):
     wait_for(lambda: [q for q in routed.mx.queue() if q["queue_name"] == "deferred"], 20, "a deferred message")
     assert "4.2.1" in routed.mx.mailq() or "being moved" in routed.mx.mailq()
     routed.site.maptool("release", ANN)
-    assert send(routed.mx, ANN, "after").accepted == [ANN]
+    wait_until_forgotten(routed.mx, ANN)
+    another_look_up(routed)
     arrives(routed.old, ANN, "local")
     routed.mx.wait_empty()
 
@@ -92,7 +102,7 @@ def test_queued_mail_follows_the_flip(routed):
     assert send(routed.mx, ANN, "late").accepted == [ANN]
     wait_for(lambda: [q for q in routed.mx.queue() if q["queue_name"] == "deferred"], 20, "a deferred message")
     routed.site.set(ANN, "new")
-    assert send(routed.mx, CAT, "between").accepted == [CAT]
+    another_look_up(routed)
     arrives(routed.new, ANN, "late")
     routed.old.start()
     assert not found(routed.old, ANN, "late")
@@ -138,11 +148,6 @@ def test_percent_and_quotes(routed):
     assert send(routed.mx, '"o dd"@example.org', "quoted").rcpts['"o dd"@example.org'].code == 250
 
 
-def test_local_submission_of_unknown_users_is_bounced(routed):
-    routed.mx.sendmail("a@example.net", [NOBODY], "Subject: x\n\nx\n")
-    wait_for(lambda: routed.mx.logged("status=bounced (recipient unknown)"), 20, "a bounce")
-
-
 def test_aliases(routed):
     routed.mx.main["virtual_alias_maps"] = f"socketmap:inet:127.0.0.1:{routed.site.lookup_port}:aliases"
     routed.mx.reload()
@@ -154,17 +159,14 @@ def test_aliases(routed):
 def test_lookup_killed(routed):
     assert send(routed.mx, ANN, "before").accepted == [ANN]
     arrives(routed.old, ANN, "before")
-    with smtp.Client(routed.mx.smtp_port) as client:
-        client.ehlo()
-        routed.site.kill("lookup")
-        for recipient in (ANN, NOBODY):
-            client.cmd("MAIL FROM:<a@example.net>")
-            got = client.cmd(f"RCPT TO:<{recipient}>")
-            assert 400 <= got.code < 500, got
-            client.cmd("RSET")
-        routed.site.start("lookup")
-        assert client.transaction("a@example.net", [ANN], smtp.message("after")).accepted == [ANN]
-        assert client.transaction("a@example.net", [NOBODY], smtp.message("after")).rcpts[NOBODY].code == 550
+    routed.site.kill("lookup")
+    for recipient in (ANN, NOBODY, CAT):
+        got = refuse(routed.mx, recipient)
+        assert 400 <= got.code < 500, got
+    routed.site.start("lookup")
+    wait_until_forgotten(routed.mx, CAT)
+    assert refuse(routed.mx, "another@example.org").code == 550
+    assert send(routed.mx, ANN, "after").accepted == [ANN]
     arrives(routed.old, ANN, "after")
 
 
@@ -183,8 +185,8 @@ def test_no_map(two_servers, site, postfix):
     assert refuse(mx, ANN).code == refuse(mx, NOBODY).code == 451
     assert send(mx, "x@elsewhere.test", "out").accepted == ["x@elsewhere.test"]
     made.init({ANN: "old"})
-    assert refuse(mx, NOBODY).code == 550
-    assert send(mx, ANN, "in").accepted == [ANN]
+    wait_until_forgotten(mx, ANN)
+    assert refuse(mx, "another@example.org").code == 550
 
 
 # --- The milter is the only guard ----------------------------------------------------------
@@ -211,8 +213,7 @@ def test_milter_alone(guarded):
     assert send(made.mx, [ANN, NOBODY, BOB], "one").accepted == [ANN]
     assert arrives(made.old, ANN, "one").count(b"Coexist-Trace:") == 1
     made.site.kill("milter")
-    got = refuse(made.mx, ANN)
-    assert 400 <= got.code < 500 or got.code == 0, got
+    assert 400 <= send(made.mx, ANN, "unjudged").mail.code < 500
 
 
 def test_milter_alone_without_a_map(site, dovecot, postfix):
@@ -247,16 +248,16 @@ def test_milter_fails_at_each_step(guarded, step, hang):
         assert not found(made.old, ANN, "unjudged")
 
 
-@pytest.mark.parametrize("stage", range(4), ids=["before MAIL", "before RCPT", "before DATA", "before the dot"])
-def test_milter_killed_in_a_session(guarded, stage):
+@pytest.mark.parametrize("moment", range(4), ids=["before MAIL", "before RCPT", "before DATA", "before the dot"])
+def test_milter_killed_in_a_session(guarded, moment):
     made = guarded()
     with smtp.Client(made.mx.smtp_port) as client:
         client.ehlo()
         steps = ["MAIL FROM:<a@example.net>", f"RCPT TO:<{ANN}>", "DATA"]
-        for step in steps[:stage]:
+        for step in steps[:moment]:
             assert client.cmd(step).code in (250, 354)
         made.site.kill("milter")
-        replies = [client.cmd(step) for step in steps[stage:]]
+        replies = [client.cmd(step) for step in steps[moment:]]
         if not replies or replies[-1].code == 354:
             client.write(smtp.wire(smtp.message("unjudged")))
             replies.append(client.reply())

@@ -120,7 +120,8 @@ def test_lookup_killed(routed):
 
 
 def test_one_port_for_all(scripted, site, sendmail):
-    """Servers at the mailer relay's own port need no mailers."""
+    """Servers at the mailer relay's own port need no mailers.  The entry of the mailertable only undoes the fixture's
+    own one for everything else."""
     old = scripted()
     made = site({"old": {"smtp": "smtp://127.0.0.1:25"}})
     made.init({ANN: "old"})

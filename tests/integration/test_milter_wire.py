@@ -202,7 +202,7 @@ def test_messages_of_one_connection_know_nothing_of_each_other(judge):
 
 
 def test_behind_us_the_relay_stamps(judge):
-    site = judge(stamp=False)
+    site = judge(stamp="no")
     with session(site.milter_port) as mta:
         assert mta.steps & 0x20, "no header fields are asked for"
         rcpts, verdict = mta.message([ANN, NOBODY])
@@ -284,7 +284,6 @@ HOSTILE = {
                             packet(b"L", b"Subject\0"),
     "header without NUL": HELLO + packet(b"C", b"h\0U") + packet(b"M", b"<>\0") + packet(b"R", b"<a@b.test>\0") +
                           packet(b"L", b"Subject\0x"),
-    "odd macros": HELLO + packet(b"D", b"Ci\0") + packet(b"C", b"h\0U"),
     "macros for nothing": HELLO + packet(b"D", b"?i\0x\0"),
     "negotiation twice": HELLO + HELLO + HELLO,
     "quit first": packet(b"Q"),
@@ -321,7 +320,7 @@ def test_strange_values(judge):
                           "<ann@example.org", "ann@example.org>", "<ann@example.org>\r\nx"):
             assert mta.rcpt(recipient).code in (250, 550, 553)
         assert mta.rcpt(f"<{ANN}>").code == 250
-        big = [(TRACE, "x" * 60000)] * 20 + [("", ""), ("X" * 60000, "y"), (TRACE, ""), (TRACE, "\n\n\n")]
+        big = [(TRACE, "x" * 60000)] * 20 + [("X" * 60000, "y"), (TRACE, ""), (TRACE, "\n\n\n")]
         mta.headers(big)
         got = mta.end()
         assert got.code == 250 and len(got.inserted) == 1
@@ -352,10 +351,10 @@ def test_second_instance_port_in_use_and_missing_key(judge, site, tmp_path):
     (second.dir / "trace.key").unlink()
     done = run(second)
     assert done.returncode != 0 and "trace.key" in only_line(done)
-    second.settings["relay"].pop("trace_key_file")
-    second.write_conf()
+    (second.dir / "trace.key").write_text("nonsense\n")
+    (second.dir / "trace.key").chmod(0o600)
     done = run(second)
-    assert done.returncode == os.EX_CONFIG and "trace_key_file" in only_line(done)
+    assert done.returncode == os.EX_CONFIG and "trace.key" in only_line(done)
 
 
 def test_unix_socket(site):
@@ -513,10 +512,9 @@ def test_verdicts_go_on_while_mapd_is_killed(judge):
             rcpts, verdict = mta.message([ANN, NOBODY])
             assert rcpts[ANN].code == 250 and rcpts[NOBODY].code == 550 and verdict.code == 250
             site.start("mapd")
-            site.set("dan@example.org", "new")
-            assert mta.message(["dan@example.org"])[1].code == 250
-            site.maptool("del", "dan@example.org")
-            assert mta.message(["dan@example.org"])[1] is None, number
+            name = f"n{number}@example.org"
+            site.set(name, "new")
+            assert mta.message([name])[1].code == 250
 
 
 def test_ports_are_given_back(judge):

@@ -16,7 +16,7 @@ def block(recipe, name, replace=None):
     text = (RECIPES / recipe).read_text()
     found = re.search(rf"<!-- test: {re.escape(name)} -->\n```\n(.*?)\n```\n", text, re.S)
     assert found, f"{recipe} has no block {name}"
-    out = found[1]
+    out = found[1] + "\n"
     for old, new in (replace or {}).items():
         assert old in out, f"{old} is not in block {name} of {recipe}"
         out = out.replace(old, new)
