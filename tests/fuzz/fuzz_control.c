@@ -21,7 +21,7 @@ static const struct conf CONF = {.servers = servers,
     .n_domains = 1,
     .mapd = {.hold_max_ms = 60000}};
 static struct control control = {.conf = &CONF, .now_ms = 1000000};
-static char dir[] = "/tmp/coexist-fuzz.XXXXXX";
+static char dir[] = "build/fuzz-control.XXXXXX"; /* libFuzzer ends without atexit */
 
 static void remove_dir(void)
 {

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: ISC
+"""A full disk: changes fail with a clear error, look-ups go on, nothing that was acknowledged is lost."""
+import subprocess
+
+import pytest
+
+from lib.coexist import ProgramError
+from lib.mapsock import MapSocket, Probe
+
+SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "smtp://10.1.2.5:25"}}
+
+
+@pytest.fixture
+def small(site):
+    """A site whose state lies on a file system of 24 MiB."""
+    live = site(SERVERS, plain=True, settings={"mapd": {"cache_size": "8M"}})
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", live.state], stderr=subprocess.PIPE,
+                          check=False)
+    if done.returncode:
+        pytest.skip("cannot mount a small file system here")
+    try:
+        yield live.init({"ann@example.org": "old"})
+    finally:
+        live.kill("mapd")
+        subprocess.run(["umount", live.state], check=True)
+
+
+def fill(live):
+    """Fills the disk from outside, and uses up what is left by changes; what was acknowledged, and the error."""
+    acked, note = {}, "n" * 1000
+    subprocess.run(["fallocate", "-l", "14M", live.state / "filler"], check=True)
+    with MapSocket(live.run) as map_:
+        for i in range(40000):
+            reply = map_.call(op="set", key=f"u{i}@example.org", set={"route": "old", "note": note})
+            if not reply["ok"]:
+                return acked, reply["error"]
+            acked[f"u{i}@example.org"] = reply["entry"]["epoch"]
+    raise AssertionError("the disk was never full")
+
+
+def check_all(live, acked):
+    with MapSocket(live.run) as map_:
+        for key, epoch in acked.items():
+            assert map_.ok(op="get", key=key)["entry"]["epoch"] == epoch
+
+
+def test_disk_full(small):
+    with Probe(small.run) as probe:
+        acked, error = fill(small)
+        assert "No space left on device" in error["text"] and error["class"] == "temporary", error
+        # Reading goes on, here and in the snapshot.
+        assert small.json("get", "ann@example.org")["route"] == "old"
+        assert probe.ask("get ann@example.org") == "found old active 1"
+        last = list(acked)[-1]
+        assert probe.ask(f"get {last}") == f"found old active {acked[last]}"
+        assert probe.ask(f"get u{len(acked)}@example.org").startswith("not_found")
+        # Once there is room again, so do changes.
+        (small.state / "filler").unlink()
+        small.set("ann@example.org", "new")
+    small.kill("mapd")
+    small.start("mapd")
+    check_all(small, acked)
+    assert small.json("get", "ann@example.org")["route"] == "new"
+
+
+def test_start_on_a_full_disk(small):
+    """It starts, or says what is wrong; look-ups go on, and with room again everything is there."""
+    acked, _ = fill(small)
+    small.kill("mapd")
+    try:
+        small.start("mapd")
+        check_all(small, acked)
+        small.kill("mapd")
+    except ProgramError as problem:
+        assert "No space left on device" in str(problem)
+    with Probe(small.run) as probe:
+        assert probe.ask("get ann@example.org") == "found old active 1"
+    (small.state / "filler").unlink()
+    small.start("mapd")
+    check_all(small, acked)
+    small.set("ann@example.org", "new")
