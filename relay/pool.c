@@ -11,16 +11,16 @@
  * whole connect timeout.  When none works, everybody in line hears why, unless other connections to
  * that server live: then it is probably the server's own limit, and the line waits for those.
  *
- * Known weakness: host names are looked up once, at the start of the worker.
+ * A host name is looked up for each new connection; the resolver remembers answers as long as they
+ * may be.
  */
 #include <stdlib.h>
 #include <sysexits.h>
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/os/sock.h"
+#include "base/os/dns.h"
 #include "relay/pool.h"
 
-#define ADDRS_MAX 8
 #define TICK_MS 1000
 #define PROBE_EVERY_MS 30000
 #define LIMIT_MS 10000 /* how long a limit that a server showed is believed */
@@ -34,8 +34,10 @@ struct link {
     struct link *prev, *next;
     struct smtp_conn *conn;
     enum place place;
-    uint64_t since_ms;         /* in this place */
-    size_t addr, n_tried;      /* OPENING */
+    uint64_t since_ms;       /* in this place */
+    struct dns_query *query; /* OPENING: the host's addresses are asked for */
+    struct net_addr addr;    /* OPENING: the one that is tried */
+    size_t n_tried;
     struct pool_request *goal; /* LENT: ready for this request, which was not called yet */
 };
 
@@ -58,9 +60,11 @@ struct target { /* one server */
     struct pool *pool;
     const struct conf_server *server;
     struct tls_ctx *tls;
-    struct net_addr addrs[ADDRS_MAX];
-    size_t n_addrs, good_addr;
-    struct err why; /* n_addrs is 0, or all addresses failed */
+    struct net_addr addrs[DNS_ADDRS_MAX]; /* as last heard */
+    size_t n_addrs;
+    bool is_numeric;           /* the host is an address, known from the start */
+    struct net_addr good_addr; /* the last one that worked */
+    struct err why;            /* there is no address, or none works */
     struct link *links[PLACES];
     size_t n[PLACES];
     struct requests line;
@@ -73,6 +77,7 @@ struct target { /* one server */
 struct pool {
     struct loop *loop;
     const struct conf *conf;
+    struct dns *dns; /* NULL: no host has a name */
     struct target *targets;
     struct requests ready;
     struct loop_timer *tick, *kick;
@@ -214,6 +219,7 @@ static void drop(struct link *l)
     if (l->goal != NULL)
         return_to_line(l->goal);
     unlink_from(l);
+    dns_cancel(&l->query);
     smtp_conn_free(&l->conn);
     free(l);
     fill(t);
@@ -246,8 +252,18 @@ static void offer(struct link *l)
     }
 }
 
-/* Starts at the link's address and goes on with the next ones; false when none is left. */
-static bool open_at(struct link *l)
+/* The addresses in turn, from the last good one on. */
+static struct net_addr nth_addr(const struct target *t, size_t n)
+{
+    size_t first = 0;
+
+    while (first < t->n_addrs && !net_addr_eq(&t->addrs[first], &t->good_addr))
+        first++;
+    return t->addrs[(first + n) % t->n_addrs];
+}
+
+/* Goes on with the next address; false when none is left. */
+static bool open_next(struct link *l)
 {
     struct target *t = l->target;
     struct pool *p = t->pool;
@@ -260,8 +276,7 @@ static bool open_at(struct link *l)
             .reply_timeout_ms = p->conf->relay.reply_timeout_ms,
             .dot_timeout_ms = p->conf->relay.dot_timeout_ms};
 
-        l->addr = (t->good_addr + l->n_tried) % t->n_addrs;
-        setup.addr = t->addrs[l->addr];
+        l->addr = setup.addr = nth_addr(t, l->n_tried);
         l->conn = smtp_conn_new(p->loop, &setup, &pool_events, l, &t->why);
         if (l->conn != NULL)
             return true;
@@ -291,17 +306,45 @@ static void give_up(struct target *t)
             serve_first(t, NULL, &t->why);
 }
 
+/* t->why is set. */
+static void opening_failed(struct link *l)
+{
+    struct target *t = l->target;
+
+    unlink_from(l);
+    free(l);
+    give_up(t);
+    fill(t);
+}
+
+static void on_addresses(void *arg, const struct dns_answer *answer)
+{
+    struct link *l = arg;
+    struct target *t = l->target;
+
+    l->query = NULL;
+    t->n_addrs = 0;
+    if (answer->result == DNS_FOUND)
+        while (t->n_addrs < answer->n && t->n_addrs < DNS_ADDRS_MAX) {
+            t->addrs[t->n_addrs] = answer->addrs[t->n_addrs];
+            t->n_addrs++;
+        }
+    else
+        err_set(&t->why, ERR_TEMP, EX_NOHOST, "%s: %s", t->server->smtp.host, answer->reason);
+    if (!open_next(l))
+        opening_failed(l);
+}
+
 static void open_one(struct target *t)
 {
     struct link *l = mem_zalloc(sizeof(*l));
 
     l->target = t;
     link_to(l, PLACE_OPENING);
-    if (open_at(l))
-        return;
-    unlink_from(l);
-    free(l);
-    give_up(t);
+    if (!t->is_numeric)
+        l->query = dns_resolve(t->pool->dns, t->server->smtp.host, on_addresses, l);
+    else if (!open_next(l))
+        opening_failed(l);
 }
 
 /* Opens what the line needs. */
@@ -314,22 +357,18 @@ static void fill(struct target *t)
         open_one(t);
 }
 
-static void opening_failed(struct link *l, const struct err *why)
+static void address_failed(struct link *l, const struct err *why)
 {
     struct target *t = l->target;
     char addr[NET_TEXT_MAX];
 
-    net_addr_format(&t->addrs[l->addr], addr);
+    net_addr_format(&l->addr, addr);
     t->why = *why;
     err_wrap(&t->why, "%s:%u", addr, t->server->smtp.port);
     smtp_conn_free(&l->conn);
     l->n_tried++;
-    if (open_at(l))
-        return;
-    unlink_from(l);
-    free(l);
-    give_up(t);
-    fill(t);
+    if (!open_next(l))
+        opening_failed(l);
 }
 
 static void opened(struct link *l)
@@ -365,7 +404,7 @@ static void on_event(void *arg, const struct smtp_client_event *ev)
         return;
     case SMTP_CLIENT_FAILED:
         if (l->place == PLACE_OPENING)
-            opening_failed(l, ev->err);
+            address_failed(l, ev->err);
         else
             drop(l);
         return;
@@ -518,7 +557,20 @@ static void on_tick(void *arg)
 
 /* --- Life --------------------------------------------------------------------------------- */
 
-struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls)
+static void init_target(struct target *t, struct pool *p, size_t i, struct tls_ctx *tls)
+{
+    *t = (struct target){.pool = p, .server = &p->conf->servers[i], .tls = tls};
+    if (t->server->smtp.host == NULL) {
+        t->is_numeric = true;
+        err_set(&t->why, ERR_TEMP, EX_CONFIG, "it has no smtp address");
+    } else if (net_addr_parse(slice_str(t->server->smtp.host), &t->addrs[0]) == 0) {
+        t->is_numeric = true;
+        t->n_addrs = 1;
+    }
+}
+
+struct pool *pool_new(
+    struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls, struct err *err)
 {
     struct pool *p = mem_zalloc(sizeof(*p));
     uint64_t tick_ms = conf->relay.idle_pool_ms / 4;
@@ -526,18 +578,16 @@ struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx
     p->loop = loop;
     p->conf = conf;
     p->targets = mem_realloc_array(NULL, conf->n_servers, sizeof(*p->targets));
-    for (size_t i = 0; i < conf->n_servers; i++) {
-        struct target *t = &p->targets[i];
-
-        *t = (struct target){.pool = p, .server = &conf->servers[i], .tls = tls[i]};
-        if (t->server->smtp.host == NULL)
-            err_set(&t->why, ERR_TEMP, EX_CONFIG, "it has no smtp address");
-        else if (sock_resolve(t->server->smtp.host, t->addrs, ADDRS_MAX, &t->n_addrs, &t->why) != 0)
-            note_down(t);
-    }
     p->kick = loop_timer_new(loop, on_kick, p);
     p->tick = loop_timer_new(loop, on_tick, p);
     loop_timer_repeat(p->tick, tick_ms < 10 ? 10 : tick_ms < TICK_MS ? tick_ms : TICK_MS);
+    for (size_t i = 0; i < conf->n_servers; i++)
+        init_target(&p->targets[i], p, i, tls[i]);
+    for (size_t i = 0; i < conf->n_servers; i++)
+        if (!p->targets[i].is_numeric && p->dns == NULL && dns_new(loop, NULL, &p->dns, err) != 0) {
+            pool_free(&p);
+            return NULL;
+        }
     return p;
 }
 
@@ -563,6 +613,7 @@ void pool_free(struct pool **pp)
         drop_all(t, PLACE_BUSY);
     }
     BUG_ON(p->ready.first != NULL);
+    dns_free(&p->dns);
     loop_timer_free(&p->kick);
     loop_timer_free(&p->tick);
     free(p->targets);

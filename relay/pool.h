@@ -30,7 +30,8 @@ struct pool_request;
 typedef void pool_done_fn(void *arg, struct smtp_conn *conn, const struct err *why);
 
 /* `tls` has one context per server, NULL where it uses none; all are borrowed for life. */
-struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls);
+struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls,
+    struct err *err) ATTR_WUR;
 /* Closes at once; no request may be open and no connection lent. */
 void pool_free(struct pool **p);
 /* Opens one connection to each server, to learn what they take; again later to those that could

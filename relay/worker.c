@@ -219,7 +219,9 @@ static int open_all(struct worker *w, struct err *err)
     w->holds = hold_room_new(conf->relay.hold_waits_max, conf->relay.hold_waits_per_user_max);
     w->clients = clients_new();
     w->loop = loop_new();
-    w->pool = pool_new(w->loop, conf, w->setup->client_tls);
+    w->pool = pool_new(w->loop, conf, w->setup->client_tls, err);
+    if (w->pool == NULL)
+        return -1;
     w->accept_pause = loop_timer_new(w->loop, on_accept_pause_over, w);
     w->drain_step = loop_timer_new(w->loop, on_drain_step, w);
     w->on_term = loop_signal_new(w->loop, SIGTERM, on_signal, w);

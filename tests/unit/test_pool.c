@@ -80,7 +80,10 @@ static int set_up(void **state)
 
 static void start(struct fixture *f)
 {
-    f->pool = pool_new(f->loop, &f->conf, f->tls);
+    struct err err = ERR_INIT;
+
+    f->pool = pool_new(f->loop, &f->conf, f->tls, &err);
+    assert_non_null(f->pool);
 }
 
 static int tear_down(void **state)
@@ -285,6 +288,40 @@ static void nobody_listens(void **state)
     }
 }
 
+static void a_name_is_looked_up(void **state)
+{
+    struct fixture *f = *state;
+
+    f->servers[0].smtp.host = (char *)(uintptr_t) "localhost";
+    start(f);
+    ask(f, 0);
+    until(f, first_called);
+    assert_non_null(f->askers[0].conn);
+}
+
+static void a_name_that_nobody_has(void **state)
+{
+    struct fixture *f = *state;
+
+    f->servers[0].smtp.host = (char *)(uintptr_t) "no..host";
+    start(f);
+    ask(f, 0);
+    ask(f, 1);
+    pool_cancel(&f->askers[1].request);
+    until(f, first_called);
+    assert_null(f->askers[0].conn);
+    assert_non_null(strstr(f->askers[0].why.text, "no..host"));
+}
+
+static void closed_during_a_look_up(void **state)
+{
+    struct fixture *f = *state;
+
+    f->servers[0].smtp.host = (char *)(uintptr_t) "localhost";
+    start(f);
+    ask(f, 0);
+}
+
 static void no_greeting(void **state)
 {
     static const struct smtp_peer_row rows[] = {{"", ""}, {NULL, NULL}};
@@ -414,6 +451,9 @@ int main(void)
         TEST(kept_though_not_idle),
         TEST(canceled),
         TEST(nobody_listens),
+        TEST(a_name_is_looked_up),
+        TEST(a_name_that_nobody_has),
+        TEST(closed_during_a_look_up),
         TEST(no_greeting),
         TEST(the_servers_own_limit),
         TEST(idle_ones_leave),
