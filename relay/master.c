@@ -34,9 +34,9 @@
 #include "relay/worker.h"
 
 #define WORKERS_MAX 256   /* as in the schema */
-#define YOUNG_MS 1000     /* a worker that dies within this time died young */
+#define YOUNG_MS 500      /* a worker that dies within this time died young */
 #define PAUSE_FIRST_MS 50 /* before the third start in a row; doubled each time */
-#define PAUSE_MAX_MS 5000
+#define PAUSE_MAX_MS 1000 /* meanwhile connections wait in the queue of its socket */
 #define STOP_MAX_MS (WORKER_DRAIN_MS + WORKER_DRAIN_DOT_MS + 5000)
 
 struct proc {

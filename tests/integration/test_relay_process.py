@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: ISC
+"""The relay's processes: deaths, reload, drain and starts that fail."""
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from lib.process import children, state
+from lib.smtp import Client, message, send, wait
+from lib.wait import free_port, listens, wait_for
+
+ANN = "ann@example.org"
+KILLS = 50
+
+
+@pytest.fixture
+def gate(site, scripted):
+    """A relay in front of one scripted server, started by the test."""
+    def make(workers=1, script=None, plain=False, **relay):
+        target = scripted(script)
+        made = site({"old": {"smtp": f"smtp://127.0.0.1:{target.port}"}}, plain=plain,
+                    settings={"relay": {"workers": workers, "sessions_per_client_max": 1000, **relay}})
+        made.init({ANN: "old"})
+        made.target = target
+        return made.start("relay")
+    return make
+
+
+def workers(site):
+    return children(site.pid("relay"))
+
+
+def hello(site, port=None):
+    """The name in the greeting."""
+    with Client(port or site.relay_port) as client:
+        return client.greeting.text.split()[0]
+
+
+class Sender(threading.Thread):
+    """Sends one message after the other until told to stop, each until it is acknowledged."""
+
+    def __init__(self, port, name):
+        super().__init__()
+        self.port, self.name = port, name
+        self.acked = []
+        self.stopping = threading.Event()
+        self.problem = None
+
+    def run(self):
+        number = 0
+        while not self.stopping.is_set() and self.problem is None:
+            token = f"{self.name}-{number}"
+            try:
+                outcome = send(self.port, "s@example.net", ANN, message(token))
+            except OSError:
+                continue
+            codes = [reply.code for reply in (outcome.mail, *outcome.rcpts.values(), outcome.data) if reply]
+            if outcome.accepted:
+                self.acked.append(token)
+                number += 1
+            elif any(500 <= code < 600 for code in codes):
+                self.problem = outcome
+
+
+def test_worker_killed_50_times_while_mail_flows(gate):
+    site = gate(workers=2, plain=True)
+    senders = [Sender(site.relay_port, f"sender{n}") for n in range(4)]
+    rnd, born = random.Random(7), {}
+    for sender in senders:
+        sender.start()
+    try:
+        for kill in range(KILLS):
+            before = sum(len(s.acked) for s in senders)
+            wait_for(lambda before=before: sum(len(s.acked) for s in senders) > before + 5, 20, "mail to flow")
+            wait_for(lambda: len(workers(site)) == 2, 20, "two workers")
+            oldest = workers(site)[0]
+            # Old enough to be replaced at once; the moment of the kill is what is random here.
+            time.sleep(max(0, born.setdefault(oldest.pid, time.monotonic()) + 0.5 + rnd.random() * 0.1 - time.monotonic()))
+            for worker in workers(site):
+                born.setdefault(worker.pid, time.monotonic())
+            oldest.kill()
+            wait_for(lambda kill=kill: len(site.events("relay", "worker_died")) > kill, 20, "the death to be noticed")
+    finally:
+        for sender in senders:
+            sender.stopping.set()
+        for sender in senders:
+            sender.join()
+    assert not [s.problem for s in senders if s.problem]
+    acked = {token for sender in senders for token in sender.acked}
+    assert len(acked) > KILLS
+    stored = {m.data.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode() for m in site.target.messages}
+    assert acked <= stored, acked - stored
+    site.stop("relay")
+
+
+def test_what_waits_behind_a_dead_worker_is_served(gate):
+    site = gate()
+    worker = workers(site)[0]
+    worker.stop()
+    with socket.create_connection(("127.0.0.1", site.relay_port), 20) as waiting:
+        worker.kill()
+        assert waiting.recv(100).startswith(b"220 ")
+
+
+def test_a_pause_for_workers_that_die_young(gate):
+    site = gate()
+    for death in range(1, 5):
+        worker = wait_for(lambda: workers(site), 20, "a worker")
+        worker[0].kill()
+        site.wait_event("relay", "worker_died", count=death)
+    pauses = [int(e["pause_ms"]) for e in site.events("relay", "worker_died")]
+    assert pauses[0] == 0 and pauses[-1] >= 50, pauses
+    assert "signal 9" in site.events("relay", "worker_died")[0]["error"]
+    assert send(site.relay_port, "s@example.net", ANN, message("alive")).accepted
+
+
+def test_reload(gate):
+    site = gate(workers=2)
+    old = {w.pid for w in workers(site)}
+    with Client(site.relay_port) as idle, Client(site.relay_port) as busy:
+        idle.ehlo()
+        busy.ehlo()
+        assert busy.cmd("MAIL FROM:<s@example.net>").code == 250
+        assert busy.cmd(f"RCPT TO:<{ANN}>").code == 250
+        site.settings["relay"].update(hostname="renamed.test", workers=3)
+        site.reload("relay")
+        site.wait_event("relay", "reloaded", workers="3")
+        # Idle ones are told, transactions end well.
+        assert idle.reply().code == 421
+        assert hello(site) == "renamed.test"
+        assert busy.cmd("DATA").code == 354
+        busy.write(message("over the reload") + b".\r\n")
+        assert busy.reply().code == 250
+        assert busy.reply().code == 421
+    wait_for(lambda: not old & {w.pid for w in workers(site)}, 20, "the old workers to end")
+    assert len(workers(site)) == 3
+    # Fewer workers serve the sockets of all.
+    site.settings["relay"].update(workers=1)
+    site.reload("relay")
+    site.wait_event("relay", "reloaded", workers="1")
+    wait_for(lambda: len(workers(site)) == 1, 20, "one worker to be left")
+    assert {hello(site) for _ in range(20)} == {"renamed.test"}
+    site.stop("relay")
+
+
+def test_reload_under_load(gate):
+    site = gate(workers=2, plain=True)
+    senders = [Sender(site.relay_port, f"sender{n}") for n in range(4)]
+    for sender in senders:
+        sender.start()
+    try:
+        for number in range(1, 6):
+            before = sum(len(s.acked) for s in senders)
+            wait_for(lambda before=before: sum(len(s.acked) for s in senders) > before + 20, 20, "mail to flow")
+            site.reload("relay")
+            site.wait_event("relay", "reloaded", count=number)
+    finally:
+        for sender in senders:
+            sender.stopping.set()
+        for sender in senders:
+            sender.join()
+    assert not [s.problem for s in senders if s.problem]
+    assert len(site.target.messages) == sum(len(s.acked) for s in senders)
+
+
+def test_reload_of_addresses(gate):
+    site = gate()
+    first, second = site.relay_port, free_port()
+    for listen, closed in (([first, second], None), ([second], first)):
+        site.settings["relay"]["listen"] = [f"127.0.0.1:{port}" for port in listen]
+        done = len(site.events("relay", "reloaded"))
+        site.reload("relay")
+        site.wait_event("relay", "reloaded", count=done + 1)
+        for port in listen:
+            assert hello(site, port) == "relay.test"
+        if closed:
+            wait_for(lambda closed=closed: not listens(closed), 20, "the old address to be left")
+
+
+@pytest.mark.parametrize("fault, words", [
+    ({"workers": "many"}, ["workers", "coexist.conf:"]), ({"trace_key_file": "/nowhere/trace.key"}, ["/nowhere/trace.key"]),
+    ({"tls_cert_file": "/nowhere/cert.pem", "tls_key_file": "/nowhere/key.pem"}, ["/nowhere/"]),
+    ({"listen": []}, ["listen"]), ({"listen": ["192.0.2.1:2525"]}, ["192.0.2.1:2525"])])
+def test_reload_with_a_fault(gate, fault, words):
+    site = gate()
+    before = [w.pid for w in workers(site)]
+    site.settings["relay"].update({"hostname": "renamed.test", **fault})
+    site.reload("relay")
+    failed = site.wait_event("relay", "reload_failed")
+    assert all(word in failed["error"] for word in words), failed
+    assert len(site.events("relay", "reload_failed")) == 1
+    assert [w.pid for w in workers(site)] == before
+    assert hello(site) == "relay.test"
+
+
+def test_reload_whose_workers_do_not_come_up(gate):
+    """The file is good, and the new run directory is not: only a worker finds out."""
+    site = gate()
+    before = [w.pid for w in workers(site)]
+    run = site.settings[""]["run"]
+    blocked = site.dir / "no-directory"
+    blocked.write_text("")
+    site.settings[""]["run"] = str(blocked)
+    site.reload("relay")
+    failed = site.wait_event("relay", "reload_failed")
+    assert str(blocked) in failed["error"], failed
+    wait_for(lambda: [w.pid for w in workers(site)] == before, 20, "only the old workers to be left")
+    assert send(site.relay_port, "s@example.net", ANN, message("still")).accepted
+    site.settings[""]["run"] = run
+    site.reload("relay")
+    site.wait_event("relay", "reloaded")
+
+
+def test_drain(gate):
+    go = threading.Event()
+    site = gate(script={"dot": wait(go)})
+    with Client(site.relay_port) as idle, Client(site.relay_port) as busy:
+        idle.ehlo()
+        busy.ehlo()
+        assert busy.cmd("MAIL FROM:<s@example.net>").code == 250
+        assert busy.cmd(f"RCPT TO:<{ANN}>").code == 250
+        assert busy.cmd("DATA").code == 354
+        busy.write(message("drained") + b".\r\n")
+        assert site.target.reached("dot").wait(20)
+        site.signal("relay", signal.SIGTERM)
+        assert idle.reply().code == 421
+        wait_for(lambda: not listens(site.relay_port), 20, "the port to be free")
+        assert site.running("relay")
+        go.set()
+        assert busy.reply().code == 250
+        assert busy.reply().code == 421
+    assert site.processes["relay"].wait(20) == 0
+    assert site.events("relay", "stopped")
+
+
+def test_interrupt_of_the_whole_group(gate):
+    """Ctrl-C in a terminal reaches master and workers at the same time."""
+    site = gate(workers=2)
+    os.killpg(site.pid("relay"), signal.SIGINT)
+    assert site.processes["relay"].wait(20) == 0
+    assert not site.events("relay", "worker_died")
+
+
+def test_workers_end_with_their_master(gate):
+    site = gate(workers=2)
+    orphans = [w.pid for w in workers(site)]
+    site.kill_one("relay")
+    site.start("relay")     # on the same port, at once
+    wait_for(lambda: all(state(pid) is None for pid in orphans), 20, "the workers to end")
+    assert send(site.relay_port, "s@example.net", ANN, message("again")).accepted
+
+
+def failed_start(site):
+    done = subprocess.run([site.bin / "coexist-relay", "-c", site.conf], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=20)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("time=")]
+    assert len(lines) == 1 and lines[0].startswith("coexist-relay: "), done.stderr
+    return done.returncode, lines[0]
+
+
+@pytest.mark.parametrize("settings, status, words", [
+    ({"relay": {"listen": []}}, 78, ["coexist.conf", "listen"]),
+    ({"relay": {"listen": ["192.0.2.1:2525"]}}, 69, ["192.0.2.1:2525"]),
+    ({"relay": {"listen": ["mail.example.org:25"]}}, 78, ["mail.example.org", "address"]),
+    ({"relay": {"trace_key_file": "/nowhere/trace.key"}}, 69, ["/nowhere/trace.key"]),
+    ({"relay": {"tls_cert_file": "/nowhere/cert.pem", "tls_key_file": "/nowhere/key.pem"}}, None, ["/nowhere/"]),
+    ({"": {"run": "/proc/nowhere"}}, None, ["/proc/nowhere"]),
+    ({"": {"user": "nobody-of-that-name"}}, 67, ["nobody-of-that-name"])])
+def test_starts_that_fail(site, settings, status, words):
+    here = site({"old": {"smtp": f"smtp://127.0.0.1:{free_port()}"}}, settings=settings)
+    if "user" in settings.get("", {}) and os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    code, line = failed_start(here)
+    assert code == status or (status is None and 64 <= code <= 78), (code, line)
+    assert all(word in line for word in words), line
+
+
+def test_no_server_and_no_domain(site):
+    for servers, domains, word in (({}, None, "server"), ({"old": {"imap": "imap://127.0.0.1"}}, None, "server"),
+                                   ({"old": {"smtp": "smtp://127.0.0.1:25"}}, {}, "domain")):
+        here = site(servers, domains=domains)
+        if domains == {}:
+            here.domains = {}
+            here.write_conf()
+        code, line = failed_start(here)
+        assert code == 78 and word in line, line
+
+
+def test_port_in_use_by_another_relay(gate, site):
+    """SO_REUSEPORT must not let two relays share a port in silence."""
+    first = gate()
+    second = site({"old": {"smtp": f"smtp://127.0.0.1:{free_port()}"}},
+                  settings={"relay": {"listen": [f"127.0.0.1:{first.relay_port}"]}})
+    code, line = failed_start(second)
+    assert code == 69 and f"127.0.0.1:{first.relay_port}" in line and "in use" in line, line
