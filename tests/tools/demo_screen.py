@@ -38,8 +38,10 @@ class Screen:
         seconds = f"{time.monotonic() - self.started:5.1f} s"
         self.print(f"  {self.paint('dim', seconds)}  {self.paint('bold', f'{shown:9}')} {text}")
 
-    def command(self, *words):
-        self.event(self.last_topic, self.paint("dim", "$ maptool " + " ".join(words)))
+    def command(self, topic, text):
+        """A command as a person would type it; it begins a new run of lines."""
+        self.last_topic = None
+        self.event(topic, self.paint("dim", "$ " + text))
 
     def status(self, text):
         """A line that the next one overwrites; nothing where the output is not a terminal."""
@@ -57,15 +59,15 @@ class Screen:
         self.out.write(text + "\n")
         self.out.flush()
 
-    def table(self, head, rows, paint=lambda row, column, text: text):
-        """Columns wide enough for their cells; the first two flush left."""
+    def table(self, head, rows, paint):
+        """Columns wide enough for their cells, the first two flush left; paint(column, padded text)."""
         cells = [[str(c) for c in row] for row in [head, *rows]]
         widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
         for number, row in enumerate(cells):
             out = []
             for n, text in enumerate(row):
                 padded = text.ljust(widths[n]) if n < 2 else text.rjust(widths[n])
-                out.append(self.paint("dim", padded) if number == 0 else paint(number - 1, n, padded))
+                out.append(self.paint("dim", padded) if number == 0 else paint(n, padded))
             self.print("  " + "   ".join(out).rstrip())
             if number == 0:
                 self.print("  " + self.paint("dim", "-" * (sum(widths) + 3 * (len(widths) - 1))))

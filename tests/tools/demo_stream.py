@@ -77,7 +77,9 @@ def probe(port, recipient):
         return client.cmd(f"RCPT TO:<{recipient}>")
 
 
-SAVED = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.(\d{6}) lmtp\(([^)]*)\).* msgid=<([^@>]*)@[^>]*>: saved mail to ")
+# Dovecot's log, in UTC: time, microseconds, token.
+SAVED = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.(\d{6}) lmtp\([^)]*\).*"
+                   r" msgid=<([^@>]*)@[^>]*>: saved mail to ")
 
 
 class Watcher(threading.Thread):
@@ -112,7 +114,7 @@ class Watcher(threading.Thread):
             with self.changed:
                 for found in arrivals:
                     second = calendar.timegm(time.strptime(found[1], "%Y-%m-%d %H:%M:%S"))
-                    self.arrivals.setdefault((server, found[4]), []).append(second + int(found[2]) / 1e6)
+                    self.arrivals.setdefault((server, found[3]), []).append(second + int(found[2]) / 1e6)
                     self.count += 1
                 self.changed.notify_all()
         return offset + len(whole)
@@ -122,7 +124,8 @@ class Watcher(threading.Thread):
         deadline = time.monotonic() + timeout
         with self.changed:
             while True:
-                times = [t for (s, token), ts in self.arrivals.items() if s == server and wanted(token) for t in ts if t >= since]
+                times = [t for (s, token), ts in self.arrivals.items() if s == server and wanted(token)
+                         for t in ts if t >= since]
                 if times:
                     return min(times)
                 left = deadline - time.monotonic()

@@ -136,7 +136,8 @@ class Coexist:
         }
         if tls:
             certs.install(self.dir, "relay.test")
-            self.settings["relay"].update(tls_cert_file=str(self.dir / "cert.pem"), tls_key_file=str(self.dir / "key.pem"))
+            self.settings["relay"].update(tls_cert_file=str(self.dir / "cert.pem"),
+                                          tls_key_file=str(self.dir / "key.pem"))
         for section, values in (settings or {}).items():
             self.settings.setdefault(section, {}).update(values)
         self.processes = {}
@@ -170,7 +171,8 @@ class Coexist:
         if SANITIZER.search(done.stderr):
             raise ProgramError(f"maptool {' '.join(args)}:\n{done.stderr}")
         if check and done.returncode:
-            raise ProgramError(f"maptool {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}\n{self.tail('mapd')}")
+            raise ProgramError(f"maptool {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}\n"
+                               f"{self.tail('mapd')}")
         return done
 
     def json(self, *args, **kwargs):
@@ -199,8 +201,8 @@ class Coexist:
             log.touch()
             mark = log.stat().st_size
             with open(log, "ab") as out:
-                process = subprocess.Popen([self.bin / f"coexist-{name}", "-c", self.conf, *args], stdin=subprocess.DEVNULL,
-                                           stdout=out, stderr=out, start_new_session=True, env=self.env())
+                process = subprocess.Popen([self.bin / f"coexist-{name}", "-c", self.conf, *args],
+                                           stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=self.env())
             self.processes[name] = process
             reaper().note("+", process.pid)
 

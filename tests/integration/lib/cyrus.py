@@ -89,14 +89,15 @@ class Cyrus(Guest):
         self.known = set()
 
     def argv(self):
-        return ["/usr/sbin/cyrmaster", "-C", "/inst/imapd.conf", "-M", "/inst/cyrus.conf", "-p", "/run/cyrus-master.pid"]
+        return ["/usr/sbin/cyrmaster", "-C", "/inst/imapd.conf", "-M", "/inst/cyrus.conf",
+                "-p", "/run/cyrus-master.pid"]
 
     def ports(self):
         return [self.imap_port, self.imaps_port, self.lmtp_port]
 
     def start(self, timeout=30):
-        for path in ("var/lib/cyrus", "var/lib/cyrus/db", "var/lib/cyrus/socket", "var/spool/cyrus", "var/spool/cyrus/mail",
-                     "var/spool/cyrus/sieve", "run/cyrus", "run/cyrus/proc", "run/cyrus/lock", "run/cyrus/socket"):
+        for path in ("var/lib/cyrus", "var/lib/cyrus/db", "var/lib/cyrus/socket",
+                     "var/spool/cyrus", "var/spool/cyrus/mail", "var/spool/cyrus/sieve", "run/cyrus", "run/cyrus/proc", "run/cyrus/lock", "run/cyrus/socket"):
             self.folder(path, 0o750, user="cyrus", group="mail")
         self.write("inst/imapd.conf", IMAPD.format(**vars(self)) + self.conf)
         self.write("inst/cyrus.conf", MASTER.format(bin=BIN, **vars(self)))
@@ -110,8 +111,8 @@ class Cyrus(Guest):
         name, _, realm = user.partition("@")
         if user in self.known:
             return
-        self.run("/usr/sbin/saslpasswd2", "-p", "-c", "-f", "/var/lib/cyrus/sasldb2", "-u", realm or self.hostname, name,
-                 input=password)
+        self.run("/usr/sbin/saslpasswd2", "-p", "-c", "-f", "/var/lib/cyrus/sasldb2", "-u", realm or self.hostname,
+                 name, input=password)
         self.own("var/lib/cyrus/sasldb2", user="cyrus", group="mail")
         self.known.add(user)
 

@@ -333,8 +333,9 @@ def certs_server_context():
 class ScriptedSmtp:
     """A target server under the test's control.  script may be changed at any time."""
 
-    def __init__(self, script=None, lmtp=False, extensions=("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 104857600"),
-                 port=None, host="127.0.0.1"):
+    EXTENSIONS = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 104857600")
+
+    def __init__(self, script=None, lmtp=False, extensions=EXTENSIONS, port=None, host="127.0.0.1"):
         self.script = dict(script or {})
         self.lmtp = lmtp
         self.extensions = list(extensions)
