@@ -100,7 +100,7 @@ def test_held(routed):
 def test_queued_mail_follows_the_flip(routed):
     routed.old.stop()
     assert send(routed.mx, ANN, "late").accepted == [ANN]
-    wait_for(lambda: [q for q in routed.mx.queue() if q["queue_name"] == "deferred"], 20, "a deferred message")
+    wait_for(lambda: routed.mx.logged("status=deferred"), 20, "a deferred message")
     routed.site.set(ANN, "new")
     another_look_up(routed)
     arrives(routed.new, ANN, "late")
@@ -187,6 +187,38 @@ def test_no_map(two_servers, site, postfix):
     made.init({ANN: "old"})
     wait_until_forgotten(mx, ANN)
     assert refuse(mx, "another@example.org").code == 550
+
+
+# --- The relay stands behind ------------------------------------------------------------------
+
+
+@pytest.fixture
+def behind(pair, postfix):
+    """Recipe B: Postfix hands everything for the domain to coexist-relay."""
+    pair.site.settings["milter"]["stamp"] = "no"
+    pair.site.write_conf()
+    pair.site.start("lookup", "milter", "relay")
+    text = recipes.block("postfix.md", "main.cf relay behind", {
+        LOOKUP: f"127.0.0.1:{pair.site.lookup_port}", MILTER: f"127.0.0.1:{pair.site.milter_port}",
+        "[127.0.0.1]:10025": f"[127.0.0.1]:{pair.site.relay_port}"})
+    return SimpleNamespace(old=pair.old, new=pair.new, site=pair.site, mx=postfix(main=recipes.settings(text)))
+
+
+def test_relay_behind(behind):
+    outcome = send(behind.mx, [ANN, CAT, NOBODY, "x@elsewhere.test"], "one")
+    assert [v.code for v in outcome.rcpts.values()] == [250, 250, 550, 250] and outcome.data.code == 250
+    assert arrives(behind.old, ANN, "one").count(b"Coexist-Trace: v=1;") == 1
+    assert arrives(behind.new, CAT, "one").count(b"Coexist-Trace: v=1;") == 1
+    behind.site.set(ANN, "new")
+    assert send(behind.mx, ANN, "two").accepted == [ANN]
+    arrives(behind.new, ANN, "two")
+    behind.site.maptool("hold", ANN)
+    assert refuse(behind.mx, ANN).code == 450
+    behind.site.maptool("release", ANN)
+    assert send(behind.mx, ANN, "three").accepted == [ANN]
+    arrives(behind.new, ANN, "three")
+    behind.mx.wait_empty()
+    assert len(behind.old.messages(ANN)) == 1 and len(behind.new.messages(ANN)) == 2
 
 
 # --- The milter is the only guard ----------------------------------------------------------

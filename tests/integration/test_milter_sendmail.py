@@ -11,12 +11,14 @@ ANN, BOB, CAT = "ann@example.org", "bob@example.org", "cat@example.org"
 NOBODY = "nobody@example.org"
 
 
-PLACES = {"lookup": "inet:10225@127.0.0.1", "milter": "inet:10226@127.0.0.1", "old": "TCP $h 2525", "new": "TCP $h 2424"}
+PLACES = {"lookup": "inet:10225@127.0.0.1", "milter": "inet:10226@127.0.0.1", "old": "TCP $h 2525", "new": "TCP $h 2424",
+          "relay": "TCP $h 10025"}
 
 
 def block(name, **ports):
     """A block of the recipe with ports of this test."""
-    new = {"lookup": "inet:{}@127.0.0.1", "milter": "inet:{}@127.0.0.1", "old": "TCP $h {}", "new": "TCP $h {}"}
+    new = {"lookup": "inet:{}@127.0.0.1", "milter": "inet:{}@127.0.0.1", "old": "TCP $h {}", "new": "TCP $h {}",
+           "relay": "TCP $h {}"}
     return recipes.block("sendmail.md", name, {PLACES[k]: new[k].format(port) for k, port in ports.items()})
 
 
@@ -131,6 +133,23 @@ def test_one_port_for_all(scripted, site, sendmail):
     assert send(mx, ANN, "one").accepted == [ANN]
     assert arrives(old, "one").recipients == [ANN]
     assert refuse(mx, NOBODY).code == 550
+
+
+def test_relay_behind(pair, sendmail):
+    pair.site.settings["milter"]["stamp"] = "no"
+    pair.site.write_conf()
+    pair.site.start("milter", "relay")
+    # FEATURE(mailertable) is in the fixture's sendmail.mc, with a table.
+    mc = block("sendmail.mc relay behind", milter=pair.site.milter_port, relay=pair.site.relay_port)
+    domain, mailer = recipes.block("sendmail.md", "mailertable relay behind").split()
+    mx = sendmail(mc=mc.replace("FEATURE(`mailertable')dnl\n", ""), mailertable={domain: mailer})
+    outcome = send(mx, [ANN, CAT, NOBODY], "one")
+    assert [v.code for v in outcome.rcpts.values()] == [250, 250, 550] and outcome.data.code == 250
+    for server, user in ((pair.old, ANN), (pair.new, CAT)):
+        data = wait_for(lambda s=server, u=user: s.messages(u), 20, f"the message of {user}")[0].data
+        assert data.count(b"Coexist-Trace: v=1;") == 1
+    mx.wait_empty()
+    assert len(pair.old.messages(ANN)) == len(pair.new.messages(CAT)) == 1
 
 
 # --- The milter is the only guard ----------------------------------------------------------
