@@ -326,6 +326,22 @@ def test_strange_values(judge):
         assert got.code == 250 and len(got.inserted) == 1
 
 
+def test_packet_limit(judge):
+    limit = 256 * 1024
+    site = judge()
+    for size in (limit - 1, limit, limit + 1):
+        with session(site.milter_port) as mta:
+            mta.mail()
+            assert mta.rcpt(f"<{ANN}>").code == 250
+            value = "x" * (size - len(b"L" + b"Subject\0" + b"\0"))
+            try:
+                mta.headers([("Subject", value)])
+                code = mta.end().code
+            except ConnectionError:
+                code = 0
+            assert code == (250 if size <= limit else 0), size
+
+
 # --- Start, reload, stop --------------------------------------------------------------------
 
 
