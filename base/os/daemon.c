@@ -65,6 +65,31 @@ void daemon_ready(void)
     log_info("ready", log_i64("pid", getpid()));
 }
 
+static int find_user(const char *user, struct passwd **out, struct err *err)
+{
+    errno = 0;
+    *out = getpwnam(user);
+    if (*out == NULL && errno != 0)
+        return err_sys(err, errno, "look up user %s", user);
+    if (*out == NULL)
+        return err_set(err, ERR_PERM, EX_NOUSER, "there is no user %s on this host", user);
+    return 0;
+}
+
+int daemon_prepare_dir(const char *path, mode_t mode, const char *user, struct err *err)
+{
+    struct passwd *pw;
+
+    if (user == NULL || geteuid() != 0 || access(path, F_OK) == 0)
+        return io_mkdir(path, mode, err);
+    if (find_user(user, &pw, err) != 0 || io_mkdir(path, mode, err) != 0)
+        return -1;
+    /* lchown: should somebody have put a link there meanwhile, its target is not given away. */
+    if (lchown(path, pw->pw_uid, pw->pw_gid) != 0)
+        return err_sys(err, errno, "give %s to %s", path, user);
+    return 0;
+}
+
 int daemon_drop_privileges(const char *user, struct err *err)
 {
     struct passwd *pw;
@@ -72,12 +97,8 @@ int daemon_drop_privileges(const char *user, struct err *err)
 
     if (user == NULL || geteuid() != 0)
         return 0;
-    errno = 0;
-    pw = getpwnam(user);
-    if (pw == NULL && errno != 0)
-        return err_sys(err, errno, "look up user %s", user);
-    if (pw == NULL)
-        return err_set(err, ERR_PERM, EX_NOUSER, "there is no user %s on this host", user);
+    if (find_user(user, &pw, err) != 0)
+        return -1;
     if (initgroups(user, pw->pw_gid) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
         return err_sys(err, errno, "become user %s", user);

@@ -6,6 +6,7 @@
 #ifndef BASE_OS_DAEMON_H
 #define BASE_OS_DAEMON_H
 
+#include <sys/types.h>
 #include "base/core/attr.h"
 #include "base/core/err.h"
 
@@ -16,5 +17,7 @@ void daemon_ready(void);
 void daemon_notify(const char *state); /* "STOPPING=1", "RELOADING=1" */
 /* As root: becomes `user` (its groups included) and can never come back; else nothing. */
 int daemon_drop_privileges(const char *user, struct err *err) ATTR_WUR;
+/* Makes the directory if it is missing; as root it then belongs to `user` (NULL: to root). */
+int daemon_prepare_dir(const char *path, mode_t mode, const char *user, struct err *err) ATTR_WUR;
 
 #endif

@@ -27,6 +27,7 @@
 #include "maps/store/store.h"
 
 #define SOCKET_MODE 0660
+#define RUN_MODE 0750
 #define PATH_BYTES_MAX 4096
 #define LOCK_POLL_MS 50
 
@@ -105,8 +106,8 @@ static int start_own(struct mapd *m, struct conf *conf, struct err *err)
 {
     int listen_fd = -1;
 
-    if (daemon_drop_privileges(conf->user, err) != 0 || io_mkdir(conf->run, 0755, err) != 0 ||
-        open_store(conf, &m->store, err) != 0 ||
+    if (daemon_prepare_dir(conf->run, RUN_MODE, conf->user, err) != 0 ||
+        daemon_drop_privileges(conf->user, err) != 0 || open_store(conf, &m->store, err) != 0 ||
         publish_open(conf->run, m->store, &m->publish, err) != 0 ||
         publish_stage(m->publish, NULL, err) != 0) {
         conf_free(&conf);

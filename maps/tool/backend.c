@@ -22,6 +22,7 @@
 #include "maps/store/publish.h"
 
 #define POLL_MS 50
+#define RUN_MODE 0750
 
 struct backend {
     struct client *client; /* NULL: offline */
@@ -49,6 +50,10 @@ static int open_once(const struct conf *conf, struct backend *b, struct err *err
         return 0;
     if (err->code == EX_NOPERM)
         return -1;
+    /* Only now: mapd is to see who we are, but the files that we make have to be its to use. */
+    if (daemon_prepare_dir(conf->run, RUN_MODE, conf->user, err) != 0 ||
+        daemon_drop_privileges(conf->user, err) != 0)
+        return -1;
     if (store_open(conf->state, conf->mapd.cache_size, &b->store, &offline) == 0) {
         err_clear(err);
         return 0;
@@ -68,18 +73,13 @@ int backend_open(const struct conf *conf, struct backend **out, struct err *err)
     name_user(&b->session);
     b->run_dir = mem_strdup(conf->run);
     b->control.conf = conf;
-    /* Files that we make have to be mapd's to use. */
-    int rc = daemon_drop_privileges(conf->user, err);
-    while (rc == 0 && (rc = open_once(conf, b, err)) != 0) {
-        if (err->code != EX_TEMPFAIL || clock_mono_ms() > until_ms)
-            break;
+    while (open_once(conf, b, err) != 0) {
+        if (err->code != EX_TEMPFAIL || clock_mono_ms() > until_ms) {
+            backend_close(&b);
+            return -1;
+        }
         err_clear(err);
         nanosleep(&pause, NULL);
-        rc = 0;
-    }
-    if (rc != 0) {
-        backend_close(&b);
-        return -1;
     }
     b->control.store = b->store;
     *out = b;

@@ -3,38 +3,23 @@
 #include "maps/tool/tool.h"
 
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 #include "base/os/daemon.h"
-#include "base/os/io.h"
 #include "maps/snapshot.h"
 #include "maps/store/store.h"
 
-/* --- init ------------------------------------------------------------------------------ */
+#define STATE_MODE 0750
 
-/* As root: the folder that mapd's user will own has to be made before we become that user. */
-static int prepare_state(const struct conf *conf, struct err *err)
-{
-    if (geteuid() != 0 || !conf->user || access(conf->state, F_OK) == 0)
-        return 0;
-    const struct passwd *pw = getpwnam(conf->user);
-    if (!pw)
-        return err_set(err, ERR_PERM, EX_NOUSER, "there is no user \"%s\"", conf->user);
-    if (io_mkdir(conf->state, 0750, err) != 0)
-        return -1;
-    if (chown(conf->state, pw->pw_uid, pw->pw_gid) != 0)
-        return err_set(err, ERR_PERM, EX_NOPERM, "cannot give %s to %s", conf->state, conf->user);
-    return 0;
-}
+/* --- init ------------------------------------------------------------------------------ */
 
 int cmd_init(struct tool *t, struct err *err)
 {
     struct store *store = NULL;
 
-    if (tool_words(t, 0, 0, err) != 0 || prepare_state(t->conf, err) != 0 ||
+    if (tool_words(t, 0, 0, err) != 0 ||
+        daemon_prepare_dir(t->conf->state, STATE_MODE, t->conf->user, err) != 0 ||
         daemon_drop_privileges(t->conf->user, err) != 0)
         return -1;
     if (store_create(t->conf->state, t->conf->mapd.cache_size, err) != 0) {

@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -228,6 +229,29 @@ def test_rights(live):
     for line in lines[1:3]:
         assert '"code":77' in line and "nobody may read the map but not change it" in line
     assert live.json("get", "ann@example.org")["route"] == "old"
+
+
+@AS_ROOT
+def test_started_as_root(site):
+    """mapd becomes its user, whose files stay usable whoever worked on the map meanwhile."""
+    made = site(SERVERS, settings={"": {"user": "nobody"}})
+    for folder in made.dir.parents:
+        if folder.as_posix().startswith("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    made.dir.chmod(0o755)
+    made.state.rmdir()
+    made.run.rmdir()
+    made.maptool("init")
+    made.set("ann@example.org", "old")
+    assert made.state.owner() == made.run.owner() == "nobody"
+    made.start("mapd")
+    status = (Path("/proc") / str(made.pid("mapd")) / "status").read_text()
+    assert "\nUid:\t65534\t65534\t65534\t65534\n" in status
+    made.set("ann@example.org", "new")
+    made.stop("mapd")
+    made.set("bob@example.org", "new")
+    made.start("mapd")
+    assert [c["who"] for c in made.json("log")] == ["root"] * 3
 
 
 # --- Many at once ------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_import_is_atomic_under_kill(site):
     now = "old"
     with Probe(live.run) as probe:
         probe.ask("spin u 100001")
-        for _ in range(6):
+        for _ in range(4):
             wanted = "new" if now == "old" else "old"
             process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "--route", wanted, "-"],
                                        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

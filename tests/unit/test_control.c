@@ -405,6 +405,11 @@ static void test_import(void **state)
                                   "\"generation\":3,\"ok\":true,\"unchanged\":1}");
     assert_string_equal(route_of("b@example.org"), "new");
     expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+    /* A commit whose reply was lost may be asked for again, on another connection too. */
+    number(BEGIN, "ok");
+    number(PUT(ROW("c@example.org", "new")), "rows");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(number("{\"op\":\"commit\",\"id\":\"i1\"}", "added"), 1);
 }
 
 static void check_row(const char *request, int row, const char *part)
