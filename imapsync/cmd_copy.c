@@ -12,6 +12,7 @@
 
 #include "base/core/log.h"
 #include "base/core/num.h"
+#include "imapsync/copy/resolve.h"
 #include "imapsync/options.h"
 #include "imapsync/progress.h"
 #include "imapsync/side.h"
@@ -23,7 +24,7 @@
 
 struct copy_args {
     struct side_args source, target;
-    const char *state, *delete_percent, *timeout;
+    const char *state, *delete_percent, *timeout, *settle;
     bool is_json, verifies, no_subscriptions, wants_help;
 };
 
@@ -48,6 +49,8 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--delete-percent", &a->delete_percent, NULL,
             "N: share of a folder that may be deleted at once; 0: never delete"},
         {"--timeout", &a->timeout, NULL, "TIME without progress, such as 2m"},
+        {"--settle", &a->settle, NULL,
+            "TIME that a server may take to store what it had got when we were stopped"},
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
         {"--json", NULL, &a->is_json, "print the counts as JSON"},
@@ -84,6 +87,9 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     if (a->timeout && (num_duration_ms(slice_str(a->timeout), &timeout) != 0 || timeout == 0))
         return err_set(err, ERR_PERM, EX_USAGE, "--timeout is a time such as 30s");
     a->source.timeout_ms = a->target.timeout_ms = timeout;
+    out->settle_ms = RESOLVE_SETTLE_MS;
+    if (a->settle && num_duration_ms(slice_str(a->settle), &out->settle_ms) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "--settle is a time such as 3s");
     return 0;
 }
 

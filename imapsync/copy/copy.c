@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
 #include "imapsync/copy/mailboxes.h"
@@ -114,24 +115,48 @@ static int folder_record(struct copy *c, const struct folder *f, struct slice ma
     return journal_folder_put(c->journal, out, err);
 }
 
-/* Makes the folder on the target when it is not there; *out is its STATUS. */
-static int folder_on_target(struct copy *c, const struct folder *f, struct slice name,
-    const struct folder_list *there, struct folder *out, struct err *err)
+/* Creates the folder.  A target that refuses a character of its name gets one without, and the
+ * journal keeps the new name. */
+static int create(struct copy *c, const struct pass *p, const struct folder *f,
+    struct journal_folder *record, struct err *err)
 {
-    struct folder *t = folder_list_find(there, name);
+    if (mailboxes_create(c->to, record->target, f->use, err) == 0)
+        return 0;
+    struct buf name;
+    struct err again = ERR_INIT;
+    int result = -1;
+    buf_init(&name, 16 * IMAP_MAILBOX_NAME_MAX);
+    if (err->class == ERR_PERM && err->scope == ERR_SCOPE_FOLDER &&
+        folder_safe_name(record->target, p->map, p->there, &name) &&
+        mailboxes_create(c->to, buf_slice(&name), f->use, &again) == 0) {
+        free((void *)(uintptr_t)record->target.p);
+        record->target = slice_make(slice_dup(buf_slice(&name)), name.n);
+        log_info("folder_renamed", log_slice("folder", f->name), log_slice("to", record->target));
+        result = journal_folder_put(c->journal, record, err);
+    }
+    buf_fini(&name);
+    return result;
+}
+
+/* Makes the folder on the target when it is not there; *out is its STATUS. */
+static int folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
+    struct journal_folder *record, struct folder *out, struct err *err)
+{
+    struct folder *t = folder_list_find(p->there, record->target);
     bool is_there = t && !(t->attrs & FOLDER_NOSELECT);
-    if (!is_there && mailboxes_create(c->to, name, f->use, err) != 0)
+    if (!is_there && create(c, p, f, record, err) != 0)
         return -1;
     if (!c->options.no_subscriptions && f->attrs & FOLDER_SUBSCRIBED &&
-        !(t && t->attrs & FOLDER_SUBSCRIBED) && mailboxes_subscribe(c->to, name, err) != 0)
+        !(t && t->attrs & FOLDER_SUBSCRIBED) &&
+        mailboxes_subscribe(c->to, record->target, err) != 0)
         return -1;
     if (is_there) {
         *out = *t;
-        out->name = name;
+        out->name = record->target;
     }
     if (is_there && t->has_status & IMAP_ITEM_UIDVALIDITY && t->has_status & IMAP_ITEM_UIDNEXT)
         return 0;
-    *out = (struct folder){.name = name, .delimiter = there->delimiter};
+    *out = (struct folder){.name = record->target, .delimiter = p->there->delimiter};
     return mailboxes_status(c->to, out, err);
 }
 
@@ -148,14 +173,14 @@ static bool is_unchanged(
 }
 
 /* One folder; see the header of this file. */
-static int one_folder(struct copy *c, struct pass *p, const struct folder *f, struct slice mapped,
-    const struct folder_list *there, struct err *err)
+static int one_folder(
+    struct copy *c, struct pass *p, const struct folder *f, struct slice mapped, struct err *err)
 {
     struct journal_folder record = {0};
     struct folder target = {0};
     int result = -1;
     if (folder_record(c, f, mapped, &record, err) != 0 ||
-        folder_on_target(c, f, record.target, there, &target, err) != 0)
+        folder_on_target(c, p, f, &record, &target, err) != 0)
         goto done;
     if (is_unchanged(&record, f, &target)) {
         p->counts->folders_unchanged++;
@@ -182,6 +207,8 @@ static int all_folders(struct copy *c, struct pass *p, const struct folder_list 
     struct folder_map map;
     int result = 0;
     folder_map_make(from, there, &map);
+    p->map = &map;
+    p->there = there;
     for (size_t i = 0; i < from->n; i++) {
         if (map.names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT))
             p->counts->messages_total += from->v[i].messages;
@@ -191,7 +218,7 @@ static int all_folders(struct copy *c, struct pass *p, const struct folder_list 
         if (!map.names[i].p || f->attrs & FOLDER_NOSELECT)
             continue;
         p->counts->folders++;
-        result = one_folder(c, p, f, map.names[i], there, err);
+        result = one_folder(c, p, f, map.names[i], err);
         if (result != 0 && is_exception(c, err)) {
             p->counts->folders_failed++;
             copy_report(c, f->name, 0, err->text);

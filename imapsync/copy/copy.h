@@ -23,6 +23,7 @@
 struct copy_options {
     unsigned delete_percent; /* 0: nothing is deleted */
     bool no_subscriptions;
+    uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
 };
 
 struct copy_counts {

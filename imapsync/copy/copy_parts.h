@@ -18,6 +18,8 @@ struct copy {
 struct pass {
     enum plan_mode mode;
     struct copy_counts *counts;
+    const struct folder_map *map;
+    const struct folder_list *there; /* of the target, before the pass */
 };
 
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);

@@ -89,7 +89,8 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
             .n_pairs = w->n_pairs,
             .intents = intents,
             .n_intents = n,
-            .adopt_all = adopt};
+            .adopt_all = adopt,
+            .settle_ms = w->c->options.settle_ms};
         result = resolve(&job, err);
         w->p->counts->messages_adopted += job.n_adopted;
         if (result == 0)

@@ -332,6 +332,22 @@ void folder_map_fini(struct folder_map *m)
     *m = (struct folder_map){0};
 }
 
+bool folder_safe_name(struct slice name, const struct folder_map *map,
+    const struct folder_list *target, struct buf *out)
+{
+    bool differs = false;
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = name.p[i];
+        bool is_safe = ascii_is_alpha(c) || ascii_is_digit(c) || c == target->delimiter ||
+                       memchr(" &+,-._", c, 7) != NULL;
+        differs = differs || !is_safe;
+        if (buf_add_byte(out, is_safe ? c : '_') != 0)
+            return false;
+    }
+    return differs && !is_used(map, map->n, buf_slice(out)) &&
+           !folder_list_find(target, buf_slice(out));
+}
+
 void folder_text(struct slice name, struct buf *out)
 {
     size_t start = out->n;

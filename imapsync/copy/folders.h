@@ -73,6 +73,11 @@ void folder_map_make(
     const struct folder_list *source, const struct folder_list *target, struct folder_map *out);
 void folder_map_fini(struct folder_map *m);
 
+/* The same name with "_" for every character that some server refuses: false when there is none,
+ * or when another folder of the map or of the target has the result. */
+bool folder_safe_name(struct slice name, const struct folder_map *map,
+    const struct folder_list *target, struct buf *out);
+
 /* A name for people: decoded when it can be, printable. */
 void folder_text(struct slice name, struct buf *out);
 

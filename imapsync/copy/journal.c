@@ -483,7 +483,7 @@ void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i)
     i->id = ++j->last_intent;
     intent_key(&key, folder, i->id);
     buf_init(&value, RECORD_MAX);
-    pack_u64(&value, (uint64_t)i->time_s);
+    pack_u64(&value, (uint64_t)i->time_ms);
     pack_u32(&value, i->tgt_uidnext);
     for (size_t k = 0; k < i->n; k++)
         pack_u32(&value, i->uids[k]);
@@ -520,7 +520,7 @@ int journal_intents(
             r = damaged(err, "intent");
             break;
         }
-        i->time_s = (int64_t)time;
+        i->time_ms = (int64_t)time;
         i->uids = mem_realloc_array(NULL, value.n / 4 + 1, sizeof(*i->uids));
         while (unpack_u32(&value, &i->uids[i->n]))
             i->n++;

@@ -41,7 +41,7 @@ struct journal_folder {
 
 struct intent {
     uint64_t id;
-    int64_t time_s;
+    int64_t time_ms;
     uint32_t tgt_uidnext; /* of the target before the batch: what arrived has at least this UID */
     uint32_t *uids;       /* of the source, owned */
     size_t n;

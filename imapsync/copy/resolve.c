@@ -8,7 +8,7 @@
  * are paired in the order of their UIDs: k equal messages against m equal copies make min(k, m)
  * pairs, so equal messages stay as many as they were.
  *
- * Known weakness: a batch whose connection broke may be stored later than RESOLVE_SETTLE_S.
+ * Known weakness: a batch whose connection broke may be stored later than settle_ms.
  */
 #include "imapsync/copy/resolve.h"
 
@@ -260,11 +260,11 @@ static bool may_still_arrive(const struct resolve_job *job)
 {
     int64_t youngest = 0;
     for (size_t i = 0; i < job->n_intents; i++) {
-        if (job->intents[i].time_s > youngest)
-            youngest = job->intents[i].time_s;
+        if (job->intents[i].time_ms > youngest)
+            youngest = job->intents[i].time_ms;
     }
-    int64_t age = clock_wall_s() - youngest;
-    return age >= 0 && age <= RESOLVE_SETTLE_S;
+    int64_t age = clock_wall_ms() - youngest;
+    return age >= 0 && (uint64_t)age <= job->settle_ms;
 }
 
 int resolve(struct resolve_job *job, struct err *err)

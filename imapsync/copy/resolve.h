@@ -9,9 +9,9 @@
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/listing.h"
 
-/* How long after an intent a batch may still turn up: a server that has the whole of a command in
- * its socket stores it, though the client is gone. */
-#define RESOLVE_SETTLE_S 3
+/* How long after an intent a batch may still turn up, default: a server that has the whole of a
+ * command in its socket stores it, though the client is gone. */
+#define RESOLVE_SETTLE_MS 3000
 
 struct resolve_job {
     struct imap_conn *source, *target; /* the source has the folder open */
@@ -26,6 +26,7 @@ struct resolve_job {
     /* Match every message of the target that the journal does not know with every one of the
      * source that it does not know. */
     bool adopt_all;
+    uint64_t settle_ms;
     size_t n_adopted; /* out */
 };
 

@@ -30,7 +30,7 @@
 #define APPENDS_MAX 24      /* without their answer, before the source is paused */
 #define SINGLE_FETCH_MAX 16 /* messages of one FETCH where each is an APPEND of its own */
 
-enum message_state { MESSAGE_ASKED, MESSAGE_TAKEN };
+enum message_state { MESSAGE_ASKED, MESSAGE_TAKEN, MESSAGE_TOO_BIG };
 
 struct batch {
     struct batch *next;
@@ -187,6 +187,11 @@ static void on_body_begin(void *arg, uint32_t uid, uint64_t size)
         s->one_by_one = s->one_by_one || uid == 0;
         return;
     }
+    uint64_t limit = imap_client_append_limit(s->target);
+    if (limit > 0 && size > limit) {
+        b->states[at] = MESSAGE_TOO_BIG;
+        return;
+    }
     if (s->open && (s->open->batch != b || imap_cmd_is_over(s->target)))
         append_end(s);
     if (!s->open)
@@ -282,7 +287,7 @@ static size_t next_uids(struct stream *s, uint32_t out[STREAM_FETCH_MAX])
 static int write_intent(struct stream *s, struct batch *b)
 {
     struct intent i = {
-        .time_s = clock_wall_s(), .tgt_uidnext = s->job->tgt_uidnext, .uids = b->uids, .n = b->n};
+        .time_ms = clock_wall_ms(), .tgt_uidnext = s->job->tgt_uidnext, .uids = b->uids, .n = b->n};
     journal_begin(s->job->journal);
     journal_intent_put(s->job->journal, s->job->folder->id, &i);
     b->intent = i.id;
@@ -371,6 +376,8 @@ static void settle_missing(struct stream *s, struct batch *b)
     for (size_t i = 0; i < b->n; i++) {
         if (b->states[i] == MESSAGE_ASKED)
             missing[n++] = b->uids[i];
+        else if (b->states[i] == MESSAGE_TOO_BIG)
+            record_refused(s, b->uids[i], "target: larger than the server's limit (APPENDLIMIT)");
     }
     if (n == 0)
         return;

@@ -45,6 +45,7 @@ struct imap_client {
     void *arg;
     enum imap_session session;
     unsigned caps;
+    uint64_t append_limit;
     char bye[IMAP_TEXT_KEPT_MAX];
 
     struct buf out;
@@ -137,6 +138,11 @@ unsigned imap_client_caps(const struct imap_client *c)
     return c->caps;
 }
 
+uint64_t imap_client_append_limit(const struct imap_client *c)
+{
+    return c->append_limit;
+}
+
 size_t imap_client_pending(const struct imap_client *c)
 {
     return c->n_commands;
@@ -150,6 +156,7 @@ const char *imap_client_bye(const struct imap_client *c)
 void imap_client_forget_caps(struct imap_client *c)
 {
     c->caps = 0;
+    c->append_limit = 0;
 }
 
 bool imap_client_wants_tls(const struct imap_client *c)
@@ -160,7 +167,7 @@ bool imap_client_wants_tls(const struct imap_client *c)
 void imap_client_secured(struct imap_client *c)
 {
     c->wants_tls = false;
-    c->caps = 0;
+    imap_client_forget_caps(c);
     c->session = IMAP_SESSION_OPEN;
     c->bye[0] = '\0';
     imap_frame_reset(&c->frame);
@@ -236,7 +243,7 @@ void imap_cmd_f(struct imap_client *c, const char *fmt, ...)
 
 void imap_cmd_literal(struct imap_client *c, uint64_t size)
 {
-    bool is_free = imap_client_has(c, IMAP_CAP_LITERAL_PLUS) ||
+    bool is_free = (imap_client_has(c, IMAP_CAP_LITERAL_PLUS) && size <= IMAP_FREE_LITERAL_MAX) ||
                    (imap_client_has(c, IMAP_CAP_LITERAL_MINUS) && size <= 4096);
     imap_cmd_f(c, "{%llu%s}\r\n", (unsigned long long)size, is_free ? "+" : "");
     if (is_free || c->is_muted)
@@ -332,9 +339,14 @@ void imap_cmd_line(struct imap_client *c, const char *text)
 
 static void learn_caps(struct imap_client *c, struct slice list)
 {
+    static const struct slice limit = {(const unsigned char *)"APPENDLIMIT=", 12};
     struct slice word;
     c->caps = IMAP_CAP_KNOWN;
+    c->append_limit = 0;
     while (imap_word_next(&list, &word)) {
+        if (slice_starts_nocase(word, limit) &&
+            num_u64(slice_from(word, limit.n), 1, UINT64_MAX, &c->append_limit) != 0)
+            c->append_limit = 0;
         for (size_t i = 0; i < sizeof(cap_rows) / sizeof(cap_rows[0]); i++) {
             if (slice_eq_nocase(word, slice_str(cap_rows[i].name)))
                 c->caps |= cap_rows[i].caps;

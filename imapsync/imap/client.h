@@ -80,6 +80,8 @@ size_t imap_client_unsent(const struct imap_client *c); /* with what waits for a
 enum imap_session imap_client_session(const struct imap_client *c);
 bool imap_client_has(const struct imap_client *c, unsigned caps); /* all of them */
 unsigned imap_client_caps(const struct imap_client *c);
+/* RFC 7889 APPENDLIMIT; 0: the server tells none. */
+uint64_t imap_client_append_limit(const struct imap_client *c);
 size_t imap_client_pending(const struct imap_client *c);  /* commands without their answer */
 const char *imap_client_bye(const struct imap_client *c); /* BYE's text made printable, or "" */
 /* Forgets capabilities: before signing in, since they change with it. */
@@ -97,7 +99,9 @@ void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg);
 void imap_cmd_text(struct imap_client *c, const char *text);
 void imap_cmd_f(struct imap_client *c, const char *fmt, ...) ATTR_PRINTF(2, 3);
 void imap_cmd_astring(struct imap_client *c, struct slice s); /* quoted, or a literal if need be */
-/* Announces a literal; exactly size octets by imap_cmd_octets() must follow. */
+/* Announces a literal; exactly size octets by imap_cmd_octets() must follow.  One larger than
+ * IMAP_FREE_LITERAL_MAX waits for the server's consent even with LITERAL+: all that a server can do
+ * about a literal that it does not want is to end the connection. */
 void imap_cmd_literal(struct imap_client *c, uint64_t size);
 void imap_cmd_octets(struct imap_client *c, struct slice octets);
 void imap_cmd_end(struct imap_client *c);

@@ -78,7 +78,7 @@ static void test_pairs_and_intents(void **state)
     struct err err = ERR_INIT;
     unsigned char digest[SHA256_SIZE] = {1, 2, 3}, got[SHA256_SIZE];
     uint32_t uids[] = {1, 2, 3};
-    struct intent a = {.time_s = 5, .tgt_uidnext = 10, .uids = uids, .n = 3}, *open;
+    struct intent a = {.time_ms = 5, .tgt_uidnext = 10, .uids = uids, .n = 3}, *open;
     struct pair p = {.src_uid = 2, .tgt_uid = 11, .state = PAIR_COPIED, .flags = {{1, 2}, 16}};
     struct pair *pairs;
     size_t n;

@@ -203,6 +203,27 @@ static void test_literal_plus(void **state)
     rig_down(&g);
 }
 
+static void test_literal_sizes(void **state)
+{
+    (void)state;
+    for (uint64_t n = IMAP_FREE_LITERAL_MAX - 1; n <= IMAP_FREE_LITERAL_MAX + 1; n++) {
+        struct rig g;
+        rig_up(&g, PLUS);
+        imap_cmd_begin(g.c, on_done, &g);
+        imap_cmd_literal(g.c, n);
+        imap_cmd_text(g.c, "x");
+        struct slice out = imap_client_out(g.c);
+        assert_int_equal(out.p[out.n - 1] == 'x', n <= IMAP_FREE_LITERAL_MAX);
+        rig_down(&g);
+    }
+    struct rig g;
+    rig_up(&g, "* OK [CAPABILITY IMAP4rev1 APPENDLIMIT=35651584] hi\r\n");
+    assert_int_equal(imap_client_append_limit(g.c), 35651584);
+    assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev1 APPENDLIMIT\r\n"), 0);
+    assert_int_equal(imap_client_append_limit(g.c), 0);
+    rig_down(&g);
+}
+
 static void test_literal_minus(void **state)
 {
     struct rig g;
@@ -380,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_pipelining),
         cmocka_unit_test(test_wrong_tags),
         cmocka_unit_test(test_literal_plus),
+        cmocka_unit_test(test_literal_sizes),
         cmocka_unit_test(test_literal_minus),
         cmocka_unit_test(test_literal_sync),
         cmocka_unit_test(test_literal_refused_while_composing),

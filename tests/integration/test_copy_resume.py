@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: ISC
+"""A copy that is killed anywhere goes on where it was: no message twice, none lost."""
+import collections
+import re
+import signal
+import subprocess
+
+import pytest
+from lib.mailbox import ROOT, Mail, argv, copy, fill, look, message, run, same
+from lib.wait import wait_for
+
+ANN = "ann@example.org"
+PLAIN = ROOT / "build" / "bin" / "coexist-sync"
+SAMPLES = 60
+# Calls with an effect outside the process, and those that wait: where a kill can matter.
+CALLS = "write,pwrite64,fdatasync,fsync,openat,rename,unlink,ftruncate,sendto,recvfrom,poll,close,connect"
+
+
+def spec():
+    big = {3: 300_000, 9: 70_000}
+    return {name: [Mail(message(f"{name} {i}", "z" * 70 * (big.get(i, 700) // 70) + "\r\n"), flags)
+                   for i, flags in enumerate([("\\Seen",), (), ("Work",), ("\\Flagged",)] * 3)]
+            for name in ("INBOX", "Eins", "Zwei")}
+
+
+def strace(line, out, *options):
+    return subprocess.run(["strace", "-f", "-o", str(out), "-e", f"trace={CALLS}", *options, *line],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+
+
+@pytest.mark.parametrize("multiappend", [True, False])
+def test_killed_at_any_system_call(dovecot, tmp_path, multiappend):
+    """Every kill is followed by one more run, which must make the mailbox whole."""
+    users = {f"u{i}@example.org": "secret" for i in range(SAMPLES + 1)}
+    # Without MULTIAPPEND each message is an APPEND of its own.
+    offered = "" if multiappend else "imap_capability = IMAP4rev1 SASL-IR LITERAL+ UIDPLUS LIST-EXTENDED LIST-STATUS\n"
+    old, new = dovecot("old"), dovecot("new", users=users, conf=offered)
+    fill(old.imap(ANN), spec())
+    want = look(old.imap(ANN))
+
+    def line(i, folder):
+        return argv(old, new, folder, "--settle=200ms", binary=PLAIN, target_user=f"u{i}@example.org")
+
+    whole = strace(line(SAMPLES, tmp_path / "whole"), tmp_path / "calls")
+    assert whole.returncode == 0, whole.stderr
+    # strace counts each system call for itself: the n-th call of all is the k-th of its name.
+    seen, calls = collections.Counter(), []
+    for name in re.findall(r"^\d+ +(\w+)\(", (tmp_path / "calls").read_text(), re.M):
+        seen[name] += 1
+        calls.append((name, seen[name]))
+    assert len(calls) > 200
+    killed = 0
+    for i in range(SAMPLES):
+        folder = tmp_path / f"run{i}"
+        name, count = at = calls[i * (len(calls) - 1) // (SAMPLES - 1)]
+        first = strace(line(i, folder), tmp_path / "calls", "-e", f"inject={name}:signal=SIGKILL:when={count}")
+        killed += first.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        second = run(line(i, folder))
+        assert second.status == 0, (at, second.log)
+        user = f"u{i}@example.org"
+        same(want, look(new.imap(user)))
+        third = run(line(i, folder))
+        assert (third.status, third.messages_copied, third.flags_changed) == (0, 0, 0), (at, third.counts)
+    assert killed >= 50
+
+
+def test_a_source_that_dies_inside_a_message_leaves_no_half_one(dovecot, tmp_path):
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), {"INBOX": [Mail(message("big", ("q" * 78 + "\r\n") * 200_000))]})
+    child = subprocess.Popen(argv(old, new, tmp_path, "--settle=200ms", "--timeout=5s"), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Kill the source's session as soon as the body is on its way.
+    wait_for(lambda: new.dir.exists() and any(p.stat().st_size > 100_000 for p in new.dir.rglob("tmp/*")), 20,
+             "the message to arrive in part")
+    old.kill()
+    child.communicate(timeout=60)
+    assert child.returncode in (69, 75)  # lost, or not there when we came back
+    assert look(new.imap(ANN))["INBOX"] == []
+    old.start()
+    done = copy(old, new, tmp_path, "--settle=200ms")
+    assert (done.status, done.messages_copied) == (0, 1), done.log
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
