@@ -201,24 +201,20 @@ static bool is_exception(const struct copy *c, const struct err *err)
            !imap_conn_is_broken(c->to);
 }
 
-static int all_folders(struct copy *c, struct pass *p, const struct folder_list *from,
-    const struct folder_list *there, struct err *err)
+static int all_folders(
+    struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
-    struct folder_map map;
     int result = 0;
-    folder_map_make(from, there, &map);
-    p->map = &map;
-    p->there = there;
     for (size_t i = 0; i < from->n; i++) {
-        if (map.names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT))
+        if (p->map->names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT))
             p->counts->messages_total += from->v[i].messages;
     }
     for (size_t i = 0; i < from->n && result == 0; i++) {
         const struct folder *f = &from->v[i];
-        if (!map.names[i].p || f->attrs & FOLDER_NOSELECT)
+        if (!p->map->names[i].p || f->attrs & FOLDER_NOSELECT)
             continue;
         p->counts->folders++;
-        result = one_folder(c, p, f, map.names[i], err);
+        result = one_folder(c, p, f, p->map->names[i], err);
         if (result != 0 && is_exception(c, err)) {
             p->counts->folders_failed++;
             copy_report(c, f->name, 0, err->text);
@@ -226,14 +222,14 @@ static int all_folders(struct copy *c, struct pass *p, const struct folder_list 
         }
         c->events->progress(c->arg, p->counts);
     }
-    folder_map_fini(&map);
     return result;
 }
 
 int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err)
 {
-    struct pass p = {.mode = mode, .counts = counts};
     struct folder_list from = {0}, there = {0};
+    struct folder_map map = {0};
+    struct pass p = {.mode = mode, .counts = counts, .map = &map, .there = &there};
     if (copy_connect(c, err) != 0)
         return -1;
     int result = mailboxes_list(c->from, &from, err);
@@ -243,8 +239,10 @@ int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, s
         counts->folders_failed += from.ignored;
         if (from.ignored > 0)
             copy_report(c, SLICE_LIT("(folders)"), 0, "names that are too long or too deep");
-        result = all_folders(c, &p, &from, &there, err);
+        folder_map_make(&from, &there, &map);
+        result = all_folders(c, &p, &from, err);
     }
+    folder_map_fini(&map);
     folder_list_fini(&from);
     folder_list_fini(&there);
     /* After an error a command may be half sent or an answer may still come. */
