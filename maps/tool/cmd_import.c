@@ -19,7 +19,7 @@
 #include "maps/format/rows.h"
 #include "maps/store/control.h"
 
-#define CHUNK_ROWS 4000
+#define CHUNK_ROWS 1000 /* of CSV_ROW_MAX bytes fit a frame */
 #define READ_BYTES 65536
 
 struct import {
