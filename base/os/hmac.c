@@ -4,10 +4,11 @@
  * provider configuration; neither leaves anything sensible to do, so the process ends.
  */
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include "base/core/err.h"
 #include "base/core/mem.h"
@@ -52,13 +53,35 @@ void sha256_of(struct slice bytes, unsigned char out[SHA256_SIZE])
                EVP_sha256(), NULL) != 1);
 }
 
+/* Looking the algorithms up costs more than a short message: done once, copied for each. */
+static EVP_MAC_CTX *hmac_template;
+
+static void make_hmac_template(void)
+{
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+
+    BUG_ON(mac == NULL);
+    hmac_template = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+    BUG_ON(hmac_template == NULL || EVP_MAC_CTX_set_params(hmac_template, params) != 1);
+}
+
 void hmac_sha256(struct slice key, struct slice bytes, unsigned char out[SHA256_SIZE])
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const unsigned char *empty = (const unsigned char *)"";
+    EVP_MAC_CTX *ctx;
+    size_t n;
 
-    BUG_ON(key.n > INT_MAX);
-    BUG_ON(HMAC(EVP_sha256(), key.n > 0 ? key.p : empty, (int)key.n, bytes.n > 0 ? bytes.p : empty,
-               bytes.n, out, NULL) == NULL);
+    (void)pthread_once(&once, make_hmac_template);
+    ctx = EVP_MAC_CTX_dup(hmac_template);
+    BUG_ON(ctx == NULL || EVP_MAC_init(ctx, key.n > 0 ? key.p : empty, key.n, NULL) != 1 ||
+           EVP_MAC_update(ctx, bytes.p, bytes.n) != 1 ||
+           EVP_MAC_final(ctx, out, &n, SHA256_SIZE) != 1);
+    EVP_MAC_CTX_free(ctx);
 }
 
 bool hmac_equal(const void *a, const void *b, size_t n)
