@@ -13,6 +13,12 @@
 #include "base/mail/idn.h"
 #include "base/mail/address.h"
 
+static void fold(unsigned char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        text[i] = ascii_lower(text[i]);
+}
+
 static int add_key(struct slice local, bool is_domain_key, const char *domain, struct buf *key_out)
 {
     size_t before = key_out->n;
@@ -51,8 +57,7 @@ int normalise_key(const struct conf *conf, struct slice address, struct buf *key
     unsigned char local[ADDRESS_LOCAL_MAX];
     size_t n = address_unquote(a.local, local);
     if (!d || d->fold_local_part || normalise_is_role(slice_make(local, n)))
-        for (size_t i = 0; i < n; i++)
-            local[i] = ascii_lower(local[i]);
+        fold(local, n);
     return add_key(slice_make(local, n), false, a.domain.n == 0 ? d->name : domain, key_out);
 }
 
@@ -85,9 +90,11 @@ bool normalise_strip_detail(struct slice key, struct buf *key_out)
     ptrdiff_t plus = slice_find(text, '+');
     if (plus <= 0)
         return false;
+    text.n = (size_t)plus;
+    if (normalise_is_role(text))
+        fold(meaning, text.n);
     size_t before = key_out->n;
-    if (address_quote(slice_sub(text, 0, (size_t)plus), key_out) != 0 ||
-        buf_add(key_out, slice_from(key, local.n)) != 0) {
+    if (address_quote(text, key_out) != 0 || buf_add(key_out, slice_from(key, local.n)) != 0) {
         buf_truncate(key_out, before);
         return false;
     }

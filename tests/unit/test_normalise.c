@@ -31,6 +31,7 @@ static const struct {
     {"Alice+X@KEEP.example", "Alice+X@keep.example", "Alice@keep.example"},
     {"PostMaster@keep.example", "postmaster@keep.example", NULL},
     {"ABUSE@keep.example", "abuse@keep.example", NULL},
+    {"PostMaster+X@keep.example", "PostMaster+X@keep.example", "postmaster@keep.example"},
     {"Alice@other.example", "alice@other.example", NULL},
     {"J\xc3\xbcrgen@example.org", "j\xc3\xbcrgen@example.org", NULL},
     {"J\xc3\x9crgen@example.org", "j\xc3\x9crgen@example.org", NULL},

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_address: any bytes as mailbox and as path.  What is accepted has nothing that could break a
+ * command line, keeps its meaning when it is quoted anew, and names a domain that is one.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include "base/mail/address.h"
+#include "base/mail/idn.h"
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            abort();                                                                               \
+    } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_mailbox(struct slice text, const struct address *a)
+{
+    unsigned char meaning[ADDRESS_LOCAL_MAX], again[2 * ADDRESS_LOCAL_MAX];
+    char domain[IDN_DOMAIN_MAX + 1], twice[IDN_DOMAIN_MAX + 1];
+    struct buf quoted;
+    CHECK(text.n <= ADDRESS_MAX && a->local.n + a->domain.n <= text.n);
+    for (size_t i = 0; i < text.n; i++)
+        CHECK(text.p[i] >= ' ' && text.p[i] != 0x7f);
+    size_t n = address_unquote(a->local, meaning);
+    buf_init(&quoted, 2 * ADDRESS_LOCAL_MAX + 2);
+    CHECK(address_quote(slice_make(meaning, n), &quoted) == 0);
+    CHECK(quoted.n <= a->local.n);
+    CHECK(address_unquote(buf_slice(&quoted), again) == n && memcmp(meaning, again, n) == 0);
+    buf_fini(&quoted);
+    if (a->domain.n == 0 || a->is_literal || idn_to_ascii(a->domain, domain) != 0)
+        return;
+    CHECK(address_is_ascii(slice_str(domain)));
+    CHECK(idn_to_ascii(slice_str(domain), twice) == 0 && strcmp(domain, twice) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct slice text = slice_make(data, size), rest = text, mailbox;
+    struct address a;
+    if (address_parse(text, &a) == 0)
+        check_mailbox(text, &a);
+    enum address_path path = address_path_parse(&rest, &a, &mailbox);
+    if (path == ADDRESS_PATH_BAD) {
+        CHECK(rest.p == text.p && rest.n == text.n);
+    } else {
+        CHECK(mailbox.n + rest.n + 2 == size && rest.p[-1] == '>');
+        if (path != ADDRESS_PATH_NULL)
+            check_mailbox(mailbox, &a);
+    }
+    char domain[IDN_DOMAIN_MAX + 1];
+    if (idn_to_ascii(text, domain) == 0)
+        CHECK(address_is_ascii(slice_str(domain)));
+    return 0;
+}
