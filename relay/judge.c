@@ -14,11 +14,10 @@
 
 void judge_rcpt(const struct judge *j, struct slice rcpt, int source_server, struct decision *out)
 {
-    struct route_view view = snapshot_view(j->snapshot);
     struct decide_request req = {
         .rcpt = rcpt, .source_server = source_server, .now_s = clock_wall_s()};
 
-    decide(j->conf, &view, &req, out, NULL);
+    decide(j->conf, &j->view, &req, out, NULL);
 }
 
 static struct slice key_of(const struct decision *d)
@@ -40,7 +39,6 @@ static int refuse(const struct decision *d, const struct decision *now, struct a
 int judge_header(const struct judge *j, struct slice header, int source_server,
     const struct decision *decisions, size_t n, struct answer *refusal_out)
 {
-    struct route_view view = snapshot_view(j->snapshot);
     struct decide_stamp stamps[TRACE_FIELDS_MAX];
     struct header_field field;
     size_t hops_max = j->conf->relay.hops_max;
@@ -58,7 +56,7 @@ int judge_header(const struct judge *j, struct slice header, int source_server,
 
         req.rcpt = key_of(d);
         req.n_stamps = trace_find(j->keys, header, key_of(d), req.now_s, stamps, TRACE_FIELDS_MAX);
-        decide(j->conf, &view, &req, &now, NULL);
+        decide(j->conf, &j->view, &req, &now, NULL);
         if (now.kind != DECIDE_DELIVER || now.server != d->server || now.epoch != d->epoch)
             return refuse(d, &now, refusal_out);
     }

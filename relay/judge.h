@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * judge: asks the map.  The only part of the relay that knows configuration, snapshot, trace keys
- * and the wall clock together; one per worker.
+ * judge: asks the map.  The only part of the relay that knows configuration, map, trace keys and
+ * the wall clock together; one per worker.
  */
 #ifndef RELAY_JUDGE_H
 #define RELAY_JUDGE_H
@@ -10,13 +10,12 @@
 #include "base/core/conf.h"
 #include "base/core/slice.h"
 #include "maps/route.h"
-#include "maps/snapshot.h"
 #include "maps/trace.h"
 #include "relay/answer.h"
 
 struct judge { /* all borrowed */
     const struct conf *conf;
-    struct snapshot *snapshot;
+    struct route_view view;
     const struct trace_keys *keys;
 };
 

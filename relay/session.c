@@ -299,8 +299,7 @@ static void claim(struct session *s)
     struct cutthrough *ct = &s->ct;
     struct answer no;
 
-    switch (claims_begin(
-        s->w->claims, s->w->judge.snapshot, ct->decisions, ct->n_decisions, &s->claim)) {
+    switch (claims_begin(s->w->claims, s->w->snapshot, ct->decisions, ct->n_decisions, &s->claim)) {
     case CLAIMS_GO:
         s->has_claim = true;
         cutthrough_claimed(ct, NULL);

@@ -213,8 +213,9 @@ static int open_all(struct worker *w, struct err *err)
     if (daemon_drop_privileges(conf->user, err) != 0 ||
         claims_open(conf->run, &w->claims, err) != 0)
         return -1;
+    w->snapshot = snapshot_new(conf->run);
     w->judge =
-        (struct judge){.conf = conf, .snapshot = snapshot_new(conf->run), .keys = w->setup->keys};
+        (struct judge){.conf = conf, .view = snapshot_view(w->snapshot), .keys = w->setup->keys};
     w->targets = make_targets(conf);
     w->holds = hold_room_new(conf->relay.hold_waits_max, conf->relay.hold_waits_per_user_max);
     w->clients = clients_new();
@@ -244,7 +245,7 @@ static void close_all(struct worker *w)
     free(w->listening);
     clients_free(&w->clients);
     hold_room_free(&w->holds);
-    snapshot_free(&w->judge.snapshot);
+    snapshot_free(&w->snapshot);
     free(w->targets);
     claims_close(&w->claims);
     buf_fini(&w->scratch);

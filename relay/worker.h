@@ -14,6 +14,7 @@
 #include "base/os/loop.h"
 #include "base/os/tls.h"
 #include "maps/claims.h"
+#include "maps/snapshot.h"
 #include "maps/trace.h"
 #include "relay/hold.h"
 #include "relay/judge.h"
@@ -49,6 +50,7 @@ struct worker {
     const struct worker_setup *setup;
     const struct conf *conf;
     struct loop *loop;
+    struct snapshot *snapshot;
     struct judge judge;
     struct claims *claims;
     struct pool *pool;

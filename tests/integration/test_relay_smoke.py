@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Mail through the relay arrives on the server that the map names, whole programs together."""
 from lib.smtp import message, send
+from lib.wait import free_port
 
 ANN = "ann@example.org"
 
@@ -18,3 +19,14 @@ def test_mail_follows_the_map(pair):
     assert ids(pair.old) == ["before"] and ids(pair.new) == ["after"]
     unknown = send(port, "sender@example.net", "nobody@example.org", message("never"))
     assert unknown.rcpts["nobody@example.org"].code == 550, unknown
+
+
+def test_lmtp_answers_for_each_recipient(pair):
+    port = free_port()
+    pair.site.settings["relay"]["listen"].append(f"lmtp://127.0.0.1:{port}")
+    pair.site.write_conf()
+    pair.site.start("relay")
+    outcome = send(port, "sender@example.net", [ANN, "bob@example.org", "cat@example.org"], message("both"), lmtp=True)
+    assert [reply.code for reply in outcome.rcpts.values()] == [250, 250, 452], outcome
+    assert [reply.code for reply in outcome.data] == [250, 250], outcome
+    assert len(pair.old.messages(ANN)) == 1 and len(pair.old.messages("bob@example.org")) == 1
