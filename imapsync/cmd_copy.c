@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * cmd_copy: coexist-sync copy SOURCE TARGET: one mailbox, no configuration needed.
- *
- * A connection that is lost is opened again a few times; the journal makes that the same as running
- * the command again.
  */
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -14,13 +10,11 @@
 #include "base/core/num.h"
 #include "imapsync/copy/resolve.h"
 #include "imapsync/options.h"
+#include "imapsync/passes.h"
 #include "imapsync/progress.h"
 #include "imapsync/side.h"
 #include "imapsync/state_dir.h"
 #include "imapsync/sync.h"
-
-#define TRIES_MAX 4
-#define WAIT_MS 500 /* before the second try; doubles */
 
 struct copy_args {
     struct side_args source, target;
@@ -93,24 +87,6 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     return 0;
 }
 
-/* Passes until one went through; counts of passes that broke off stay in. */
-static int passes(struct copy *c, struct copy_counts *n, struct err *err)
-{
-    for (unsigned i = 1;; i++) {
-        uint64_t before = n->messages_copied;
-        if (copy_pass(c, PLAN_MIRROR, n, err) == 0)
-            return 0;
-        if (n->messages_copied > before)
-            i = 1;
-        if (err->class != ERR_TEMP || err->scope != ERR_SCOPE_HOST || i >= TRIES_MAX)
-            return -1;
-        log_warn("copy_again", log_err(err));
-        poll(NULL, 0, WAIT_MS << i);
-        /* What a broken pass has looked at is looked at again. */
-        n->folders = n->folders_unchanged = n->messages_same = n->messages_total = 0;
-    }
-}
-
 static int run(const struct copy_args *a, const struct copy_options *options,
     const struct side *source, const struct side *target, struct progress *p, struct err *err)
 {
@@ -124,7 +100,7 @@ static int run(const struct copy_args *a, const struct copy_options *options,
         result = copy_new(
             &source->place, &target->place, buf_cstr(&dir), options, &progress_events, p, &c, err);
     if (result == 0)
-        result = passes(c, &n, err);
+        result = passes_run(c, PLAN_MIRROR, &n, err);
     if (result == 0 && a->verifies)
         result = copy_verify(c, true, &verdict, err);
     if (c)

@@ -9,13 +9,21 @@
 
 static const struct sync_command commands[] = {
     {"copy", "copy one mailbox into another", sync_cmd_copy},
+    {"cutover", "move one user to the other server", sync_cmd_cutover},
+    {"rollback", "end a cut-over that has not flipped", sync_cmd_rollback},
+    {"run", "carry out cut-overs and sweep", sync_cmd_run},
+    {"status", "show where each cut-over stands", sync_cmd_status},
 };
 
 const struct program sync_program = {
     .name = "coexist-sync",
     .purpose = "moves mailboxes over IMAP and cuts users over",
     .usage = "commands:\n"
-             "  copy [options] SOURCE TARGET   copy one mailbox into another\n",
+             "  copy [options] SOURCE TARGET   copy one mailbox into another\n"
+             "  cutover [--to SERVER] USER     move one user to the other server\n"
+             "  rollback USER                  end a cut-over that has not flipped\n"
+             "  run                            carry out cut-overs and sweep, as a daemon\n"
+             "  status [--json]                show where each cut-over stands\n",
 };
 
 int main(int argc, char **argv)
@@ -24,6 +32,10 @@ int main(int argc, char **argv)
     int status = program_args(&sync_program, argc, argv, &args);
     if (status >= 0)
         return status;
+    if (args.argc == 0 && (args.check_only || args.print)) {
+        struct conf *conf;
+        return program_conf(&sync_program, &args, &conf);
+    }
     daemon_setup();
     for (size_t i = 0; args.argc > 0 && i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(args.argv[0], commands[i].name) == 0)

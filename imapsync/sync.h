@@ -16,5 +16,9 @@ struct sync_command {
 };
 
 int sync_cmd_copy(const struct program_args *args);
+int sync_cmd_cutover(const struct program_args *args);
+int sync_cmd_rollback(const struct program_args *args);
+int sync_cmd_run(const struct program_args *args);
+int sync_cmd_status(const struct program_args *args);
 
 #endif

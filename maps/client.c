@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * client: see client.h.  One request at a time, straight-line: the descriptor is non-blocking and
- * every step polls with what is left of the call's time.
+ * client: see client.h.  One request at a time, straight-line, each with its own time.
  *
  * A call that failed without a reply closes the connection, so that a late reply can never be taken
  * for the answer to the next request.
  */
 #include "maps/client.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sysexits.h>
-#include <unistd.h>
 #include "base/core/buf.h"
 #include "base/core/clock.h"
 #include "base/core/mem.h"
@@ -65,103 +60,9 @@ void client_close(struct client **cp)
     *cp = NULL;
 }
 
-/* --- Frames ----------------------------------------------------------------------- */
-
-static int wait_for(struct client *c, short events, uint64_t deadline_ms, struct err *err)
+bool client_is_lost(const struct client *c)
 {
-    struct pollfd p = {.fd = c->fd, .events = events};
-    uint64_t now = clock_mono_ms();
-    uint64_t left = now < deadline_ms ? deadline_ms - now : 0;
-    int n = poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left);
-
-    if (n < 0 && errno != EINTR)
-        return err_sys(err, errno, "%s", buf_cstr(&c->path));
-    if (n == 0 && left == 0)
-        return err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: coexist-mapd did not answer within %llu ms",
-            buf_cstr(&c->path), (unsigned long long)c->timeout_ms);
-    return 0;
-}
-
-static bool must_wait(void)
-{
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
-static int send_all(struct client *c, struct slice bytes, uint64_t deadline_ms, struct err *err)
-{
-    while (bytes.n > 0) {
-        ssize_t n = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-        if (n >= 0)
-            bytes = slice_from(bytes, (size_t)n);
-        else if (!must_wait())
-            return err_sys(err, errno, "%s: cannot send", buf_cstr(&c->path));
-        else if (wait_for(c, POLLOUT, deadline_ms, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int receive_all(
-    struct client *c, unsigned char *out, size_t size, uint64_t deadline_ms, struct err *err)
-{
-    for (size_t got = 0; got < size;) {
-        ssize_t n = recv(c->fd, out + got, size - got, 0);
-        if (n > 0)
-            got += (size_t)n;
-        else if (n == 0)
-            return err_set(err, ERR_TEMP, EX_TEMPFAIL,
-                "%s: coexist-mapd ended the connection without an answer", buf_cstr(&c->path));
-        else if (!must_wait())
-            return err_sys(err, errno, "%s: cannot receive", buf_cstr(&c->path));
-        else if (wait_for(c, POLLIN, deadline_ms, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int send_request(
-    struct client *c, const json_t *request, uint64_t deadline_ms, struct err *err)
-{
-    char *text = json_dumps(request, JSON_COMPACT);
-    int rc = -1;
-
-    if (!text)
-        return err_set(err, ERR_BUG, EX_SOFTWARE, "the request cannot be written as JSON");
-    size_t n = strlen(text);
-    unsigned char head[CLIENT_FRAME_HEAD] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),
-        (unsigned char)(n >> 8), (unsigned char)n};
-    if (n > CLIENT_FRAME_MAX)
-        err_set(err, ERR_PERM, EX_DATAERR, "the request is longer than %u bytes", CLIENT_FRAME_MAX);
-    else if (send_all(c, slice_make(head, sizeof head), deadline_ms, err) == 0 &&
-             send_all(c, slice_make(text, n), deadline_ms, err) == 0)
-        rc = 0;
-    free(text);
-    return rc;
-}
-
-static int receive_reply(struct client *c, json_t **reply, uint64_t deadline_ms, struct err *err)
-{
-    unsigned char head[CLIENT_FRAME_HEAD];
-    struct buf body;
-    int rc = -1;
-
-    if (receive_all(c, head, sizeof head, deadline_ms, err) != 0)
-        return -1;
-    size_t n = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
-    buf_init(&body, CLIENT_FRAME_MAX);
-    unsigned char *p = buf_reserve(&body, n);
-    if (!p) {
-        err_set(err, ERR_PEER, EX_PROTOCOL, "%s: a reply of %zu bytes", buf_cstr(&c->path), n);
-    } else if (receive_all(c, p, n, deadline_ms, err) == 0) {
-        *reply = json_loadb((const char *)p, n, 0, NULL);
-        if (json_is_object(*reply))
-            rc = 0;
-        else
-            err_set(err, ERR_PEER, EX_PROTOCOL, "%s: a reply that is no JSON object",
-                buf_cstr(&c->path));
-    }
-    buf_fini(&body);
-    return rc;
+    return c->fd < 0;
 }
 
 /* --- Calls ------------------------------------------------------------------------- */
@@ -193,10 +94,8 @@ int client_call_own(struct client *c, json_t *request, json_t **reply, struct er
     *reply = NULL;
     if (c->fd < 0) {
         err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: the connection is lost", buf_cstr(&c->path));
-    } else if (send_request(c, request, deadline_ms, err) != 0 ||
-               receive_reply(c, reply, deadline_ms, err) != 0) {
-        json_decref(*reply);
-        *reply = NULL;
+    } else if (client_frame_send(c->fd, request, deadline_ms, buf_cstr(&c->path), err) != 0 ||
+               client_frame_receive(c->fd, reply, deadline_ms, buf_cstr(&c->path), err) != 0) {
         io_close(&c->fd);
     } else {
         rc = client_reply_check(*reply, err);

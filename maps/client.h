@@ -9,14 +9,14 @@
 #ifndef MAPS_CLIENT_H
 #define MAPS_CLIENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <jansson.h>
 #include "base/core/attr.h"
 #include "base/core/err.h"
 #include "base/core/slice.h"
+#include "maps/client_frame.h"
 
-#define CLIENT_FRAME_HEAD 4
-#define CLIENT_FRAME_MAX (16u << 20)
 #define CLIENT_REQUEST_ID_MAX 64
 
 struct client;
@@ -26,6 +26,9 @@ struct client;
 int client_open(
     const char *run_dir, uint64_t timeout_ms, struct client **out, struct err *err) ATTR_WUR;
 void client_close(struct client **c);
+/* The connection broke in the middle of a call: its request may or may not have been carried out.
+ */
+bool client_is_lost(const struct client *c);
 /* Takes over request.  0 with *reply (the caller json_decref's it) when mapd says ok; else -1 and
  * err from the reply (class, exit code, text), *reply is the whole reply, NULL if there was none:
  * then nobody knows whether it was carried out, and the connection is of no further use. */

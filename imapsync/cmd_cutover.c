@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd_cutover: coexist-sync cutover USER, and rollback USER.
+ *
+ * With a `coexist-sync run` on this host it does the work and we show what it says; without one we
+ * do it ourselves.  The user's lock keeps the two apart either way.
+ */
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "base/os/daemon.h"
+#include "imapsync/move/cutover.h"
+#include "imapsync/move/lines.h"
+#include "imapsync/move/remote.h"
+#include "imapsync/options.h"
+#include "imapsync/sync.h"
+
+struct cutover_args {
+    const char *user, *to;
+    bool is_json, wants_help;
+};
+
+static int parse(
+    const struct program_args *args, bool has_target, struct cutover_args *a, struct err *err)
+{
+    const struct option_row rows[] = {
+        {"--json", NULL, &a->is_json, "print one JSON object for each step"},
+        {"--help", NULL, &a->wants_help, "this text"},
+        {"--to", &a->to, NULL, "SERVER to move to, where there are more than two"},
+    };
+    const size_t n = sizeof(rows) / sizeof(rows[0]) - !has_target;
+    const char *words[1] = {NULL};
+    int result = options_parse(rows, n, args->argc, args->argv, words, 1, err);
+    if (a->wants_help) {
+        printf("usage: coexist-sync %s [options] USER\n", args->argv[0]);
+        options_help(rows, n);
+        return 0;
+    }
+    a->user = words[0];
+    return result;
+}
+
+static int here(const struct conf *conf, const struct cutover_args *a, bool is_back,
+    struct lines *lines, struct err *err)
+{
+    const struct move_events events = {.line = lines_show};
+    if (daemon_drop_privileges(conf->user, err) != 0)
+        return -1;
+    return is_back ? cutover_back(conf, a->user, &events, lines, err)
+                   : cutover_run(conf, a->user, a->to, &events, lines, err);
+}
+
+static int carry_out(const struct conf *conf, const struct cutover_args *a, bool is_back)
+{
+    struct err err = ERR_INIT;
+    struct lines lines;
+    int status = 0;
+    json_t *request = json_pack(
+        "{s:s, s:s, s:s*}", "op", is_back ? "rollback" : "cutover", "user", a->user, "to", a->to);
+    lines_init(&lines, a->is_json);
+    int result = request ? remote_call(conf, request, lines_show, &lines, &status, &err)
+                         : err_set(&err, ERR_PERM, EX_DATAERR, "the address is not UTF-8 text");
+    json_decref(request);
+    if (result == 1)
+        result = status = here(conf, a, is_back, &lines, &err);
+    if (err.class != ERR_NONE)
+        fprintf(stderr, "%s: %s\n", sync_program.name, err.text);
+    return result < 0 ? err_exit_code(&err) : status;
+}
+
+static int run(const struct program_args *args, bool is_back)
+{
+    struct cutover_args a = {0};
+    struct err err = ERR_INIT;
+    struct conf *conf;
+    if (parse(args, !is_back, &a, &err) != 0)
+        return program_fail(&sync_program, &err);
+    if (a.wants_help)
+        return 0;
+    int status = program_conf(&sync_program, args, &conf);
+    if (status >= 0)
+        return status;
+    status = carry_out(conf, &a, is_back);
+    conf_free(&conf);
+    return status;
+}
+
+int sync_cmd_cutover(const struct program_args *args)
+{
+    return run(args, false);
+}
+
+int sync_cmd_rollback(const struct program_args *args)
+{
+    return run(args, true);
+}

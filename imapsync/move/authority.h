@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * authority: the map as a cut-over needs it: maps/client.h with the patience of somebody who must
+ * know.  A call whose reply was lost is repeated over a new connection with the same request id, so
+ * that it happens once.  Three outcomes:
+ *
+ *   0                       done
+ *   -1, *knows_out true     the map has refused it: err says why
+ *   -1, *knows_out false    nobody answered in time: it may have happened or not
+ */
+#ifndef IMAPSYNC_MOVE_AUTHORITY_H
+#define IMAPSYNC_MOVE_AUTHORITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/err.h"
+#include "imapsync/move/record.h"
+#include "maps/client.h"
+
+#define AUTHORITY_CALL_MS 5000
+#define AUTHORITY_PATIENCE_MS 15000 /* over all tries: longer than a mapd needs to start again */
+#define AUTHORITY_OWNER "coexist-sync"
+
+struct authority {
+    const char *run_dir; /* borrowed */
+    struct client *client;
+};
+
+/* What the map says about a user. */
+struct authority_entry {
+    bool is_there, is_mailbox, is_held;
+    char route[MOVE_NAME_MAX], deliver_as[MOVE_NAME_MAX];
+    char holder[MOVE_NAME_MAX];
+    uint64_t epoch;
+};
+
+void authority_init(struct authority *a, const char *run_dir);
+void authority_fini(struct authority *a);
+
+/* An absent user is no error. */
+int authority_get(struct authority *a, const char *user, struct authority_entry *out,
+    bool *knows_out, struct err *err) ATTR_WUR;
+/* These four take names, ids, epoch and deadline from the record. */
+int authority_hold(struct authority *a, const struct move_record *r, uint64_t *epoch_out,
+    bool *knows_out, struct err *err) ATTR_WUR;
+int authority_barrier(struct authority *a, const struct move_record *r, uint64_t timeout_ms,
+    enum client_barrier *out, bool *knows_out, struct err *err) ATTR_WUR;
+int authority_flip(struct authority *a, const struct move_record *r, uint64_t *epoch_out,
+    bool *knows_out, struct err *err) ATTR_WUR;
+int authority_release(struct authority *a, const struct move_record *r, const char *why,
+    bool *knows_out, struct err *err) ATTR_WUR;
+
+#endif

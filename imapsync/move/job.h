@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * job: one user's cut-over while somebody works on it: lock, record, both mailboxes, the map.  The
+ * works of the machine's states are functions of a job (cutover.c, sweep.c).
+ */
+#ifndef IMAPSYNC_MOVE_JOB_H
+#define IMAPSYNC_MOVE_JOB_H
+
+#include <jansson.h>
+#include "imapsync/copy/copy.h"
+#include "imapsync/move/authority.h"
+#include "imapsync/move/record.h"
+#include "imapsync/side.h"
+
+struct move_events {
+    /* What has just happened: {user, state, text, ms, ...}; borrowed.  `ms` counts from the start
+     * of the command. */
+    void (*line)(void *arg, const json_t *line);
+    /* Somebody wants this user to stay on old. May be NULL. */
+    bool (*wants_back)(void *arg);
+    /* From the hold to the flip: the process had better not end now. May be NULL. */
+    void (*critical)(void *arg, bool is_critical);
+};
+
+struct move_job {
+    const struct conf *conf;
+    const struct move_events *events;
+    void *arg;
+    struct move_dir dir;
+    struct move_record r;
+    struct authority map;
+    struct side source, target;
+    struct copy *copy;
+    uint64_t start_ms, hold_start_ms, shown_ms; /* monotonic */
+    bool is_comparing;
+    /* What could not be carried over in the last pass, or differed in the last comparison. */
+    uint64_t n_exceptions;
+    struct err exception; /* the first of them */
+};
+
+/* Takes the user's lock and reads the record.  dir NULL: by the user's name. */
+int move_job_open(struct move_job *j, const struct conf *conf, const char *user, const char *dir,
+    const struct move_events *events, void *arg, struct err *err) ATTR_WUR;
+void move_job_close(struct move_job *j);
+
+/* The record, durable, with this state; every change of state comes through here. */
+int move_job_advance(struct move_job *j, enum move_event event, struct err *err) ATTR_WUR;
+int move_job_save(struct move_job *j, struct err *err) ATTR_WUR;
+/* Opens both sides and the journal unless they are. */
+int move_job_connect(struct move_job *j, struct err *err) ATTR_WUR;
+/* One pass that adds to the record's counts; *new_out: messages that came.  Messages and folders
+ * that could not be carried over make it fail, behind the whole pass. */
+int move_job_pass(
+    struct move_job *j, enum plan_mode mode, uint64_t *new_out, struct err *err) ATTR_WUR;
+/* A comparison says nothing by itself: what is missing may have come since the last pass. */
+int move_job_compare(
+    struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;
+/* extra: more members, taken over; NULL: none. */
+void move_job_say_own(struct move_job *j, json_t *extra, const char *fmt, ...) ATTR_PRINTF(3, 4);
+
+#endif

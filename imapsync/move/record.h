@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * record: what is known about one user's cut-over, durable: STATE/sync/ID/cutover.json, replaced as
+ * a whole.  It is written before each step, so that a restart knows what may have been asked for.
+ * Everybody may read it at any time; only who has the user's lock writes it.
+ */
+#ifndef IMAPSYNC_MOVE_RECORD_H
+#define IMAPSYNC_MOVE_RECORD_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "imapsync/move/machine.h"
+
+#define MOVE_NAME_MAX 512
+#define MOVE_ID_MAX 40
+
+struct move_record {
+    char user[MOVE_NAME_MAX];    /* the map's key */
+    char mailbox[MOVE_NAME_MAX]; /* its name on both servers */
+    char from[MOVE_NAME_MAX], to[MOVE_NAME_MAX];
+    enum move_state state;
+    int64_t since_ms, started_ms; /* wall clock: of the state, of the cut-over */
+    char id[MOVE_ID_MAX];         /* of this attempt: all request ids derive from it */
+    uint64_t hold_deadline_ms;    /* as asked for */
+    uint64_t hold_epoch;          /* 0: not known */
+    bool is_ambiguous;            /* the barrier could not say that old has all it will get */
+    uint64_t held_ms;             /* how long mail waited, measured around the hold */
+    int64_t flipped_ms;           /* wall clock, 0: not yet */
+    uint64_t copied, copied_octets, verified, late; /* messages */
+    int64_t swept_ms;                               /* last sweep, wall clock */
+    uint64_t sweeps;
+    int error_code; /* sysexits; 0: none */
+    char error[ERR_TEXT_MAX];
+};
+
+struct move_dir {
+    char *path; /* STATE/sync/ID */
+    int lock_fd;
+};
+
+/* The folder of this user, made when missing, and its lock.  Busy: ERR_TEMP, EX_TEMPFAIL. */
+int move_dir_open(
+    const struct conf *conf, const char *user, struct move_dir *out, struct err *err) ATTR_WUR;
+/* The same for a folder that is known by its path. */
+int move_dir_lock(const char *path, struct move_dir *out, struct err *err) ATTR_WUR;
+void move_dir_close(struct move_dir *d);
+
+/* MOVE_NONE in *out when there is none.  A record that cannot be read is an error. */
+int move_record_load(const char *dir, struct move_record *out, struct err *err) ATTR_WUR;
+int move_record_save(const char *dir, const struct move_record *r, struct err *err) ATTR_WUR;
+/* All folders below STATE/sync that have a record, by `each`; stops when it returns non-zero. */
+int move_record_each(const struct conf *conf, int (*each)(void *arg, const char *dir), void *arg,
+    struct err *err) ATTR_WUR;
+
+json_t *move_record_json(const struct move_record *r); /* for the file and for `status --json` */
+int move_record_from_json(const json_t *json, struct move_record *out) ATTR_WUR;
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sweep: see sweep.h.
+ *
+ * Mail still comes to old after the flip: from old's own users, from a queue that had resolved the
+ * address before, or from a delivery whose answer was lost (the barrier said "ambiguous").  The
+ * last kind has an end: a relay waits for an answer no longer than its dot_timeout, so a sweep that
+ * looks later than that has seen what there is.
+ */
+#include "imapsync/move/sweep.h"
+
+#include <sysexits.h>
+
+#include "base/core/clock.h"
+
+static bool may_still_come(const struct move_job *j)
+{
+    int64_t age_ms = clock_wall_ms() - j->r.flipped_ms;
+    return j->r.is_ambiguous && age_ms < (int64_t)j->conf->relay.dot_timeout_ms;
+}
+
+int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
+{
+    struct copy_verdict v = {0};
+    uint64_t late = 0, new = 1;
+    bool is_early = may_still_come(j);
+    *is_settled_out = false;
+    j->r.swept_ms = clock_wall_ms();
+    if (move_job_connect(j, err) != 0)
+        return -1;
+    for (uint32_t i = 0; new > 0; i++) {
+        if (i == j->conf->sync.delta_passes_max)
+            return err_set(err, ERR_TEMP, EX_TEMPFAIL,
+                "mail keeps coming to %s: %llu messages in %u passes", j->r.from,
+                (unsigned long long)late, (unsigned)i);
+        if (move_job_pass(j, PLAN_ADD, &new, err) != 0)
+            return -1;
+        late += new;
+        j->r.late += new;
+    }
+    j->r.sweeps++;
+    if (j->r.state != MOVE_DONE && move_job_compare(j, false, &v, err) != 0)
+        return -1;
+    *is_settled_out = v.missing == 0 && !is_early;
+    move_job_say_own(j, json_pack("{s:I}", "late", (json_int_t)late), "%llu message%s came late",
+        (unsigned long long)late, late == 1 ? "" : "s");
+    return 0;
+}

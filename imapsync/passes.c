@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/* passes: see passes.h.  Whoever makes progress may try for ever. */
+#include "imapsync/passes.h"
+
+#include <poll.h>
+
+#include "base/core/log.h"
+
+#define TRIES_MAX 4
+#define WAIT_MS 500 /* before the second try; doubles */
+
+int passes_run(struct copy *c, enum plan_mode mode, struct copy_counts *n, struct err *err)
+{
+    for (unsigned i = 1;; i++) {
+        uint64_t before = n->messages_copied;
+        if (copy_pass(c, mode, n, err) == 0)
+            return 0;
+        if (n->messages_copied > before)
+            i = 1;
+        if (err->class != ERR_TEMP || err->scope != ERR_SCOPE_HOST || i >= TRIES_MAX)
+            return -1;
+        log_warn("copy_again", log_err(err));
+        poll(NULL, 0, WAIT_MS << i);
+        /* What a broken pass has looked at is looked at again. */
+        n->folders = n->folders_unchanged = n->messages_same = n->messages_total = 0;
+    }
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/* The record of a cut-over: what is written is read again, what is damaged is said to be. */
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "base/os/io.h"
+#include "imapsync/move/record.h"
+#include "tests/unit/tmpdir.h"
+#include "tests/unit/unit.h"
+
+static struct move_record sample(void)
+{
+    return (struct move_record){.user = "ann@example.org",
+        .mailbox = "ann@new.example.org",
+        .from = "old",
+        .to = "new",
+        .state = MOVE_DELTA,
+        .since_ms = 1700000000123,
+        .started_ms = 1700000000001,
+        .id = "0123456789abcdef0123456789abcdef",
+        .hold_deadline_ms = 120000,
+        .hold_epoch = 77,
+        .is_ambiguous = true,
+        .held_ms = 250,
+        .flipped_ms = 1700000000999,
+        .copied = 300,
+        .copied_octets = UINT64_C(1) << 40,
+        .verified = 298,
+        .late = 2,
+        .swept_ms = 1700000001000,
+        .sweeps = 4,
+        .error_code = EX_TEMPFAIL,
+        .error = "INBOX, \"quoted\" and \\ back"};
+}
+
+static void assert_same(const struct move_record *a, const struct move_record *b)
+{
+    json_t *x = move_record_json(a), *y = move_record_json(b);
+    assert_true(json_equal(x, y));
+    json_decref(x);
+    json_decref(y);
+}
+
+static void test_there_and_back(void **state)
+{
+    (void)state;
+    struct tmpdir t;
+    struct err err = ERR_INIT;
+    struct move_record in = sample(), out;
+    tmpdir_make(&t);
+    assert_int_equal(move_record_load(t.path, &out, &err), 0);
+    assert_int_equal(out.state, MOVE_NONE);
+    for (int s = MOVE_PREPARED; s < MOVE_STATES; s++) {
+        in.state = (enum move_state)s;
+        assert_int_equal(move_record_save(t.path, &in, &err), 0);
+        assert_int_equal(move_record_load(t.path, &out, &err), 0);
+        assert_int_equal(out.state, s);
+        assert_same(&in, &out);
+    }
+    assert_int_equal(out.copied_octets, UINT64_C(1) << 40);
+    assert_true(out.is_ambiguous);
+    tmpdir_remove(&t);
+}
+
+static void test_texts_at_their_limit(void **state)
+{
+    (void)state;
+    struct move_record in = sample(), out;
+    memset(in.user, 'u', sizeof(in.user) - 1);
+    memset(in.error, 'e', sizeof(in.error) - 1);
+    json_t *json = move_record_json(&in);
+    assert_int_equal(move_record_from_json(json, &out), 0);
+    assert_string_equal(in.user, out.user);
+    /* One more does not fit: damaged, never cut. */
+    char longer[MOVE_NAME_MAX + 1];
+    memset(longer, 'u', MOVE_NAME_MAX);
+    longer[MOVE_NAME_MAX] = '\0';
+    json_object_set_new(json, "user", json_string(longer));
+    assert_int_equal(move_record_from_json(json, &out), -1);
+    json_decref(json);
+}
+
+static void test_damage(void **state)
+{
+    (void)state;
+    struct move_record in = sample(), out;
+    json_t *json = move_record_json(&in);
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(json, next, key, value)
+    {
+        json_t *broken = json_deep_copy(json);
+        json_object_set_new(broken, key, json_array());
+        bool may_miss = strcmp(key, "ambiguous") == 0 || strcmp(key, "error_code") == 0;
+        assert_row(key, (move_record_from_json(broken, &out) == 0) == may_miss);
+        json_decref(broken);
+    }
+    json_object_set_new(json, "state", json_string("dancing"));
+    assert_int_equal(move_record_from_json(json, &out), -1);
+    json_decref(json);
+    assert_int_equal(move_record_from_json(NULL, &out), -1);
+}
+
+static void test_damaged_file(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "{", "[]", "{}", "{\"version\": 2}"};
+    struct tmpdir t;
+    struct move_record out;
+    tmpdir_make(&t);
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(
+            io_write_file_durable(tmpdir_file(&t, "cutover.json"), slice_str(texts[i]), 0600, &err),
+            0);
+        assert_row(texts[i], move_record_load(t.path, &out, &err) == -1);
+        assert_row(texts[i], strstr(err.text, "damaged") != NULL);
+    }
+    tmpdir_remove(&t);
+}
+
+static int count(void *arg, const char *dir)
+{
+    (void)dir;
+    ++*(int *)arg;
+    return 0;
+}
+
+static int stop_at_once(void *arg, const char *dir)
+{
+    (void)dir;
+    ++*(int *)arg;
+    return 1;
+}
+
+static void test_folders_and_locks(void **state)
+{
+    (void)state;
+    struct tmpdir t;
+    struct err err = ERR_INIT;
+    struct move_dir ann, bob, again;
+    struct move_record r = sample();
+    int n = 0;
+    tmpdir_make(&t);
+    struct conf conf = {.state = t.path};
+    assert_int_equal(move_record_each(&conf, count, &n, &err), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(move_dir_open(&conf, "ann@example.org", &ann, &err), 0);
+    assert_int_equal(move_dir_open(&conf, "bob@example.org", &bob, &err), 0);
+    assert_string_not_equal(ann.path, bob.path);
+    assert_int_equal(move_dir_open(&conf, "ann@example.org", &again, &err), -1);
+    assert_int_equal(err.code, EX_TEMPFAIL);
+    assert_non_null(strstr(err.text, "ann@example.org is being worked on"));
+    assert_int_equal(move_dir_lock(ann.path, &again, &err), -1);
+    /* Only folders with a record count. */
+    assert_int_equal(move_record_each(&conf, count, &n, &err), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(move_record_save(ann.path, &r, &err), 0);
+    assert_int_equal(move_record_save(bob.path, &r, &err), 0);
+    assert_int_equal(move_record_each(&conf, count, &n, &err), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(move_record_each(&conf, stop_at_once, &n, &err), 1);
+    assert_int_equal(n, 3);
+    char *path = mem_strdup(ann.path);
+    move_dir_close(&ann);
+    assert_int_equal(move_dir_lock(path, &again, &err), 0);
+    mem_free_string(&path);
+    move_dir_close(&again);
+    move_dir_close(&bob);
+    tmpdir_remove(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_texts_at_their_limit),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_damaged_file),
+        cmocka_unit_test(test_folders_and_locks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
