@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 #include "base/core/clock.h"
 #include "base/core/mem.h"
@@ -89,7 +90,7 @@ static int check_free(const struct net_endpoint *where, struct err *err)
     int fd;
 
     while (sock_listen(where, false, 0, &fd, err) != 0) {
-        if (clock_mono_ms() >= until_ms || err->class != ERR_TEMP)
+        if (clock_mono_ms() >= until_ms || err->code != EX_UNAVAILABLE)
             return -1;
         (void)nanosleep(&pause, NULL);
     }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """The relay's processes: deaths, reload, drain and starts that fail."""
 import os
+import pwd
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -298,3 +300,44 @@ def test_port_in_use_by_another_relay(gate, site):
                   settings={"relay": {"listen": [f"127.0.0.1:{first.relay_port}"]}})
     code, line = failed_start(second)
     assert code == 69 and f"127.0.0.1:{first.relay_port}" in line and "in use" in line, line
+
+
+def let_others_in(folder):
+    for path in (folder, *folder.parents):
+        if path.as_posix().startswith("/tmp/"):
+            path.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_workers_are_somebody_else(site, scripted):
+    """The master stays root for ports and keys below 1024 and 0600; workers cannot go back, and a reload works."""
+    target = scripted()
+    made = site({"old": {"smtp": f"smtp://127.0.0.1:{target.port}"}}, settings={"": {"user": "nobody"}})
+    let_others_in(made.dir)
+    for folder in (made.state, made.run):
+        shutil.chown(folder, "nobody")
+    made.init({ANN: "old"})
+    made.start("relay")
+    for name in ("relay.test", "renamed.test"):
+        assert {os.stat(f"/proc/{w.pid}").st_uid for w in workers(made)} == {pwd.getpwnam("nobody").pw_uid}
+        assert hello(made) == name
+        assert send(made.relay_port, "s@example.net", ANN, message(f"to-{name}")).accepted
+        made.settings["relay"]["hostname"] = "renamed.test"
+        made.reload("relay")
+        made.wait_event("relay", "reloaded")
+        wait_for(lambda: len(workers(made)) == 1, 20, "the old worker to end")
+    made.stop("relay")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="runs a command as another user, which needs root")
+def test_no_permission(site):
+    here = site({"old": {"smtp": f"smtp://127.0.0.1:{free_port()}"}}, settings={"relay": {"listen": ["127.0.0.1:25"]}})
+    key = here.dir / "trace.key"
+    let_others_in(here.dir)
+    for owner, word in (("root", "trace.key"), ("nobody", "127.0.0.1:25")):
+        shutil.chown(key, owner)
+        done = subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
+                               here.bin / "coexist-relay", "-c", here.conf],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+        assert done.returncode == 77 and word in done.stderr and "ermission denied" in done.stderr, done
+        assert len(done.stderr.splitlines()) == 1, done
