@@ -476,9 +476,14 @@ static void handle(struct session *s, const struct smtp_server_event *ev)
     s->asked_ms = loop_now_ms(s->w->loop);
 }
 
+/* Content waits for 354, or for bytes before it that the system did not take: both end with an
+ * event.  What waits only because its 354 is just being fed leaves by itself right after that. */
 static bool is_backlogged(const struct session *s)
 {
-    return s->conn && cutthrough_backlog(&s->ct) + smtp_conn_unsent(s->conn) > BACKLOG_MAX;
+    size_t unsent = s->conn ? smtp_conn_unsent(s->conn) : 0;
+
+    return cutthrough_backlog(&s->ct) + unsent > BACKLOG_MAX &&
+           (unsent > 0 || s->ct.state == CUT_WAITING);
 }
 
 /* Feeds until the engine wants more, or we owe something; returns how much was used. */

@@ -31,7 +31,7 @@
 #define SMTP_CLIENT_PENDING_MAX 256           /* replies awaited at once */
 #define SMTP_CLIENT_PATH_MAX 512              /* sender or recipient */
 #define SMTP_CLIENT_COMMANDS_MAX (256u << 10) /* more than so many pending commands can have */
-#define SMTP_CLIENT_CONTENT_MAX (4u << 20)    /* bytes of content not sent yet */
+#define SMTP_CLIENT_CONTENT_MAX (32u << 20)   /* content not sent; owners hold back far earlier */
 #define SMTP_CLIENT_LMTP_RCPTS_MAX 128        /* accepted recipients of one LMTP transaction */
 
 enum smtp_client_tls {
