@@ -283,27 +283,35 @@ class Session(threading.Thread):
                 break
             lines.append(line[1:] if line.startswith(b".") else line)
         body = b"".join(lines)
-        if self.server.lmtp:
-            good = [r for r in self.recipients if self.answer("dot", r) == 250]
-        else:
-            good = self.recipients if self.answer("dot", "") == 250 else []
-        if good:
-            self.server.store(Received(self.sender, list(good), body, self))
+        asked = list(self.recipients) if self.server.lmtp else [""]
+        good = []
+
+        def settle(number, code):
+            # Before the last reply leaves, so that whoever has read it finds the message.
+            if code == 250:
+                good.extend([asked[number]] if self.server.lmtp else self.recipients)
+            if number == len(asked) - 1 and good:
+                self.server.store(Received(self.sender, list(good), body, self))
+
+        for n, recipient in enumerate(asked):
+            self.answer("dot", recipient, lambda code, n=n: settle(n, code))
         self.sender, self.recipients = None, []
 
-    def answer(self, stage, line):
-        """Follow the script for one stage; the code sent, or 0 when there was no reply."""
+    def answer(self, stage, line, before=None):
+        """Follow the script for one stage; the code sent, or 0 when there was no reply.  before is
+        called with the code just before it is sent."""
         self.server.reached(stage).set()
         step = self.server.step(stage, self, line)
         if step.event is not None:
             while not step.event.wait(0.05) and not self.server.stopping:
                 pass
-        code = 0
+        code = int(step.text[:3]) if step.text is not None and not step.raw else 0
+        if before is not None:
+            before(code)
         if step.raw:
             self.sock.sendall(step.raw)
         elif step.text is not None:
             self.sock.sendall(step.text.encode() + b"\r\n")
-            code = int(step.text[:3])
         if step.close:
             self.ended = True
             if step.reset:
