@@ -8,7 +8,7 @@
 #   make check      everything CI runs; installs missing Debian packages first
 #   make demo       two real mail servers, a moving user; installs what is missing
 #   make bench      ours beside Postfix and Exim, ratios and medians
-#   make chaos      the long kill and fault runs
+#   make chaos      the kill and fault tests with CHAOS_KILLS kills each
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, needs clang)
 #   make install    DESTDIR and PREFIX are respected
 #   make clean
@@ -20,6 +20,7 @@ DESTDIR ?=
 PYTHON  ?= /usr/bin/python3
 CLANG   ?= clang
 FUZZ_SECONDS ?= 60
+CHAOS_KILLS ?= 1000
 VERSION := 0.1.0
 
 # --- Flags -----------------------------------------------------------------
@@ -176,9 +177,10 @@ bench: packages-bench
 	@$(MAKE) --no-print-directory -s all helpers
 	@$(PYTHON) tests/bench/bench.py
 
+# The kill and fault tests of `make check`, with many more kills.
 chaos: packages-check
 	@$(MAKE) --no-print-directory -s all asan helpers
-	@$(PYTHON) -m pytest -q tests/chaos
+	COEXIST_KILLS=$(CHAOS_KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'kill or stopped or fault' tests/integration
 
 fuzz: $(addprefix build/fuzz/,$(FUZZERS))
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/tools/run_fuzz.py

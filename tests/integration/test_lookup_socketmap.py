@@ -9,6 +9,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from lib.chaos import KILLS
 from lib.socketmap import SocketMapClient, netstring, read_netstring
 from lib.wait import wait_for
 
@@ -16,7 +17,6 @@ ANN, BOB, CAT = "ann@example.org", "bob@example.org", "cat@example.org"
 OLD, NEW = "smtp:[127.0.0.1]:2525", "lmtp:inet:127.0.0.1:2424"
 SERVERS = {"old": {"smtp": "smtp://127.0.0.1:2525"}, "new": {"smtp": "lmtp://127.0.0.1:2424"}}
 REQUEST_MAX = 8192
-KILLS = 50
 
 
 @pytest.fixture

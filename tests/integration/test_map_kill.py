@@ -5,11 +5,11 @@ import subprocess
 import threading
 import time
 
+from lib.chaos import KILLS
 from lib.mapsock import MapSocket, Probe
 from lib.wait import wait_for
 
 SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "smtp://10.1.2.5:25"}}
-KILLS = 50
 USERS = 200
 
 

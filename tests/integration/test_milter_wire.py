@@ -9,6 +9,7 @@ import subprocess
 import threading
 
 import pytest
+from lib.chaos import KILLS
 from lib.milter import ACTIONS_ALL, ADDHDRS, STEPS_ALL, MilterClient, session
 from lib.wait import free_port, listens, wait_for
 
@@ -17,7 +18,6 @@ NOBODY = "nobody@example.org"
 SERVERS = {"old": {"smtp": "smtp://127.0.0.1:2525", "from": ["10.1.1.5/32"]},
            "new": {"smtp": "smtp://127.0.0.1:2526", "from": ["10.1.2.5/32", "2001:db8::/32"]}}
 TRACE = "Coexist-Trace"
-KILLS = 50
 
 
 @pytest.fixture

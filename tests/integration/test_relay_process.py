@@ -12,12 +12,12 @@ import time
 
 import pytest
 
+from lib.chaos import KILLS
 from lib.process import children, state
 from lib.smtp import Client, message, send, wait
 from lib.wait import free_port, listens, wait_for
 
 ANN = "ann@example.org"
-KILLS = 50
 
 
 @pytest.fixture
