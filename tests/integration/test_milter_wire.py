@@ -303,8 +303,8 @@ def test_hostile_peer(judge, name):
                 mta.sock.shutdown(socket.SHUT_WR)
                 while mta.sock.recv(65536):
                     pass
-            except ConnectionError:
-                pass
+            except OSError:
+                pass  # it has hung up already
         assert other.rcpt(f"<{ANN}>").code == 250
         other.headers([("Subject", "x")])
         assert other.end().code == 250
