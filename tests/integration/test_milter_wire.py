@@ -513,11 +513,12 @@ def test_killed_milter_comes_back_and_harms_nothing(judge):
                  lambda: mta.headers([("Subject", "x")]))[step]()
             site.kill("milter")
             assert mta.receive() is None
-        site.set(ANN, ("new", "old")[number % 2])
+        if number % 10 == 9:
+            site.set(ANN, ("new", "old")[number // 10 % 2])
         assert not listens(site.milter_port)
         site.start("milter")
         assert one(site, ANN)[1].code == 250
-    assert site.json("get", ANN)["route"] == "old"
+    assert site.json("get", ANN)["route"] == "new"
 
 
 def test_verdicts_go_on_while_mapd_is_killed(judge):
@@ -528,9 +529,10 @@ def test_verdicts_go_on_while_mapd_is_killed(judge):
             rcpts, verdict = mta.message([ANN, NOBODY])
             assert rcpts[ANN].code == 250 and rcpts[NOBODY].code == 550 and verdict.code == 250
             site.start("mapd")
-            name = f"n{number}@example.org"
-            site.set(name, "new")
-            assert mta.message([name])[1].code == 250
+            if number % 10 == 0:
+                name = f"n{number}@example.org"
+                site.set(name, "new")
+                assert mta.message([name])[1].code == 250
 
 
 def test_ports_are_given_back(judge):
