@@ -149,6 +149,7 @@ def test_relay_behind(pair, sendmail):
         data = wait_for(lambda s=server, u=user: s.messages(u), 20, f"the message of {user}")[0].data
         assert data.count(b"Coexist-Trace: v=1;") == 1
     mx.wait_empty()
+    assert not mx.logged("stat=Deferred") and not mx.logged("4.5.3")
     assert len(pair.old.messages(ANN)) == len(pair.new.messages(CAT)) == 1
 
 

@@ -129,7 +129,11 @@ class Postfix(Guest):
         self.folder("var/spool/postfix/pid")
         self.folder("var/lib/postfix", 0o700, user="postfix")
         self.write_configuration()
-        return super().start(timeout)
+        before = self.count_logged("daemon started -- version")
+        super().start(timeout)
+        # Its ports listen before it is ready for signals: an early SIGHUP would end it.
+        wait_for(lambda: self.count_logged("daemon started -- version") > before, timeout, "Postfix to be up")
+        return self
 
     def write_configuration(self):
         main = self.write("etc/main.cf", "".join(f"{name} = {value}\n" for name, value in self.main.items()))
