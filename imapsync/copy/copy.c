@@ -61,6 +61,7 @@ void copy_free(struct copy **c)
     }
     copy_disconnect(*c);
     journal_close(&(*c)->journal);
+    compared_free(&(*c)->compared);
     free(*c);
     *c = NULL;
 }

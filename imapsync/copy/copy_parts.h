@@ -13,6 +13,7 @@ struct copy {
     struct journal *journal;
     struct imap_conn *from, *to;
     bool is_torn; /* a command is half sent: the connections are only good for closing */
+    struct compared *compared;
 };
 
 struct pass {
@@ -21,6 +22,15 @@ struct pass {
     const struct folder_map *map;
     const struct folder_list *there; /* of the target, before the pass */
 };
+
+/* What a verification has found right, by folder: a UID never changes its content. */
+struct compared {
+    struct compared *next;
+    uint32_t folder, tgt_uidvalidity;
+    uint32_t *tgt_uids; /* ascending */
+    size_t n;
+};
+void compared_free(struct compared **list);
 
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);
 /* The whole of one folder: source and target are its STATUS on either side, *record is kept up to

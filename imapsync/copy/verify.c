@@ -24,6 +24,8 @@ struct check {
     struct body *bodies;
     uint32_t *src_uids; /* of bodies, by position before they are sorted */
     size_t n_bodies;
+    uint32_t *tgt_uids; /* of all pairs that are there, compared before or not */
+    size_t n_tgt_uids;
 };
 
 static void check_fini(struct check *k)
@@ -35,7 +37,62 @@ static void check_fini(struct check *k)
     free(k->pairs);
     free(k->bodies);
     free(k->src_uids);
+    free(k->tgt_uids);
 }
+
+/* --- What was compared before ------------------------------------------------------------ */
+
+void compared_free(struct compared **list)
+{
+    while (*list) {
+        struct compared *next = (*list)->next;
+        free((*list)->tgt_uids);
+        free(*list);
+        *list = next;
+    }
+}
+
+static struct compared *compared_of(struct copy *c, const struct journal_folder *record)
+{
+    struct compared *d = c->compared;
+    while (d && d->folder != record->id)
+        d = d->next;
+    if (!d) {
+        d = mem_zalloc(sizeof(*d));
+        d->folder = record->id;
+        d->next = c->compared;
+        c->compared = d;
+    }
+    if (d->tgt_uidvalidity != record->tgt_uidvalidity)
+        d->n = 0;
+    d->tgt_uidvalidity = record->tgt_uidvalidity;
+    return d;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static bool was_compared(const struct compared *d, uint32_t tgt_uid)
+{
+    return d->n > 0 && bsearch(&tgt_uid, d->tgt_uids, d->n, sizeof(tgt_uid), by_number) != NULL;
+}
+
+/* All of the folder's pairs are right. */
+static void remember_compared(struct check *k)
+{
+    struct compared *d = compared_of(k->c, &k->record);
+    free(d->tgt_uids);
+    d->tgt_uids = k->tgt_uids;
+    d->n = k->n_tgt_uids;
+    k->tgt_uids = NULL;
+    if (d->n > 0)
+        qsort(d->tgt_uids, d->n, sizeof(*d->tgt_uids), by_number);
+}
+
+/* --- One folder ------------------------------------------------------------------------------ */
 
 static int by_uid(const void *a, const void *b)
 {
@@ -75,6 +132,8 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
     size_t i = 0, p = 0, ours = 0;
     k->bodies = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->bodies));
     k->src_uids = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->src_uids));
+    k->tgt_uids = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->tgt_uids));
+    const struct compared *before = compared_of(k->c, &k->record);
     while (i < k->source.n || p < k->n_pairs) {
         uint32_t uid = i < k->source.n ? k->source.v[i].uid : UINT32_MAX;
         const struct pair *pair = p < k->n_pairs ? &k->pairs[p] : NULL;
@@ -89,14 +148,25 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         } else if (is_listed && !is_there) {
             out->gone++;
         } else if (is_listed) {
-            k->src_uids[k->n_bodies] = pair->src_uid;
-            k->bodies[k->n_bodies++] = (struct body){.uid = pair->tgt_uid};
+            k->tgt_uids[k->n_tgt_uids++] = pair->tgt_uid;
+            if (!was_compared(before, pair->tgt_uid)) {
+                k->src_uids[k->n_bodies] = pair->src_uid;
+                k->bodies[k->n_bodies++] = (struct body){.uid = pair->tgt_uid};
+            }
         }
         i += is_listed;
         p += has_pair;
     }
     out->messages += k->source.n;
     out->extra += k->target.n > ours ? k->target.n - ours : 0;
+}
+
+static void all_missing(struct check *k, struct slice folder, struct copy_verdict *out)
+{
+    out->messages += k->source.n;
+    out->missing += k->source.n;
+    if (k->source.n > 0)
+        copy_report(k->c, folder, 0, "not on the target");
 }
 
 static int check_folder(struct copy *c, const struct folder *f, bool with_content,
@@ -111,18 +181,23 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
         listing_fetch(c->from, f->name, 1, "FLAGS", &k.source, err) != 0)
         goto done;
     if (!found || k.source.uidvalidity != k.record.src_uidvalidity) {
-        out->messages += k.source.n;
-        out->missing += k.source.n;
-        if (k.source.n > 0)
-            copy_report(c, f->name, 0, "not on the target");
+        all_missing(&k, f->name, out);
         result = 0;
         goto done;
     }
     if (journal_pairs(c->journal, k.record.id, &k.pairs, &k.n_pairs, err) != 0 ||
         listing_fetch(c->to, k.record.target, 1, "FLAGS", &k.target, err) != 0)
         goto done;
+    if (k.target.uidvalidity != k.record.tgt_uidvalidity) {
+        all_missing(&k, f->name, out);
+        result = 0;
+        goto done;
+    }
     check_pairs(&k, out);
+    uint64_t different = out->different;
     result = with_content ? check_content(&k, out, err) : 0;
+    if (with_content && result == 0 && out->different == different)
+        remember_compared(&k);
 done:
     check_fini(&k);
     return result;

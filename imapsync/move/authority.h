@@ -19,7 +19,7 @@
 #include "maps/client.h"
 
 #define AUTHORITY_CALL_MS 5000
-#define AUTHORITY_PATIENCE_MS 15000 /* over all tries: longer than a mapd needs to start again */
+#define AUTHORITY_PATIENCE_MS 10000 /* over all tries: longer than a mapd needs to start again */
 #define AUTHORITY_OWNER "coexist-sync"
 
 struct authority {

@@ -8,6 +8,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
+#include "imapsync/copy/resolve.h"
 #include "imapsync/passes.h"
 #include "imapsync/state_dir.h"
 
@@ -131,7 +132,8 @@ static int open_side(struct move_job *j, const char *server, struct side *out, s
 
 int move_job_connect(struct move_job *j, struct err *err)
 {
-    const struct copy_options options = {.delete_percent = COPY_DELETE_PERCENT};
+    const struct copy_options options = {
+        .delete_percent = COPY_DELETE_PERCENT, .settle_ms = RESOLVE_SETTLE_MS};
     struct buf dir;
     int result = 0;
     if (j->copy)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: ISC
+"""coexist-sync run: cut-overs over its socket, sweeps, recovery, a clean stop."""
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+from lib import smtp
+from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
+from lib.mailbox import Mail, fill, look, message, same
+from lib.wait import wait_for
+
+BOB = "bob@example.org"
+
+
+@pytest.fixture
+def make(dovecot, site, tmp_path, scripted):
+    """A site with the daemon; old's door for mail is a script, or Dovecot's own with script=None."""
+    gates = []
+
+    def build(script=None, **settings):
+        old, new = dovecot("old"), dovecot("new")
+        servers = imap_servers(tmp_path, old=old, new=new)
+        place_target = None
+        if script:
+            gates.append(script["gate"])
+            place_target = scripted({"dot": smtp.wait(script["gate"])}, lmtp=True)
+            servers["old"]["smtp"] = f"lmtp://127.0.0.1:{place_target.port}"
+        made = site(servers, settings={"relay": {"hold_wait": "0ms"}, "sync": {"sweep_interval": "200ms", **settings}})
+        made.init({ANN: "old", BOB: "old"})
+        made.old, made.new, made.target = old, new, place_target
+        for user in (ANN, BOB):
+            fill(old.imap(user), {"INBOX": [Mail(message(f"m{i}")) for i in range(5)], "Work": [Mail(message("w"))]})
+        made.start("sync", args=("run",))
+        return made
+    yield build
+    for gate in gates:
+        gate.set()
+
+
+def state(place, user=ANN):
+    return status(place).get(user, {}).get("state")
+
+
+@pytest.fixture
+def held(make):
+    """A cut-over that stands at the barrier until place.gate is set: (place, process)."""
+    gate = threading.Event()
+    place = make({"gate": gate}, barrier="30s")
+    place.gate = gate
+    place.start("relay")
+    sender = threading.Thread(target=smtp.send, args=(place.relay_port, "w@example.net", ANN, smtp.message("pending")), daemon=True)
+    sender.start()
+    assert place.target.reached("dot").wait(20)
+    process = subprocess.Popen(argv(place, "cutover", ANN), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=place.env())
+    wait_for(lambda: state(place) == "draining", 20, "the hold")
+    return place, process
+
+
+def test_a_cut_over_and_its_sweeps(make):
+    place = make()
+    old, new = place.old, place.new
+    done = cutover(place)
+    assert done.status == 0 and done.states[-1] == "done", done.log
+    assert place.events("sync", "cutover", user=ANN, state="flipped")
+    # A colleague on old still delivers there.
+    old.deliver(ANN, smtp.message("late-1"))
+    wait_for(lambda: sum(b"<late-1@" in m.data for m in new.messages(ANN)) == 1, 20, "the sweep")
+    # What the user deletes on new stays deleted, and nothing on old is touched.
+    client = new.imap(ANN)
+    client.select("INBOX")
+    client.uid("STORE", "1:3", "+FLAGS", "(\\Deleted)")
+    client.expunge()
+    old.deliver(ANN, smtp.message("late-2"))
+    wait_for(lambda: sum(b"<late-2@" in m.data for m in new.messages(ANN)) == 1, 20, "the sweep")
+    assert len(new.messages(ANN)) == 8 - 3 and len(old.messages(ANN)) == 8
+    wait_for(lambda: status(place)[ANN]["late"] == 2, 20, "the record")
+    assert state(place) == "done" and state(place, BOB) is None
+    text = sync(place, "status").stdout
+    assert ANN in text and "done" in text
+    # The old server goes away for a while: noted, and forgotten when it is back.
+    old.stop()
+    wait_for(lambda: status(place)[ANN]["error"], 20, "the error")
+    old.start()
+    old.deliver(ANN, smtp.message("late-3"))
+    wait_for(lambda: not status(place)[ANN]["error"] and status(place)[ANN]["late"] == 3, 20, "the sweep")
+    place.stop("sync")
+
+
+def test_a_client_that_leaves(held):
+    place, process = held
+    process.kill()
+    process.communicate()
+    place.gate.set()
+    wait_for(lambda: state(place) == "done", 20, "the cut-over")
+    assert entry(place)["route"] == "new"
+    same(look(place.old.imap(ANN)), look(place.new.imap(ANN)))
+
+
+def test_rollback_while_it_runs(held):
+    place, process = held
+    back = subprocess.Popen(argv(place, "rollback", ANN), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, env=place.env())
+    # Mail is let through again before the barrier is over or not, but never flipped.
+    place.gate.set()
+    out, err = back.communicate(timeout=60)
+    process.communicate(timeout=60)
+    if back.returncode == 0:
+        assert process.returncode == 75
+        assert (entry(place)["route"], entry(place)["state"], state(place)) == ("old", "active", "rolled-back"), err
+    else:
+        # The gate was faster than the request.
+        assert back.returncode == 69 and entry(place)["route"] == "new", (out, err)
+
+
+def test_killed_while_mail_waits(held):
+    place, process = held
+    place.kill("sync")
+    assert process.wait(20) == 75
+    assert entry(place)["state"] == "held"
+    place.start("sync", args=("run",))
+    wait_for(lambda: state(place) == "released", 20, "the release")
+    assert (entry(place)["route"], entry(place)["state"]) == ("old", "active")
+    place.gate.set()
+    assert cutover(place).status == 0
+
+
+def test_stopped_while_mail_waits(held):
+    """SIGTERM: who waits comes to the end first."""
+    place, process = held
+    place.signal("sync", signal.SIGTERM)
+    place.gate.set()
+    assert place.processes["sync"].wait(30) == 0
+    assert process.wait(20) in (0, 75)
+    e = entry(place)
+    assert e["state"] == "active" and (e["route"] == "new") == (state(place) in ("flipped", "sweeping", "done"))
+
+
+def test_one_after_the_other(make):
+    place = make(jobs_max=1)
+    results = {}
+
+    def run(user):
+        results[user] = cutover(place, user).status
+    threads = [threading.Thread(target=run, args=(user,)) for user in (ANN, BOB)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {ANN: 0, BOB: 0}
+    assert cutover(place, "nobody@example.org").status == 67
+    assert cutover(place, command="rollback").status == 69
+
+
+def test_what_is_no_request(make):
+    place = make()
+    for data in (b"", b"\0\0\0\0", b"\0\0\0\x02[]", b"\xff\xff\xff\xff", b"\0\0\0\x02{}", b"\0\0\0\x10not json at all!!"):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(str(place.run / "sync.sock"))
+            s.sendall(data)
+            s.shutdown(socket.SHUT_WR)
+            try:
+                answer = s.recv(4096)
+            except ConnectionResetError:
+                answer = b""
+            assert not answer or b'"status":64' in answer
+    assert sync(place, "run").returncode == 75
+    place.reload("sync")
+    place.wait_event("sync", "reloaded")
+    assert cutover(place).status == 0
+    place.stop("sync")
