@@ -2,7 +2,8 @@
 /*
  * mapd: the order of a start.
  *
- *     privileges, lock and recovery, publication of the whole map, socket, store thread, ready
+ *     privileges, lock and recovery, note of a reboot, publication of the whole map, socket, store
+ *     thread, ready
  *
  * Look-ups go on from the last snapshot until the new one is there, and nobody can connect before
  * it is.  The lock may be held for a moment by a maptool that works without a mapd; another mapd is
@@ -21,7 +22,9 @@
 #include "base/os/io.h"
 #include "base/os/loop.h"
 #include "base/os/sock.h"
+#include "maps/boot.h"
 #include "maps/client.h"
+#include "maps/mapd/reboot.h"
 #include "maps/mapd/server.h"
 #include "maps/store/publish.h"
 #include "maps/store/store.h"
@@ -105,10 +108,12 @@ static void reload(void *arg, int signum ATTR_UNUSED)
 static int start_own(struct mapd *m, struct conf *conf, struct err *err)
 {
     int listen_fd = -1;
+    char boot[BOOT_ID_SIZE];
 
     if (daemon_prepare_dir(conf->run, RUN_MODE, conf->user, err) != 0 ||
         daemon_drop_privileges(conf->user, err) != 0 || open_store(conf, &m->store, err) != 0 ||
-        publish_open(conf->run, m->store, &m->publish, err) != 0 ||
+        publish_open(conf->run, m->store, &m->publish, err) != 0 || boot_id(boot, err) != 0 ||
+        reboot_note(m->store, conf->run, boot, err) != 0 ||
         publish_stage(m->publish, NULL, err) != 0) {
         conf_free(&conf);
         return -1;

@@ -26,6 +26,7 @@
 #define VALUE_MAX (64u << 10)
 #define META_MAP_ID SLICE_LIT("map_id")
 #define META_STATE SLICE_LIT("state")
+#define META_BOOT SLICE_LIT("boot")
 
 /* --- Lists of keys ----------------------------------------------------------- */
 
@@ -80,6 +81,33 @@ static int save_state(
     history_key(generation, state);
     history_key(live, state + HISTORY_KEY_SIZE);
     return bdb_put(s->meta, txn, META_STATE, slice_make(state, sizeof state), err);
+}
+
+int store_boot(struct store *s, char out[STORE_BOOT_SIZE], struct err *err)
+{
+    struct buf value;
+    bool found;
+
+    buf_init(&value, VALUE_MAX);
+    int rc = bdb_get(s->meta, NULL, META_BOOT, &value, &found, err);
+    /* What does not fit was not written by store_set_boot() and is no start that we know. */
+    if (rc != 0 || !found || fmt_into(out, STORE_BOOT_SIZE, "%s", buf_cstr(&value)) != 0)
+        out[0] = '\0';
+    buf_fini(&value);
+    return rc;
+}
+
+int store_set_boot(struct store *s, const char *boot, struct err *err)
+{
+    struct bdb_txn *txn = NULL;
+
+    if (bdb_begin(s->env, &txn, err) != 0)
+        return -1;
+    if (bdb_put(s->meta, txn, META_BOOT, slice_str(boot), err) != 0) {
+        bdb_abort(&txn);
+        return -1;
+    }
+    return bdb_commit(&txn, err);
 }
 
 static int load_holds(struct store *s, struct err *err)

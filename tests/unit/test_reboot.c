@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/* After a reboot barriers are ambiguous for a while, after a mere restart of mapd they are not. */
+#include "base/core/log.h"
+#include "maps/claims.h"
+#include "maps/mapd/reboot.h"
+#include "tests/unit/tmpdir.h"
+
+static struct tmpdir dir;
+static struct store *store;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    log_set_level(LOG_LEVEL_ERROR);
+    tmpdir_make(&dir);
+    assert_int_equal(store_create(dir.path, 4U << 20, &err), 0);
+    assert_int_equal(store_open(dir.path, 4U << 20, &store, &err), 0);
+    assert_int_equal(claims_make_dir(dir.path, &err), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(&store);
+    tmpdir_remove(&dir);
+    return 0;
+}
+
+static void note(const char *boot)
+{
+    struct err err = ERR_INIT;
+    char seen[STORE_BOOT_SIZE];
+    assert_int_equal(reboot_note(store, dir.path, boot, &err), 0);
+    assert_int_equal(store_boot(store, seen, &err), 0);
+    assert_string_equal(seen, boot);
+}
+
+static enum claims_scan_verdict scan(void)
+{
+    struct err err = ERR_INIT;
+    enum claims_scan_verdict verdict;
+    assert_int_equal(claims_scan(dir.path, 1, 1, &verdict, &err), 0);
+    return verdict;
+}
+
+static void test_a_new_map_has_nothing_behind_it(void **state)
+{
+    (void)state;
+    note("first-start");
+    assert_int_equal(scan(), CLAIMS_CLEAR);
+}
+
+static void test_a_restart_is_no_reboot(void **state)
+{
+    (void)state;
+    note("first-start");
+    note("first-start");
+    assert_int_equal(scan(), CLAIMS_CLEAR);
+}
+
+static void test_a_reboot_makes_barriers_ambiguous(void **state)
+{
+    (void)state;
+    note("first-start");
+    note("second-start");
+    assert_int_equal(scan(), CLAIMS_WAS_AMBIGUOUS);
+    /* A restart soon after does not take that back. */
+    note("second-start");
+    assert_int_equal(scan(), CLAIMS_WAS_AMBIGUOUS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_new_map_has_nothing_behind_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_restart_is_no_reboot, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_reboot_makes_barriers_ambiguous, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
