@@ -3,11 +3,12 @@
 import collections
 
 from lib import smtp
+from lib.chaos import KILLS
 from lib.cutover import argv, cutover, entry, imap_servers, status, token
 from lib.mailbox import Mail, fill, look, message, same
 from lib.strace import killed_at, record, sampled
 
-SAMPLES = 56
+SAMPLES = KILLS + 6
 
 
 def spec():
@@ -57,7 +58,7 @@ def test_killed_at_any_system_call(dovecot, site, tmp_path):
         assert all(count == 1 for count in found.values()), (at, state, found)
         assert found.keys() >= {f"mail-{n}" for n in accepted}, (at, state, found)
         assert len(found) == 9 + len(accepted)
-    assert killed >= 50
+    assert killed >= KILLS
     # The sample has met the states that matter.
     assert {"copying", "synced", "draining", "delta", "sweeping"} <= states.keys(), states
     same(look(old.imap(f"u{SAMPLES}@example.org")), look(new.imap(f"u{SAMPLES}@example.org")))
