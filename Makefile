@@ -21,6 +21,7 @@ PYTHON  ?= /usr/bin/python3
 CLANG   ?= clang
 FUZZ_SECONDS ?= 60
 CHAOS_KILLS ?= 1000
+JOBS := $(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 
 # --- Flags -----------------------------------------------------------------
@@ -170,16 +171,18 @@ check: packages-check
 	@$(PYTHON) tests/tools/check.py
 
 demo: packages-demo
-	@$(MAKE) --no-print-directory -s all helpers
+	@echo 'coexist: building'
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
 	@$(PYTHON) tests/tools/demo.py
 
 bench: packages-bench
-	@$(MAKE) --no-print-directory -s all helpers
+	@echo 'coexist: building'
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
 	@$(PYTHON) tests/bench/bench.py
 
 # The kill and fault tests of `make check`, with many more kills.
 chaos: packages-check
-	@$(MAKE) --no-print-directory -s all asan helpers
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all asan helpers
 	COEXIST_KILLS=$(CHAOS_KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'kill or stopped or fault' tests/integration
 
 fuzz: $(addprefix build/fuzz/,$(FUZZERS))

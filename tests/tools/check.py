@@ -8,6 +8,7 @@ when anything failed or nothing ran.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -26,7 +27,17 @@ STEPS = [
     ("integration", [PYTHON, "-m", "pytest", "-q", "-n", JOBS, "--dist", "loadfile",
                      "--junitxml=" + REPORT, "-p", "no:cacheprovider", "tests/integration"]),
 ]
+# The integration tests run mail servers as guests, which need root for their private mounts.
+AS_ROOT = {"integration"}
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
+
+
+def as_root(command):
+    """The command under sudo when we are not root; without sudo it runs and says what it needs."""
+    if os.geteuid() == 0 or not shutil.which("sudo"):
+        return command
+    kept = [f"{k}={os.environ[k]}" for k in ("HOME", "XDG_CACHE_HOME", "PATH", "COEXIST_KILLS") if k in os.environ]
+    return ["sudo", "env", *kept, *command]
 
 
 def integration_counts():
@@ -75,7 +86,7 @@ def main():
     for name, command in STEPS:
         if only and name not in only:
             continue
-        result = run(name, command)
+        result = run(name, as_root(command) if name in AS_ROOT else command)
         totals = [a + b for a, b in zip(totals, result)]
         if name == "build" and result[1]:
             break  # nothing after this could mean anything
