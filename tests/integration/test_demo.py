@@ -27,7 +27,7 @@ class Case:
         self.ledger, self.routes = Ledger(), Routes()
         self.routes.change(ANN, "old", 0, 1)
         self.routes.change(ANN, "new", 100, 101)
-        self.found, self.arrivals = [], {}
+        self.found, self.arrivals, self.moves = [], {}, {}
 
     def sent(self, token, at, code=250):
         entry = self.ledger.open(token, ANN, "relay", TEXT)
@@ -40,8 +40,17 @@ class Case:
         self.arrivals.setdefault((server, token), []).append(at)
         return self
 
+    def copied(self, token, digest=DIGEST):
+        """coexist-sync has brought it to new."""
+        self.found.append(Found("new", ANN, token, digest))
+        return self
+
+    def moved(self):
+        self.moves = {ANN: ("old", "new")}
+        return self
+
     def verdict(self):
-        counts, problems = judge(self.ledger, self.found, self.arrivals, self.routes, now=1000)
+        counts, problems = judge(self.ledger, self.found, self.arrivals, self.routes, 1000, self.moves)
         rows = list(counts.values())
         total = tuple(sum(getattr(r, k) for r in rows) for k in ("lost", "duplicated", "misrouted", "altered"))
         assert all(r.is_good for r in rows) == (total == (0, 0, 0, 0)) and (len(problems) > 0) == any(total)
@@ -57,6 +66,13 @@ class Case:
     ("queued before, delivered to new after", Case().sent("a", 99).arrived("a", "new", 103), (0, 0, 0, 0)),
     ("new before the flip", Case().sent("a", 50).arrived("a", "new", 50.1), (0, 0, 1, 0)),
     ("old after the flip", Case().sent("a", 101.1).arrived("a", "old", 101.2), (0, 0, 1, 0)),
+    ("moved, from before", Case().moved().sent("a", 50).arrived("a", "old", 50.1).copied("a"), (0, 0, 0, 0)),
+    ("moved, came late to old", Case().moved().sent("a", 99).arrived("a", "old", 103).copied("a"), (0, 0, 0, 0)),
+    ("moved, after the flip", Case().moved().sent("a", 150).arrived("a", "new", 150.1), (0, 0, 0, 0)),
+    ("moved, left on old", Case().moved().sent("a", 50).arrived("a", "old", 50.1), (1, 0, 0, 0)),
+    ("moved, copied twice", Case().moved().sent("a", 50).arrived("a", "old", 50.1).copied("a").copied("a"), (0, 1, 0, 0)),
+    ("moved, and to old again", Case().moved().sent("a", 150).arrived("a", "old", 150.1).copied("a"), (0, 0, 1, 0)),
+    ("moved, copy altered", Case().moved().sent("a", 50).arrived("a", "old", 50.1).copied("a", "other"), (0, 0, 0, 1)),
     ("in another mailbox", Case().sent("a", 50).arrived("a", "old", 50.1, user="bob@example.org"), (0, 0, 1, 0)),
     ("accepted and nowhere", Case().sent("a", 50), (1, 0, 0, 0)),
     ("on both servers", Case().sent("a", 99).arrived("a", "old", 102).arrived("a", "new", 102), (0, 1, 0, 0)),

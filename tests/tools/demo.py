@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""make demo: one domain, two real mail servers, users whose routes change while mail flows.
+"""make demo: one domain, two real mail servers, users who move while mail flows.
 
     demo.py [--seconds N] [--keep]
 
 Two Dovecots are the old and the new server, a real Postfix routes by the socket map with our milter,
-our relay takes mail beside it.  Three users get a steady stream through both.  In the end every
-mailbox on both servers is read over IMAP and compared with the ledger of what was accepted.
+our relay takes mail beside it.  Four users get a steady stream through both.  The routes of three are
+changed by hand; the fourth has a mailbox with years of mail in it, and coexist-sync cuts him over.  In the
+end every mailbox on both servers is read over IMAP and compared with the ledger of what was accepted.
 
 Exit status: 0 when nothing was lost, duplicated or misrouted, 1 otherwise or when an event did not
 happen as it should, 69 without the guests, 77 without root, 128+N after signal N.
@@ -28,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
+import demo_move  # noqa: E402
 import demo_report  # noqa: E402
 import peers  # noqa: E402
 from demo_ledger import Found, Ledger, Routes, body_digest, judge  # noqa: E402
@@ -35,6 +37,7 @@ from demo_screen import Screen  # noqa: E402
 from demo_stream import PAUSE_S, Sender, Watcher, probe, submit  # noqa: E402
 from lib import smtp  # noqa: E402
 from lib.coexist import Coexist  # noqa: E402
+from lib.cutover import imap_servers  # noqa: E402
 from lib.dovecot import Dovecot  # noqa: E402
 from lib.postfix import Postfix  # noqa: E402
 from lib.wait import Timeout, free_port, wait_for  # noqa: E402
@@ -42,7 +45,8 @@ from lib.wait import Timeout, free_port, wait_for  # noqa: E402
 EX_UNAVAILABLE, EX_NOPERM = 69, 77
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DOMAIN = "example.org"
-START = {"ann": "old", "bob": "old", "cat": "new"}
+START = {"ann": "old", "bob": "old", "cat": "new", "dan": "old"}
+MOVER = f"dan@{DOMAIN}"
 USERS = {f"{name}@{DOMAIN}": f"{name}-secret" for name in START}
 PATHS = ("relay", "Postfix")
 EVENT_S = 10             # no event of the demo may take longer
@@ -66,6 +70,8 @@ class Demo:
         self.watcher = None
         self.ledger = Ledger()
         self.routes = Routes()
+        self.moved = {}          # user -> (server before, server after)
+        self.before_move = {}    # what was in the mailbox of the user who moves
 
     # --- The course of events ------------------------------------------------------
 
@@ -73,6 +79,7 @@ class Demo:
         """The whole demo; True when every message is where it belongs."""
         started = time.monotonic()
         self.start_servers()
+        self.furnish()
         self.start_coexist()
         self.start_postfix()
         self.start_stream()
@@ -89,6 +96,8 @@ class Demo:
         self.pause(1)
         self.show_loop("ann")
         self.pause(1)
+        self.cut_over(MOVER, "new")
+        self.pause(2)
         self.flip("bob", "new", "second wave")
         self.pause(max(2, self.seconds - (time.monotonic() - started)))
         self.stop_stream()
@@ -106,12 +115,16 @@ class Demo:
         """Let the stream run, and show how it goes."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            counts = f"accepted {self.ledger.accepted()}, delivered {self.watcher.count}"
+            counts = f"accepted {self.accepted()}, delivered {self.watcher.count}"
             self.screen.status(self.screen.paint("dim", counts))
             for sender in self.senders:
                 if sender.problem:
                     raise DemoError(sender.problem)
             time.sleep(0.1)
+
+    def accepted(self):
+        """Messages of the stream; what the mailbox that moves had before was never sent."""
+        return self.ledger.accepted() - demo_move.COUNT
 
     def close(self):
         for sender in self.senders:
@@ -133,14 +146,19 @@ class Demo:
             self.servers[name] = self.enter(server).start()
         shown = " and ".join(self.screen.server(name) for name in self.servers)
         self.say("servers", f"{shown}: two Dovecot {guest_version('dovecot')}, LMTP in, IMAP out; "
-                 "each knows all three users")
+                 "each knows all four users")
         self.watcher = Watcher({name: server.log for name, server in self.servers.items()})
         self.watcher.start()
 
+    def furnish(self):
+        self.before_move = demo_move.furnish(self.servers["old"], MOVER, self.ledger)
+        self.say("mailbox", f"dan has {demo_move.COUNT} messages in {len(self.before_move)} folders on "
+                 f"{self.screen.server('old')}: " + ", ".join(n for n in demo_move.FOLDERS if not n.isascii()))
+
     def start_coexist(self):
-        servers = {name: {"smtp": f"lmtp://127.0.0.1:{server.lmtp_port}", "imap": f"imap://127.0.0.1:{server.imap_port}"}
-                   for name, server in self.servers.items()}
-        self.site = self.enter(Coexist(self.folder / "coexist", servers, domains={DOMAIN: {}}, plain=True))
+        servers = imap_servers(self.folder, **self.servers)
+        self.site = self.enter(Coexist(self.folder / "coexist", servers, domains={DOMAIN: {}}, plain=True,
+                                       settings={"sync": {"sweep_interval": "1s"}}))
         self.site.maptool("init")
         self.site.start("mapd")
         table = self.folder / "users.csv"
@@ -151,7 +169,8 @@ class Demo:
             self.routes.change(f"{name}@{DOMAIN}", server, before, time.time())
         self.say("map", ", ".join(f"{name} on {self.screen.server(server)}" for name, server in START.items()))
         self.site.start("lookup", "relay", "milter")
-        self.say("coexist", "mapd, lookup, relay and milter are ready")
+        self.site.start("sync", args=("run",))
+        self.say("coexist", "mapd, lookup, relay, milter and sync are ready")
 
     def start_postfix(self):
         maps = f"socketmap:inet:127.0.0.1:{self.site.lookup_port}"
@@ -270,6 +289,29 @@ class Demo:
                             f"the copy in {name}'s mailbox")
         self.expect("loop", f"pass {number}: ", reply, 554, "5.4.6")
 
+    def cut_over(self, user, server):
+        """The whole mailbox, and then the route, while mail keeps coming."""
+        words = f"coexist-sync cutover {user}"
+        self.screen.command("cutover", words)
+        begin, end = {}, {}
+
+        def step(line):
+            begin.setdefault(line["state"], time.time())
+            end[line["state"]] = line
+            text = f"{line['state']:10} {line['text']}"
+            self.say("cutover", self.screen.paint("good", text) if line["state"] == "flipped" else text)
+        status, said = demo_move.cut_over(self.site, user, step)
+        if status != 0:
+            raise DemoError(f"{words}: status {status}: {said}")
+        self.moved[user] = (self.route_of(user), server)
+        # The route changed somewhere between these two lines.
+        self.routes.change(user, server, begin["holding"], begin["flipped"])
+        for sender in self.senders:
+            if sender.user == user:
+                self.first_arrival(sender, begin["flipped"], "cut-over")
+        self.say("cutover", f"dan's mail had to wait for {self.screen.paint('bold', str(end['flipped']['hold_ms']) + ' ms')}; "
+                 "since then it comes to " + self.screen.server(server))
+
     # --- The end -------------------------------------------------------------------------
 
     def stop_stream(self):
@@ -281,18 +323,29 @@ class Demo:
                 raise DemoError(sender.problem or f"{sender.user} through {sender.path}: no answer within 40 s")
         self.mx.wait_empty()
         try:
-            wait_for(lambda: self.watcher.count >= self.ledger.accepted(), 5, "all deliveries")
+            wait_for(lambda: self.watcher.count >= self.accepted(), 5, "all deliveries")
         except Timeout:
             pass  # the comparison will say what is missing
         self.watcher.stop()
-        self.say("stream", f"ended: {self.ledger.accepted()} messages accepted, Postfix's queue is empty")
+        for user in self.moved:
+            status, said = demo_move.cut_over(self.site, user, lambda line: None)
+            if status != 0:
+                raise DemoError(f"the last sweep of {user}: status {status}: {said}")
+        self.say("stream", f"ended: {self.accepted()} messages accepted, Postfix's queue is empty")
 
     def compare(self):
         found = [Found(name, user, token_of(copy.data), body_digest(copy.data))
                  for name, server in self.servers.items() for user in USERS for copy in server.messages(user)]
         self.say("compare", f"{len(found)} messages read over IMAP from both servers")
-        counts, problems = judge(self.ledger, found, self.watcher.arrivals, self.routes, time.time())
-        return demo_report.show(self.screen, self.ledger, self.watcher.arrivals, counts, problems)
+        counts, problems = judge(self.ledger, found, self.watcher.arrivals, self.routes, time.time(), self.moved)
+        for user, (source, target) in self.moved.items():
+            wrong = [f"altered: {what} on {server}" for server in (source, target) for what in
+                     demo_move.differences(self.before_move, demo_move.show(self.servers[server], user))]
+            problems += wrong
+            if not wrong:
+                self.say("compare", f"{user}: the {demo_move.COUNT} old messages have their bytes, folders, flags and dates "
+                         f"on {self.screen.server(target)}, and are untouched on {self.screen.server(source)}")
+        return demo_report.show(self.screen, self.ledger, self.watcher.arrivals, counts, problems, self.moved)
 
 
 def times(count):

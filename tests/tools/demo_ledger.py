@@ -2,7 +2,8 @@
 """The demo's book-keeping: what was sent, where it arrived, and whether that was right.
 
 A message is wanted once on a server that was its recipient's route at some moment between the
-acceptance and the delivery.  Everything else is counted as lost, duplicated or misrouted.
+acceptance and the delivery.  Everything else is counted as lost, duplicated or misrouted.  Of a user whose
+mailbox has moved every message is wanted once on the new server; what had come to the old one is there too.
 """
 import hashlib
 import threading
@@ -100,8 +101,11 @@ class Count:
         return not (self.lost or self.duplicated or self.misrouted or self.altered)
 
 
-def judge(ledger, found, arrivals, routes, now):
-    """Compare; returns ({(user, path): Count}, [line about each problem])."""
+def judge(ledger, found, arrivals, routes, now, moved=None):
+    """Compare; returns ({(user, path): Count}, [line about each problem]).
+
+    moved: {user: (server before, server after)} of those whose mailbox was moved.
+    """
     counts, problems = {}, []
     copies = {}
     for copy in found:
@@ -112,7 +116,10 @@ def judge(ledger, found, arrivals, routes, now):
             ledger.sent[token] = Sent(token, copies[token][0].user, "unknown", copies[token][0].digest, [0.0])
     for token, entry in ledger.sent.items():
         row = counts.setdefault((entry.user, entry.path), Count())
-        here = copies.get(token, [])
+        all_copies = copies.get(token, [])
+        source = (moved or {}).get(entry.user, (None, None))[0]
+        # The originals that a moved mailbox has left behind are no second delivery.
+        here = [copy for copy in all_copies if copy.server != source]
         row.accepted += entry.accepted
         missing = entry.accepted - len(here)
         extra = len(here) - entry.accepted - entry.ambiguous
@@ -122,7 +129,7 @@ def judge(ledger, found, arrivals, routes, now):
         if extra > 0:
             row.duplicated += extra
             problems.append(f"duplicated: {token}, accepted {entry.accepted} times, found {len(here)} times")
-        for copy in here:
+        for copy in all_copies:
             row.on[copy.server] = row.on.get(copy.server, 0) + 1
             arrived = max(arrivals.get((copy.server, token), [now]))
             begin = min(entry.dot_times, default=0.0)

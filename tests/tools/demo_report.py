@@ -7,14 +7,17 @@ WRONGS = ("lost", "duplicated", "misrouted", "altered")
 HEAD = ["user", "through", "accepted", "on old", "on new", "lost", "duplicated", "misrouted"]
 
 
-def show(screen, ledger, arrivals, counts, problems):
+def show(screen, ledger, arrivals, counts, problems, moved):
     """Print everything; True when nothing was wrong and there was something to be right about."""
     course(screen, ledger, arrivals)
     table(screen, counts)
+    for user, (source, _) in moved.items():
+        name = user.partition("@")[0]
+        screen.print("  " + screen.paint("dim", f"{name}'s mailbox was moved: what {source} had is on both, for nothing is deleted there"))
     for problem in problems[:20]:
         screen.print("  " + screen.paint("bad", problem))
     totals = {wrong: sum(getattr(row, wrong) for row in counts.values()) for wrong in WRONGS}
-    is_good = not any(totals.values()) and ledger.accepted() > 0
+    is_good = not any(totals.values()) and not problems and ledger.accepted() > 0
     shown = [w for w in WRONGS if w != "altered" or totals[w]]
     screen.print()
     screen.print("  " + screen.paint("good" if is_good else "bad", ", ".join(f"{w} {totals[w]}" for w in shown)))
@@ -29,7 +32,7 @@ def course(screen, ledger, arrivals):
     screen.print("  " + screen.paint("dim", "where the mail arrived over time: o = old, N = new"))
     rows = {}
     for entry in ledger.sent.values():
-        if entry.accepted and entry.path != "loop":
+        if entry.accepted and entry.path not in ("loop", "mailbox"):
             on = tuple(s for s in SERVERS if (s, entry.token) in arrivals)
             rows.setdefault((entry.user, entry.path), []).append({("old",): "o", ("new",): "N"}.get(on, "?"))
     above = None
