@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_within(c.argument, data, size);
     check_within(c.mailbox, data, size);
-    if (c.verb == SMTP_VERB_RCPT && (c.mailbox.n == 0 || c.mailbox.n > ADDRESS_MAX))
+    if (c.mailbox.n > ADDRESS_MAX || (c.verb == SMTP_VERB_RCPT && c.mailbox.n == 0))
         abort();
     if (c.verb == SMTP_VERB_UNKNOWN)
         abort();

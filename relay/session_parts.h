@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_parts: what the files of a session share (session.c the client's side, session_target.c
+ * the map's and the target's, session_log.c the log).  Nobody else includes this.
+ */
+#ifndef RELAY_SESSION_PARTS_H
+#define RELAY_SESSION_PARTS_H
+
+#include "base/os/stream.h"
+#include "relay/session.h"
+#include "relay/smtp_server.h"
+
+struct session {
+    struct worker *w;
+    struct session *prev, *next;
+    struct stream *stream; /* NULL once the client is gone */
+    struct loop_timer *timer;
+    struct smtp_server server;
+    struct cutthrough ct;
+    struct smtp_conn *conn; /* lent by the pool */
+    int conn_server;
+    struct pool_request *request;
+    struct claims_set claim;
+
+    struct net_addr peer;
+    char peer_text[NET_TEXT_MAX];
+    int source_server;
+    char sid[24], qid[32];
+    unsigned n_messages;
+    struct buf rcpt; /* the one that is asked about, as given */
+    struct buf only; /* the accepted one, while there is one */
+
+    uint64_t started_ms, asked_ms;
+    uint64_t due_ms;   /* the client's deadline; 0: it is not its turn */
+    uint64_t timer_ms; /* what the timer is set to; 0: it is not */
+    uint64_t n_blocks; /* of content, so far */
+    uint64_t held_ms, held_user;
+    int busy;
+    bool is_holding, has_claim, has_progress, is_paused, is_closing, is_over;
+};
+
+/* --- session.c --- */
+
+/* Around every entry from the loop; the last leave settles, and may free the session. */
+void session_enter(struct session *s);
+void session_leave(struct session *s);
+void session_start_timer(struct session *s, uint64_t delay_ms);
+
+/* --- session_target.c --- */
+
+/* Does what the transaction engine asks for, until it asks for nothing. */
+void session_work(struct session *s);
+/* The transaction is over without a message, unless the dot has gone to the target. */
+void session_abort(struct session *s, const char *why);
+/* The RCPT that waits is decided anew. */
+void session_judge_again(struct session *s);
+void session_leave_hold(struct session *s);
+
+/* --- session_log.c --- */
+
+/* ct.answer, as the answer to `asked`. */
+void session_log_answer(const struct session *s, enum smtp_server_kind asked);
+const char *session_server_name(const struct session *s, int server);
+void session_log_message(const struct session *s, const char *event, const struct answer *a);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session_target: what the transaction engine asks of the map, the claims and the target (see
+ * session.h, and cutthrough.h for the rules).
+ */
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "relay/received.h"
+#include "relay/session_parts.h"
+
+/* --- Holds ----------------------------------------------------------------------------------- */
+
+void session_leave_hold(struct session *s)
+{
+    if (!s->is_holding)
+        return;
+    hold_room_leave(s->w->holds, s->held_user);
+    s->is_holding = false;
+}
+
+static void hold(struct session *s)
+{
+    uint64_t now = loop_now_ms(s->w->loop), user = s->ct.pending.keys[0].hash;
+
+    if (!s->is_holding) {
+        if (!hold_room_enter(s->w->holds, user)) {
+            cutthrough_hold_over(&s->ct);
+            return;
+        }
+        s->is_holding = true;
+        s->held_user = user;
+        s->held_ms = now;
+        log_info("rcpt_hold", log_str("sid", s->sid), log_str("qid", s->qid),
+            log_slice("rcpt", buf_slice(&s->rcpt)));
+    }
+    if (now - s->held_ms >= s->w->conf->relay.hold_wait_ms)
+        cutthrough_hold_over(&s->ct);
+    else
+        session_start_timer(s, HOLD_POLL_MS);
+}
+
+void session_judge_again(struct session *s)
+{
+    struct decision d;
+
+    judge_rcpt(&s->w->judge, buf_slice(&s->rcpt), s->source_server, &d);
+    cutthrough_rcpt(&s->ct, &d);
+}
+
+/* --- The target ------------------------------------------------------------------------------ */
+
+static void on_target_event(void *arg, const struct smtp_client_event *ev)
+{
+    struct session *s = arg;
+
+    session_enter(s);
+    cutthrough_target_event(&s->ct, ev);
+    session_work(s);
+    session_leave(s);
+}
+
+static void on_target_drained(void *arg)
+{
+    struct session *s = arg;
+
+    session_enter(s);
+    session_leave(s); /* settles: the backlog is gone */
+}
+
+static const struct smtp_conn_events target_events = {
+    .event = on_target_event, .drained = on_target_drained};
+
+static void use_target(struct session *s, struct smtp_conn *conn, bool is_reused)
+{
+    s->conn = conn;
+    s->conn_server = s->ct.server;
+    smtp_conn_set_owner(conn, &target_events, s);
+    cutthrough_target(&s->ct, smtp_conn_client(conn), is_reused, NULL);
+}
+
+static void on_target(void *arg, struct smtp_conn *conn, const struct err *why)
+{
+    struct session *s = arg;
+
+    session_enter(s);
+    s->request = NULL;
+    if (conn)
+        use_target(s, conn, false);
+    else
+        cutthrough_target(&s->ct, NULL, false, why);
+    session_work(s);
+    session_leave(s);
+}
+
+static void get_target(struct session *s)
+{
+    struct smtp_conn *conn = s->ct.wants_fresh ? NULL : pool_take(s->w->pool, s->ct.server);
+
+    if (conn)
+        use_target(s, conn, true);
+    else
+        s->request = pool_ask(s->w->pool, s->ct.server, on_target, s);
+}
+
+/* --- The header and the claim ---------------------------------------------------------------- */
+
+static int make_prefix(struct session *s, struct buf *out)
+{
+    const struct cutthrough *ct = &s->ct;
+    char date[48];
+    struct received r = {.hello = s->server.hello,
+        .peer = s->peer_text,
+        .hostname = s->w->conf->relay.hostname,
+        .is_lmtp = s->server.options.is_lmtp,
+        .is_esmtp = s->server.is_esmtp,
+        .is_secure = s->server.is_secure,
+        .qid = s->qid,
+        .rcpt = buf_slice(&s->only),
+        .date = date};
+
+    clock_format_rfc5322(clock_wall_s(), date);
+    if (received_field(&r, out) != 0)
+        return -1;
+    return judge_stamp(&s->w->judge, ct->decisions, ct->n_decisions, out);
+}
+
+static void judge_message(struct session *s)
+{
+    struct cutthrough *ct = &s->ct;
+    struct slice header = slice_sub(buf_slice(&ct->header), 0, ct->n_header);
+    struct answer no;
+    struct buf prefix;
+
+    buf_init(&prefix, SMTP_CLIENT_CONTENT_MAX / 4);
+    if (judge_header(&s->w->judge, header, s->source_server, ct->decisions, ct->n_decisions, &no) !=
+        0) {
+        cutthrough_judged(ct, &no, SLICE_NONE);
+    } else if (make_prefix(s, &prefix) != 0) {
+        answer_set(&no, 451, "4.3.0", "the trace fields could not be made");
+        cutthrough_judged(ct, &no, SLICE_NONE);
+    } else {
+        cutthrough_judged(ct, NULL, buf_slice(&prefix));
+    }
+    buf_fini(&prefix);
+}
+
+static void claim(struct session *s)
+{
+    struct cutthrough *ct = &s->ct;
+    struct answer no;
+
+    switch (claims_begin(s->w->claims, s->w->snapshot, ct->decisions, ct->n_decisions, &s->claim)) {
+    case CLAIMS_GO:
+        s->has_claim = true;
+        cutthrough_claimed(ct, NULL);
+        return;
+    case CLAIMS_CHANGED:
+        answer_set(&no, 451, "4.3.0", "the route of a recipient is just changing, send it again");
+        break;
+    case CLAIMS_FULL:
+        answer_set(&no, 451, "4.3.2", "too many deliveries at once, send it again");
+        break;
+    }
+    cutthrough_claimed(ct, &no);
+}
+
+static void unclaim(struct session *s)
+{
+    if (s->has_claim)
+        claims_end(
+            s->w->claims, &s->claim, s->ct.is_ambiguous ? CLAIMS_AMBIGUOUS : CLAIMS_ANSWERED);
+    s->has_claim = false;
+}
+
+/* --- What the transaction asks for ----------------------------------------------------------- */
+
+static void give_answer(struct session *s)
+{
+    const struct answer *a = &s->ct.answer;
+    enum smtp_server_kind asked = s->server.asked;
+    bool is_open = s->stream && s->server.state != SMTP_SERVER_CLOSED;
+
+    if (asked == SMTP_SERVER_GOT_RCPT && answer_is_positive(a)) {
+        buf_clear(&s->only);
+        if (s->ct.n_decisions == 1 && buf_add(&s->only, buf_slice(&s->rcpt)) != 0)
+            BUG("the grammar bounds an address");
+    }
+    session_log_answer(s, asked);
+    for (uint32_t i = 0; is_open && i < s->ct.n_answers; i++)
+        smtp_server_answer(&s->server, a);
+}
+
+void session_work(struct session *s)
+{
+    enum cutthrough_action action;
+
+    while ((action = cutthrough_next(&s->ct)) != CUT_NOTHING) {
+        switch (action) {
+        case CUT_UNCLAIM:
+            unclaim(s);
+            break;
+        case CUT_RELEASE:
+            pool_put_own(s->w->pool, s->conn_server, &s->conn, s->ct.release);
+            break;
+        case CUT_HOLD:
+            hold(s);
+            break;
+        case CUT_CONNECT:
+            get_target(s);
+            break;
+        case CUT_JUDGE:
+            judge_message(s);
+            break;
+        case CUT_CLAIM:
+            claim(s);
+            break;
+        case CUT_FLUSH:
+            smtp_conn_flush(s->conn);
+            break;
+        case CUT_ANSWER:
+            give_answer(s);
+            break;
+        case CUT_NOTHING:
+            break;
+        }
+    }
+    if (s->ct.state != CUT_HELD)
+        session_leave_hold(s);
+}
+
+void session_abort(struct session *s, const char *why)
+{
+    if (s->ct.state != CUT_IDLE)
+        log_info("abort", log_str("sid", s->sid), log_str("qid", s->qid),
+            log_str("state", cutthrough_state_name(s->ct.state)), log_str("why", why));
+    pool_cancel(&s->request);
+    cutthrough_abort(&s->ct);
+    session_work(s);
+}
