@@ -5,6 +5,7 @@
  * With a `coexist-sync run` on this host it does the work and we show what it says; without one we
  * do it ourselves.  The user's lock keeps the two apart either way.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -40,10 +41,35 @@ static int parse(
     return result;
 }
 
+static volatile sig_atomic_t wants_stop;
+
+static void on_signal(int signum)
+{
+    (void)signum;
+    wants_stop = 1;
+}
+
+static bool wants_back(void *arg)
+{
+    (void)arg;
+    return wants_stop;
+}
+
+/* The first signal releases the user and ends the command in order, the second one ends it at once.
+ */
+static void catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+}
+
 static int here(const struct conf *conf, const struct cutover_args *a, bool is_back,
     struct lines *lines, struct err *err)
 {
-    const struct move_events events = {.line = lines_show};
+    const struct move_events events = {.line = lines_show, .wants_back = wants_back};
+    catch_signals();
     if (daemon_drop_privileges(conf->user, err) != 0)
         return -1;
     return is_back ? cutover_back(conf, a->user, &events, lines, err)

@@ -90,6 +90,16 @@ int copy_connect(struct copy *c, struct err *err)
     return 0;
 }
 
+bool copy_is_cancelled(const struct copy *c)
+{
+    return c->events->is_cancelled && c->events->is_cancelled(c->arg);
+}
+
+int copy_check_cancelled(const struct copy *c, struct err *err)
+{
+    return copy_is_cancelled(c) ? err_set(err, ERR_TEMP, EX_TEMPFAIL, "stopped on request") : 0;
+}
+
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why)
 {
     struct buf name;

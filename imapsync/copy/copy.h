@@ -48,6 +48,9 @@ struct copy_exception {
 struct copy_events {
     void (*progress)(void *arg, const struct copy_counts *counts);
     void (*exception)(void *arg, const struct copy_exception *e);
+    /* Somebody wants it to end, now and for ever; the pass then fails with ERR_TEMP. NULL: never.
+     */
+    bool (*is_cancelled)(void *arg);
 };
 
 struct copy;

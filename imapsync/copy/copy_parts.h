@@ -32,6 +32,8 @@ struct compared {
 };
 void compared_free(struct compared **list);
 
+bool copy_is_cancelled(const struct copy *c);
+int copy_check_cancelled(const struct copy *c, struct err *err) ATTR_WUR;
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);
 /* The whole of one folder: source and target are its STATUS on either side, *record is kept up to
  * date and written. */

@@ -159,6 +159,12 @@ static void on_refused(void *arg, uint32_t uid, const char *why)
     copy_report(w->c, w->record->source, uid, why);
 }
 
+static bool is_cancelled(void *arg)
+{
+    const struct work *w = arg;
+    return copy_is_cancelled(w->c);
+}
+
 static void on_missing(void *arg, uint32_t uid)
 {
     struct work *w = arg;
@@ -210,6 +216,7 @@ static int copy_new_messages(struct work *w, bool *unknown_out, struct err *err)
         .copied = on_copied,
         .refused = on_refused,
         .missing = on_missing,
+        .is_cancelled = is_cancelled,
         .arg = w};
     *unknown_out = false;
     if (w->plan.n_copies == 0)
@@ -276,7 +283,8 @@ static int run(struct work *w, const struct folder *source, struct err *err)
         resolve_open(w, adopt, err) != 0)
         return -1;
     make_plan(w);
-    if (forget_gone(w, err) != 0 || copy_new_messages(w, &has_unknown_uids, err) != 0)
+    if (forget_gone(w, err) != 0 || copy_new_messages(w, &has_unknown_uids, err) != 0 ||
+        copy_check_cancelled(w->c, err) != 0)
         return -1;
     /* A target that tells no UIDs is asked what it has now. */
     if (has_unknown_uids && (load_pairs(w, err) != 0 || resolve_open(w, false, err) != 0))

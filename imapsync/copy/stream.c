@@ -72,6 +72,7 @@ struct stream {
     struct stream_job *job;
     struct imap_client *source, *target;
     bool is_multi;
+    bool is_cancelled;
     bool one_by_one; /* the source tells UIDs behind the body */
     size_t next_uid; /* position in job->uids */
     struct again *again;
@@ -461,7 +462,8 @@ static int settle(struct stream *s, struct err *err)
 
 static bool may_start(const struct stream *s)
 {
-    if (s->n_fetches >= FETCHES_MAX || (!s->again && s->next_uid == s->job->n_uids))
+    if (s->is_cancelled || s->n_fetches >= FETCHES_MAX ||
+        (!s->again && s->next_uid == s->job->n_uids))
         return false;
     /* Single APPENDs: each message asked for needs its place in the target's pipeline. */
     return s->is_multi || s->n_appends + (FETCHES_MAX + 1) * SINGLE_FETCH_MAX <= IMAP_PIPELINE_MAX;
@@ -471,6 +473,7 @@ static int run(struct stream *s, struct err *err)
 {
     struct imap_conn *both[] = {s->job->source, s->job->target};
     for (;;) {
+        s->is_cancelled = s->is_cancelled || s->job->is_cancelled(s->job->arg);
         while (may_start(s)) {
             if (start_batch(s) != 0) {
                 *err = s->err;

@@ -25,6 +25,9 @@ struct stream_job {
     void (*refused)(void *arg, uint32_t uid, const char *why);
     /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
     void (*missing)(void *arg, uint32_t uid);
+    /* True, and then for ever: what is on its way still arrives, nothing else is begun, and the job
+     * ends as if there were no more. */
+    bool (*is_cancelled)(void *arg);
     void *arg;
     /* Out: messages have arrived whose UIDs the target did not tell; their intents are open. */
     bool has_unknown_uids;

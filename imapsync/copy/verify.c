@@ -214,7 +214,9 @@ int copy_verify(struct copy *c, bool with_content, struct copy_verdict *out, str
         const struct folder *f = &from.v[i];
         if (f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL) || !folder_is_own(&from, f))
             continue;
-        result = check_folder(c, f, with_content, out, err);
+        result = copy_check_cancelled(c, err);
+        if (result == 0)
+            result = check_folder(c, f, with_content, out, err);
     }
     folder_list_fini(&from);
     if (result != 0)

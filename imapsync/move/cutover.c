@@ -18,6 +18,8 @@
 #include "imapsync/sync.h"
 #include "maps/route.h"
 
+#define BARRIER_TURN_MS 500
+
 typedef unsigned long long ull;
 
 static json_t *number(const char *name, uint64_t value)
@@ -112,36 +114,48 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static int wanted_back(struct err *err)
+{
+    return err_set(err, ERR_TEMP, EX_TEMPFAIL, "stopped on request");
+}
+
+/* In short turns, so that whoever wants the user back does not wait for a delivery that hangs. */
+static int await_barrier(
+    struct move_job *j, uint64_t timeout_ms, enum client_barrier *out, struct err *err)
+{
+    uint64_t until_ms = clock_mono_ms() + timeout_ms;
+    bool knows;
+    for (;;) {
+        uint64_t now = clock_mono_ms(), left_ms = now < until_ms ? until_ms - now : 0;
+        if (move_job_wants_back(j))
+            return wanted_back(err);
+        if (authority_barrier(&j->map, &j->r, least(left_ms, BARRIER_TURN_MS), out, &knows, err) !=
+            0)
+            return -1;
+        if (*out != CLIENT_BARRIER_TIMEOUT)
+            return 0;
+        if (left_ms == 0)
+            return err_set(err, ERR_TEMP, EX_TEMPFAIL,
+                "barrier: a delivery that began before the hold did not end within %llu ms",
+                (ull)timeout_ms);
+    }
+}
+
 static int work_barrier(struct move_job *j, struct err *err)
 {
     enum client_barrier said;
-    bool knows;
     uint64_t spent_ms = held_ms(j), start_ms = clock_mono_ms();
     uint64_t left_ms = spent_ms < j->r.hold_deadline_ms ? j->r.hold_deadline_ms - spent_ms : 0;
     uint64_t timeout_ms =
         least(least(j->conf->sync.barrier_ms, j->conf->mapd.barrier_max_ms), left_ms);
-    if (authority_barrier(&j->map, &j->r, timeout_ms, &said, &knows, err) != 0)
+    if (await_barrier(j, timeout_ms, &said, err) != 0)
         return -1;
-    if (said == CLIENT_BARRIER_TIMEOUT)
-        return err_set(err, ERR_TEMP, EX_TEMPFAIL,
-            "barrier: a delivery that began before the hold did not end within %llu ms",
-            (ull)timeout_ms);
     j->r.is_ambiguous = said == CLIENT_BARRIER_AMBIGUOUS;
     move_job_say_own(j, json_pack("{s:b}", "ambiguous", (int)j->r.is_ambiguous),
         "no delivery to %s is under way any more (%llu ms)%s", j->r.from,
         (ull)(clock_mono_ms() - start_ms),
         j->r.is_ambiguous ? ", but one ended without an answer: the sweeps will look for it" : "");
     return 0;
-}
-
-static bool somebody_wants_back(const struct move_job *j)
-{
-    return j->events->wants_back && j->events->wants_back(j->arg);
-}
-
-static int wanted_back(struct err *err)
-{
-    return err_set(err, ERR_TEMP, EX_TEMPFAIL, "rolled back on request");
 }
 
 /* A pass that brings nothing new, and a comparison that finds nothing missing. */
@@ -163,7 +177,7 @@ static int work_delta(struct move_job *j, struct err *err)
             if (v.missing == 0)
                 break;
         }
-        if (somebody_wants_back(j))
+        if (move_job_wants_back(j))
             return wanted_back(err);
         if (passes >= j->conf->sync.delta_passes_max ||
             clock_mono_ms() - start_ms >= j->conf->sync.delta_max_ms) {
@@ -189,7 +203,7 @@ static int work_flip(struct move_job *j, struct err *err)
 {
     bool knows;
     uint64_t epoch;
-    if (somebody_wants_back(j))
+    if (move_job_wants_back(j))
         return wanted_back(err);
     if (authority_flip(&j->map, &j->r, &epoch, &knows, err) != 0) {
         if (knows && err->code == 1)
@@ -426,7 +440,7 @@ static int run_states(struct move_job *j, bool *is_settled_out, struct err *err)
     while (*is_settled_out && move_next(j->r.state, MOVE_EVENT_DONE) != MOVE_NONE) {
         struct err why = ERR_INIT;
         int result = 0;
-        if (!move_is_forward(j->r.state) && !move_may_hold(j->r.state) && somebody_wants_back(j))
+        if (!move_is_forward(j->r.state) && !move_may_hold(j->r.state) && move_job_wants_back(j))
             result = wanted_back(&why);
         if (result == 0)
             result = do_work(j, is_settled_out, &why);

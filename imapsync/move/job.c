@@ -70,7 +70,20 @@ static void on_exception(void *arg, const struct copy_exception *e)
             "%s, UID %u: %s", e->folder, (unsigned)e->uid, e->why);
 }
 
-static const struct copy_events copy_events = {.progress = on_progress, .exception = on_exception};
+bool move_job_wants_back(const struct move_job *j)
+{
+    return j->events->wants_back && j->events->wants_back(j->arg);
+}
+
+static bool on_is_cancelled(void *arg)
+{
+    const struct move_job *j = arg;
+    /* After the flip there is no way back, and a sweep is short. */
+    return !move_is_forward(j->r.state) && move_job_wants_back(j);
+}
+
+static const struct copy_events copy_events = {
+    .progress = on_progress, .exception = on_exception, .is_cancelled = on_is_cancelled};
 
 /* --- Life ---------------------------------------------------------------------------------- */
 

@@ -16,7 +16,7 @@ struct move_events {
     /* What has just happened: {user, state, text, ms, ...}; borrowed.  `ms` counts from the start
      * of the command. */
     void (*line)(void *arg, const json_t *line);
-    /* Somebody wants this user to stay on old. May be NULL. */
+    /* Somebody wants this user to stay on old, and will go on wanting it. May be NULL. */
     bool (*wants_back)(void *arg);
     /* From the hold to the flip: the process had better not end now. May be NULL. */
     void (*critical)(void *arg, bool is_critical);
@@ -55,6 +55,7 @@ int move_job_pass(
 /* A comparison says nothing by itself: what is missing may have come since the last pass. */
 int move_job_compare(
     struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;
+bool move_job_wants_back(const struct move_job *j);
 /* extra: more members, taken over; NULL: none. */
 void move_job_say_own(struct move_job *j, json_t *extra, const char *fmt, ...) ATTR_PRINTF(3, 4);
 

@@ -2,11 +2,12 @@
 """A cut-over that cannot be finished: the user stays on old, the reason is named, and trying again works."""
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
 from lib import smtp
-from lib.cutover import ANN, cutover, entry, imap_servers, status, sync
+from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
 from lib.mailbox import Mail, fill, look, message, same, to_wire
 from lib.wait import wait_for
 
@@ -301,6 +302,37 @@ def test_rollback_after_a_kill(stuck):
     late = cutover(place, command="rollback")
     assert late.status == 69 and "no way back" in late.log
     assert entry(place)["route"] == "new"
+
+
+def test_stopped_by_a_signal_while_mail_waits(stuck):
+    place = stuck(barrier="30s")
+    Pending(place)
+    process = start(place)
+    wait_for(lambda: status(place).get(ANN, {}).get("state") == "draining", 20, "the hold")
+    process.terminate()
+    assert process.wait(10) == 75
+    assert is_on_old(place) and status(place)[ANN]["state"] == "released"
+    place.go.set()
+    assert cutover(place).status == 0
+
+
+def test_stopped_by_a_signal_while_it_copies(make):
+    place = make()
+    old, new = place.old, place.new
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}", "x" * 70 + "\r\n" * 2000)) for i in range(800)]})
+    process = start(place)
+    wait_for(lambda: any(new.maildir_files(ANN)), 20, "the first messages")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 75
+    assert is_on_old(place) and status(place)[ANN]["state"] in ("copying", "synced")
+    assert 0 < len(look(new.imap(ANN))["INBOX"])
+    assert cutover(place).status == 0
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
+
+
+def start(place):
+    return subprocess.Popen(argv(place, "cutover", ANN), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, env=place.env())
 
 
 def test_a_route_that_was_turned_back_by_hand(make):

@@ -6,7 +6,7 @@ from lib import smtp
 from lib.chaos import KILLS
 from lib.cutover import argv, cutover, entry, imap_servers, status, token
 from lib.mailbox import Mail, fill, look, message, same
-from lib.strace import killed_at, record, sampled
+from lib.strace import by_step, killed_at, record, sampled
 
 SAMPLES = KILLS + 6
 
@@ -34,7 +34,8 @@ def test_killed_at_any_system_call(dovecot, site, tmp_path):
     calls = record(argv(place, "cutover", "--json", f"u{SAMPLES}@example.org"), tmp_path)
     assert len(calls) > 200
     killed, states = 0, collections.Counter()
-    for i, at in enumerate(sampled(calls, SAMPLES)):
+    points = sampled(calls, SAMPLES // 2) + by_step(calls, SAMPLES - SAMPLES // 2)
+    for i, at in enumerate(points):
         user = f"u{i}@example.org"
         accepted = [n for n in (1,) if offer(place, user, n)]
         done, was_killed = killed_at(argv(place, "cutover", "--json", user), tmp_path, *at)

@@ -35,6 +35,22 @@ def sampled(calls, count):
     return [calls[i * (len(calls) - 1) // (count - 1)] for i in range(count)]
 
 
+def by_step(calls, count, marker="rename"):
+    """That many, the same number from each stretch between two calls of `marker`: a program that writes down
+    each step before it takes it is met in all of them, however short."""
+    stretches = [[]]
+    for call in calls:
+        stretches[-1].append(call)
+        if call[0] == marker:
+            stretches.append([])
+    stretches = [s for s in stretches if s]
+    out = []
+    for number, stretch in enumerate(stretches):
+        share = count // len(stretches) + (number < count % len(stretches))
+        out += [stretch[(2 * i + 1) * len(stretch) // (2 * share)] for i in range(share)]
+    return out
+
+
 def killed_at(line, folder, name, count):
     """(finished process, whether the kill came)"""
     done = strace(line, folder / "calls", "-e", f"inject={name}:signal=SIGKILL:when={count}")
