@@ -45,6 +45,7 @@ from lib.exim import Exim  # noqa: E402
 from lib.postfix import Postfix  # noqa: E402
 from lib.sendmail import Sendmail  # noqa: E402
 from lib.smtp import ScriptedSmtp  # noqa: E402
+from lib.wait import claimed_ports, release_port  # noqa: E402
 
 USERS = {f"{name}@example.org": f"{name}-secret" for name in ("ann", "bob", "cat")}
 
@@ -78,6 +79,15 @@ class Stage:
                 problems.append(problem)
         if problems:
             raise problems[0]
+
+
+@pytest.fixture(autouse=True)
+def ports_given_back():
+    """A claim on a port is an open socket: hundreds of tests would run out of descriptors."""
+    before = claimed_ports()
+    yield
+    for port in claimed_ports() - before:
+        release_port(port)
 
 
 @pytest.fixture

@@ -127,7 +127,10 @@ def first_process(spec, control):
     signal.signal(signal.SIGHUP, lambda *_: os.kill(server, signal.SIGHUP))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    watched = [wake_read] + ([control] if control is not None else [])
+    # Not select(): a test process with many open files gives us descriptors beyond its 1024.
+    watched = select.poll()
+    for fd in [wake_read] + ([control] if control is not None else []):
+        watched.register(fd, select.POLLIN)
     code, deadline = None, None
     while True:
         pid = reap()
@@ -138,7 +141,7 @@ def first_process(spec, control):
         patience = None if deadline is None else deadline - time.monotonic()
         if pid == NOBODY or (patience is not None and patience <= 0):
             os._exit(code or 0)
-        ready, _, _ = select.select(watched, [], [], patience)
+        ready = [fd for fd, _ in watched.poll(None if patience is None else patience * 1000)]
         if control in ready:
             os._exit(0)
         if wake_read in ready:

@@ -54,8 +54,13 @@ def free_port():
     raise OSError("no free port on 127.0.0.1")
 
 
+def claimed_ports():
+    """The ports that this process has from free_port."""
+    return set(_claims)
+
+
 def release_port(port):
-    """Give a port of free_port back; for tests that use very many."""
+    """Give a port of free_port back."""
     claim = _claims.pop(port, None)
     if claim:
         claim[0].close()
