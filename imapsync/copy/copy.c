@@ -212,17 +212,56 @@ static bool is_exception(const struct copy *c, const struct err *err)
            !imap_conn_is_broken(c->to);
 }
 
+static bool is_copied(const struct pass *p, const struct folder_list *from, size_t i)
+{
+    return p->map->names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT);
+}
+
+static int by_length(const void *a, const void *b)
+{
+    const struct mailboxes_wish *x = a, *y = b;
+    return x->name.n < y->name.n ? -1 : x->name.n > y->name.n;
+}
+
+/* Makes the folders that are new to the target, all at once.  Shorter names come first, so that no
+ * server has made a folder by itself when its turn comes. */
+static int make_folders(
+    struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
+{
+    struct mailboxes_wish *v = mem_realloc_array(NULL, from->n + 1, sizeof(*v));
+    size_t n = 0;
+    int result = 0;
+    for (size_t i = 0; i < from->n && result == 0; i++) {
+        struct journal_folder record;
+        bool is_known = false;
+        if (!is_copied(p, from, i) || folder_list_find(p->there, p->map->names[i]))
+            continue;
+        result = journal_folder_get(c->journal, from->v[i].name, &record, &is_known, err);
+        journal_folder_fini(&record);
+        if (result == 0 && !is_known)
+            v[n++] = (struct mailboxes_wish){.name = p->map->names[i],
+                .use = from->v[i].use,
+                .is_subscribed =
+                    !c->options.no_subscriptions && from->v[i].attrs & FOLDER_SUBSCRIBED};
+    }
+    qsort(v, n, sizeof(*v), by_length);
+    if (result == 0 && n > 0)
+        result = mailboxes_make(c->to, v, n, p->there, err);
+    free(v);
+    return result;
+}
+
 static int all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
-    int result = 0;
+    int result = make_folders(c, p, from, err);
     for (size_t i = 0; i < from->n; i++) {
-        if (p->map->names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT))
+        if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
     }
     for (size_t i = 0; i < from->n && result == 0; i++) {
         const struct folder *f = &from->v[i];
-        if (!p->map->names[i].p || f->attrs & FOLDER_NOSELECT)
+        if (!is_copied(p, from, i))
             continue;
         p->counts->folders++;
         result = one_folder(c, p, f, p->map->names[i], err);
@@ -241,11 +280,14 @@ int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, s
     struct folder_list from = {0}, there = {0};
     struct folder_map map = {0};
     struct pass p = {.mode = mode, .counts = counts, .map = &map, .there = &there};
+    struct mailboxes_query ask_from, ask_there;
     if (copy_connect(c, err) != 0)
         return -1;
-    int result = mailboxes_list(c->from, &from, err);
+    mailboxes_ask(c->from, &from, &ask_from);
+    mailboxes_ask(c->to, &there, &ask_there);
+    int result = mailboxes_wait(c->from, &ask_from, err);
     if (result == 0)
-        result = mailboxes_list(c->to, &there, err);
+        result = mailboxes_wait(c->to, &ask_there, err);
     if (result == 0) {
         counts->folders_failed += from.ignored;
         if (from.ignored > 0)

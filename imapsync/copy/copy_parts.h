@@ -20,7 +20,8 @@ struct pass {
     enum plan_mode mode;
     struct copy_counts *counts;
     const struct folder_map *map;
-    const struct folder_list *there; /* of the target, before the pass */
+    struct folder_list
+        *there; /* of the target: those before the pass, and those it made at first */
 };
 
 /* What a verification has found right, by folder: a UID never changes its content. */

@@ -10,16 +10,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/core/mem.h"
 #include "imapsync/imap/fault.h"
-
-struct collect {
-    struct folder_list *list;
-    struct folder *only; /* STATUS of this folder, and nothing else */
-    bool has_namespace;
-    bool is_lsub;
-    int result;
-    struct err err;
-};
 
 static void on_namespace(struct folder_list *l, const struct imap_response *r)
 {
@@ -50,16 +42,16 @@ static void on_namespace(struct folder_list *l, const struct imap_response *r)
     }
 }
 
-static void on_status(struct collect *x, const struct imap_status_data *d)
+static void on_status(struct mailboxes_query *q, const struct imap_status_data *d)
 {
     struct buf name;
     buf_init(&name, IMAP_MAILBOX_NAME_MAX);
     struct folder *f = NULL;
     if (imap_str_add(d->name, &name) == 0) {
-        if (!x->only)
-            f = folder_list_find(x->list, buf_slice(&name));
-        else if (slice_eq_nocase(x->only->name, buf_slice(&name)))
-            f = x->only;
+        if (!q->only)
+            f = folder_list_find(q->list, buf_slice(&name));
+        else if (slice_eq_nocase(q->only->name, buf_slice(&name)))
+            f = q->only;
     }
     if (f) {
         f->has_status = d->has;
@@ -85,17 +77,17 @@ static void on_lsub(struct folder_list *l, const struct imap_mailbox_data *m)
 
 static void on_untagged(void *arg, const struct imap_response *r)
 {
-    struct collect *x = arg;
+    struct mailboxes_query *q = arg;
     if (r->kind == IMAP_KIND_MAILBOX_STATUS)
-        on_status(x, &r->status_data);
-    else if (x->only)
+        on_status(q, &r->status_data);
+    else if (q->only)
         return;
     else if (r->kind == IMAP_KIND_NAMESPACE)
-        on_namespace(x->list, r);
-    else if (r->kind == IMAP_KIND_LIST && x->result == 0)
-        x->result = folder_list_add(x->list, &r->mailbox, &x->err);
+        on_namespace(q->list, r);
+    else if (r->kind == IMAP_KIND_LIST && q->result == 0)
+        q->result = folder_list_add(q->list, &r->mailbox, &q->err);
     else if (r->kind == IMAP_KIND_LSUB)
-        on_lsub(x->list, &r->mailbox);
+        on_lsub(q->list, &r->mailbox);
 }
 
 static const struct imap_events events = {.untagged = on_untagged};
@@ -154,53 +146,60 @@ static int status_all(struct imap_conn *c, struct folder_list *l, struct err *er
     return 0;
 }
 
-static int list_all(struct imap_conn *c, struct collect *x, struct err *err)
+void mailboxes_ask(struct imap_conn *c, struct folder_list *out, struct mailboxes_query *q)
 {
     struct imap_client *client = imap_conn_client(c);
-    struct imap_outcome names = {0}, list = {0}, lsub = {0};
-    bool has_namespace = imap_client_has(client, IMAP_CAP_NAMESPACE);
-    bool is_extended = imap_client_has(client, IMAP_CAP_LIST_EXTENDED);
-    if (has_namespace) {
-        imap_cmd_begin(client, imap_outcome_set, &names);
+    folder_list_init(out);
+    *q = (struct mailboxes_query){.list = out};
+    imap_conn_events(c, &events, q);
+    q->names.is_done = !imap_client_has(client, IMAP_CAP_NAMESPACE);
+    q->subscribed.is_done = imap_client_has(client, IMAP_CAP_LIST_EXTENDED);
+    if (!q->names.is_done) {
+        imap_cmd_begin(client, imap_outcome_set, &q->names);
         imap_cmd_text(client, "NAMESPACE");
         imap_cmd_end(client);
     }
-    send_list(client, &list);
-    if (!is_extended) {
-        imap_cmd_begin(client, imap_outcome_set, &lsub);
+    send_list(client, &q->folders);
+    if (!q->subscribed.is_done) {
+        imap_cmd_begin(client, imap_outcome_set, &q->subscribed);
         imap_cmd_text(client, "LSUB \"\" \"*\"");
         imap_cmd_end(client);
     }
-    if (imap_conn_check(c, &list, "cannot list the folders", err) != 0 ||
-        (has_namespace && imap_conn_wait(c, &names, err) != 0) ||
-        (!is_extended && imap_conn_wait(c, &lsub, err) != 0))
-        return -1;
-    if (x->result != 0) {
-        *err = x->err;
-        return -1;
+}
+
+int mailboxes_wait(struct imap_conn *c, struct mailboxes_query *q, struct err *err)
+{
+    int result = imap_conn_check(c, &q->folders, "cannot list the folders", err);
+    if (result == 0)
+        result = imap_conn_wait(c, &q->names, err);
+    if (result == 0)
+        result = imap_conn_wait(c, &q->subscribed, err);
+    if (result == 0 && q->result != 0) {
+        *err = q->err;
+        result = -1;
     }
-    return status_all(c, x->list, err);
+    if (result == 0)
+        result = status_all(c, q->list, err);
+    imap_conn_events(c, NULL, NULL);
+    for (size_t i = 0; q->list->delimiter < 0 && i < q->list->n; i++)
+        q->list->delimiter = q->list->v[i].delimiter;
+    if (result != 0)
+        folder_list_fini(q->list);
+    return result;
 }
 
 int mailboxes_list(struct imap_conn *c, struct folder_list *out, struct err *err)
 {
-    struct collect x = {.list = out};
-    folder_list_init(out);
-    imap_conn_events(c, &events, &x);
-    int result = list_all(c, &x, err);
-    imap_conn_events(c, NULL, NULL);
-    for (size_t i = 0; out->delimiter < 0 && i < out->n; i++)
-        out->delimiter = out->v[i].delimiter;
-    if (result != 0)
-        folder_list_fini(out);
-    return result;
+    struct mailboxes_query q;
+    mailboxes_ask(c, out, &q);
+    return mailboxes_wait(c, &q, err);
 }
 
 int mailboxes_status(struct imap_conn *c, struct folder *f, struct err *err)
 {
-    struct collect x = {.only = f};
+    struct mailboxes_query q = {.only = f};
     struct imap_outcome o = {0};
-    imap_conn_events(c, &events, &x);
+    imap_conn_events(c, &events, &q);
     send_status(imap_conn_client(c), f->name, &o);
     int result = imap_conn_check(c, &o, "cannot look at the folder", err);
     imap_conn_events(c, NULL, NULL);
@@ -212,16 +211,30 @@ int mailboxes_status(struct imap_conn *c, struct folder *f, struct err *err)
     return result;
 }
 
-int mailboxes_create(struct imap_conn *c, struct slice name, enum folder_use use, struct err *err)
+static void send_create(
+    struct imap_client *client, struct slice name, enum folder_use use, struct imap_outcome *o)
 {
-    struct imap_client *client = imap_conn_client(c);
-    struct imap_outcome o = {0};
-    imap_cmd_begin(client, imap_outcome_set, &o);
+    imap_cmd_begin(client, imap_outcome_set, o);
     imap_cmd_text(client, "CREATE ");
     imap_cmd_astring(client, name);
     if (use != FOLDER_USE_NONE && imap_client_has(client, IMAP_CAP_CREATE_SPECIAL_USE))
         imap_cmd_f(client, " (USE (%s))", folder_use_name(use));
     imap_cmd_end(client);
+}
+
+static void send_subscribe(struct imap_client *client, struct slice name, struct imap_outcome *o)
+{
+    imap_cmd_begin(client, imap_outcome_set, o);
+    imap_cmd_text(client, "SUBSCRIBE ");
+    imap_cmd_astring(client, name);
+    imap_cmd_end(client);
+}
+
+int mailboxes_create(struct imap_conn *c, struct slice name, enum folder_use use, struct err *err)
+{
+    struct imap_client *client = imap_conn_client(c);
+    struct imap_outcome o = {0};
+    send_create(client, name, use, &o);
     if (imap_conn_wait(c, &o, err) != 0)
         return -1;
     /* Some servers offer CREATE-SPECIAL-USE and refuse certain uses (RFC 6154 USEATTR). */
@@ -235,13 +248,96 @@ int mailboxes_create(struct imap_conn *c, struct slice name, enum folder_use use
 
 int mailboxes_subscribe(struct imap_conn *c, struct slice name, struct err *err)
 {
-    struct imap_client *client = imap_conn_client(c);
     struct imap_outcome o = {0};
-    imap_cmd_begin(client, imap_outcome_set, &o);
-    imap_cmd_text(client, "SUBSCRIBE ");
-    imap_cmd_astring(client, name);
-    imap_cmd_end(client);
+    send_subscribe(imap_conn_client(c), name, &o);
     if (imap_conn_check(c, &o, "cannot subscribe to the folder", err) != 0)
         return err_scope_set(err, ERR_SCOPE_FOLDER);
     return 0;
+}
+
+/* One folder of a wish, and what became of it. */
+struct made {
+    struct imap_outcome create, subscribe, status;
+    struct folder folder; /* borrows the wish's name */
+};
+
+/* What the target says about folders that are being made. */
+struct making {
+    struct made *v;
+    size_t n;
+};
+
+static void on_made(void *arg, const struct imap_response *r)
+{
+    struct making *m = arg;
+    for (size_t i = 0; r->kind == IMAP_KIND_MAILBOX_STATUS && i < m->n; i++) {
+        struct mailboxes_query q = {.only = &m->v[i].folder};
+        on_status(&q, &r->status_data);
+    }
+}
+
+static const struct imap_events make_events = {.untagged = on_made};
+
+static int send_wishes(
+    struct imap_conn *c, const struct mailboxes_wish *v, struct making *m, struct err *err)
+{
+    struct imap_client *client = imap_conn_client(c);
+    for (size_t i = 0; i < m->n; i++) {
+        struct made *d = &m->v[i];
+        *d = (struct made){.folder = {.name = v[i].name, .use = v[i].use}};
+        while (imap_client_pending(client) + 3 > IMAP_PIPELINE_MAX) {
+            if (imap_conn_pump(&c, 1, err) != 0)
+                return -1;
+        }
+        send_create(client, v[i].name, v[i].use, &d->create);
+        if (v[i].is_subscribed)
+            send_subscribe(client, v[i].name, &d->subscribe);
+        send_status(client, v[i].name, &d->status);
+    }
+    while (imap_client_pending(client) > 0) {
+        if (imap_conn_pump(&c, 1, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int add_made(const struct made *d, const struct mailboxes_wish *wish,
+    struct folder_list *there, struct err *err)
+{
+    struct imap_mailbox_data data = {
+        .delimiter = there->delimiter, .name = {.raw = d->folder.name}};
+    if (d->create.status != IMAP_STATUS_OK || d->status.status != IMAP_STATUS_OK)
+        return 0;
+    if (folder_list_add(there, &data, err) != 0)
+        return -1;
+    struct folder *f = folder_list_find(there, d->folder.name);
+    if (!f)
+        return 0;
+    f->use = d->folder.use;
+    f->attrs = wish->is_subscribed && d->subscribe.status == IMAP_STATUS_OK ? FOLDER_SUBSCRIBED : 0;
+    f->has_status = d->folder.has_status;
+    f->uidvalidity = d->folder.uidvalidity;
+    f->uidnext = d->folder.uidnext;
+    f->messages = d->folder.messages;
+    f->highestmodseq = d->folder.highestmodseq;
+    return 0;
+}
+
+#define MAKE_AT_ONCE 64
+
+int mailboxes_make(struct imap_conn *c, const struct mailboxes_wish *v, size_t n,
+    struct folder_list *there, struct err *err)
+{
+    struct making m = {.v = mem_realloc_array(NULL, MAKE_AT_ONCE, sizeof(*m.v))};
+    int result = 0;
+    imap_conn_events(c, &make_events, &m);
+    for (size_t i = 0; result == 0 && i < n; i += m.n) {
+        m.n = n - i < MAKE_AT_ONCE ? n - i : MAKE_AT_ONCE;
+        result = send_wishes(c, v + i, &m, err);
+        for (size_t k = 0; result == 0 && k < m.n; k++)
+            result = add_made(&m.v[k], &v[i + k], there, err);
+    }
+    imap_conn_events(c, NULL, NULL);
+    free(m.v);
+    return result;
 }

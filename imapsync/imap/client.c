@@ -243,7 +243,8 @@ void imap_cmd_f(struct imap_client *c, const char *fmt, ...)
 
 void imap_cmd_literal(struct imap_client *c, uint64_t size)
 {
-    bool is_free = (imap_client_has(c, IMAP_CAP_LITERAL_PLUS) && size <= IMAP_FREE_LITERAL_MAX) ||
+    bool is_small = size <= (c->append_limit > 0 ? c->append_limit : IMAP_FREE_LITERAL_MAX);
+    bool is_free = (imap_client_has(c, IMAP_CAP_LITERAL_PLUS) && is_small) ||
                    (imap_client_has(c, IMAP_CAP_LITERAL_MINUS) && size <= 4096);
     imap_cmd_f(c, "{%llu%s}\r\n", (unsigned long long)size, is_free ? "+" : "");
     if (is_free || c->is_muted)

@@ -100,8 +100,9 @@ void imap_cmd_text(struct imap_client *c, const char *text);
 void imap_cmd_f(struct imap_client *c, const char *fmt, ...) ATTR_PRINTF(2, 3);
 void imap_cmd_astring(struct imap_client *c, struct slice s); /* quoted, or a literal if need be */
 /* Announces a literal; exactly size octets by imap_cmd_octets() must follow.  One larger than
- * IMAP_FREE_LITERAL_MAX waits for the server's consent even with LITERAL+: all that a server can do
- * about a literal that it does not want is to end the connection. */
+ * IMAP_FREE_LITERAL_MAX waits for the server's consent even with LITERAL+, unless the server has
+ * told an APPENDLIMIT: all that a server can do about a literal that it does not want is to end the
+ * connection. */
 void imap_cmd_literal(struct imap_client *c, uint64_t size);
 void imap_cmd_octets(struct imap_client *c, struct slice octets);
 void imap_cmd_end(struct imap_client *c);

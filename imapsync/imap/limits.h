@@ -7,7 +7,7 @@
 
 #define IMAP_RESPONSE_MAX (1u << 20)        /* one response without its message body */
 #define IMAP_LITERAL_INLINE_MAX (64u << 10) /* a literal that is kept, such as a mailbox name */
-#define IMAP_FREE_LITERAL_MAX (256u << 10)  /* sent without waiting for "+", with LITERAL+ */
+#define IMAP_FREE_LITERAL_MAX (8u << 20)    /* sent without waiting for "+", with LITERAL+ */
 #define IMAP_MESSAGE_SIZE_MAX UINT32_MAX    /* a message body, streamed; RFC 3501 "number" */
 #define IMAP_NEST_MAX 16                    /* lists in lists */
 #define IMAP_CODE_LIST_MAX 4096             /* bytes kept of a capability list */

@@ -171,6 +171,11 @@ static int sign_in(struct imap_conn *c, struct err *err)
     return refuse(err, EX_USAGE, "unknown way of signing in");
 }
 
+static void on_enabled(void *arg, const struct imap_response *r)
+{
+    (void)arg, (void)r;
+}
+
 static int secure_and_sign_in(struct imap_conn *c, struct err *err)
 {
     struct imap_client *client = imap_conn_client(c);
@@ -180,9 +185,12 @@ static int secure_and_sign_in(struct imap_conn *c, struct err *err)
         return -1;
     if (learn(c, err) != 0 || sign_in(c, err) != 0 || learn(c, err) != 0)
         return -1;
-    if (imap_client_has(client, IMAP_CAP_ENABLE | IMAP_CAP_CONDSTORE) &&
-        simple(c, "ENABLE CONDSTORE", "cannot enable CONDSTORE", err) != 0)
-        return -1;
+    /* Nothing waits for the answer: STATUS shows what HIGHESTMODSEQ there is. */
+    if (imap_client_has(client, IMAP_CAP_ENABLE | IMAP_CAP_CONDSTORE)) {
+        imap_cmd_begin(client, on_enabled, NULL);
+        imap_cmd_text(client, "ENABLE CONDSTORE");
+        imap_cmd_end(client);
+    }
     imap_conn_limit(c, 0);
     return 0;
 }

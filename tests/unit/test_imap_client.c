@@ -217,8 +217,16 @@ static void test_literal_sizes(void **state)
         rig_down(&g);
     }
     struct rig g;
-    rig_up(&g, "* OK [CAPABILITY IMAP4rev1 APPENDLIMIT=35651584] hi\r\n");
+    rig_up(&g, "* OK [CAPABILITY IMAP4rev1 LITERAL+ APPENDLIMIT=35651584] hi\r\n");
     assert_int_equal(imap_client_append_limit(g.c), 35651584);
+    for (uint64_t n = 35651583; n <= 35651585; n++) {
+        imap_cmd_begin(g.c, on_done, &g);
+        imap_cmd_literal(g.c, n);
+        struct slice out = imap_client_out(g.c);
+        assert_int_equal(slice_search(out, SLICE_LIT("+}")) >= 0, n <= 35651584);
+        imap_cmd_end(g.c);
+        imap_client_sent(g.c, imap_client_out(g.c).n);
+    }
     assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev1 APPENDLIMIT\r\n"), 0);
     assert_int_equal(imap_client_append_limit(g.c), 0);
     rig_down(&g);
