@@ -66,13 +66,15 @@ def test_killed_at_any_system_call(dovecot, tmp_path, multiappend):
 
 def test_a_source_that_dies_inside_a_message_leaves_no_half_one(dovecot, tmp_path):
     old, new = dovecot("old"), dovecot("new")
-    fill(old.imap(ANN), {"INBOX": [Mail(message("big", ("q" * 78 + "\r\n") * 200_000))]})
+    fill(old.imap(ANN), {"INBOX": [Mail(message("big", ("q" * 78 + "\r\n") * 800_000))]})
     child = subprocess.Popen(argv(old, new, tmp_path, "--settle=200ms", "--timeout=5s"), stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    # Kill the source's session as soon as the body is on its way.
+    # Kill the source's session as soon as the body is on its way; 64 MB do not fit into any buffer between.
     wait_for(lambda: new.dir.exists() and any(p.stat().st_size > 100_000 for p in new.dir.rglob("tmp/*")), 20,
-             "the message to arrive in part")
+             "the message to arrive in part", interval=0.002)
+    child.send_signal(signal.SIGSTOP)
     old.kill()
+    child.send_signal(signal.SIGCONT)
     child.communicate(timeout=60)
     assert child.returncode in (69, 75)  # lost, or not there when we came back
     assert look(new.imap(ANN))["INBOX"] == []
