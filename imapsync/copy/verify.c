@@ -14,6 +14,8 @@
 #include "imapsync/copy/listing.h"
 #include "imapsync/copy/mailboxes.h"
 
+#define CONTENTS_AT_ONCE 1000 /* read in one go */
+
 struct check {
     struct copy *c;
     struct journal_folder record;
@@ -21,9 +23,8 @@ struct check {
     struct listing source, target;
     struct pair *pairs;
     size_t n_pairs;
-    struct body *bodies;
-    uint32_t *src_uids; /* of bodies, by position before they are sorted */
-    size_t n_bodies;
+    uint32_t *src_new, *tgt_new; /* pairs whose contents have not been compared */
+    size_t n_new;
     uint32_t *tgt_uids; /* of all pairs that are there, compared before or not */
     size_t n_tgt_uids;
 };
@@ -35,8 +36,8 @@ static void check_fini(struct check *k)
     listing_fini(&k->source);
     listing_fini(&k->target);
     free(k->pairs);
-    free(k->bodies);
-    free(k->src_uids);
+    free(k->src_new);
+    free(k->tgt_new);
     free(k->tgt_uids);
 }
 
@@ -100,29 +101,40 @@ static int by_uid(const void *a, const void *b)
     return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
-/* Compares the digests of what the target has with those in the journal. */
-static int check_content(struct check *k, struct copy_verdict *out, struct err *err)
+/* Compares the digests of what the target has with those in the journal, for some of the pairs. */
+static int check_some(
+    struct check *k, size_t from, size_t n, struct copy_verdict *out, struct err *err)
 {
-    struct body *sorted = mem_realloc_array(NULL, k->n_bodies + 1, sizeof(*sorted));
-    if (k->n_bodies > 0) {
-        memcpy(sorted, k->bodies, k->n_bodies * sizeof(*sorted));
-        qsort(sorted, k->n_bodies, sizeof(*sorted), by_uid);
-    }
-    int result = bodies_digest(k->c->to, sorted, k->n_bodies, err);
-    for (size_t i = 0; result == 0 && i < k->n_bodies; i++) {
+    struct body bodies[CONTENTS_AT_ONCE] = {0};
+    for (size_t i = 0; i < n; i++)
+        bodies[i].uid = k->tgt_new[from + i];
+    qsort(bodies, n, sizeof(*bodies), by_uid);
+    int result = bodies_digest(k->c->to, bodies, n, err);
+    for (size_t i = from; result == 0 && i < from + n; i++) {
         unsigned char want[SHA256_SIZE];
         bool found = false;
-        result = journal_digest(k->c->journal, k->record.id, k->src_uids[i], want, &found, err);
+        result = journal_digest(k->c->journal, k->record.id, k->src_new[i], want, &found, err);
         if (result != 0)
             break;
-        const struct body *have =
-            bsearch(&k->bodies[i], sorted, k->n_bodies, sizeof(*sorted), by_uid);
+        struct body key = {.uid = k->tgt_new[i]};
+        const struct body *have = bsearch(&key, bodies, n, sizeof(*bodies), by_uid);
         if (!found || !have || !have->is_there || memcmp(have->digest, want, SHA256_SIZE) != 0) {
             out->different++;
-            copy_report(k->c, k->record.source, k->src_uids[i], "the copy has other content");
+            copy_report(k->c, k->record.source, k->src_new[i], "the copy has other content");
         }
     }
-    free(sorted);
+    return result;
+}
+
+static int check_content(struct check *k, struct copy_verdict *out, struct err *err)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < k->n_new; i += CONTENTS_AT_ONCE) {
+        size_t left = k->n_new - i;
+        result = copy_check_cancelled(k->c, err);
+        if (result == 0)
+            result = check_some(k, i, left < CONTENTS_AT_ONCE ? left : CONTENTS_AT_ONCE, out, err);
+    }
     return result;
 }
 
@@ -130,8 +142,8 @@ static int check_content(struct check *k, struct copy_verdict *out, struct err *
 static void check_pairs(struct check *k, struct copy_verdict *out)
 {
     size_t i = 0, p = 0, ours = 0;
-    k->bodies = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->bodies));
-    k->src_uids = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->src_uids));
+    k->src_new = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->src_new));
+    k->tgt_new = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->tgt_new));
     k->tgt_uids = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->tgt_uids));
     const struct compared *before = compared_of(k->c, &k->record);
     while (i < k->source.n || p < k->n_pairs) {
@@ -150,8 +162,8 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         } else if (is_listed) {
             k->tgt_uids[k->n_tgt_uids++] = pair->tgt_uid;
             if (!was_compared(before, pair->tgt_uid)) {
-                k->src_uids[k->n_bodies] = pair->src_uid;
-                k->bodies[k->n_bodies++] = (struct body){.uid = pair->tgt_uid};
+                k->src_new[k->n_new] = pair->src_uid;
+                k->tgt_new[k->n_new++] = pair->tgt_uid;
             }
         }
         i += is_listed;
@@ -194,6 +206,11 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
         goto done;
     }
     check_pairs(&k, out);
+    /* They have done their part; a large folder needs the room. */
+    listing_fini(&k.source);
+    listing_fini(&k.target);
+    free(k.pairs);
+    k.pairs = NULL;
     uint64_t different = out->different;
     result = with_content ? check_content(&k, out, err) : 0;
     if (with_content && result == 0 && out->different == different)

@@ -70,7 +70,7 @@ static int call(struct client *c, struct ask *q, struct err *err)
 
 static int ask(struct authority *a, struct ask *q, bool *knows_out, struct err *err)
 {
-    uint64_t until_ms = clock_mono_ms() + AUTHORITY_PATIENCE_MS;
+    uint64_t until_ms = clock_mono_ms() + (a->is_patient ? AUTHORITY_PATIENCE_MS : 0);
     *knows_out = false;
     for (;;) {
         err_clear(err);

@@ -19,11 +19,12 @@
 #include "maps/client.h"
 
 #define AUTHORITY_CALL_MS 5000
-#define AUTHORITY_PATIENCE_MS 10000 /* over all tries: longer than a mapd needs to start again */
+#define AUTHORITY_PATIENCE_MS 10000 /* over all tries: more than a mapd needs to start again */
 #define AUTHORITY_OWNER "coexist-sync"
 
 struct authority {
     const char *run_dir; /* borrowed */
+    bool is_patient;     /* a hold may depend on the answer */
     struct client *client;
 };
 

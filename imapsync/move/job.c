@@ -96,6 +96,7 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
     int result = dir ? move_dir_lock(dir, &j->dir, err) : move_dir_open(conf, user, &j->dir, err);
     if (result == 0)
         result = move_record_load(j->dir.path, &j->r, err);
+    j->map.is_patient = move_may_hold(j->r.state);
     if (result == 0 && j->r.state == MOVE_NONE && user &&
         fmt_into(j->r.user, sizeof(j->r.user), "%s", user) != 0)
         result = err_set(err, ERR_PERM, EX_USAGE, "the address is too long");
@@ -125,6 +126,7 @@ int move_job_advance(struct move_job *j, enum move_event event, struct err *err)
     if (to != from)
         j->r.since_ms = clock_wall_ms();
     j->r.state = to;
+    j->map.is_patient = move_may_hold(to);
     log_info("cutover_state", log_str("user", j->r.user), log_str("from", move_state_name(from)),
         log_str("to", move_state_name(to)), log_str("event", move_event_name(event)),
         log_u64("epoch", j->r.hold_epoch));

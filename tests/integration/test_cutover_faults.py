@@ -78,6 +78,8 @@ def test_users_that_cannot_move(make):
     place.maptool("release", ANN)
     place.kill("mapd")
     assert sync(place, "status").returncode == 0
+    nobody = cutover(place, timeout=8)
+    assert nobody.status == 75 and "is coexist-mapd running?" in nobody.log
     assert cutover(place, command="rollback").status == 67
 
 
