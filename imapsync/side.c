@@ -3,8 +3,8 @@
  * side: URL, credentials and TLS policy of one end.
  *
  * imaps:// is TLS from the first byte.  imap:// is STARTTLS, which must succeed, except towards a
- * loopback address, or where the administrator has said "none".  Certificates are verified unless a
- * fingerprint is given; there is no switch that just turns verification off.
+ * loopback address, or where the administrator has said "none".  Certificates are verified unless
+ * the administrator gives a fingerprint or says "encrypt" for this side.
  */
 #include "imapsync/side.h"
 

@@ -257,6 +257,11 @@ static int receive_some(struct imap_conn *c, bool *moved_out, struct err *err)
 
 /* --- Waiting -------------------------------------------------------------------- */
 
+static uint64_t timeout_of(const struct imap_conn *c)
+{
+    return c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
+}
+
 /* Milliseconds until the connection has waited too long; -1: it waits for nothing. */
 static int64_t patience(struct imap_conn *c, uint64_t now)
 {
@@ -267,8 +272,7 @@ static int64_t patience(struct imap_conn *c, uint64_t now)
     c->was_busy = is_busy;
     if (!is_busy && c->limit_at_ms == 0)
         return -1;
-    uint64_t timeout = c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
-    uint64_t at = c->progress_ms + timeout;
+    uint64_t at = c->progress_ms + timeout_of(c);
     if (c->limit_at_ms > 0 && c->limit_at_ms < at)
         at = c->limit_at_ms;
     return at > now ? (int64_t)(at - now) : 0;
@@ -332,13 +336,14 @@ int imap_conn_pump(struct imap_conn *const *conns, size_t n, struct err *err)
 
 /* --- Opening and closing ---------------------------------------------------------- */
 
-/* Waits for one descriptor until the login limit. */
+/* Waits for one descriptor, neither past until_ms nor longer than the timeout. */
 static int wait_fd(struct imap_conn *c, short events, uint64_t until_ms, struct err *err)
 {
-    for (;;) {
-        uint64_t now = clock_mono_ms();
+    uint64_t now = clock_mono_ms(), end = now + timeout_of(c);
+    end = until_ms < end ? until_ms : end;
+    for (;; now = clock_mono_ms()) {
         struct pollfd fd = {.fd = c->fd, .events = events};
-        int r = now < until_ms ? poll(&fd, 1, (int)(until_ms - now)) : 0;
+        int r = now < end ? poll(&fd, 1, (int)(end - now)) : 0;
         if (r > 0)
             return 0;
         if (r == 0)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: ISC
+"""An IMAP server under the test's control, for everything that a real one never says.
+
+    with FakeImap([b"Subject: one\r\n\r\nbody\r\n"], {"LIST": b'* LIST () "/" ..\r\n{tag} OK\r\n'}) as server:
+        server.imap_port
+        server.received       # every byte that any client sent
+        server.appended       # messages taken by APPEND
+
+A script maps a command (or "greeting") to bytes, in which {tag} stands for the tag, or to a
+function of (server, tag, line) that gives bytes.  None closes the connection, SILENT answers
+nothing.  What is not in the script is answered as an ordinary server would, with one INBOX.
+"""
+import re
+import socket
+import threading
+import time
+
+from .wait import free_port
+
+SILENT = object()
+CAPABILITIES = b"IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS MULTIAPPEND NAMESPACE"
+LITERAL = re.compile(rb"\{(\d+)\+?\}\r\n$")
+SET = re.compile(r"(\d+)(?::(\d+|\*))?")
+
+
+class FakeImap:
+    def __init__(self, messages=(), script=None, capabilities=CAPABILITIES):
+        self.messages = list(messages)
+        self.script = dict(script or {})
+        self.capabilities = capabilities
+        self.users = {"ann@example.org": "ann-secret"}
+        self.appended = []
+        self.received = b""
+        self.uidvalidity = 7
+        self.imap_port = free_port()
+        self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=20)
+        self.sockets = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        for sock in self.sockets:
+            sock.close()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            self.sockets.append(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        try:
+            self._talk(sock, sock.makefile("rb"))
+        except (OSError, ValueError):
+            pass
+        finally:
+            sock.close()
+
+    def _answer(self, name, tag, line):
+        entry = self.script.get(name)
+        if callable(entry):
+            entry = entry(self, tag, line)
+        elif entry is None and name not in self.script:
+            entry = self._ordinary(name, tag, line)
+        return entry.replace(b"{tag}", tag) if isinstance(entry, bytes) else entry
+
+    def _talk(self, sock, file):
+        greeting = self._answer("greeting", b"*", b"")
+        if greeting is SILENT:
+            time.sleep(20)
+        if greeting is None or greeting is SILENT:
+            return
+        sock.sendall(greeting)
+        while True:
+            line = self._command(sock, file)
+            if not line:
+                return
+            tag, _, rest = line.partition(b" ")
+            words = rest.split()
+            name = words[0].upper().decode("latin-1") if words else ""
+            if name == "UID":
+                name = words[1].upper().decode("latin-1")
+                if b"BODY.PEEK[]" in rest:
+                    name = "BODY"
+            answer = self._answer(name, tag, line)
+            if answer is None:
+                return
+            if answer is not SILENT:
+                sock.sendall(answer)
+            if name == "LOGOUT":
+                return
+
+    def _command(self, sock, file):
+        """One command with its literals, which are kept out of the line."""
+        line, literals = b"", []
+        while True:
+            part = file.readline(1 << 20)
+            self.received += part
+            line += part
+            found = LITERAL.search(part)
+            if not found:
+                break
+            if b"+}" not in found[0]:
+                sock.sendall(b"+ go\r\n")
+            data = file.read(int(found[1]))
+            if len(data) < int(found[1]):
+                raise ValueError("the client went away inside a literal")
+            self.received += data[:1000]
+            literals.append(data)
+        self.literals = literals
+        return line
+
+    def _ordinary(self, name, tag, line):
+        status = (f"* STATUS INBOX (MESSAGES {len(self.messages)} UIDNEXT {len(self.messages) + len(self.appended) + 1} "
+                  f"UIDVALIDITY {self.uidvalidity})\r\n").encode()
+        if name == "greeting":
+            return b"* OK [CAPABILITY " + self.capabilities + b"] ready\r\n"
+        if name == "CAPABILITY":
+            return b"* CAPABILITY " + self.capabilities + b"\r\n{tag} OK done\r\n"
+        if name in ("AUTHENTICATE", "LOGIN"):
+            return b"{tag} OK [CAPABILITY " + self.capabilities + b"] in\r\n"
+        if name == "NAMESPACE":
+            return b'* NAMESPACE (("" "/")) NIL NIL\r\n{tag} OK done\r\n'
+        if name == "LIST":
+            return b'* LIST () "/" INBOX\r\n{tag} OK done\r\n'
+        if name == "STATUS":
+            return status + b"{tag} OK done\r\n"
+        if name in ("EXAMINE", "SELECT"):
+            return (f"* {len(self.messages)} EXISTS\r\n* OK [UIDVALIDITY {self.uidvalidity}] v\r\n"
+                    f"* OK [UIDNEXT {len(self.messages) + 1}] n\r\n").encode() + b"{tag} OK [READ-ONLY] done\r\n"
+        if name == "FETCH":
+            lines = "".join(f'* {u} FETCH (UID {u} FLAGS () INTERNALDATE "02-Nov-2026 09:00:00 +0000" RFC822.SIZE '
+                            f"{len(self.messages[u - 1])})\r\n" for u in self.asked(line))
+            return lines.encode() + b"{tag} OK done\r\n"
+        if name == "BODY":
+            bodies = b"".join(b"* %d FETCH (UID %d BODY[] {%d}\r\n%s)\r\n" %
+                              (u, u, len(self.messages[u - 1]), self.messages[u - 1]) for u in self.asked(line))
+            return bodies + b"{tag} OK done\r\n"
+        if name == "APPEND":
+            first = len(self.appended) + 1
+            self.appended += self.literals
+            return f"{{tag}} OK [APPENDUID {self.uidvalidity} {first}:{len(self.appended)}] done\r\n".encode()
+        if name == "LOGOUT":
+            return b"* BYE bye\r\n{tag} OK done\r\n"
+        return b"{tag} OK done\r\n"
+
+    def asked(self, line):
+        """UIDs of ours that a UID FETCH names."""
+        last = len(self.messages)
+        uids = set()
+        for part in line.split()[3].decode().split(","):
+            first, end = SET.fullmatch(part).groups()
+            end = first if end is None else last if end == "*" else end
+            low, high = sorted((int(first), int(end)))
+            uids |= set(range(low, min(high, last) + 1))
+        return sorted(u for u in uids if 1 <= u <= last)
