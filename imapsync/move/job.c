@@ -2,6 +2,7 @@
 /* job: see job.h. */
 #include "imapsync/move/job.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -15,6 +16,7 @@
 #define PROGRESS_EVERY_MS 500
 #define EXCEPTIONS_SHOWN_MAX 100
 #define LINE_TEXT_MAX 1024
+#define LOCK_POLL_MS 20
 
 /* --- Lines ------------------------------------------------------------------------------- */
 
@@ -87,13 +89,26 @@ static const struct copy_events copy_events = {
 
 /* --- Life ---------------------------------------------------------------------------------- */
 
+static int take_lock(struct move_job *j, const char *user, const char *dir, struct err *err)
+{
+    uint64_t until_ms = clock_mono_ms() + j->events->lock_wait_ms;
+    for (;;) {
+        int result =
+            dir ? move_dir_lock(dir, &j->dir, err) : move_dir_open(j->conf, user, &j->dir, err);
+        if (result == 0 || err->code != EX_TEMPFAIL || clock_mono_ms() >= until_ms)
+            return result;
+        err_clear(err);
+        poll(NULL, 0, LOCK_POLL_MS);
+    }
+}
+
 int move_job_open(struct move_job *j, const struct conf *conf, const char *user, const char *dir,
     const struct move_events *events, void *arg, struct err *err)
 {
     *j = (struct move_job){.conf = conf, .events = events, .arg = arg, .dir.lock_fd = -1};
     j->start_ms = clock_mono_ms();
     authority_init(&j->map, conf->run);
-    int result = dir ? move_dir_lock(dir, &j->dir, err) : move_dir_open(conf, user, &j->dir, err);
+    int result = take_lock(j, user, dir, err);
     if (result == 0)
         result = move_record_load(j->dir.path, &j->r, err);
     j->map.is_patient = move_may_hold(j->r.state);

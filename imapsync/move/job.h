@@ -20,6 +20,8 @@ struct move_events {
     bool (*wants_back)(void *arg);
     /* From the hold to the flip: the process had better not end now. May be NULL. */
     void (*critical)(void *arg, bool is_critical);
+    /* How long to wait for whoever has the user's lock, a sweep for example. */
+    uint64_t lock_wait_ms;
 };
 
 struct move_job {

@@ -37,6 +37,7 @@
 #define TEND_EVERY_MAX_MS 15000
 #define CONFS_MAX 64
 #define LINE_TIMEOUT_MS 2000
+#define SWEEP_WAIT_MS 10000 /* our own sweep may be at work on the user */
 #define USER_MAX (2 * ROUTE_KEY_MAX)
 
 /* A cut-over that somebody has asked for. */
@@ -133,8 +134,10 @@ static void on_critical(void *arg, bool is_critical)
     pthread_mutex_unlock(&s->mutex);
 }
 
-static const struct move_events visitor_events = {
-    .line = on_line, .wants_back = on_wants_back, .critical = on_critical};
+static const struct move_events visitor_events = {.line = on_line,
+    .wants_back = on_wants_back,
+    .critical = on_critical,
+    .lock_wait_ms = SWEEP_WAIT_MS};
 
 /* --- Requests ----------------------------------------------------------------------------- */
 
