@@ -71,6 +71,7 @@ int client_frame_send(
     int fd, const json_t *object, uint64_t deadline_ms, const char *who, struct err *err)
 {
     char *text = json_dumps(object, JSON_COMPACT);
+    struct buf frame;
     int rc = -1;
 
     if (!text)
@@ -78,11 +79,14 @@ int client_frame_send(
     size_t n = strlen(text);
     unsigned char head[CLIENT_FRAME_HEAD] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),
         (unsigned char)(n >> 8), (unsigned char)n};
-    if (n > CLIENT_FRAME_MAX)
+    buf_init(&frame, CLIENT_FRAME_HEAD + CLIENT_FRAME_MAX);
+    /* In one piece: a peer that is slow or about to leave gets a whole frame or none. */
+    if (n > CLIENT_FRAME_MAX || buf_add(&frame, slice_make(head, sizeof head)) != 0 ||
+        buf_add(&frame, slice_make(text, n)) != 0)
         err_set(err, ERR_PERM, EX_DATAERR, "the request is longer than %u bytes", CLIENT_FRAME_MAX);
-    else if (send_all(fd, slice_make(head, sizeof head), deadline_ms, who, err) == 0 &&
-             send_all(fd, slice_make(text, n), deadline_ms, who, err) == 0)
-        rc = 0;
+    else
+        rc = send_all(fd, buf_slice(&frame), deadline_ms, who, err);
+    buf_fini(&frame);
     free(text);
     return rc;
 }

@@ -168,7 +168,7 @@ def test_what_is_no_request(make):
                 answer = b"".join(iter(lambda: s.recv(4096), b""))
             except ConnectionResetError:
                 answer = b""
-            assert not answer or b'"status":64' in answer
+            assert not answer or b'"status":64' in answer, (data, answer, place.tail("sync"))
     assert sync(place, "run").returncode == 75
     place.reload("sync")
     place.wait_event("sync", "reloaded")
