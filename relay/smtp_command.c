@@ -182,14 +182,3 @@ int smtp_command_parse(struct slice line, struct smtp_command *out, struct answe
     }
     return commands[i].argument(slice_trim(rest), out, bad_out);
 }
-
-const char *smtp_verb_name(enum smtp_verb verb)
-{
-    size_t i;
-
-    if (verb != SMTP_VERB_REFUSED)
-        for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-            if (commands[i].verb == verb)
-                return commands[i].name;
-    return "";
-}

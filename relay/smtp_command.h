@@ -54,6 +54,5 @@ struct smtp_command {
  * both cases. */
 int smtp_command_parse(
     struct slice line, struct smtp_command *out, struct answer *bad_out) ATTR_WUR;
-const char *smtp_verb_name(enum smtp_verb verb);
 
 #endif

@@ -587,11 +587,6 @@ const struct tls *stream_tls(const struct stream *s)
     return s->state == STREAM_SECURE || s->state == STREAM_LINGER ? s->tls : NULL;
 }
 
-int stream_fd(const struct stream *s)
-{
-    return s->fd;
-}
-
 /* --- Time ------------------------------------------------------------------------ */
 
 static void on_deadline(void *arg)

@@ -68,6 +68,5 @@ void stream_deadline(struct stream *s, uint64_t delay_ms);
 int stream_start_tls(struct stream *s, struct tls_ctx *ctx, const char *name, bool is_client,
     struct err *err) ATTR_WUR;
 const struct tls *stream_tls(const struct stream *s); /* NULL before `secured` */
-int stream_fd(const struct stream *s);
 
 #endif

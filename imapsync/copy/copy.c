@@ -73,11 +73,6 @@ void copy_disconnect(struct copy *c)
     c->is_torn = false;
 }
 
-struct journal *copy_journal(struct copy *c)
-{
-    return c->journal;
-}
-
 int copy_connect(struct copy *c, struct err *err)
 {
     if (c->is_torn || (c->from && imap_conn_is_broken(c->from)) ||

@@ -69,8 +69,6 @@ int copy_pass(
 int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
 /* Drops both connections; the next pass opens new ones. */
 void copy_disconnect(struct copy *c);
-/* For what else is kept with the pair (the state of its cut-over). */
-struct journal *copy_journal(struct copy *c);
 
 /* --- Verification ---------------------------------------------------------------------- */
 

@@ -60,11 +60,6 @@ bool imap_conn_is_broken(const struct imap_conn *c)
     return c->is_broken;
 }
 
-int imap_conn_fd(const struct imap_conn *c)
-{
-    return c->fd;
-}
-
 void imap_conn_pause(struct imap_conn *c, bool on)
 {
     c->is_paused = on;

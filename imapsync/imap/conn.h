@@ -54,7 +54,6 @@ struct imap_client *imap_conn_client(struct imap_conn *c);
 const struct imap_place *imap_conn_place(const struct imap_conn *c);
 void imap_conn_events(struct imap_conn *c, const struct imap_events *events, void *arg);
 bool imap_conn_is_broken(const struct imap_conn *c);
-int imap_conn_fd(const struct imap_conn *c);
 /* No bytes are read while it is paused: the server feels it by its window. */
 void imap_conn_pause(struct imap_conn *c, bool on);
 /* Signing in has an end, however lively the server is; 0 ends that mode. */

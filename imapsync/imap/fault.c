@@ -59,10 +59,3 @@ int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const ch
         name[0] ? "[" : "", name, name[0] ? "] " : "", text);
     return err_scope_set(err, row.scope);
 }
-
-int imap_fault(const struct imap_response *r, const char *what, struct err *err)
-{
-    char text[IMAP_TEXT_KEPT_MAX];
-    imap_fault_text(r->text, text, sizeof(text));
-    return imap_fault_parts(r->status, r->code.kind, text, what, err);
-}

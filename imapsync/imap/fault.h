@@ -8,8 +8,6 @@
 
 /* what: the command in words, "cannot create the folder".  The server's text follows it, made
  * printable and cut at IMAP_TEXT_KEPT_MAX. Always returns -1. */
-int imap_fault(const struct imap_response *r, const char *what, struct err *err);
-/* The same for an answer kept apart from its response. */
 int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const char *text,
     const char *what, struct err *err);
 /* The server's text, printable. */
