@@ -37,8 +37,9 @@ static int put_number(struct buf *out, uint64_t v)
 /* What would break a line of a reply, a log or a header. */
 static bool is_text(struct slice s, size_t max)
 {
+    const unsigned bad = 1u << '\r' | 1u << '\n' | 1u << '\0';
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
+        if (s.p[i] <= '\r' && (bad >> s.p[i] & 1) != 0)
             return false;
     return s.n <= max;
 }

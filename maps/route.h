@@ -50,7 +50,12 @@ static inline void route_entry_clear(struct route_entry *e)
     e->state = ROUTE_STATE_ACTIVE;
     e->is_tombstone = false;
     e->epoch = 0;
-    e->route = e->deliver_as = e->hold_owner = e->hold_request = e->note = e->who = SLICE_NONE;
+    e->route = SLICE_NONE;
+    e->deliver_as = SLICE_NONE;
+    e->hold_owner = SLICE_NONE;
+    e->hold_request = SLICE_NONE;
+    e->note = SLICE_NONE;
+    e->who = SLICE_NONE;
     e->hold_deadline_ms = e->when_s = 0;
 }
 

@@ -25,9 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/core/mem.h"
+#include "base/os/huge.h"
 #include "maps/snapshot_file.h"
 
-#define CHECK_PATH_MS 1000
 #define MOVES_MAX 16 /* data files that may be replaced while we map one */
 
 struct snapshot {
@@ -36,20 +36,13 @@ struct snapshot {
     struct snapshot_ctl *ctl; /* NULL: not mapped */
     dev_t ctl_dev;
     ino_t ctl_ino;
-    uint64_t check_path_at_ms;
+    time_t path_checked_at;    /* 0: to be checked at the next look-up */
     struct snapshot_file file; /* base NULL: not mapped */
     size_t file_size;
     uint64_t sequence; /* of file, 0: none */
     struct snapshot_ids ids;
     struct err trouble;
 };
-
-static uint64_t coarse_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* Why look-ups say UNKNOWN. */
 #define trouble(s, ...) (err_set(&(s)->trouble, ERR_TEMP, EX_TEMPFAIL, __VA_ARGS__) == 0)
@@ -89,7 +82,7 @@ static void *map_file(
     } else if (!S_ISREG(st->st_mode) || st->st_size < (off_t)min) {
         *errnum = ENODATA;
     } else {
-        base = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_SHARED, fd, 0);
+        base = huge_map(fd, (size_t)st->st_size, PROT_READ);
         *errnum = errno;
     }
     close(fd);
@@ -107,7 +100,7 @@ static bool check_ctl(struct snapshot *s)
         char path[4096];
         bool is_same = fmt_into(path, sizeof path, "%s/%s", s->run_dir, SNAPSHOT_CTL_NAME) == 0 &&
                        stat(path, &st) == 0 && st.st_dev == s->ctl_dev && st.st_ino == s->ctl_ino;
-        s->check_path_at_ms = coarse_ms() + CHECK_PATH_MS;
+        s->path_checked_at = time(NULL);
         if (is_same)
             return true;
         drop_ctl(s);
@@ -127,7 +120,7 @@ static bool check_ctl(struct snapshot *s)
     s->ctl = ctl;
     s->ctl_dev = st.st_dev;
     s->ctl_ino = st.st_ino;
-    s->check_path_at_ms = coarse_ms() + CHECK_PATH_MS;
+    s->path_checked_at = time(NULL);
     return true;
 }
 
@@ -184,11 +177,12 @@ static bool reload(struct snapshot *s)
     return trouble(s, "%s: the snapshot moves faster than it can be mapped", s->run_dir);
 }
 
-/* True when file is what the control file names at this moment. */
+/* True when file is what the control file names at this moment.  Of all clocks time() costs least,
+ * and only whether it shows another second matters, so that it may be set at any time. */
 static inline bool is_current(struct snapshot *s)
 {
     if (s->sequence != 0 && atomic_load(&s->ctl->sequence) == s->sequence &&
-        coarse_ms() < s->check_path_at_ms)
+        time(NULL) == s->path_checked_at)
         return true;
     return reload(s);
 }
@@ -235,7 +229,7 @@ enum route_answer snapshot_get(
 
 void snapshot_check_path(struct snapshot *s)
 {
-    s->check_path_at_ms = 0;
+    s->path_checked_at = 0;
 }
 
 bool snapshot_has_epoch(struct snapshot *s, const struct decide_key *key)

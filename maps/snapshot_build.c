@@ -17,6 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/mem.h"
+#include "base/os/huge.h"
 
 #define TEXT_GUESS 48 /* bytes of key and record */
 #define NO_ITEM UINT32_MAX
@@ -174,9 +175,11 @@ static unsigned char *create_file(const char *path, uint64_t size, struct err *e
     } else if ((errnum = posix_fallocate(fd, 0, (off_t)size)) != 0) {
         err_sys(err, errnum, "%s: no room for %" PRIu64 " bytes", path, size);
     } else {
-        base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        base = huge_map(fd, size, PROT_READ | PROT_WRITE);
         if (base == MAP_FAILED)
             err_sys(err, errno, "%s: cannot map", path);
+        else
+            huge_collapse(base, size); /* now, as nobody waits yet for what it moves */
     }
     close(fd);
     if (base != MAP_FAILED)

@@ -74,14 +74,20 @@ const char *snapshot_file_attach(const void *base, size_t size, uint64_t sequenc
     return NULL;
 }
 
-static uint32_t entry_check(const unsigned char *entry, size_t key_n, size_t record_n)
+/* Of a record and, through its hash, of the key: a look-up that compares the keys has only the
+ * record to go through. */
+static inline uint32_t entry_check(uint64_t hash, struct slice record)
 {
-    size_t n = sizeof(struct entry_head) - sizeof(uint32_t) + key_n + record_n;
-    return (uint32_t)key_hash_bytes(entry + sizeof(uint32_t), n, SNAPSHOT_VERSION);
+    return (uint32_t)key_hash_bytes(record.p, record.n, hash);
 }
 
-static inline bool entry_of(
-    const struct snapshot_file *f, uint64_t word, struct slice *key_out, struct slice *record_out)
+struct entry {
+    struct slice key, record;
+    uint32_t check;
+};
+
+/* Where the parts of an entry lie; false: not all within the file. */
+static inline bool entry_at(const struct snapshot_file *f, uint64_t word, struct entry *out)
 {
     uint64_t at = (word & PLACE_MASK) * 8;
     struct entry_head h;
@@ -91,18 +97,37 @@ static inline bool entry_of(
     memcpy(&h, p, sizeof h);
     /* An entry in a cell stays within it. */
     uint64_t end = at < f->arena_at ? (at | (SNAPSHOT_CELL_SIZE - 1)) + 1 : f->size;
-    if ((uint64_t)h.key_n + h.record_n > end - sizeof h - at ||
-        h.check != entry_check(p, h.key_n, h.record_n))
+    if ((uint64_t)h.key_n + h.record_n > end - sizeof h - at)
         return false;
-    *key_out = slice_make(p + sizeof h, h.key_n);
-    *record_out = slice_make(p + sizeof h + h.key_n, h.record_n);
+    out->key = slice_make(p + sizeof h, h.key_n);
+    out->record = slice_make(p + sizeof h + h.key_n, h.record_n);
+    out->check = h.check;
     return true;
+}
+
+/* Whether the entry of a word is that of a key; ABSENT: it is another one. */
+static inline enum snapshot_hit match(const struct snapshot_file *f, uint64_t word,
+    struct slice key, uint64_t hash, struct slice *record_out)
+{
+    struct entry e;
+    if (!entry_at(f, word, &e))
+        return SNAPSHOT_DAMAGED;
+    *record_out = e.record;
+    if (e.key.n == key.n && memcmp(e.key.p, key.p, key.n) == 0)
+        return e.check == entry_check(hash, e.record) ? SNAPSHOT_HIT : SNAPSHOT_DAMAGED;
+    return e.check == entry_check(route_key_hash(e.key), e.record) ? SNAPSHOT_ABSENT
+                                                                   : SNAPSHOT_DAMAGED;
 }
 
 bool snapshot_file_entry(
     const struct snapshot_file *f, uint64_t word, struct slice *key_out, struct slice *record_out)
 {
-    return entry_of(f, word, key_out, record_out);
+    struct entry e;
+    if (!entry_at(f, word, &e) || e.check != entry_check(route_key_hash(e.key), e.record))
+        return false;
+    *key_out = e.key;
+    *record_out = e.record;
+    return true;
 }
 
 uint64_t snapshot_first_cell(uint64_t hash, uint64_t n_cells)
@@ -123,11 +148,9 @@ enum snapshot_hit snapshot_file_find(const struct snapshot_file *f, struct slice
         if (word == SNAPSHOT_EMPTY)
             return SNAPSHOT_ABSENT;
         if (word >> PLACE_BITS == (hash << PLACE_BITS) >> PLACE_BITS || word == 0) {
-            struct slice found;
-            if (!entry_of(f, word, &found, record_out))
-                return SNAPSHOT_DAMAGED;
-            if (found.n == key.n && memcmp(found.p, key.p, key.n) == 0)
-                return SNAPSHOT_HIT;
+            enum snapshot_hit hit = match(f, word, key, hash, record_out);
+            if (hit != SNAPSHOT_ABSENT)
+                return hit;
         }
         i = i + 1 < f->n_cells ? i + 1 : 0;
     }
@@ -177,13 +200,15 @@ size_t snapshot_entry_size(size_t key_n, size_t record_n)
 
 void snapshot_entry_write(unsigned char *at, struct slice key, struct slice record)
 {
-    struct entry_head h = {.key_n = (uint16_t)key.n, .record_n = (uint16_t)record.n};
     BUG_ON(key.n > ROUTE_KEY_MAX || record.n > ROUTE_RECORD_MAX);
+    struct entry_head h = {
+        .check = entry_check(route_key_hash(key), record),
+        .key_n = (uint16_t)key.n,
+        .record_n = (uint16_t)record.n,
+    };
     memcpy(at, &h, sizeof h);
     memcpy(at + sizeof h, key.p, key.n);
     memcpy(at + sizeof h + key.n, record.p, record.n);
-    h.check = entry_check(at, key.n, record.n);
-    memcpy(at, &h, sizeof h);
 }
 
 uint64_t snapshot_word(uint64_t hash, uint64_t place)

@@ -7,12 +7,12 @@
  *     map.ctl          one page: struct snapshot_ctl
  *     map.<sequence>   struct snapshot_head (one page) | cells | arena
  *
- * An entry never changes: {check, length of key, length of record, key, record}.  A cell is a cache
- * line with one atomic word and room for a small entry: the word has 24 bits of the key's hash and
- * 40 bits with the place of the entry in units of 8 bytes, which in a new file is the rest of the
- * cell if the entry fits there, so that nearly every look-up touches one page.  Entries that are
- * too long, and all that come later, lie in the arena.  Empty cells are all ones, so that zeroed
- * pages are seen as damage.
+ * An entry never changes: {check, length of key, length of record, key, record}; the check is one
+ * of the record and of the key's hash.  A cell is a cache line with one atomic word and room for a
+ * small entry: the word has 24 bits of the key's hash and 40 bits with the place of the entry in
+ * units of 8 bytes, which in a new file is the rest of the cell if the entry fits there, so that
+ * nearly every look-up touches one page.  Entries that are too long, and all that come later, lie
+ * in the arena.  Empty cells are all ones, so that zeroed pages are seen as damage.
  */
 #ifndef MAPS_SNAPSHOT_FILE_H
 #define MAPS_SNAPSHOT_FILE_H
@@ -21,7 +21,7 @@
 #include "maps/boot.h"
 #include "maps/route.h"
 
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 #define SNAPSHOT_CTL_NAME "map.ctl"
 #define SNAPSHOT_DATA_PREFIX "map."
 #define SNAPSHOT_PAGE 4096

@@ -110,6 +110,12 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (seen == MAP_FAILED)
         return 71;
+    struct snapshot *here = snapshot_new(argv[1]);
+    if (*snapshot_trouble(here) != '\0') {
+        fprintf(stderr, "bench_visible: %s\n", snapshot_trouble(here));
+        return 69;
+    }
+    snapshot_free(&here);
     pid_t child = fork();
     if (child < 0)
         return 71;
