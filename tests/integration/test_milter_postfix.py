@@ -108,6 +108,22 @@ def test_held(make_routed):
     arrives(routed.old, ANN, "local")
 
 
+def test_a_release_is_seen_at_once(make_routed):
+    judged = recipes.settings(recipes.block("postfix.md", "main.cf milter judges"))
+    routed = make_routed(**judged, mydestination="mx.test")
+    with smtp.Client(routed.mx.smtp_port) as client:
+        client.ehlo()
+        client.cmd("MAIL FROM:<a@example.net>")
+        assert client.cmd("RCPT TO:<nobody@example.org>").code == 550
+        assert client.cmd("RCPT TO:<nobody@mx.test>").code == 550
+        routed.site.maptool("hold", ANN)
+        assert client.cmd(f"RCPT TO:<{ANN}>").code == 450
+        routed.site.maptool("release", ANN)
+        assert client.cmd(f"RCPT TO:<{ANN}>").code == 250
+    assert send(routed.mx, [ANN, CAT], "both").accepted == [ANN, CAT]
+    arrives(routed.old, ANN, "both")
+
+
 def test_queued_mail_follows_the_flip(make_routed):
     routed = make_routed(**PATIENT)
     routed.old.stop()

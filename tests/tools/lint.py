@@ -353,6 +353,12 @@ def check_pages(pages):
             report(hit[1], int(hit[2]), hit[3])
         elif line.strip():
             report("docs/man", 1, line)
+    ours = {pathlib.Path(p).stem: pathlib.Path(p).suffix[1:] for p in pages}
+    for page in pages:
+        for number, line in enumerate((ROOT / page).read_text().splitlines(), 1):
+            hit = re.match(r"\.Xr (\S+) (\d)", line)
+            if hit and (hit[1].startswith("coexist") or hit[1] in ours) and ours.get(hit[1]) != hit[2]:
+                report(page, number, f"there is no page {hit[1]}({hit[2]})")
 
 
 def check_cppcheck(c_files):
