@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sysexits.h>
 #include "base/core/buf.h"
-#include "maps/tool/table.h"
 
 /* "mailbox on new", "reject" */
 static void describe(const json_t *entry, char *out, size_t size)
@@ -157,28 +156,15 @@ int cmd_get(struct tool *t, struct err *err)
 /* --- list ---------------------------------------------------------------------------------------
  */
 
-static void list_page(struct tool *t, struct table *table, const json_t *entries, size_t *n)
+static void add_entry(struct table *table, const json_t *entry)
 {
-    size_t i;
-    const json_t *entry;
-
-    json_array_foreach(entries, i, entry)
-    {
-        char epoch[32];
-        if (t->json) {
-            fputs((*n)++ ? ",\n" : "\n", stdout);
-            json_dumpf(entry, stdout, JSON_COMPACT);
-            continue;
-        }
-        (*n)++;
-        if (fmt_into(epoch, sizeof epoch, "%" PRIu64, tool_number(entry, "epoch")) != 0)
-            epoch[0] = '\0';
-        const char *cells[] = {tool_text(entry, "key"), tool_text(entry, "kind"),
-            tool_text(entry, "route"), tool_text(entry, "state"), epoch, tool_text(entry, "when"),
-            tool_text(entry, "deliver_as"), tool_text(entry, "note")};
-        table_row(table, cells);
-    }
-    table_flush(table, stdout);
+    char epoch[32];
+    if (fmt_into(epoch, sizeof epoch, "%" PRIu64, tool_number(entry, "epoch")) != 0)
+        BUG("a number fits");
+    const char *cells[] = {tool_text(entry, "key"), tool_text(entry, "kind"),
+        tool_text(entry, "route"), tool_text(entry, "state"), epoch, tool_text(entry, "when"),
+        tool_text(entry, "deliver_as"), tool_text(entry, "note")};
+    table_row(table, cells);
 }
 
 static int add_filters(struct tool *t, json_t *request, struct err *err)
@@ -196,31 +182,15 @@ static int add_filters(struct tool *t, json_t *request, struct err *err)
 
 int cmd_list(struct tool *t, struct err *err)
 {
-    json_t *request = json_pack("{ss}", "op", "list"), *reply = NULL;
-    struct table *table = table_new("ADDRESS|KIND|ROUTE|STATE|EPOCH>|CHANGED|DELIVER AS|NOTE");
-    size_t n = 0;
-    int rc = add_filters(t, request, err);
-
-    if (rc == 0 && t->json)
-        putchar('[');
-    while (rc == 0) {
-        rc = tool_call_own(t, json_incref(request), &reply, err);
-        if (rc != 0)
-            break;
-        list_page(t, table, json_object_get(reply, "entries"), &n);
-        json_t *next = json_object_get(reply, "next");
-        if (!json_is_string(next))
-            break;
-        json_object_set(request, "after", next);
-        json_decref(reply);
-        reply = NULL;
-    }
-    if (rc == 0 && t->json)
-        puts(n ? "\n]" : "]");
-    table_free(&table);
+    static const struct tool_listing ENTRIES = {
+        .rows = "entries",
+        .after = "after",
+        .columns = "ADDRESS|KIND|ROUTE|STATE|EPOCH>|CHANGED|DELIVER AS|NOTE",
+        .add = add_entry,
+    };
+    json_t *request = json_pack("{ss}", "op", "list");
+    if (add_filters(t, request, err) == 0)
+        return tool_list_own(t, &ENTRIES, request, err);
     json_decref(request);
-    json_decref(reply);
-    if (rc == 0)
-        rc = tool_flush(err);
-    return rc;
+    return -1;
 }

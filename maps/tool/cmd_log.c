@@ -8,7 +8,6 @@
 #include <sysexits.h>
 #include "base/core/buf.h"
 #include "base/core/num.h"
-#include "maps/tool/table.h"
 
 #define LAST_DEFAULT 50
 #define CHANGE_TEXT_MAX 2048
@@ -36,31 +35,17 @@ static void describe(const json_t *change, struct buf *out)
         buf_clear(out);
 }
 
-static void print_page(struct tool *t, struct table *table, const json_t *changes, size_t *n)
+static void add_change(struct table *table, const json_t *change)
 {
-    size_t i;
-    const json_t *change;
     struct buf text;
-
+    char generation[32];
     buf_init(&text, CHANGE_TEXT_MAX);
-    json_array_foreach(changes, i, change)
-    {
-        char generation[32];
-        if (t->json) {
-            fputs((*n)++ ? ",\n" : "\n", stdout);
-            json_dumpf(change, stdout, JSON_COMPACT);
-            continue;
-        }
-        (*n)++;
-        describe(change, &text);
-        if (fmt_into(
-                generation, sizeof generation, "%" PRIu64, tool_number(change, "generation")) != 0)
-            generation[0] = '\0';
-        const char *cells[] = {generation, tool_text(change, "when"), tool_text(change, "who"),
-            tool_text(change, "key"), buf_cstr(&text), tool_text(change, "why")};
-        table_row(table, cells);
-    }
-    table_flush(table, stdout);
+    describe(change, &text);
+    if (fmt_into(generation, sizeof generation, "%" PRIu64, tool_number(change, "generation")) != 0)
+        BUG("a number fits");
+    const char *cells[] = {generation, tool_text(change, "when"), tool_text(change, "who"),
+        tool_text(change, "key"), buf_cstr(&text), tool_text(change, "why")};
+    table_row(table, cells);
     buf_fini(&text);
 }
 
@@ -86,32 +71,16 @@ static int parse(struct tool *t, json_t *request, struct err *err)
 
 int cmd_log(struct tool *t, struct err *err)
 {
-    json_t *request = json_pack("{ss}", "op", "log"), *reply = NULL;
-    struct table *table = table_new("GENERATION>|WHEN|WHO|ADDRESS|CHANGE|WHY");
-    size_t n = 0;
-    int rc = parse(t, request, err);
-
-    if (rc == 0 && t->json)
-        putchar('[');
-    while (rc == 0) {
-        rc = tool_call_own(t, json_incref(request), &reply, err);
-        if (rc != 0)
-            break;
-        print_page(t, table, json_object_get(reply, "changes"), &n);
-        json_t *next = json_object_get(reply, "next");
-        if (!json_is_integer(next))
-            break;
-        json_object_set(request, "from", next);
-        json_object_del(request, "last");
-        json_decref(reply);
-        reply = NULL;
-    }
-    if (rc == 0 && t->json)
-        puts(n ? "\n]" : "]");
-    table_free(&table);
+    static const struct tool_listing CHANGES = {
+        .rows = "changes",
+        .after = "from",
+        .first_only = "last",
+        .columns = "GENERATION>|WHEN|WHO|ADDRESS|CHANGE|WHY",
+        .add = add_change,
+    };
+    json_t *request = json_pack("{ss}", "op", "log");
+    if (parse(t, request, err) == 0)
+        return tool_list_own(t, &CHANGES, request, err);
     json_decref(request);
-    json_decref(reply);
-    if (rc == 0)
-        rc = tool_flush(err);
-    return rc;
+    return -1;
 }

@@ -15,7 +15,6 @@
 #include "base/core/buf.h"
 #include "base/core/mem.h"
 #include "maps/client.h"
-#include "maps/tool/table.h"
 
 static const struct tool_command COMMANDS[] = {
     {"init", "", "make an empty map, once", cmd_init},
@@ -172,6 +171,53 @@ json_t *tool_change(const char *op, const char *why)
     char id[CLIENT_REQUEST_ID_MAX];
     client_request_id(id);
     return json_pack("{ss ss ss}", "op", op, "id", id, "why", why ? why : "");
+}
+
+static void print_page(const struct tool *t, const struct tool_listing *what, struct table *table,
+    const json_t *rows, bool is_first)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        if (t->json) {
+            fputs(is_first && i == 0 ? "\n" : ",\n", stdout);
+            json_dumpf(row, stdout, JSON_COMPACT);
+        } else {
+            what->add(table, row);
+        }
+    }
+    table_flush(table, stdout);
+}
+
+int tool_list_own(struct tool *t, const struct tool_listing *what, json_t *request, struct err *err)
+{
+    struct table *table = table_new(what->columns);
+    json_t *reply = NULL;
+    bool is_first = true;
+    int rc = 0;
+
+    if (t->json)
+        putchar('[');
+    for (bool is_more = true; rc == 0 && is_more;) {
+        rc = tool_call_own(t, json_incref(request), &reply, err);
+        const json_t *rows = json_object_get(reply, what->rows);
+        json_t *next = json_object_get(reply, "next");
+        print_page(t, what, table, rows, is_first);
+        is_first = is_first && json_array_size(rows) == 0;
+        is_more = next && !json_is_null(next);
+        if (is_more)
+            json_object_set(request, what->after, next);
+        if (what->first_only)
+            json_object_del(request, what->first_only);
+        json_decref(reply);
+        reply = NULL;
+    }
+    if (rc == 0 && t->json)
+        puts(is_first ? "]" : "\n]");
+    table_free(&table);
+    json_decref(request);
+    return rc == 0 ? tool_flush(err) : -1;
 }
 
 /* --- Output ---------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "base/core/conf.h"
 #include "base/core/err.h"
 #include "maps/tool/backend.h"
+#include "maps/tool/table.h"
 
 #define TOOL_DIFFERENT 1 /* exit status: not found, or differences */
 
@@ -51,6 +52,19 @@ int tool_words(struct tool *t, int min, int max, struct err *err) ATTR_WUR;
 int tool_call_own(struct tool *t, json_t *request, json_t **reply, struct err *err) ATTR_WUR;
 /* {"op": op, "id": a new one, "why": why} */
 json_t *tool_change(const char *op, const char *why);
+
+/* What comes in pages: a table, or with --json an array. */
+struct tool_listing {
+    const char *rows;       /* field of the reply: an array, one object a row */
+    const char *after;      /* field of the request that takes the reply's "next" */
+    const char *first_only; /* field that only the first request has; NULL: none */
+    const char *columns;    /* as in table_new() */
+    void (*add)(struct table *table, const json_t *row);
+};
+
+/* Asks until the last page has come and prints all of it; takes over the request. */
+int tool_list_own(
+    struct tool *t, const struct tool_listing *what, json_t *request, struct err *err) ATTR_WUR;
 
 /* --- Output (stdout) ------------------------------------------------------------------------ */
 
