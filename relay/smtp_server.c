@@ -117,6 +117,8 @@ static enum smtp_server_kind do_hello(struct smtp_server *s)
     }
     end_transaction(s);
     s->is_esmtp = verb != SMTP_VERB_HELO;
+    s->takes_8bitmime = s->is_esmtp && s->options.offers_8bitmime;
+    s->size_max = s->options.size_max;
     memcpy(s->hello, name.p, name.n);
     s->hello[name.n] = '\0';
     if (!s->is_esmtp) {
@@ -124,8 +126,8 @@ static enum smtp_server_kind do_hello(struct smtp_server *s)
     } else if (buf_addf(&s->output,
                    "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n%s%s"
                    "250 ENHANCEDSTATUSCODES\r\n",
-                   s->options.hostname, (unsigned long long)s->options.size_max,
-                   s->options.offers_8bitmime ? "250-8BITMIME\r\n" : "",
+                   s->options.hostname, (unsigned long long)s->size_max,
+                   s->takes_8bitmime ? "250-8BITMIME\r\n" : "",
                    s->options.offers_starttls && !s->is_secure ? "250-STARTTLS\r\n" : "") != 0) {
         BUG("the answer to EHLO fits into the output");
     }
@@ -150,9 +152,9 @@ static enum smtp_server_kind do_mail(struct smtp_server *s)
 
     if ((c->has_size || c->has_body) && !s->is_esmtp) {
         error(s, 555, "5.5.4", "parameters need EHLO");
-    } else if (c->is_8bit && !s->options.offers_8bitmime) {
+    } else if (c->is_8bit && !s->takes_8bitmime) {
         error(s, 555, "5.5.4", "8BITMIME is not offered");
-    } else if (c->has_size && c->size > s->options.size_max) {
+    } else if (c->has_size && c->size > s->size_max) {
         error(s, 552, "5.3.4", "the message is too big");
     } else {
         return ask(s, SMTP_SERVER_GOT_MAIL);
@@ -310,7 +312,7 @@ static bool is_spoiled(struct smtp_server *s)
             faults & DATA_NUL       ? "NUL bytes"
             : faults & DATA_BARE_CR ? "a CR without LF"
                                     : "an LF without CR");
-    else if (s->n_content > s->options.size_max)
+    else if (s->n_content > s->size_max)
         answer_set(&s->cause, 552, "5.3.4", "the message is too big");
     else
         return false;
@@ -360,7 +362,7 @@ static enum smtp_server_kind feed_discard(struct smtp_server *s, struct slice in
             s->has_end = true;
         s->n_content += s->content->n;
     }
-    if (!s->has_end && s->n_content / 2 <= s->options.size_max)
+    if (!s->has_end && s->n_content / 2 <= s->size_max)
         return SMTP_SERVER_MORE;
     if (!s->has_end || s->closes_after_discard) {
         for (i = 1; i < n; i++)

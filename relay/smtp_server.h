@@ -80,6 +80,8 @@ struct smtp_server {
     enum smtp_server_state state;
     enum smtp_server_kind asked; /* what the owner has to answer; MORE: nothing */
     bool is_esmtp, is_secure;
+    bool takes_8bitmime; /* what the last hello was told, and what holds until the next one */
+    uint64_t size_max;
     char hello[ADDRESS_DOMAIN_MAX + 1]; /* the client's name, "" before EHLO */
     uint64_t n_content;                 /* canonical bytes of this message */
     uint32_t n_rcpts;                   /* accepted in this transaction */
@@ -110,7 +112,8 @@ void smtp_server_answer(struct smtp_server *s, const struct answer *a);
 void smtp_server_secured(struct smtp_server *s);
 /* Ends the session with this answer (421): for deadlines and for a stop. */
 void smtp_server_close(struct smtp_server *s, const struct answer *a);
-/* What EHLO offers from now on. */
+/* What the next hello is told.  What a client was told holds on until then: it may already be about
+ * to use it, and would have to bounce its message if it were refused. */
 void smtp_server_offer(struct smtp_server *s, bool is_8bitmime, uint64_t size_max);
 
 bool smtp_server_is_between(const struct smtp_server *s); /* no transaction is open */

@@ -335,7 +335,7 @@ def test_8bitmime_is_not_offered_when_one_target_does_not_take_it(site, scripted
 def test_8bitmime_that_vanished(site, scripted):
     gate = Gate(site, scripted)
     wait_for(lambda: "8BITMIME" in gate.client().features, 10, "8BITMIME")
-    with gate.client() as c:
+    with gate.client() as c, gate.client() as other:
         gate.old.extensions = ["PIPELINING"]
         for session in gate.old.sessions:
             session.shutdown()
@@ -343,6 +343,10 @@ def test_8bitmime_that_vanished(site, scripted):
         reply = wait_for(lambda: (lambda r: r if r.text.startswith("4.6.3") else None)(c.cmd("RCPT TO:<ann@example.org>")), 10,
                          "the new connection")
         assert reply.code == 451
+        # It was offered to this client too, so there is no 5xx for using it.
+        assert other.cmd("MAIL FROM:<s@example.net> BODY=8BITMIME").code == 250
+        reply = other.cmd("RCPT TO:<ann@example.org>")
+        assert (reply.code, reply.text[:5]) == (451, "4.6.3")
     with gate.client() as c:
         assert "8BITMIME" not in c.features
 

@@ -500,6 +500,29 @@ static void test_hello_offers(void **state)
     buf_fini(&scratch);
 }
 
+/* A client that was offered something uses it; what a server has stopped taking since is said at
+ * RCPT, with 4xx. */
+static void test_what_was_offered_holds(void **state)
+{
+    struct buf scratch;
+    struct smtp_server s;
+    struct smtp_server_event ev;
+    size_t used;
+
+    (void)state;
+    buf_init(&scratch, 1000);
+    smtp_server_init(&s, &plain, &scratch);
+    smtp_server_greet(&s, NULL);
+    smtp_server_offer(&s, true, 500);
+    smtp_server_feed(&s, SLICE_LIT("EHLO x\r\n"), &used, &ev);
+    smtp_server_offer(&s, false, 77);
+    assert_int_equal(
+        smtp_server_feed(&s, SLICE_LIT("MAIL FROM:<> BODY=8BITMIME SIZE=500\r\n"), &used, &ev),
+        SMTP_SERVER_GOT_MAIL);
+    smtp_server_fini(&s);
+    buf_fini(&scratch);
+}
+
 static void test_refused_greeting_and_close(void **state)
 {
     struct run r;
@@ -554,6 +577,7 @@ int main(void)
         cmocka_unit_test(test_idle_limit),
         cmocka_unit_test(test_flood),
         cmocka_unit_test(test_hello_offers),
+        cmocka_unit_test(test_what_was_offered_holds),
         cmocka_unit_test(test_refused_greeting_and_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
