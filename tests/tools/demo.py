@@ -48,6 +48,7 @@ DOMAIN = "example.org"
 START = {"ann": "old", "bob": "old", "cat": "new", "dan": "old"}
 MOVER = f"dan@{DOMAIN}"
 USERS = {f"{name}@{DOMAIN}": f"{name}-secret" for name in START}
+ADDRESSES = {"old": "127.0.1.1", "new": "127.0.1.2"}     # from which the servers send
 PATHS = ("relay", "Postfix")
 EVENT_S = 10             # no event of the demo may take longer
 
@@ -157,7 +158,9 @@ class Demo:
 
     def start_coexist(self):
         servers = imap_servers(self.folder, **self.servers)
-        self.site = self.enter(Coexist(self.folder / "coexist", servers, domains={DOMAIN: {}}, plain=True,
+        for name, address in ADDRESSES.items():
+            servers[name]["from"] = [f"{address}/32"]
+        self.site = self.enter(Coexist(self.folder / "coexist", servers, domains={DOMAIN: {"model": "chaining"}}, plain=True,
                                        settings={"sync": {"sweep_interval": "1s"}}))
         self.site.maptool("init")
         self.site.start("mapd")
@@ -274,12 +277,12 @@ class Demo:
                  "nothing else was restarted")
 
     def show_loop(self, name):
-        """The user's server is misconfigured and sends mail back to the gateway."""
+        """A host elsewhere sends mail back to the gateway, and then the user's own server does."""
         user, token = f"{name}@{DOMAIN}", f"{name}-loop-0001"
         server = self.route_of(user)
         text = smtp.message(token, to=user)
         entry = self.ledger.open(token, user, "loop", text)
-        self.say("loop", f"{self.screen.server(server)} sends one of {name}'s messages back to the relay, again and again")
+        self.say("loop", f"a host outside forwards one of {name}'s messages back to {name}, again and again")
         for number in range(1, 6):
             reply = submit(self.ledger, entry, self.site.relay_port, "writer@example.net", text)
             if reply.code != 250:
@@ -288,6 +291,8 @@ class Demo:
             text = wait_for(lambda copies=number: newest_copy(self.servers[server], user, token, copies), EVENT_S,
                             f"the copy in {name}'s mailbox")
         self.expect("loop", f"pass {number}: ", reply, 554, "5.4.6")
+        self.say("loop", f"{self.screen.server(server)} itself hands {name}'s mail back, as if it did not know {name} yet")
+        self.expect("loop", "RCPT:   ", probe(self.site.relay_port, user, ADDRESSES[server]), 451, "4.4.6")
 
     def cut_over(self, user, server):
         """The whole mailbox, and then the route, while mail keeps coming."""

@@ -69,9 +69,9 @@ def submit(ledger, entry, port, sender, text):
         return reply
 
 
-def probe(port, recipient):
-    """The reply that RCPT gets for this recipient."""
-    with smtp.Client(port) as client:
+def probe(port, recipient, source=None):
+    """The reply that RCPT gets for this recipient, asked from this address."""
+    with smtp.Client(port, source=source) as client:
         client.ehlo("writer.example.net")
         client.cmd("MAIL FROM:<writer@example.net>")
         return client.cmd(f"RCPT TO:<{recipient}>")
