@@ -239,6 +239,7 @@ static void destroy(struct session *s)
 {
     struct worker *w = s->w;
     struct net_addr peer = s->peer;
+    bool was_refused = s->is_refused;
 
     session_leave_hold(s);
     loop_timer_free(&s->timer);
@@ -254,7 +255,7 @@ static void destroy(struct session *s)
         s->next->prev = s->prev;
     w->n_sessions--;
     free(s);
-    worker_session_gone(w, &peer);
+    worker_session_gone(w, &peer, was_refused);
 }
 
 void session_enter(struct session *s)
@@ -368,6 +369,7 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
     bool is_early = has_spoken(fd);
 
     s->w = w;
+    s->is_refused = refusal != NULL;
     s->peer = *peer;
     net_addr_format(peer, s->peer_text);
     s->source_server = conf_server_from(w->conf, peer);

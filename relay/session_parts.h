@@ -36,7 +36,7 @@ struct session {
     uint64_t n_blocks; /* of content, so far */
     uint64_t held_ms, held_user;
     int busy;
-    bool is_holding, has_claim, has_progress, is_paused, is_closing, is_over;
+    bool is_holding, has_claim, has_progress, is_paused, is_closing, is_over, is_refused;
 };
 
 /* --- session.c --- */

@@ -7,7 +7,9 @@
  * dies leaves the connections that wait in them to its successor.
  *
  * Limits are per worker.  A client above its limit, or everybody above the worker's, hears 421;
- * behind a reserve for those answers connections are closed without a word.
+ * behind a reserve for those answers connections are closed without a word.  Those who hear 421
+ * stay until they have read it, so they do not count: a client above its limit would take the
+ * places of all others.
  *
  * Drain: the listeners are closed, idle sessions say 421, transactions end.  Behind WORKER_DRAIN_MS
  * all sessions are cut but those whose dot has gone to a target: there the answer decides whether a
@@ -29,7 +31,7 @@
 #include "relay/worker.h"
 
 #define ACCEPTS_MAX 64  /* per turn of the loop and listener */
-#define REFUSALS_MAX 64 /* sessions above the limit that hear why */
+#define REFUSALS_MAX 64 /* sessions above a limit that hear why */
 #define ACCEPT_PAUSE_MS 100
 #define DRAIN_STEP_MS 20
 #define DRAIN_QUIT_MS 1000 /* for the QUITs of the pool */
@@ -49,18 +51,20 @@ static void admit_own(struct worker *w, int fd, const struct net_addr *peer, boo
     struct answer refusal;
     const struct answer *why = NULL;
 
-    if (w->n_sessions >= (size_t)conf->sessions_max + REFUSALS_MAX) {
-        io_close(&fd);
-        return;
-    }
     if (clients_enter(w->clients, peer) > conf->sessions_per_client_max) {
         answer_set(&refusal, 421, "4.7.0",
             "%s too many sessions from your address, try again later", conf->hostname);
         why = &refusal;
-    } else if (w->n_sessions >= conf->sessions_max) {
+    } else if (w->n_sessions - w->n_refused >= conf->sessions_max) {
         answer_set(&refusal, 421, "4.3.2", "%s too many sessions, try again later", conf->hostname);
         why = &refusal;
     }
+    if (why != NULL && w->n_refused >= REFUSALS_MAX) {
+        clients_leave(w->clients, peer);
+        io_close(&fd);
+        return;
+    }
+    w->n_refused += why != NULL;
     session_start_own(w, fd, peer, is_lmtp, why);
 }
 
@@ -189,8 +193,9 @@ static void on_master_gone(void *arg, int events)
     drain(w);
 }
 
-void worker_session_gone(struct worker *w, const struct net_addr *peer)
+void worker_session_gone(struct worker *w, const struct net_addr *peer, bool was_refused)
 {
+    w->n_refused -= was_refused;
     clients_leave(w->clients, peer);
 }
 

@@ -58,7 +58,7 @@ struct worker {
     struct cutthrough_server *targets; /* by index of conf->servers */
     struct clients *clients;
     struct session *sessions;
-    size_t n_sessions;
+    size_t n_sessions, n_refused; /* refused: those among them that only hear 421 */
     bool is_draining;
     struct buf scratch;  /* content of the session that is being fed */
     uint64_t session_id; /* of the next session; starts differently at each start of a worker */
@@ -77,6 +77,6 @@ struct worker {
 int worker_run(const struct worker_setup *setup);
 
 /* For sessions. */
-void worker_session_gone(struct worker *w, const struct net_addr *peer);
+void worker_session_gone(struct worker *w, const struct net_addr *peer, bool was_refused);
 
 #endif

@@ -205,6 +205,17 @@ def test_flood_keeps_memory_flat(site, scripted):
         assert worker.rss_kib() - before < 1024
 
 
+def test_client_above_its_limit_takes_no_places(site, scripted):
+    """A11: who hears 421 is still there for a moment, and must not keep others out meanwhile."""
+    gate = Gate(site, scripted, settings={"sessions_max": 20, "sessions_per_client_max": 5})
+    greedy = [socket.create_connection(("127.0.0.1", gate.port), source_address=("127.0.0.2", 0)) for _ in range(60)]
+    with gate.client(hello=False) as c:
+        assert c.greeting.code == 220
+    assert len(gate.events("session_refused", code="421")) <= 55
+    for s in greedy:
+        s.close()
+
+
 def test_starved_of_descriptors(site, scripted):
     """G25: with no descriptor left nothing is lost, and it recovers by itself."""
     gate = Gate(site, scripted, plain=True, settings={"sessions_per_client_max": 1000})
