@@ -12,8 +12,9 @@
  * it is offered.  What the engine learned and the stream read before the handshake is thrown away
  * by both.
  *
- * Deadlines: one timer, moved only when it fires, or when the next deadline is nearer than the time
- * that it is set to.  In the usual course of many messages it is never touched.
+ * Deadlines: for whole replies, so that a byte now and then buys a server no time.  One timer,
+ * moved only when it fires, or when the next deadline is nearer than the time that it is set to. In
+ * the usual course of many messages it is never touched.
  *
  * Life: the owner may free us in its callback, so each entry from below counts in `busy`, and
  * after each callback `is_alive` is asked.
@@ -238,6 +239,7 @@ static size_t on_data(void *arg, struct slice in)
 {
     struct smtp_conn *c = arg;
     size_t used = 0, n;
+    bool has_reply = false;
     struct smtp_client_event ev;
 
     c->busy++;
@@ -248,6 +250,7 @@ static size_t on_data(void *arg, struct slice in)
         used += n;
         if (kind == SMTP_CLIENT_MORE)
             break;
+        has_reply = true;
         if (kind == SMTP_CLIENT_STARTTLS)
             start_tls(c);
         else if (kind == SMTP_CLIENT_FAILED)
@@ -257,7 +260,8 @@ static size_t on_data(void *arg, struct slice in)
     }
     c->is_feeding = false;
     if (c->is_alive && c->stream != NULL) {
-        moved(c);
+        if (has_reply)
+            moved(c);
         write_all(c);
     }
     leave(c);

@@ -205,6 +205,28 @@ def test_flood_keeps_memory_flat(site, scripted):
         assert worker.rss_kib() - before < 1024
 
 
+@pytest.mark.parametrize("command", ["mail", "rcpt", "data", "dot"])
+def test_reply_byte_by_byte(site, scripted, command):
+    """A10 from the other side: the deadline is one for the whole reply, or the client would give up before us."""
+    given_up = threading.Event()
+
+    def drip(session, _line):
+        for byte in b"250-still working\r\n" * 40:
+            if given_up.wait(0.1) or session.server.stopping:
+                break
+            session.sock.sendall(bytes([byte]))
+        return close()
+
+    gate = Gate(site, scripted, old={command: drip}, settings={"reply_timeout": "1s", "dot_timeout": "1s"})
+    with gate.client(timeout=20) as c:
+        outcome = c.transaction("s@example.net", ["ann@example.org"], message("x"))
+        given_up.set()
+    reply = outcome.data or outcome.rcpts["ann@example.org"]
+    assert (reply.code, reply.text[:5]) == (451, "4.4.1") and "timed out" in reply.text
+    if command == "dot":
+        assert gate.wait_event("refuse")["duplicate"] == "possible"
+
+
 def test_client_above_its_limit_takes_no_places(site, scripted):
     """A11: who hears 421 is still there for a moment, and must not keep others out meanwhile."""
     gate = Gate(site, scripted, settings={"sessions_max": 20, "sessions_per_client_max": 5})
