@@ -144,16 +144,27 @@ static int create(struct copy *c, const struct pass *p, const struct folder *f,
     return result;
 }
 
-/* Makes the folder on the target when it is not there; *out is its STATUS. */
-static int folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
-    struct journal_folder *record, struct folder *out, struct err *err)
+static struct folder *find_target(const struct pass *p, const struct journal_folder *record)
 {
     struct folder *t = folder_list_find(p->there, record->target);
-    bool is_there = t && !(t->attrs & FOLDER_NOSELECT);
+    return t && !(t->attrs & FOLDER_NOSELECT) ? t : NULL;
+}
+
+/* Behind a flip the target's user does with his folders what he likes. */
+static bool is_users(const struct pass *p, const struct journal_folder *record)
+{
+    return p->mode == PLAN_ADD && record->src_uidvalidity != 0;
+}
+
+int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
+    struct journal_folder *record, struct folder *out, struct err *err)
+{
+    struct folder *t = find_target(p, record);
+    bool is_there = t != NULL;
     if (!is_there && create(c, p, f, record, err) != 0)
         return -1;
     if (!c->options.no_subscriptions && f->attrs & FOLDER_SUBSCRIBED &&
-        !(t && t->attrs & FOLDER_SUBSCRIBED) &&
+        !(t && (t->attrs & FOLDER_SUBSCRIBED || is_users(p, record))) &&
         mailboxes_subscribe(c->to, record->target, err) != 0)
         return -1;
     if (is_there) {
@@ -185,8 +196,11 @@ static int one_folder(
     struct journal_folder record = {0};
     struct folder target = {0};
     int result = -1;
-    if (folder_record(c, f, mapped, &record, err) != 0 ||
-        folder_on_target(c, p, f, &record, &target, err) != 0)
+    if (folder_record(c, f, mapped, &record, err) != 0)
+        goto done;
+    target.name = record.target;
+    if ((find_target(p, &record) || !is_users(p, &record)) &&
+        copy_folder_on_target(c, p, f, &record, &target, err) != 0)
         goto done;
     if (is_unchanged(&record, f, &target)) {
         p->counts->folders_unchanged++;

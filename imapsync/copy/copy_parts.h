@@ -37,8 +37,12 @@ bool copy_is_cancelled(const struct copy *c);
 int copy_check_cancelled(const struct copy *c, struct err *err) ATTR_WUR;
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);
 /* The whole of one folder: source and target are its STATUS on either side, *record is kept up to
- * date and written. */
-int copy_folder(struct copy *c, struct pass *p, const struct folder *source,
-    const struct folder *target, struct journal_folder *record, struct err *err) ATTR_WUR;
+ * date and written.  A target with UIDVALIDITY 0 is not there and is made when there is something
+ * to put into it. */
+int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,
+    struct journal_folder *record, struct err *err) ATTR_WUR;
+/* Makes the folder on the target when it is not there; *out is its STATUS. */
+int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
+    struct journal_folder *record, struct folder *out, struct err *err) ATTR_WUR;
 
 #endif

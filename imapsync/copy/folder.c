@@ -6,6 +6,9 @@
  * folder are forgotten and found again by content (A32: never a deletion because of it).  A folder
  * that is new to us and not empty on the target is treated the same way, which is what makes a lost
  * journal harmless.
+ *
+ * Behind a flip (PLAN_ADD) it is the target's user who has renamed, removed or replaced a folder
+ * there.  None of what was copied into it comes again; only what is new on the source does.
  */
 #include <stdlib.h>
 #include <sysexits.h>
@@ -22,7 +25,7 @@ struct work {
     struct copy *c;
     struct pass *p;
     struct journal_folder *record;
-    const struct folder *target;
+    struct folder *target;
     struct keywords keywords;
     size_t n_keywords_known;
     struct listing listing; /* of the source */
@@ -32,6 +35,8 @@ struct work {
     uint32_t *missing;
     size_t n_missing;
     size_t n_exceptions; /* of this folder in this pass */
+    bool is_detached;    /* nothing of what the pairs name is there */
+    bool has_gone_pairs;
 };
 
 static int load_pairs(struct work *w, struct err *err)
@@ -50,17 +55,44 @@ static int keep_keywords(struct work *w, struct err *err)
     return journal_keywords_put(w->c->journal, w->record->id, &w->keywords, err);
 }
 
+static bool has_gone_pairs(const struct work *w)
+{
+    for (size_t i = 0; i < w->n_pairs; i++) {
+        if (w->pairs[i].state == PAIR_GONE)
+            return true;
+    }
+    return false;
+}
+
+static int detach(struct work *w, struct err *err)
+{
+    w->is_detached = true;
+    w->record->src_uidnext = 0;
+    return journal_folder_detach(w->c->journal, w->record->id, err) == 0 ? load_pairs(w, err) : -1;
+}
+
 /* *adopt_out: what is on the target has to be looked at message by message. */
 static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
 {
     struct journal_folder *r = w->record;
     bool is_new = r->src_uidvalidity == 0;
-    bool has_changed = !is_new && (r->src_uidvalidity != w->listing.uidvalidity ||
-                                      r->tgt_uidvalidity != w->target->uidvalidity);
+    bool is_replaced = !is_new && r->tgt_uidvalidity != w->target->uidvalidity;
+    bool has_changed = is_replaced || (!is_new && r->src_uidvalidity != w->listing.uidvalidity);
     *adopt_out = false;
+    if (w->p->mode == PLAN_ADD && is_replaced && r->src_uidvalidity == w->listing.uidvalidity)
+        return detach(w, err);
+    if (w->p->mode == PLAN_MIRROR && !has_changed && has_gone_pairs(w)) {
+        /* The user is on the source again: what is there has to be on the target too.  Written
+         * first, so that a crash in the middle of forgetting repeats it. */
+        has_changed = true;
+        r->tgt_uidvalidity = 0;
+        if (journal_folder_put(w->c->journal, r, err) != 0)
+            return -1;
+    }
     if (!is_new && !has_changed)
         return 0;
-    if (has_changed && journal_folder_forget(w->c->journal, r->id, err) != 0)
+    if (has_changed &&
+        (journal_folder_forget(w->c->journal, r->id, err) != 0 || load_pairs(w, err) != 0))
         return -1;
     *adopt_out = w->target->uidnext > 1;
     r->src_uidnext = 0;
@@ -71,6 +103,15 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     return journal_folder_put(w->c->journal, r, err);
 }
 
+/* There is no folder in which their messages could be. */
+static int drop_intents(struct work *w, const struct intent *v, size_t n, struct err *err)
+{
+    journal_begin(w->c->journal);
+    for (size_t i = 0; i < n; i++)
+        journal_intent_del(w->c->journal, w->record->id, v[i].id);
+    return journal_commit(w->c->journal, err);
+}
+
 static int resolve_open(struct work *w, bool adopt, struct err *err)
 {
     struct intent *intents;
@@ -78,7 +119,11 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
     if (journal_intents(w->c->journal, w->record->id, &intents, &n, err) != 0)
         return -1;
     int result = 0;
-    if (n > 0 || adopt) {
+    for (size_t i = 0; w->is_detached && i < n; i++)
+        intents[i].tgt_uidnext = 1; /* the one that we know was another folder's */
+    if (w->target->uidvalidity == 0) {
+        result = n > 0 ? drop_intents(w, intents, n, err) : 0;
+    } else if (n > 0 || adopt) {
         struct resolve_job job = {.source = w->c->from,
             .target = w->c->to,
             .journal = w->c->journal,
@@ -97,7 +142,7 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
             result = keep_keywords(w, err);
     }
     intents_free(intents, n);
-    if (result == 0 && adopt) {
+    if (result == 0 && (adopt || w->is_detached)) {
         w->record->src_uidvalidity = w->listing.uidvalidity;
         w->record->tgt_uidvalidity = w->target->uidvalidity;
         result = journal_folder_put(w->c->journal, w->record, err);
@@ -119,7 +164,8 @@ static struct plan_pair plan_pair_at(void *arg, size_t i)
     const struct pair *p = &w->pairs[i];
     return (struct plan_pair){.src_uid = p->src_uid,
         .tgt_uid = p->state == PAIR_COPIED ? p->tgt_uid : 0,
-        .flags = p->flags};
+        .flags = p->flags,
+        .is_gone = p->state == PAIR_GONE};
 }
 
 static void make_plan(struct work *w)
@@ -229,6 +275,14 @@ static int copy_new_messages(struct work *w, bool *unknown_out, struct err *err)
     return w->n_missing > 0 ? check_missing(w, err) : 0;
 }
 
+static int make_folder(struct work *w, const struct folder *source, struct err *err)
+{
+    if (copy_folder_on_target(w->c, w->p, source, w->record, w->target, err) != 0)
+        return -1;
+    w->record->tgt_uidvalidity = w->target->uidvalidity;
+    return journal_folder_put(w->c->journal, w->record, err);
+}
+
 static int forget_gone(struct work *w, struct err *err)
 {
     if (w->plan.n_forgotten == 0)
@@ -253,12 +307,13 @@ static int apply(struct work *w, struct err *err)
     return result;
 }
 
-/* Remembers the STATUS from before the listing, so that whatever came later is seen as a change. */
+/* Remembers the STATUS from before the listing, so that whatever came later is seen as a change.
+ * Not with pairs that are gone: a later mirror has to look at them. */
 static int remember(struct work *w, const struct folder *source, struct err *err)
 {
     struct journal_folder *r = w->record;
     const unsigned need = IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
-    if (w->n_exceptions > 0 || w->plan.has_too_many_deletions ||
+    if (w->n_exceptions > 0 || w->has_gone_pairs || w->plan.has_too_many_deletions ||
         (source->has_status & need) != need)
         return 0;
     r->src_uidnext = source->uidnext;
@@ -279,10 +334,13 @@ static int run(struct work *w, const struct folder *source, struct err *err)
         keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
-    if (check_uidvalidity(w, &adopt, err) != 0 || load_pairs(w, err) != 0 ||
+    if (load_pairs(w, err) != 0 || check_uidvalidity(w, &adopt, err) != 0 ||
         resolve_open(w, adopt, err) != 0)
         return -1;
+    w->has_gone_pairs = has_gone_pairs(w);
     make_plan(w);
+    if (w->plan.n_copies > 0 && w->target->uidvalidity == 0 && make_folder(w, source, err) != 0)
+        return -1;
     if (forget_gone(w, err) != 0 || copy_new_messages(w, &has_unknown_uids, err) != 0 ||
         copy_check_cancelled(w->c, err) != 0)
         return -1;
@@ -294,8 +352,8 @@ static int run(struct work *w, const struct folder *source, struct err *err)
     return remember(w, source, err);
 }
 
-int copy_folder(struct copy *c, struct pass *p, const struct folder *source,
-    const struct folder *target, struct journal_folder *record, struct err *err)
+int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,
+    struct journal_folder *record, struct err *err)
 {
     struct work w = {.c = c, .p = p, .record = record, .target = target};
     int result = run(&w, source, err);

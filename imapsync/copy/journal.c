@@ -377,7 +377,7 @@ static bool unpack_pair(struct slice *s, struct pair *p)
             return false;
     }
     p->state = (enum pair_state)state;
-    return state == PAIR_COPIED || state == PAIR_REFUSED;
+    return state == PAIR_COPIED || state == PAIR_REFUSED || state == PAIR_GONE;
 }
 
 int journal_pairs(
@@ -408,6 +408,28 @@ int journal_pairs(
         *out = NULL;
     }
     return r;
+}
+
+int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err)
+{
+    struct pair *pairs;
+    size_t n;
+    if (journal_pairs(j, folder, &pairs, &n, err) != 0)
+        return -1;
+    int result = 0;
+    for (size_t i = 0; i < n && result == 0;) {
+        journal_begin(j);
+        for (size_t k = 0; k < FORGET_AT_ONCE && i < n; k++, i++) {
+            if (pairs[i].state != PAIR_COPIED)
+                continue;
+            pairs[i].state = PAIR_GONE;
+            pairs[i].tgt_uid = 0;
+            journal_pair_put(j, folder, &pairs[i], NULL);
+        }
+        result = journal_commit(j, err);
+    }
+    free(pairs);
+    return result;
 }
 
 /* The record's last bytes are the digest. */

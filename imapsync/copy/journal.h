@@ -21,6 +21,7 @@ struct journal;
 enum pair_state {
     PAIR_COPIED = 1,
     PAIR_REFUSED = 2, /* the target did not take it: tgt_uid is 0 */
+    PAIR_GONE = 3,    /* it went away with its folder, behind a flip: tgt_uid is 0 */
 };
 
 struct pair {
@@ -67,6 +68,8 @@ int journal_keywords_put(
     struct journal *j, uint32_t folder, const struct keywords *k, struct err *err) ATTR_WUR;
 /* Forgets pairs and intents of a folder (its UIDVALIDITY has changed); keeps the folder. */
 int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
+/* What was copied has been copied, but is not where it was put: COPIED becomes GONE. */
+int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 
 /* --- Pairs -------------------------------------------------------------------------- */
 

@@ -8,6 +8,9 @@
  *   paired, not listed    deleted on the source: in mirror mode delete our copy, unless the
  *                         target's user has touched it (the caller looks at its flags first)
  *
+ *   paired with what is   nothing: its user has removed the folder behind the flip
+ *   gone
+ *
  * Nothing on the target that the journal does not know is ever named in a plan.
  */
 #include "imapsync/copy/plan.h"
@@ -34,11 +37,11 @@ static void add_uid(uint32_t **v, size_t *n, uint32_t uid)
 
 static void on_both(struct plan *p, const struct plan_message *m, const struct plan_pair *pair)
 {
-    if (pair->tgt_uid == 0) {
+    if (pair->tgt_uid == 0 && !pair->is_gone) {
         add_uid(&p->copies, &p->n_copies, m->uid);
         return;
     }
-    if (flags_eq(&m->flags, &pair->flags)) {
+    if (pair->is_gone || flags_eq(&m->flags, &pair->flags)) {
         p->n_same++;
         return;
     }

@@ -97,7 +97,7 @@ static bool is_paired(const struct resolve_job *job, uint32_t uid)
             high = mid;
     }
     return low < job->n_pairs && job->pairs[low].src_uid == uid &&
-           job->pairs[low].state == PAIR_COPIED;
+           job->pairs[low].state != PAIR_REFUSED;
 }
 
 static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n_out)

@@ -154,7 +154,7 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         bool is_there = has_pair && pair->state == PAIR_COPIED &&
                         listing_find(&k->target, pair->tgt_uid) != NULL;
         ours += is_there;
-        if (is_listed && (!has_pair || pair->state != PAIR_COPIED)) {
+        if (is_listed && (!has_pair || pair->state == PAIR_REFUSED)) {
             out->missing++;
             copy_report(k->c, k->record.source, uid, "not on the target");
         } else if (is_listed && !is_there) {
@@ -197,7 +197,10 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
         result = 0;
         goto done;
     }
-    if (journal_pairs(c->journal, k.record.id, &k.pairs, &k.n_pairs, err) != 0 ||
+    if (journal_pairs(c->journal, k.record.id, &k.pairs, &k.n_pairs, err) != 0)
+        goto done;
+    /* UIDVALIDITY 0: a sweep has found that the target's user has removed the folder. */
+    if (k.record.tgt_uidvalidity != 0 &&
         listing_fetch(c->to, k.record.target, 1, "FLAGS", &k.target, err) != 0)
         goto done;
     if (k.target.uidvalidity != k.record.tgt_uidvalidity) {

@@ -148,6 +148,12 @@ static void test_many_are_forgotten(void **state)
         journal_pair_put(j, 3, &p, digest);
     }
     assert_int_equal(journal_commit(j, &err), 0);
+    assert_int_equal(journal_folder_detach(j, 3, &err), 0);
+    assert_int_equal(journal_pairs(j, 3, &pairs, &n, &err), 0);
+    assert_int_equal(n, 1501);
+    for (size_t i = 0; i < n; i++)
+        assert_true(pairs[i].state == PAIR_GONE && pairs[i].tgt_uid == 0);
+    free(pairs);
     assert_int_equal(journal_folder_forget(j, 3, &err), 0);
     assert_int_equal(journal_pairs(j, 3, &pairs, &n, &err), 0);
     assert_int_equal(n, 0);

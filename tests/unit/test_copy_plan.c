@@ -35,7 +35,8 @@ static void test_every_case(void **state)
     struct world w = {
         .m = {{1, seen}, {2, seen}, {4, flagged}, {5, seen}, {8, {{0}, 0}}},
         /* 2: the same; 3: gone; 4: other flags; 5: refused before; 6: gone, was refused */
-        .p = {{2, 12, seen}, {3, 13, seen}, {4, 14, seen}, {5, 0, {{0}, 0}}, {6, 0, {{0}, 0}}},
+        .p = {{2, 12, seen, false}, {3, 13, seen, false}, {4, 14, seen, false},
+            {5, 0, {{0}, 0}, false}, {6, 0, {{0}, 0}, false}},
     };
     struct plan_input in = input(&w, 5, 5, PLAN_MIRROR);
     struct plan p;
@@ -61,13 +62,34 @@ static void test_every_case(void **state)
     plan_fini(&p);
 }
 
+/* What went away with its folder behind the flip is neither copied again nor touched. */
+static void test_gone(void **state)
+{
+    struct world w = {
+        .m = {{1, seen}, {2, flagged}},
+        .p = {{1, 0, flagged, true}, {2, 12, flagged, false}, {3, 0, seen, true}},
+    };
+    static const enum plan_mode modes[] = {PLAN_MIRROR, PLAN_ADD};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct plan_input in = input(&w, 2, 3, modes[i]);
+        struct plan p;
+        plan_make(&in, &p);
+        assert_int_equal(p.n_same, 2);
+        assert_int_equal(p.n_copies + p.n_flags + p.n_deletions, 0);
+        assert_int_equal(p.n_forgotten, 1);
+        assert_int_equal(p.forgotten[0], 3);
+        plan_fini(&p);
+    }
+}
+
 static void test_deletion_limit(void **state)
 {
     (void)state;
     for (size_t n = 9; n <= 11; n++) {
         struct world w = {0};
         for (uint32_t i = 0; i < n; i++)
-            w.p[i] = (struct plan_pair){i + 1, 100 - i, seen};
+            w.p[i] = (struct plan_pair){i + 1, 100 - i, seen, false};
         struct plan_input in = input(&w, 0, n, PLAN_MIRROR);
         struct plan p;
         plan_make(&in, &p);
@@ -94,7 +116,7 @@ static void test_random(void **state)
             if (listed)
                 w.m[n++] = (struct plan_message){uid, has_changed ? flagged : seen};
             if (paired)
-                w.p[k++] = (struct plan_pair){uid, was_refused ? 0 : 1000 + uid, seen};
+                w.p[k++] = (struct plan_pair){uid, was_refused ? 0 : 1000 + uid, seen, false};
             new += listed && !paired;
             refused += listed && paired && was_refused;
             changed += listed && paired && !was_refused && has_changed;
@@ -121,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_case),
+        cmocka_unit_test(test_gone),
         cmocka_unit_test(test_deletion_limit),
         cmocka_unit_test(test_random),
     };

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: ISC
+"""What the user does on new behind the flip, while sweeps still look at old."""
+import pytest
+from lib import smtp
+from lib.cutover import ANN, cutover, imap_servers
+from lib.mailbox import Mail, fill, look, message
+
+
+@pytest.fixture
+def moved(dovecot, site, tmp_path):
+    """ann is on new and done: ten messages in INBOX, five in Work."""
+    old, new = dovecot("old"), dovecot("new")
+    made = site(imap_servers(tmp_path, old=old, new=new))
+    made.init({ANN: "old"})
+    made.old, made.new = old, new
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(10)], "Work": [Mail(message(f"w{i}")) for i in range(5)]})
+    done = cutover(made)
+    assert done.status == 0, done.log
+    return made
+
+
+def counts(server):
+    return {name: len(mails) for name, mails in look(server.imap(ANN)).items()}
+
+
+def late(place, folder, subject):
+    """A message that comes to a folder of old behind the flip."""
+    fill(place.old.imap(ANN), {folder: [Mail(message(subject))]})
+
+
+def test_a_folder_renamed_on_new_does_not_come_back(moved):
+    moved.new.imap(ANN).rename("Work", "Arbeit")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 10, "Arbeit": 5}
+    # What is new on old still has to come, and only that.
+    late(moved, "Work", "late")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 10, "Arbeit": 5, "Work": 1}
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 10, "Arbeit": 5, "Work": 1}
+
+
+def test_a_folder_deleted_on_new_stays_deleted(moved):
+    moved.new.imap(ANN).delete("Work")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 10}
+
+
+def test_a_new_uidvalidity_on_new_repeats_nothing(moved):
+    """Its user makes a new folder of the old name: none of what was in the old one comes again."""
+    client = moved.new.imap(ANN)
+    client.delete("Work")
+    client.create("Work")
+    fill(client, {"Work": [Mail(message("own"))]})
+    # A flag that changes on old must not end up at a message of another folder.
+    source = moved.old.imap(ANN)
+    source.select("Work")
+    source.uid("STORE", "1", "+FLAGS", "(\\Flagged)")
+    assert cutover(moved).status == 0
+    late(moved, "Work", "late")
+    assert cutover(moved).status == 0
+    there = look(moved.new.imap(ANN))
+    assert {name: len(mails) for name, mails in there.items()} == {"INBOX": 10, "Work": 2}
+    assert not any("\\flagged" in seen.flags for seen in there["Work"])
+
+
+def test_a_late_message_and_a_user_who_tidies_up(moved):
+    client = moved.new.imap(ANN)
+    client.select("INBOX")
+    client.uid("STORE", "1:4", "+FLAGS", "(\\Deleted)")
+    client.expunge()
+    moved.old.deliver(ANN, smtp.message("late"))
+    assert cutover(moved).status == 0
+    assert counts(moved.new)["INBOX"] == 7
+
+
+def test_a_user_who_goes_back_gets_everything_again(moved):
+    """By hand, maptool set: what is on old has to be on new again before the next flip, once."""
+    moved.new.imap(ANN).rename("Work", "Arbeit")
+    late(moved, "Work", "late")
+    assert cutover(moved).status == 0
+    moved.set(ANN, "old")
+    done = cutover(moved)
+    assert done.status == 0 and done.states[-1] == "done", done.log
+    assert counts(moved.new) == {"INBOX": 10, "Arbeit": 5, "Work": 6}
+
+
+def test_unsubscribed_on_new_stays_so(moved):
+    client = moved.new.imap(ANN)
+    client.unsubscribe("Work")
+    late(moved, "Work", "late")
+    assert cutover(moved).status == 0
+    assert counts(moved.new)["Work"] == 6
+    assert not any(b"Work" in line for line in client.lsub()[1] if line)
