@@ -2,8 +2,8 @@
 /*
  * csv: RFC 4180 with the freedoms that csv.h names.
  *
- *     file   = [BOM] row *(EOL row) [EOL]        EOL = CRLF / LF / CR
- *     row    = cell *(separator cell)
+ *     file   = row *(EOL row) [EOL]              EOL = CRLF / LF / CR
+ *     row    = *BOM cell *(separator cell)
  *     cell   = *plain / *WSP DQUOTE *(any / 2DQUOTE) DQUOTE *WSP
  *
  * The separator is the first of ",", ";" and tab outside of quotes, so a spreadsheet of any country
@@ -163,8 +163,10 @@ static int feed_byte(struct csv *c, unsigned char byte, struct err *err)
         c->line += byte == '\n';
         return 0;
     }
-    if (is_second)
+    if (is_second) {
+        c->mark = 0;
         return 0;
+    }
     if (c->state == CSV_QUOTE_SEEN) {
         if (byte == '"') {
             c->state = CSV_QUOTED;
@@ -177,6 +179,7 @@ static int feed_byte(struct csv *c, unsigned char byte, struct err *err)
     int rc = end_row(c, err);
     c->line++;
     c->row_line = c->line;
+    c->mark = 0;
     return rc;
 }
 
@@ -195,7 +198,8 @@ int csv_feed(struct csv *c, struct slice in, struct err *err)
 {
     for (size_t i = 0; i < in.n; i++) {
         if (c->mark < sizeof BOM && in.p[i] == BOM[c->mark]) {
-            c->mark++;
+            if (++c->mark == sizeof BOM)
+                c->mark = 0;
             continue;
         }
         if (feed_mark(c, err) != 0 || feed_byte(c, in.p[i], err) != 0)

@@ -63,6 +63,13 @@ static const struct row ROWS[] = {
         "a,b\n",
         "1:[a][b]"},
     {"mark and quote", "\xef\xbb\xbf\"a\"\n", "1:[a]"},
+    {"two marks", "\xef\xbb\xbf\xef\xbb\xbfz\n", "1:[z]"},
+    {"marks where files were joined",
+        "\xef\xbb\xbf"
+        "y\r\n\xef\xbb\xbf\"z\"\n\xef\xbb\xbfx\n",
+        "1:[y]2:[z]3:[x]"},
+    {"a mark elsewhere is text", "z\xef\xbb\xbf,\xef\xbb\xbfy\n",
+        "1:[z\xef\xbb\xbf][\xef\xbb\xbfy]"},
     {"not quite a mark", "\xef\xbb\xbe\n", "1:[\xef\xbb\xbe]"},
     {"first bytes of a mark", "\xef\xbb",
         "!line 1: this is not UTF-8 text: save the file as UTF-8"},
