@@ -91,9 +91,12 @@ static bool needs_txn(const struct job *job)
     return kind == CONTROL_WRITE || kind == CONTROL_BATCH;
 }
 
-static bool is_batch(const struct job *job)
+/* A batch needs a transaction of its own.  Rows of an import must not be taken a second time
+ * because somebody else's change failed and the group is tried again. */
+static bool is_alone(const struct job *job)
 {
-    return control_kind(job->request) == CONTROL_BATCH;
+    enum control_kind kind = control_kind(job->request);
+    return kind == CONTROL_BATCH || kind == CONTROL_STAGE;
 }
 
 static void drop_replies(struct job *first, const struct job *end)
@@ -181,25 +184,6 @@ static void run_group(struct worker *w, struct job *first, const struct job *end
             log_job(job);
 }
 
-/* Splits what waits at batches and changes of configuration. */
-static void run_all(struct worker *w, struct job *first)
-{
-    while (first) {
-        struct job *end = first->next;
-        if (!first->request) {
-            const struct conf *old = w->control.conf;
-            w->control.conf = first->conf;
-            first->conf = (struct conf *)(uintptr_t)old;
-        } else {
-            if (!is_batch(first))
-                while (end && end->request && !is_batch(end))
-                    end = end->next;
-            run_group(w, first, end);
-        }
-        first = end;
-    }
-}
-
 /* --- What happens by time ----------------------------------------------------------------- */
 
 static int try_expire(struct worker *w, struct err *err)
@@ -246,6 +230,30 @@ static void prune_results(struct worker *w)
     }
 }
 
+/* Splits what waits at batches and changes of configuration.  A batch may take long: the holds
+ * whose time is over meanwhile end behind it, and a hold behind it begins when it is made. */
+static void run_all(struct worker *w, struct job *first)
+{
+    do {
+        struct job *end = first ? first->next : NULL;
+        w->control.now_ms = clock_wall_ms();
+        expire_holds(w);
+        if (!first)
+            return;
+        if (!first->request) {
+            const struct conf *old = w->control.conf;
+            w->control.conf = first->conf;
+            first->conf = (struct conf *)(uintptr_t)old;
+        } else {
+            if (!is_alone(first))
+                while (end && end->request && !is_alone(end))
+                    end = end->next;
+            run_group(w, first, end);
+        }
+        first = end;
+    } while (first);
+}
+
 /* --- The thread ---------------------------------------------------------------------------- */
 
 static void wait_locked(struct worker *w)
@@ -272,8 +280,6 @@ static void one_round(struct worker *w, struct job *jobs)
 {
     struct err err = ERR_INIT;
 
-    w->control.now_ms = clock_wall_ms();
-    expire_holds(w);
     run_all(w, jobs);
     if (!jobs)
         return;

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/* The store thread: what waits together, and what must not. */
+#include <poll.h>
+#include <unistd.h>
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "maps/mapd/worker.h"
+#include "maps/snapshot_file.h"
+#include "tests/unit/tmpdir.h"
+
+#define BUSY_ROWS 20000 /* an import that takes long enough for the next jobs to gather */
+#define HOLD_MS 60000
+
+static char old_name[] = "old", domain_name[] = "example.org";
+static struct conf_server servers[] = {{.name = old_name}};
+static struct conf_domain domains[] = {
+    {.name = domain_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true}};
+static const struct conf CONF = {.servers = servers,
+    .n_servers = 1,
+    .domains = domains,
+    .n_domains = 1,
+    .mapd = {.hold_max_ms = HOLD_MS}};
+
+static struct tmpdir dir;
+static struct store *store;
+static struct publish *publish;
+static struct worker *worker;
+static struct control_session sessions[3];
+static struct job *finished;
+
+static void must(int rc, const struct err *err)
+{
+    if (rc != 0)
+        fail_msg("%s", err->text);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    log_set_level(LOG_LEVEL_ERROR);
+    tmpdir_make(&dir);
+    must(store_create(dir.path, 8U << 20, &err), &err);
+    must(store_open(dir.path, 8U << 20, &store, &err), &err);
+    must(publish_open(dir.path, store, &publish, &err), &err);
+    must(publish_stage(publish, NULL, &err), &err);
+    publish_staged(publish);
+    for (size_t i = 0; i < 3; i++)
+        sessions[i] = (struct control_session){.who = "tester", .may_write = true};
+    must(worker_new(&CONF, store, publish, nothing, NULL, &worker, &err), &err);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    worker_stop(worker);
+    while (finished || (finished = worker_take(worker))) {
+        struct job *next = finished->next;
+        job_free(&finished);
+        finished = next;
+    }
+    worker_free(&worker);
+    for (size_t i = 0; i < 3; i++)
+        control_session_fini(&sessions[i]);
+    publish_close(&publish);
+    store_close(&store);
+    tmpdir_remove(&dir);
+    return 0;
+}
+
+static void submit_own(size_t session, json_t *request)
+{
+    struct job *job = mem_zalloc(sizeof *job);
+    assert_non_null(request);
+    job->session = &sessions[session];
+    job->request = request;
+    worker_submit(worker, job);
+}
+
+static void submit(size_t session, const char *text)
+{
+    submit_own(session, json_loads(text, 0, NULL));
+}
+
+/* The next job that comes back; the caller's. */
+static struct job *take(void)
+{
+    for (int i = 0; !finished && i < 30000; i++) {
+        finished = worker_take(worker);
+        if (!finished)
+            poll(NULL, 0, 1);
+    }
+    struct job *job = finished;
+    assert_non_null(job);
+    finished = job->next;
+    return job;
+}
+
+static void expect_ok(void)
+{
+    struct job *job = take();
+    if (!json_is_true(json_object_get(job->reply, "ok")))
+        fail_msg("%s", json_dumps(job->reply, 0));
+    job_free(&job);
+}
+
+/* Session 0 begins an import whose commit keeps the thread busy. */
+static void stage_busy(void)
+{
+    json_t *rows = json_array();
+    for (int i = 0; i < BUSY_ROWS; i++) {
+        char key[64];
+        assert_int_equal(fmt_into(key, sizeof key, "u%d@example.org", i), 0);
+        json_array_append_new(rows, json_pack("{ss s{ss}}", "key", key, "set", "route", "old"));
+    }
+    submit(0, "{\"op\":\"begin\"}");
+    submit_own(0, json_pack("{ss so}", "op", "put", "rows", rows));
+    expect_ok();
+    expect_ok();
+}
+
+static void test_a_hold_behind_an_import_has_all_its_time(void **state)
+{
+    (void)state;
+    submit(1, "{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}");
+    expect_ok();
+    stage_busy();
+    /* The first commit keeps the thread busy while the second one and the hold gather. */
+    submit(0, "{\"op\":\"commit\"}");
+    submit(1, "{\"op\":\"begin\",\"replace\":true,\"max_drop\":100}");
+    submit(
+        1, "{\"op\":\"put\",\"rows\":[{\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}]}");
+    submit(1, "{\"op\":\"commit\"}");
+    submit(
+        2, "{\"op\":\"hold\",\"key\":\"ann@example.org\",\"owner\":\"t\",\"deadline_ms\":60000}");
+    for (int i = 0; i < 4; i++)
+        expect_ok();
+    struct job *job = take();
+    json_t *entry = json_object_get(job->reply, "entry");
+    int64_t left =
+        json_integer_value(json_object_get(json_object_get(entry, "hold"), "deadline_ms")) -
+        clock_wall_ms();
+    job_free(&job);
+    if (left < HOLD_MS - 50)
+        fail_msg("%lld ms are missing", (long long)(HOLD_MS - left));
+}
+
+static void test_rows_are_taken_once(void **state)
+{
+    (void)state;
+    char path[512];
+    stage_busy();
+    submit(1, "{\"op\":\"begin\"}");
+    expect_ok();
+    submit(0, "{\"op\":\"commit\"}");
+    /* From now on no change can be published, so every transaction fails. */
+    assert_int_equal(fmt_into(path, sizeof path, "%s/" SNAPSHOT_CTL_NAME, dir.path), 0);
+    assert_int_equal(unlink(path), 0);
+    submit(
+        1, "{\"op\":\"put\",\"rows\":[{\"key\":\"a@example.org\",\"set\":{\"route\":\"old\"}}]}");
+    submit(2, "{\"op\":\"set\",\"key\":\"b@example.org\",\"set\":{\"route\":\"old\"}}");
+    struct job *job = take();
+    job_free(&job);
+    job = take();
+    assert_int_equal(json_integer_value(json_object_get(job->reply, "rows")), 1);
+    job_free(&job);
+    job = take();
+    assert_false(json_is_true(json_object_get(job->reply, "ok")));
+    job_free(&job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_a_hold_behind_an_import_has_all_its_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rows_are_taken_once, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
