@@ -28,6 +28,7 @@
 /* Any local user may ask, as with a listener on 127.0.0.1. */
 #define SERVER_UNIX_MODE 0666
 #define SERVER_ACCEPTS_PER_TURN 64
+#define SERVER_ACCEPT_PAUSE_MS 100
 
 struct client {
     struct lookup_server *server;
@@ -42,6 +43,7 @@ struct lookup_server {
     struct route_view view;
     int fd;
     struct loop_io *listener;
+    struct loop_timer *accept_pause;
     struct client *oldest, *newest;
     size_t n_clients;
     bool is_map_trusted;
@@ -184,6 +186,13 @@ static void client_new(struct lookup_server *s, int fd)
     stream_deadline(c->stream, s->conf->lookup.idle_timeout_ms);
 }
 
+static void on_accept_pause_over(void *arg)
+{
+    struct lookup_server *s = arg;
+
+    loop_io_want(s->listener, LOOP_READ);
+}
+
 static void on_listener(void *arg, int events)
 {
     struct lookup_server *s = arg;
@@ -194,9 +203,14 @@ static void on_listener(void *arg, int events)
     for (int i = 0; i < SERVER_ACCEPTS_PER_TURN; i++) {
         if (sock_accept(s->fd, &fd, NULL, &err) != 0) {
             log_error("accept", log_err(&err));
-            /* Out of descriptors: the silent ones go, so that the next turn can succeed. */
-            if (s->oldest != NULL)
+            /* Out of descriptors: the silent ones go, so that the next turn can succeed.  With
+             * nobody left to go it cannot, and trying at once would be a busy loop. */
+            if (s->oldest != NULL) {
                 client_free(s->oldest);
+                return;
+            }
+            loop_io_want(s->listener, 0);
+            loop_timer_start(s->accept_pause, SERVER_ACCEPT_PAUSE_MS);
             return;
         }
         if (fd < 0)
@@ -223,6 +237,7 @@ int lookup_server_new(
         s->unix_path = mem_strdup(conf->lookup.socketmap.host);
     s->snapshot = snapshot_new(conf->run);
     s->view = snapshot_view(s->snapshot);
+    s->accept_pause = loop_timer_new(loop, on_accept_pause_over, s);
     s->listener = loop_io_new(loop, s->fd, on_listener, s);
     loop_io_want(s->listener, LOOP_READ);
     *out = s;
@@ -242,6 +257,7 @@ void lookup_server_free(struct lookup_server **sp)
         return;
     while (s->oldest != NULL)
         client_free(s->oldest);
+    loop_timer_free(&s->accept_pause);
     loop_io_free(&s->listener);
     io_close(&s->fd);
     if (s->unix_path != NULL)

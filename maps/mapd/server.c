@@ -2,9 +2,10 @@
 /*
  * server: connections on RUN/mapd.sock.
  *
- * A connection has at most one request in the works; what follows waits unread, so replies are in
- * order and a client cannot make us hold more than one frame.  Rights come from the kernel: root
- * and our own user may change the map, whoever else may open the socket may read it.
+ * A connection has at most one request in the works; what follows waits unread until its reply has
+ * left, so replies are in order and a client cannot make us hold more than one frame and one reply.
+ * Rights come from the kernel: root and our own user may change the map, whoever else may open the
+ * socket may read it.  When no place is left, a reader makes room for who may change the map.
  *
  * Whoever sends what is no frame, no JSON or no object is dropped with a log line; nobody else
  * notices.  A connection that ends while its request is in the store thread stays until the job is
@@ -43,6 +44,7 @@ struct server {
     char *run_dir; /* stays when the configuration is replaced */
     int listen_fd;
     struct loop_io *listener;
+    struct loop_timer *accept_pause;
     struct loop_async *async;
     struct worker *worker;
     struct conn *conns;
@@ -99,10 +101,19 @@ static void conn_reply_own(struct conn *c, json_t *reply)
         stream_uncork(c->stream);
         if (rc != 0)
             conn_drop(c, "it does not read its replies");
+        else if (stream_unsent(c->stream) > 0)
+            stream_deadline(c->stream, SERVER_FRAME_TIMEOUT_MS);
         else
             stream_resume(c->stream);
     }
     free(text);
+}
+
+static void on_drained(void *arg)
+{
+    struct conn *c = arg;
+    stream_deadline(c->stream, 0);
+    stream_resume(c->stream);
 }
 
 static void conn_refuse(struct conn *c, const struct err *err)
@@ -213,7 +224,8 @@ static void on_closed(void *arg, const struct err *why)
     conn_close(c);
 }
 
-static const struct stream_events EVENTS = {.data = on_data, .closed = on_closed};
+static const struct stream_events EVENTS = {
+    .data = on_data, .drained = on_drained, .closed = on_closed};
 
 /* --- Accepting -------------------------------------------------------------------------------- */
 
@@ -236,28 +248,52 @@ static void name_peer(int fd, struct control_session *session)
             BUG("a number fits");
 }
 
+/* Who may only read must not be able to keep others from a hold or a flip: the reader that came
+ * first goes, if it waits for nothing. */
+static bool make_room(struct server *s)
+{
+    struct conn *oldest = NULL;
+    for (struct conn *c = s->conns; c; c = c->next)
+        if (!c->session.may_write && !c->is_busy)
+            oldest = c;
+    if (oldest)
+        conn_drop(oldest, "its place is needed for a change");
+    return oldest != NULL;
+}
+
 static void accept_one(struct server *s, int fd)
 {
     const struct stream_limits limits = {
         .in_max = CLIENT_FRAME_HEAD + CLIENT_FRAME_MAX, .out_max = 2 * CLIENT_FRAME_MAX};
+    struct control_session session = {0};
 
-    if (s->n_conns == SERVER_CLIENTS_MAX) {
+    name_peer(fd, &session);
+    if (s->n_conns >= SERVER_CLIENTS_MAX) {
         if (!s->is_full)
             log_warn("control_full", log_u64("clients", SERVER_CLIENTS_MAX));
         s->is_full = true;
-        io_close(&fd);
-        return;
+        if (!session.may_write || !make_room(s)) {
+            io_close(&fd);
+            return;
+        }
+    } else {
+        s->is_full = false;
     }
-    s->is_full = false;
     struct conn *c = mem_zalloc(sizeof *c);
     c->server = s;
-    name_peer(fd, &c->session);
+    c->session = session;
     c->next = s->conns;
     if (c->next)
         c->next->prev = c;
     s->conns = c;
     s->n_conns++;
     c->stream = stream_new_own(s->loop, fd, false, &EVENTS, c, limits);
+}
+
+static void on_accept_pause_over(void *arg)
+{
+    struct server *s = arg;
+    loop_io_want(s->listener, LOOP_READ);
 }
 
 static void on_listen(void *arg, int events ATTR_UNUSED)
@@ -268,7 +304,11 @@ static void on_listen(void *arg, int events ATTR_UNUSED)
 
     for (;;) {
         if (sock_accept(s->listen_fd, &fd, NULL, &err) != 0) {
-            log_error("accept_failed", log_err(&err));
+            /* No descriptor is free, most likely, and the listener stays readable: without a pause
+             * we would do nothing but fail here. */
+            log_error("accept_failed", log_err(&err), log_u64("clients", s->n_conns));
+            loop_io_want(s->listener, 0);
+            loop_timer_start(s->accept_pause, SERVER_ACCEPT_PAUSE_MS);
             return;
         }
         if (fd < 0)
@@ -329,6 +369,7 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
         server_free(&s);
         return -1;
     }
+    s->accept_pause = loop_timer_new(loop, on_accept_pause_over, s);
     s->listener = loop_io_new(loop, listen_fd, on_listen, s);
     loop_io_want(s->listener, LOOP_READ);
     *out = s;
@@ -353,6 +394,7 @@ void server_free(struct server **sp)
     struct server *s = *sp;
     if (!s)
         return;
+    loop_timer_free(&s->accept_pause);
     loop_io_free(&s->listener);
     io_close(&s->listen_fd);
     if (s->worker) {

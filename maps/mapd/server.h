@@ -16,7 +16,9 @@
 #define SERVER_CLIENTS_MAX 256
 /* Who may only read sends nothing long. */
 #define SERVER_READER_FRAME_MAX (64u << 10)
+/* For a request that has begun to arrive, and for a reply to be read. */
 #define SERVER_FRAME_TIMEOUT_MS 30000
+#define SERVER_ACCEPT_PAUSE_MS 100
 
 struct server;
 

@@ -2,6 +2,7 @@
 """coexist-mapd as a process: start, stop, reload, its socket, who may do what."""
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -20,6 +21,16 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become ano
 @pytest.fixture
 def live(site):
     return site(SERVERS).init({"ann@example.org": "old"})
+
+
+def rss_kib(pid):
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+def cpu_seconds(pid):
+    fields = (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_mapd(site, *args):
@@ -203,6 +214,76 @@ def test_clients_are_limited(live):
     finally:
         for map_ in sockets:
             map_.close()
+
+
+def test_starved_of_descriptors(site):
+    """G25: no busy loop while no descriptor is free, and it recovers by itself."""
+    live = site(SERVERS, plain=True).init({"ann@example.org": "old"})
+    resource.prlimit(live.pid("mapd"), resource.RLIMIT_NOFILE, (40, 40))
+    sockets = []
+    try:
+        for _ in range(60):
+            sockets.append(MapSocket(live.run))
+        live.wait_event("mapd", "accept_failed", count=3)
+        seconds = [cpu_seconds(live.pid("mapd"))]
+        live.wait_event("mapd", "accept_failed", count=13)
+        seconds.append(cpu_seconds(live.pid("mapd")))
+        assert len(live.events("mapd", "accept_failed")) < 100
+        assert seconds[1] - seconds[0] < 0.1
+        assert sockets[0].ok(op="get", key="ann@example.org")["entry"]["route"] == "old"
+    finally:
+        for map_ in sockets:
+            map_.close()
+    live.set("ann@example.org", "new")
+
+
+def test_replies_that_nobody_reads(site):
+    """A client gets its next reply when it has taken the one before; behind a dead one nothing is done."""
+    live = site(SERVERS, plain=True).init()
+    rows = [{"key": f"u{i}@example.org", "set": {"route": "old", "note": "n" * 900}} for i in range(1000)]
+    with MapSocket(live.run) as map_:
+        for request in ({"op": "begin"}, {"op": "put", "rows": rows}, {"op": "commit"}):
+            map_.ok(**request)
+        before = rss_kib(live.pid("mapd"))
+        body = b'{"op":"list"}'
+        sockets = [MapSocket(live.run) for _ in range(20)]
+        for lazy in sockets:
+            lazy.socket.sendall((struct.pack(">I", len(body)) + body) * 1000)
+        for _ in range(200):
+            map_.ok(op="get", key="u1@example.org")
+        grown = rss_kib(live.pid("mapd")) - before
+        for lazy in sockets:
+            lazy.close()
+        assert grown < 64 << 10, f"{grown} KiB"
+
+
+AS_READER = """
+import socket, sys
+sockets = []
+for _ in range(int(sys.argv[2])):
+    sockets.append(socket.socket(socket.AF_UNIX))
+    sockets[-1].connect(sys.argv[1])
+print(len(sockets), flush=True)
+sys.stdin.read()
+"""
+
+
+@AS_ROOT
+def test_readers_do_not_lock_out_a_change(live):
+    """Who may only read makes room, when all places are taken, for who may change the map."""
+    for folder in (live.run, *live.dir.parents):
+        if folder.stat().st_uid == os.geteuid() and folder.as_posix().startswith(("/tmp/", "/dev/shm/")):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    (live.run / "mapd.sock").chmod(0o666)
+    readers = subprocess.Popen(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3",
+                                "-c", AS_READER, live.run / "mapd.sock", "256"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert readers.stdout.readline() == b"256\n"
+        for route in ("new", "old"):
+            live.set("ann@example.org", route)
+        live.wait_event("mapd", "control_dropped", who="nobody", reason="its place is needed for a change")
+    finally:
+        readers.communicate()
 
 
 @AS_ROOT
