@@ -83,6 +83,8 @@ struct pool {
     struct loop_timer *tick, *kick;
     uint64_t probed_ms;
     bool is_probing, is_draining;
+    pool_short_fn *on_short;
+    void *short_arg;
 };
 
 static const struct smtp_conn_events pool_events;
@@ -543,6 +545,8 @@ static void tick_target(struct target *t)
     while (t->line.first != NULL && now - t->line.first->since_ms >= POOL_WAIT_MS)
         serve_first(t, NULL, &busy);
     fill(t);
+    if (t->line.first != NULL && t->n[PLACE_OPENING] == 0 && t->pool->on_short != NULL)
+        t->pool->on_short(t->pool->short_arg, (int)(t - t->pool->targets));
 }
 
 static void on_tick(void *arg)
@@ -631,6 +635,12 @@ void pool_drain(struct pool *p)
             leave(l);
         }
     }
+}
+
+void pool_on_short(struct pool *p, pool_short_fn *fn, void *arg)
+{
+    p->on_short = fn;
+    p->short_arg = arg;
 }
 
 bool pool_is_empty(const struct pool *p)

@@ -28,12 +28,16 @@ struct pool_request;
 
 /* conn NULL: there is none, and why.  The new owner sets its events with smtp_conn_set_owner(). */
 typedef void pool_done_fn(void *arg, struct smtp_conn *conn, const struct err *why);
+/* A server has all the connections that it may have, and requests wait for one of them. */
+typedef void pool_short_fn(void *arg, int server);
 
 /* `tls` has one context per server, NULL where it uses none; all are borrowed for life. */
 struct pool *pool_new(struct loop *loop, const struct conf *conf, struct tls_ctx *const *tls,
     struct err *err) ATTR_WUR;
 /* Closes at once; no request may be open and no connection lent. */
 void pool_free(struct pool **p);
+/* fn is called from the loop, about once a second as long as it lasts. */
+void pool_on_short(struct pool *p, pool_short_fn *fn, void *arg);
 /* Opens one connection to each server, to learn what they take; again later to those that could
  * not be reached. */
 void pool_probe(struct pool *p);

@@ -9,7 +9,9 @@
  * Turns: while we owe the client an answer, or its content waits for the target, the client has no
  * deadline and nothing more is read from it; the peer feels that by its TCP window.  While it is
  * the client's turn, one deadline covers the whole next step (a command, 64 KiB of content), so
- * that a byte now and then buys no time.
+ * that a byte now and then buys no time.  While others wait for a connection to the server that a
+ * session has one of, its client's turn is SESSION_HURRY_MS: else a few clients that stop behind
+ * RCPT could keep a server from everybody.
  *
  * A client that leaves behind the dot changes nothing: the session stays until the target has
  * answered, so that the claim ends with what really happened.
@@ -206,6 +208,7 @@ static void set_deadline(struct session *s)
         s->due_ms = now + (is_data ? conf->data_timeout_ms : conf->command_timeout_ms);
         if (s->due_ms > end)
             s->due_ms = end;
+        s->turn_ms = now;
         s->has_progress = false;
     }
     if (s->timer_ms == 0 || s->timer_ms > s->due_ms)
@@ -400,6 +403,21 @@ void session_drain(struct session *s)
 {
     session_enter(s);
     session_leave(s); /* settles */
+}
+
+void session_hurry(struct session *s, int server)
+{
+    uint64_t now = loop_now_ms(s->w->loop);
+
+    if (s->conn == NULL || s->conn_server != server || s->due_ms == 0 ||
+        now - s->turn_ms < SESSION_HURRY_MS)
+        return;
+    session_enter(s);
+    log_info("client_timeout", log_str("sid", s->sid), log_str("client", s->peer_text),
+        log_str("state", smtp_server_state_name(s->server.state)),
+        log_str("wanted", session_server_name(s, server)));
+    end_session(s, 421, "4.4.2", "timed out, others wait for this server");
+    session_leave(s);
 }
 
 bool session_is_dotted(const struct session *s)

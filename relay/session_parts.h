@@ -32,6 +32,7 @@ struct session {
 
     uint64_t started_ms, asked_ms;
     uint64_t due_ms;   /* the client's deadline; 0: it is not its turn */
+    uint64_t turn_ms;  /* when it began */
     uint64_t timer_ms; /* what the timer is set to; 0: it is not */
     uint64_t n_blocks; /* of content, so far */
     uint64_t held_ms, held_user;

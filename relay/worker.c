@@ -103,6 +103,21 @@ static void on_accept(void *arg, int events)
     }
 }
 
+/* --- Connections to servers --------------------------------------------------------------- */
+
+static void on_short(void *arg, int server)
+{
+    struct worker *w = arg;
+    struct session *next;
+
+    for (struct session *s = w->sessions; s != NULL; s = next) {
+        next = session_next(s);
+        session_hurry(s, server);
+    }
+}
+
+/* --- Listening ---------------------------------------------------------------------------- */
+
 static void start_listening(struct worker *w)
 {
     size_t n = w->setup->n_listeners;
@@ -228,6 +243,7 @@ static int open_all(struct worker *w, struct err *err)
     w->pool = pool_new(w->loop, conf, w->setup->client_tls, err);
     if (w->pool == NULL)
         return -1;
+    pool_on_short(w->pool, on_short, w);
     w->accept_pause = loop_timer_new(w->loop, on_accept_pause_over, w);
     w->drain_step = loop_timer_new(w->loop, on_drain_step, w);
     w->on_term = loop_signal_new(w->loop, SIGTERM, on_signal, w);

@@ -205,6 +205,21 @@ def test_flood_keeps_memory_flat(site, scripted):
         assert worker.rss_kib() - before < 1024
 
 
+def test_idle_clients_do_not_keep_a_server(site, scripted):
+    """G23: whoever stops behind RCPT, or in the content, has a connection that others wait for."""
+    gate = Gate(site, scripted, server={"smtp_connections_max": 3})
+    idle = [envelope(gate.client(timeout=20), "ann@example.org") for _ in range(3)]
+    for c in idle[1:]:
+        assert c.cmd("DATA").code == 354
+    idle[2].write(b"Subject: slow\r\n\r\nslow\r\n")
+    assert gate.send("ann@example.org").data.code == 250
+    replies = [c.reply() for c in idle]
+    assert {r.code for r in replies} == {421} and "others wait" in replies[0].text
+    assert {e["wanted"] for e in gate.events("client_timeout")} == {"old"}
+    for c in idle:
+        c.close()
+
+
 @pytest.mark.parametrize("command", ["mail", "rcpt", "data", "dot"])
 def test_reply_byte_by_byte(site, scripted, command):
     """A10 from the other side: the deadline is one for the whole reply, or the client would give up before us."""
