@@ -19,6 +19,7 @@
 
 /* A piece of content may follow the last byte that fits. */
 #define HEADER_SLACK (128u << 10)
+#define DECISIONS_KEEP 4 /* so many recipients have their place for life: 2 KiB each */
 
 static const char *const state_names[] = {"idle", "mail", "held", "connecting", "asked", "ready",
     "broken", "header", "waiting", "body", "claiming", "dotted", "refused"};
@@ -559,6 +560,16 @@ enum cutthrough_action cutthrough_next(struct cutthrough *ct)
 
     ct->todo &= ~first;
     return (enum cutthrough_action)first;
+}
+
+void cutthrough_forget(struct cutthrough *ct)
+{
+    BUG_ON(ct->state != CUT_IDLE);
+    if (ct->decisions_cap <= DECISIONS_KEEP)
+        return;
+    free(ct->decisions);
+    ct->decisions = NULL;
+    ct->n_decisions = ct->decisions_cap = 0;
 }
 
 size_t cutthrough_backlog(const struct cutthrough *ct)

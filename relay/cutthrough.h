@@ -101,7 +101,7 @@ struct cutthrough {
     bool is_reused, was_replaced, is_mail_sent;
 
     struct decision pending;    /* of the RCPT that waits */
-    struct decision *decisions; /* of accepted recipients; owned, kept until the next MAIL */
+    struct decision *decisions; /* of accepted recipients; owned, see cutthrough_forget() */
     size_t n_decisions, decisions_cap;
 
     struct buf header; /* content until the header is judged */
@@ -117,6 +117,10 @@ struct cutthrough {
 void cutthrough_init(struct cutthrough *ct, const struct cutthrough_server *servers,
     size_t header_size_max, bool client_is_lmtp);
 void cutthrough_fini(struct cutthrough *ct); /* the connection must have been released */
+
+/* In IDLE, when nothing will be asked about the last transaction any more: gives back the memory
+ * that many recipients took. */
+void cutthrough_forget(struct cutthrough *ct);
 
 enum cutthrough_action cutthrough_next(struct cutthrough *ct);
 

@@ -226,6 +226,8 @@ void session_work(struct session *s)
     }
     if (s->ct.state != CUT_HELD)
         session_leave_hold(s);
+    if (s->ct.state == CUT_IDLE)
+        cutthrough_forget(&s->ct);
 }
 
 void session_abort(struct session *s, const char *why)

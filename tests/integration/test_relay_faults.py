@@ -190,6 +190,24 @@ def test_memory_stays_flat(site, scripted):
     assert body_of(gate.old.messages[-1].data) == text
 
 
+def test_many_recipients_are_forgotten(site, scripted):
+    """What a transaction with many recipients took is given back at its end, not when the client leaves."""
+    gate = Gate(site, scripted, plain=True)
+    clients = []
+    for number in range(10):
+        c = gate.client()
+        assert c.cmd("MAIL FROM:<s@example.net>").code == 250
+        c.write(b"RCPT TO:<ann@example.org>\r\n" * 1000)
+        assert {c.reply().code for _ in range(1000)} == {250}
+        assert (c.cmd("DATA").code, c.write(wire(message(str(number)))), c.reply().code) == (354, None, 250)
+        if not clients:
+            before = worker_of(gate).rss_kib()
+        clients.append(c)
+    assert worker_of(gate).rss_kib() - before < 4096
+    for c in clients:
+        c.close()
+
+
 def test_flood_keeps_memory_flat(site, scripted):
     """A11, G24: commands that cost nothing leave nothing behind."""
     gate = Gate(site, scripted, plain=True, settings={"errors_max": 1000})
