@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/core/clock.h"
+#include "base/core/schema.h"
 #include "maps/claims.h"
 #include "maps/claims_file.h"
 #include "maps/snapshot_write.h"
@@ -511,6 +512,19 @@ static void test_order(void **state)
     pthread_barrier_destroy(&race.end);
 }
 
+/* More recipients than there are claims could never be delivered: 451 at each try.  A recipient has
+ * its key, that without "+detail" and that of its domain. */
+static void test_largest_message(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < schema_keys_n; i++)
+        if (strcmp(schema_keys[i].name, "recipients_max") == 0) {
+            assert_true(3 * schema_keys[i].max <= CLAIMS_SLOTS);
+            return;
+        }
+    fail();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
+        cmocka_unit_test(test_largest_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
