@@ -284,6 +284,25 @@ static int all_folders(
     return result;
 }
 
+/* Folders that have been copied before keep the names that they were given then. */
+static int keep_names(
+    struct copy *c, const struct folder_list *from, struct folder_map *map, struct err *err)
+{
+    int result = 0;
+    for (size_t i = 0; i < from->n && result == 0; i++) {
+        struct journal_folder record;
+        bool is_known = false;
+        if (!map->names[i].p)
+            continue;
+        result = journal_folder_get(c->journal, from->v[i].name, &record, &is_known, err);
+        if (result == 0 && is_known)
+            folder_map_keep(map, i, record.target);
+        journal_folder_fini(&record);
+    }
+    folder_map_settle(map);
+    return result;
+}
+
 int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err)
 {
     struct folder_list from = {0}, there = {0};
@@ -302,7 +321,9 @@ int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, s
         if (from.ignored > 0)
             copy_report(c, SLICE_LIT("(folders)"), 0, "names that are too long or too deep");
         folder_map_make(&from, &there, &map);
-        result = all_folders(c, &p, &from, err);
+        result = keep_names(c, &from, &map, err);
+        if (result == 0)
+            result = all_folders(c, &p, &from, err);
     }
     folder_map_fini(&map);
     folder_list_fini(&from);

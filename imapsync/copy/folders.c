@@ -300,7 +300,7 @@ static void make_all_distinct(struct folder_map *m)
         has_twins = has_twins || by_name(&sorted[i - 1], &sorted[i]) == 0;
     free(sorted);
     for (size_t i = m->n; has_twins && i-- > 0;) {
-        if (m->names[i].p)
+        if (m->names[i].p && !m->is_kept[i])
             make_distinct(m, i);
     }
 }
@@ -310,6 +310,7 @@ void folder_map_make(
 {
     out->n = source->n;
     out->names = mem_zalloc((source->n + 1) * sizeof(*out->names));
+    out->is_kept = mem_zalloc((source->n + 1) * sizeof(*out->is_kept));
     for (size_t i = 0; i < source->n; i++) {
         const struct folder *f = &source->v[i];
         if (!folder_is_own(source, f) || f->attrs & FOLDER_VIRTUAL)
@@ -324,11 +325,26 @@ void folder_map_make(
     make_all_distinct(out);
 }
 
+void folder_map_keep(struct folder_map *m, size_t i, struct slice name)
+{
+    struct slice copy = dup_slice(name);
+    free_slice(&m->names[i]);
+    m->names[i] = copy;
+    m->is_kept[i] = true;
+}
+
+/* A folder that was given another's name when there was no other must not meet that other now. */
+void folder_map_settle(struct folder_map *m)
+{
+    make_all_distinct(m);
+}
+
 void folder_map_fini(struct folder_map *m)
 {
     for (size_t i = 0; i < m->n; i++)
         free_slice(&m->names[i]);
     free(m->names);
+    free(m->is_kept);
     *m = (struct folder_map){0};
 }
 

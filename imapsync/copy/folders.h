@@ -67,10 +67,14 @@ const char *folder_use_name(enum folder_use use); /* "\\Sent", NULL for NONE */
  * not copied (foreign, virtual).  Distinct folders always get distinct names.  Owned by the map. */
 struct folder_map {
     struct slice *names;
+    bool *is_kept; /* names that were given before and stay */
     size_t n;
 };
 void folder_map_make(
     const struct folder_list *source, const struct folder_list *target, struct folder_map *out);
+/* The name of a folder from an earlier run; then, with all of them, folder_map_settle(). */
+void folder_map_keep(struct folder_map *m, size_t i, struct slice name);
+void folder_map_settle(struct folder_map *m);
 void folder_map_fini(struct folder_map *m);
 
 /* The same name with "_" for every character that some server refuses: false when there is none,
