@@ -268,7 +268,7 @@ static int copy_new_messages(struct work *w, bool *unknown_out, struct err *err)
     if (w->plan.n_copies == 0)
         return 0;
     if (stream_copy(&job, err) != 0) {
-        w->c->is_torn = true;
+        w->c->is_torn = !job.is_whole;
         return -1;
     }
     *unknown_out = job.has_unknown_uids;

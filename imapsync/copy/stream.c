@@ -11,6 +11,9 @@
  * MULTIAPPEND is atomic: when one message is refused none of them is there, so the batch comes back
  * in halves until the culprit stands alone; it is recorded and the rest goes on.
  *
+ * A refusal that is about the folder (no rights, no such folder) ends the job in order: what is on
+ * its way arrives or is refused too, and both connections are good for the next folder.
+ *
  * A source that dies inside a body ends the job with the target in the middle of a literal: the
  * caller closes the connection and the target drops what it has, which is why nothing is padded.
  *
@@ -73,6 +76,7 @@ struct stream {
     struct imap_client *source, *target;
     bool is_multi;
     bool is_cancelled;
+    bool is_refused; /* by the folder, for the reason in err */
     bool one_by_one; /* the source tells UIDs behind the body */
     size_t next_uid; /* position in job->uids */
     struct again *again;
@@ -353,7 +357,13 @@ static int settle_append(struct stream *s, struct append *a, struct err *err)
     struct err refusal = ERR_INIT;
     imap_fault_parts(a->outcome.status, a->outcome.code, a->outcome.text,
         "target: cannot store the message", &refusal);
-    if (refusal.class == ERR_TEMP || refusal.scope == ERR_SCOPE_FOLDER) {
+    if (refusal.scope == ERR_SCOPE_FOLDER) {
+        if (!s->is_refused)
+            s->err = refusal;
+        s->is_refused = true;
+        return 0;
+    }
+    if (refusal.class == ERR_TEMP) {
         *err = refusal;
         return -1;
     }
@@ -462,7 +472,7 @@ static int settle(struct stream *s, struct err *err)
 
 static bool may_start(const struct stream *s)
 {
-    if (s->is_cancelled || s->n_fetches >= FETCHES_MAX ||
+    if (s->is_cancelled || s->is_refused || s->n_fetches >= FETCHES_MAX ||
         (!s->again && s->next_uid == s->job->n_uids))
         return false;
     /* Single APPENDs: each message asked for needs its place in the target's pipeline. */
@@ -481,7 +491,7 @@ static int run(struct stream *s, struct err *err)
             }
         }
         if (!s->batches)
-            return 0;
+            break;
         imap_conn_pause(s->job->source, imap_client_unsent(s->target) > STREAM_UNSENT_MAX ||
                                             (s->is_multi && s->n_appends > APPENDS_MAX));
         if (imap_conn_pump(both, 2, err) != 0)
@@ -493,6 +503,11 @@ static int run(struct stream *s, struct err *err)
         if (settle(s, err) != 0)
             return -1;
     }
+    s->job->is_whole = true;
+    if (!s->is_refused)
+        return 0;
+    *err = s->err;
+    return -1;
 }
 
 int stream_copy(struct stream_job *job, struct err *err)
@@ -502,7 +517,7 @@ int stream_copy(struct stream_job *job, struct err *err)
         .target = imap_conn_client(job->target),
         .sha = sha256_new()};
     s.is_multi = imap_client_has(s.target, IMAP_CAP_MULTIAPPEND);
-    job->has_unknown_uids = false;
+    job->has_unknown_uids = job->is_whole = false;
     imap_conn_events(job->source, &source_events, &s);
     int result = run(&s, err);
     imap_conn_events(job->source, NULL, NULL);

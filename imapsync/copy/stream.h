@@ -31,10 +31,11 @@ struct stream_job {
     void *arg;
     /* Out: messages have arrived whose UIDs the target did not tell; their intents are open. */
     bool has_unknown_uids;
+    bool is_whole; /* no command is half sent, no answer is missing */
 };
 
-/* -1: the job ended in the middle.  Intents and results are in the journal; the target's connection
- * may be inside a literal, so both have to be closed, never used on. */
+/* -1: the job ended in the middle.  Intents and results are in the journal; unless is_whole the
+ * target's connection may be inside a literal, so both have to be closed, never used on. */
 int stream_copy(struct stream_job *job, struct err *err) ATTR_WUR;
 
 #endif

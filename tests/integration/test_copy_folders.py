@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """coexist-sync copy and folders that come, go and change between its runs."""
-from lib.mailbox import Mail, copy, fill, look, message
+from lib.fakeimap import FakeImap
+from lib.mailbox import Mail, argv, copy, fill, look, message, run
 
 ANN = "ann@example.org"
 SPECIAL = """
@@ -36,3 +37,28 @@ def test_two_folders_never_become_one(dovecot, tmp_path):
     client.expunge()
     assert copy(old, new, tmp_path).status == 0
     assert sorted(len(mails) for mails in look(new.imap(ANN)).values()) == [0, 1, 2]
+
+
+LISTING = {"LIST": b'* LIST () "/" A\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n'}
+MAILS = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(250)]
+
+
+def go(source, target, folder):
+    return run(argv(source, target, folder, "--timeout=2s", "--settle=0s"))
+
+
+def test_a_folder_that_takes_nothing_is_named_and_the_rest_goes_on(tmp_path):
+    """NO [NOPERM] to APPEND is about one folder."""
+    def append(server, tag, line):
+        return tag + b" NO [NOPERM] not here\r\n" if b'"A"' in line else server._ordinary("APPEND", tag, line)
+    with FakeImap(MAILS, LISTING) as source, FakeImap([], {"APPEND": append, **LISTING}) as target:
+        result = go(source, target, tmp_path)
+        assert result.status == 1 and "NOPERM" in result.log, result.log
+        assert (result.folders_failed, result.messages_copied) == (1, 250)
+        assert target.appended == MAILS
+        # A second run tries again and repeats nothing.
+        assert go(source, target, tmp_path).status == 1
+        assert target.appended == MAILS
+        target.script.pop("APPEND")
+        assert go(source, target, tmp_path).status == 0
+        assert target.appended == MAILS + MAILS
