@@ -5,11 +5,14 @@
  * Flags are only added and removed (+FLAGS, -FLAGS), never set, so what the target's user has done
  * to other flags stays.  A message is deleted with UID STORE and UID EXPUNGE (RFC 4315) of exactly
  * the UIDs that the plan names; without UIDPLUS nothing is deleted, since EXPUNGE alone would take
- * messages that are not ours.  The journal follows each answer, and every step can be repeated.
+ * messages that are not ours.  UIDs are only good for one UIDVALIDITY, and hours may lie between
+ * the STATUS and the SELECT: a folder that was replaced meanwhile is left alone.  The journal
+ * follows each answer, and every step can be repeated.
  */
 #include "imapsync/copy/apply.h"
 
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "imapsync/copy/listing.h"
 #include "imapsync/imap/set.h"
@@ -163,20 +166,42 @@ static int delete_some(
     return journal_commit(job->journal, err);
 }
 
-int apply_plan(struct apply_job *job, struct err *err)
+static void on_selected(void *arg, const struct imap_response *r)
+{
+    uint64_t *uidvalidity = arg;
+    if (r->kind == IMAP_KIND_STATUS && r->code.kind == IMAP_CODE_UIDVALIDITY)
+        *uidvalidity = r->code.number;
+}
+
+static const struct imap_events select_events = {.untagged = on_selected};
+
+static int select_folder(struct apply_job *job, struct err *err)
 {
     struct imap_client *client = imap_conn_client(job->target);
-    const struct plan *p = job->plan;
     struct imap_outcome o = {0};
-    bool may_delete = imap_client_has(client, IMAP_CAP_UIDPLUS);
-    if (p->n_flags == 0 && (p->n_deletions == 0 || !may_delete))
-        return 0;
+    uint64_t uidvalidity = 0;
+    imap_conn_events(job->target, &select_events, &uidvalidity);
     imap_cmd_begin(client, imap_outcome_set, &o);
     imap_cmd_text(client, "SELECT ");
     imap_cmd_astring(client, job->folder->target);
     imap_cmd_end(client);
-    if (imap_conn_check(job->target, &o, "cannot open the folder", err) != 0)
-        return err_scope_set(err, ERR_SCOPE_FOLDER);
+    int result = imap_conn_check(job->target, &o, "cannot open the folder", err);
+    imap_conn_events(job->target, NULL, NULL);
+    if (result == 0 && uidvalidity != job->folder->tgt_uidvalidity)
+        result = err_set(err, ERR_TEMP, EX_TEMPFAIL,
+            "target: the folder was replaced while it was copied (UIDVALIDITY)");
+    return result == 0 ? 0 : err_scope_set(err, ERR_SCOPE_FOLDER);
+}
+
+int apply_plan(struct apply_job *job, struct err *err)
+{
+    struct imap_client *client = imap_conn_client(job->target);
+    const struct plan *p = job->plan;
+    bool may_delete = imap_client_has(client, IMAP_CAP_UIDPLUS);
+    if (p->n_flags == 0 && (p->n_deletions == 0 || !may_delete))
+        return 0;
+    if (select_folder(job, err) != 0)
+        return -1;
     if (all_flags(job, err) != 0)
         return -1;
     for (size_t i = 0; may_delete && i < p->n_deletions; i += GROUP_MAX) {

@@ -62,3 +62,20 @@ def test_a_folder_that_takes_nothing_is_named_and_the_rest_goes_on(tmp_path):
         target.script.pop("APPEND")
         assert go(source, target, tmp_path).status == 0
         assert target.appended == MAILS + MAILS
+
+
+def test_a_folder_replaced_while_it_is_copied_is_left_alone(tmp_path):
+    """STATUS told one UIDVALIDITY, SELECT another: no UID of ours names the message that we mean."""
+    def flagged(server, tag, line):
+        return server._ordinary("FETCH", tag, line).replace(b"FLAGS ()", b"FLAGS (\\Flagged)")
+    with FakeImap(MAILS[:5]) as source, FakeImap() as target:
+        assert go(source, target, tmp_path).status == 0
+        source.messages.pop()
+        source.script["FETCH"] = flagged
+        target.script["SELECT"] = b"* 9 EXISTS\r\n* OK [UIDVALIDITY 8] v\r\n{tag} OK done\r\n"
+        result = go(source, target, tmp_path)
+        assert result.status == 1 and "UIDVALIDITY" in result.log, result.log
+        assert b" STORE " not in target.received and b" EXPUNGE " not in target.received
+        del target.script["SELECT"]
+        result = go(source, target, tmp_path)
+        assert (result.status, result.flags_changed) == (0, 4), result.log
