@@ -3,9 +3,9 @@
  * bdb: see bdb.h.  The only file that knows Berkeley DB.
  *
  * Every return code passes through fail(), which ends the process on DB_RUNRECOVERY: after that
- * the library promises nothing, and the next start recovers in a moment.  Only while the
- * environment is being opened it is an ordinary error, since a start that fails (a full disk, for
- * example) has to say so to somebody.
+ * the library promises nothing, and the next start recovers in a moment.  Only before the first
+ * transaction it is an ordinary error, since a start that fails (a full disk, for example) has to
+ * say so to somebody, and in a line: the library has one for each page that it could not write.
  *
  * Deadlocks are looked for whenever a lock is waited for.  Reads without a transaction try again by
  * themselves; a transaction has to be aborted by its owner.
@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/os/bdb.h"
@@ -31,14 +32,22 @@
 #define PATH_MAX_BYTES 4096
 #define BULK_SIZE (256U * 1024U) /* a multiple of 1024, as DB_MULTIPLE_KEY wants */
 #define VALUE_GUESS 256
+#define MESSAGES_MAX 3 /* of the library to the log, per MESSAGES_MS */
+#define MESSAGES_MS 10000
 
 struct bdb_env {
     DB_ENV *env;
     int lock_fd;
+    bool is_in_use;    /* there was a transaction: from now on a panic ends the process */
+    bool has_panicked; /* before that */
+    uint64_t messages_since_ms;
+    unsigned n_messages;     /* since then */
+    char first_message[128]; /* of the start: what came first is the cause */
 };
 
 struct bdb {
     DB *db;
+    struct bdb_env *env;
 };
 
 struct bdb_txn {
@@ -78,15 +87,44 @@ static int fail(int rc, const char *doing, const char *what, struct err *err)
 
 static void on_message(const DB_ENV *env, const char *prefix, const char *text)
 {
-    (void)env, (void)prefix;
-    log_warn("bdb", log_str("error", text));
+    struct bdb_env *e = env->app_private;
+    uint64_t now_ms = clock_mono_ms();
+
+    (void)prefix;
+    if (!e->first_message[0] && !e->is_in_use) {
+        if (fmt_into(e->first_message, sizeof(e->first_message), "%.120s", text) != 0)
+            BUG("120 bytes fit");
+    }
+    if (e->n_messages == 0 || now_ms - e->messages_since_ms > MESSAGES_MS) {
+        e->messages_since_ms = now_ms;
+        e->n_messages = 0;
+    }
+    if (e->n_messages++ < MESSAGES_MAX)
+        log_warn("bdb", log_str("error", text));
 }
 
 static void on_event(DB_ENV *env, u_int32_t event, void *info)
 {
-    (void)env, (void)info;
-    if (event == DB_EVENT_PANIC)
+    struct bdb_env *e = env->app_private;
+
+    (void)info;
+    if (event != DB_EVENT_PANIC)
+        return;
+    if (e->is_in_use)
         end_process("panic of the environment");
+    e->has_panicked = true;
+}
+
+/* Why a start failed.  Never EX_TEMPFAIL, which stands for a lock that somebody else has. */
+static int fail_start(
+    const struct bdb_env *e, int rc, const char *doing, const char *what, struct err *err)
+{
+    if (rc == DB_RUNRECOVERY && e->first_message[0])
+        return err_set(err, ERR_TEMP, EX_IOERR, "%s %s: %s", doing, what, e->first_message);
+    (void)fail_at_open(rc, doing, what, err);
+    if (err->code == EX_TEMPFAIL)
+        err->code = EX_IOERR;
+    return -1;
 }
 
 static bool is_deadlock(int rc)
@@ -157,15 +195,17 @@ int bdb_env_open(const char *home, uint64_t cache_size, struct bdb_env **out, st
     if (prepare_home(home, &e->lock_fd, err) != 0)
         goto failed;
     rc = db_env_create(&e->env, 0);
-    if (rc == 0)
+    if (rc == 0) {
+        e->env->app_private = e;
         rc = configure(e->env, cache_size);
+    }
     if (rc == 0)
         rc = e->env->open(e->env, home,
             DB_CREATE | DB_PRIVATE | DB_RECOVER | DB_INIT_TXN | DB_INIT_LOG | DB_INIT_LOCK |
                 DB_INIT_MPOOL | DB_THREAD,
             FILE_MODE);
     if (rc != 0) {
-        fail_at_open(rc, "open database environment", home, err);
+        fail_start(e, rc, "open database environment", home, err);
         goto failed;
     }
     *out = e;
@@ -195,11 +235,11 @@ void bdb_env_close(struct bdb_env **ep)
     if (e == NULL)
         return;
     /* What fails here costs time at the next start and nothing else: the log has everything. */
-    rc = e->env->txn_checkpoint(e->env, 0, 0, DB_FORCE);
+    rc = e->has_panicked ? 0 : e->env->txn_checkpoint(e->env, 0, 0, DB_FORCE);
     if (rc != 0)
         log_warn("bdb_checkpoint_failed", log_str("error", db_strerror(rc)));
     rc = e->env->close(e->env, 0);
-    if (rc != 0)
+    if (rc != 0 && !e->has_panicked)
         log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
     io_close(&e->lock_fd);
     free(e);
@@ -226,9 +266,11 @@ int bdb_open(struct bdb_env *env, const char *name, struct bdb **out, struct err
             (void)db->close(db, 0); /* a handle whose open failed may not be used again */
     }
     if (rc != 0)
-        return fail(rc, "open database", file, err);
+        return env->is_in_use ? fail(rc, "open database", file, err)
+                              : fail_start(env, rc, "open database", file, err);
     b = mem_zalloc(sizeof(*b));
     b->db = db;
+    b->env = env;
     *out = b;
     return 0;
 }
@@ -242,7 +284,7 @@ void bdb_close(struct bdb **bp)
     if (b == NULL)
         return;
     rc = b->db->close(b->db, 0);
-    if (rc != 0)
+    if (rc != 0 && !b->env->has_panicked)
         log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
     free(b);
 }
@@ -254,6 +296,7 @@ int bdb_begin(struct bdb_env *env, struct bdb_txn **out, struct err *err)
     DB_TXN *txn;
     int rc = env->env->txn_begin(env->env, NULL, &txn, 0);
 
+    env->is_in_use = true;
     if (rc != 0)
         return fail(rc, "begin", "transaction", err);
     *out = mem_zalloc(sizeof(**out));

@@ -10,7 +10,7 @@
 #include "base/core/attr.h"
 #include "base/core/err.h"
 
-/* Ignores SIGPIPE, sets umask 027, raises the descriptor limit to its hard limit. */
+/* Ignores SIGPIPE and SIGXFSZ, sets umask 027, raises the descriptor limit to its hard limit. */
 void daemon_setup(void);
 /* sd_notify READY=1 (if NOTIFY_SOCKET is set) and the log line event=ready. */
 void daemon_ready(void);

@@ -19,9 +19,11 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/core/num.h"
 #include "base/os/io.h"
+#include "maps/store/reserve.h"
 
 #define VALUE_MAX (64u << 10)
 #define META_MAP_ID SLICE_LIT("map_id")
@@ -170,6 +172,23 @@ static int open_files(const char *home, uint64_t cache_size, struct store **out,
     return 0;
 }
 
+/* As open_files(), and what the reserve is for. */
+static int open_recovered(
+    const char *home, uint64_t cache_size, struct store **out, struct err *err)
+{
+    int rc = open_files(home, cache_size, out, err);
+    if (rc != 0 && err->code == EX_IOERR && reserve_give_up(home)) {
+        log_warn("reserve_used", log_str("dir", home), log_err(err));
+        err_clear(err);
+        rc = open_files(home, cache_size, out, err);
+    }
+    if (rc == 0)
+        reserve_make(home);
+    else if (err->code == EX_IOERR)
+        err_wrap(err, "the map cannot be recovered (is the disk full?)");
+    return rc;
+}
+
 /* Gives "" when there is no map yet. */
 static int load_map_id(struct store *s, struct err *err)
 {
@@ -253,7 +272,7 @@ int store_open(const char *state_dir, uint64_t cache_size, struct store **out, s
             buf_cstr(&home));
         goto done;
     }
-    if (open_files(buf_cstr(&home), cache_size, &s, err) != 0 || load_map_id(s, err) != 0)
+    if (open_recovered(buf_cstr(&home), cache_size, &s, err) != 0 || load_map_id(s, err) != 0)
         goto done;
     if (!s->map_id[0]) {
         err_set(err, ERR_PERM, EX_NOINPUT, "there is no map in %s: run `maptool init` once",

@@ -11,10 +11,11 @@ SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "smtp://10.1.2
 
 
 @pytest.fixture
-def small(site):
-    """A site whose state lies on a file system of 24 MiB."""
+def small(site, request):
+    """A site whose state lies on a file system of 24 MiB, which has no room for a reserve."""
     live = site(SERVERS, plain=True, settings={"mapd": {"cache_size": "8M"}})
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", live.state], stderr=subprocess.PIPE,
+    size = getattr(request, "param", "24m")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", live.state], stderr=subprocess.PIPE,
                           check=False)
     if done.returncode:
         pytest.skip("cannot mount a small file system here")
@@ -25,10 +26,10 @@ def small(site):
         subprocess.run(["umount", live.state], check=True)
 
 
-def fill(live):
+def fill(live, filler="14M"):
     """Fills the disk from outside, and uses up what is left by changes; what was acknowledged, and the error."""
     acked, note = {}, "n" * 1000
-    subprocess.run(["fallocate", "-l", "14M", live.state / "filler"], check=True)
+    subprocess.run(["fallocate", "-l", filler, live.state / "filler"], check=True)
     with MapSocket(live.run) as map_:
         for i in range(40000):
             reply = map_.call(op="set", key=f"u{i}@example.org", set={"route": "old", "note": note})
@@ -63,19 +64,45 @@ def test_disk_full(small):
     assert small.json("get", "ann@example.org")["route"] == "new"
 
 
-def test_start_on_a_full_disk(small):
-    """It starts, or says what is wrong; look-ups go on, and with room again everything is there."""
+@pytest.mark.parametrize("end", ("kill", "stop"))
+def test_start_on_a_full_disk(small, end):
+    """It says what is wrong, in few words; look-ups go on, and with room again everything is there."""
     acked, _ = fill(small)
-    small.kill("mapd")
-    try:
+    getattr(small, end)("mapd")
+    before = len(small.events("mapd"))
+    with pytest.raises(ProgramError, match="status 74 while starting") as problem:
         small.start("mapd")
-        check_all(small, acked)
-        small.kill("mapd")
-    except ProgramError as problem:
-        assert "No space left on device" in str(problem)
+    assert "cannot be recovered (is the disk full?)" in str(problem.value)
+    last = small.log("mapd").read_text().splitlines()[-1]
+    assert last.startswith("coexist-mapd: ") and "No space left on device" in last
+    assert len(small.events("mapd")) - before < 10
     with Probe(small.run) as probe:
         assert probe.ask("get ann@example.org") == "found old active 1"
     (small.state / "filler").unlink()
     small.start("mapd")
     check_all(small, acked)
     small.set("ann@example.org", "new")
+
+
+@pytest.mark.parametrize("small", ("96m",), indirect=True)
+@pytest.mark.parametrize("end", ("kill", "stop"))
+def test_the_reserve(small, end):
+    """With a reserve it starts on the full disk, also after a reboot, and makes a new one later."""
+    reserve = small.state / "map/reserve"
+    assert reserve.stat().st_blocks * 512 >= 16 << 20
+    acked, _ = fill(small, "70M")
+    getattr(small, end)("mapd")
+    for path in small.run.glob("map.*"):
+        path.unlink()
+    small.start("mapd")
+    assert "No space left on device" in small.wait_event("mapd", "reserve_used")["error"]
+    assert not reserve.exists()
+    check_all(small, acked)
+    with Probe(small.run) as probe:
+        assert probe.ask("get ann@example.org") == "found old active 1"
+    small.set("ann@example.org", "new")
+    (small.state / "filler").unlink()
+    small.stop("mapd")
+    small.start("mapd")
+    assert reserve.exists()
+    check_all(small, acked)
