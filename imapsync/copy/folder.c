@@ -7,12 +7,15 @@
  * that is new to us and not empty on the target is treated the same way, which is what makes a lost
  * journal harmless.
  *
+ * A listing that is shorter than the server's own count (EXISTS) is no witness of a deletion.
+ *
  * Behind a flip (PLAN_ADD) it is the target's user who has renamed, removed or replaced a folder
  * there.  None of what was copied into it comes again; only what is new on the source does.
  */
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/apply.h"
 #include "imapsync/copy/copy_parts.h"
@@ -170,13 +173,17 @@ static struct plan_pair plan_pair_at(void *arg, size_t i)
 
 static void make_plan(struct work *w)
 {
+    bool is_whole = listing_is_whole(&w->listing);
+    if (!is_whole)
+        log_warn("listing_incomplete", log_slice("folder", w->record->source),
+            log_u64("messages", w->listing.opened_with), log_u64("listed", w->listing.n));
     size_t share = w->n_pairs * w->c->options.delete_percent / 100;
     struct plan_input in = {.n_messages = w->listing.n,
         .n_pairs = w->n_pairs,
         .message = plan_message_at,
         .pair = plan_pair_at,
         .arg = w,
-        .mode = w->c->options.delete_percent > 0 ? w->p->mode : PLAN_ADD,
+        .mode = w->c->options.delete_percent > 0 && is_whole ? w->p->mode : PLAN_ADD,
         .deletions_max = share > COPY_DELETE_ALWAYS ? share : COPY_DELETE_ALWAYS};
     plan_make(&in, &w->plan);
     w->p->counts->messages_same += w->plan.n_same;
@@ -313,8 +320,8 @@ static int remember(struct work *w, const struct folder *source, struct err *err
 {
     struct journal_folder *r = w->record;
     const unsigned need = IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
-    if (w->n_exceptions > 0 || w->has_gone_pairs || w->plan.has_too_many_deletions ||
-        (source->has_status & need) != need)
+    if (w->n_exceptions > 0 || w->has_gone_pairs || !listing_is_whole(&w->listing) ||
+        w->plan.has_too_many_deletions || (source->has_status & need) != need)
         return 0;
     r->src_uidnext = source->uidnext;
     r->src_messages = source->messages;

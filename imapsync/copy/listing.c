@@ -70,6 +70,11 @@ int listing_finish(struct listing *l, struct err *err)
     return 0;
 }
 
+bool listing_is_whole(const struct listing *l)
+{
+    return l->n + l->n_expunged >= l->opened_with;
+}
+
 const struct listed *listing_find(const struct listing *l, uint32_t uid)
 {
     struct listed key = {.uid = uid};
@@ -83,6 +88,10 @@ static void on_untagged(void *arg, const struct imap_response *r)
         listing_add(l, &r->fetch);
     } else if (r->kind == IMAP_KIND_EXISTS) {
         l->exists = r->number;
+        if (l->n == 0 && l->n_expunged == 0)
+            l->opened_with = r->number;
+    } else if (r->kind == IMAP_KIND_EXPUNGE) {
+        l->n_expunged++;
     } else if (r->kind == IMAP_KIND_STATUS) {
         if (r->code.kind == IMAP_CODE_UIDVALIDITY && r->code.number <= UINT32_MAX)
             l->uidvalidity = (uint32_t)r->code.number;

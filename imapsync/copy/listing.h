@@ -25,8 +25,9 @@ struct listing {
     struct keywords *keywords; /* borrowed, extended */
     size_t flags_lost;
     uint32_t uidvalidity, uidnext, exists;
-    uint64_t highestmodseq; /* 0: the folder has none */
-    bool is_disordered;     /* UIDs came in another order than ascending */
+    uint64_t highestmodseq;           /* 0: the folder has none */
+    uint32_t opened_with, n_expunged; /* messages when it was opened, and gone since */
+    bool is_disordered;               /* UIDs came in another order than ascending */
     bool is_overfull;
 };
 
@@ -35,6 +36,8 @@ void listing_fini(struct listing *l);
 void listing_add(struct listing *l, const struct imap_fetch_data *f);
 /* Sorts, and takes repeated UIDs once.  -1: more than IMAP_MESSAGES_MAX. */
 int listing_finish(struct listing *l, struct err *err) ATTR_WUR;
+/* Whether every message was listed that the server has counted; of a listing from 1 on. */
+bool listing_is_whole(const struct listing *l);
 const struct listed *listing_find(const struct listing *l, uint32_t uid);
 
 /* EXAMINE, and the messages from UID `from` on with the given FETCH items ("FLAGS INTERNALDATE");

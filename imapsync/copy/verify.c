@@ -192,6 +192,10 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
     if (journal_folder_get(c->journal, f->name, &k.record, &found, err) != 0 ||
         listing_fetch(c->from, f->name, 1, "FLAGS", &k.source, err) != 0)
         goto done;
+    if (!listing_is_whole(&k.source)) {
+        out->missing += k.source.opened_with - k.source.n - k.source.n_expunged;
+        copy_report(c, f->name, 0, "the source does not list all of its messages");
+    }
     if (!found || k.source.uidvalidity != k.record.src_uidvalidity) {
         all_missing(&k, f->name, out);
         result = 0;

@@ -43,8 +43,8 @@ LISTING = {"LIST": b'* LIST () "/" A\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n
 MAILS = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(250)]
 
 
-def go(source, target, folder):
-    return run(argv(source, target, folder, "--timeout=2s", "--settle=0s"))
+def go(source, target, folder, *more):
+    return run(argv(source, target, folder, "--timeout=2s", "--settle=0s", *more))
 
 
 def test_a_folder_that_takes_nothing_is_named_and_the_rest_goes_on(tmp_path):
@@ -79,3 +79,26 @@ def test_a_folder_replaced_while_it_is_copied_is_left_alone(tmp_path):
         del target.script["SELECT"]
         result = go(source, target, tmp_path)
         assert (result.status, result.flags_changed) == (0, 4), result.log
+
+
+def test_a_listing_that_is_too_short_deletes_nothing(tmp_path):
+    """The source counts 100 messages and lists 90 of them: that is no deletion."""
+    def short(server, tag, line):
+        lines = server._ordinary("FETCH", tag, line).split(b"\r\n")
+        return b"\r\n".join(lines[:90] + lines[-2:])
+    with FakeImap(MAILS[:100]) as source, FakeImap() as target:
+        assert go(source, target, tmp_path).status == 0
+        target.messages = list(target.appended)
+        source.script["FETCH"] = short
+        result = go(source, target, tmp_path, "--verify")
+        assert result.status != 0
+        assert b" EXPUNGE " not in target.received, result.log
+        assert "listing_incomplete" in result.log and result.messages_deleted == 0
+        del source.script["FETCH"]
+        result = go(source, target, tmp_path)
+        assert (result.status, result.messages_copied) == (0, 0), result.log
+        # What the server says to be gone is gone.
+        gone = b"".join(b"* 91 EXPUNGE\r\n" for _ in range(10))
+        source.script["FETCH"] = lambda server, tag, line: short(server, tag, line).replace(b"{tag}", gone + b"{tag}")
+        result = go(source, target, tmp_path)
+        assert (result.status, result.messages_deleted) == (0, 10), result.log
