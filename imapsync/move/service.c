@@ -7,8 +7,8 @@
  * come to their end, since that is a matter of seconds; all others are left where they are, for
  * which their journals are made, and the process ends without them.
  *
- * What the threads share is in struct service, under its mutex.  A configuration lives as long as
- * the process, because jobs go on with the one that they began with.
+ * What the threads share is in struct service, under its mutex.  Jobs go on with the configuration
+ * that they began with; each is freed when the last of its users lets go.
  */
 #include "imapsync/move/service.h"
 
@@ -35,7 +35,6 @@
 #define PATH_LENGTH_MAX 4096
 #define TEND_EVERY_MIN_MS 50
 #define TEND_EVERY_MAX_MS 15000
-#define CONFS_MAX 64
 #define LINE_TIMEOUT_MS 2000
 #define SWEEP_WAIT_MS 10000 /* our own sweep may be at work on the user */
 #define USER_MAX (2 * ROUTE_KEY_MAX)
@@ -45,6 +44,12 @@ struct running {
     struct running *next;
     char user[USER_MAX];
     bool wants_back;
+};
+
+/* A configuration and how many use it; the service is one of them while it is the newest. */
+struct used_conf {
+    struct conf *conf;
+    unsigned n_users;
 };
 
 struct service {
@@ -58,8 +63,7 @@ struct service {
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct conf *confs[CONFS_MAX]; /* the last one counts */
-    size_t n_confs;
+    struct used_conf *now;
     struct running *running;
     unsigned n_jobs, n_threads, n_critical;
     bool is_tending, is_stopping;
@@ -67,16 +71,39 @@ struct service {
 
 struct visitor {
     struct service *s;
-    struct conf *conf;
+    struct used_conf *used;
+    const struct conf *conf;
     int fd;
     bool is_gone; /* does not read what we say */
     bool is_critical;
     struct running *running;
 };
 
-static struct conf *conf_now_locked(const struct service *s)
+static struct used_conf *use_own(struct conf *conf)
 {
-    return s->confs[s->n_confs - 1];
+    struct used_conf *u = mem_zalloc(sizeof(*u));
+    *u = (struct used_conf){.conf = conf, .n_users = 1};
+    return u;
+}
+
+static struct used_conf *use_now(struct service *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    struct used_conf *u = s->now;
+    u->n_users++;
+    pthread_mutex_unlock(&s->mutex);
+    return u;
+}
+
+static void unuse(struct service *s, struct used_conf *u)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool is_last = --u->n_users == 0;
+    pthread_mutex_unlock(&s->mutex);
+    if (!is_last)
+        return;
+    conf_free(&u->conf);
+    free(u);
 }
 
 /* --- What a job tells ------------------------------------------------------------------- */
@@ -265,6 +292,7 @@ static void *visit(void *arg)
                         result < 0 ? err_exit_code(&err) : result, "text", err.text));
     }
     io_close(&v->fd);
+    unuse(s, v->used);
     free(v);
     thread_ends(s);
     return NULL;
@@ -298,13 +326,15 @@ static void on_listen(void *arg, int events ATTR_UNUSED)
     struct visitor *v = mem_zalloc(sizeof(*v));
     v->s = s;
     v->fd = fd;
+    v->used = use_now(s);
+    v->conf = v->used->conf;
     pthread_mutex_lock(&s->mutex);
-    v->conf = conf_now_locked(s);
     bool is_full = s->n_threads >= SERVICE_VISITORS_MAX;
     pthread_mutex_unlock(&s->mutex);
     if (is_full || thread_start(s, visit, v) != 0) {
         log_warn("control_full", log_u64("visitors", SERVICE_VISITORS_MAX));
         io_close(&v->fd);
+        unuse(s, v->used);
         free(v);
     }
 }
@@ -326,13 +356,14 @@ static int tend_one(void *arg, const char *dir)
     struct service *s = arg;
     struct err err = ERR_INIT;
     pthread_mutex_lock(&s->mutex);
-    const struct conf *conf = conf_now_locked(s);
     bool is_stopping = s->is_stopping;
     pthread_mutex_unlock(&s->mutex);
     if (is_stopping)
         return 1;
-    if (cutover_tend(conf, dir, &tend_events, s, &err) != 0)
+    struct used_conf *used = use_now(s);
+    if (cutover_tend(used->conf, dir, &tend_events, s, &err) != 0)
         log_warn("tend_failed", log_str("dir", dir), log_err(&err));
+    unuse(s, used);
     return 0;
 }
 
@@ -340,11 +371,10 @@ static void *tend(void *arg)
 {
     struct service *s = arg;
     struct err err = ERR_INIT;
-    pthread_mutex_lock(&s->mutex);
-    const struct conf *conf = conf_now_locked(s);
-    pthread_mutex_unlock(&s->mutex);
-    if (move_record_each(conf, tend_one, s, &err) < 0)
+    struct used_conf *used = use_now(s);
+    if (move_record_each(used->conf, tend_one, s, &err) < 0)
         log_error("tend_failed", log_err(&err));
+    unuse(s, used);
     pthread_mutex_lock(&s->mutex);
     s->is_tending = false;
     pthread_mutex_unlock(&s->mutex);
@@ -389,20 +419,21 @@ static void on_reload(void *arg, int signum ATTR_UNUSED)
     struct service *s = arg;
     struct err err = ERR_INIT;
     struct conf *conf = NULL;
-    const struct conf *now = s->confs[s->n_confs - 1]; /* only this thread changes it */
+    struct used_conf *before = s->now; /* only this thread changes it */
+    const struct conf *now = before->conf;
     daemon_notify("RELOADING=1");
     int result = conf_load(s->conf_path, &conf, &err);
     if (result == 0 && (strcmp(conf->state, now->state) != 0 || strcmp(conf->run, now->run) != 0))
         result = err_set(&err, ERR_PERM, EX_CONFIG, "state and run only change with a restart");
-    if (result == 0 && s->n_confs == CONFS_MAX)
-        result = err_set(&err, ERR_PERM, EX_CONFIG, "reloaded too often: restart");
     if (result != 0) {
         log_error("reload_failed", log_err(&err));
         conf_free(&conf);
     } else {
+        struct used_conf *used = use_own(conf);
         pthread_mutex_lock(&s->mutex);
-        s->confs[s->n_confs++] = conf;
+        s->now = used;
         pthread_mutex_unlock(&s->mutex);
+        unuse(s, before);
         set_tick(s, conf);
         log_info("reloaded", log_str("file", s->conf_path));
     }
@@ -481,8 +512,7 @@ static void service_fini(struct service *s)
     io_close(&s->lock_fd);
     loop_free(&s->loop);
     buf_fini(&s->socket_path);
-    for (size_t i = 0; i < s->n_confs; i++)
-        conf_free(&s->confs[i]);
+    unuse(s, s->now);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->mutex);
 }
@@ -490,7 +520,7 @@ static void service_fini(struct service *s)
 int service_run_own(const char *conf_path, struct conf *conf, struct err *err)
 {
     struct service s = {
-        .conf_path = conf_path, .confs = {conf}, .n_confs = 1, .listen_fd = -1, .lock_fd = -1};
+        .conf_path = conf_path, .now = use_own(conf), .listen_fd = -1, .lock_fd = -1};
     pthread_mutex_init(&s.mutex, NULL);
     pthread_cond_init(&s.changed, NULL);
     buf_init(&s.socket_path, PATH_LENGTH_MAX);

@@ -176,3 +176,16 @@ def test_what_is_no_request(make):
     place.wait_event("sync", "reloaded")
     assert cutover(place).status == 0
     place.stop("sync")
+
+
+def test_reloaded_very_often(make):
+    """Each with a cut-over or a sweep under way, which keep the configuration that they began with."""
+    place = make()
+    assert cutover(place).status == 0
+    for i in range(100):
+        place.settings["sync"]["sweep_interval"] = f"{200 + i}ms"
+        place.reload("sync")
+        wait_for(lambda: len(place.events("sync", "reloaded")) == i + 1, 20, f"reload {i + 1}")
+        assert not place.events("sync", "reload_failed")
+    assert cutover(place, BOB).status == 0
+    place.stop("sync")
