@@ -428,6 +428,10 @@ struct smtp_conn *pool_take(struct pool *p, int server)
 {
     struct link *l = p->targets[server].links[PLACE_IDLE];
 
+    /* A reply that nobody asked for would be taken as the one to MAIL; so would "421 idle too long"
+     * and the end.  The loop has not come to those connections yet, and will. */
+    while (l != NULL && !smtp_conn_is_quiet(l->conn))
+        l = l->next;
     if (l == NULL)
         return NULL;
     move_to(l, PLACE_LENT);

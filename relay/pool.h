@@ -45,7 +45,7 @@ void pool_probe(struct pool *p);
 void pool_drain(struct pool *p);
 bool pool_is_empty(const struct pool *p); /* no connection is left, lent ones included */
 
-/* An idle connection, or NULL. */
+/* An idle connection on which nothing has happened, or NULL. */
 struct smtp_conn *pool_take(struct pool *p, int server);
 /* A new connection, or, when the server has its maximum already, the first one that comes free.
  * done is called from the loop, once, and the request is gone then. */

@@ -19,7 +19,6 @@
  * Life: the owner may free us in its callback, so each entry from below counts in `busy`, and
  * after each callback `is_alive` is asked.
  */
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include "base/core/mem.h"
@@ -87,6 +86,11 @@ struct smtp_client *smtp_conn_client(struct smtp_conn *c)
 size_t smtp_conn_unsent(const struct smtp_conn *c)
 {
     return c->stream != NULL ? stream_unsent(c->stream) : 0;
+}
+
+bool smtp_conn_is_quiet(const struct smtp_conn *c)
+{
+    return c->stream != NULL && !stream_has_news(c->stream);
 }
 
 const char *smtp_conn_tls_version(const struct smtp_conn *c)

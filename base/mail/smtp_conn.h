@@ -13,6 +13,7 @@
 #ifndef BASE_MAIL_SMTP_CONN_H
 #define BASE_MAIL_SMTP_CONN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/core/attr.h"
@@ -53,6 +54,9 @@ struct smtp_client *smtp_conn_client(struct smtp_conn *c);
 void smtp_conn_flush(struct smtp_conn *c);
 size_t smtp_conn_unsent(
     const struct smtp_conn *c); /* bytes given and not yet taken by the system */
+/* Nothing has come in that the engine does not know.  What waits on a connection between two
+ * transactions answers no command: it must not be there when the next command leaves. */
+bool smtp_conn_is_quiet(const struct smtp_conn *c);
 /* "TLSv1.3" or "" without TLS. */
 const char *smtp_conn_tls_version(const struct smtp_conn *c);
 

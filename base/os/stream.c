@@ -461,6 +461,20 @@ static void take_in(struct stream *s, bool can_read)
         read_more(s);
 }
 
+bool stream_has_news(const struct stream *s)
+{
+    char c;
+    ssize_t n;
+
+    if (s->state == STREAM_CLOSED || s->has_ended || s->broken.class != ERR_NONE || s->in.n > 0 ||
+        (s->state == STREAM_SECURE && tls_has_pending(s->tls)))
+        return true;
+    do
+        n = recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
 void stream_pause(struct stream *s)
 {
     s->is_paused = true;

@@ -223,6 +223,22 @@ def test_flood_keeps_memory_flat(site, scripted):
         assert worker.rss_kib() - before < 1024
 
 
+def test_stale_reply_on_a_pooled_connection(site, scripted):
+    """What a server says between two transactions is no answer to the next MAIL."""
+    gate = Gate(site, scripted)
+    assert gate.send("ann@example.org").data.code == 250
+    used = next(s for s in gate.old.sessions if "DATA" in s.commands)
+    with gate.client() as c:
+        worker = worker_of(gate)
+        worker.stop()
+        # The client is first in line when the worker wakes up.
+        c.write(b"MAIL FROM:<s@example.net>\r\nRCPT TO:<ann@example.org>\r\n")
+        used.sock.sendall(b"550 5.1.1 no such user\r\n")
+        worker.go_on()
+        assert [c.reply().code for _ in range(2)] == [250, 250]
+    assert used.commands.count("MAIL FROM:<s@example.net>") == 1
+
+
 def test_idle_clients_do_not_keep_a_server(site, scripted):
     """G23: whoever stops behind RCPT, or in the content, has a connection that others wait for."""
     gate = Gate(site, scripted, server={"smtp_connections_max": 3})
