@@ -22,7 +22,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 
-#define WAIT_MAX_MS 1000 /* while holds run: the wall clock may be set meanwhile */
+#define WAIT_MAX_MS 1000 /* while holds run, of which the release may have failed */
 #define PRUNE_INTERVAL_MS 60000
 #define PRUNE_MAX 500
 
@@ -44,6 +44,7 @@ struct worker {
     bool expire_failed; /* the last release of holds */
     uint64_t pruned_ms;
     uint64_t started_ms;
+    int64_t clock_base_ms; /* what the wall clock was ahead of the monotonic one at the start */
 };
 
 static void jobs_init(struct jobs *q)
@@ -200,12 +201,19 @@ static int try_expire(struct worker *w, struct err *err)
     return commit(w, &txn, err);
 }
 
+/* A hold that follows the wall clock back by an hour keeps its user's mail for an hour. */
+static void read_clocks(struct worker *w)
+{
+    w->control.now_ms = clock_wall_ms();
+    w->control.clock_step_ms = w->control.now_ms - (int64_t)clock_mono_ms() - w->clock_base_ms;
+}
+
 static void expire_holds(struct worker *w)
 {
     struct err err = ERR_INIT;
 
     w->expire_failed = false;
-    if (control_next_deadline_ms(w->control.store) > w->control.now_ms)
+    if (control_next_deadline_ms(w->control.store) > control_hold_now_ms(&w->control))
         return;
     w->expire_failed = try_expire(w, &err) != 0;
     if (w->expire_failed)
@@ -236,7 +244,7 @@ static void run_all(struct worker *w, struct job *first)
 {
     do {
         struct job *end = first ? first->next : NULL;
-        w->control.now_ms = clock_wall_ms();
+        read_clocks(w);
         expire_holds(w);
         if (!first)
             return;
@@ -259,12 +267,13 @@ static void run_all(struct worker *w, struct job *first)
 static void wait_locked(struct worker *w)
 {
     int64_t next_ms = control_next_deadline_ms(w->control.store);
-    int64_t wait_ms = next_ms == INT64_MAX ? INT64_MAX : next_ms - clock_wall_ms();
 
-    if (wait_ms == INT64_MAX) {
+    if (next_ms == INT64_MAX) {
         pthread_cond_wait(&w->wake, &w->lock);
         return;
     }
+    read_clocks(w);
+    int64_t wait_ms = next_ms - control_hold_now_ms(&w->control);
     if (wait_ms > WAIT_MAX_MS || w->expire_failed)
         wait_ms = WAIT_MAX_MS;
     if (wait_ms <= 0)
@@ -336,6 +345,7 @@ int worker_new(const struct conf *conf, struct store *store, struct publish *pub
     w->done = done;
     w->arg = arg;
     w->pruned_ms = w->started_ms = clock_mono_ms();
+    w->clock_base_ms = clock_wall_ms() - (int64_t)w->started_ms;
     jobs_init(&w->waiting);
     jobs_init(&w->finished);
     pthread_mutex_init(&w->lock, NULL);

@@ -73,6 +73,9 @@ struct control {
     const struct conf *conf;
     struct store *store;
     int64_t now_ms; /* wall clock, set by the caller before each round */
+    /* By how much the wall clock has been set since the program started: the deadlines of holds do
+     * not follow it. */
+    int64_t clock_step_ms;
     /* Adds to the reply of `status` what only the program knows; NULL: nothing. */
     void (*status)(void *arg, json_t *reply);
     void *status_arg;
@@ -99,7 +102,9 @@ json_t *control_error(const struct err *err);
 /* Releases the holds whose deadline is over. *n_out: how many. */
 int control_expire(
     struct control *c, struct store_txn *txn, size_t *n_out, struct err *err) ATTR_WUR;
-/* Wall clock of the next deadline, or INT64_MAX. */
+/* The clock that deadlines of holds are compared with. */
+int64_t control_hold_now_ms(const struct control *c);
+/* Of the next deadline by that clock, or INT64_MAX. */
 int64_t control_next_deadline_ms(const struct store *s);
 
 /* --- Members of a request ----------------------------------------------------------------- */

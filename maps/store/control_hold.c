@@ -83,7 +83,7 @@ static enum control_outcome write_hold(
     next.state = ROUTE_STATE_HELD;
     next.hold_owner = owner;
     next.hold_request = call->cause.request_id;
-    next.hold_deadline_ms = call->c->now_ms + (int64_t)hold_ms;
+    next.hold_deadline_ms = control_hold_now_ms(call->c) + (int64_t)hold_ms;
     if (store_put(call->txn, key, old, &next, &call->cause, call->err) != 0)
         return CONTROL_FAILED;
     clock_format_utc(next.hold_deadline_ms / 1000, deadline);
@@ -181,6 +181,11 @@ enum control_outcome control_release(struct control_call *call)
 
 /* --- Deadlines --------------------------------------------------------------------------- */
 
+int64_t control_hold_now_ms(const struct control *c)
+{
+    return c->now_ms - c->clock_step_ms;
+}
+
 int64_t control_next_deadline_ms(const struct store *s)
 {
     int64_t next = INT64_MAX;
@@ -203,7 +208,7 @@ static int expire_one(struct control *c, struct store_txn *txn, struct slice key
     *done_out = false;
     if (store_get(c->store, txn, key, bytes, &old, err) != 0)
         return -1;
-    if (old.state != ROUTE_STATE_HELD || old.hold_deadline_ms > c->now_ms)
+    if (old.state != ROUTE_STATE_HELD || old.hold_deadline_ms > control_hold_now_ms(c))
         return 0;
     next = old;
     end_hold(&next);
@@ -224,7 +229,7 @@ int control_expire(struct control *c, struct store_txn *txn, size_t *n_out, stru
     buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
     for (size_t i = 0; i < n && rc == 0; i++) {
         bool done = false;
-        if (holds[i].deadline_ms <= c->now_ms)
+        if (holds[i].deadline_ms <= control_hold_now_ms(c))
             rc = expire_one(c, txn, slice_str(holds[i].key), &bytes, &done, err);
         *n_out += done;
     }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* The store thread: what waits together, and what must not. */
 #include <poll.h>
+#include <stdatomic.h>
 #include <unistd.h>
-#include "base/core/clock.h"
+/* The wall clock of this program is set by the tests. */
+#define clock_wall_ms real_wall_ms
+#include "base/core/clock.c"
+#undef clock_wall_ms
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "maps/mapd/worker.h"
@@ -21,6 +25,14 @@ static const struct conf CONF = {.servers = servers,
     .domains = domains,
     .n_domains = 1,
     .mapd = {.hold_max_ms = HOLD_MS}};
+
+static _Atomic int64_t wall_step_ms;
+
+int64_t clock_wall_ms(void);
+int64_t clock_wall_ms(void)
+{
+    return real_wall_ms() + wall_step_ms;
+}
 
 static struct tmpdir dir;
 static struct store *store;
@@ -46,6 +58,7 @@ static int set_up(void **state)
     struct err err = ERR_INIT;
     log_set_level(LOG_LEVEL_ERROR);
     tmpdir_make(&dir);
+    wall_step_ms = 0;
     must(store_create(dir.path, 8U << 20, &err), &err);
     must(store_open(dir.path, 8U << 20, &store, &err), &err);
     must(publish_open(dir.path, store, &publish, &err), &err);
@@ -152,6 +165,46 @@ static void test_a_hold_behind_an_import_has_all_its_time(void **state)
         fail_msg("%lld ms are missing", (long long)(HOLD_MS - left));
 }
 
+static bool is_held(void)
+{
+    submit(2, "{\"op\":\"get\",\"key\":\"ann@example.org\"}");
+    struct job *job = take();
+    const char *state =
+        json_string_value(json_object_get(json_object_get(job->reply, "entry"), "state"));
+    assert_non_null(state);
+    bool held = strcmp(state, "held") == 0;
+    job_free(&job);
+    return held;
+}
+
+static void hold(const char *request)
+{
+    submit(1, "{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}");
+    expect_ok();
+    submit(2, request);
+    expect_ok();
+    assert_true(is_held());
+}
+
+static void test_a_hold_does_not_follow_the_clock_back(void **state)
+{
+    (void)state;
+    hold("{\"op\":\"hold\",\"key\":\"ann@example.org\",\"owner\":\"t\",\"deadline_ms\":300}");
+    wall_step_ms = -3600000;
+    for (int i = 0; i < 100 && is_held(); i++)
+        poll(NULL, 0, 50);
+    assert_false(is_held());
+}
+
+static void test_a_hold_does_not_follow_the_clock_forth(void **state)
+{
+    (void)state;
+    hold("{\"op\":\"hold\",\"key\":\"ann@example.org\",\"owner\":\"t\",\"deadline_ms\":60000}");
+    wall_step_ms = 3600000;
+    assert_true(is_held());
+    assert_true(is_held());
+}
+
 static void test_rows_are_taken_once(void **state)
 {
     (void)state;
@@ -181,6 +234,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_a_hold_behind_an_import_has_all_its_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_hold_does_not_follow_the_clock_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_hold_does_not_follow_the_clock_forth, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows_are_taken_once, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
