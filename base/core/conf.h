@@ -109,6 +109,7 @@ struct conf_mapd {
     uint64_t barrier_max_ms;
     uint64_t direction_grace_ms; /* design section 2, default 5 d */
     uint64_t cache_size;         /* Berkeley DB cache, bytes */
+    uint64_t log_keep_ms;        /* age at which a change leaves the change log; 0: never */
 };
 
 struct conf_sync {

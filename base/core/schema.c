@@ -133,6 +133,7 @@ const struct schema_key schema_keys[] = {
     MAPD("barrier_max", barrier_max_ms, DURATION, "60s", RANGE(100, HOUR)),
     MAPD("direction_grace", direction_grace_ms, DURATION, "5d", RANGE(0, 30 * DAY)),
     MAPD("cache_size", cache_size, BYTES, "192M", RANGE(MIB, 64 * GIB)),
+    MAPD("log_keep", log_keep_ms, DURATION, "730d", RANGE(0, 36500 * DAY)),
 
     SYNC("jobs_max", jobs_max, NUMBER, "4", RANGE(1, 256)),
     SYNC("imap_timeout", imap_timeout_ms, DURATION, "2m", RANGE(100, HOUR)),

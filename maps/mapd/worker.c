@@ -24,7 +24,9 @@
 
 #define WAIT_MAX_MS 1000 /* while holds run, of which the release may have failed */
 #define PRUNE_INTERVAL_MS 60000
-#define PRUNE_MAX 500
+#define PRUNE_IDLE_MS 3600000 /* without a request */
+#define PRUNE_RESULTS_MAX 500
+#define PRUNE_CHANGES_MAX 5000
 
 struct jobs {
     struct job *first, **end;
@@ -42,7 +44,8 @@ struct worker {
     struct control control;
     struct publish *publish;
     bool expire_failed; /* the last release of holds */
-    uint64_t pruned_ms;
+    uint64_t pruned_ms; /* 0: not yet */
+    bool prunes_more;   /* as much was old as is taken out at once */
     uint64_t started_ms;
     int64_t clock_base_ms; /* what the wall clock was ahead of the monotonic one at the start */
 };
@@ -220,17 +223,32 @@ static void expire_holds(struct worker *w)
         log_error("expire_failed", log_err(&err));
 }
 
-static void prune_results(struct worker *w)
+static int try_prune(struct worker *w, struct store_txn *txn, struct err *err)
+{
+    int64_t now_s = w->control.now_ms / 1000;
+    int64_t keep_s = (int64_t)(w->control.conf->mapd.log_keep_ms / 1000);
+    size_t results, changes = 0;
+
+    if (store_result_prune(txn, now_s - STORE_RESULT_KEPT_S, PRUNE_RESULTS_MAX, &results, err) !=
+            0 ||
+        (keep_s > 0 &&
+            store_history_prune(txn, now_s - keep_s, PRUNE_CHANGES_MAX, &changes, err) != 0))
+        return -1;
+    w->prunes_more = results == PRUNE_RESULTS_MAX || changes == PRUNE_CHANGES_MAX;
+    return 0;
+}
+
+static void prune(struct worker *w)
 {
     struct err err = ERR_INIT;
     struct store_txn *txn = NULL;
     uint64_t now_ms = clock_mono_ms();
 
-    if (now_ms - w->pruned_ms < PRUNE_INTERVAL_MS)
+    if (w->pruned_ms != 0 && now_ms - w->pruned_ms < PRUNE_INTERVAL_MS)
         return;
     w->pruned_ms = now_ms;
-    if (store_begin(w->control.store, &txn, &err) != 0 ||
-        store_result_prune(txn, w->control.now_ms / 1000 - STORE_RESULT_KEPT_S, PRUNE_MAX, &err)) {
+    w->prunes_more = false;
+    if (store_begin(w->control.store, &txn, &err) != 0 || try_prune(w, txn, &err) != 0) {
         store_abort(&txn);
         log_warn("prune_failed", log_err(&err));
     } else if (store_commit(&txn, &err) != 0) {
@@ -264,25 +282,40 @@ static void run_all(struct worker *w, struct job *first)
 
 /* --- The thread ---------------------------------------------------------------------------- */
 
-static void wait_locked(struct worker *w)
+/* How long nothing happens by itself. */
+static int64_t wait_ms(struct worker *w)
 {
     int64_t next_ms = control_next_deadline_ms(w->control.store);
+    int64_t wait = w->prunes_more || w->pruned_ms == 0 ? PRUNE_INTERVAL_MS : PRUNE_IDLE_MS;
 
-    if (next_ms == INT64_MAX) {
-        pthread_cond_wait(&w->wake, &w->lock);
-        return;
-    }
+    if (next_ms == INT64_MAX)
+        return wait;
     read_clocks(w);
-    int64_t wait_ms = next_ms - control_hold_now_ms(&w->control);
-    if (wait_ms > WAIT_MAX_MS || w->expire_failed)
-        wait_ms = WAIT_MAX_MS;
-    if (wait_ms <= 0)
+    wait = next_ms - control_hold_now_ms(&w->control);
+    return wait > WAIT_MAX_MS || w->expire_failed ? WAIT_MAX_MS : wait;
+}
+
+static void wait_locked(struct worker *w)
+{
+    int64_t wait = wait_ms(w);
+
+    if (wait <= 0)
         return;
     struct timespec until;
-    uint64_t ns = clock_mono_ns() + (uint64_t)wait_ms * 1000000;
+    uint64_t ns = clock_mono_ns() + (uint64_t)wait * 1000000;
     until.tv_sec = (time_t)(ns / 1000000000);
     until.tv_nsec = (long)(ns % 1000000000);
     pthread_cond_timedwait(&w->wake, &w->lock, &until);
+}
+
+static void give_back(struct worker *w, struct job *jobs)
+{
+    pthread_mutex_lock(&w->lock);
+    *w->finished.end = jobs;
+    while (*w->finished.end)
+        w->finished.end = &(*w->finished.end)->next;
+    pthread_mutex_unlock(&w->lock);
+    w->done(w->arg);
 }
 
 static void one_round(struct worker *w, struct job *jobs)
@@ -290,15 +323,9 @@ static void one_round(struct worker *w, struct job *jobs)
     struct err err = ERR_INIT;
 
     run_all(w, jobs);
-    if (!jobs)
-        return;
-    pthread_mutex_lock(&w->lock);
-    *w->finished.end = jobs;
-    while (*w->finished.end)
-        w->finished.end = &(*w->finished.end)->next;
-    pthread_mutex_unlock(&w->lock);
-    w->done(w->arg);
-    prune_results(w);
+    if (jobs)
+        give_back(w, jobs);
+    prune(w);
     if (store_checkpoint(w->control.store, &err) != 0)
         log_error("checkpoint_failed", log_err(&err));
 }
@@ -344,7 +371,7 @@ int worker_new(const struct conf *conf, struct store *store, struct publish *pub
     w->publish = publish;
     w->done = done;
     w->arg = arg;
-    w->pruned_ms = w->started_ms = clock_mono_ms();
+    w->started_ms = clock_mono_ms();
     w->clock_base_ms = clock_wall_ms() - (int64_t)w->started_ms;
     jobs_init(&w->waiting);
     jobs_init(&w->finished);

@@ -10,7 +10,7 @@
  * transaction leaves no trace.  A failure of Berkeley DB that is not a broken environment, such as
  * a full disk, fails the transaction; reads go on.
  *
- * Weakness: the change log grows without end; one record is about 150 bytes.
+ * One record of the change log is about 150 bytes; whoever owns the store cuts it by age.
  */
 #include "maps/store/store_priv.h"
 
@@ -589,4 +589,42 @@ int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
     }
     bdb_cursor_close(&cursor);
     return rc < 0 ? -1 : 0;
+}
+
+struct prune {
+    int64_t before_s;
+    size_t max, n;
+    uint64_t last; /* generation */
+};
+
+static int find_old(void *arg, const struct history_record *record, struct err *err)
+{
+    struct prune *p = arg;
+
+    (void)err;
+    if (p->n == p->max || record->when_s >= p->before_s)
+        return 1;
+    p->n++;
+    p->last = record->generation;
+    return 0;
+}
+
+int store_history_prune(
+    struct store_txn *txn, int64_t before_s, size_t max, size_t *n_out, struct err *err)
+{
+    struct prune p = {.before_s = before_s, .max = max};
+    unsigned char key[HISTORY_KEY_SIZE];
+    bool found;
+
+    /* Generations have no gaps, and what is older than the oldest record was taken out before. */
+    if (store_scan_history(txn->store, txn, 0, find_old, &p, err) != 0)
+        return -1;
+    for (uint64_t i = 0; i < p.n; i++) {
+        history_key(p.last - i, key);
+        if (bdb_del(txn->store->history, txn->bdb, slice_make(key, sizeof key), &found, err) != 0)
+            return -1;
+        txn->results_changed = true;
+    }
+    *n_out = p.n;
+    return 0;
 }

@@ -106,6 +106,11 @@ int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
     int (*fn)(void *arg, const struct history_record *record, struct err *err), void *arg,
     struct err *err) ATTR_WUR;
 
+/* Takes at most max records from before before_s out of the change log, oldest first. *n_out: how
+ * many. */
+int store_history_prune(
+    struct store_txn *txn, int64_t before_s, size_t max, size_t *n_out, struct err *err) ATTR_WUR;
+
 /* Results of requests, by request id; digest tells whether it was the same request. */
 int store_result_get(struct store *s, struct store_txn *txn, struct slice request_id,
     uint64_t *digest_out, struct buf *result, bool *found_out, struct err *err) ATTR_WUR;
@@ -113,7 +118,7 @@ int store_result_put(struct store_txn *txn, struct slice request_id, uint64_t di
     struct slice result, int64_t when_s, struct err *err) ATTR_WUR;
 /* Forgets at most max results from before before_s. */
 int store_result_prune(
-    struct store_txn *txn, int64_t before_s, size_t max, struct err *err) ATTR_WUR;
+    struct store_txn *txn, int64_t before_s, size_t max, size_t *n_out, struct err *err) ATTR_WUR;
 
 /* Do both say the same to a delivery?  Only then the epoch stays. */
 bool store_same_route(const struct route_entry *a, const struct route_entry *b);

@@ -31,7 +31,7 @@ struct store_txn {
     uint64_t generation, live; /* what they will be after the commit */
     size_t changes;
     bool holds_changed;
-    bool results_changed;
+    bool results_changed; /* or the change log was cut: to be committed without a change */
     struct store_keys changed;
     struct buf scratch;
 };

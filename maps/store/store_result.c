@@ -99,11 +99,12 @@ static int oldest(struct store_txn *txn, struct result_key *out, int64_t *when_o
     return more;
 }
 
-int store_result_prune(struct store_txn *txn, int64_t before_s, size_t max, struct err *err)
+int store_result_prune(
+    struct store_txn *txn, int64_t before_s, size_t max, size_t *n_out, struct err *err)
 {
     struct bdb *db = txn->store->results;
 
-    for (size_t i = 0; i < max; i++) {
+    for (*n_out = 0; *n_out < max; ++*n_out) {
         struct result_key by_time;
         int64_t when = 0;
         bool found;

@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -333,6 +334,24 @@ def test_started_as_root(site):
     made.set("bob@example.org", "new")
     made.start("mapd")
     assert [c["who"] for c in made.json("log")] == ["root"] * 3
+
+
+def test_old_changes_leave_the_log(site):
+    """log_keep: old changes go, the newest stay, and entries, epochs and generations are as they were."""
+    live = site(SERVERS, settings={"mapd": {"log_keep": "2s"}}).init({"ann@example.org": "old"})
+    live.set("ann@example.org", "new")
+    live.stop("mapd")
+    time.sleep(4.5)
+    live.start("mapd")
+    live.set("bob@example.org", "old")
+    # The request of which it became aware goes first, so that nobody waits for this.
+    wait_for(lambda: [c["generation"] for c in live.json("log")] == [3], 20, "the old changes to go")
+    assert live.json("get", "ann@example.org")["epoch"] == 2
+    live.set("ann@example.org", "old")
+    assert live.json("get", "ann@example.org")["epoch"] == 4
+    live.kill("mapd")
+    live.start("mapd")
+    assert live.json("status")["generation"] == 4
 
 
 # --- Many at once ------------------------------------------------------------------------------------------

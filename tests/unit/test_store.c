@@ -303,13 +303,71 @@ static void test_results(void **state)
     assert_false(found);
 
     txn = begin();
-    must(store_result_prune(txn, 200, 10, &err), &err);
+    size_t n;
+    must(store_result_prune(txn, 200, 10, &n, &err), &err);
+    assert_int_equal(n, 1);
     commit(txn);
     must(store_result_get(store, NULL, SLICE_LIT("one"), &digest, &result, &found, &err), &err);
     assert_false(found);
     must(store_result_get(store, NULL, slice_str(LONGEST), &digest, &result, &found, &err), &err);
     assert_true(found);
     buf_fini(&result);
+}
+
+static int add_generation(void *arg, const struct history_record *record, struct err *err)
+{
+    (void)err;
+    *(uint64_t *)arg = *(uint64_t *)arg * 10 + record->generation;
+    return 0;
+}
+
+/* The generations in the change log, one digit each. */
+static uint64_t logged(void)
+{
+    struct err err = ERR_INIT;
+    uint64_t digits = 0;
+    must(store_scan_history(store, NULL, 0, add_generation, &digits, &err), &err);
+    return digits;
+}
+
+static size_t prune(int64_t before_s, size_t max)
+{
+    struct err err = ERR_INIT;
+    struct store_txn *txn = begin();
+    size_t n;
+    must(store_history_prune(txn, before_s, max, &n, &err), &err);
+    commit(txn);
+    return n;
+}
+
+static void test_old_changes_are_forgotten(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct store_txn *txn = begin();
+    for (int64_t when_s = 10; when_s <= 60; when_s += 10) {
+        struct store_cause cause = CAUSE;
+        struct route_entry old = get(txn, "a@x"), next = on(when_s % 20 ? "old" : "new");
+        cause.when_s = when_s;
+        must(store_put(txn, SLICE_LIT("a@x"), &old, &next, &cause, &err), &err);
+    }
+    commit(txn);
+    assert_int_equal(logged(), 123456);
+    assert_int_equal(prune(10, 100), 0);
+    assert_int_equal(prune(41, 2), 2);
+    assert_int_equal(logged(), 3456);
+    assert_int_equal(prune(41, 100), 2);
+    assert_int_equal(logged(), 56);
+    assert_int_equal(prune(1000, 100), 2);
+    assert_int_equal(prune(1000, 100), 0);
+    reopen();
+    assert_int_equal(logged(), 0);
+    assert_int_equal(store_generation(store), 6);
+    assert_int_equal(get(NULL, "a@x").epoch, 6);
+    txn = begin();
+    assert_int_equal(put(txn, "a@x", on("old")), 7);
+    commit(txn);
+    assert_int_equal(logged(), 7);
 }
 
 static void test_too_long(void **state)
@@ -372,6 +430,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changed_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scans, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_old_changes_are_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_long, set_up, tear_down),
         cmocka_unit_test(test_history_record),
     };
