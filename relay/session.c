@@ -432,6 +432,9 @@ void session_kill(struct session *s)
 
     err_set(&why, ERR_TEMP, 0, "the relay stops");
     session_enter(s);
+    /* RFC 5321 3.8: never without a word.  Nobody waits until it has been read. */
+    end_session(s, 421, "4.3.2", "the service stops");
+    write_output(s);
     stream_free(&s->stream);
     session_abort(s, "the relay stops");
     if (s->ct.state == CUT_DOTTED) {

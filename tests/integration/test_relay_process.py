@@ -13,6 +13,7 @@ import time
 import pytest
 
 from lib.chaos import KILLS
+from lib.mapsock import MapSocket
 from lib.process import children, state
 from lib.smtp import Client, message, send, wait
 from lib.wait import free_port, listens, wait_for
@@ -238,6 +239,42 @@ def test_drain(gate):
         assert busy.reply().code == 421
     assert site.processes["relay"].wait(20) == 0
     assert site.events("relay", "stopped")
+
+
+def test_drain_in_each_phase(gate):
+    """Whoever is in a transaction has 30 s to end it; then, too, a client is told before it is cut off."""
+    never = threading.Event()
+    site = gate(script={"rcpt": {"bob@example.org": wait(never)}}, hold_wait="2m")
+    for user in ("bob@example.org", "held@example.org"):
+        site.set(user, "old")
+    with MapSocket(site.run) as control:
+        control.ok(op="hold", key="held@example.org", owner="test", deadline_ms=120000, id="hold-1", why="")
+
+    def client(*lines):
+        c = Client(site.relay_port)
+        for line in lines:
+            assert c.cmd(line).code in (250, 354), line
+        return c
+
+    mail, rcpt = ("EHLO c.test", "MAIL FROM:<s@example.net>"), f"RCPT TO:<{ANN}>"
+    early = {"greeted": client(), "hello": client("EHLO c.test")}
+    cut = {"mail": client(*mail), "rcpt": client(*mail, rcpt), "data": client(*mail, rcpt, "DATA"),
+           "body": client(*mail, rcpt, "DATA"), "asked": client(*mail), "held": client(*mail)}
+    cut["body"].write(b"Subject: half\r\n\r\nof it\r\n")
+    cut["asked"].write(b"RCPT TO:<bob@example.org>\r\n")
+    cut["held"].write(b"RCPT TO:<held@example.org>\r\n")
+    ends = client(*mail, rcpt, "DATA")
+    site.wait_event("relay", "rcpt_hold")
+    site.target.reached("rcpt").wait(20)
+    site.signal("relay", signal.SIGTERM)
+    for c in early.values():
+        assert (c.reply().code, c.reply().code) == (421, 0)
+    ends.write(message("in time") + b".\r\n")
+    assert (ends.reply().code, ends.reply().code) == (250, 421)
+    for phase, c in cut.items():
+        assert (c.reply().code, c.reply().code) == (421, 0), phase
+    assert site.processes["relay"].wait(20) == 0
+    assert len(site.target.messages) == 1
 
 
 def test_interrupt_of_the_whole_group(gate):
