@@ -2,7 +2,7 @@
 /*
  * journal: five tables in one environment (base/os/bdb.h).
  *
- *   notes     "pair" -> version, URLs; "last-folder" -> id; other small records by name
+ *   notes     "pair" -> version, both ends; "last-folder" -> id; other small records by name
  *   folders   source name -> id, target name, UIDVALIDITYs, last STATUS
  *   keywords  folder id -> names in the order of their bits
  *   pairs     folder id, source UID -> state, target UID, flags, digest
@@ -52,6 +52,10 @@ static int check_pair(struct journal *j, const char *source, const char *target,
     int result = journal_note_get(j, "pair", &have, &found, err);
     if (result == 0 && !found)
         result = journal_note_put(j, "pair", buf_slice(&want), err);
+    else if (result == 0 && (have.n == 0 || buf_slice(&have).p[0] != JOURNAL_VERSION))
+        result = err_set(err, ERR_PERM, EX_CONFIG,
+            "the journal is of version %d, and this program knows version %d",
+            have.n == 0 ? 0 : buf_slice(&have).p[0], JOURNAL_VERSION);
     else if (result == 0 && !slice_eq(buf_slice(&want), buf_slice(&have)))
         result =
             err_set(err, ERR_PERM, EX_USAGE, "the journal belongs to another pair of mailboxes");

@@ -190,6 +190,17 @@ static void test_pair_of_mailboxes(void **state)
     assert_int_equal(err.class, ERR_TEMP);
 }
 
+static void test_newer_version(void **state)
+{
+    struct journal *j = *state, *other = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(journal_note_put(j, "pair", SLICE_LIT("\2whatever comes then"), &err), 0);
+    journal_close(&j);
+    assert_int_not_equal(journal_open(dir, "a", "b", &other, &err), 0);
+    assert_non_null(strstr(err.text, "of version 2"));
+    *state = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_are_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keywords, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pair_of_mailboxes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_newer_version, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
