@@ -193,6 +193,7 @@ int side_from_conf(const struct conf_server *server, const char *label, const ch
         return err_wrap(err, "server \"%s\"", server->name);
     }
     finish(out, timeout_ms);
+    out->place.is_named = true;
     return 0;
 }
 

@@ -21,6 +21,16 @@
 #include "imapsync/copy/mailboxes.h"
 #include "imapsync/imap/login.h"
 
+/* What tells this end from others in the journal.  A server of the configuration keeps its name
+ * when it gets another address or port. */
+static int end_name(const struct imap_place *p, struct buf *out, struct err *err)
+{
+    int result = p->is_named
+                     ? buf_addf(out, "server %s, mailbox %s", p->label, p->user)
+                     : buf_addf(out, "imap://%s@%s:%u/", p->user, p->host, (unsigned)p->port);
+    return result == 0 ? 0 : err_set(err, ERR_PERM, EX_USAGE, "a name is too long");
+}
+
 int copy_new(const struct imap_place *source, const struct imap_place *target, const char *dir,
     const struct copy_options *options, const struct copy_events *events, void *arg,
     struct copy **out, struct err *err)
@@ -36,9 +46,8 @@ int copy_new(const struct imap_place *source, const struct imap_place *target, c
     int result = 0;
     for (size_t i = 0; i < 2; i++) {
         buf_init(&names[i], 4096);
-        if (buf_addf(&names[i], "imap://%s@%s:%u/", places[i]->user, places[i]->host,
-                (unsigned)places[i]->port) != 0)
-            result = err_set(err, ERR_PERM, EX_USAGE, "a name is too long");
+        if (result == 0)
+            result = end_name(places[i], &names[i], err);
     }
     if (result == 0)
         result = journal_open(dir, buf_cstr(&names[0]), buf_cstr(&names[1]), &c->journal, err);

@@ -48,8 +48,8 @@ struct intent {
     size_t n;
 };
 
-/* dir is made when missing; source and target are the two URLs without passwords: a journal of
- * another pair is refused. */
+/* dir is made when missing; source and target are URLs without passwords or other names that last:
+ * a journal of another pair is refused. */
 int journal_open(const char *dir, const char *source, const char *target, struct journal **out,
     struct err *err) ATTR_WUR;
 void journal_close(struct journal **j);

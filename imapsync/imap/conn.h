@@ -29,6 +29,7 @@ enum imap_security {
 
 struct imap_place {
     const char *label; /* "source": for errors */
+    bool is_named;     /* the label is the server's name in the configuration, and lasts */
     const char *host;
     uint16_t port;
     enum imap_security security;

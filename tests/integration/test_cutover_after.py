@@ -92,3 +92,14 @@ def test_unsubscribed_on_new_stays_so(moved):
     assert cutover(moved).status == 0
     assert counts(moved.new)["Work"] == 6
     assert not any(b"Work" in line for line in client.lsub()[1] if line)
+
+
+def test_a_server_that_gets_another_address_is_still_the_same(moved):
+    """A new name or port in the configuration: the sweeps go on with their journals."""
+    moved.servers["old"]["imap"] = f"imap://localhost:{moved.old.imap_port}"
+    moved.servers["new"]["imap"] = f"imap://localhost:{moved.new.imap_port}"
+    moved.write_conf()
+    moved.old.deliver(ANN, smtp.message("late"))
+    done = cutover(moved)
+    assert done.status == 0, done.log
+    assert counts(moved.new) == {"INBOX": 11, "Work": 5}
