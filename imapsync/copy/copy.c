@@ -165,6 +165,20 @@ static bool is_users(const struct pass *p, const struct journal_folder *record)
     return p->mode == PLAN_ADD && record->src_uidvalidity != 0;
 }
 
+/* Mail without its subscription is worth more than neither. */
+static int subscribe(struct copy *c, const struct pass *p, const struct folder *f,
+    const struct journal_folder *record, struct err *err)
+{
+    if (mailboxes_subscribe(c->to, record->target, err) == 0)
+        return 0;
+    if (imap_conn_is_broken(c->to))
+        return -1;
+    p->counts->folders_failed++;
+    copy_report(c, f->name, 0, err->text);
+    err_clear(err);
+    return 0;
+}
+
 int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
     struct journal_folder *record, struct folder *out, struct err *err)
 {
@@ -174,7 +188,7 @@ int copy_folder_on_target(struct copy *c, const struct pass *p, const struct fol
         return -1;
     if (!c->options.no_subscriptions && f->attrs & FOLDER_SUBSCRIBED &&
         !(t && (t->attrs & FOLDER_SUBSCRIBED || is_users(p, record))) &&
-        mailboxes_subscribe(c->to, record->target, err) != 0)
+        subscribe(c, p, f, record, err) != 0)
         return -1;
     if (is_there) {
         *out = *t;

@@ -102,3 +102,11 @@ def test_a_listing_that_is_too_short_deletes_nothing(tmp_path):
         source.script["FETCH"] = lambda server, tag, line: short(server, tag, line).replace(b"{tag}", gone + b"{tag}")
         result = go(source, target, tmp_path)
         assert (result.status, result.messages_deleted) == (0, 10), result.log
+
+
+def test_a_refused_subscription_is_named_and_the_mail_is_copied(tmp_path):
+    subscribed = {**LISTING, "LSUB": b'* LSUB () "/" A\r\n{tag} OK done\r\n'}
+    with FakeImap(MAILS[:5], subscribed) as source, FakeImap([], {**LISTING, "SUBSCRIBE": b"{tag} NO not you\r\n"}) as target:
+        result = go(source, target, tmp_path)
+        assert result.status == 1 and "cannot subscribe" in result.log, result.log
+        assert target.appended == MAILS[:5] * 2
