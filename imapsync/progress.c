@@ -96,6 +96,7 @@ json_t *progress_counts_json(const struct copy_counts *n)
         {"folders", n->folders},
         {"folders_failed", n->folders_failed},
         {"folders_unchanged", n->folders_unchanged},
+        {"folders_vanished", n->folders_vanished},
         {"messages_copied", n->messages_copied},
         {"bytes_copied", n->octets_copied},
         {"messages_skipped", n->messages_same},
@@ -129,6 +130,9 @@ static void text_summary(const struct copy_counts *n, const struct copy_verdict 
         (unsigned long long)n->messages_adopted);
     printf("failed   %llu messages, %llu folders of %llu\n", (unsigned long long)n->messages_failed,
         (unsigned long long)n->folders_failed, (unsigned long long)n->folders);
+    if (n->folders_vanished > 0)
+        printf("vanished %llu folders are not on the source any more and stay on the target\n",
+            (unsigned long long)n->folders_vanished);
     printf("flags    %llu changed\n", (unsigned long long)n->flags_changed);
     printf("deleted  %llu messages, %llu kept because they were touched on the target\n",
         (unsigned long long)n->messages_deleted, (unsigned long long)n->messages_kept);

@@ -326,6 +326,36 @@ static int keep_names(
     return result;
 }
 
+struct vanished {
+    struct copy *c;
+    const struct folder_list *from;
+    uint64_t n;
+};
+
+static void on_known_folder(void *arg, struct slice source)
+{
+    struct vanished *v = arg;
+    if (folder_list_find(v->from, source))
+        return;
+    v->n++;
+    if (!v->c->has_told_vanished)
+        log_warn(
+            "folder_vanished", log_str("user", v->c->source->user), log_slice("folder", source));
+}
+
+/* Renamed or deleted folders are not followed, so at least say what stays behind on the target. */
+static int tell_vanished(
+    struct copy *c, const struct folder_list *from, struct pass *p, struct err *err)
+{
+    struct vanished v = {.c = c, .from = from};
+    if (p->mode != PLAN_MIRROR)
+        return 0;
+    int result = journal_folders_each(c->journal, on_known_folder, &v, err);
+    p->counts->folders_vanished = v.n;
+    c->has_told_vanished = true;
+    return result;
+}
+
 int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err)
 {
     struct folder_list from = {0}, there = {0};
@@ -345,6 +375,8 @@ int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, s
             copy_report(c, SLICE_LIT("(folders)"), 0, "names that are too long or too deep");
         folder_map_make(&from, &there, &map);
         result = keep_names(c, &from, &map, err);
+        if (result == 0)
+            result = tell_vanished(c, &from, &p, err);
         if (result == 0)
             result = all_folders(c, &p, &from, err);
     }

@@ -13,6 +13,7 @@ struct copy {
     struct journal *journal;
     struct imap_conn *from, *to;
     bool is_torn; /* a command is half sent: the connections are only good for closing */
+    bool has_told_vanished;
     struct compared *compared;
 };
 

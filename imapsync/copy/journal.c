@@ -206,6 +206,20 @@ int journal_folder_get(struct journal *j, struct slice source, struct journal_fo
     return result;
 }
 
+int journal_folders_each(
+    struct journal *j, void (*each)(void *arg, struct slice source), void *arg, struct err *err)
+{
+    struct bdb_cursor *c;
+    struct slice key, value;
+    int r;
+    if (bdb_cursor_open(j->folders, NULL, SLICE_NONE, &c, err) != 0)
+        return -1;
+    while ((r = bdb_cursor_next(c, &key, &value, err)) > 0)
+        each(arg, key);
+    bdb_cursor_close(&c);
+    return r;
+}
+
 static int next_folder_id(struct journal *j, uint32_t *out, struct err *err)
 {
     struct buf value;

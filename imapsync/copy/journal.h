@@ -60,6 +60,9 @@ void journal_folder_fini(struct journal_folder *f);
 /* By the source's name; *found_out false: no such folder yet. */
 int journal_folder_get(struct journal *j, struct slice source, struct journal_folder *out,
     bool *found_out, struct err *err) ATTR_WUR;
+/* Source names of all folders that were ever copied, in no order of meaning. */
+int journal_folders_each(struct journal *j, void (*each)(void *arg, struct slice source), void *arg,
+    struct err *err) ATTR_WUR;
 /* id 0: a new folder, which gets its id. */
 int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err) ATTR_WUR;
 int journal_keywords_get(

@@ -110,3 +110,14 @@ def test_a_refused_subscription_is_named_and_the_mail_is_copied(tmp_path):
         result = go(source, target, tmp_path)
         assert result.status == 1 and "cannot subscribe" in result.log, result.log
         assert target.appended == MAILS[:5] * 2
+
+
+def test_a_folder_that_was_renamed_is_said_to_stay(dovecot, tmp_path):
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), {"Work": [Mail(message("one"))], "Else": []})
+    assert copy(old, new, tmp_path).folders_vanished == 0
+    old.imap(ANN).rename("Work", "Arbeit")
+    result = copy(old, new, tmp_path)
+    assert (result.status, result.folders_vanished, result.messages_deleted) == (0, 1, 0), result.log
+    assert "event=folder_vanished user=ann@example.org folder=Work" in result.log
+    assert {name: len(mails) for name, mails in look(new.imap(ANN)).items()} == {"INBOX": 0, "Else": 0, "Work": 1, "Arbeit": 1}
