@@ -39,7 +39,12 @@ def test_two_folders_never_become_one(dovecot, tmp_path):
     assert sorted(len(mails) for mails in look(new.imap(ANN)).values()) == [0, 1, 2]
 
 
-LISTING = {"LIST": b'* LIST () "/" A\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n'}
+def status(server, tag, line):
+    """Of the folder that was asked for, not of INBOX."""
+    return server._ordinary("STATUS", tag, line).replace(b"INBOX", line.split()[2])
+
+
+LISTING = {"LIST": b'* LIST () "/" A\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n', "STATUS": status}
 MAILS = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(250)]
 
 

@@ -20,7 +20,6 @@ from .wait import free_port
 SILENT = object()
 CAPABILITIES = b"IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS MULTIAPPEND NAMESPACE"
 LITERAL = re.compile(rb"\{(\d+)\+?\}\r\n$")
-NAME = re.compile(rb' STATUS "?([^" ]+)')
 SET = re.compile(r"(\d+)(?::(\d+|\*))?")
 
 
@@ -118,8 +117,7 @@ class FakeImap:
         return line
 
     def _ordinary(self, name, tag, line):
-        found = NAME.search(line)
-        status = (f"* STATUS {found[1].decode() if found else 'INBOX'} (MESSAGES {len(self.messages)} UIDNEXT {len(self.messages) + len(self.appended) + 1} "
+        status = (f"* STATUS INBOX (MESSAGES {len(self.messages)} UIDNEXT {len(self.messages) + len(self.appended) + 1} "
                   f"UIDVALIDITY {self.uidvalidity})\r\n").encode()
         if name == "greeting":
             return b"* OK [CAPABILITY " + self.capabilities + b"] ready\r\n"
