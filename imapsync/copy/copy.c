@@ -147,7 +147,12 @@ static int create(struct copy *c, const struct pass *p, const struct folder *f,
         free((void *)(uintptr_t)record->target.p);
         record->target = slice_make(slice_dup(buf_slice(&name)), name.n);
         log_info("folder_renamed", log_slice("folder", f->name), log_slice("to", record->target));
-        result = journal_folder_put(c->journal, record, err);
+        /* The next name that comes out the same has to see this one. */
+        const struct imap_mailbox_data data = {
+            .delimiter = p->there->delimiter, .name = {.raw = record->target}};
+        result = folder_list_add(p->there, &data, err);
+        if (result == 0)
+            result = journal_folder_put(c->journal, record, err);
     }
     buf_fini(&name);
     return result;

@@ -352,6 +352,7 @@ bool folder_safe_name(struct slice name, const struct folder_map *map,
     const struct folder_list *target, struct buf *out)
 {
     bool differs = false;
+    size_t start = out->n;
     for (size_t i = 0; i < name.n; i++) {
         unsigned char c = name.p[i];
         bool is_safe = ascii_is_alpha(c) || ascii_is_digit(c) || c == target->delimiter ||
@@ -360,8 +361,15 @@ bool folder_safe_name(struct slice name, const struct folder_map *map,
         if (buf_add_byte(out, is_safe ? c : '_') != 0)
             return false;
     }
-    return differs && !is_used(map, map->n, buf_slice(out)) &&
-           !folder_list_find(target, buf_slice(out));
+    size_t n = out->n - start;
+    for (unsigned k = 2; differs && (is_used(map, map->n, buf_slice(out)) ||
+                                        folder_list_find(target, buf_slice(out)));
+         k++) {
+        buf_truncate(out, start + n);
+        if (buf_addf(out, " %u", k) != 0)
+            return false;
+    }
+    return differs;
 }
 
 void folder_text(struct slice name, struct buf *out)

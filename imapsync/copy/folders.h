@@ -77,8 +77,9 @@ void folder_map_keep(struct folder_map *m, size_t i, struct slice name);
 void folder_map_settle(struct folder_map *m);
 void folder_map_fini(struct folder_map *m);
 
-/* The same name with "_" for every character that some server refuses: false when there is none,
- * or when another folder of the map or of the target has the result. */
+/* The same name with "_" for every character that some server refuses, and with a number where
+ * another folder of the map or of the target has that name; false when there is no such character.
+ * out is empty before. */
 bool folder_safe_name(struct slice name, const struct folder_map *map,
     const struct folder_list *target, struct buf *out);
 

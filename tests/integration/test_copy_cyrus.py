@@ -78,3 +78,17 @@ def test_an_administrator_copies_for_the_user(dovecot, cyrus, tmp_path):
     assert done.status == 0, done.log
     new.users = kept
     assert len(look(new.imap(ANN))["INBOX"]) == 1
+
+
+def test_names_that_come_out_the_same_get_numbers(dovecot, cyrus, tmp_path):
+    """Cyrus takes neither "x%y" nor 'x"y'; each of them gets a folder of its own."""
+    old, new = dovecot("old"), cyrus("new")
+    client = old.imap(ANN)
+    for name in ("x*y", "x%y", 'x"y', "x_y"):
+        fill(client, {name: [Mail(message(f"in {name}"))]})
+    result = copy(old, new, tmp_path)
+    assert result.status == 0, result.log
+    there = {name: len(mails) for name, mails in look(new.imap(ANN), "/").items()}
+    assert there == {"INBOX": 0, "x*y": 1, "x_y": 1, "x_y 2": 1, "x_y 3": 1}
+    again = copy(old, new, tmp_path)
+    assert (again.status, again.messages_copied) == (0, 0), again.log
