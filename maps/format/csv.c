@@ -224,8 +224,9 @@ int csv_finish(struct csv *c, struct err *err)
 
 int csv_write(struct buf *out, struct slice cell)
 {
-    bool needs_quotes = cell.n > 0 && (ascii_is_blank(cell.p[0]) ||
-                                          ascii_is_blank(cell.p[cell.n - 1]) || cell.p[0] == '"');
+    bool needs_quotes =
+        cell.n > 0 && (ascii_is_blank(cell.p[0]) || ascii_is_blank(cell.p[cell.n - 1]) ||
+                          cell.p[0] == '"' || slice_starts(cell, slice_make(BOM, sizeof BOM)));
     for (size_t i = 0; i < cell.n && !needs_quotes; i++)
         needs_quotes = strchr(",;\t\r\n", cell.p[i]) != NULL;
     if (!needs_quotes)

@@ -186,6 +186,10 @@ static void test_write(void **state)
         assert_int_equal(csv_write(&line, slice_str(CELLS[i])), 0);
         assert_int_equal(buf_addf(&want, "[%s]", CELLS[i]), 0);
     }
+    /* What looks like a byte order mark at the start of a row. */
+    assert_int_equal(buf_add_str(&line, "\nb\n"), 0);
+    assert_int_equal(csv_write(&line, SLICE_LIT("\xef\xbb\xbfy")), 0);
+    assert_int_equal(buf_add_str(&want, "4:[b]5:[\xef\xbb\xbfy]"), 0);
     assert_int_equal(read_csv(buf_slice(&line), 1, &got, &err), 0);
     assert_string_equal(buf_cstr(&got), buf_cstr(&want));
     buf_fini(&line);
