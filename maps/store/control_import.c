@@ -142,18 +142,18 @@ static enum control_outcome refuse_twice(struct control_call *call, struct contr
 struct drops {
     const struct control_import *import;
     const struct conf *conf;
-    bool domains[256]; /* by index in the configuration: does the import name it? */
+    bool *domains; /* by index in the configuration: does the import name it? */
     size_t next_row;
     struct slice *keys;
     size_t n, cap;
     uint64_t in_scope;
 };
 
+/* n_domains when the configuration has it no more. */
 static size_t domain_index(const struct conf *conf, struct slice key)
 {
     const struct conf_domain *d = conf_domain(conf, normalise_domain(key));
-    size_t i = d ? (size_t)(d - conf->domains) : sizeof((struct drops *)0)->domains;
-    return i;
+    return d ? (size_t)(d - conf->domains) : conf->n_domains;
 }
 
 static int find_drop(void *arg, struct slice key, const struct route_entry *entry, struct err *err)
@@ -162,8 +162,7 @@ static int find_drop(void *arg, struct slice key, const struct route_entry *entr
     const struct control_import *import = d->import;
     size_t domain = domain_index(d->conf, key);
 
-    if (entry->is_tombstone || key.n == 0 || key.p[0] == '@' || domain >= sizeof d->domains ||
-        !d->domains[domain])
+    if (entry->is_tombstone || key.n == 0 || key.p[0] == '@' || !d->domains[domain])
         return 0;
     d->in_scope++;
     while (d->next_row < import->n && compare_keys(import->rows[d->next_row].key, key) < 0)
@@ -204,14 +203,15 @@ static enum control_outcome drop_missing(struct control_call *call, struct contr
     struct drops d = {.import = import, .conf = call->c->conf};
     enum control_outcome outcome = CONTROL_FAILED;
 
+    d.domains = mem_zalloc(d.conf->n_domains + 1);
     for (size_t i = 0; i < import->n; i++) {
         size_t domain = domain_index(d.conf, import->rows[i].key);
-        if (domain < sizeof d.domains)
-            d.domains[domain] = true;
+        d.domains[domain] = domain < d.conf->n_domains;
     }
     if (store_scan(call->c->store, call->txn, SLICE_LIT(""), find_drop, &d, call->err) == 0)
         outcome = delete_dropped(call, &d, bytes, counts);
     free(d.keys);
+    free(d.domains);
     return outcome;
 }
 

@@ -486,6 +486,30 @@ static void test_import_replace(void **state)
     assert_int_equal(store_live_count(control.store), 5);
 }
 
+static void test_import_replace_with_many_domains(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    struct conf_domain many[MANY];
+    char names[MANY][32];
+    struct conf large = CONF;
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(fmt_into(names[i], sizeof names[i], "d%zu.example", i), 0);
+        many[i] = (struct conf_domain){
+            .name = names[i], .default_server = CONF_SERVER_NONE, .fold_local_part = true};
+    }
+    large.domains = many;
+    large.n_domains = MANY;
+    control.conf = &large;
+    number(SET("u1@d299.example", "old"), "generation");
+    number(SET("u2@d299.example", "old"), "generation");
+    number("{\"op\":\"begin\",\"replace\":true,\"max_drop\":50}", "ok");
+    number(PUT(ROW("u1@d299.example", "old")), "rows");
+    json_int_t deleted = number("{\"op\":\"commit\"}", "deleted");
+    control.conf = &CONF;
+    assert_int_equal(deleted, 1);
+}
+
 static void test_list_and_log(void **state)
 {
     (void)state;
@@ -534,6 +558,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_replace, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_replace_with_many_domains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_and_log, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
