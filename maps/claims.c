@@ -281,6 +281,29 @@ done:
     return verdict;
 }
 
+/* One claim without an answer tells all there is to tell of its key and epoch, and the newest lasts
+ * longest: an older one goes.  Else a server that drops each message behind its dot would use up
+ * all claims with a few users whose mail is tried again and again, and stop the other servers. */
+static void drop_older(struct claims *c, uint32_t slot)
+{
+    const struct claim *slots = c->file->slots;
+    uint64_t hash = atomic_load_explicit(&slots[slot].key_hash, memory_order_relaxed);
+    uint64_t epoch = atomic_load_explicit(&slots[slot].epoch, memory_order_relaxed);
+    uint32_t older = CLAIMS_SLOTS;
+    for (size_t i = 0; i < c->n_ambiguous; i++) {
+        uint32_t *at = &c->ambiguous[(c->ambiguous_first + i) % CLAIMS_SLOTS];
+        if (older < CLAIMS_SLOTS)
+            c->ambiguous[(c->ambiguous_first + i - 1) % CLAIMS_SLOTS] = *at;
+        else if (atomic_load_explicit(&slots[*at].key_hash, memory_order_relaxed) == hash &&
+                 atomic_load_explicit(&slots[*at].epoch, memory_order_relaxed) == epoch)
+            older = *at;
+    }
+    if (older == CLAIMS_SLOTS)
+        return;
+    c->n_ambiguous--;
+    give_back(c, older);
+}
+
 void claims_end(struct claims *c, struct claims_set *set, enum claims_outcome outcome)
 {
     for (size_t i = 0; i < set->n; i++) {
@@ -288,7 +311,9 @@ void claims_end(struct claims *c, struct claims_set *set, enum claims_outcome ou
             give_back(c, set->slots[i]);
             continue;
         }
+        /* First the new one: a scan finds one of the two. */
         set_state(c, set->slots[i], CLAIM_AMBIGUOUS);
+        drop_older(c, set->slots[i]);
         c->ambiguous[(c->ambiguous_first + c->n_ambiguous++) % CLAIMS_SLOTS] = set->slots[i];
     }
     free(set->slots);

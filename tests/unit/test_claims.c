@@ -231,6 +231,31 @@ static void test_full(void **state)
     claims_end(claims, &set, CLAIMS_ANSWERED);
 }
 
+/* A server that drops message after message of a user behind the dot does not use up all claims. */
+static void test_ambiguous_again_and_again(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set, other;
+    (void)state;
+    for (size_t i = 0; i < 2 * CLAIMS_SLOTS; i++) {
+        assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+        if (i % 3 == 0) { /* another one of the same user at the same time */
+            assert_int_equal(begin(&d, 1, &other), CLAIMS_GO);
+            claims_end(claims, &other, CLAIMS_AMBIGUOUS);
+        }
+        claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+        if (i % 512 == 0)
+            assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    }
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(scan("bob@example.org", 6), CLAIMS_CLEAR);
+    publish(USER, 6);
+    d = user_decision(6);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+}
+
 /* --- Processes ------------------------------------------------------------------------- */
 
 enum child_end { CHILD_COMMITTING, CHILD_ANSWERED, CHILD_AMBIGUOUS };
@@ -531,6 +556,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ambiguous_again_and_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_processes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_linger, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
