@@ -110,6 +110,7 @@ static int run(const struct copy_args *a, const struct copy_options *options,
     if (result != 0)
         return -1;
     bool is_whole = n.messages_failed == 0 && n.folders_failed == 0 && n.deletions_withheld == 0 &&
+                    n.messages_reduced == 0 &&
                     (!a->verifies || (verdict.missing == 0 && verdict.different == 0));
     return is_whole ? 0 : SYNC_EXIT_EXCEPTIONS;
 }

@@ -102,6 +102,7 @@ json_t *progress_counts_json(const struct copy_counts *n)
         {"messages_skipped", n->messages_same},
         {"messages_adopted", n->messages_adopted},
         {"messages_failed", n->messages_failed},
+        {"messages_reduced", n->messages_reduced},
         {"flags_changed", n->flags_changed},
         {"messages_deleted", n->messages_deleted},
         {"messages_kept", n->messages_kept},
@@ -130,6 +131,9 @@ static void text_summary(const struct copy_counts *n, const struct copy_verdict 
         (unsigned long long)n->messages_adopted);
     printf("failed   %llu messages, %llu folders of %llu\n", (unsigned long long)n->messages_failed,
         (unsigned long long)n->folders_failed, (unsigned long long)n->folders);
+    if (n->messages_reduced > 0)
+        printf("reduced  %llu messages: their keywords or dates were refused\n",
+            (unsigned long long)n->messages_reduced);
     if (n->folders_vanished > 0)
         printf("vanished %llu folders are not on the source any more and stay on the target\n",
             (unsigned long long)n->folders_vanished);

@@ -34,6 +34,7 @@ struct copy_counts {
     uint64_t messages_same;    /* were there already */
     uint64_t messages_adopted; /* found on the target by content */
     uint64_t messages_failed;
+    uint64_t messages_reduced; /* copied without their keywords or their odd date */
     uint64_t flags_changed, messages_deleted, messages_kept;
     uint64_t keywords_lost;
     uint64_t deletions_withheld; /* folders in which too much would have been deleted */

@@ -204,6 +204,14 @@ static void on_copied(void *arg, uint64_t octets)
     w->c->events->progress(w->c->arg, w->p->counts);
 }
 
+static void on_reduced(void *arg, uint32_t uid)
+{
+    struct work *w = arg;
+    w->p->counts->messages_reduced++;
+    copy_report(w->c, w->record->source, uid,
+        "stored without keywords and with a date of our time: the target refused them");
+}
+
 static void on_refused(void *arg, uint32_t uid, const char *why)
 {
     struct work *w = arg;
@@ -267,6 +275,7 @@ static int copy_new_messages(struct work *w, bool *unknown_out, struct err *err)
         .uids = w->plan.copies,
         .n_uids = w->plan.n_copies,
         .copied = on_copied,
+        .reduced = on_reduced,
         .refused = on_refused,
         .missing = on_missing,
         .is_cancelled = is_cancelled,

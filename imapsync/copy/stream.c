@@ -9,7 +9,8 @@
  * trusted.  While the target has much to take the source is paused.
  *
  * MULTIAPPEND is atomic: when one message is refused none of them is there, so the batch comes back
- * in halves until the culprit stands alone; it is recorded and the rest goes on.
+ * in halves until the culprit stands alone; it is recorded and the rest goes on.  A message with
+ * keywords or a date that no target needs to take is tried once more without them before that.
  *
  * A refusal that is about the folder (no rights, no such folder) ends the job in order: what is on
  * its way arrives or is refused too, and both connections are good for the next folder.
@@ -42,6 +43,7 @@ struct batch {
     uint64_t intent;
     size_t n_appends; /* without a settled answer */
     bool is_fetched, keeps_intent;
+    bool is_plain; /* without keywords and odd dates */
     struct imap_outcome fetch;
     uint32_t uids[STREAM_FETCH_MAX];
     uint8_t states[STREAM_FETCH_MAX]; /* of enum message_state */
@@ -68,6 +70,7 @@ struct append {
 struct again {
     struct again *next;
     size_t n;
+    bool is_plain;
     uint32_t uids[STREAM_FETCH_MAX];
 };
 
@@ -134,6 +137,27 @@ static void append_end(struct stream *s)
     imap_cmd_end(s->target);
     s->open->is_open = false;
     s->open = NULL;
+}
+
+/* A target may know no keywords, and Cyrus refuses dates before 1970. */
+#define DATE_MIN_S 86400
+#define DATE_MAX_S (INT64_C(0x7fffffff) - 86400)
+
+static struct listed without_extras(const struct listed *m)
+{
+    struct listed plain = *m;
+    memset(plain.flags.keywords, 0, sizeof(plain.flags.keywords));
+    if (plain.date_s < DATE_MIN_S)
+        plain.date_s = DATE_MIN_S;
+    if (plain.date_s > DATE_MAX_S)
+        plain.date_s = DATE_MAX_S;
+    return plain;
+}
+
+static bool has_extras(const struct listed *m)
+{
+    struct listed plain = without_extras(m);
+    return !flags_eq(&plain.flags, &m->flags) || (m->has_date && plain.date_s != m->date_s);
 }
 
 /* [SP flag-list] [SP date-time] SP literal */
@@ -204,7 +228,8 @@ static void on_body_begin(void *arg, uint32_t uid, uint64_t size)
     b->states[at] = MESSAGE_TAKEN;
     s->current = &s->open->members[s->open->n++];
     *s->current = (struct member){.uid = m->uid, .size = size};
-    append_message(s, m, size);
+    struct listed plain = without_extras(m);
+    append_message(s, b->is_plain ? &plain : m, size);
 }
 
 static void on_body_data(void *arg, struct slice octets)
@@ -257,9 +282,10 @@ static void on_fetched(void *arg, const struct imap_response *r)
 
 /* --- Starting batches ----------------------------------------------------------------- */
 
-static void come_again(struct stream *s, const uint32_t *uids, size_t n)
+static void come_again(struct stream *s, const uint32_t *uids, size_t n, bool is_plain)
 {
     struct again *a = mem_zalloc(sizeof(*a));
+    a->is_plain = is_plain;
     memcpy(a->uids, uids, n * sizeof(*uids));
     a->n = n;
     a->next = s->again;
@@ -267,11 +293,12 @@ static void come_again(struct stream *s, const uint32_t *uids, size_t n)
 }
 
 /* The messages of the next batch; 0: nothing is left to ask for. */
-static size_t next_uids(struct stream *s, uint32_t out[STREAM_FETCH_MAX])
+static size_t next_uids(struct stream *s, uint32_t out[STREAM_FETCH_MAX], bool *is_plain_out)
 {
     size_t max = s->one_by_one ? 1 : s->is_multi ? STREAM_FETCH_MAX : SINGLE_FETCH_MAX;
     struct again *a = s->again;
     size_t n;
+    *is_plain_out = a && a->is_plain;
     if (a) {
         n = a->n < max ? a->n : max;
         memcpy(out, a->uids, n * sizeof(*out));
@@ -303,7 +330,7 @@ static int start_batch(struct stream *s)
 {
     struct batch *b = mem_zalloc(sizeof(*b)), **end = &s->batches;
     b->stream = s;
-    b->n = next_uids(s, b->uids);
+    b->n = next_uids(s, b->uids, &b->is_plain);
     while (*end)
         end = &(*end)->next;
     *end = b;
@@ -340,6 +367,8 @@ static void record_copied(struct stream *s, const struct append *a)
         if (a->has_uids)
             journal_pair_put(s->job->journal, s->job->folder->id, &p, m->digest);
         s->job->copied(s->job->arg, m->size);
+        if (a->batch->is_plain)
+            s->job->reduced(s->job->arg, m->uid);
     }
     if (!a->has_uids) {
         a->batch->keeps_intent = true;
@@ -367,6 +396,11 @@ static int settle_append(struct stream *s, struct append *a, struct err *err)
         *err = refusal;
         return -1;
     }
+    if (a->n == 1 && !a->batch->is_plain && a->outcome.code != IMAP_CODE_TOOBIG &&
+        has_extras(listing_find(s->job->listing, a->members[0].uid))) {
+        come_again(s, &a->members[0].uid, 1, true);
+        return 0;
+    }
     if (a->n == 1) {
         record_refused(s, a->members[0].uid, refusal.text);
         return 0;
@@ -374,8 +408,8 @@ static int settle_append(struct stream *s, struct append *a, struct err *err)
     uint32_t uids[STREAM_FETCH_MAX];
     for (size_t i = 0; i < a->n; i++)
         uids[i] = a->members[i].uid;
-    come_again(s, uids + a->n / 2, a->n - a->n / 2);
-    come_again(s, uids, a->n / 2);
+    come_again(s, uids + a->n / 2, a->n - a->n / 2, false);
+    come_again(s, uids, a->n / 2, false);
     return 0;
 }
 
@@ -395,7 +429,7 @@ static void settle_missing(struct stream *s, struct batch *b)
     bool is_refused = b->fetch.status != IMAP_STATUS_OK;
     if (b->n > 1 && (is_refused || s->one_by_one)) {
         for (size_t i = n; i-- > 0;)
-            come_again(s, &missing[i], 1);
+            come_again(s, &missing[i], 1, b->is_plain);
         return;
     }
     for (size_t i = 0; i < n; i++) {

@@ -22,6 +22,9 @@ struct stream_job {
     const uint32_t *uids;          /* what to copy, ascending */
     size_t n_uids;
     void (*copied)(void *arg, uint64_t octets);
+    /* Behind copied: without its keywords, and with another date if that was out of the ordinary.
+     */
+    void (*reduced)(void *arg, uint32_t uid);
     void (*refused)(void *arg, uint32_t uid, const char *why);
     /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
     void (*missing)(void *arg, uint32_t uid);

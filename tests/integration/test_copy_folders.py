@@ -126,3 +126,16 @@ def test_a_folder_that_was_renamed_is_said_to_stay(dovecot, tmp_path):
     assert (result.status, result.folders_vanished, result.messages_deleted) == (0, 1, 0), result.log
     assert "event=folder_vanished user=ann@example.org folder=Work" in result.log
     assert {name: len(mails) for name, mails in look(new.imap(ANN)).items()} == {"INBOX": 0, "Else": 0, "Work": 1, "Arbeit": 1}
+
+
+def test_a_target_that_refuses_a_keyword_gets_the_message_without_it(tmp_path):
+    def listing(server, tag, line):
+        return server._ordinary("FETCH", tag, line).replace(b"UID 3 FLAGS ()", b"UID 3 FLAGS (\\Seen Label)")
+
+    def append(server, tag, line):
+        return tag + b" NO no such keyword\r\n" if b"Label" in line else server._ordinary("APPEND", tag, line)
+    with FakeImap(MAILS[:20], {"FETCH": listing}) as source, FakeImap([], {"APPEND": append}) as target:
+        result = go(source, target, tmp_path)
+        assert (result.status, result.messages_copied, result.messages_reduced) == (1, 20, 1), result.log
+        assert sorted(target.appended) == sorted(MAILS[:20]) and b'(\\Seen) "' in target.received
+        assert go(source, target, tmp_path).status == 0
