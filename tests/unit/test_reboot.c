@@ -71,12 +71,27 @@ static void test_a_reboot_makes_barriers_ambiguous(void **state)
     assert_int_equal(scan(), CLAIMS_WAS_AMBIGUOUS);
 }
 
+static void test_lost_claims_make_barriers_ambiguous(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    note("first-start");
+    /* As systemd does with a RuntimeDirectory. */
+    assert_int_equal(
+        nftw(tmpdir_file(&dir, "claims"), tmpdir_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(claims_make_dir(dir.path, &err), 0);
+    note("first-start");
+    assert_int_equal(scan(), CLAIMS_WAS_AMBIGUOUS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_new_map_has_nothing_behind_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_restart_is_no_reboot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_reboot_makes_barriers_ambiguous, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_lost_claims_make_barriers_ambiguous, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
