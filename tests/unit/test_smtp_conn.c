@@ -19,6 +19,7 @@ struct fixture {
     char tls_version[16];
     enum smtp_client_kind stop_at, free_at;
     bool sends;     /* a whole message at READY */
+    bool is_early;  /* the server answers the message before it has it */
     size_t n_lines; /* of 80 bytes, in its body; the server stops reading */
 };
 
@@ -70,6 +71,8 @@ static void on_event(void *arg, const struct smtp_client_event *ev)
     } else if (ev->kind == SMTP_CLIENT_DATA_REPLY) {
         if (f->n_lines > 0)
             stream_pause(f->peer.conns->stream);
+        if (f->is_early)
+            assert_int_equal(stream_write(f->peer.conns->stream, SLICE_LIT("250 stored\r\n")), 0);
         assert_int_equal(smtp_client_dot(client), 0);
     } else if (ev->kind == SMTP_CLIENT_DOT_REPLY) {
         assert_int_equal(smtp_client_quit(client), 0);
@@ -394,6 +397,21 @@ static void a_server_that_never_reads(void **state)
     assert_non_null(strstr(f->why.text, "timed out"));
 }
 
+/* What comes while the end of the message waits with us is no answer to it. */
+static void an_answer_before_the_message(void **state)
+{
+    struct fixture *f = *state;
+    int small = 4096;
+
+    assert_int_equal(setsockopt(f->peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    f->sends = f->is_early = true;
+    f->n_lines = 45000;
+    f->stop_at = SMTP_CLIENT_DOT_REPLY;
+    run(f);
+    assert_slice_equal(buf_slice(&f->said), "rmtdF");
+    assert_non_null(strstr(f->why.text, "before it had the message: 250 stored"));
+}
+
 static void freed_in_each_callback(void **state)
 {
     static const enum smtp_client_kind kinds[] = {SMTP_CLIENT_READY, SMTP_CLIENT_MAIL_REPLY,
@@ -432,6 +450,7 @@ int main(void)
         TEST(waiting_for_the_owner_has_no_deadline),
         TEST(slow_reader),
         TEST(a_server_that_never_reads),
+        TEST(an_answer_before_the_message),
         TEST(freed_in_each_callback),
     };
 
