@@ -85,6 +85,37 @@ static int by_target(const void *a, const void *b)
     return x->tgt_uid < y->tgt_uid ? -1 : x->tgt_uid > y->tgt_uid;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* A target that keeps equal messages once (Gmail) gives two of ours the same UID.  While one of
+ * them is listed its copy stays; the pair of the other is only forgotten. */
+static void spare_shared(const struct plan_input *in, struct plan *p)
+{
+    uint32_t *kept = mem_realloc_array(NULL, in->n_pairs + 1, sizeof(*kept));
+    size_t n_kept = 0, left = 0;
+    for (size_t i = 0, k = 0; k < in->n_pairs; k++) {
+        struct plan_pair pair = in->pair(in->arg, k);
+        while (i < in->n_messages && in->message(in->arg, i).uid < pair.src_uid)
+            i++;
+        if (i < in->n_messages && in->message(in->arg, i).uid == pair.src_uid)
+            kept[n_kept++] = pair.tgt_uid;
+    }
+    qsort(kept, n_kept, sizeof(*kept), by_number);
+    for (size_t i = 0; i < p->n_deletions; i++) {
+        struct plan_deletion d = p->deletions[i];
+        if (n_kept > 0 && bsearch(&d.tgt_uid, kept, n_kept, sizeof(*kept), by_number))
+            add_uid(&p->forgotten, &p->n_forgotten, d.src_uid);
+        else
+            p->deletions[left++] = d;
+    }
+    p->n_deletions = left;
+    free(kept);
+}
+
 void plan_make(const struct plan_input *in, struct plan *out)
 {
     size_t i = 0, k = 0;
@@ -107,6 +138,8 @@ void plan_make(const struct plan_input *in, struct plan *out)
     }
     if (out->n_flags > 0)
         qsort(out->flags, out->n_flags, sizeof(*out->flags), by_change);
+    if (out->n_deletions > 0)
+        spare_shared(in, out);
     if (out->n_deletions > in->deletions_max) {
         out->has_too_many_deletions = true;
         out->n_deletions = 0;

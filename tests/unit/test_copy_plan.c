@@ -62,6 +62,28 @@ static void test_every_case(void **state)
     plan_fini(&p);
 }
 
+/* Two messages with one copy: it goes with the last of them. */
+static void test_shared_copy(void **state)
+{
+    struct world w = {
+        .m = {{2, seen}},
+        .p = {{1, 12, seen, false}, {2, 12, seen, false}, {3, 13, seen, false}},
+    };
+    struct plan_input in = input(&w, 1, 3, PLAN_MIRROR);
+    struct plan p;
+    (void)state;
+    plan_make(&in, &p);
+    assert_int_equal(p.n_deletions, 1);
+    assert_int_equal(p.deletions[0].src_uid, 3);
+    assert_int_equal(p.n_forgotten, 1);
+    assert_int_equal(p.forgotten[0], 1);
+    plan_fini(&p);
+    in.n_messages = 0;
+    plan_make(&in, &p);
+    assert_int_equal(p.n_deletions, 3);
+    plan_fini(&p);
+}
+
 /* What went away with its folder behind the flip is neither copied again nor touched. */
 static void test_gone(void **state)
 {
@@ -143,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_case),
+        cmocka_unit_test(test_shared_copy),
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_deletion_limit),
         cmocka_unit_test(test_random),
