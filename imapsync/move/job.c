@@ -143,7 +143,7 @@ int move_job_advance(struct move_job *j, enum move_event event, struct err *err)
     j->r.state = to;
     j->map.is_patient = move_may_hold(to);
     log_info("cutover_state", log_str("user", j->r.user), log_str("from", move_state_name(from)),
-        log_str("to", move_state_name(to)), log_str("event", move_event_name(event)),
+        log_str("to", move_state_name(to)), log_str("cause", move_event_name(event)),
         log_u64("epoch", j->r.hold_epoch));
     return move_job_save(j, err);
 }
