@@ -367,12 +367,23 @@ static int tend_one(void *arg, const char *dir)
     return 0;
 }
 
+/* A sweep may have to wait a minute for a server that hangs; who is held does not need it. */
+static int tend_held(void *arg, const char *dir)
+{
+    struct move_record r;
+    struct err ignored = ERR_INIT;
+    if (move_record_load(dir, &r, &ignored) != 0 || !move_may_hold(r.state))
+        return 0;
+    return tend_one(arg, dir);
+}
+
 static void *tend(void *arg)
 {
     struct service *s = arg;
     struct err err = ERR_INIT;
     struct used_conf *used = use_now(s);
-    if (move_record_each(used->conf, tend_one, s, &err) < 0)
+    if (move_record_each(used->conf, tend_held, s, &err) < 0 ||
+        move_record_each(used->conf, tend_one, s, &err) < 0)
         log_error("tend_failed", log_err(&err));
     unuse(s, used);
     pthread_mutex_lock(&s->mutex);

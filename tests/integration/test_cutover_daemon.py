@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """coexist-sync run: cut-overs over its socket, sweeps, recovery, a clean stop."""
+import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,6 +129,25 @@ def test_killed_while_mail_waits(held):
     assert (entry(place)["route"], entry(place)["state"]) == ("old", "active")
     place.gate.set()
     assert cutover(place).status == 0
+
+
+def test_who_waits_comes_before_the_sweeps(held):
+    """Twenty users to sweep on a server that hangs do not keep the one from his mail."""
+    place, process = held
+    assert cutover(place, BOB).status == 0
+    place.kill("sync")
+    assert process.wait(20) == 75
+    records = {json.loads(p.read_text())["user"]: p.parent for p in (place.state / "sync").glob("*/cutover.json")}
+    for i in range(20):
+        clone = shutil.copytree(records[BOB], records[BOB].with_name(f"{i:016x}")) / "cutover.json"
+        clone.write_text(json.dumps({**json.loads(clone.read_text()), "swept_ms": 0}))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place.servers["old"]["imap"] = f"imap://127.0.0.1:{silent.getsockname()[1]}"
+        place.write_conf()
+        place.start("sync", args=("run",))
+        wait_for(lambda: place.events("sync", "cutover_state", user=ANN, to="released"), 10, "the release")
+        assert entry(place)["state"] == "active"
+        place.stop("sync")
 
 
 def test_stopped_while_mail_waits(held):
