@@ -4,7 +4,8 @@
  * DB_PRIVATE|DB_RECOVER under an flock that is taken first, because nothing in Berkeley DB stops
  * two private openers from damaging the files, and because a shared environment hangs the survivors
  * of a kill.  All keys and values are copied out.  When the library reports DB_RUNRECOVERY the
- * process has to end; bdb calls _exit(EX_SOFTWARE) after a log line, and the next start recovers.
+ * process has to end, and so it has when a sync fails; bdb calls _exit(EX_SOFTWARE) after a log
+ * line, and the next start recovers.
  */
 #ifndef BASE_OS_BDB_H
 #define BASE_OS_BDB_H

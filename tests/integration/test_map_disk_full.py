@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: ISC
-"""A full disk: changes fail with a clear error, look-ups go on, nothing that was acknowledged is lost."""
+"""A full or failing disk: changes fail with a clear error, look-ups go on, nothing that was acknowledged is lost."""
 import subprocess
 
 import pytest
 
 from lib.coexist import ProgramError
 from lib.mapsock import MapSocket, Probe
+from lib.wait import wait_for
 
 SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "smtp://10.1.2.5:25"}}
 
@@ -106,3 +107,31 @@ def test_the_reserve(small, end):
     small.start("mapd")
     assert reserve.exists()
     check_all(small, acked)
+
+
+@pytest.mark.parametrize("error", ("EIO", "ENOSPC"))
+def test_a_failed_sync_is_not_tried_again(site, error):
+    """Behind it another one would succeed although pages are lost: mapd ends, and the next start recovers."""
+    live = site(SERVERS, plain=True).init({"ann@example.org": "old"})
+    acked = {}
+    with subprocess.Popen(["strace", "-f", "-o", live.dir / "calls", "-e", "trace=fdatasync", "-e",
+                           f"inject=fdatasync:error={error}:when=3", "-p", str(live.pid("mapd"))],
+                          stderr=subprocess.PIPE) as tracer:
+        assert b"attached" in tracer.stderr.readline()
+        with MapSocket(live.run) as map_, pytest.raises(OSError):
+            for i in range(10):
+                acked[f"u{i}@example.org"] = map_.ok(op="set", key=f"u{i}@example.org", set={"route": "old"},
+                                                     id=f"r{i}")["entry"]["epoch"]
+        live.wait_event("mapd", "bdb_sync_failed")
+        tracer.kill()  # told to stop while its process ends, strace may wait for ever
+        wait_for(lambda: not live.running("mapd"), 20, "mapd to end")
+    live.kill("mapd")
+    with Probe(live.run) as probe:
+        assert probe.ask(f"get {list(acked)[-1]}").startswith("found old")
+        # What was not answered may be in the map after the recovery, but was never seen before it.
+        assert probe.ask(f"get u{len(acked)}@example.org").startswith("not_found")
+    live.start("mapd")
+    check_all(live, acked)
+    with MapSocket(live.run) as map_:
+        again = map_.ok(op="set", key=f"u{len(acked)}@example.org", set={"route": "old"}, id=f"r{len(acked)}")
+        assert again["entry"]["epoch"] > max(acked.values())
