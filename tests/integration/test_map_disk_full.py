@@ -117,14 +117,16 @@ def test_a_failed_sync_is_not_tried_again(site, error):
     with subprocess.Popen(["strace", "-f", "-o", live.dir / "calls", "-e", "trace=fdatasync", "-e",
                            f"inject=fdatasync:error={error}:when=3", "-p", str(live.pid("mapd"))],
                           stderr=subprocess.PIPE) as tracer:
-        assert b"attached" in tracer.stderr.readline()
-        with MapSocket(live.run) as map_, pytest.raises(OSError):
-            for i in range(10):
-                acked[f"u{i}@example.org"] = map_.ok(op="set", key=f"u{i}@example.org", set={"route": "old"},
-                                                     id=f"r{i}")["entry"]["epoch"]
-        live.wait_event("mapd", "bdb_sync_failed")
-        tracer.kill()  # told to stop while its process ends, strace may wait for ever
-        wait_for(lambda: not live.running("mapd"), 20, "mapd to end")
+        try:
+            assert b"attached" in tracer.stderr.readline()
+            with MapSocket(live.run) as map_, pytest.raises(OSError):
+                for i in range(10):
+                    acked[f"u{i}@example.org"] = map_.ok(op="set", key=f"u{i}@example.org", set={"route": "old"},
+                                                         id=f"r{i}")["entry"]["epoch"]
+            live.wait_event("mapd", "bdb_sync_failed")
+        finally:
+            tracer.kill()  # told to stop while its process ends, strace may wait for ever
+    wait_for(lambda: not live.running("mapd"), 20, "mapd to end")
     live.kill("mapd")
     with Probe(live.run) as probe:
         assert probe.ask(f"get {list(acked)[-1]}").startswith("found old")
