@@ -310,7 +310,9 @@ int imap_conn_pump(struct imap_conn *const *conns, size_t n, struct err *err)
                 wait_ms = ms;
             if (conns[i]->tls && !conns[i]->is_paused && tls_has_pending(conns[i]->tls))
                 wait_ms = 0;
-            fds[i] = (struct pollfd){.fd = conns[i]->fd, .events = wanted_events(conns[i])};
+            short events = wanted_events(conns[i]);
+            /* A paused one that has hung up would be ready all the time. */
+            fds[i] = (struct pollfd){.fd = events != 0 ? conns[i]->fd : -1, .events = events};
         }
         /* What was sent counts, but look at the input before saying so. */
         int r = poll(fds, n, moved ? 0 : (int)(wait_ms > INT32_MAX ? INT32_MAX : wait_ms));

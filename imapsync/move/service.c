@@ -36,6 +36,7 @@
 #define TEND_EVERY_MIN_MS 50
 #define TEND_EVERY_MAX_MS 15000
 #define LINE_TIMEOUT_MS 2000
+#define ACCEPT_PAUSE_MS 100
 #define SWEEP_WAIT_MS 10000 /* our own sweep may be at work on the user */
 #define USER_MAX (2 * ROUTE_KEY_MAX)
 
@@ -57,7 +58,7 @@ struct service {
     struct loop *loop;
     struct loop_io *listener;
     struct loop_signal *on_term, *on_int, *on_hup;
-    struct loop_timer *tick;
+    struct loop_timer *tick, *accept_pause;
     struct buf socket_path;
     int listen_fd, lock_fd;
 
@@ -312,13 +313,22 @@ static int thread_start(struct service *s, void *(*run)(void *), void *arg)
     return result;
 }
 
+static void on_accept_pause_over(void *arg)
+{
+    struct service *s = arg;
+    loop_io_want(s->listener, LOOP_READ);
+}
+
 static void on_listen(void *arg, int events ATTR_UNUSED)
 {
     struct service *s = arg;
     struct err err = ERR_INIT;
     int fd;
     if (sock_accept(s->listen_fd, &fd, NULL, &err) != 0) {
+        /* Most likely no descriptor is free, and the listener stays readable. */
         log_error("accept_failed", log_err(&err));
+        loop_io_want(s->listener, 0);
+        loop_timer_start(s->accept_pause, ACCEPT_PAUSE_MS);
         return;
     }
     if (fd < 0)
@@ -482,6 +492,7 @@ static int start(struct service *s, const struct conf *conf, struct err *err)
         return -1;
     s->listener = loop_io_new(s->loop, s->listen_fd, on_listen, s);
     loop_io_want(s->listener, LOOP_READ);
+    s->accept_pause = loop_timer_new(s->loop, on_accept_pause_over, s);
     s->tick = loop_timer_new(s->loop, on_tick, s);
     set_tick(s, conf);
     on_tick(s); /* what the last process has left comes first */
@@ -515,6 +526,7 @@ static bool wait_for_jobs(struct service *s)
 static void service_fini(struct service *s)
 {
     loop_timer_free(&s->tick);
+    loop_timer_free(&s->accept_pause);
     loop_io_free(&s->listener);
     loop_signal_free(&s->on_term);
     loop_signal_free(&s->on_int);

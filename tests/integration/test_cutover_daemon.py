@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """coexist-sync run: cut-overs over its socket, sweeps, recovery, a clean stop."""
 import json
+import os
+import resource
 import shutil
 import signal
 import socket
@@ -11,6 +13,7 @@ import pytest
 from lib import smtp
 from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
 from lib.mailbox import Mail, fill, look, message, same
+from lib.process import Process
 from lib.wait import wait_for
 
 BOB = "bob@example.org"
@@ -175,6 +178,26 @@ def test_one_after_the_other(make):
     assert results == {ANN: 0, BOB: 0}
     assert cutover(place, "nobody@example.org").status == 67
     assert cutover(place, command="rollback").status == 69
+
+
+def test_starved_of_descriptors(make):
+    place = make()
+    daemon = Process(place.pid("sync"))
+    n_open = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    soft, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (n_open + 10, hard))
+    visitors = [socket.socket(socket.AF_UNIX) for _ in range(30)]
+    for s in visitors:
+        s.connect(str(place.run / "sync.sock"))
+    place.wait_event("sync", "accept_failed", count=3)
+    before = daemon.cpu_seconds()
+    place.wait_event("sync", "accept_failed", count=13)
+    assert len(place.events("sync", "accept_failed")) < 100
+    assert daemon.cpu_seconds() - before < 0.2
+    for s in visitors:
+        s.close()
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    assert cutover(place).status == 0
 
 
 def test_what_is_no_request(make):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lib.mapsock import MapSocket, Probe
+from lib.process import Process
 from lib.wait import wait_for
 
 SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "smtp://10.1.2.5:25"}}
@@ -22,16 +23,6 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become ano
 @pytest.fixture
 def live(site):
     return site(SERVERS).init({"ann@example.org": "old"})
-
-
-def rss_kib(pid):
-    status = (Path("/proc") / str(pid) / "status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-
-
-def cpu_seconds(pid):
-    fields = (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_mapd(site, *args):
@@ -226,9 +217,9 @@ def test_starved_of_descriptors(site):
         for _ in range(60):
             sockets.append(MapSocket(live.run))
         live.wait_event("mapd", "accept_failed", count=3)
-        seconds = [cpu_seconds(live.pid("mapd"))]
+        seconds = [Process(live.pid("mapd")).cpu_seconds()]
         live.wait_event("mapd", "accept_failed", count=13)
-        seconds.append(cpu_seconds(live.pid("mapd")))
+        seconds.append(Process(live.pid("mapd")).cpu_seconds())
         assert len(live.events("mapd", "accept_failed")) < 100
         assert seconds[1] - seconds[0] < 0.1
         assert sockets[0].ok(op="get", key="ann@example.org")["entry"]["route"] == "old"
@@ -245,14 +236,14 @@ def test_replies_that_nobody_reads(site):
     with MapSocket(live.run) as map_:
         for request in ({"op": "begin"}, {"op": "put", "rows": rows}, {"op": "commit"}):
             map_.ok(**request)
-        before = rss_kib(live.pid("mapd"))
+        before = Process(live.pid("mapd")).rss_kib()
         body = b'{"op":"list"}'
         sockets = [MapSocket(live.run) for _ in range(20)]
         for lazy in sockets:
             lazy.socket.sendall((struct.pack(">I", len(body)) + body) * 1000)
         for _ in range(200):
             map_.ok(op="get", key="u1@example.org")
-        grown = rss_kib(live.pid("mapd")) - before
+        grown = Process(live.pid("mapd")).rss_kib() - before
         for lazy in sockets:
             lazy.close()
         assert grown < 64 << 10, f"{grown} KiB"

@@ -38,6 +38,11 @@ class Process:
     def peak_kib(self):
         return int(self._status("VmHWM"))
 
+    def cpu_seconds(self):
+        """User and system time of all its threads so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 def children(pid):
     """Living children, oldest first."""
