@@ -15,9 +15,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -27,6 +27,7 @@
 #include "maps/claims_file.h"
 
 #define PASSES_MAX 100
+#define BLOCK 64          /* claims that are read at a time */
 #define NEW_FILE_OLD_S 60 /* no process needs so long between creation and lock */
 
 struct pass {
@@ -46,50 +47,76 @@ struct content {
     bool is_ambiguous;
 };
 
-static void look_at_claims(const struct pass *p, const struct claims_file *f, struct content *out)
+/* The states are those of `early`, the other words of `late`, which was read after it: so each word
+ * is at least as new as the state that vouches for it. */
+static void look_at_claim(const struct pass *p, const struct claim *early, const struct claim *late,
+    bool is_this_boot, struct content *out)
 {
-    bool is_this_boot = memcmp(f->boot, p->boot, sizeof p->boot) == 0;
-    uint64_t used = atomic_load(&f->used);
-    if (used > CLAIMS_SLOTS)
-        used = CLAIMS_SLOTS;
-    for (uint64_t i = 0; i < used; i++) {
-        const struct claim *k = &f->slots[i];
-        uint64_t state = atomic_load(&k->state);
-        if (state == CLAIM_FREE)
-            continue;
-        uint64_t then = atomic_load_explicit(&k->time_ms, memory_order_relaxed);
-        if (state == CLAIM_AMBIGUOUS && is_this_boot && then <= p->now_ms &&
-            p->now_ms - then > CLAIMS_AMBIGUOUS_MS)
-            continue;
-        out->is_open = true;
-        if (atomic_load_explicit(&k->key_hash, memory_order_relaxed) != p->key_hash ||
-            atomic_load_explicit(&k->epoch, memory_order_relaxed) >= p->epoch)
-            continue;
-        if (state == CLAIM_COMMITTING)
-            out->is_committing = true;
-        else
-            out->is_ambiguous = true;
-    }
+    uint64_t state = atomic_load_explicit(&early->state, memory_order_relaxed);
+    if (state == CLAIM_FREE)
+        return;
+    uint64_t then = atomic_load_explicit(&late->time_ms, memory_order_relaxed);
+    if (state == CLAIM_AMBIGUOUS && is_this_boot && then <= p->now_ms &&
+        p->now_ms - then > CLAIMS_AMBIGUOUS_MS)
+        return;
+    out->is_open = true;
+    if (atomic_load_explicit(&late->key_hash, memory_order_relaxed) != p->key_hash ||
+        atomic_load_explicit(&late->epoch, memory_order_relaxed) >= p->epoch)
+        return;
+    if (state == CLAIM_COMMITTING)
+        out->is_committing = true;
+    else
+        out->is_ambiguous = true;
 }
 
+static bool read_at(int fd, size_t at, void *to, size_t n)
+{
+    return pread(fd, to, n, (off_t)at) == (ssize_t)n;
+}
+
+/* False: the file is shorter than it has to be. */
+static bool look_at_claims(
+    const struct pass *p, int fd, uint64_t used, bool is_this_boot, struct content *out)
+{
+    struct claim early[BLOCK], late[BLOCK];
+    for (uint64_t i = 0; i < used; i += BLOCK) {
+        size_t n = used - i < BLOCK ? (size_t)(used - i) : BLOCK;
+        size_t at = offsetof(struct claims_file, slots) + (size_t)i * sizeof *early;
+        if (!read_at(fd, at, early, n * sizeof *early))
+            return false;
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!read_at(fd, at, late, n * sizeof *late))
+            return false;
+        for (size_t k = 0; k < n; k++)
+            look_at_claim(p, &early[k], &late[k], is_this_boot, out);
+    }
+    return true;
+}
+
+/* Reads, and does not map: somebody else may cut the file short at any time, and mapd must not die
+ * of that.  A read sees what the mapping of the claims' owner holds, as both are the page cache. */
 static int look_at_file(
     const struct pass *p, int fd, const char *name, struct content *out, struct err *err)
 {
+    _Alignas(struct claims_file) unsigned char bytes[offsetof(struct claims_file, slots)];
+    const struct claims_file *head = (const struct claims_file *)(const void *)bytes;
     struct stat st;
     *out = (struct content){0};
     if (fstat(fd, &st) != 0)
         return err_sys(err, errno, "%s/%s", p->path, name);
-    if (!S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof(struct claims_file))
+    if (!S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof *head)
         return 0;
-    struct claims_file *f = mmap(NULL, sizeof *f, PROT_READ, MAP_SHARED, fd, 0);
-    if (f == MAP_FAILED)
-        return err_sys(err, errno, "%s/%s: cannot map", p->path, name);
-    if (memcmp(f->magic, claims_magic, sizeof claims_magic) == 0 && f->version == CLAIMS_VERSION &&
-        f->n_slots == CLAIMS_SLOTS) {
-        out->is_readable = true;
-        look_at_claims(p, f, out);
-    }
-    munmap(f, sizeof *f);
+    /* The epoch was stored before this fence, the claims are loaded behind it.  Of a claim that is
+     * not seen yet, or only in part, some store comes after the fence, and so does the look at the
+     * epoch that follows it. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!read_at(fd, 0, bytes, sizeof bytes) ||
+        memcmp(head->magic, claims_magic, sizeof claims_magic) != 0 ||
+        head->version != CLAIMS_VERSION || head->n_slots != CLAIMS_SLOTS)
+        return 0;
+    uint64_t used = atomic_load_explicit(&head->used, memory_order_relaxed);
+    out->is_readable = look_at_claims(p, fd, used < CLAIMS_SLOTS ? used : CLAIMS_SLOTS,
+        memcmp(head->boot, p->boot, sizeof p->boot) == 0, out);
     return 0;
 }
 

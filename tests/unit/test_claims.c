@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -454,6 +455,54 @@ static void test_strange_files(void **state)
     assert_non_null(strstr(err.text, "cannot list"));
 }
 
+struct cutter {
+    int fd;
+    atomic_bool is_over;
+};
+
+static void *cut_and_grow(void *arg)
+{
+    struct cutter *c = arg;
+    struct claims_file *whole = calloc(1, sizeof *whole);
+    assert_non_null(whole);
+    memcpy(whole->magic, claims_magic, sizeof claims_magic);
+    whole->version = CLAIMS_VERSION;
+    whole->n_slots = whole->used = CLAIMS_SLOTS;
+    while (!atomic_load(&c->is_over)) {
+        assert_int_equal(pwrite(c->fd, whole, sizeof *whole, 0), (ssize_t)sizeof *whole);
+        assert_int_equal(ftruncate(c->fd, 0), 0);
+    }
+    free(whole);
+    return NULL;
+}
+
+/* Whoever may write in the directory can cut a file of its own short between any two steps of a
+ * scan.  That keeps the barrier busy, but mapd lives. */
+static void test_cut_file(void **state)
+{
+    struct cutter cutter = {0};
+    struct decision d = user_decision(5);
+    struct claims_set set;
+    char path[256];
+    pthread_t thread;
+    (void)state;
+    touch("cut", "");
+    assert_int_equal(fmt_into(path, sizeof path, "%s/" CLAIMS_DIR "/cut", tmp.path), 0);
+    cutter.fd = open(path, O_RDWR);
+    assert_true(cutter.fd >= 0);
+    assert_int_equal(flock(cutter.fd, LOCK_EX), 0);
+    assert_int_equal(pthread_create(&thread, NULL, cut_and_grow, &cutter), 0);
+    for (uint64_t end = clock_mono_ms() + 300; clock_mono_ms() < end;)
+        assert_int_not_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+    atomic_store(&cutter.is_over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO); /* the other files go on */
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+    close(cutter.fd);
+    assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
+}
+
 static void test_removed_file(void **state)
 {
     struct decision d = user_decision(5);
@@ -560,6 +609,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_processes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_linger, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cut_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
         cmocka_unit_test(test_largest_message),
