@@ -242,8 +242,7 @@ done:
     return result;
 }
 
-/* Whether the pass can go on with the next folder after this error. */
-static bool is_exception(const struct copy *c, const struct err *err)
+bool copy_is_exception(const struct copy *c, const struct err *err)
 {
     return !c->is_torn && err->scope == ERR_SCOPE_FOLDER && !imap_conn_is_broken(c->from) &&
            !imap_conn_is_broken(c->to);
@@ -302,7 +301,7 @@ static int all_folders(
             continue;
         p->counts->folders++;
         result = one_folder(c, p, f, p->map->names[i], err);
-        if (result != 0 && is_exception(c, err)) {
+        if (result != 0 && copy_is_exception(c, err)) {
             p->counts->folders_failed++;
             copy_report(c, f->name, 0, err->text);
             result = 0;

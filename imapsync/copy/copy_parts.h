@@ -36,6 +36,8 @@ void compared_free(struct compared **list);
 
 bool copy_is_cancelled(const struct copy *c);
 int copy_check_cancelled(const struct copy *c, struct err *err) ATTR_WUR;
+/* Whether the next folder's turn can come after this error of one folder. */
+bool copy_is_exception(const struct copy *c, const struct err *err);
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);
 /* The whole of one folder: source and target are its STATUS on either side, *record is kept up to
  * date and written.  A target with UIDVALIDITY 0 is not there and is made when there is something

@@ -131,7 +131,11 @@ int listing_fetch(struct imap_conn *c, struct slice folder, uint32_t from, const
     imap_conn_events(c, NULL, NULL);
     if (result != 0)
         return -1;
+    /* Of no use: UIDs mean nothing without it.  Other folders may be better. */
     if (out->uidvalidity == 0)
-        return err_set(err, ERR_PEER, EX_PROTOCOL, "the server tells no UIDVALIDITY");
-    return listing_finish(out, err);
+        result = err_set(err, ERR_PEER, EX_PROTOCOL, "%s: the server tells no UIDVALIDITY",
+            imap_conn_place(c)->label);
+    else
+        result = listing_finish(out, err);
+    return result == 0 ? 0 : err_scope_set(err, ERR_SCOPE_FOLDER);
 }

@@ -55,6 +55,9 @@ static void on_status(struct mailboxes_query *q, const struct imap_status_data *
     }
     if (f) {
         f->has_status = d->has;
+        /* 0 is how we say that a folder is not there. */
+        if (d->uidvalidity == 0)
+            f->has_status &= ~(unsigned)IMAP_ITEM_UIDVALIDITY;
         f->uidvalidity = (uint32_t)d->uidvalidity;
         f->uidnext = (uint32_t)d->uidnext;
         f->messages = (uint32_t)d->messages;

@@ -241,6 +241,13 @@ int copy_verify(struct copy *c, bool with_content, struct copy_verdict *out, str
         result = copy_check_cancelled(c, err);
         if (result == 0)
             result = check_folder(c, f, with_content, out, err);
+        /* Nobody knows what a folder has that cannot be read: at least one message is missing. */
+        if (result != 0 && copy_is_exception(c, err)) {
+            out->missing++;
+            copy_report(c, f->name, 0, err->text);
+            err_clear(err);
+            result = 0;
+        }
     }
     folder_list_fini(&from);
     if (result != 0)

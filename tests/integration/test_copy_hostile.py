@@ -250,6 +250,37 @@ def test_a32_a_new_uidvalidity_deletes_and_repeats_nothing(tmp_path):
         assert (again.status, again.messages_copied) == (0, 0), again.log
 
 
+VALIDITIES = {"none": b"", "zero": b"* OK [UIDVALIDITY 0] v\r\n", "not a number": b"* OK [UIDVALIDITY x] v\r\n"}
+
+
+@pytest.mark.parametrize("case", VALIDITIES)
+def test_a32_a_folder_without_uidvalidity_is_an_exception_and_the_rest_goes_on(case, tmp_path):
+    def examine(server, tag, line):
+        told = VALIDITIES[case] if b"Bad" in line else b"* OK [UIDVALIDITY 7] v\r\n"
+        return b"* 3 EXISTS\r\n" + told + b"{tag} OK [READ-ONLY] done\r\n"
+
+    def status(server, tag, line):
+        name = line.split()[2]
+        return b"* STATUS " + name + b" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)\r\n{tag} OK done\r\n"
+    names = b'* LIST () "/" Bad\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n'
+    with FakeImap(MAIL, {"LIST": names, "EXAMINE": examine}) as source, FakeImap([], {"STATUS": status}) as target:
+        result = go(source, target, tmp_path)
+        assert (result.status, result.counts["folders_failed"]) == (1, 1), result.log
+        assert "Bad" in result.log and target.appended == MAIL
+        again = go(source, target, tmp_path, "--verify")
+        assert (again.status, again.counts["folders_failed"], again.messages_copied) == (1, 1, 0), again.log
+        assert again.counts["verified"]["missing"] > 0
+
+
+def test_a32_a_target_with_uidvalidity_zero_takes_nothing_twice(tmp_path):
+    with FakeImap(MAIL) as source, FakeImap() as target:
+        target.uidvalidity = 0
+        assert go(source, target, tmp_path).status == 1
+        again = go(source, target, tmp_path)
+        assert (again.status, again.counts["folders_failed"]) == (1, 1), again.log
+        assert target.appended == []
+
+
 # --- A33, A34, A35: refusals, stalls, referrals ---------------------------------------------------------
 
 ANSWERS = {
