@@ -82,14 +82,30 @@ void copy_disconnect(struct copy *c)
     c->is_torn = false;
 }
 
+static int open_end(
+    struct copy *c, const struct imap_place *place, struct imap_conn **out, struct err *err)
+{
+    bool is_silent;
+    if (imap_login(place, out, &is_silent, err) == 0)
+        return 0;
+    c->silent = is_silent ? place : NULL;
+    return -1;
+}
+
+const char *copy_silent_server(const struct copy *c)
+{
+    return c->silent ? c->silent->label : NULL;
+}
+
 int copy_connect(struct copy *c, struct err *err)
 {
+    c->silent = NULL;
     if (c->is_torn || (c->from && imap_conn_is_broken(c->from)) ||
         (c->to && imap_conn_is_broken(c->to)))
         copy_disconnect(c);
-    if (!c->from && imap_login(c->source, &c->from, err) != 0)
+    if (!c->from && open_end(c, c->source, &c->from, err) != 0)
         return -1;
-    if (!c->to && imap_login(c->target, &c->to, err) != 0)
+    if (!c->to && open_end(c, c->target, &c->to, err) != 0)
         return -1;
     return 0;
 }

@@ -69,6 +69,9 @@ int copy_pass(
     struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err) ATTR_WUR;
 /* Signs in on both sides and nothing else: are the credentials right? */
 int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
+/* The label of the end that did not answer when copy_connect(), or a pass, wanted to open a
+ * connection to it; NULL: that is not why it failed, if it did. */
+const char *copy_silent_server(const struct copy *c);
 /* Drops both connections; the next pass opens new ones. */
 void copy_disconnect(struct copy *c);
 

@@ -12,6 +12,7 @@ struct copy {
     void *arg;
     struct journal *journal;
     struct imap_conn *from, *to;
+    const struct imap_place *silent;
     bool is_torn; /* a command is half sent: the connections are only good for closing */
     bool has_told_vanished;
     struct compared *compared;

@@ -36,7 +36,7 @@ struct imap_conn {
     struct tls *tls;
     const struct imap_events *events;
     void *arg;
-    bool is_broken, is_paused, was_busy;
+    bool is_broken, is_silent, is_paused, was_busy;
     bool read_wants_write, write_wants_read;
     uint64_t progress_ms;  /* when it made progress last */
     uint64_t limit_at_ms;  /* 0: none */
@@ -275,6 +275,7 @@ static int64_t patience(struct imap_conn *c, uint64_t now)
 
 static int timed_out(struct imap_conn *c, struct err *err)
 {
+    c->is_silent = true;
     err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server did not answer in time");
     err_scope_set(err, ERR_SCOPE_HOST);
     return broken(c, err);
@@ -394,9 +395,12 @@ static int open_conn(struct imap_conn *c, struct err *err)
     if (sock_resolve(c->place->host, addrs, ADDRESSES_MAX, &n, err) != 0)
         return -1;
     for (size_t i = 0; i < n && c->fd < 0; i++) {
-        if (connect_to(c, &addrs[i], err) != 0 && i + 1 == n)
+        if (connect_to(c, &addrs[i], err) != 0 && i + 1 == n) {
+            c->is_silent = true;
             return err_wrap(err, "%s", c->place->label);
+        }
     }
+    c->is_silent = false; /* an address before this one may have been */
     imap_conn_limit(c, IMAP_LOGIN_TIMEOUT_MS);
     if (c->place->security == IMAP_SECURITY_TLS && imap_conn_secure(c, err) != 0)
         return -1;
@@ -409,13 +413,16 @@ static int open_conn(struct imap_conn *c, struct err *err)
     return 0;
 }
 
-int imap_conn_open(const struct imap_place *place, struct imap_conn **out, struct err *err)
+int imap_conn_open(
+    const struct imap_place *place, struct imap_conn **out, bool *is_silent_out, struct err *err)
 {
     struct imap_conn *c = mem_zalloc(sizeof(*c));
     c->place = place;
     c->fd = -1;
     c->client = imap_client_new();
+    *is_silent_out = false;
     if (open_conn(c, err) != 0) {
+        *is_silent_out = c->is_silent;
         imap_conn_close(&c);
         return -1;
     }

@@ -44,9 +44,10 @@ struct imap_place {
 
 struct imap_conn;
 
-/* Connected, secured and greeted, not signed in (login.h). place is borrowed for life. */
-int imap_conn_open(
-    const struct imap_place *place, struct imap_conn **out, struct err *err) ATTR_WUR;
+/* Connected, secured and greeted, not signed in (login.h). place is borrowed for life.
+ * *is_silent_out: it failed since nobody is there or nothing came in time, whoever the user is. */
+int imap_conn_open(const struct imap_place *place, struct imap_conn **out, bool *is_silent_out,
+    struct err *err) ATTR_WUR;
 void imap_conn_close(struct imap_conn **c); /* at once; an unfinished command stays unfinished */
 /* LOGOUT, waits for its answer a little. */
 void imap_conn_logout(struct imap_conn **c);

@@ -195,10 +195,11 @@ static int secure_and_sign_in(struct imap_conn *c, struct err *err)
     return 0;
 }
 
-int imap_login(const struct imap_place *place, struct imap_conn **out, struct err *err)
+int imap_login(
+    const struct imap_place *place, struct imap_conn **out, bool *is_silent_out, struct err *err)
 {
     struct imap_conn *c;
-    if (imap_conn_open(place, &c, err) != 0)
+    if (imap_conn_open(place, &c, is_silent_out, err) != 0)
         return -1;
     if (secure_and_sign_in(c, err) != 0) {
         imap_conn_close(&c);

@@ -537,12 +537,18 @@ static bool is_due(const struct conf *conf, const struct move_record *r)
     return age_ms < 0 || age_ms >= (int64_t)conf->sync.sweep_interval_ms;
 }
 
+static bool is_silent(const struct move_job *j)
+{
+    return j->events->is_silent &&
+           (j->events->is_silent(j->arg, j->r.from) || j->events->is_silent(j->arg, j->r.to));
+}
+
 static int tend(struct move_job *j, struct err *err)
 {
     bool is_settled;
     if (move_may_hold(j->r.state) && leave_hold(j, NULL, err) != 0)
         return -1;
-    if (!move_is_forward(j->r.state) || !is_due(j->conf, &j->r))
+    if (!move_is_forward(j->r.state) || !is_due(j->conf, &j->r) || is_silent(j))
         return 0;
     if (check_forward(j, err) != 0 || !move_is_forward(j->r.state))
         return move_is_forward(j->r.state) ? -1 : 0;
@@ -578,6 +584,9 @@ int cutover_tend(const struct conf *conf, const char *dir, const struct move_eve
         return 0;
     }
     int result = tend(&j, err);
+    const char *silent = j.copy ? copy_silent_server(j.copy) : NULL;
+    if (silent && events->silent)
+        events->silent(arg, silent);
     move_job_close(&j);
     return result;
 }

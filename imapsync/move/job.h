@@ -22,6 +22,10 @@ struct move_events {
     void (*critical)(void *arg, bool is_critical);
     /* How long to wait for whoever has the user's lock, a sweep for example. */
     uint64_t lock_wait_ms;
+    /* For cutover_tend(), both or none: a server did not answer at all; and whether one did not
+     * lately, so that users with a mailbox there need not try. */
+    void (*silent)(void *arg, const char *server);
+    bool (*is_silent)(void *arg, const char *server);
 };
 
 struct move_job {

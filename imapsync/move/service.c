@@ -352,6 +352,34 @@ static void on_listen(void *arg, int events ATTR_UNUSED)
 /* --- Tending -----------------------------------------------------------------------------------
  */
 
+/* A walk over all users. */
+struct round {
+    struct service *s;
+    char **silent; /* servers that did not answer in it: one timeout each, not one for each user */
+    size_t n_silent;
+};
+
+static bool on_is_silent(void *arg, const char *server)
+{
+    const struct round *r = arg;
+    for (size_t i = 0; i < r->n_silent; i++) {
+        if (strcmp(r->silent[i], server) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_silent(void *arg, const char *server)
+{
+    struct round *r = arg;
+    if (on_is_silent(r, server))
+        return;
+    r->silent = mem_realloc_array(r->silent, r->n_silent + 1, sizeof(*r->silent));
+    r->silent[r->n_silent++] = mem_strdup(server);
+    log_warn("server_silent", log_str("server", server),
+        log_str("text", "users with a mailbox there are swept in a later round"));
+}
+
 static void on_tended(void *arg ATTR_UNUSED, const json_t *line)
 {
     const json_t *late = json_object_get(line, "late");
@@ -359,11 +387,13 @@ static void on_tended(void *arg ATTR_UNUSED, const json_t *line)
         log_line(line);
 }
 
-static const struct move_events tend_events = {.line = on_tended};
+static const struct move_events tend_events = {
+    .line = on_tended, .silent = on_silent, .is_silent = on_is_silent};
 
 static int tend_one(void *arg, const char *dir)
 {
-    struct service *s = arg;
+    struct round *r = arg;
+    struct service *s = r->s;
     struct err err = ERR_INIT;
     pthread_mutex_lock(&s->mutex);
     bool is_stopping = s->is_stopping;
@@ -371,7 +401,7 @@ static int tend_one(void *arg, const char *dir)
     if (is_stopping)
         return 1;
     struct used_conf *used = use_now(s);
-    if (cutover_tend(used->conf, dir, &tend_events, s, &err) != 0)
+    if (cutover_tend(used->conf, dir, &tend_events, r, &err) != 0)
         log_warn("tend_failed", log_str("dir", dir), log_err(&err));
     unuse(s, used);
     return 0;
@@ -390,12 +420,16 @@ static int tend_held(void *arg, const char *dir)
 static void *tend(void *arg)
 {
     struct service *s = arg;
+    struct round r = {.s = s};
     struct err err = ERR_INIT;
     struct used_conf *used = use_now(s);
-    if (move_record_each(used->conf, tend_held, s, &err) < 0 ||
-        move_record_each(used->conf, tend_one, s, &err) < 0)
+    if (move_record_each(used->conf, tend_held, &r, &err) < 0 ||
+        move_record_each(used->conf, tend_one, &r, &err) < 0)
         log_error("tend_failed", log_err(&err));
     unuse(s, used);
+    for (size_t i = 0; i < r.n_silent; i++)
+        free(r.silent[i]);
+    free(r.silent);
     pthread_mutex_lock(&s->mutex);
     s->is_tending = false;
     pthread_mutex_unlock(&s->mutex);

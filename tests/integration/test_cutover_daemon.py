@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from lib import smtp
@@ -151,6 +152,35 @@ def test_who_waits_comes_before_the_sweeps(held):
         wait_for(lambda: place.events("sync", "cutover_state", user=ANN, to="released"), 10, "the release")
         assert entry(place)["state"] == "active"
         place.stop("sync")
+
+
+def test_a_server_that_is_silent_costs_one_timeout_a_round(make):
+    """Not one for each of its users."""
+    place = make(imap_timeout="500ms", sweep_interval="1h")
+    assert cutover(place, BOB).status == 0
+    place.stop("sync")
+    [record] = (place.state / "sync").glob("*/cutover.json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), "swept_ms": 0}))
+    clones = [shutil.copytree(record.parent, record.parent.with_name(f"{i:016x}")) / "cutover.json" for i in range(20)]
+    real = place.servers["old"]["imap"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place.servers["old"]["imap"] = f"imap://127.0.0.1:{silent.getsockname()[1]}"
+        place.write_conf()
+        place.start("sync", args=("run",))
+        place.wait_event("sync", "tend_failed")
+        time.sleep(4)
+        silent.settimeout(0)
+        with silent.accept()[0], pytest.raises(BlockingIOError):
+            silent.accept()
+    assert len(place.events("sync", "tend_failed")) == 1
+    assert [e["server"] for e in place.events("sync", "server_silent")] == ["old"]
+    # It is back, and so are all of them.
+    place.servers["old"]["imap"] = real
+    place.settings["sync"]["sweep_interval"] = "200ms"
+    place.write_conf()
+    place.reload("sync")
+    wait_for(lambda: all(json.loads(c.read_text())["swept_ms"] > 0 and not json.loads(c.read_text()).get("error") for c in clones), 30, "the sweeps")
+    place.stop("sync")
 
 
 def test_stopped_while_mail_waits(held):
