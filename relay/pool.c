@@ -5,7 +5,8 @@
  * Each connection has a link for life, which is on exactly one of its server's lists: opening,
  * idle, lent, or busy with the pool (a RSET or QUIT that is not answered).  A request waits in line
  * until a connection is there for it, and then on the list of the ready ones until the loop comes
- * round to call it, since the one who gives a connection back must not be called on the way.
+ * round to call it, since the one who gives a connection back must not be called on the way.  On
+ * both ways to a session, out of idle and out of the line, the last look is for unexpected bytes.
  *
  * Opening: the addresses of a server are tried in turn, the last good one first, each with the
  * whole connect timeout.  When none works, everybody in line hears why, unless other connections to
@@ -23,6 +24,7 @@
 
 #define TICK_MS 1000
 #define PROBE_EVERY_MS 30000
+#define NEWS_MS 10     /* after this, bytes that had come on an idle connection were read */
 #define LIMIT_MS 10000 /* how long a limit that a server showed is believed */
 
 enum place { PLACE_OPENING, PLACE_IDLE, PLACE_LENT, PLACE_BUSY, PLACES };
@@ -183,6 +185,8 @@ static void return_to_line(struct pool_request *r)
 
     take_out(&r->target->pool->ready, r);
     r->is_ready = false;
+    if (r->link != NULL)
+        r->link->goal = NULL;
     r->link = NULL;
     r->prev = NULL;
     r->next = line->first;
@@ -192,22 +196,6 @@ static void return_to_line(struct pool_request *r)
         line->last = r;
     line->first = r;
     r->target->n_line++;
-}
-
-static void on_kick(void *arg)
-{
-    struct pool *p = arg;
-    struct pool_request *r;
-
-    while ((r = p->ready.first) != NULL) {
-        struct link *l = r->link;
-
-        take_out(&p->ready, r);
-        if (l != NULL)
-            l->goal = NULL;
-        r->done(r->arg, l != NULL ? l->conn : NULL, &r->why);
-        free(r);
-    }
 }
 
 /* --- Connections -------------------------------------------------------------------------- */
@@ -422,16 +410,64 @@ static void on_event(void *arg, const struct smtp_client_event *ev)
 
 static const struct smtp_conn_events pool_events = {.event = on_event};
 
+/* --- From the pool to a session ------------------------------------------------------------- */
+
+/* What a session may get now, if there is one.  A reply that nobody asked for would be taken as the
+ * one to MAIL; so would "421 idle too long" and the end.  The loop has not come to those
+ * connections yet, and will. */
+static struct link *quiet_one(const struct target *t)
+{
+    struct link *l = t->links[PLACE_IDLE];
+
+    while (l != NULL && !smtp_conn_is_quiet(l->conn))
+        l = l->next;
+    return l;
+}
+
+/* News may turn out to be nothing, a session ticket of TLS.  So whoever waits beyond what is being
+ * opened gets an idle connection as soon as one is quiet; true while there are others. */
+static bool serve_line(struct target *t)
+{
+    struct link *l;
+
+    fill(t);
+    while (t->n_line > t->n[PLACE_OPENING] && (l = quiet_one(t)) != NULL)
+        offer(l);
+    return t->n_line > t->n[PLACE_OPENING] && t->links[PLACE_IDLE] != NULL;
+}
+
+static void on_kick(void *arg)
+{
+    struct pool *p = arg;
+    struct pool_request *r;
+    bool must_return = false;
+
+    while ((r = p->ready.first) != NULL) {
+        struct link *l = r->link;
+
+        if (l != NULL && !smtp_conn_is_quiet(l->conn)) {
+            return_to_line(r);
+            move_to(l, PLACE_IDLE);
+            continue;
+        }
+        take_out(&p->ready, r);
+        if (l != NULL)
+            l->goal = NULL;
+        r->done(r->arg, l != NULL ? l->conn : NULL, &r->why);
+        free(r);
+    }
+    for (size_t i = 0; i < p->conf->n_servers; i++)
+        must_return |= serve_line(&p->targets[i]);
+    if (p->ready.first == NULL && must_return)
+        loop_timer_start(p->kick, NEWS_MS);
+}
+
 /* --- For sessions ------------------------------------------------------------------------- */
 
 struct smtp_conn *pool_take(struct pool *p, int server)
 {
-    struct link *l = p->targets[server].links[PLACE_IDLE];
+    struct link *l = quiet_one(&p->targets[server]);
 
-    /* A reply that nobody asked for would be taken as the one to MAIL; so would "421 idle too long"
-     * and the end.  The loop has not come to those connections yet, and will. */
-    while (l != NULL && !smtp_conn_is_quiet(l->conn))
-        l = l->next;
     if (l == NULL)
         return NULL;
     move_to(l, PLACE_LENT);
@@ -450,6 +486,8 @@ struct pool_request *pool_ask(struct pool *p, int server, pool_done_fn *done, vo
     append(&t->line, r);
     t->n_line++;
     fill(t);
+    if (t->links[PLACE_IDLE] != NULL)
+        loop_timer_start(p->kick, 0);
     return r;
 }
 
@@ -542,7 +580,7 @@ static void tick_target(struct target *t)
 
     for (struct link *l = t->links[PLACE_IDLE]; l != NULL; l = next) {
         next = l->next;
-        if (now - l->since_ms >= idle_ms)
+        if (now - l->since_ms >= idle_ms || (t->pool->is_draining && t->line.first == NULL))
             leave(l);
     }
     err_set(&busy, ERR_TEMP, EX_TEMPFAIL, "all connections to it are in use");

@@ -248,6 +248,41 @@ static void kept_though_not_idle(void **state)
     assert_null(pool_take(f->pool, 0)); /* a reply is owed: it is reset first */
 }
 
+static void say_unasked(struct fixture *f)
+{
+    for (struct smtp_peer_conn *c = f->peers[0].conns; c != NULL; c = c->next)
+        assert_int_equal(stream_write(c->stream, SLICE_LIT("550 5.1.1 no such user\r\n")), 0);
+}
+
+/* A reply that nobody asked for is there when the connection comes back, or comes right behind it:
+ * in both cases who waits would take it as the one to MAIL. */
+static void what_was_not_asked_for(struct fixture *f, bool is_before)
+{
+    start(f);
+    for (int i = 0; i < 4; i++)
+        ask(f, i);
+    until(f, three_called);
+    if (is_before)
+        say_unasked(f);
+    put(f, 0, CUT_RELEASE_KEEP);
+    if (!is_before)
+        say_unasked(f);
+    until(f, fourth_called);
+    assert_int_equal(f->askers[3].called, 1);
+    assert_non_null(f->askers[3].conn);
+    assert_int_equal(f->peers[0].accepted, 4);
+}
+
+static void unasked_before_it_comes_back(void **state)
+{
+    what_was_not_asked_for(*state, true);
+}
+
+static void unasked_after_it_came_back(void **state)
+{
+    what_was_not_asked_for(*state, false);
+}
+
 static void canceled(void **state)
 {
     struct fixture *f = *state;
@@ -449,6 +484,8 @@ int main(void)
         TEST(a_closed_one_makes_room),
         TEST(reset_before_the_next_one),
         TEST(kept_though_not_idle),
+        TEST(unasked_before_it_comes_back),
+        TEST(unasked_after_it_came_back),
         TEST(canceled),
         TEST(nobody_listens),
         TEST(a_name_is_looked_up),
