@@ -10,8 +10,9 @@
  * deadline and nothing more is read from it; the peer feels that by its TCP window.  While it is
  * the client's turn, one deadline covers the whole next step (a command, 64 KiB of content), so
  * that a byte now and then buys no time.  While others wait for a connection to the server that a
- * session has one of, its client's turn is SESSION_HURRY_MS: else a few clients that stop behind
- * RCPT could keep a server from everybody.
+ * session has one of, its client's turns without a step of the transaction may last
+ * SESSION_HURRY_MS: else a few clients that stop behind RCPT, or say NOOP there, could keep a
+ * server from everybody.
  *
  * A client that leaves behind the dot changes nothing: the session stays until the target has
  * answered, so that the claim ends with what really happened.
@@ -179,7 +180,7 @@ static size_t pump(struct session *s, struct slice in)
     } while (ev.kind != SMTP_SERVER_STARTTLS);
     if (s->server.n_content / BLOCK != s->n_blocks) {
         s->n_blocks = s->server.n_content / BLOCK;
-        s->has_progress = true;
+        s->has_progress = s->has_moved = true;
     }
     return total;
 }
@@ -201,14 +202,22 @@ static void set_deadline(struct session *s)
     bool is_data = s->server.state == SMTP_SERVER_DATA || s->server.state == SMTP_SERVER_DISCARD;
 
     if (s->is_closing || s->server.asked != SMTP_SERVER_MORE || is_backlogged(s)) {
+        if (s->due_ms != 0)
+            s->lain_ms += now - s->turn_ms;
         s->due_ms = 0;
         return;
+    }
+    if (s->due_ms == 0)
+        s->turn_ms = now;
+    if (s->has_moved) {
+        s->turn_ms = now;
+        s->lain_ms = 0;
+        s->has_moved = false;
     }
     if (s->due_ms == 0 || s->has_progress) {
         s->due_ms = now + (is_data ? conf->data_timeout_ms : conf->command_timeout_ms);
         if (s->due_ms > end)
             s->due_ms = end;
-        s->turn_ms = now;
         s->has_progress = false;
     }
     if (s->timer_ms == 0 || s->timer_ms > s->due_ms)
@@ -410,7 +419,7 @@ void session_hurry(struct session *s, int server)
     uint64_t now = loop_now_ms(s->w->loop);
 
     if (s->conn == NULL || s->conn_server != server || s->due_ms == 0 ||
-        now - s->turn_ms < SESSION_HURRY_MS)
+        s->lain_ms + (now - s->turn_ms) < SESSION_HURRY_MS)
         return;
     session_enter(s);
     log_info("client_timeout", log_str("sid", s->sid), log_str("client", s->peer_text),

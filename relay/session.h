@@ -27,7 +27,8 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
  * behind this one.  It may be gone when this returns. */
 void session_drain(struct session *s);
 /* Others wait for the connection to this server that the session may have: when its client has let
- * it lie for SESSION_HURRY_MS, the session ends.  It may be gone when this returns. */
+ * it lie for SESSION_HURRY_MS, whatever else it said, the session ends.  It may be gone when this
+ * returns. */
 void session_hurry(struct session *s, int server);
 /* The dot has gone to a target and is not answered yet. */
 bool session_is_dotted(const struct session *s);

@@ -32,12 +32,13 @@ struct session {
 
     uint64_t started_ms, asked_ms;
     uint64_t due_ms;   /* the client's deadline; 0: it is not its turn */
-    uint64_t turn_ms;  /* when it began */
+    uint64_t turn_ms;  /* when it began, or the transaction made a step in it */
+    uint64_t lain_ms;  /* how long its turns before were, since the last step */
     uint64_t timer_ms; /* what the timer is set to; 0: it is not */
     uint64_t n_blocks; /* of content, so far */
     uint64_t held_ms, held_user;
     int busy;
-    bool is_holding, has_claim, has_progress, is_paused, is_closing, is_over, is_refused;
+    bool is_holding, has_claim, has_progress, has_moved, is_paused, is_closing, is_over, is_refused;
 };
 
 /* --- session.c --- */

@@ -74,6 +74,7 @@ static void use_target(struct session *s, struct smtp_conn *conn, bool is_reused
 {
     s->conn = conn;
     s->conn_server = s->ct.server;
+    s->has_moved = true;
     smtp_conn_set_owner(conn, &target_events, s);
     cutthrough_target(&s->ct, smtp_conn_client(conn), is_reused, NULL);
 }
@@ -185,6 +186,8 @@ static void give_answer(struct session *s)
         if (s->ct.n_decisions == 1 && buf_add(&s->only, buf_slice(&s->rcpt)) != 0)
             BUG("the grammar bounds an address");
     }
+    if (answer_is_positive(a)) /* a refused recipient is no step */
+        s->has_moved = true;
     session_log_answer(s, asked);
     for (uint32_t i = 0; is_open && i < s->ct.n_answers; i++)
         smtp_server_answer(&s->server, a);

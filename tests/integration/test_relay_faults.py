@@ -254,6 +254,29 @@ def test_idle_clients_do_not_keep_a_server(site, scripted, phase):
     assert [e["wanted"] for e in gate.events("client_timeout")] == ["old"]
 
 
+@pytest.mark.parametrize("command", ["NOOP", "RCPT TO:<nobody@example.org>"])
+def test_talking_is_no_progress(site, scripted, command):
+    """G23: a connection that others wait for is not kept by commands that bring the message no further."""
+    gate = Gate(site, scripted, server={"smtp_connections_max": 1})
+    over = threading.Event()
+    codes = []
+
+    def talk(client):
+        while not over.wait(2) and (not codes or codes[-1] != 421):
+            codes.append(client.cmd(command).code)
+
+    with gate.client(timeout=20) as idle:
+        talker = threading.Thread(target=talk, args=[envelope(idle, "ann@example.org")])
+        talker.start()
+        try:
+            assert gate.send("ann@example.org").data.code == 250
+        finally:
+            over.set()
+            talker.join()
+    assert len(codes) >= 3 and set(codes[:3]) <= {250, 550}
+    assert [e["wanted"] for e in gate.events("client_timeout")] == ["old"]
+
+
 @pytest.mark.parametrize("command", ["mail", "rcpt", "data", "dot"])
 def test_reply_byte_by_byte(site, scripted, command):
     """A10 from the other side: the deadline is one for the whole reply, or the client would give up before us."""
