@@ -141,8 +141,6 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
             .settle_ms = w->c->options.settle_ms};
         result = resolve(&job, err);
         w->p->counts->messages_adopted += job.n_adopted;
-        if (result == 0)
-            result = keep_keywords(w, err);
     }
     intents_free(intents, n);
     if (result == 0 && (adopt || w->is_detached)) {

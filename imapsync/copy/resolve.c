@@ -272,7 +272,7 @@ int resolve(struct resolve_job *job, struct err *err)
     struct listing there = {0};
     struct side source = {0}, target = {0};
     uint32_t *known = mem_realloc_array(NULL, job->n_pairs + 1, sizeof(*known)), *asked;
-    size_t n_known = 0, n_asked;
+    size_t n_known = 0, n_asked, n_keywords = job->keywords->n;
     int result = -1;
     for (size_t i = 0; i < job->n_pairs; i++) {
         if (job->pairs[i].state == PAIR_COPIED)
@@ -289,6 +289,10 @@ int resolve(struct resolve_job *job, struct err *err)
         listing_fini(&there);
         side_fini(&target);
     }
+    /* Names before the pairs that use their bits: the next run would give those to others. */
+    if (job->keywords->n > n_keywords &&
+        journal_keywords_put(job->journal, job->folder->id, job->keywords, err) != 0)
+        goto done;
     if (target.n > 0 && n_asked > 0) {
         if (source_sizes(job, asked, n_asked, &source, err) != 0)
             goto done;

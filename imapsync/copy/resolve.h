@@ -18,8 +18,8 @@ struct resolve_job {
     struct journal *journal;
     const struct journal_folder *folder;
     const struct listing *listing; /* of the source */
-    struct keywords *keywords;
-    const struct pair *pairs; /* by source UID */
+    struct keywords *keywords;     /* new ones are written to the journal */
+    const struct pair *pairs;      /* by source UID */
     size_t n_pairs;
     const struct intent *intents; /* open ones; they are removed */
     size_t n_intents;

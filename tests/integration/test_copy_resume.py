@@ -6,6 +6,8 @@ import signal
 import subprocess
 
 import pytest
+from lib import strace as tracing
+from lib.fakeimap import FakeImap
 from lib.mailbox import ROOT, Mail, argv, copy, fill, look, message, run, same
 from lib.wait import wait_for
 
@@ -82,3 +84,39 @@ def test_a_source_that_dies_inside_a_message_leaves_no_half_one(dovecot, tmp_pat
     done = copy(old, new, tmp_path, "--settle=200ms")
     assert (done.status, done.messages_copied) == (0, 1), done.log
     same(look(old.imap(ANN)), look(new.imap(ANN)))
+
+
+def test_killed_between_pairs_and_keywords(tmp_path):
+    """The target tells no UIDs and has a keyword of its own on what it stored.  Wherever the search for the copies
+    is killed, a new keyword of the source is not taken for that one."""
+    mail = [b"Subject: one\r\n\r\nbody\r\n"]
+
+    def flags(text):
+        def fetch(server, tag, line):
+            return b"".join(b"* %d FETCH (UID %d FLAGS (%s) RFC822.SIZE %d)\r\n" % (u, u, text, len(server.messages[u - 1]))
+                            for u in server.asked(line)) + b"{tag} OK done\r\n"
+        return fetch
+
+    def append(server, tag, line):
+        server.appended += server.literals
+        server.messages = list(server.appended)
+        return b"{tag} OK done\r\n"
+
+    def attempt(count):
+        with FakeImap(mail, {"FETCH": flags(b"Alpha")}) as source, \
+                FakeImap([], {"FETCH": flags(b"Alpha Beta"), "APPEND": append}) as target:
+            line = argv(source, target, tmp_path / f"run{count}", "--settle=0s", binary=PLAIN)
+            # The servers' ports are part of the journal's name, so they stay for the second run.
+            killed = count and tracing.killed_at(line, tmp_path, "fdatasync", count)[1]
+            calls = 0 if count else len([c for c in tracing.record(line, tmp_path) if c[0] == "fdatasync"])
+            source.script["FETCH"] = flags(b"Alpha Gamma")
+            for _ in range(2):
+                done = run(line)
+                assert done.status == 0, (count, done.log)
+            stored = [x for x in target.received.split(b"\r\n") if b" STORE " in x and b"+FLAGS" in x and b"Gamma" in x]
+            assert stored, (count, target.received)
+            assert target.appended == mail
+            return calls if not count else killed
+    calls = attempt(0)
+    assert calls > 4
+    assert all(attempt(count) for count in range(1, calls + 1))
