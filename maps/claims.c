@@ -55,10 +55,10 @@ static int fill_file(struct claims *c, const char *path, struct err *err)
     if (base == MAP_FAILED)
         return err_sys(err, errno, "%s: cannot map", path);
     c->file = base;
-    memcpy(c->file->magic, claims_magic, sizeof claims_magic);
-    c->file->version = CLAIMS_VERSION;
-    c->file->n_slots = CLAIMS_SLOTS;
-    if (boot_id(c->file->boot, err) != 0)
+    memcpy(c->file->head.magic, claims_magic, sizeof claims_magic);
+    c->file->head.version = CLAIMS_VERSION;
+    c->file->head.n_slots = CLAIMS_SLOTS;
+    if (boot_id(c->file->head.boot, err) != 0)
         return -1;
     if (fchmod(c->fd, 0640) != 0) /* mapd reads it by its group, whatever the umask is */
         return err_sys(err, errno, "%s: cannot set the mode", path);
@@ -183,8 +183,8 @@ static void set_state(struct claims *c, uint32_t slot, enum claim_state state)
 static void take(struct claims *c, uint32_t slot, const struct decide_key *key)
 {
     struct claim *k = &c->file->slots[slot];
-    if (atomic_load_explicit(&c->file->used, memory_order_relaxed) <= slot)
-        atomic_store(&c->file->used, slot + 1u);
+    if (atomic_load_explicit(&c->file->head.used, memory_order_relaxed) <= slot)
+        atomic_store(&c->file->head.used, slot + 1u);
     atomic_store_explicit(&k->key_hash, key->hash, memory_order_relaxed);
     atomic_store_explicit(&k->epoch, key->epoch, memory_order_relaxed);
     set_state(c, slot, CLAIM_COMMITTING);

@@ -30,12 +30,16 @@ struct claim {
     _Atomic uint64_t time_ms; /* monotonic: of the last change of state */
 };
 
-struct claims_file {
+struct claims_head {
     char magic[8];
     uint64_t version, n_slots;
     char boot[BOOT_ID_SIZE];
     /* Slots from here on were never used; stored before the first claim beyond it. */
     _Alignas(64) _Atomic uint64_t used;
+};
+
+struct claims_file {
+    struct claims_head head;
     struct claim slots[CLAIMS_SLOTS];
 };
 

@@ -98,25 +98,24 @@ static bool look_at_claims(
 static int look_at_file(
     const struct pass *p, int fd, const char *name, struct content *out, struct err *err)
 {
-    _Alignas(struct claims_file) unsigned char bytes[offsetof(struct claims_file, slots)];
-    const struct claims_file *head = (const struct claims_file *)(const void *)bytes;
+    struct claims_head head;
     struct stat st;
     *out = (struct content){0};
     if (fstat(fd, &st) != 0)
         return err_sys(err, errno, "%s/%s", p->path, name);
-    if (!S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof *head)
+    if (!S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof(struct claims_file))
         return 0;
     /* The epoch was stored before this fence, the claims are loaded behind it.  Of a claim that is
      * not seen yet, or only in part, some store comes after the fence, and so does the look at the
      * epoch that follows it. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (!read_at(fd, 0, bytes, sizeof bytes) ||
-        memcmp(head->magic, claims_magic, sizeof claims_magic) != 0 ||
-        head->version != CLAIMS_VERSION || head->n_slots != CLAIMS_SLOTS)
+    if (!read_at(fd, 0, &head, sizeof head) ||
+        memcmp(head.magic, claims_magic, sizeof claims_magic) != 0 ||
+        head.version != CLAIMS_VERSION || head.n_slots != CLAIMS_SLOTS)
         return 0;
-    uint64_t used = atomic_load_explicit(&head->used, memory_order_relaxed);
+    uint64_t used = atomic_load_explicit(&head.used, memory_order_relaxed);
     out->is_readable = look_at_claims(p, fd, used < CLAIMS_SLOTS ? used : CLAIMS_SLOTS,
-        memcmp(head->boot, p->boot, sizeof p->boot) == 0, out);
+        memcmp(head.boot, p->boot, sizeof p->boot) == 0, out);
     return 0;
 }
 

@@ -465,9 +465,9 @@ static void *cut_and_grow(void *arg)
     struct cutter *c = arg;
     struct claims_file *whole = calloc(1, sizeof *whole);
     assert_non_null(whole);
-    memcpy(whole->magic, claims_magic, sizeof claims_magic);
-    whole->version = CLAIMS_VERSION;
-    whole->n_slots = whole->used = CLAIMS_SLOTS;
+    memcpy(whole->head.magic, claims_magic, sizeof claims_magic);
+    whole->head.version = CLAIMS_VERSION;
+    whole->head.n_slots = whole->head.used = CLAIMS_SLOTS;
     while (!atomic_load(&c->is_over)) {
         assert_int_equal(pwrite(c->fd, whole, sizeof *whole, 0), (ssize_t)sizeof *whole);
         assert_int_equal(ftruncate(c->fd, 0), 0);
