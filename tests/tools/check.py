@@ -16,6 +16,8 @@ import xml.etree.ElementTree
 
 PYTHON = sys.executable
 JOBS = str(max(2, os.cpu_count() or 2))
+# The integration tests mostly wait for servers.
+WORKERS = str(int(JOBS) * 3 // 2)
 REPORT = "build/check-integration.xml"
 
 # -Werror only here: a user's newer compiler may warn about what ours does not know.
@@ -24,7 +26,7 @@ STEPS = [
     ("lint", ["make", "-s", "lint"]),
     ("unit", ["make", "-s", "-j" + JOBS, "unit", "WERROR=-Werror"]),
     ("model", ["make", "-s", "model"]),
-    ("integration", [PYTHON, "-m", "pytest", "-q", "-n", JOBS, "--dist", "loadfile",
+    ("integration", [PYTHON, "-m", "pytest", "-q", "-n", WORKERS, "--dist", "loadfile",
                      "--junitxml=" + REPORT, "-p", "no:cacheprovider", "tests/integration"]),
 ]
 # The integration tests run mail servers as guests, which need root for their private mounts.
