@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 from lib import smtp
@@ -168,7 +167,8 @@ def test_a_server_that_is_silent_costs_one_timeout_a_round(make):
         place.write_conf()
         place.start("sync", args=("run",))
         place.wait_event("sync", "tend_failed")
-        time.sleep(4)
+        daemon = Process(place.pid("sync"))
+        wait_for(lambda: daemon.threads() == 1, 30, "the round of sweeps to end")
         silent.settimeout(0)
         with silent.accept()[0], pytest.raises(BlockingIOError):
             silent.accept()

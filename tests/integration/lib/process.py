@@ -38,6 +38,9 @@ class Process:
     def peak_kib(self):
         return int(self._status("VmHWM"))
 
+    def threads(self):
+        return int(self._status("Threads"))
+
     def cpu_seconds(self):
         """User and system time of all its threads so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
