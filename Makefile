@@ -9,7 +9,8 @@
 #   make demo       two real mail servers, a moving user; installs what is missing
 #   make bench      ours beside Postfix and Exim, ratios and medians
 #   make chaos      the kill and fault tests with CHAOS_KILLS kills each
-#   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, needs clang)
+#   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, with clang)
+#   make fuzz-corpus  takes the best of what fuzzing found into tests/fuzz/corpus
 #   make install    DESTDIR and PREFIX are respected
 #   make clean
 #
@@ -40,6 +41,9 @@ CFLAGS_asan   := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 LDFLAGS_asan  := -fsanitize=address,undefined
 CFLAGS_tsan   := -O1 -fno-omit-frame-pointer -fsanitize=thread
 LDFLAGS_tsan  := -fsanitize=thread
+# Clang's, and its default is to go on behind a runtime error.
+CFLAGS_fuzz   := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+LDFLAGS_fuzz  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 
 # --as-needed gives each program only the libraries whose symbols it uses, so
 # that for example nothing but mapd and sync is linked against Berkeley DB.
@@ -81,7 +85,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 HELPERS := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c)) \
            $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
 
-.PHONY: all asan tsan helpers unit lint format check demo bench chaos fuzz model install clean packages
+.PHONY: all asan tsan helpers unit lint format check demo bench chaos fuzz fuzz-corpus fuzzers model install clean packages
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -138,19 +142,22 @@ build/replay/%: build/obj/asan/tests/fuzz/%.o build/obj/asan/tests/fuzz/replay.o
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS_asan) $(LDFLAGS_asan) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
-FUZZ_SOURCES = $(foreach r,$(ROOMS),$(call sources,$(r)))
-build/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) | packages-build
+build/obj/fuzz/%.o: %.c | packages-build
 	@mkdir -p $(@D)
-	$(CLANG) -std=c17 -g -O1 -fsanitize=fuzzer,address,undefined $(CPPFLAGS) -ffunction-sections \
-	  -Wl,--gc-sections -o $@ $(filter tests/fuzz/%,$^) $(call sources,base) $(call sources,maps) \
-	  $(shell sed -n 's/^ \* fuzz-sources: //p' $<) $(LIBS)
+	$(CLANG) -std=c17 -g -pthread $(CFLAGS_fuzz) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(foreach r,$(ROOMS),$(eval $(call archive_rule,fuzz,$(r))))
+
+build/fuzz/%: build/obj/fuzz/tests/fuzz/%.o $(call archives,fuzz,$(ROOMS))
+	@mkdir -p $(@D)
+	$(CLANG) -g -pthread $(LDFLAGS_fuzz) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
 # --- Packages --------------------------------------------------------------
 
-.PHONY: packages-build packages-check packages-demo packages-bench
+.PHONY: packages-build packages-check packages-demo packages-bench packages-fuzz packages-soak
 packages-build:
 	@sh tests/tools/packages.sh verify build
-packages-check packages-demo packages-bench: packages-%:
+packages-check packages-demo packages-bench packages-fuzz packages-soak: packages-%:
 	@sh tests/tools/packages.sh install $*
 
 # --- Tests -----------------------------------------------------------------
@@ -185,8 +192,16 @@ chaos: packages-check
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all asan helpers
 	COEXIST_KILLS=$(CHAOS_KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'kill or stopped or fault' tests/integration
 
-fuzz: $(addprefix build/fuzz/,$(FUZZERS))
+fuzz: packages-fuzz
+	@$(MAKE) --no-print-directory -s -j$(JOBS) fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTHON) tests/tools/run_fuzz.py
+
+# The best of what was found becomes part of the tree, to be replayed by every `make unit`.
+fuzz-corpus: packages-fuzz
+	@$(MAKE) --no-print-directory -s -j$(JOBS) fuzzers
+	@$(PYTHON) tests/tools/fuzz_corpus.py
+
+fuzzers: $(addprefix build/fuzz/,$(FUZZERS) planted_error)
 
 # --- Install ---------------------------------------------------------------
 

@@ -3,8 +3,6 @@
  * Folder names of a hostile source, one a line, mapped to a target: no two become one, each is well
  * formed, none has more levels than it had, and INBOX stays INBOX.  The first two bytes choose the
  * delimiters.
- *
- * fuzz-sources: imapsync/copy/folders.c imapsync/imap/token.c imapsync/imap/utf7.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,8 +2,6 @@
 /*
  * Import files: the same rows come out whether the bytes come at once or one by one, and every cell
  * that is written again reads as it was.
- *
- * fuzz-sources: maps/format/csv.c maps/format/rows.c
  */
 #include <stdint.h>
 #include <stdlib.h>

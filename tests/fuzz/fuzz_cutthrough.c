@@ -6,7 +6,6 @@
  *   - no DATA before the header was judged, no dot before the claim,
  *   - every question of the client has its answers, a claim that was made is given back once, a
  *     connection too.
- * fuzz-sources: relay/cutthrough.c relay/data_codec.c relay/answer.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
  * The data codec against a naive model, whole and cut at places that the input chooses:
  * decode(x) is canonical and equals the model's, decode(encode(x) + end) == x for canonical x.
  * The first byte of the input is the length of the pieces.
- * fuzz-sources: relay/data_codec.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,9 +2,6 @@
 /*
  * An IMAP server of arbitrary bytes against the client engine with a few commands in flight.  The
  * first byte chooses how the input is cut; whole and cut input must give the same events.
- *
- * fuzz-sources: imapsync/imap/client.c imapsync/imap/frame.c imapsync/imap/response.c
- * fuzz-sources: imapsync/imap/token.c imapsync/imap/fault.c imapsync/imap/set.c
  */
 #include <stdint.h>
 #include <stdlib.h>

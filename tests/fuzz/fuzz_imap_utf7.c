@@ -2,8 +2,6 @@
 /*
  * Modified UTF-7: what decodes has exactly one form, so encoding it again gives the same bytes, and
  * what encodes decodes to itself.
- *
- * fuzz-sources: imapsync/imap/utf7.c
  */
 #include <stdint.h>
 #include <stdlib.h>

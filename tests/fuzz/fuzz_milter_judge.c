@@ -4,8 +4,6 @@
  *
  *     M  message begins       R<arg>  RCPT       Hname:value  field ("\r" in it stands for LF)
  *     E  message ends         S  a field that we stamped ourselves
- *
- * fuzz-sources: milter/judge.c
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A command line: what is accepted is printable, and its parts lie within the line.
- * fuzz-sources: relay/smtp_command.c relay/answer.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
  * The server engine with random bytes in each state.  The first byte chooses the state that the
  * session is in, the second the settings and how the owner answers, the third the length of the
  * pieces.  A small model checks the order of events and what reaches the owner as content.
- * fuzz-sources: relay/smtp_server.c relay/smtp_command.c relay/data_codec.c relay/answer.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Socket map requests as a client sends them, answered from a small map.
- *
- * fuzz-sources: maps/lookup/socketmap.c
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"

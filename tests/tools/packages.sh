@@ -5,7 +5,7 @@
 #   packages.sh verify SET    name each missing package, one line each; exit 69 if any is missing
 #   packages.sh install SET   install the missing ones with apt-get (as root or with sudo)
 #
-# SET is build, check, demo or bench.  This list is the only place where packages are named:
+# SET is build, check, demo, bench, fuzz or soak.  This list is the only place where packages are named:
 # mail servers are not on it, they are guests under build/peers (tests/tools/peers.py).
 set -eu
 
@@ -13,6 +13,8 @@ build="libdb5.3-dev libmilter-dev libc-ares-dev libssl-dev libuv1-dev libconfuse
 libgsasl-dev zlib1g-dev libidn2-dev libjansson-dev"
 guests="python3 util-linux ca-certificates"
 test="python3-pytest python3-pytest-xdist libcmocka-dev cppcheck clang-format mandoc spin strace openssl"
+# The compiler with libFuzzer, its runtime, and llvm-symbolizer for stacks with names.
+fuzz="clang libclang-rt-dev llvm"
 
 packages_of() {
     case $1 in
@@ -20,7 +22,9 @@ packages_of() {
     check) echo "$build $guests $test" ;;
     demo)  echo "$build $guests openssl" ;;
     bench) echo "$build $guests openssl" ;;
-    *) echo "packages.sh: unknown set '$1' (build, check, demo, bench)" >&2; exit 64 ;;
+    fuzz)  echo "$build python3 $fuzz" ;;
+    soak)  echo "$build $guests $test $fuzz" ;;
+    *) echo "packages.sh: unknown set '$1' (build, check, demo, bench, fuzz, soak)" >&2; exit 64 ;;
     esac
 }
 
@@ -93,7 +97,7 @@ install)
     fi
     ;;
 *)
-    echo "usage: packages.sh verify|install build|check|demo|bench" >&2
+    echo "usage: packages.sh verify|install build|check|demo|bench|fuzz|soak" >&2
     exit 64
     ;;
 esac
