@@ -7,8 +7,9 @@
  * why they cannot.  After each event step() compares what there is with what there should be.
  *
  * Reload: new workers are started beside the old ones, on the same sockets; when all of them serve,
- * the old ones are told to drain.  When the configuration is bad, or one of the new workers does
- * not come up, the new ones are ended and nothing has changed.
+ * the old ones are told to retire.  That may take them an hour or more, so several reloads leave
+ * several generations; of more than RETIRED_MAX the oldest stops.  When the configuration is bad,
+ * or one of the new workers does not come up, the new ones are ended and nothing has changed.
  *
  * Workers hold the reading end of a pipe whose writing end only the master has, so that they know
  * when it dies, however it does.
@@ -37,7 +38,7 @@
 #define YOUNG_MS 500      /* a worker that dies within this time died young */
 #define PAUSE_FIRST_MS 50 /* before the third start in a row; doubled each time */
 #define PAUSE_MAX_MS 1000 /* meanwhile connections wait in the queue of its socket */
-#define STOP_MAX_MS (WORKER_DRAIN_MS + WORKER_DRAIN_DOT_MS + 5000)
+#define RETIRED_MAX 8     /* generations that finish what they have */
 
 struct proc {
     struct proc *next;
@@ -45,9 +46,11 @@ struct proc {
     unsigned slot, generation;
     int ready_fd; /* -1 once it has spoken */
     uint64_t started_ms;
-    uint64_t kill_ms; /* draining: then it is killed */
-    bool is_ready, is_draining;
-    char why[ERR_TEXT_MAX]; /* it cannot serve */
+    uint64_t retire_max_ms, stop_max_ms; /* so long it may take to end */
+    uint64_t kill_ms;                    /* draining: then it is killed */
+    bool is_ready;
+    bool is_draining, is_stopping; /* stopping: draining, and soon */
+    char why[ERR_TEXT_MAX];        /* it cannot serve */
 };
 
 struct slot {
@@ -90,6 +93,8 @@ static void run_worker(struct master *m, const struct site *site, unsigned slot,
     setup.listeners =
         listeners_keep(m->listeners, site->conf, slot, site_workers(site), &setup.n_listeners);
     log_to_syslog(site->conf->log_syslog);
+    /* One for the whole group is the master's; it may be waiting for us already. */
+    (void)signal(SIGHUP, SIG_IGN);
     (void)sigprocmask(SIG_SETMASK, &m->old_mask, NULL);
     exit(worker_run(&setup));
 }
@@ -121,25 +126,55 @@ static int start_worker(
     p->generation = generation;
     p->ready_fd = ready[0];
     p->started_ms = clock_mono_ms();
+    p->retire_max_ms = worker_retire_max_ms(&site->conf->relay);
+    p->stop_max_ms = worker_stop_max_ms(&site->conf->relay);
     p->next = m->procs;
     m->procs = p;
     return 0;
 }
 
-static void drain(struct proc *p)
+/* It finishes what it has. */
+static void retire(struct proc *p)
 {
     if (p->is_draining)
         return;
     p->is_draining = true;
-    p->kill_ms = clock_mono_ms() + STOP_MAX_MS;
+    p->kill_ms = clock_mono_ms() + p->retire_max_ms;
+    (void)kill(p->pid, WORKER_RETIRE);
+}
+
+static void stop_worker(struct proc *p)
+{
+    if (p->is_stopping)
+        return;
+    p->is_draining = p->is_stopping = true;
+    p->kill_ms = clock_mono_ms() + p->stop_max_ms;
     (void)kill(p->pid, SIGTERM);
 }
 
-static void drain_generation(struct master *m, unsigned generation)
+static void each_of(struct master *m, unsigned generation, void (*fn)(struct proc *p))
 {
     for (struct proc *p = m->procs; p != NULL; p = p->next)
         if (p->generation == generation)
-            drain(p);
+            fn(p);
+}
+
+/* Whoever has retired is safe from the next reloads, but not from any number of them. */
+static void stop_oldest(struct master *m)
+{
+    for (unsigned n = 0, newest = m->generation;; n++) {
+        const struct proc *next = NULL;
+
+        for (const struct proc *p = m->procs; p != NULL; p = p->next)
+            if (p->generation < newest && !p->is_stopping &&
+                (next == NULL || p->generation > next->generation))
+                next = p;
+        if (next == NULL)
+            return;
+        newest = next->generation;
+        if (n >= RETIRED_MAX)
+            each_of(m, newest, stop_worker);
+    }
 }
 
 static bool all_ready(const struct master *m, const struct site *site, unsigned generation)
@@ -183,14 +218,14 @@ static void stop(struct master *m)
     daemon_notify("STOPPING=1");
     listeners_free(&m->listeners);
     for (struct proc *p = m->procs; p != NULL; p = p->next)
-        drain(p);
+        stop_worker(p);
 }
 
 static void reload_failed(struct master *m, const struct err *why)
 {
     log_error("reload_failed", log_err(why));
     if (m->next_site != NULL) {
-        drain_generation(m, m->last_generation);
+        each_of(m, m->last_generation, stop_worker);
         listeners_undo(m->listeners);
         site_free(&m->next_site);
     }
@@ -229,8 +264,9 @@ static void reload(struct master *m)
 
 static void finish_reload(struct master *m)
 {
-    drain_generation(m, m->generation);
+    each_of(m, m->generation, retire);
     m->generation = m->last_generation;
+    stop_oldest(m);
     site_free(&m->site);
     m->site = m->next_site;
     m->next_site = NULL;
@@ -258,6 +294,16 @@ static void describe(const struct proc *p, int status, struct err *out)
             out, ERR_TEMP, code, "worker %u ended with status %d", p->slot, WEXITSTATUS(status));
 }
 
+/* A draining worker that ends otherwise than it was told to: by what we sent, in its first or last
+ * moments, or by itself. */
+static bool is_crash(const struct proc *p, int status)
+{
+    if (WIFEXITED(status))
+        return p->is_ready && WEXITSTATUS(status) != EX_OK;
+    return WTERMSIG(status) != SIGTERM && WTERMSIG(status) != WORKER_RETIRE &&
+           p->kill_ms != UINT64_MAX;
+}
+
 static uint64_t pause_for(struct slot *slot, uint64_t lived_ms)
 {
     uint64_t pause_ms = 0;
@@ -275,9 +321,13 @@ static void died(struct master *m, const struct proc *p, int status)
     struct err why = ERR_INIT;
     uint64_t now = clock_mono_ms(), pause_ms;
 
-    if (p->is_draining)
-        return;
     describe(p, status, &why);
+    if (p->is_draining) {
+        if (is_crash(p, status))
+            log_error("worker_died", log_u64("slot", p->slot), log_i64("pid", p->pid),
+                log_err(&why), log_u64("pause_ms", 0));
+        return;
+    }
     if (p->generation != m->generation) {
         reload_failed(m, &why);
     } else if (!m->is_up) {

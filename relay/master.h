@@ -4,8 +4,9 @@
  * nothing from the network.
  *
  * SIGHUP: reads the configuration anew; when it is good, new workers start with it on the same
- * sockets and the old ones drain.  SIGTERM and SIGINT: all drain, then it ends.  A worker that dies
- * is replaced, at once the first time and with a growing pause when it dies young again.
+ * sockets and the old ones retire: they finish what they have.  SIGTERM and SIGINT: all stop,
+ * retired ones too, within the limits that the configuration sets; then it ends.  A worker that
+ * dies is replaced, at once the first time and with a growing pause when it dies young again.
  */
 #ifndef RELAY_MASTER_H
 #define RELAY_MASTER_H

@@ -11,11 +11,12 @@
  * stay until they have read it, so they do not count: a client above its limit would take the
  * places of all others.
  *
- * Drain: the listeners are closed, idle sessions say 421, transactions end.  Behind WORKER_DRAIN_MS
- * all sessions are cut but those whose dot has gone to a target: there the answer decides whether a
- * message comes twice, and it has WORKER_DRAIN_DOT_MS more.
+ * Drain: the listeners are closed, idle sessions say 421, transactions end.  At last all sessions
+ * are cut but those whose dot has gone to a target: there the answer decides whether a message
+ * comes twice, and it has more time.  How long that is depends on the reason.  A worker that
+ * retires, since a reload put others in its place, has the time that it had anyhow; a stop has its
+ * own.
  */
-#include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@
 #define ACCEPT_PAUSE_MS 100
 #define DRAIN_STEP_MS 20
 #define DRAIN_QUIT_MS 1000 /* for the QUITs of the pool */
+#define END_MS 5000        /* for the very end, those QUITs included */
 
 struct worker_listening {
     struct worker *worker;
@@ -159,30 +161,30 @@ static void end_sessions(struct worker *w, bool with_dots)
 static void on_drain_step(void *arg)
 {
     struct worker *w = arg;
-    uint64_t passed_ms = loop_now_ms(w->loop) - w->drain_ms;
+    uint64_t now = loop_now_ms(w->loop);
 
-    if (passed_ms >= WORKER_DRAIN_MS)
-        end_sessions(w, passed_ms >= WORKER_DRAIN_MS + WORKER_DRAIN_DOT_MS);
+    if (now >= w->cut_ms)
+        end_sessions(w, now >= w->cut_all_ms);
     if (w->n_sessions > 0)
         return;
     if (!w->is_pool_drained) {
         w->is_pool_drained = true;
-        w->quit_ms = loop_now_ms(w->loop);
+        w->quit_ms = now;
         pool_drain(w->pool);
     }
-    if (pool_is_empty(w->pool) || loop_now_ms(w->loop) - w->quit_ms >= DRAIN_QUIT_MS)
+    if (pool_is_empty(w->pool) || now - w->quit_ms >= DRAIN_QUIT_MS)
         loop_stop(w->loop);
 }
 
-static void drain(struct worker *w)
+static void drain(struct worker *w, const char *why)
 {
     struct session *next;
 
+    log_info("draining", log_u64("slot", w->setup->slot), log_i64("pid", getpid()),
+        log_u64("sessions", w->n_sessions), log_str("why", why));
     if (w->is_draining)
         return;
     w->is_draining = true;
-    w->drain_ms = loop_now_ms(w->loop);
-    log_info("draining", log_u64("slot", w->setup->slot), log_u64("sessions", w->n_sessions));
     stop_listening(w);
     for (struct session *s = w->sessions; s != NULL; s = next) {
         next = session_next(s);
@@ -191,10 +193,42 @@ static void drain(struct worker *w)
     loop_timer_repeat(w->drain_step, DRAIN_STEP_MS);
 }
 
-static void on_signal(void *arg, int signum)
+static void stop(struct worker *w)
+{
+    if (w->is_stopping)
+        return;
+    w->is_stopping = true;
+    w->cut_ms = loop_now_ms(w->loop) + w->conf->relay.stop_timeout_ms;
+    w->cut_all_ms = w->cut_ms + w->conf->relay.stop_dot_timeout_ms;
+    drain(w, "stop");
+}
+
+static void on_stop(void *arg, int signum)
 {
     (void)signum;
-    drain(arg);
+    stop(arg);
+}
+
+static void on_retire(void *arg, int signum)
+{
+    struct worker *w = arg;
+
+    (void)signum;
+    if (w->is_draining)
+        return;
+    w->cut_ms = loop_now_ms(w->loop) + w->conf->relay.session_timeout_ms;
+    w->cut_all_ms = w->cut_ms + w->conf->relay.dot_timeout_ms;
+    drain(w, "reload");
+}
+
+uint64_t worker_retire_max_ms(const struct conf_relay *conf)
+{
+    return conf->session_timeout_ms + conf->dot_timeout_ms + END_MS;
+}
+
+uint64_t worker_stop_max_ms(const struct conf_relay *conf)
+{
+    return conf->stop_timeout_ms + conf->stop_dot_timeout_ms + END_MS;
 }
 
 static void on_master_gone(void *arg, int events)
@@ -205,7 +239,7 @@ static void on_master_gone(void *arg, int events)
     if (!w->is_draining)
         log_error("master_gone", log_u64("slot", w->setup->slot));
     loop_io_want(w->master, 0);
-    drain(w);
+    stop(w);
 }
 
 void worker_session_gone(struct worker *w, const struct net_addr *peer, bool was_refused)
@@ -246,8 +280,9 @@ static int open_all(struct worker *w, struct err *err)
     pool_on_short(w->pool, on_short, w);
     w->accept_pause = loop_timer_new(w->loop, on_accept_pause_over, w);
     w->drain_step = loop_timer_new(w->loop, on_drain_step, w);
-    w->on_term = loop_signal_new(w->loop, SIGTERM, on_signal, w);
-    w->on_int = loop_signal_new(w->loop, SIGINT, on_signal, w);
+    w->on_term = loop_signal_new(w->loop, SIGTERM, on_stop, w);
+    w->on_int = loop_signal_new(w->loop, SIGINT, on_stop, w);
+    w->on_retire = loop_signal_new(w->loop, WORKER_RETIRE, on_retire, w);
     w->master = loop_io_new(w->loop, w->setup->master_fd, on_master_gone, w);
     loop_io_want(w->master, LOOP_READ);
     start_listening(w);
@@ -259,6 +294,7 @@ static void close_all(struct worker *w)
 {
     loop_signal_free(&w->on_term);
     loop_signal_free(&w->on_int);
+    loop_signal_free(&w->on_retire);
     loop_timer_free(&w->drain_step);
     loop_io_free(&w->master);
     pool_free(&w->pool);
@@ -281,7 +317,6 @@ int worker_run(const struct worker_setup *setup)
     /* Bits for 64 workers that start in the same millisecond. */
     w.session_id = ((uint64_t)clock_wall_ms() << 22) + ((uint64_t)(setup->slot % 64) << 16);
     buf_init(&w.scratch, 4 * SMTP_SERVER_CONTENT_STEP);
-    (void)signal(SIGHUP, SIG_IGN);
     if (open_all(&w, &err) != 0) {
         struct err ignored = ERR_INIT;
         int status = err_exit_code(&err);
@@ -289,7 +324,7 @@ int worker_run(const struct worker_setup *setup)
         return io_write_all(ready_fd, slice_str(err.text), &ignored) == 0 ? status : EX_OSERR;
     }
     if (io_write_all(ready_fd, SLICE_LIT(WORKER_READY), &err) != 0)
-        drain(&w); /* the master is gone */
+        stop(&w); /* the master is gone */
     io_close(&ready_fd);
     log_info("worker_ready", log_u64("slot", setup->slot), log_i64("pid", getpid()));
     loop_run(w.loop);

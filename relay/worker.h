@@ -6,6 +6,7 @@
 #ifndef RELAY_WORKER_H
 #define RELAY_WORKER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,8 +25,8 @@ struct clients;
 struct session;
 struct worker_listening;
 
-#define WORKER_DRAIN_MS 30000     /* then sessions without an open dot are cut */
-#define WORKER_DRAIN_DOT_MS 20000 /* then the others too */
+/* What a worker is told when others have taken its place: finish, there is no hurry. */
+#define WORKER_RETIRE SIGUSR1
 
 #define WORKER_READY "\n" /* no error text is like this */
 
@@ -66,15 +67,22 @@ struct worker {
     struct worker_listening *listening; /* one per listener */
     struct loop_timer *accept_pause;    /* while descriptors are short */
     struct loop_timer *drain_step;
-    struct loop_signal *on_term, *on_int;
+    struct loop_signal *on_term, *on_int, *on_retire;
     struct loop_io *master;
-    uint64_t drain_ms, quit_ms; /* when it began, and when the pool's QUITs did */
+    uint64_t cut_ms;     /* draining: then sessions without an open dot are cut */
+    uint64_t cut_all_ms; /* then the others too */
+    uint64_t quit_ms;    /* when the pool's QUITs began */
+    bool is_stopping;    /* draining, within the limits of a stop */
     bool is_pool_drained;
 };
 
-/* Serves until SIGTERM, SIGINT or the master's end, and until all is done then; returns an exit
- * status. */
+/* Serves until SIGTERM, SIGINT, WORKER_RETIRE or the master's end, and until all is done then;
+ * returns an exit status.  SIGHUP is ignored already. */
 int worker_run(const struct worker_setup *setup);
+
+/* How long a worker with this configuration may take to end, told to retire or to stop. */
+uint64_t worker_retire_max_ms(const struct conf_relay *conf);
+uint64_t worker_stop_max_ms(const struct conf_relay *conf);
 
 /* For sessions. */
 void worker_session_gone(struct worker *w, const struct net_addr *peer, bool was_refused);

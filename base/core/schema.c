@@ -117,6 +117,8 @@ const struct schema_key schema_keys[] = {
     RELAY("dot_timeout", dot_timeout_ms, DURATION, "4m", RANGE(100, 9 * MINUTE)),
     RELAY("idle_pool", idle_pool_ms, DURATION, "30s", RANGE(0, 10 * MINUTE)),
     RELAY("hold_wait", hold_wait_ms, DURATION, "20s", RANGE(0, 2 * MINUTE)),
+    RELAY("stop_timeout", stop_timeout_ms, DURATION, "30s", RANGE(0, HOUR)),
+    RELAY("stop_dot_timeout", stop_dot_timeout_ms, DURATION, "5m", RANGE(0, HOUR)),
 
     MILTER("listen", listen, ENDPOINT, NULL, CHOICES(SOCKET_SCHEMES)),
     MILTER("mode", mode, CHOICE, "judge", CHOICES(WORDS("judge", "shadow"))),

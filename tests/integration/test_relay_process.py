@@ -242,9 +242,9 @@ def test_drain(gate):
 
 
 def test_drain_in_each_phase(gate):
-    """Whoever is in a transaction has 30 s to end it; then, too, a client is told before it is cut off."""
+    """Whoever is in a transaction has stop_timeout to end it; then, too, a client is told before it is cut off."""
     never = threading.Event()
-    site = gate(script={"rcpt": {"bob@example.org": wait(never)}}, hold_wait="2m")
+    site = gate(script={"rcpt": {"bob@example.org": wait(never)}}, hold_wait="2m", stop_timeout="2s")
     for user in ("bob@example.org", "held@example.org"):
         site.set(user, "old")
     with MapSocket(site.run) as control:
@@ -275,6 +275,116 @@ def test_drain_in_each_phase(gate):
         assert (c.reply().code, c.reply().code) == (421, 0), phase
     assert site.processes["relay"].wait(20) == 0
     assert len(site.target.messages) == 1
+
+
+def in_data(site, text, timeout=60):
+    client = Client(site.relay_port, timeout=timeout)
+    assert client.ehlo().code == 250
+    assert client.cmd("MAIL FROM:<s@example.net>").code == 250
+    assert client.cmd(f"RCPT TO:<{ANN}>").code == 250
+    assert client.cmd("DATA").code == 354
+    client.write(text)
+    return client
+
+
+# A stop that waits for nothing: whoever outlives a reload does so because it is none.
+HASTY = {"stop_timeout": "0s", "stop_dot_timeout": "0s"}
+
+
+def test_reload_finishes_what_it_has(gate):
+    """An upload that is slower than any stop, and an answer to the dot that comes behind any stop's patience."""
+    go = threading.Event()
+    site = gate(script={"dot": lambda session, line: wait(go) if session.sender == "slow@example.net" else "250 2.0.0 stored"},
+                **HASTY)
+    upload = in_data(site, b"Subject: upload\r\n\r\n")
+    with Client(site.relay_port) as dotted:
+        dotted.ehlo()
+        for line, code in (("MAIL FROM:<slow@example.net>", 250), (f"RCPT TO:<{ANN}>", 250), ("DATA", 354)):
+            assert dotted.cmd(line).code == code
+        dotted.write(message("dotted") + b".\r\n")
+        assert site.target.reached("dot").wait(20)
+        site.reload("relay")
+        site.wait_event("relay", "draining", why="reload")
+        for n in range(30):
+            upload.write(b"slow line\r\n")
+            time.sleep(0.1)     # what is tested is that time passes
+        upload.write(b".\r\n")
+        assert (upload.reply().code, upload.reply().code) == (250, 421)
+        assert not site.events("relay", "worker_stopped")
+        go.set()
+        assert (dotted.reply().code, dotted.reply().code) == (250, 421)
+    upload.close()
+    site.wait_event("relay", "worker_stopped")
+    assert len(site.target.messages) == 2
+    assert not site.events("relay", "deliver", duplicate="possible") and not site.events("relay", "abort")
+
+
+def test_nothing_outlives_a_reload_for_ever(gate):
+    """A client that sends a line now and then ends with its session, a server that is silent with its dot."""
+    never = threading.Event()
+    site = gate(script={"dot": wait(never)}, session_timeout="2s", dot_timeout="4s", data_timeout="1m")
+    dotted, upload = in_data(site, message("dotted") + b".\r\n"), in_data(site, b"Subject: upload\r\n\r\n")
+    assert site.target.reached("dot").wait(20)
+    old = workers(site)[0].pid
+    site.reload("relay")
+    site.wait_event("relay", "draining", why="reload")
+    assert (upload.reply().code, upload.reply().code) == (421, 0)
+    assert dotted.reply().code in (421, 451)
+    wait_for(lambda: state(old) is None, 20, "the old worker to end")
+    assert site.events("relay", "refuse", duplicate="possible") and not site.events("relay", "worker_killed")
+
+
+def test_stop_while_a_reload_drains(gate):
+    """Old generations have the time of a stop then, and not an hour: first for uploads, then for open dots."""
+    never = threading.Event()
+    site = gate(script={"dot": wait(never)}, stop_timeout="1s", stop_dot_timeout="3s")
+    upload, dotted = in_data(site, b"Subject: upload\r\n\r\n"), in_data(site, message("dotted") + b".\r\n")
+    assert site.target.reached("dot").wait(20)
+    for n in range(1, 4):
+        site.reload("relay")
+        site.wait_event("relay", "reloaded", count=n)
+    started = time.monotonic()
+    site.signal("relay", signal.SIGTERM)
+    assert (upload.reply().code, upload.reply().code) == (421, 0)
+    first = time.monotonic() - started
+    assert (dotted.reply().code, dotted.reply().code) == (421, 0)
+    second = time.monotonic() - started
+    assert 0.9 < first < second and second > 3.9, (first, second)
+    assert site.processes["relay"].wait(20) == 0
+    assert site.events("relay", "refuse", duplicate="possible")
+    assert not site.events("relay", "worker_killed") and not site.events("relay", "worker_died")
+
+
+def test_many_reloads_leave_a_few_generations(gate):
+    """Each old worker has a client that does not end; those of the oldest generations are ended."""
+    site = gate(**HASTY)
+    uploads = []
+    for n in range(1, 11):
+        uploads.append(in_data(site, b"Subject: upload\r\n\r\n"))
+        site.reload("relay")
+        site.wait_event("relay", "reloaded", count=n)
+        wait_for(lambda n=n: len(site.events("relay", "draining", why="reload")) == n, 20, "the old worker to drain")
+    for upload in uploads[:2]:
+        assert (upload.reply().code, upload.reply().code) == (421, 0)
+    wait_for(lambda: len(workers(site)) == 9, 20, "eight old workers and a new one")
+    for upload in uploads[2:]:
+        upload.write(b"the end\r\n.\r\n")
+        assert (upload.reply().code, upload.reply().code) == (250, 421)
+    wait_for(lambda: len(workers(site)) == 1, 20, "one worker")
+    assert not site.events("relay", "worker_died")
+
+
+def test_hangup_of_the_whole_group_at_a_start(gate):
+    """A terminal that goes away, or a supervisor that signals all: workers leave it to their master."""
+    site = gate(workers=8)
+    for n in range(10):
+        before = len(site.events("relay", "reloaded"))
+        site.signal("relay", signal.SIGHUP)
+        wait_for(lambda: len(workers(site)) > 8 or len(site.events("relay", "reloaded")) > before, 20, "new workers")
+        os.killpg(site.pid("relay"), signal.SIGHUP)
+        wait_for(lambda before=before: len(site.events("relay", "reloaded")) > before, 20, "the reload")
+    assert not site.events("relay", "worker_died") and not site.events("relay", "reload_failed")
+    site.stop("relay")
 
 
 def test_interrupt_of_the_whole_group(gate):
