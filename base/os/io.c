@@ -241,7 +241,7 @@ static bool is_still_there(int fd, const char *path)
 {
     struct stat a, b;
 
-    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev &&
            a.st_ino == b.st_ino;
 }
 
@@ -255,14 +255,50 @@ static int note_holder(int fd, const char *path, struct err *err)
     return 0;
 }
 
+/* Whoever may write in the folder can put any file of ours under this name, and whoever may open
+ * the file can hold its lock: it has to be one that nobody else can have made or can open. */
+static int check_lock_file(int fd, const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return err_sys(err, errno, "stat %s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s is not a regular file", path);
+    if (st.st_uid != geteuid())
+        return err_set(err, ERR_PERM, EX_NOPERM, "%s belongs to user %u and not to us, user %u",
+            path, (unsigned)st.st_uid, (unsigned)geteuid());
+    if (st.st_nlink > 1)
+        return err_set(err, ERR_PERM, EX_NOPERM, "%s has other names: remove it", path);
+    if ((st.st_mode & 077) != 0 && fchmod(fd, 0600) != 0)
+        return err_sys(err, errno, "chmod %s", path);
+    return 0;
+}
+
+/* Not through a link, and without waiting for the other end of a FIFO. */
+static int open_lock_file(const char *path, int *fd_out, struct err *err)
+{
+    int fd = open_retry(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+    if (fd < 0 && errno == ELOOP)
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s is a link: remove it", path);
+    if (fd < 0)
+        return err_sys(err, errno, "open %s", path);
+    if (check_lock_file(fd, path, err) != 0) {
+        io_close(&fd);
+        return -1;
+    }
+    *fd_out = fd;
+    return 0;
+}
+
 int io_lock_file(const char *path, int *fd_out, struct err *err)
 {
     for (int i = 0; i < LOCK_TRIES; i++) {
-        int fd = open_retry(path, O_RDWR | O_CREAT, 0600);
-        int rc;
+        int fd = -1, rc;
 
-        if (fd < 0)
-            return err_sys(err, errno, "open %s", path);
+        if (open_lock_file(path, &fd, err) != 0)
+            return -1;
         do
             rc = flock(fd, LOCK_EX | LOCK_NB);
         while (rc != 0 && errno == EINTR);

@@ -22,7 +22,8 @@ int io_write_all(int fd, struct slice bytes, struct err *err) ATTR_WUR; /* block
 int io_mkdir(const char *path, mode_t mode, struct err *err) ATTR_WUR;  /* exists: fine */
 int io_sync_dir(const char *path, struct err *err) ATTR_WUR;
 /* Opens (creates, 0600) and flocks; the file then holds our process id.  Busy: ERR_TEMP,
- * EX_TEMPFAIL and a text that names the holder.  Held until close; not inherited by exec. */
+ * EX_TEMPFAIL and a text that names the holder.  Held until close; not inherited by exec.  Refuses
+ * links, files of other users and what is no file, and writes only once it has the lock. */
 int io_lock_file(const char *path, int *fd_out, struct err *err) ATTR_WUR;
 void io_close(int *fd); /* -1 is fine; leaves -1 and errno as it was */
 /* The buffer becomes the path: io_path(buf, run, "claims", id) -> run/claims/id.  Ends with NULL

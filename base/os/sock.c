@@ -163,21 +163,36 @@ static int remove_stale(const char *path, struct err *err)
     return 0;
 }
 
+/* On Linux the file takes the mode of the socket less the umask, so with this umask it has the mode
+ * that was asked for from its first moment.  A chmod() by name behind it would follow what the
+ * owner of the folder may have put there meanwhile.  The umask is one of the whole process: files
+ * that another thread makes in this moment lack at most what the socket lacks too. */
+static int bind_with_mode(int fd, const union address *sa, socklen_t n, mode_t mode)
+{
+    mode_t before = umask(0777 & ~mode);
+    int rc = bind(fd, &sa->any, n);
+    int saved = errno;
+
+    (void)umask(before);
+    errno = saved;
+    return rc;
+}
+
 static int listen_unix(const char *path, unsigned mode, int *fd_out, struct err *err)
 {
     union address sa;
     socklen_t n = unix_address(path, &sa, err);
-    int fd;
+    int fd, rc;
 
     if (n == 0 || remove_stale(path, err) != 0)
         return -1;
     fd = new_socket(AF_UNIX);
     if (fd < 0)
         return err_sys(err, errno, "socket for %s", path);
-    /* On Linux the file takes the mode of the socket less the umask, so it is never more open than
-     * asked, not even for a moment; chmod() then adds what the umask took. */
-    if (fchmod(fd, (mode_t)mode) != 0 || bind(fd, &sa.any, n) != 0 ||
-        chmod(path, (mode_t)mode) != 0 || listen(fd, SOMAXCONN) != 0) {
+    rc = fchmod(fd, (mode_t)mode);
+    if (rc == 0)
+        rc = bind_with_mode(fd, &sa, n, (mode_t)mode);
+    if (rc != 0 || listen(fd, SOMAXCONN) != 0) {
         err_sys(err, errno, "listen on %s", path);
         io_close(&fd);
         return -1;

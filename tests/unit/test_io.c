@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -167,6 +169,84 @@ static void test_lock(void **state)
     close(go[1]);
 }
 
+static void assert_not_locked(const char *path, const char *why)
+{
+    struct err err = ERR_INIT;
+    int fd = -1;
+
+    assert_int_equal(io_lock_file(path, &fd, &err), -1);
+    assert_int_equal(fd, -1);
+    assert_int_equal(err.class, ERR_PERM);
+    if (strstr(err.text, why) == NULL)
+        fail_msg("%s does not say \"%s\"", err.text, why);
+}
+
+static void make_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+    struct err err = ERR_INIT;
+    struct buf b;
+
+    buf_init(&b, 100);
+    assert_int_equal(io_read_file(path, 100, &b, &err), 0);
+    assert_string_equal(buf_cstr(&b), text);
+    buf_fini(&b);
+}
+
+/* Whoever may write in the folder of a lock cannot make us write anywhere else, nor hang us. */
+static void test_lock_is_no_link(void **state)
+{
+    struct err err = ERR_INIT;
+    char victim[256], lock[256];
+    struct stat st;
+    int fd = -1, other;
+
+    (void)state;
+    assert_int_equal(fmt_into(victim, sizeof(victim), "%s/victim", dir.path), 0);
+    assert_int_equal(fmt_into(lock, sizeof(lock), "%s/a-lock", dir.path), 0);
+    make_file(victim, "precious");
+    assert_int_equal(symlink(victim, lock), 0);
+    assert_not_locked(lock, "is a link");
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(symlink("/nonexistent", lock), 0);
+    assert_not_locked(lock, "is a link");
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(link(victim, lock), 0);
+    assert_not_locked(lock, "has other names");
+    assert_int_equal(unlink(lock), 0);
+    assert_holds(victim, "precious");
+    assert_int_equal(mkfifo(lock, 0600), 0);
+    assert_not_locked(lock, "not a regular file");
+    assert_int_equal(unlink(lock), 0);
+    if (geteuid() == 0) { /* a file of somebody else's: he could hold the lock */
+        make_file(lock, "theirs");
+        assert_int_equal(chown(lock, 12345, 12345), 0);
+        assert_not_locked(lock, "belongs to user 12345");
+        assert_holds(lock, "theirs");
+        assert_int_equal(unlink(lock), 0);
+    }
+    /* Nobody else can open it, and what is in it stays while another one has the lock. */
+    make_file(lock, "1234567890123\n");
+    other = open(lock, O_RDONLY);
+    assert_int_equal(flock(other, LOCK_SH), 0);
+    assert_int_equal(io_lock_file(lock, &fd, &err), -1);
+    assert_non_null(strstr(err.text, "probably 1234567890123"));
+    assert_holds(lock, "1234567890123\n");
+    close(other);
+    assert_int_equal(io_lock_file(lock, &fd, &err), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    io_close(&fd);
+}
+
 static void test_path(void **state)
 {
     struct buf b;
@@ -193,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_secret),
         cmocka_unit_test(test_mkdir),
         cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_lock_is_no_link),
         cmocka_unit_test(test_path),
     };
 

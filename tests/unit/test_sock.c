@@ -1,12 +1,30 @@
 /* SPDX-License-Identifier: ISC */
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/os/io.h"
 #include "base/os/sock.h"
 #include "tests/unit/tmpdir.h"
+
+/* In place of the one of libc: the owner of the folder acts right behind the real one. */
+static const char *swapped_for;
+
+int bind(int fd, const struct sockaddr *addr, socklen_t n)
+{
+    const struct sockaddr_un *sun = (const struct sockaddr_un *)(const void *)addr;
+    int rc = (int)syscall(SYS_bind, fd, addr, n);
+
+    if (rc == 0 && swapped_for != NULL) {
+        assert_int_equal(unlink(sun->sun_path), 0);
+        assert_int_equal(symlink(swapped_for, sun->sun_path), 0);
+    }
+    return rc;
+}
 
 static void wait_for(int fd, short events)
 {
@@ -145,6 +163,31 @@ static void test_unix(void **state)
     umask(mask);
 }
 
+/* The mode goes to the socket, never through its name to what somebody put there meanwhile. */
+static void test_unix_swapped(void **state)
+{
+    struct err err = ERR_INIT;
+    struct tmpdir dir;
+    struct stat st;
+    char where[300], victim[300];
+    mode_t mask = umask(077);
+    int fd;
+
+    (void)state;
+    tmpdir_make(&dir);
+    assert_int_equal(fmt_into(victim, sizeof(victim), "%s/victim", dir.path), 0);
+    assert_int_equal(fmt_into(where, sizeof(where), "unix:%s/s", dir.path), 0);
+    assert_int_equal(io_write_file_durable(victim, SLICE_LIT("x"), 0600, &err), 0);
+    swapped_for = victim;
+    fd = must_listen(where, &err);
+    swapped_for = NULL;
+    io_close(&fd);
+    assert_int_equal(stat(victim, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(umask(mask), 077); /* and the umask is back */
+    tmpdir_remove(&dir);
+}
+
 static void test_resolve(void **state)
 {
     struct err err = ERR_INIT;
@@ -171,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_tcp6),
         cmocka_unit_test(test_reuseport),
         cmocka_unit_test(test_unix),
+        cmocka_unit_test(test_unix_swapped),
         cmocka_unit_test(test_resolve),
     };
 
