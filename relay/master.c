@@ -34,7 +34,6 @@
 #include "relay/site.h"
 #include "relay/worker.h"
 
-#define WORKERS_MAX 256   /* as in the schema */
 #define YOUNG_MS 500      /* a worker that dies within this time died young */
 #define PAUSE_FIRST_MS 50 /* before the third start in a row; doubled each time */
 #define PAUSE_MAX_MS 1000 /* meanwhile connections wait in the queue of its socket */
@@ -63,7 +62,7 @@ struct master {
     unsigned generation, last_generation; /* of site; of next_site or of the last failed one */
     struct listeners *listeners;
     struct proc *procs;
-    struct slot slots[WORKERS_MAX];
+    struct slot slots[CONF_WORKERS_MAX];
     int signal_fd, life[2];
     sigset_t old_mask;
     bool is_up, is_stopping, is_reload_asked;
@@ -91,7 +90,7 @@ static void run_worker(struct master *m, const struct site *site, unsigned slot,
     for (struct proc *p = m->procs; p != NULL; p = p->next)
         io_close(&p->ready_fd);
     setup.listeners =
-        listeners_keep(m->listeners, site->conf, slot, site_workers(site), &setup.n_listeners);
+        listeners_keep(m->listeners, site->conf, slot, site->workers, &setup.n_listeners);
     log_to_syslog(site->conf->log_syslog);
     /* One for the whole group is the master's; it may be waiting for us already. */
     (void)signal(SIGHUP, SIG_IGN);
@@ -183,7 +182,7 @@ static bool all_ready(const struct master *m, const struct site *site, unsigned 
 
     for (const struct proc *p = m->procs; p != NULL; p = p->next)
         n += p->generation == generation && p->is_ready && !p->is_draining;
-    return n == site_workers(site);
+    return n == site->workers;
 }
 
 static const struct proc *serving(const struct master *m, unsigned slot)
@@ -241,7 +240,7 @@ static int try_reload(struct master *m, struct err *err)
         site_new_own(&conf, &m->next_site, err) != 0)
         return -1;
     m->last_generation++;
-    workers = site_workers(m->next_site);
+    workers = m->next_site->workers;
     if (listeners_open(m->listeners, m->next_site->conf, workers, err) != 0) {
         site_free(&m->next_site);
         return -1;
@@ -273,8 +272,8 @@ static void finish_reload(struct master *m)
     listeners_prune(m->listeners, m->site->conf);
     memset(m->slots, 0, sizeof(m->slots));
     log_to_syslog(m->site->conf->log_syslog);
-    log_info("reloaded", log_str("file", m->site->conf->path),
-        log_u64("workers", site_workers(m->site)));
+    log_info(
+        "reloaded", log_str("file", m->site->conf->path), log_u64("workers", m->site->workers));
     daemon_notify("READY=1");
 }
 
@@ -388,7 +387,7 @@ static bool may_start(const struct master *m)
 
 static void start_missing(struct master *m, uint64_t now)
 {
-    for (unsigned slot = 0; slot < site_workers(m->site); slot++) {
+    for (unsigned slot = 0; slot < m->site->workers; slot++) {
         struct err err = ERR_INIT;
 
         if (serving(m, slot) != NULL || now < m->slots[slot].start_ms)
@@ -438,7 +437,7 @@ static int timeout_ms(const struct master *m)
     for (const struct proc *p = m->procs; p != NULL; p = p->next)
         if (p->is_draining && p->kill_ms < next)
             next = p->kill_ms;
-    for (unsigned slot = 0; may_start(m) && slot < site_workers(m->site); slot++)
+    for (unsigned slot = 0; may_start(m) && slot < m->site->workers; slot++)
         if (serving(m, slot) == NULL && m->slots[slot].start_ms < next)
             next = m->slots[slot].start_ms;
     return next == UINT64_MAX ? -1 : next > now ? (int)(next - now) : 0;
@@ -446,11 +445,11 @@ static int timeout_ms(const struct master *m)
 
 static void wait_for_events(struct master *m)
 {
-    struct pollfd fds[1 + 3 * WORKERS_MAX] = {{.fd = m->signal_fd, .events = POLLIN}};
-    struct proc *speakers[1 + 3 * WORKERS_MAX];
+    struct pollfd fds[1 + 3 * CONF_WORKERS_MAX] = {{.fd = m->signal_fd, .events = POLLIN}};
+    struct proc *speakers[1 + 3 * CONF_WORKERS_MAX];
     nfds_t n = 1;
 
-    for (struct proc *p = m->procs; p != NULL && n < 3 * WORKERS_MAX; p = p->next) {
+    for (struct proc *p = m->procs; p != NULL && n < 3 * CONF_WORKERS_MAX; p = p->next) {
         if (p->ready_fd < 0)
             continue;
         speakers[n] = p;
@@ -475,7 +474,7 @@ static int open_all(struct master *m, struct conf **conf, struct err *err)
 
     if (site_new_own(conf, &m->site, err) != 0)
         return -1;
-    workers = site_workers(m->site);
+    workers = m->site->workers;
     m->listeners = listeners_new();
     if (listeners_open(m->listeners, m->site->conf, workers, err) != 0)
         return -1;

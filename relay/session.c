@@ -385,7 +385,8 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
     s->peer = *peer;
     net_addr_format(peer, s->peer_text);
     s->source_server = conf_server_from(w->conf, peer);
-    if (fmt_into(s->sid, sizeof(s->sid), "%llx", (unsigned long long)w->session_id++) != 0)
+    if (fmt_into(s->sid, sizeof(s->sid), "%llx-%llx", (unsigned long long)w->start_id,
+            (unsigned long long)w->session_id++) != 0)
         BUG("a session id is short");
     s->started_ms = s->asked_ms = loop_now_ms(w->loop);
     buf_init(&s->rcpt, ADDRESS_MAX);

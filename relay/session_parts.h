@@ -25,7 +25,7 @@ struct session {
     struct net_addr peer;
     char peer_text[NET_TEXT_MAX];
     int source_server;
-    char sid[24], qid[32];
+    char sid[40], qid[52];
     unsigned n_messages;
     struct buf rcpt; /* the one that is asked about, as given */
     struct buf only; /* the accepted one, while there is one */

@@ -61,12 +61,20 @@ static int make_tls(struct site *s, struct err *err)
     return 0;
 }
 
+static unsigned count_workers(const struct conf_relay *conf)
+{
+    long n = conf->workers > 0 ? (long)conf->workers : sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > CONF_WORKERS_MAX ? CONF_WORKERS_MAX : (unsigned)n;
+}
+
 int site_new_own(struct conf **conf, struct site **out, struct err *err)
 {
     struct site *s = mem_zalloc(sizeof(*s));
 
     s->conf = *conf;
     *conf = NULL;
+    s->workers = count_workers(&s->conf->relay);
     if (check(s->conf, err) != 0 || read_keys(s, err) != 0 || make_tls(s, err) != 0)
         site_free(&s);
     *out = s;
@@ -87,14 +95,4 @@ void site_free(struct site **sp)
     trace_keys_free(&s->keys);
     conf_free(&s->conf);
     free(s);
-}
-
-unsigned site_workers(const struct site *s)
-{
-    long cores;
-
-    if (s->conf->relay.workers > 0)
-        return s->conf->relay.workers;
-    cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (unsigned)cores : 1;
 }

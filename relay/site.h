@@ -17,11 +17,13 @@ struct site {
     struct trace_keys *keys;
     struct tls_ctx *server_tls;  /* NULL: STARTTLS is not offered */
     struct tls_ctx **client_tls; /* one per server; NULL where its policy is none */
+    /* How many there are to be, up to CONF_WORKERS_MAX.  The cores are counted once: while this
+     * configuration lives, each slot has its sockets, whatever comes or goes. */
+    unsigned workers;
 };
 
 /* Takes over conf, whatever happens.  *out is NULL on failure. */
 int site_new_own(struct conf **conf, struct site **out, struct err *err) ATTR_WUR;
 void site_free(struct site **s);
-unsigned site_workers(const struct site *s); /* how many there are to be */
 
 #endif

@@ -314,8 +314,9 @@ int worker_run(const struct worker_setup *setup)
     struct err err = ERR_INIT;
     int ready_fd = setup->ready_fd;
 
-    /* Bits for 64 workers that start in the same millisecond. */
-    w.session_id = ((uint64_t)clock_wall_ms() << 22) + ((uint64_t)(setup->slot % 64) << 16);
+    /* Of the workers that live in one millisecond each has a pid of its own, of 22 bits in Linux.
+     */
+    w.start_id = ((uint64_t)clock_wall_ms() << 22) | ((uint64_t)getpid() & 0x3fffff);
     buf_init(&w.scratch, 4 * SMTP_SERVER_CONTENT_STEP);
     if (open_all(&w, &err) != 0) {
         struct err ignored = ERR_INIT;

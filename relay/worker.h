@@ -62,7 +62,8 @@ struct worker {
     size_t n_sessions, n_refused; /* refused: those among them that only hear 421 */
     bool is_draining;
     struct buf scratch;  /* content of the session that is being fed */
-    uint64_t session_id; /* of the next session; starts differently at each start of a worker */
+    uint64_t start_id;   /* of this start of a worker, among all of this host; sids begin with it */
+    uint64_t session_id; /* of the next session, among those of this worker */
 
     struct worker_listening *listening; /* one per listener */
     struct loop_timer *accept_pause;    /* while descriptors are short */

@@ -423,6 +423,31 @@ static int refuse_pair(
     return refuse_key(l, mapd, limit, what);
 }
 
+static bool is_same_address(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+    struct net_addr x, y;
+
+    if (a->port != b->port)
+        return false;
+    if (net_addr_parse(slice_str(a->host), &x) == 0 && net_addr_parse(slice_str(b->host), &y) == 0)
+        return net_addr_eq(&x, &y);
+    return strcmp(a->host, b->host) == 0;
+}
+
+/* An address speaks one protocol. */
+static int check_listen(struct loader *l, cfg_t *relay)
+{
+    const struct conf_endpoints *listen = &l->conf->relay.listen;
+
+    for (size_t i = 0; i < listen->n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (is_same_address(&listen->v[i], &listen->v[k]) &&
+                (listen->v[i].scheme == NET_SCHEME_LMTP) !=
+                    (listen->v[k].scheme == NET_SCHEME_LMTP))
+                return refuse_key(l, relay, "listen", "has one address for both SMTP and LMTP");
+    return 0;
+}
+
 static int check_rest(struct loader *l, cfg_t *cfg)
 {
     struct conf *c = l->conf;
@@ -432,6 +457,8 @@ static int check_rest(struct loader *l, cfg_t *cfg)
     if ((c->relay.tls_cert_file == NULL) != (c->relay.tls_key_file == NULL))
         return refuse_key(l, relay, c->relay.tls_cert_file ? "tls_key_file" : "tls_cert_file",
             "is missing (certificate and key go together)");
+    if (check_listen(l, relay) != 0)
+        return -1;
     if (c->sync.hold_ms > c->mapd.hold_max_ms)
         return refuse_pair(l, sync, "hold", mapd, "hold_max");
     if (c->sync.barrier_ms > c->mapd.barrier_max_ms)

@@ -18,6 +18,7 @@
 #define CONF_DEFAULT_PATH "/etc/coexist/coexist.conf"
 #define CONF_SERVERS_MAX 64 /* a server index fits a bit set and a byte */
 #define CONF_SERVER_NONE (-1)
+#define CONF_WORKERS_MAX 256 /* as in the schema */
 
 enum conf_model { CONF_MODEL_CENTRAL, CONF_MODEL_CHAINING };
 enum conf_tls {
@@ -75,10 +76,9 @@ struct conf_server {
 struct conf_relay {
     struct conf_endpoints listen;
     char *hostname; /* own name in greeting, EHLO and Received; default: the host's name */
-    struct conf_ranges trusted;
     char *trace_key_file;
     char *tls_cert_file, *tls_key_file; /* both or none: STARTTLS offered */
-    uint32_t workers;                   /* 0: one per core */
+    uint32_t workers;                   /* up to CONF_WORKERS_MAX; 0: one per core */
     enum conf_bare_lf bare_lf;
     uint64_t message_size_max, header_size_max; /* bytes */
     uint32_t recipients_max, hops_max, sessions_max, sessions_per_client_max;

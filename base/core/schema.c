@@ -2,8 +2,8 @@
 /*
  * schema: see schema.h.  Where the defaults come from: SMTP timeouts are those of RFC 5321 section
  * 4.5.3.2, except that the answer to the final dot comes after 240 s at the latest, well within the
- * 600 s that a client waits; 100 recipients are the least that section 4.5.3.1.8 wants.  A hold
- * The most recipients are those whose claims have room in one file (maps/claims.h).  A hold
+ * 600 s that a client waits; 100 recipients are the least that section 4.5.3.1.8 wants, and the
+ * most are those whose claims have room in one file (maps/claims.h).  A hold
  * wait of 20 s covers nearly every cut-over and stays far below a client's five minutes.  The
  * minimum of a timeout is small because tests need it to be.
  *
@@ -94,7 +94,6 @@ const struct schema_key schema_keys[] = {
 
     RELAY("listen", listen, ENDPOINTS, NULL, CHOICES(RELAY_SCHEMES)),
     RELAY("hostname", hostname, HOST, NULL, NO_RANGE),
-    RELAY("trusted", trusted, RANGES, NULL, NO_RANGE),
     RELAY("trace_key_file", trace_key_file, PATH, "/etc/coexist/trace.key", NO_RANGE),
     RELAY("tls_cert_file", tls_cert_file, PATH, NULL, NO_RANGE),
     RELAY("tls_key_file", tls_key_file, PATH, NULL, NO_RANGE),

@@ -15,7 +15,7 @@ static const char example[] =
     "name = \"mail.example.org\"  from = {\"10.1.1.5/32\"} }\n"
     "server \"new\" { smtp = \"smtp://10.1.2.5:25\"  imap = \"imaps://10.1.2.5\"  tls = verify  "
     "name = \"mx.example.net\"  from = {\"10.1.2.5/32\"} }\n"
-    "relay  { listen = {\"0.0.0.0:25\"}  trusted = {\"10.0.0.0/8\"}  "
+    "relay  { listen = {\"0.0.0.0:25\"}  "
     "trace_key_file = \"/etc/coexist/trace.key\" }\n"
     "milter { listen = \"unix:/run/coexist/milter.sock\"  mode = judge }\n"
     "lookup { socketmap = \"inet:127.0.0.1:10225\" }\n";
@@ -62,7 +62,6 @@ static void test_example(void **state)
     assert_string_equal(c->servers[1].tls_min, "TLSv1.2");
     assert_int_equal(c->relay.listen.n, 1);
     assert_int_equal(c->relay.listen.v[0].port, 25);
-    assert_int_equal(c->relay.trusted.n, 1);
     assert_string_equal(c->relay.trace_key_file, "/etc/coexist/trace.key");
     assert_non_null(c->relay.hostname);
     assert_int_equal(c->relay.message_size_max, 50U << 20);
@@ -292,6 +291,11 @@ static void test_errors(void **state)
         {"relay { }\nrelay { }", "f:2: relay: is given twice"},
         {"relay { listen = {\"h:1\"}\n listen = {\"h:2\"} }", "f:2: relay: listen: is given twice"},
         {"relay {\n listen = {\"h:1\",\n \"x\"} }", "f:3: relay: listen: 'x' is not an endpoint"},
+        {"relay {\n trusted = {\"10.0.0.0/8\"} }", "f:2: relay: no such option 'trusted'"},
+        {"relay {\n listen = {\"smtp://[::1]:25\", \"lmtp://[0::1]:25\"} }",
+            "f:2: relay: listen: has one address for both SMTP and LMTP"},
+        {"relay { listen = {\"127.0.0.1:25\", \"127.0.0.1:24\", \"lmtp://127.0.0.1:25\"} }",
+            "f:1: relay: listen: has one address for both SMTP and LMTP"},
         {"relay { workers = 257 }", "f:1: relay: workers: '257' is not a number from 0 to 256"},
         {"relay { hold_wait = 3m }", "f:1: relay: hold_wait: '3m' is not a time like 250ms, 20s, "
                                      "5m, 1h or 7d from 0ms to 2m"},

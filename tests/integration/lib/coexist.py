@@ -130,7 +130,7 @@ class Coexist:
         self.settings = {
             "": {"state": str(self.state), "run": str(self.run)},
             "relay": {"listen": [f"127.0.0.1:{self.relay_port}"], "hostname": "relay.test",
-                      "trusted": ["127.0.0.0/8"], "trace_key_file": str(self.dir / "trace.key"), "workers": 1},
+                      "trace_key_file": str(self.dir / "trace.key"), "workers": 1},
             "milter": {"listen": f"inet:127.0.0.1:{self.milter_port}"},
             "lookup": {"socketmap": f"inet:127.0.0.1:{self.lookup_port}"},
         }
