@@ -88,7 +88,7 @@ int sync_cmd_status(const struct program_args *args)
         return status;
     int result = move_record_each(conf, add, &t, &err);
     if (result == 0 && t.n > 0)
-        qsort(t.v, t.n, sizeof(*t.v), by_user);
+        mem_sort(t.v, t.n, sizeof(*t.v), by_user);
     if (result == 0 && is_json)
         show_json(&t);
     else if (result == 0)

@@ -234,7 +234,7 @@ static bool gather(
         for (size_t k = 0; k < decisions[i].n_keys; k++)
             keys[n_keys++] = &decisions[i].keys[k];
     }
-    qsort(keys, n_keys, sizeof *keys, compare_keys);
+    mem_sort(keys, n_keys, sizeof *keys, compare_keys);
     for (size_t i = 0; i < n_keys; i++) {
         if (kept == 0 || compare_keys(&keys[kept - 1], &keys[i]) != 0)
             keys[kept++] = keys[i];

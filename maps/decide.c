@@ -16,9 +16,7 @@
 
 #include <inttypes.h>
 #include "base/mail/address.h"
-
-/* Characters by which some servers read a second, foreign address in a local part. */
-#define SOURCE_ROUTE_BYTES "%!@"
+#include "maps/delivery.h"
 
 struct job {
     const struct conf *conf;
@@ -28,15 +26,17 @@ struct job {
     struct decision *out;
     struct buf *steps;
     struct slice domain_key;  /* "@domain" */
-    struct route_entry entry; /* that decides, when has_entry */
-    bool has_entry;
-    bool is_by_domain;      /* the "@domain" entry decides */
-    bool is_without_detail; /* the key without "+detail" decides */
-    bool is_role;           /* postmaster or abuse */
+    struct route_entry entry; /* that decides, when has_entry() */
+    bool is_role;             /* postmaster or abuse */
     bool is_unknown;
     bool is_held;
     int64_t changed_s; /* last change of what decides; INT64_MAX: not known */
 };
+
+static bool has_entry(const struct job *j)
+{
+    return j->out->by != DECIDE_BY_DEFAULT;
+}
 
 /* --- Telling -------------------------------------------------------------------- */
 
@@ -139,7 +139,7 @@ static void note_change(struct job *j, const struct route_entry *e)
         j->changed_s = when;
 }
 
-static bool use(struct job *j, const struct route_entry *e)
+static bool use(struct job *j, const struct route_entry *e, enum decide_by by)
 {
     if (e->state == ROUTE_STATE_HELD) {
         j->is_held = true;
@@ -148,7 +148,7 @@ static bool use(struct job *j, const struct route_entry *e)
         return false;
     }
     j->entry = *e;
-    j->has_entry = true;
+    j->out->by = by;
     return true;
 }
 
@@ -161,13 +161,13 @@ static void find_entry(
     j->is_role = normalise_is_role(key);
     bool is_there = look(j, key, &stores[0], &e);
     note_change(j, &e);
-    bool is_done = is_there && use(j, &e);
+    bool is_done = is_there && use(j, &e, DECIDE_BY_KEY);
     if (!is_there && normalise_strip_detail(key, bare)) {
         j->is_role = normalise_is_role(buf_slice(bare));
-        j->is_without_detail = look(j, buf_slice(bare), &stores[0], &e) && use(j, &e);
-        is_done = j->is_without_detail;
+        is_done = look(j, buf_slice(bare), &stores[0], &e) && use(j, &e, DECIDE_BY_BARE_KEY);
         note_change(j, &e);
     }
+    j->out->user = j->out->n_keys - 1;
 
     is_there = look(j, j->domain_key, &stores[1], &e);
     if (is_there && e.state == ROUTE_STATE_HELD) {
@@ -179,22 +179,22 @@ static void find_entry(
     note_change(j, &e);
     if (is_there && (e.kind == ROUTE_KIND_REJECT || e.route.n > 0)) {
         j->entry = e;
-        j->has_entry = true;
-        j->is_by_domain = true;
+        j->out->by = DECIDE_BY_DOMAIN;
     }
 }
 
 /* --- Judging -------------------------------------------------------------------- */
 
-/* Finds the server; false when the answer is given already. */
-static bool choose_server(struct job *j)
+/* The server that the map or the configuration names, in d->server; false when the answer is given
+ * already. */
+static bool find_server(struct job *j)
 {
     struct decision *d = j->out;
-    if (j->has_entry && j->entry.kind == ROUTE_KIND_REJECT) {
+    if (has_entry(j) && j->entry.kind == ROUTE_KIND_REJECT) {
         answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
         return false;
     }
-    if (j->has_entry && (j->entry.route.n > 0 || !j->is_role)) {
+    if (has_entry(j) && (j->entry.route.n > 0 || !j->is_role)) {
         d->epoch = j->entry.epoch;
         d->server = conf_server_index(j->conf, j->entry.route);
         if (d->server != CONF_SERVER_NONE)
@@ -225,16 +225,36 @@ static bool choose_server(struct job *j)
     return true;
 }
 
-/* Only exact entries may have a local part that a server could read as a foreign address: a
- * default would make us an open relay towards such a server. */
-static bool is_source_route(const struct job *j)
+/* The same, and mail can be sent there. */
+static bool choose_server(struct job *j)
 {
-    if (j->has_entry && !j->is_by_domain)
+    if (!find_server(j))
         return false;
-    struct slice local = normalise_local(recipient_key(j));
-    for (const char *c = SOURCE_ROUTE_BYTES; *c; c++)
-        if (slice_find(local, (unsigned char)*c) >= 0)
-            return true;
+    if (conf_server_takes_mail(&j->conf->servers[j->out->server]))
+        return true;
+    step(j, "%.*s has no smtp address in the configuration",
+        SLICE_ARG(server_name(j, j->out->server)));
+    answer(j, DECIDE_DEFER, 451, "4.3.5", "Recipient is routed to a server that takes no mail");
+    j->out->server = CONF_SERVER_NONE;
+    return false;
+}
+
+static bool set_address(struct job *j)
+{
+    struct decision *d = j->out;
+    switch (delivery_address(j->req->rcpt, recipient_key(j), d->by,
+        has_entry(j) ? j->entry.deliver_as : SLICE_NONE, d->address)) {
+    case DELIVERY_GOOD:
+        return true;
+    case DELIVERY_BROKEN:
+        answer(j, DECIDE_DEFER, 451, "4.3.5", "The map names a delivery address that is not one");
+        return false;
+    case DELIVERY_FOREIGN:
+        break;
+    }
+    step(j, "a server could read a foreign address in it: only an entry of its own helps");
+    d->server = CONF_SERVER_NONE;
+    answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
     return false;
 }
 
@@ -312,69 +332,6 @@ static bool check_loop(struct job *j)
     return true;
 }
 
-/* --- The address ------------------------------------------------------------------ */
-
-/* local with the "+detail" of the recipient behind it, requoted where needed. */
-static int add_detail(struct slice local, struct slice received_local, struct buf *out)
-{
-    unsigned char from[ADDRESS_LOCAL_MAX], to[2 * ADDRESS_LOCAL_MAX];
-    struct slice received = slice_make(from, address_unquote(received_local, from));
-    size_t n = address_unquote(local, to);
-    ptrdiff_t plus = slice_find(received, '+');
-    if (plus >= 0) {
-        struct slice detail = slice_from(received, (size_t)plus);
-        memcpy(to + n, detail.p, detail.n);
-        n += detail.n;
-    }
-    return address_quote(slice_make(to, n), out);
-}
-
-static int build_address(const struct job *j, struct buf *out)
-{
-    struct slice rcpt = j->req->rcpt;
-    struct slice as = j->has_entry ? j->entry.deliver_as : SLICE_NONE;
-    struct address received, wanted;
-    if (address_parse(rcpt, &received) != 0 || received.domain.n == 0)
-        return buf_add(out, recipient_key(j)); /* bare postmaster */
-    if (as.n == 0 && address_is_ascii(received.domain))
-        return buf_add(out, rcpt);
-
-    /* A domain in UTF-8 goes out as A-labels, which every server reads. */
-    struct slice domain = normalise_domain(recipient_key(j));
-    if (as.n == 0 || as.p[0] == '@') {
-        if (as.n > 0)
-            domain = slice_from(as, 1);
-        if (buf_add(out, received.local) != 0)
-            return -1;
-    } else {
-        if (address_parse(as, &wanted) != 0 || wanted.domain.n == 0)
-            return -1;
-        domain = wanted.domain;
-        if (j->is_without_detail ? add_detail(wanted.local, received.local, out) != 0
-                                 : buf_add(out, wanted.local) != 0)
-            return -1;
-    }
-    if (buf_add_byte(out, '@') != 0)
-        return -1;
-    return buf_add(out, domain);
-}
-
-static bool set_address(struct job *j)
-{
-    struct buf address;
-    struct address check;
-    buf_init(&address, ROUTE_KEY_MAX);
-    bool is_good = build_address(j, &address) == 0 &&
-                   address_parse(buf_slice(&address), &check) == 0 && check.domain.n > 0 &&
-                   address_is_ascii(check.domain);
-    if (is_good)
-        memcpy(j->out->address, address.p + address.off, address.n); /* zeroed before */
-    else
-        answer(j, DECIDE_DEFER, 451, "4.3.5", "The map names a delivery address that is not one");
-    buf_fini(&address);
-    return is_good;
-}
-
 /* ------------------------------------------------------------------------------------ */
 
 static void judge(struct job *j)
@@ -385,24 +342,19 @@ static void judge(struct job *j)
         return;
     }
     if (j->is_held) {
-        if (j->has_entry) {
+        if (has_entry(j)) {
             d->server = conf_server_index(j->conf, j->entry.route);
             d->epoch = j->entry.epoch;
         }
         answer(j, DECIDE_HOLD, 450, "4.2.1", "Mailbox is being moved, try again later");
         return;
     }
-    if (!choose_server(j))
+    if (!choose_server(j) || !set_address(j))
         return;
-    if (is_source_route(j)) {
-        step(
-            j, "the local part could be read as a foreign address: only an entry of its own helps");
-        d->server = CONF_SERVER_NONE;
-        answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
+    if (!check_direction(j) || !check_loop(j)) {
+        d->address[0] = '\0';
         return;
     }
-    if (!check_direction(j) || !check_loop(j) || !set_address(j))
-        return;
     d->kind = DECIDE_DELIVER;
     step(j, "deliver to %.*s as %s", SLICE_ARG(server_name(j, d->server)), d->address);
 }

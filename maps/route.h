@@ -129,6 +129,14 @@ struct decide_request {
     size_t hops_max; /* more than so many are refused; 0: not checked */
 };
 
+/* Which entry decided. */
+enum decide_by {
+    DECIDE_BY_DEFAULT,  /* none: the configuration */
+    DECIDE_BY_KEY,      /* of exactly the recipient's key */
+    DECIDE_BY_BARE_KEY, /* of the key without "+detail" */
+    DECIDE_BY_DOMAIN,   /* "@domain" */
+};
+
 /* A key that the decision looked at, present or absent, with the epoch it saw. */
 struct decide_key {
     char text[ROUTE_KEY_MAX + 1];
@@ -146,8 +154,11 @@ struct decision {
     int code;                        /* reply for all kinds but DELIVER: 550, 450, 451, 501, 554 */
     char enhanced[8];                /* "5.1.1" */
     char text[DECIDE_TEXT_MAX];      /* printable ASCII; without code and enhanced code */
+    enum decide_by by;
     struct decide_key keys[DECIDE_KEYS_MAX];
     size_t n_keys;
+    size_t user; /* index of the key that names the user whatever "+detail" says: of the user's
+                    entry, or the one without detail where there is none */
 };
 
 /* Look-up order: the key, the key without "+detail", postmaster and abuse, "@domain", the domain's

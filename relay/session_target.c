@@ -20,7 +20,8 @@ void session_leave_hold(struct session *s)
 
 static void hold(struct session *s)
 {
-    uint64_t now = loop_now_ms(s->w->loop), user = s->ct.pending.keys[0].hash;
+    const struct decision *d = &s->ct.pending;
+    uint64_t now = loop_now_ms(s->w->loop), user = d->keys[d->user].hash;
 
     if (!s->is_holding) {
         if (!hold_room_enter(s->w->holds, user)) {

@@ -209,6 +209,12 @@ static int set_server_ref(
             BUG("the message fits");
         return refuse_in(l, section, key->name, line_of(l, opt, 0), what);
     }
+    if (!conf_server_takes_mail(&l->conf->servers[index])) {
+        if (fmt_into(what, sizeof(what), "server \"%.64s\" has no smtp, so no mail can go there",
+                name) != 0)
+            BUG("the message fits");
+        return refuse_in(l, section, key->name, line_of(l, opt, 0), what);
+    }
     *(int *)field = index;
     return 0;
 }
@@ -347,6 +353,14 @@ static int load_servers(struct loader *l, cfg_t *cfg)
 
 /* --- Domains ------------------------------------------------------------------------------- */
 
+static int first_that_takes_mail(const struct conf *c)
+{
+    for (size_t i = 0; i < c->n_servers; i++)
+        if (conf_server_takes_mail(&c->servers[i]))
+            return (int)i;
+    return CONF_SERVER_NONE;
+}
+
 static int load_domains(struct loader *l, cfg_t *cfg)
 {
     struct conf *c = l->conf;
@@ -368,8 +382,7 @@ static int load_domains(struct loader *l, cfg_t *cfg)
         for (char *p = d->name; *p != '\0'; p++)
             *p = (char)ascii_lower((unsigned char)*p);
         c->n_domains++;
-        if (c->n_servers > 0)
-            d->postmaster_server = 0;
+        d->postmaster_server = first_that_takes_mail(c);
         if (set_section(l, section, SCHEMA_DOMAIN, d) != 0)
             return -1;
     }

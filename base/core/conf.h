@@ -50,7 +50,7 @@ struct conf_domain {
     int default_server; /* default = reject (CONF_SERVER_NONE) or a server: where unknown users go
                          */
     int postmaster_server; /* postmaster = SERVER: for postmaster@ and abuse@ without an entry;
-                              first server */
+                              first server that has an smtp */
     bool fold_local_part;  /* case = fold|keep */
 };
 
@@ -146,6 +146,8 @@ int conf_load(const char *path, struct conf **out, struct err *err) ATTR_WUR;
 /* The same from memory; `path` is what messages and conf->path say. */
 int conf_parse(struct slice text, const char *path, struct conf **out, struct err *err) ATTR_WUR;
 void conf_free(struct conf **conf);
+/* False for a server that has only an imap address: nothing can be routed there. */
+bool conf_server_takes_mail(const struct conf_server *server);
 /* Index of the server or domain, CONF_SERVER_NONE / NULL when there is none. */
 int conf_server_index(const struct conf *conf, struct slice name);
 const struct conf_domain *conf_domain(const struct conf *conf, struct slice name);

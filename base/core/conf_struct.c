@@ -88,6 +88,11 @@ void conf_free(struct conf **cp)
 
 /* --- Asking ----------------------------------------------------------------------------------- */
 
+bool conf_server_takes_mail(const struct conf_server *server)
+{
+    return server->smtp.host != NULL;
+}
+
 int conf_server_index(const struct conf *conf, struct slice name)
 {
     for (size_t i = 0; i < conf->n_servers; i++)

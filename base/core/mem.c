@@ -44,3 +44,14 @@ void mem_free_string(char **text)
     free(*text);
     *text = NULL;
 }
+
+void mem_sort(void *v, size_t n, size_t size, mem_compare *compare)
+{
+    if (n > 1)
+        qsort(v, n, size, compare);
+}
+
+void *mem_search(const void *key, const void *v, size_t n, size_t size, mem_compare *compare)
+{
+    return n > 0 ? bsearch(key, v, n, size, compare) : NULL;
+}

@@ -14,4 +14,11 @@ void *mem_realloc_array(void *p, size_t n, size_t size); /* never NULL; n * size
 char *mem_strdup(const char *text);                      /* NULL gives NULL */
 void mem_free_string(char **text);                       /* frees and leaves NULL */
 
+/* qsort() and bsearch() for arrays that may be empty, and then may be NULL: to the C library's a
+ * NULL is undefined even with no elements. */
+typedef int mem_compare(const void *a, const void *b);
+void mem_sort(void *v, size_t n, size_t size, mem_compare *compare);
+void *mem_search(
+    const void *key, const void *v, size_t n, size_t size, mem_compare *compare); /* or NULL */
+
 #endif

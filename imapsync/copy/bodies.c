@@ -6,6 +6,7 @@
 #include "imapsync/copy/bodies.h"
 
 #include <stdlib.h>
+#include "base/core/mem.h"
 
 #include "imapsync/imap/set.h"
 
@@ -52,7 +53,7 @@ static void on_untagged(void *arg, const struct imap_response *resp)
         return;
     r->has_digest = false;
     struct body key = {.uid = resp->fetch.uid};
-    struct body *b = bsearch(&key, r->v, r->n, sizeof(key), by_uid);
+    struct body *b = mem_search(&key, r->v, r->n, sizeof(key), by_uid);
     if (!b)
         return;
     b->is_there = true;

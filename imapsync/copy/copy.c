@@ -296,7 +296,7 @@ static int make_folders(
                 .is_subscribed =
                     !c->options.no_subscriptions && from->v[i].attrs & FOLDER_SUBSCRIBED};
     }
-    qsort(v, n, sizeof(*v), by_length);
+    mem_sort(v, n, sizeof(*v), by_length);
     if (result == 0 && n > 0)
         result = mailboxes_make(c->to, v, n, p->there, err);
     free(v);

@@ -294,7 +294,7 @@ static void make_all_distinct(struct folder_map *m)
         if (m->names[i].p)
             sorted[n++] = m->names[i];
     }
-    qsort(sorted, n, sizeof(*sorted), by_name);
+    mem_sort(sorted, n, sizeof(*sorted), by_name);
     bool has_twins = false;
     for (size_t i = 1; i < n; i++)
         has_twins = has_twins || by_name(&sorted[i - 1], &sorted[i]) == 0;

@@ -58,7 +58,7 @@ int listing_finish(struct listing *l, struct err *err)
         return err_set(err, ERR_PERM, EX_DATAERR, "more than %u messages", IMAP_MESSAGES_MAX);
     if (!l->is_disordered)
         return 0;
-    qsort(l->v, l->n, sizeof(*l->v), by_uid);
+    mem_sort(l->v, l->n, sizeof(*l->v), by_uid);
     size_t kept = 0;
     for (size_t i = 0; i < l->n; i++) {
         if (kept > 0 && l->v[kept - 1].uid == l->v[i].uid)
@@ -78,7 +78,7 @@ bool listing_is_whole(const struct listing *l)
 const struct listed *listing_find(const struct listing *l, uint32_t uid)
 {
     struct listed key = {.uid = uid};
-    return l->n > 0 ? bsearch(&key, l->v, l->n, sizeof(key), by_uid) : NULL;
+    return l->n > 0 ? mem_search(&key, l->v, l->n, sizeof(key), by_uid) : NULL;
 }
 
 static void on_untagged(void *arg, const struct imap_response *r)

@@ -104,10 +104,10 @@ static void spare_shared(const struct plan_input *in, struct plan *p)
         if (i < in->n_messages && in->message(in->arg, i).uid == pair.src_uid)
             kept[n_kept++] = pair.tgt_uid;
     }
-    qsort(kept, n_kept, sizeof(*kept), by_number);
+    mem_sort(kept, n_kept, sizeof(*kept), by_number);
     for (size_t i = 0; i < p->n_deletions; i++) {
         struct plan_deletion d = p->deletions[i];
-        if (n_kept > 0 && bsearch(&d.tgt_uid, kept, n_kept, sizeof(*kept), by_number))
+        if (n_kept > 0 && mem_search(&d.tgt_uid, kept, n_kept, sizeof(*kept), by_number))
             add_uid(&p->forgotten, &p->n_forgotten, d.src_uid);
         else
             p->deletions[left++] = d;
@@ -137,7 +137,7 @@ void plan_make(const struct plan_input *in, struct plan *out)
         k += has_pair;
     }
     if (out->n_flags > 0)
-        qsort(out->flags, out->n_flags, sizeof(*out->flags), by_change);
+        mem_sort(out->flags, out->n_flags, sizeof(*out->flags), by_change);
     if (out->n_deletions > 0)
         spare_shared(in, out);
     if (out->n_deletions > in->deletions_max) {
@@ -145,7 +145,7 @@ void plan_make(const struct plan_input *in, struct plan *out)
         out->n_deletions = 0;
     }
     if (out->n_deletions > 0)
-        qsort(out->deletions, out->n_deletions, sizeof(*out->deletions), by_target);
+        mem_sort(out->deletions, out->n_deletions, sizeof(*out->deletions), by_target);
 }
 
 void plan_fini(struct plan *p)

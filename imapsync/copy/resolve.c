@@ -55,7 +55,7 @@ static int by_number(const void *a, const void *b)
 
 static bool has_number(const uint32_t *sorted, size_t n, uint32_t x)
 {
-    return n > 0 && bsearch(&x, sorted, n, sizeof(x), by_number) != NULL;
+    return n > 0 && mem_search(&x, sorted, n, sizeof(x), by_number) != NULL;
 }
 
 /* --- Candidates of the target ----------------------------------------------------------- */
@@ -117,7 +117,7 @@ static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n
                 v[n++] = uid;
         }
     }
-    qsort(v, n, sizeof(*v), by_number);
+    mem_sort(v, n, sizeof(*v), by_number);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         if (kept == 0 || v[kept - 1] != v[i])
@@ -189,7 +189,7 @@ static void keep_sizes(struct side *s, const struct side *other)
     size_t kept = 0;
     if (other->n > 0)
         memcpy(sizes, other->sizes, other->n * sizeof(*sizes));
-    qsort(sizes, other->n, sizeof(*sizes), by_number);
+    mem_sort(sizes, other->n, sizeof(*sizes), by_number);
     for (size_t i = 0; i < s->n; i++) {
         if (!has_number(sizes, other->n, s->sizes[i]))
             continue;
@@ -199,7 +199,7 @@ static void keep_sizes(struct side *s, const struct side *other)
     s->n = kept;
     free(sizes);
     if (s->n > 0)
-        qsort(s->v, s->n, sizeof(*s->v), by_uid); /* the sizes are not needed any more */
+        mem_sort(s->v, s->n, sizeof(*s->v), by_uid); /* the sizes are not needed any more */
 }
 
 static void pair_up(struct resolve_job *job, const struct listing *there, const struct body *s,
@@ -224,8 +224,8 @@ static int match(struct resolve_job *job, const struct listing *there, struct si
 {
     if (source->n == 0 || target->n == 0)
         return 0;
-    qsort(source->v, source->n, sizeof(*source->v), by_digest);
-    qsort(target->v, target->n, sizeof(*target->v), by_digest);
+    mem_sort(source->v, source->n, sizeof(*source->v), by_digest);
+    mem_sort(target->v, target->n, sizeof(*target->v), by_digest);
     journal_begin(job->journal);
     for (size_t i = 0, k = 0; i < source->n && k < target->n;) {
         const struct body *s = &source->v[i], *t = &target->v[k];
@@ -278,7 +278,7 @@ int resolve(struct resolve_job *job, struct err *err)
         if (job->pairs[i].state == PAIR_COPIED)
             known[n_known++] = job->pairs[i].tgt_uid;
     }
-    qsort(known, n_known, sizeof(*known), by_number);
+    mem_sort(known, n_known, sizeof(*known), by_number);
     source_candidates(job, &asked, &n_asked);
     for (;;) {
         if (list_target(job, &there, &target, known, n_known, err) != 0)

@@ -78,7 +78,7 @@ static int by_number(const void *a, const void *b)
 
 static bool was_compared(const struct compared *d, uint32_t tgt_uid)
 {
-    return d->n > 0 && bsearch(&tgt_uid, d->tgt_uids, d->n, sizeof(tgt_uid), by_number) != NULL;
+    return d->n > 0 && mem_search(&tgt_uid, d->tgt_uids, d->n, sizeof(tgt_uid), by_number) != NULL;
 }
 
 /* All of the folder's pairs are right. */
@@ -90,7 +90,7 @@ static void remember_compared(struct check *k)
     d->n = k->n_tgt_uids;
     k->tgt_uids = NULL;
     if (d->n > 0)
-        qsort(d->tgt_uids, d->n, sizeof(*d->tgt_uids), by_number);
+        mem_sort(d->tgt_uids, d->n, sizeof(*d->tgt_uids), by_number);
 }
 
 /* --- One folder ------------------------------------------------------------------------------ */
@@ -108,7 +108,7 @@ static int check_some(
     struct body bodies[CONTENTS_AT_ONCE] = {0};
     for (size_t i = 0; i < n; i++)
         bodies[i].uid = k->tgt_new[from + i];
-    qsort(bodies, n, sizeof(*bodies), by_uid);
+    mem_sort(bodies, n, sizeof(*bodies), by_uid);
     int result = bodies_digest(k->c->to, bodies, n, err);
     for (size_t i = from; result == 0 && i < from + n; i++) {
         unsigned char want[SHA256_SIZE];
@@ -117,7 +117,7 @@ static int check_some(
         if (result != 0)
             break;
         struct body key = {.uid = k->tgt_new[i]};
-        const struct body *have = bsearch(&key, bodies, n, sizeof(*bodies), by_uid);
+        const struct body *have = mem_search(&key, bodies, n, sizeof(*bodies), by_uid);
         if (!found || !have || !have->is_there || memcmp(have->digest, want, SHA256_SIZE) != 0) {
             out->different++;
             copy_report(k->c, k->record.source, k->src_new[i], "the copy has other content");

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include "base/core/clock.h"
 #include "base/mail/address.h"
+#include "maps/delivery.h"
 
 #define ARENA_MAX (64u << 10)
 
@@ -20,10 +21,15 @@ static int copy_text(struct arena *mem, struct slice text, struct slice *out, st
     return out->p ? 0 : err_set(err, ERR_TEMP, EX_OSERR, "the request needs too much memory");
 }
 
-static int check_route(const struct conf *conf, struct slice route, struct err *err)
+int change_check_route(const struct conf *conf, struct slice route, struct err *err)
 {
-    if (conf_server_index(conf, route) != CONF_SERVER_NONE)
+    int server = conf_server_index(conf, route);
+    if (server != CONF_SERVER_NONE && conf_server_takes_mail(&conf->servers[server]))
         return 0;
+    if (server != CONF_SERVER_NONE)
+        return err_set(err, ERR_PERM, EX_DATAERR,
+            "server \"%.*s\" has no smtp in the configuration, so no mail can be routed there",
+            SLICE_ARG(route));
     struct buf names;
     buf_init(&names, 256);
     for (size_t i = 0; i < conf->n_servers; i++)
@@ -36,12 +42,33 @@ static int check_route(const struct conf *conf, struct slice route, struct err *
     return -1;
 }
 
+/* An address, or "@domain": the recipient's local part there. */
 static int check_deliver_as(struct slice text, struct err *err)
 {
+    struct slice domain = slice_from(text, 1);
     struct address a;
-    if (text.n == 0 || (address_parse(text, &a) == 0 && a.domain.n > 0))
+    if (text.n == 0 || (text.p[0] == '@' && net_is_host_name(domain)))
         return 0;
-    return err_set(err, ERR_PERM, EX_DATAERR, "deliver_as %.*s is not an address", SLICE_ARG(text));
+    if (address_parse(text, &a) != 0 || a.domain.n == 0)
+        return err_set(
+            err, ERR_PERM, EX_DATAERR, "deliver_as %.*s is not an address", SLICE_ARG(text));
+    if (!address_is_ascii(a.domain))
+        return err_set(err, ERR_PERM, EX_DATAERR,
+            "deliver_as %.*s: the domain has to be in ASCII (xn--...)", SLICE_ARG(text));
+    return 0;
+}
+
+/* Addresses that no recipient of the whole domain would be delivered as (maps/delivery.h). */
+static int check_domain_entry(const struct change *change, struct err *err)
+{
+    struct address a;
+    if (change->key.p[0] != '@' || change->deliver_as.n == 0 || change->deliver_as.p[0] == '@' ||
+        address_parse(change->deliver_as, &a) != 0 || !delivery_is_foreign(a.local))
+        return 0;
+    return err_set(err, ERR_PERM, EX_DATAERR,
+        "deliver_as %.*s has one of \"%%\", \"!\" and \"@\" in its local part, by which a whole "
+        "domain cannot be delivered",
+        SLICE_ARG(change->deliver_as));
 }
 
 static int parse_field(const struct conf *conf, const json_t *set, const char *name,
@@ -52,7 +79,7 @@ static int parse_field(const struct conf *conf, const json_t *set, const char *n
         return -1;
     if (strcmp(name, "route") == 0) {
         out->has |= CHANGE_ROUTE;
-        if (check_route(conf, text, err) != 0)
+        if (change_check_route(conf, text, err) != 0)
             return -1;
         return copy_text(mem, text, &out->route, err);
     }
@@ -100,7 +127,7 @@ int change_parse(const struct conf *conf, const json_t *row, struct arena *mem, 
     for (; it; it = json_object_iter_next((json_t *)(uintptr_t)set, it))
         if (parse_field(conf, set, json_object_iter_key(it), mem, out, err) != 0)
             goto done;
-    rc = 0;
+    rc = check_domain_entry(out, err);
 done:
     buf_fini(&key);
     return rc;

@@ -151,9 +151,8 @@ enum control_outcome control_flip(struct control_call *call)
     if (epoch == 0)
         return (enum control_outcome)control_refuse(
             call, ERR_PERM, EX_USAGE, "a flip needs the epoch of the hold");
-    if (conf_server_index(call->c->conf, route) == CONF_SERVER_NONE)
-        return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
-            "there is no server \"%.*s\" in the configuration", SLICE_ARG(route));
+    if (change_check_route(call->c->conf, route, call->err) != 0)
+        return CONTROL_REFUSED;
     enum control_outcome outcome = read_key(call, &k);
     if (outcome == CONTROL_DONE)
         outcome = check_epoch(call, &k, epoch);

@@ -237,7 +237,7 @@ enum control_outcome control_import_commit(struct control_call *call)
     if (outcome != CONTROL_DONE)
         return outcome;
     struct control_import *import = call->session->import;
-    qsort(import->rows, import->n, sizeof *import->rows, compare_rows);
+    mem_sort(import->rows, import->n, sizeof *import->rows, compare_rows);
     buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
     outcome = refuse_twice(call, import);
     if (outcome == CONTROL_DONE && import->replace)

@@ -45,6 +45,8 @@ struct change_counts {
     uint64_t added, changed, deleted, unchanged;
 };
 
+/* 0 when mail can be routed there. */
+int change_check_route(const struct conf *conf, struct slice route, struct err *err) ATTR_WUR;
 /* Slices are copied into mem. */
 int change_parse(const struct conf *conf, const json_t *row, struct arena *mem, struct change *out,
     struct err *err) ATTR_WUR;

@@ -136,7 +136,7 @@ static void run(enum measure what, struct snapshot *s, const struct keys *k, uin
             wrong += batch(what, s, k, &at);
         rates[i] = (double)n * 1e9 / (double)(now - start);
     }
-    qsort(rates, ROUNDS, sizeof *rates, compare);
+    mem_sort(rates, ROUNDS, sizeof *rates, compare);
     printf("%-6s keys=%zu per_second=%.0f best=%.0f ns=%.0f wrong=%" PRIu64 "\n", names[what], k->n,
         rates[ROUNDS / 2], rates[ROUNDS - 1], 1e9 / rates[ROUNDS / 2], wrong);
     if (wrong > 0)

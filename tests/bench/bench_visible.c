@@ -73,7 +73,7 @@ static int compare(const void *a, const void *b)
 
 static void print(const char *name, uint64_t *ns, size_t n)
 {
-    qsort(ns, n, sizeof *ns, compare);
+    mem_sort(ns, n, sizeof *ns, compare);
     printf("%s changes=%zu p50_us=%.1f p99_us=%.1f max_us=%.1f\n", name, n,
         (double)ns[n / 2] / 1000, (double)ns[n * 99 / 100] / 1000, (double)ns[n - 1] / 1000);
 }

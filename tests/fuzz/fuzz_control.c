@@ -12,7 +12,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char old_name[] = "old", new_name[] = "new", domain_name[] = "example.org";
-static struct conf_server servers[] = {{.name = old_name}, {.name = new_name}};
+static struct conf_server servers[] = {
+    {.name = old_name, .smtp = {NET_SCHEME_SMTP, (char[]){"10.1.1.5"}, 25}}, {.name = new_name}};
 static struct conf_domain domains[] = {
     {.name = domain_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true}};
 static const struct conf CONF = {.servers = servers,

@@ -16,7 +16,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct conf_server servers[] = {{.name = (char *)"old"}, {.name = (char *)"new"}};
+static struct conf_server servers[] = {
+    {.name = (char *)"old", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.1.5", 25}},
+    {.name = (char *)"new", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.2.5", 25}},
+};
 static struct conf_domain domains[] = {
     {.name = (char *)"a.b", .default_server = 0, .fold_local_part = true},
     {.name = (char *)"k", .default_server = CONF_SERVER_NONE},

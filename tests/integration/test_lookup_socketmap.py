@@ -76,6 +76,39 @@ def test_a_change_is_in_the_next_answer(lookup):
         assert client.query("aliases", "eve@example.org") == ("OK", "eve@new.example.org")
 
 
+@pytest.mark.parametrize("local", ["ann+x%evil.test", '"ann+x@evil.test"', "ann+x@evil.test", "ann+evil.test!victim",
+                                   "eve+x%evil.test", "dan+evil.test!victim", "postmaster+x%evil.test"])
+def test_no_foreign_address_in_a_detail(lookup, local):
+    site = lookup()
+    site.maptool("set", "dan@example.org", "route=new", "deliver_as=@new.example.org")
+    site.maptool("set", "eve@example.org", "route=new", "deliver_as=eve@new.example.org")
+    site.maptool("set", "gus%x@example.org", "route=old")
+    with SocketMapClient(site.lookup_port) as client:
+        for name in ("transport", "recipients", "aliases", "mailhost"):
+            assert client.query(name, f"{local}@example.org") == ("NOTFOUND", ""), name
+        assert client.query("transport", "gus%x@example.org") == ("OK", OLD)
+    if local.count("@") == 0 or local[0] == '"':
+        said = site.maptool("explain", f"{local}@example.org", check=False)
+        assert said.returncode == 1 and "could read a foreign address" in said.stdout
+
+
+def test_a_server_without_smtp_gets_no_mail(site):
+    """Also when the map got the route while the server had one."""
+    made = site({**SERVERS, "arch": {"smtp": "smtp://127.0.0.1:2627", "imap": "imap://127.0.0.1:143"}})
+    made.init({ANN: "arch", BOB: "old", "@example.org": "arch"})
+    made.start("lookup")
+    assert query(made, "transport", ANN) == ("OK", "smtp:[127.0.0.1]:2627")
+    del made.servers["arch"]["smtp"]
+    made.reload("lookup")
+    made.wait_event("lookup", "reloaded")
+    with SocketMapClient(made.lookup_port) as client:
+        for name in ("transport", "recipients", "mailhost", "aliases"):
+            for key in (ANN, "someone@example.org"):
+                status, text = client.query(name, key)
+                assert status == "TEMP" and text.startswith("4.3.5 "), (name, key)
+        assert client.query("transport", BOB) == ("OK", OLD)
+
+
 def test_held_exists_and_waits(lookup):
     site = lookup()
     site.maptool("hold", ANN)

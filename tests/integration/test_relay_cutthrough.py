@@ -73,7 +73,10 @@ ann@evil.test\\@example.org "ann\\"@evil.test ann@evil.test,ann@example.org ann@
 postmaster@evil.test postmaster%evil.test abuse@evil.test root@localhost ann@localhost ann@relay.test ann@[0.0.0.0]
 "ann"@evil.test ann+x@evil.test ANN@EVIL.TEST @ann@example.org ann%%example.org@example.org ann!@example.org
 `id`@evil.test |/bin/sh@evil.test /etc/passwd@evil.test ann@ex\u00ebmple.org ann@example\u3002org ann@ex\u00adample.org
-ann@example.org\u200b""".split()
+ann@example.org\u200b ann+x%evil.test@example.org "ann+x@evil.test"@example.org ann+evil.test!victim@example.org
+"ann+x\\%evil.test"@example.org ANN+%evil.test@EXAMPLE.org ann+x+%evil.test@example.org postmaster+x%evil.test@example.org
+"ann+\\x\\@evil.test"@example.org abuse+evil.test!x@example.org ann+!@example.org ann+%@example.org "ann+ %evil.test"@example.org
+cat+x%evil.test@example.org Cat+evil.test!x@example.org""".split()
 
 
 def test_no_form_of_address_is_relayed(site, scripted):
@@ -429,6 +432,33 @@ def test_hold_that_lasts(site, scripted):
         reply = c.cmd("RCPT TO:<ann@example.org>")
         assert (reply.code, reply.text[:5]) == (450, "4.2.1")
         assert c.cmd("RCPT TO:<bob@example.org>").code == 250
+
+
+@pytest.mark.parametrize("waits", [1, 2, 3])
+def test_room_for_the_holds_of_one_user(site, scripted, waits):
+    """The user has the places, whatever detail a sender makes up."""
+    gate = Gate(site, scripted, settings={"hold_wait": "60s", "hold_waits_per_user_max": 2})
+    gate.site.maptool("hold", "ann@example.org")
+    gate.site.maptool("hold", "bob@example.org")
+    clients = []
+    for local in ("ann+1", "Ann+2+3", '"ann+ 4"')[:waits]:
+        c = gate.client()
+        clients.append(c)
+        assert c.cmd("MAIL FROM:<>").code == 250
+        c.write(f"RCPT TO:<{local}@example.org>\r\n".encode())
+        if len(clients) <= 2:
+            gate.wait_event("rcpt_hold", count=len(clients))
+    if waits == 3:
+        assert clients[2].reply().code == 450
+    other = gate.client()
+    assert other.cmd("MAIL FROM:<>").code == 250
+    other.write(b"RCPT TO:<bob+1@example.org>\r\n")
+    gate.wait_event("rcpt_hold", count=min(waits, 2) + 1)
+    for user in ("ann", "bob"):
+        gate.site.maptool("release", f"{user}@example.org")
+    assert {c.reply().code for c in [*clients[:2], other]} == {250}
+    for c in [*clients, other]:
+        c.close()
 
 
 @pytest.mark.parametrize("setting", ["hold_waits_max", "hold_waits_per_user_max"])

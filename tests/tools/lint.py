@@ -166,8 +166,9 @@ FORBIDDEN = {
     "isalpha": "ascii_is_alpha", "isdigit": "ascii_is_digit", "isspace": "ascii_is_blank",
     "isprint": "ascii_is_print", "isalnum": "the ascii_ functions", "isupper": "the ascii_ functions",
     "islower": "the ascii_ functions", "isxdigit": "num_hex", "tolower": "ascii_lower",
-    "toupper": "ascii_upper",
+    "toupper": "ascii_upper", "qsort": "mem_sort", "bsearch": "mem_search",
 }
+FORBIDDEN_HOMES = {"qsort": "base/core/mem.c", "bsearch": "base/core/mem.c"}
 PRINTF_TO_MEMORY = ("snprintf", "vsnprintf")
 PRINTF_HOMES = {"base/core/buf.c", "base/core/err.c", "base/core/log.c"}
 CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\s*\(")
@@ -177,7 +178,7 @@ def check_functions(path, code):
     for hit in CALL.finditer(code):
         name = hit[1]
         line = code.count("\n", 0, hit.start()) + 1
-        if name in FORBIDDEN:
+        if name in FORBIDDEN and FORBIDDEN_HOMES.get(name) != path:
             report(path, line, f"{name}() is not used here: take {FORBIDDEN[name]}")
         elif name in PRINTF_TO_MEMORY and path not in PRINTF_HOMES:
             report(path, line, f"{name}() truncates silently: take fmt_into or buf_addf")

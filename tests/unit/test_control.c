@@ -10,12 +10,16 @@
 
 static char old_name[] = "old", new_name[] = "new", domain_name[] = "example.org",
             other_name[] = "example.net";
-static struct conf_server servers[] = {{.name = old_name}, {.name = new_name}};
+static struct conf_server servers[] = {
+    {.name = old_name, .smtp = {NET_SCHEME_SMTP, (char[]){"10.1.1.5"}, 25}},
+    {.name = new_name, .smtp = {NET_SCHEME_SMTP, (char[]){"10.1.2.5"}, 25}},
+    {.name = (char[]){"archive"}},
+};
 static struct conf_domain domains[] = {
     {.name = domain_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true},
     {.name = other_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true}};
 static const struct conf CONF = {.servers = servers,
-    .n_servers = 2,
+    .n_servers = 3,
     .domains = domains,
     .n_domains = 2,
     .mapd = {.hold_max_ms = HOLD_MAX_MS}};
@@ -268,6 +272,8 @@ static void test_hold(void **state)
         "epoch 2, not 1");
     expect_error("{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":2,\"route\":\"mars\"}",
         EX_DATAERR, "no server");
+    expect_error("{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":2,\"route\":\"archive\"}",
+        EX_DATAERR, "has no smtp");
     assert_int_equal(
         number(
             "{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":2,\"route\":\"new\"}", "epoch"),
@@ -432,6 +438,8 @@ static void test_import_refused(void **state)
     number(PUT(ROW("a@example.org", "old")), "rows");
     check_row(PUT(ROW("b@example.org", "old") "," ROW("c@example.org", "mars")), 2, "no server");
     expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+    number(BEGIN, "ok");
+    check_row(PUT(ROW("b@example.org", "archive")), 0, "has no smtp");
     /* So does a key twice, whose rows are named, and a held one. */
     number(BEGIN, "ok");
     number(PUT(ROW("b@example.org", "old") "," ROW("a@example.org", "old") "," ROW(
@@ -484,6 +492,56 @@ static void test_import_replace(void **state)
     assert_string_equal(route_of("u3@example.net"), "old");
     assert_string_equal(route_of("@example.org"), "old");
     assert_int_equal(store_live_count(control.store), 5);
+}
+
+/* An import may hold nothing; also with "replace" it then means nothing. */
+static void test_import_of_nothing(void **state)
+{
+    (void)state;
+    number(SET("a@example.org", "old"), "generation");
+    number(BEGIN, "ok");
+    number("{\"op\":\"commit\"}", "ok");
+    number("{\"op\":\"begin\",\"replace\":true}", "ok");
+    assert_int_equal(number("{\"op\":\"commit\"}", "deleted"), 0);
+    assert_int_equal(store_live_count(control.store), 1);
+}
+
+/* What would never take mail cannot be set: a server without smtp, an address that cannot be put on
+ * the wire, and one for a whole domain that no recipient of it would be delivered as. */
+#define WHOLE "by which a whole domain cannot be delivered"
+
+static void test_set_what_takes_no_mail(void **state)
+{
+    static const struct {
+        const char *key, *deliver_as, *error;
+    } rows[] = {
+        {"@example.org", "all@new.test", NULL},
+        {"@example.org", "@new.test", NULL},
+        {"a@example.org", "@new.test", NULL},
+        {"a@example.org", "@", "is not an address"},
+        {"a@example.org", "@new test", "is not an address"},
+        {"a@example.org", "@n\xc3\xbc.test", "is not an address"},
+        {"a@example.org", "a@n\xc3\xbc.test", "has to be in ASCII"},
+        {"@example.org", "a%ll@new.test", WHOLE},
+        {"@example.org", "a!ll@new.test", WHOLE},
+        {"@example.org", "\\\"a@ll\\\"@new.test", WHOLE},
+        {"a@example.org", "a%ll@new.test", NULL},
+    };
+    (void)state;
+    expect_error(SET("a@example.org", "archive"), EX_DATAERR, "server \"archive\" has no smtp");
+    expect_error(SET("@example.org", "archive"), EX_DATAERR, "server \"archive\" has no smtp");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char request[256];
+        assert_int_equal(
+            fmt_into(request, sizeof request,
+                "{\"op\":\"set\",\"key\":\"%s\",\"set\":{\"route\":\"new\",\"deliver_as\":\"%s\"}}",
+                rows[i].key, rows[i].deliver_as),
+            0);
+        if (rows[i].error)
+            expect_error(request, EX_DATAERR, rows[i].error);
+        else
+            number(request, "generation");
+    }
 }
 
 static void test_import_replace_with_many_domains(void **state)
@@ -558,6 +616,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_replace, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_of_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_set_what_takes_no_mail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_replace_with_many_domains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_and_log, set_up, tear_down),
     };

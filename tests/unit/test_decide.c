@@ -9,9 +9,13 @@
 #define DAY 86400
 #define GRACE (5 * DAY)
 
-enum { OLD, NEW, OUTSIDE = CONF_SERVER_NONE };
+enum { OLD, NEW, ARCHIVE, OUTSIDE = CONF_SERVER_NONE };
 
-static struct conf_server servers[] = {{.name = (char *)"old"}, {.name = (char *)"new"}};
+static struct conf_server servers[] = {
+    {.name = (char *)"old", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.1.5", 25}},
+    {.name = (char *)"new", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.2.5", 25}},
+    {.name = (char *)"archive", .imap = {NET_SCHEME_IMAPS, (char *)"10.1.3.5", 993}},
+};
 static struct conf_domain domains[] = {
     {.name = (char *)"example.org", .default_server = OUTSIDE, .fold_local_part = true},
     {.name = (char *)"chain.example",
@@ -26,8 +30,14 @@ static struct conf_domain domains[] = {
     {.name = (char *)"held.example", .default_server = NEW, .fold_local_part = true},
     {.name = (char *)"entry.example", .default_server = OUTSIDE, .fold_local_part = true},
     {.name = (char *)"as.example", .default_server = OUTSIDE, .fold_local_part = true},
+    {.name = (char *)"archive-entry.example", .default_server = OUTSIDE, .fold_local_part = true},
     {.name = (char *)"empty.example", .default_server = NEW, .fold_local_part = true},
     {.name = (char *)"xn--exmple-cua.org", .default_server = OLD, .fold_local_part = true},
+    {.name = (char *)"archive.example",
+        .default_server = ARCHIVE,
+        .postmaster_server = ARCHIVE,
+        .fold_local_part = true},
+    {.name = (char *)"keep.example", .default_server = NEW},
     {.name = (char *)"none.example",
         .default_server = OUTSIDE,
         .postmaster_server = OUTSIDE,
@@ -64,6 +74,14 @@ static const struct {
     {"lost@example.org", 0, 14, "mars", "", DAY},
     {"unsure@example.org", F_UNKNOWN, 0, "", "", 0},
     {"u%x@example.org", 0, 15, "old", "", DAY},
+    {"bob+u%x@example.org", 0, 15, "old", "", DAY},
+    {"u%y@example.org", 0, 15, "new", "@new.example.org", DAY},
+    {"per@example.org", 0, 15, "new", "p%er@new.example.org", DAY},
+    {"pos@example.org", 0, 15, "new", "\"p@os\"@new.example.org", DAY},
+    {"archive@example.org", 0, 14, "archive", "", DAY},
+    {"heldarchive@example.org", F_HELD, 14, "archive", "", DAY},
+    {"Case%X@keep.example", 0, 15, "old", "", DAY},
+    {"@archive-entry.example", 0, 60, "archive", "", DAY},
     {"sel@example.org", 0, 16, "new", "Sel@new.example.org", DAY},
     {"dom@example.org", 0, 17, "new", "@new.example.org", DAY},
     {"quo@example.org", 0, 18, "new", "\"q o\"@new.example.org", DAY},
@@ -178,8 +196,55 @@ static const struct {
     {"quoted at sign and a default", "\"v@x\"@default.example", OUTSIDE, REJECT, -1, 0, "550 5.1.1",
         NULL},
     {"percent and a domain entry", "v%x@entry.example", OUTSIDE, REJECT, -1, 60, "550 5.1.1", NULL},
-    {"percent in a detail", "alice+a%b@example.org", OUTSIDE, DELIVER, OLD, 7,
-        "alice+a%b@example.org", NULL},
+    {"percent in a detail", "alice+a%b@example.org", OUTSIDE, REJECT, -1, 7, "550 5.1.1",
+        "alice+a%b@example.org alice@example.org @example.org"},
+    {"bang in a detail", "alice+a!b@example.org", OUTSIDE, REJECT, -1, 7, "550 5.1.1", NULL},
+    {"quoted at sign in a detail", "\"alice+a@b\"@example.org", OUTSIDE, REJECT, -1, 7, "550 5.1.1",
+        NULL},
+    {"quoted percent in a detail", "\"alice+\\%b\"@example.org", OUTSIDE, REJECT, -1, 7,
+        "550 5.1.1", NULL},
+    {"percent in a detail with an entry", "Bob+U%X@example.org", OUTSIDE, DELIVER, OLD, 15,
+        "Bob+U%X@example.org", NULL},
+    {"detail behind a percent", "u%x+d@example.org", OUTSIDE, REJECT, -1, 15, "550 5.1.1", NULL},
+    {"quoted percent with an entry", "\"u\\%x\"@example.org", OUTSIDE, DELIVER, OLD, 15,
+        "\"u\\%x\"@example.org", NULL},
+    {"percent with an entry, another case where case counts", "case%x@keep.example", OUTSIDE,
+        REJECT, -1, 0, "550 5.1.1", NULL},
+    {"percent with an entry where case counts", "Case%X@keep.example", OUTSIDE, DELIVER, OLD, 15,
+        "Case%X@keep.example", NULL},
+    {"percent in the detail of a postmaster", "postmaster+a%b@example.org", OUTSIDE, REJECT, -1, 0,
+        "550 5.1.1", NULL},
+    {"percent in the detail of a postmaster with an entry", "postmaster+a%b@default.example",
+        OUTSIDE, REJECT, -1, 42, "550 5.1.1", NULL},
+    {"percent in the detail of an abuse with a reject entry", "abuse+a%b@example.org", OUTSIDE,
+        REJECT, -1, 0, "550 5.1.1", NULL},
+    {"percent in a detail for deliver_as", "sel+a%b@example.org", OUTSIDE, REJECT, -1, 16,
+        "550 5.1.1", NULL},
+    {"percent in a detail for deliver_as with a domain", "dom+a!b@example.org", OUTSIDE, REJECT, -1,
+        17, "550 5.1.1", NULL},
+    {"percent and deliver_as with a domain", "u%y@example.org", OUTSIDE, DELIVER, NEW, 15,
+        "u%y@new.example.org", NULL},
+    {"percent and deliver_as of a domain entry", "a%b@as.example", OUTSIDE, REJECT, -1, 70,
+        "550 5.1.1", NULL},
+    {"deliver_as with a percent", "per@example.org", OUTSIDE, DELIVER, NEW, 15,
+        "p%er@new.example.org", NULL},
+    {"deliver_as with a percent and a detail", "per+x@example.org", OUTSIDE, REJECT, -1, 15,
+        "550 5.1.1", NULL},
+    {"deliver_as with an at sign", "pos@example.org", OUTSIDE, DELIVER, NEW, 15,
+        "\"p@os\"@new.example.org", NULL},
+    {"deliver_as with an at sign and a detail", "pos+x@example.org", OUTSIDE, REJECT, -1, 15,
+        "550 5.1.1", NULL},
+    {"server without smtp", "archive@example.org", OUTSIDE, DEFER, -1, 14, "451 4.3.5", NULL},
+    {"server without smtp, with detail", "archive+x@example.org", OUTSIDE, DEFER, -1, 14,
+        "451 4.3.5", NULL},
+    {"server without smtp, held", "heldarchive@example.org", OUTSIDE, HOLD, ARCHIVE, 14,
+        "450 4.2.1", NULL},
+    {"server without smtp by the domain entry", "any@archive-entry.example", OUTSIDE, DEFER, -1, 60,
+        "451 4.3.5", NULL},
+    {"server without smtp by default", "any@archive.example", OUTSIDE, DEFER, -1, 0, "451 4.3.5",
+        NULL},
+    {"server without smtp for the postmaster", "abuse@archive.example", OUTSIDE, DEFER, -1, 0,
+        "451 4.3.5", NULL},
     {"deliver_as", "SEL@example.org", OUTSIDE, DELIVER, NEW, 16, "Sel@new.example.org", NULL},
     {"deliver_as keeps the detail", "sel+Box@example.org", OUTSIDE, DELIVER, NEW, 16,
         "Sel+Box@new.example.org", NULL},
@@ -446,32 +511,108 @@ static void test_steps(void **state)
     buf_fini(&steps);
 }
 
+/* Property: a local part in which some server reads a foreign address is delivered only when the
+ * map has an entry of exactly the recipient's key. */
+static void check_not_foreign(const char *rcpt, const struct decision *d)
+{
+    unsigned char text[ADDRESS_LOCAL_MAX];
+    struct address a;
+    struct slice key = slice_make(d->keys[0].text, d->keys[0].n);
+    if (address_parse(slice_str(d->address), &a) != 0)
+        fail_msg("%s: %s is no address", rcpt, d->address);
+    struct slice local = slice_make(text, address_unquote(a.local, text));
+    if (slice_find(local, '%') < 0 && slice_find(local, '!') < 0 && slice_find(local, '@') < 0)
+        return;
+    struct route_entry entry;
+    if (map_get(NULL, key, NULL, &entry) != ROUTE_FOUND)
+        fail_msg("%s is delivered as %s", rcpt, d->address);
+}
+
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    return *seed >> 33;
+}
+
 /* Any bytes as recipient: an answer, and an address that is one whenever mail is delivered. */
 static void test_any_bytes(void **state)
 {
+    static const char alphabet[] = "aA+@\"\\. <>%!\r\n\xc3\xbc[1]-";
+    static const char *const tails[] = {
+        "", "@example.org", "@default.example", "@ex\xc3\xa4mple.org", "@as.example"};
     uint64_t seed = 42;
     (void)state;
     for (int i = 0; i < 20000; i++) {
-        static const char alphabet[] = "aA+@\"\\. <>%\r\n\xc3\xbc[1]-";
-        static const char *const tails[] = {
-            "", "@example.org", "@default.example", "@ex\xc3\xa4mple.org"};
         char text[64];
         size_t n = 0;
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        uint64_t r = seed >> 16;
-        for (size_t k = r % 8; k > 0; k--) {
-            r = r * 2862933555777941757u + 3037000493u;
-            text[n++] = alphabet[(r >> 33) % (sizeof alphabet - 1)];
-        }
-        const char *tail = tails[(r >> 20) % COUNT_OF(tails)];
+        for (size_t k = next_random(&seed) % 8; k > 0; k--)
+            text[n++] = alphabet[next_random(&seed) % (sizeof alphabet - 1)];
+        const char *tail = tails[next_random(&seed) % COUNT_OF(tails)];
         memcpy(text + n, tail, strlen(tail) + 1);
         struct decision d;
         judge(text, OUTSIDE, NULL, &d, NULL);
-        struct address a;
         if (d.kind == DECIDE_DELIVER)
-            assert_int_equal(address_parse(slice_str(d.address), &a), 0);
+            check_not_foreign(text, &d);
         else
             assert_in_range(d.code, 400, 599);
+    }
+}
+
+/* Spellings of users that the map has, with everything behind, before and between that a sender may
+ * try: quoted or not, escaped or not, in any case. */
+static void test_no_foreign_address(void **state)
+{
+    static const char *const heads[] = {"alice", "Bob", "sel", "dom", "quo", "per", "pos", "u%x",
+        "u%y", "bob+u%x", "postmaster", "abuse", "no", "gone", "\xc3\xbc", "", "evil.test!", "x%y"};
+    static const char *const pieces[] = {"+", "+x", "%evil.test", "!evil", "@evil.test", "\\%",
+        "\\@", ".", "\xef\xbc\x85", " ", "\\\"", "a%", "B"};
+    static const char *const domains_[] = {"example.org", "Example.ORG", "default.example",
+        "as.example", "entry.example", "keep.example", "ex\xc3\xa4mple.org"};
+    size_t n_delivered = 0, n_refused = 0;
+    uint64_t seed = 7;
+    (void)state;
+    for (int i = 0; i < 60000; i++) {
+        char text[160];
+        const char *quote = next_random(&seed) % 2 ? "\"" : "", *parts[3];
+        for (size_t k = 0; k < 3; k++)
+            parts[k] = next_random(&seed) % 2 ? pieces[next_random(&seed) % COUNT_OF(pieces)] : "";
+        assert_int_equal(fmt_into(text, sizeof text, "%s%s%s%s%s%s@%s", quote,
+                             heads[next_random(&seed) % COUNT_OF(heads)], parts[0], parts[1],
+                             parts[2], quote, domains_[next_random(&seed) % COUNT_OF(domains_)]),
+            0);
+        struct decision d;
+        judge(text, OUTSIDE, NULL, &d, NULL);
+        n_delivered += d.kind == DECIDE_DELIVER;
+        n_refused += d.kind == DECIDE_REJECT;
+        if (d.kind == DECIDE_DELIVER)
+            check_not_foreign(text, &d);
+    }
+    assert_true(n_delivered > 5000 && n_refused > 5000);
+}
+
+/* The user whom a hold keeps waiting is the same one whatever detail the sender makes up. */
+static void test_user_of_a_hold(void **state)
+{
+    static const struct {
+        const char *rcpt, *user;
+    } users[] = {
+        {"held@example.org", "held@example.org"},
+        {"held+1@example.org", "held@example.org"},
+        {"Held+2+3@Example.org", "held@example.org"},
+        {"\"held+ 4\"@example.org", "held@example.org"},
+        {"bob+list@example.org", "bob+list@example.org"},
+        {"bob+x@example.org", "bob@example.org"},
+        {"alice+1@held.example", "alice@held.example"},
+        {"any+1@held.example", "any@held.example"},
+        {"any+2@held.example", "any@held.example"},
+        {"postmaster+1@held.example", "postmaster@held.example"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(users); i++) {
+        struct decision d;
+        judge(users[i].rcpt, OUTSIDE, NULL, &d, NULL);
+        assert_string_equal(d.keys[d.user].text, users[i].user);
+        assert_row(users[i].rcpt, d.keys[d.user].hash == route_key_hash(slice_str(users[i].user)));
     }
 }
 
@@ -483,6 +624,8 @@ int main(void)
         cmocka_unit_test(test_loops),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_no_foreign_address),
+        cmocka_unit_test(test_user_of_a_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

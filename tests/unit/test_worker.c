@@ -17,7 +17,8 @@
 #define HOLD_MS 60000
 
 static char old_name[] = "old", domain_name[] = "example.org";
-static struct conf_server servers[] = {{.name = old_name}};
+static struct conf_server servers[] = {
+    {.name = old_name, .smtp = {NET_SCHEME_SMTP, (char[]){"10.1.1.5"}, 25}}};
 static struct conf_domain domains[] = {
     {.name = domain_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true}};
 static const struct conf CONF = {.servers = servers,
