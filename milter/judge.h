@@ -4,10 +4,15 @@
  * clock in here; the same bytes, map and time give the same verdict.
  *
  *     milter_judge_begin(j, &site, source_server);
- *     milter_judge_rcpt(j, &view, arg, now_s, &finding);           for each RCPT
+ *     milter_judge_rcpt(j, &view, &rcpt, now_s, &finding);         for each RCPT
  *     milter_judge_header(j, name, value);                         for each field, from the top
  *     milter_judge_message(j, &view, now_s, &finding);             at the end
  *     milter_judge_stamp(j, server, now_s, &field)                 for each server, when accepted
+ *
+ * What is judged is the address that the mail server will deliver to, which it tells beside the
+ * client's spelling: of the many ways to write one address ("<ann%example.org>",
+ * "<example.org!ann>", with comments, routes or a dot at the end) only the mail server knows which
+ * one leads where.
  *
  * A recipient is refused by itself at RCPT.  What the header brings to light (a loop) is a verdict
  * on the whole message, for a milter that deletes recipients would lose mail without a word.
@@ -46,10 +51,17 @@ struct judge_finding {
     char enhanced[8];
     char text[DECIDE_TEXT_MAX];
     /* For the log; borrowed until the next call, n == 0 when there is none. */
-    struct slice rcpt;
-    int server; /* where the recipient belongs, CONF_SERVER_NONE when that is not known */
+    struct slice rcpt; /* what was judged, or cannot be */
+    struct slice said; /* the client's spelling of it */
+    int server;        /* where the recipient belongs, CONF_SERVER_NONE when that is not known */
     uint64_t epoch;
     bool is_ours; /* false: not a recipient of our domains, nothing was judged */
+};
+
+/* A recipient in the mail server's words. */
+struct judge_rcpt {
+    struct slice said;     /* the argument of RCPT as the client wrote it */
+    struct slice resolved; /* the address that the mail server will deliver to; n == 0: not told */
 };
 
 struct milter_judge *milter_judge_new(void);
@@ -57,9 +69,16 @@ void milter_judge_free(struct milter_judge **j);
 
 /* Forgets everything about the message before. */
 void milter_judge_begin(struct milter_judge *j, const struct judge_site *site, int source_server);
-/* arg: the argument of RCPT as the MTA hands it over, with or without brackets. */
-void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view, struct slice arg,
-    int64_t now_s, struct judge_finding *out);
+/*
+ * A resolved address with a domain is judged, whatever was said, if the domain is one of ours.  A
+ * plain address (user@domain, nothing in it that a mail server might take for a route) means what
+ * it says: it is judged when nothing was resolved, and when the mail server rewrites an address of
+ * ours to one elsewhere.  Where neither helps nobody knows where the mail would go, and it is
+ * refused: for good when the mail server says that it delivers the mail by itself under a name
+ * without a domain, else 451.
+ */
+void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view,
+    const struct judge_rcpt *rcpt, int64_t now_s, struct judge_finding *out);
 void milter_judge_header(struct milter_judge *j, struct slice name, struct slice value);
 /* For all recipients that milter_judge_rcpt() let pass. */
 void milter_judge_message(struct milter_judge *j, const struct route_view *view, int64_t now_s,

@@ -260,7 +260,7 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long 
     if ((actions & SMFIF_SETSYMLIST) != 0 &&
         (smfi_setsymlist(ctx, SMFIM_CONNECT, (char[]){"_ {client_addr}"}) != MI_SUCCESS ||
             smfi_setsymlist(ctx, SMFIM_ENVFROM, (char[]){"i"}) != MI_SUCCESS ||
-            smfi_setsymlist(ctx, SMFIM_ENVRCPT, (char[]){"i"}) != MI_SUCCESS ||
+            smfi_setsymlist(ctx, SMFIM_ENVRCPT, (char[]){"i {rcpt_addr}"}) != MI_SUCCESS ||
             smfi_setsymlist(ctx, SMFIM_EOM, (char[]){"i"}) != MI_SUCCESS))
         return SMFIS_REJECT;
     return SMFIS_CONTINUE;
@@ -289,6 +289,8 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
 {
     struct session *s = session_of(ctx);
     struct judge_finding f;
+    struct judge_rcpt rcpt;
+    char *resolved;
     struct route_view view;
     struct report report;
 
@@ -297,9 +299,14 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
     if (s->is_late)
         return refuse(ctx, 451, "4.3.2", "coexist-milter is being stopped, try again");
     view = thread_view();
-    milter_judge_rcpt(s->judge, &view, slice_str(argv[0]), clock_wall_s(), &f);
+    resolved = smfi_getsymval(ctx, (char[]){"{rcpt_addr}"});
+    rcpt = (struct judge_rcpt){.said = slice_str(argv[0]), .resolved = slice_str(resolved)};
+    milter_judge_rcpt(s->judge, &view, &rcpt, clock_wall_s(), &f);
     report = report_of(ctx, s);
     milter_report_rcpt(&report, &f);
+    /* libmilter would show it at the next RCPT again if the mail server tells nothing there. */
+    if (resolved != NULL)
+        *resolved = '\0';
     return translate(ctx, s, &f);
 }
 

@@ -36,8 +36,9 @@ static void report_refusal(
 {
     log_at(subject == SUBJECT_MESSAGE ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, event(r, subject, f),
         log_u64("sid", r->sid), log_str("qid", text_or_none(r->qid)), log_str("client", r->client),
-        log_slice("rcpt", f->rcpt), log_str("route", server_name(r, f)), log_u64("epoch", f->epoch),
-        log_i64("code", f->code), log_str("dsn", f->enhanced), log_str("text", f->text));
+        log_slice("rcpt", f->rcpt), log_slice("said", f->said), log_str("route", server_name(r, f)),
+        log_u64("epoch", f->epoch), log_i64("code", f->code), log_str("dsn", f->enhanced),
+        log_str("text", f->text));
 }
 
 void milter_report_rcpt(const struct report *r, const struct judge_finding *f)
@@ -49,8 +50,8 @@ void milter_report_rcpt(const struct report *r, const struct judge_finding *f)
     else
         log_info(event(r, SUBJECT_RCPT, f), log_u64("sid", r->sid),
             log_str("qid", text_or_none(r->qid)), log_str("client", r->client),
-            log_slice("rcpt", f->rcpt), log_str("route", server_name(r, f)),
-            log_u64("epoch", f->epoch));
+            log_slice("rcpt", f->rcpt), log_slice("said", f->said),
+            log_str("route", server_name(r, f)), log_u64("epoch", f->epoch));
 }
 
 void milter_report_message(const struct report *r, const struct judge_finding *f, size_t rcpts)

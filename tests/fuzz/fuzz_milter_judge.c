@@ -2,8 +2,12 @@
 /*
  * What an MTA may hand to the milter's judge, as lines:
  *
- *     M  message begins       R<arg>  RCPT       Hname:value  field ("\r" in it stands for LF)
- *     E  message ends         S  a field that we stamped ourselves
+ *     M  message begins       Rsaid TAB resolved  RCPT
+ *     E  message ends         Hname:value  field ("\r" in it stands for LF)
+ *     S  a field that we stamped ourselves
+ *
+ * What is judged must be what the mail server resolved: the same key, but for letter case where the
+ * domain keeps it.
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"
@@ -25,6 +29,38 @@ static void check(const struct judge_finding *f)
     BUG_ON(f->verdict == JUDGE_TEMPFAIL && (f->code < 400 || f->code > 499));
     BUG_ON(f->verdict == JUDGE_REJECT && (f->code < 500 || f->code > 599));
     BUG_ON(f->server != CONF_SERVER_NONE && (f->server < 0 || f->server > 1));
+}
+
+/* 0 and the key of an address of our domains, with or without regard to letter case. */
+static int key_of_ours(const struct conf *conf, struct slice address, struct buf *out)
+{
+    buf_clear(out);
+    return normalise_key(conf, address, out) == 0 &&
+                   conf_domain(&small_site_conf, normalise_domain(buf_slice(out))) != NULL
+               ? 0
+               : -1;
+}
+
+static void rcpt(struct milter_judge *j, struct slice text)
+{
+    struct slice said = SLICE_NONE;
+    struct judge_rcpt r;
+    struct judge_finding f;
+    struct buf want, got;
+
+    (void)slice_split(&text, '\t', &said);
+    r = (struct judge_rcpt){.said = said, .resolved = text};
+    milter_judge_rcpt(j, &view, &r, NOW, &f);
+    check(&f);
+    buf_init(&want, ROUTE_KEY_MAX);
+    buf_init(&got, ROUTE_KEY_MAX);
+    if (r.resolved.n > 0 && r.resolved.p[0] != '@' && key_of_ours(NULL, r.resolved, &want) == 0) {
+        BUG_ON(!f.is_ours);
+        BUG_ON(key_of_ours(NULL, f.rcpt, &got) != 0);
+        BUG_ON(!slice_eq(buf_slice(&want), buf_slice(&got)));
+    }
+    buf_fini(&want);
+    buf_fini(&got);
 }
 
 static void header(struct milter_judge *j, struct slice field)
@@ -62,8 +98,7 @@ static void line(struct milter_judge *j, const struct judge_site *site, struct s
         milter_judge_begin(j, site, text.n > 1 ? text.p[1] % 3 - 1 : CONF_SERVER_NONE);
         break;
     case 'R':
-        milter_judge_rcpt(j, &view, slice_from(text, 1), NOW, &f);
-        check(&f);
+        rcpt(j, slice_from(text, 1));
         break;
     case 'H':
         header(j, slice_from(text, 1));

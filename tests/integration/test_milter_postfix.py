@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from lib import recipes, smtp
+from lib import recipes, smtp, spellings
 from lib.milter import MilterProxy
 from lib.wait import wait_for
 
@@ -250,6 +250,56 @@ def test_relay_behind(behind):
     behind.mx.wait_empty()
     assert not behind.mx.logged("status=deferred")
     assert len(behind.old.messages(ANN)) == 1 and len(behind.new.messages(ANN)) == 2
+
+
+# --- Spellings ----------------------------------------------------------------------------------
+
+ORIGIN = {"myorigin": "example.org"}
+LOCAL = {"mydestination": "mx.test", "local_transport": "discard:"}
+ARRANGEMENTS = {
+    "routes": (["main.cf routes"], LOCAL),
+    "routes, milter judges": (["main.cf routes", "main.cf milter judges"], LOCAL),
+    "routes, milter judges, origin": (["main.cf routes", "main.cf milter judges"], {**LOCAL, **ORIGIN}),
+    "milter alone": (["main.cf milter alone"], LOCAL),
+    "milter alone, origin": (["main.cf milter alone"], {**LOCAL, **ORIGIN}),
+    "relay behind": (["main.cf relay behind"], {**LOCAL, **ORIGIN}),
+}
+
+
+@pytest.fixture
+def open_house(site, scripted, postfix):
+    """An arrangement of the recipe in front of a server that takes whatever comes."""
+    def make(name):
+        blocks, main = ARRANGEMENTS[name]
+        target = scripted()
+        made = site({"old": {"smtp": f"smtp://127.0.0.1:{target.port}"}},
+                    settings={"milter": {"stamp": "no" if "relay" in name else "yes"}})
+        made.init({ANN: "old", BOB: "old"}).start("lookup", "milter", *(["relay"] if "relay" in name else []))
+        places = {LOOKUP: f"127.0.0.1:{made.lookup_port}", MILTER: f"127.0.0.1:{made.milter_port}",
+                  "[127.0.0.1]:10025": f"[127.0.0.1]:{made.relay_port}"}
+        settings = {"relay_transport": f"smtp:[127.0.0.1]:{target.port}"}
+        for block in blocks:
+            text = recipes.block("postfix.md", block)
+            settings |= recipes.settings(recipes.block("postfix.md", block, {k: v for k, v in places.items() if k in text}))
+        return SimpleNamespace(site=made, target=target, mx=postfix(main={**settings, **main}))
+    return make
+
+
+@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_every_spelling_is_judged_as_what_it_leads_to(open_house, name):
+    made = open_house(name)
+    spellings.check(made.mx, made.site, made.target, ANN, NOBODY, BOB, fewest=40)
+
+
+@pytest.mark.parametrize("name", ["routes", "milter alone"])
+def test_a_loop_of_strange_spellings(open_house, name):
+    made = open_house(name)
+    data = smtp.message("loop")
+    for number, said in enumerate(("ann%example.org", "mx.test!example.org!ann", "ann@example.org@")):
+        outcome = smtp.send(made.mx.smtp_port, "a@example.net", [said], data)
+        if number < 2:
+            data = wait_for(lambda n=number: made.target.messages[n:], 20, "the message")[0].data
+    assert outcome.data.code == 554 and outcome.data.text.startswith("5.4.6 "), outcome
 
 
 # --- The milter is the only guard ----------------------------------------------------------

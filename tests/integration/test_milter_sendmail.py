@@ -3,13 +3,16 @@
 from types import SimpleNamespace
 
 import pytest
-from lib import recipes, smtp
+from lib import recipes, smtp, spellings
 from lib.milter import MilterProxy
 from lib.wait import wait_for
 
 ANN, BOB, CAT = "ann@example.org", "bob@example.org", "cat@example.org"
 NOBODY = "nobody@example.org"
+NEMO = "nemo@example.org"  # not a user of the host either
 
+
+ITSELF = "LOCAL_DOMAIN(`[127.0.0.1]')dnl\n"  # where Sendmail looks at its interfaces, which the fixture's does not
 
 PLACES = {"lookup": "inet:10225@127.0.0.1", "milter": "inet:10226@127.0.0.1", "old": "TCP $h 2525", "new": "TCP $h 2424",
           "relay": "TCP $h 10025"}
@@ -47,7 +50,7 @@ def routed(scripted, site, sendmail):
     made.start("lookup", "milter")
     # FEATURE(mailertable) is in the fixture's sendmail.mc, with a table.
     mailers = block("sendmail.mc mailers", old=old.port, new=new.port).replace("FEATURE(`mailertable')dnl\n", "")
-    mx = sendmail(mc=block("sendmail.mc routes", lookup=made.lookup_port, milter=made.milter_port) + mailers)
+    mx = sendmail(mc=block("sendmail.mc routes", lookup=made.lookup_port, milter=made.milter_port) + ITSELF + mailers)
     return SimpleNamespace(old=old, new=new, site=made, mx=mx)
 
 
@@ -153,6 +156,34 @@ def test_relay_behind(pair, sendmail):
     assert len(pair.old.messages(ANN)) == len(pair.new.messages(CAT)) == 1
 
 
+# --- Spellings ----------------------------------------------------------------------------------
+
+
+def test_every_spelling_is_judged_as_what_it_leads_to(routed):
+    spellings.check(routed.mx, routed.site, routed.old, ANN, NEMO, BOB, fewest=35)
+
+
+def test_every_spelling_when_the_milter_is_alone(guarded):
+    made = guarded()
+    spellings.check(made.mx, made.site, made.old, ANN, NEMO, BOB, fewest=35)
+
+
+def test_every_spelling_with_the_relay_behind(scripted, site, sendmail):
+    old = scripted()
+    made = site({"old": {"smtp": f"smtp://127.0.0.1:{old.port}"}}, settings={"milter": {"stamp": "no"}})
+    made.init({ANN: "old", BOB: "old"}).start("milter", "relay")
+    mc = block("sendmail.mc relay behind", milter=made.milter_port, relay=made.relay_port)
+    domain, mailer = recipes.block("sendmail.md", "mailertable relay behind").split()
+    mx = sendmail(mc=ITSELF + mc.replace("FEATURE(`mailertable')dnl\n", ""), mailertable={domain: mailer})
+    spellings.check(mx, made, old, ANN, NEMO, BOB, fewest=35)
+
+
+def test_every_spelling_when_a_mailer_takes_names_without_a_domain(guarded):
+    """Its {rcpt_addr} is "ann" for ann@example.org: a plain spelling is judged, others are refused."""
+    made = guarded(mailer_flags="l")
+    spellings.check(made.mx, made.site, made.old, ANN, NEMO, BOB, fewest=5)
+
+
 # --- The milter is the only guard ----------------------------------------------------------
 
 
@@ -163,9 +194,9 @@ def guarded(scripted, site, sendmail):
     made.init({ANN: "old", BOB: "old"})
     made.start("milter")
 
-    def make(port=None, mc=""):
-        mx = sendmail(mailers={"old": old.port}, mailertable={"example.org": "old:[127.0.0.1]"},
-                      mc=block("sendmail.mc milter alone", milter=port or made.milter_port) + mc)
+    def make(port=None, mc="", **kwargs):
+        mx = sendmail(mailers={"old": old.port}, mailertable={"example.org": "old:[127.0.0.1]"}, **kwargs,
+                      mc=block("sendmail.mc milter alone", milter=port or made.milter_port) + ITSELF + mc)
         return SimpleNamespace(old=old, site=made, mx=mx)
     return make
 

@@ -63,6 +63,40 @@ def test_recipients_get_exact_answers(judge):
     assert not site.events("milter", rcpt="x@elsewhere.test")
 
 
+SPELLINGS = ("{0}", "<{1}%{2}>", "<{1}%{2}@mx.test>", "<{2}!{1}>", "<mx!{2}!{1}>", '<"{0}">', "<{0}@>", "<{1} @ {2}>", "<{1}>",
+             "<x <{0}>>", "<@mx.test:{1}%{2}>", "<{0}.>", "<(c){1}@(c){2}>", '<"{1}%{2}"@[127.0.0.1]>', "<who@elsewhere.test>")
+
+
+def test_the_resolved_address_is_judged(judge):
+    """Whatever was said, what counts is the address that the mail server will deliver to."""
+    site = judge()
+    site.maptool("hold", BOB)
+    for said in SPELLINGS:
+        with session(site.milter_port) as mta:
+            mta.mail()
+            for address, code in ((NOBODY, 550), (BOB, 450), (ANN, 250)):
+                got = mta.rcpt(said.format(address, *address.split("@")), resolved=address)
+                assert got.code == code, (said, address, got)
+            mta.headers([("Subject", "x")])
+            assert len(mta.end().inserted) == 1, said
+    found = site.wait_event("milter", "rcpt_refuse", rcpt=NOBODY, said="<example.org!nobody>")
+    assert found["code"] == "550"
+
+
+def test_what_is_not_resolved(judge):
+    site = judge()
+    with session(site.milter_port) as mta:
+        mta.mail()
+        assert mta.rcpt("<ann%example.org>", resolved=ANN).code == 250
+        # Nothing is told here, and what was told before is not taken for it.
+        got = mta.rcpt("<nobody%example.org>")
+        assert got.code == 451 and got.text.startswith("4.3.5 "), got
+        assert mta.rcpt(f"<{ANN}>").code == 250
+        assert mta.rcpt(f"<{NOBODY}>").code == 550
+        assert mta.rcpt("<nobody%example.org>", resolved="nobody").code == 553, "delivered under a name without a domain"
+        assert mta.rcpt("<root>", resolved="root").code == 250
+
+
 def test_a_change_counts_for_the_next_recipient(judge):
     site = judge()
     with session(site.milter_port) as mta:
@@ -229,7 +263,7 @@ def test_only_needed_steps_are_asked_for(judge):
     site = judge()
     with session(site.milter_port) as mta:
         assert mta.actions == 0x101 and mta.steps == 0x02 | 0x10 | 0x40 | 0x100 | 0x200 | 0x80 | 0x1000 | 0x4000
-        assert mta.symbols == {0: "_ {client_addr}", 2: "i", 3: "i", 5: "i"}
+        assert mta.symbols == {0: "_ {client_addr}", 2: "i", 3: "i {rcpt_addr}", 5: "i"}
 
 
 def test_old_mail_servers(judge):
@@ -319,7 +353,8 @@ def test_strange_values(judge):
         for recipient in ("<>", "<@>", "<@example.org>", '<"">', '<"a@b"@example.org>', "<" * 100, "<%s%n@example.org>",
                           "<a%b@example.org>", "<" + "x" * 60000 + "@example.org>", "<\x80@example.org>",
                           "<ann@example.org", "ann@example.org>", "<ann@example.org>\r\nx"):
-            assert mta.rcpt(recipient).code in (250, 550, 553)
+            assert mta.rcpt(recipient).code in (250, 451, 550, 553)
+            assert mta.rcpt(recipient, resolved=recipient.strip("<>")).code in (250, 451, 550, 553)
         assert mta.rcpt(f"<{ANN}>").code == 250
         big = [(TRACE, "x" * 60000)] * 20 + [("X" * 60000, "y"), (TRACE, ""), (TRACE, "\n\n\n")]
         mta.headers(big)

@@ -10,6 +10,8 @@
 static const char conf_text[] =
     "domain \"example.org\" { model = central default = reject }\n"
     "domain \"chain.test\" { model = chaining }\n"
+    "domain \"case.test\" { case = keep }\n"
+    "domain \"xn--exmple-cua.org\" { }\n"
     "server \"old\" { smtp = \"smtp://10.1.1.5\" tls = none from = {\"10.1.1.0/24\"} }\n"
     "server \"new\" { smtp = \"smtp://10.1.2.5\" tls = none from = {\"10.1.2.5/32\"} }\n"
     "relay { hops_max = 5 }\n";
@@ -22,6 +24,9 @@ static const struct site_row rows[] = {
     {.key = "held@example.org", .route = "old", .state = ROUTE_STATE_HELD, .epoch = 9},
     {.key = "gone@example.org", .epoch = 10},
     {.key = "ann@chain.test", .route = "old", .epoch = 11},
+    {.key = "Ann@case.test", .route = "old", .epoch = 12},
+    {.key = "bob@case.test", .route = "old", .epoch = 13},
+    {.key = "ann@xn--exmple-cua.org", .route = "old", .epoch = 14},
     {0},
 };
 /* The same map a moment later. */
@@ -65,12 +70,19 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct judge_finding rcpt(struct fixture *f, const char *arg)
+/* resolved: NULL when the mail server does not tell. */
+static struct judge_finding resolved(struct fixture *f, const char *said, const char *resolved)
 {
+    struct judge_rcpt rcpt = {.said = slice_str(said), .resolved = slice_str(resolved)};
     struct judge_finding finding;
 
-    milter_judge_rcpt(f->judge, &f->view, slice_str(arg), NOW, &finding);
+    milter_judge_rcpt(f->judge, &f->view, &rcpt, NOW, &finding);
     return finding;
+}
+
+static struct judge_finding rcpt(struct fixture *f, const char *said)
+{
+    return resolved(f, said, NULL);
 }
 
 static struct judge_finding message(struct fixture *f)
@@ -83,38 +95,115 @@ static struct judge_finding message(struct fixture *f)
 
 /* --- Recipients ---------------------------------------------------------------------- */
 
+#define ELSEWHERE 0, "", false
+#define LET_PASS 0, "", true
+#define UNKNOWN 550, "5.1.1", true
+#define HELD 450, "4.2.1", true
+#define INVALID 553, "5.1.3", true
+#define NOT_TOLD 451, "4.3.5", true
+
 static const struct {
-    const char *name, *arg;
+    const char *name, *said, *resolved;
     int source, code; /* 0: continue */
     const char *enhanced;
     bool is_ours;
 } rcpts[] = {
-    {"plain", "<ann@example.org>", OUTSIDE, 0, "", true},
-    {"upper case", "<ANN@Example.ORG>", OUTSIDE, 0, "", true},
-    {"detail", "<ann+x@example.org>", OUTSIDE, 0, "", true},
-    {"without brackets", "ann@example.org", OUTSIDE, 0, "", true},
-    {"blanks around", " <ann@example.org> ", OUTSIDE, 0, "", true},
-    {"with a name", "Ann <ann@example.org>", OUTSIDE, 0, "", true},
-    {"postmaster", "<postmaster@example.org>", OUTSIDE, 0, "", true},
-    {"unknown", "<nobody@example.org>", OUTSIDE, 550, "5.1.1", true},
-    {"unknown without brackets", "nobody@example.org", OUTSIDE, 550, "5.1.1", true},
-    {"unknown behind a source route", "<@a.test,@b.test:nobody@example.org>", OUTSIDE, 550, "5.1.1",
-        true},
-    {"known behind a source route", "<@a.test:ann@example.org>", OUTSIDE, 0, "", true},
-    {"rejected", "<gone@example.org>", OUTSIDE, 550, "5.1.1", true},
-    {"held", "<held@example.org>", OUTSIDE, 450, "4.2.1", true},
-    {"other domain", "<who@elsewhere.test>", OUTSIDE, 0, "", false},
-    {"strange address elsewhere", "<a b@elsewhere.test>", OUTSIDE, 0, "", false},
-    {"strange address here", "<a b@example.org>", OUTSIDE, 553, "5.1.3", true},
-    {"trailing dot", "<ann@example.org.>", OUTSIDE, 553, "5.1.3", true},
-    {"bare postmaster", "<postmaster>", OUTSIDE, 0, "", false},
-    {"no domain", "<ann>", OUTSIDE, 0, "", false},
-    {"null path", "<>", OUTSIDE, 0, "", false},
-    {"nothing", "", OUTSIDE, 0, "", false},
-    {"central, from its own server", "<ann@example.org>", OLD, 0, "", true},
-    {"chaining, from outside", "<ann@chain.test>", OUTSIDE, 0, "", true},
-    {"chaining, from the other server", "<ann@chain.test>", NEW, 0, "", true},
-    {"chaining, from its own server", "<ann@chain.test>", OLD, 550, "5.1.1", true},
+    {"plain", "<ann@example.org>", "ann@example.org", OUTSIDE, LET_PASS},
+    {"plain, not told", "<ann@example.org>", NULL, OUTSIDE, LET_PASS},
+    {"upper case", "<ANN@Example.ORG>", NULL, OUTSIDE, LET_PASS},
+    {"detail", "<ann+x@example.org>", NULL, OUTSIDE, LET_PASS},
+    {"without brackets", "ann@example.org", NULL, OUTSIDE, LET_PASS},
+    {"blanks around", " < ann@example.org > ", NULL, OUTSIDE, LET_PASS},
+    {"quoted without need", "<\"ann\"@example.org>", NULL, OUTSIDE, LET_PASS},
+    {"postmaster", "<postmaster@example.org>", NULL, OUTSIDE, LET_PASS},
+    {"unknown", "<nobody@example.org>", NULL, OUTSIDE, UNKNOWN},
+    {"unknown without brackets", "nobody@example.org", NULL, OUTSIDE, UNKNOWN},
+    {"unknown behind a source route", "<@a.test,@b.test:nobody@example.org>", NULL, OUTSIDE,
+        UNKNOWN},
+    {"known behind a source route", "<@a.test:ann@example.org>", NULL, OUTSIDE, LET_PASS},
+    {"rejected", "<gone@example.org>", NULL, OUTSIDE, UNKNOWN},
+    {"held", "<held@example.org>", NULL, OUTSIDE, HELD},
+    {"other domain", "<who@elsewhere.test>", NULL, OUTSIDE, ELSEWHERE},
+    {"trailing dot", "<ann@example.org.>", NULL, OUTSIDE, LET_PASS},
+    {"trailing dot, unknown", "<nobody@example.org.>", NULL, OUTSIDE, UNKNOWN},
+    {"bare postmaster", "<Postmaster>", NULL, OUTSIDE, ELSEWHERE},
+    {"central, from its own server", "<ann@example.org>", NULL, OLD, LET_PASS},
+    {"chaining, from outside", "<ann@chain.test>", NULL, OUTSIDE, LET_PASS},
+    {"chaining, from the other server", "<ann@chain.test>", NULL, NEW, LET_PASS},
+    {"chaining, from its own server", "<ann@chain.test>", NULL, OLD, UNKNOWN},
+    {"U-label", "<ann@ex\xc3\xa4mple.org>", NULL, OUTSIDE, LET_PASS},
+    {"U-label, unknown", "<nobody@EX\xc3\x84mple.org>", NULL, OUTSIDE, UNKNOWN},
+    {"U-label, resolved", "<ann%ex\xc3\xa4mple.org>", "ann@ex\xc3\xa4mple.org", OUTSIDE, LET_PASS},
+
+    /* What was resolved is judged, whatever was said. */
+    {"percent, known", "<ann%example.org>", "ann@example.org", OUTSIDE, LET_PASS},
+    {"percent, unknown", "<nobody%example.org>", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"percent, held", "<held%example.org>", "held@example.org", OUTSIDE, HELD},
+    {"bang", "<mx!example.org!held>", "held@example.org", OUTSIDE, HELD},
+    {"quoted", "<\"nobody@example.org\">", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"at at the end", "<nobody@example.org@>", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"bare name", "<nobody>", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"bare postmaster of ours", "<postmaster>", "postmaster@example.org", OUTSIDE, LET_PASS},
+    {"blanks", "<nobody @ example.org>", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"phrase", "<x <nobody@example.org>>", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"comment", "<(ann)nobody@(x)example.org>", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"says a known one", "<ann@example.org>", "nobody@example.org", OUTSIDE, UNKNOWN},
+    {"says an unknown one", "<nobody@example.org>", "ann@example.org", OUTSIDE, LET_PASS},
+    {"says one elsewhere", "<ann@elsewhere.test>", "held@example.org", OUTSIDE, HELD},
+    {"dot at the end", "<x>", "nobody@example.org.", OUTSIDE, UNKNOWN},
+    {"two of them", "<x>", "nobody@Example.Org..", OUTSIDE, UNKNOWN},
+    {"blanks around it", "<x>", " nobody@example.org ", OUTSIDE, UNKNOWN},
+    {"resolved to what is no address", "<x>", "a b@example.org", OUTSIDE, INVALID},
+    {"a backslash", "<x>", "an\\n@example.org", OUTSIDE, INVALID},
+    {"an empty local part", "<@example.org>", "\"\"@example.org", OUTSIDE, UNKNOWN},
+    {"a route is left in it", "<x>", "ann%example.org@example.org", OUTSIDE, UNKNOWN},
+    {"a quoted route is left in it", "<x>", "\"ann@example.org\"@example.org", OUTSIDE, UNKNOWN},
+    {"quotes in quotes", "<x>", "\"\\\"ann\\\"\"@example.org", OUTSIDE, UNKNOWN},
+    {"elsewhere with our name in front", "<x>", "ann@example.org@elsewhere.test", OUTSIDE,
+        ELSEWHERE},
+    {"elsewhere, quoted", "<x>", "\"ann@example.org\"@elsewhere.test", OUTSIDE, ELSEWHERE},
+    {"a literal", "<ann%example.org@[192.0.2.1]>", "ann%example.org@[192.0.2.1]", OUTSIDE,
+        ELSEWHERE},
+
+    /* The mail server has rewritten an address of ours: it is still the map's. */
+    {"rewritten, known", "<ann@example.org>", "ann@tenant.test", OUTSIDE, LET_PASS},
+    {"rewritten, held", "<held@example.org>", "held@tenant.test", OUTSIDE, HELD},
+    {"rewritten, unknown", "<nobody@example.org>", "nobody@tenant.test", OUTSIDE, UNKNOWN},
+    {"relayed, with a route", "<ann%tenant.test@example.org>", "ann@tenant.test", OUTSIDE,
+        ELSEWHERE},
+
+    /* It delivers by itself, under a name without a domain. */
+    {"own, plain", "<held@example.org>", "held", OUTSIDE, HELD},
+    {"own, elsewhere", "<root@mx.test>", "root", OUTSIDE, ELSEWHERE},
+    {"own, bare", "<Root>", "root", OUTSIDE, ELSEWHERE},
+    {"own, bare postmaster", "<postmaster>", "postmaster", OUTSIDE, ELSEWHERE},
+    {"own, with a detail", "<root+x>", "root", OUTSIDE, ELSEWHERE},
+    {"own, a comment", "<(x)root>", "root", OUTSIDE, INVALID},
+    {"own, nothing", "<>", "root", OUTSIDE, INVALID},
+    {"own, with a route", "<held%example.org>", "held", OUTSIDE, INVALID},
+    {"own, quoted", "<\"held@example.org\">", "\"held@example.org\"", OUTSIDE, INVALID},
+    {"own, open quote", "<x%y>", "x\"@example.org", OUTSIDE, INVALID},
+
+    /* It does not tell, and the spelling says too little. */
+    {"not told, percent", "<ann%example.org>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, percent elsewhere", "<ann%example.org@mx.test>", "", OUTSIDE, NOT_TOLD},
+    {"not told, bang", "<example.org!ann@mx.test>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, quoted", "<\"ann@example.org\"@mx.test>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, quoted alone", "<\"ann@example.org\">", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, bare", "<ann>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, a name", "Ann <ann@example.org>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, a blank", "<a b@elsewhere.test>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, route in a route", "<@a.test:ann%example.org@a.test>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, null path", "<>", NULL, OUTSIDE, NOT_TOLD},
+    {"not told, nothing", "", NULL, OUTSIDE, NOT_TOLD},
+
+    /* Where letter case matters it comes from the client, for Postfix tells lower case. */
+    {"case", "<Ann@case.test>", "ann@case.test", OUTSIDE, LET_PASS},
+    {"another case", "<ann@case.test>", "ann@case.test", OUTSIDE, UNKNOWN},
+    {"case in a strange spelling", "<Ann%case.test>", "ann@case.test", OUTSIDE, INVALID},
+    {"case, and the mail server keeps it", "<Ann%case.test>", "Ann@case.test", OUTSIDE, LET_PASS},
+    {"case, all lower", "<bob%case.test>", "bob@case.test", OUTSIDE, LET_PASS},
+    {"case of another address", "<Ann@case.test>", "bob@case.test", OUTSIDE, INVALID},
 };
 
 static void test_rcpts(void **state)
@@ -125,7 +214,7 @@ static void test_rcpts(void **state)
         struct judge_finding got;
 
         milter_judge_begin(f->judge, &f->site, rcpts[i].source);
-        got = rcpt(f, rcpts[i].arg);
+        got = resolved(f, rcpts[i].said, rcpts[i].resolved);
         assert_row(rcpts[i].name, got.code == rcpts[i].code);
         assert_row(rcpts[i].name, got.is_ours == rcpts[i].is_ours);
         assert_row(rcpts[i].name, strcmp(got.enhanced, rcpts[i].enhanced) == 0);
@@ -144,6 +233,32 @@ static void test_unknown_state(void **state)
     assert_int_equal(rcpt(f, "<ann@example.org>").code, 451);
     assert_int_equal(rcpt(f, "<nobody@example.org>").code, 451);
     assert_int_equal(rcpt(f, "<who@elsewhere.test>").code, 0);
+    assert_int_equal(resolved(f, "<nobody%example.org>", "nobody@example.org").code, 451);
+}
+
+/* Every spelling with every resolved address: what is judged has the key of the resolved one. */
+static void test_resolved_decides(void **state)
+{
+    static const char *const addresses[] = {"ann@example.org", "nobody@example.org",
+        "held@example.org", "Ann@case.test", "ann@case.test", "\"a b\"@example.org",
+        "a%b@example.org", "ann@chain.test"};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(addresses); i++)
+        for (size_t k = 0; k < COUNT_OF(rcpts); k++) {
+            struct judge_finding got = resolved(f, rcpts[k].said, addresses[i]);
+            struct buf keys[2];
+
+            buf_init(&keys[0], ROUTE_KEY_MAX);
+            buf_init(&keys[1], ROUTE_KEY_MAX);
+            assert_int_equal(normalise_key(NULL, slice_str(addresses[i]), &keys[0]), 0);
+            assert_int_equal(normalise_key(NULL, got.rcpt, &keys[1]), 0);
+            assert_row(rcpts[k].said, slice_eq(buf_slice(&keys[0]), buf_slice(&keys[1])));
+            assert_row(rcpts[k].said, got.is_ours);
+            assert_true(slice_eq(got.said, slice_str(rcpts[k].said)));
+            buf_fini(&keys[0]);
+            buf_fini(&keys[1]);
+        }
 }
 
 static void test_rcpt_limit(void **state)
@@ -304,6 +419,28 @@ static void test_changed(void **state)
     }
 }
 
+/* The stamp names the resolved address, so that a loop of strange spellings is found. */
+static void test_stamp_of_a_strange_spelling(void **state)
+{
+    static const char *const plain[] = {"<ann@example.org>", NULL};
+    struct fixture *f = *state;
+    char *stamps[8];
+    size_t n = 0;
+
+    for (int i = 0; i < 2; i++) {
+        struct buf field;
+
+        milter_judge_begin(f->judge, &f->site, OUTSIDE);
+        assert_int_equal(resolved(f, "<mx!example.org!ann>", "ann@example.org").code, 0);
+        assert_int_equal(message(f).code, 0);
+        buf_init(&field, 65536);
+        assert_int_equal(milter_judge_stamp(f->judge, OLD, NOW, &field), 1);
+        stamps[n++] = buf_steal_cstr(&field);
+    }
+    assert_int_equal(pass(f, plain, stamps, &n, 0).code, 554);
+    free_stamps(stamps, n);
+}
+
 /* The flip is stamped under the epoch that routes it. */
 static void test_stamp_after_flip(void **state)
 {
@@ -405,11 +542,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rcpts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_state, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolved_decides, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rcpt_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_next_message, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stamp_of_a_strange_spelling, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stamp_after_flip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_largest_stamp, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forged, setup, teardown),

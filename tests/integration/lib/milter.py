@@ -123,8 +123,9 @@ class MilterClient:
     def mail(self, sender="<a@example.net>"):
         return self.step("M", sender.encode() + b"\0")
 
-    def rcpt(self, recipient):
-        return self.step("R", recipient.encode() + b"\0")
+    def rcpt(self, recipient, resolved=None):
+        """resolved: what the mail server tells as {rcpt_addr}; by default it tells nothing."""
+        return self.step("R", recipient.encode() + b"\0", macros=resolved and {"{rcpt_addr}": resolved})
 
     def headers(self, fields):
         for name, value in fields:

@@ -8,7 +8,7 @@
                   ldap_route_domains=["example.org"], mailhost_map=socketmap(lookup_port)) as mx: ...
 
 mailers: name -> port; each becomes a mailer that connects to $h at that port, by LMTP if named in
-lmtp.  mailertable: domain or host -> "mailer:host"; what ldap_routing's mailHost gives is looked up
+lmtp; mailer_flags are added to each.  mailertable: domain or host -> "mailer:host"; what ldap_routing's mailHost gives is looked up
 there too, so a mailHost of "old.route" reaches the mailer above.  Without an entry the mailer
 "relay" takes it, at port relay_port.
 mailhost_map: the text of a K line without its name.  In its socket map queries Sendmail gives the
@@ -93,7 +93,7 @@ class Sendmail(Guest):
     etc = "/etc/mail"
 
     def __init__(self, folder, mailers=None, lmtp=(), mailertable=None, milters=None, mc="",
-                 ldap_route_domains=(), mailhost_map=None, relay_port=25, hostname="mx.test"):
+                 ldap_route_domains=(), mailhost_map=None, relay_port=25, mailer_flags="", hostname="mx.test"):
         super().__init__(folder)
         self.mailers = dict(mailers or {})
         self.lmtp = set(lmtp)
@@ -103,6 +103,7 @@ class Sendmail(Guest):
         self.ldap_route_domains = list(ldap_route_domains)
         self.mailhost_map = mailhost_map
         self.relay_port = relay_port
+        self.mailer_flags = mailer_flags
         self.hostname = hostname
         self.smtp_port = free_port()
         certs.install(self.dir / "inst", hostname)
@@ -134,7 +135,7 @@ class Sendmail(Guest):
         mailers = []
         for name, port in self.mailers.items():
             flags = "mDFMuXa8z" if name in self.lmtp else "mDFMuXa8"
-            mailers.append(f"M{name},\tP=[IPC], F={flags}, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\\r\\n, "
+            mailers.append(f"M{name},\tP=[IPC], F={flags}{self.mailer_flags}, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\\r\\n, "
                            f"L=2040,\n\t\tT=DNS/RFC822/SMTP, A=TCP $h {port}")
         text = MC.format(hostname=self.hostname, smtp_port=self.smtp_port, relay_port=self.relay_port,
                          milter_names=",".join(self.milters), features="\n".join(features),
