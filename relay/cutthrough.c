@@ -114,21 +114,47 @@ void cutthrough_mail(struct cutthrough *ct, const struct smtp_command *mail)
     ct->was_replaced = ct->is_ended = ct->is_ambiguous = false;
     ct->n_decisions = ct->n_dotted = 0;
     ct->header_scanned = ct->n_header = 0;
-    ct->n_content = 0;
+    ct->n_content = ct->n_prefix = 0;
     data_encoder_init(&ct->encoder);
     ct->state = CUT_MAIL;
     say(ct, 250, "2.1.0", "OK");
 }
 
+static bool refuses_8bit(const struct cutthrough *ct)
+{
+    return ct->servers[ct->server].refuses_8bit &&
+           (ct->client->caps & SMTP_CLIENT_CAP_8BITMIME) == 0;
+}
+
+/* What is known of the message does not suit the target. */
+static bool is_unsuitable(const struct cutthrough *ct, struct answer *a)
+{
+    uint64_t max = ct->client->size_max, room = ct->room + CUT_ROOM_EACH * ct->n_decisions;
+
+    if (ct->size > 0 && max > 0 && (room > max || ct->size > max - room)) {
+        /* It suited the recipients before: a transaction without them has the room. */
+        if (ct->n_decisions > 0)
+            answer_set(a, 452, "4.5.3", "too many recipients for a message of this size");
+        else
+            answer_set(a, 552, "5.3.4", "the message is too big for server %s", server_name(ct));
+        return true;
+    }
+    if (ct->is_8bit && refuses_8bit(ct)) {
+        answer_set(a, 554, "5.6.3", "server %s takes no 8-bit content", server_name(ct));
+        return true;
+    }
+    return false;
+}
+
 /* MAIL, when it was not sent yet, and RCPT for the pending decision leave together. */
 static void ask_target(struct cutthrough *ct)
 {
+    uint64_t size = ct->size > 0 ? ct->size + ct->room : 0;
     struct answer a;
 
-    if (ct->is_8bit && (ct->client->caps & SMTP_CLIENT_CAP_8BITMIME) == 0) {
-        /* It was offered because this server could it once; the next EHLO will not offer it. */
-        answer_set(&a, 451, "4.6.3", "server %s does not take 8-bit content now", server_name(ct));
-        release(ct, ct->is_mail_sent ? CUT_RELEASE_RESET : CUT_RELEASE_KEEP);
+    if (is_unsuitable(ct, &a)) {
+        if (!ct->is_mail_sent)
+            release(ct, CUT_RELEASE_KEEP);
         end_rcpt(ct);
         answer(ct, &a, 1);
         return;
@@ -136,7 +162,7 @@ static void ask_target(struct cutthrough *ct)
     ct->todo |= CUT_FLUSH;
     ct->state = CUT_ASKED;
     if ((ct->is_mail_sent ||
-            smtp_client_mail(ct->client, buf_slice(&ct->sender), ct->size, ct->is_8bit) == 0) &&
+            smtp_client_mail(ct->client, buf_slice(&ct->sender), size, ct->is_8bit) == 0) &&
         smtp_client_rcpt(ct->client, slice_str(ct->pending.address)) == 0) {
         ct->is_mail_sent = true;
         return;
@@ -173,7 +199,7 @@ static void deliver(struct cutthrough *ct)
         connect_target(ct, false);
 }
 
-void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d)
+void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d, size_t room)
 {
     struct answer a;
 
@@ -183,6 +209,7 @@ void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d)
     }
     BUG_ON(ct->state != CUT_MAIL && ct->state != CUT_READY && ct->state != CUT_HELD);
     ct->pending = *d;
+    ct->room = room;
     switch (d->kind) {
     case DECIDE_DELIVER:
         deliver(ct);
@@ -288,6 +315,32 @@ static void encode(struct cutthrough *ct, struct slice canonical)
     refuse(ct, &a);
 }
 
+static bool has_8bit(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
+/* What has come so far, up to this piece, does not suit the target: then it is refused. */
+static bool refuse_unsuitable(
+    struct cutthrough *ct, struct slice piece, enum cutthrough_release how)
+{
+    uint64_t max = ct->client->size_max;
+    struct answer a;
+
+    if (max > 0 && ct->n_prefix + ct->n_content > max)
+        answer_set(&a, 552, "5.3.4", "the message is too big for server %s", server_name(ct));
+    else if (refuses_8bit(ct) && has_8bit(piece))
+        answer_set(&a, 554, "5.6.3", "server %s takes no 8-bit content", server_name(ct));
+    else
+        return false;
+    release(ct, how);
+    refuse(ct, &a);
+    return true;
+}
+
 static void look_for_header(struct cutthrough *ct)
 {
     struct answer a;
@@ -310,15 +363,18 @@ void cutthrough_content(struct cutthrough *ct, struct slice canonical)
     ct->n_content += canonical.n;
     switch (ct->state) {
     case CUT_HEADER:
+        if (refuse_unsuitable(ct, canonical, CUT_RELEASE_RESET))
+            return;
         if (buf_add(&ct->header, canonical) != 0)
             BUG("the header buffer holds a piece more than the largest header");
         look_for_header(ct);
         return;
     case CUT_BODY:
-        ct->todo |= CUT_FLUSH;
-        encode(ct, canonical);
-        return;
     case CUT_WAITING:
+        if (refuse_unsuitable(ct, canonical, CUT_RELEASE_CLOSE))
+            return;
+        if (ct->state == CUT_BODY)
+            ct->todo |= CUT_FLUSH;
         encode(ct, canonical);
         return;
     case CUT_REFUSED:
@@ -365,6 +421,9 @@ void cutthrough_judged(struct cutthrough *ct, const struct answer *refusal, stru
         refuse(ct, refusal);
         return;
     }
+    ct->n_prefix = prefix.n;
+    if (refuse_unsuitable(ct, SLICE_NONE, CUT_RELEASE_RESET))
+        return;
     if (smtp_client_data(ct->client) != 0)
         BUG("nothing is pending before DATA");
     ct->state = CUT_WAITING;

@@ -21,6 +21,10 @@
  *     bring the client's retry a second one.  So such a transaction has one recipient, and the
  *     others hear 452 4.5.3.  A client that speaks LMTP to us has no such limit.
  *   - A target lost behind the dot is ambiguous: 451, and the log says duplicate=possible.
+ *   - What the target takes is asked of its own EHLO on this very connection, when the route is
+ * known: a message that is bigger with our fields than its SIZE is refused, at RCPT when it was
+ *     declared and else as soon as that much has come; so is 8-bit content, where the target has
+ *     no 8BITMIME and the server entry says so.  Elsewhere it goes as it is.
  *   - A pooled connection that turns out dead before anything was accepted is replaced once.
  */
 #ifndef RELAY_CUTTHROUGH_H
@@ -77,6 +81,7 @@ enum cutthrough_release {
 struct cutthrough_server { /* what the engine has to know of a target */
     const char *name;
     bool is_lmtp;
+    bool refuses_8bit; /* where it has no 8BITMIME */
 };
 
 struct cutthrough {
@@ -95,6 +100,7 @@ struct cutthrough {
     struct buf sender;
     uint64_t size; /* declared, 0: not */
     bool is_8bit;
+    size_t room; /* that our fields take for the recipient at hand */
 
     int server;                 /* CONF_SERVER_NONE while nobody fixed it */
     struct smtp_client *client; /* borrowed while a connection is ours */
@@ -112,6 +118,7 @@ struct cutthrough {
     struct data_encoder encoder;
     struct answer verdict; /* for BROKEN and REFUSED */
     uint64_t n_content;    /* canonical bytes */
+    size_t n_prefix;       /* bytes of our fields in front of them */
 };
 
 void cutthrough_init(struct cutthrough *ct, const struct cutthrough_server *servers,
@@ -126,8 +133,10 @@ enum cutthrough_action cutthrough_next(struct cutthrough *ct);
 
 /* --- From the client --- */
 void cutthrough_mail(struct cutthrough *ct, const struct smtp_command *mail);
-/* Also with the new decision of a RCPT that waited for a hold. */
-void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d);
+/* Also with the new decision of a RCPT that waited for a hold.  room: how many bytes our fields
+ * will have when this is the only recipient; each further one adds CUT_ROOM_EACH at most. */
+#define CUT_ROOM_EACH 48
+void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d, size_t room);
 void cutthrough_hold_over(struct cutthrough *ct); /* waited long enough, or no room to wait */
 void cutthrough_data(struct cutthrough *ct);
 void cutthrough_content(struct cutthrough *ct, struct slice canonical);

@@ -72,7 +72,7 @@ struct target { /* one server */
     struct requests line;
     size_t n_line;
     uint64_t limit_until_ms; /* no new connections: the server refuses more than we have */
-    bool is_known, is_down, takes_8bit;
+    bool is_known, is_down;
     uint64_t size_max;
 };
 
@@ -371,7 +371,6 @@ static void opened(struct link *l)
     t->is_known = true;
     t->is_down = false;
     t->good_addr = l->addr;
-    t->takes_8bit = (client->caps & SMTP_CLIENT_CAP_8BITMIME) != 0;
     t->size_max = client->size_max > 0 ? client->size_max : UINT64_MAX;
     log_debug("server_open", log_str("server", t->server->name),
         log_str("tls", smtp_conn_tls_version(l->conn)));
@@ -539,23 +538,18 @@ void pool_put_own(struct pool *p, int server, struct smtp_conn **conn, enum cutt
 
 /* --- What the servers take ---------------------------------------------------------------- */
 
-bool pool_all_take_8bit(const struct pool *p)
+uint64_t pool_size_most(const struct pool *p)
 {
-    for (size_t i = 0; i < p->conf->n_servers; i++)
-        if (p->targets[i].server->smtp.host != NULL &&
-            (!p->targets[i].is_known || !p->targets[i].takes_8bit))
-            return false;
-    return true;
-}
+    uint64_t most = 0;
 
-uint64_t pool_size_max(const struct pool *p)
-{
-    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < p->conf->n_servers; i++) {
+        const struct target *t = &p->targets[i];
+        uint64_t size = t->is_known ? t->size_max : UINT64_MAX;
 
-    for (size_t i = 0; i < p->conf->n_servers; i++)
-        if (p->targets[i].is_known && p->targets[i].size_max < least)
-            least = p->targets[i].size_max;
-    return least;
+        if (t->server->smtp.host != NULL && size > most)
+            most = size;
+    }
+    return most > 0 ? most : UINT64_MAX;
 }
 
 void pool_probe(struct pool *p)

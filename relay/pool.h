@@ -5,8 +5,8 @@
  * server, whose entry fixes address and TLS identity; a reload starts new workers with new pools,
  * so a connection never outlives the entry that it was made by.
  *
- * The pool also learns from each EHLO what a server takes, so that our own EHLO offers only what
- * every server takes.
+ * The pool also learns from each EHLO how much a server takes, so that our own EHLO offers no more
+ * than the most able one takes.
  */
 #ifndef RELAY_POOL_H
 #define RELAY_POOL_H
@@ -54,9 +54,7 @@ void pool_cancel(struct pool_request **r); /* done will not be called; NULL is f
 /* Gives back what pool_take() or pool_ask() gave. */
 void pool_put_own(struct pool *p, int server, struct smtp_conn **conn, enum cutthrough_release how);
 
-/* Every server is known to take 8-bit content. */
-bool pool_all_take_8bit(const struct pool *p);
-/* The smallest known SIZE of all servers; UINT64_MAX when none said. */
-uint64_t pool_size_max(const struct pool *p);
+/* The SIZE of the server that takes the most; UINT64_MAX while one has not said. */
+uint64_t pool_size_most(const struct pool *p);
 
 #endif

@@ -8,6 +8,8 @@
 #include "base/core/buf.h"
 #include "base/core/slice.h"
 
+#define RECEIVED_MAX 1152 /* of the field, more than its parts can have */
+
 struct received {
     const char *hello; /* as the client gave it; the grammar keeps comments and line ends out */
     const char *peer;  /* IP address */

@@ -72,13 +72,10 @@ static void start_message(struct session *s, const struct smtp_command *mail)
 
 static void ask_rcpt(struct session *s, const struct smtp_command *rcpt)
 {
-    struct decision d;
-
     buf_clear(&s->rcpt);
     if (buf_add(&s->rcpt, rcpt->mailbox) != 0)
         BUG("the grammar bounds an address");
-    judge_rcpt(&s->w->judge, buf_slice(&s->rcpt), s->source_server, &d);
-    cutthrough_rcpt(&s->ct, &d);
+    session_judge(s);
 }
 
 static void start_tls(struct session *s)
@@ -291,11 +288,6 @@ static size_t on_data(void *arg, struct slice in)
     size_t used;
 
     session_enter(s);
-    if (s->server.state == SMTP_SERVER_HELLO || s->server.state == SMTP_SERVER_IDLE) {
-        uint64_t size_max = s->w->conf->relay.message_size_max, theirs = pool_size_max(s->w->pool);
-        smtp_server_offer(
-            &s->server, pool_all_take_8bit(s->w->pool), theirs < size_max ? theirs : size_max);
-    }
     used = pump(s, in);
     if (used < in.n && s->stream && (s->server.asked != SMTP_SERVER_MORE || is_backlogged(s))) {
         s->is_paused = true;
@@ -342,7 +334,7 @@ static void on_timer(void *arg)
     session_enter(s);
     s->timer_ms = 0;
     if (s->is_holding) {
-        session_judge_again(s);
+        session_judge(s);
         session_work(s);
     } else if (s->due_ms != 0 && now >= s->due_ms) {
         log_info("client_timeout", log_str("sid", s->sid), log_str("client", s->peer_text),
@@ -366,6 +358,17 @@ static bool has_spoken(int fd)
     return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+/* No more than the most able server takes with our fields in front, so that nothing that was
+ * offered is refused because of them. */
+static uint64_t offered_size(const struct worker *w)
+{
+    uint64_t ours = w->conf->relay.message_size_max, theirs = pool_size_most(w->pool);
+
+    if (theirs > SESSION_PREFIX_MAX)
+        theirs -= SESSION_PREFIX_MAX;
+    return theirs < ours ? theirs : ours;
+}
+
 void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bool is_lmtp,
     const struct answer *refusal)
 {
@@ -374,7 +377,8 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
     struct smtp_server_options options = {.hostname = conf->hostname,
         .is_lmtp = is_lmtp,
         .offers_starttls = w->setup->server_tls != NULL,
-        .size_max = conf->message_size_max,
+        .is_strict = conf->strict_syntax,
+        .size_max = offered_size(w),
         .recipients_max = conf->recipients_max,
         .errors_max = conf->errors_max,
         .bare_lf = conf->bare_lf};

@@ -7,8 +7,13 @@
 #define RELAY_SESSION_PARTS_H
 
 #include "base/os/stream.h"
+#include "maps/trace.h"
+#include "relay/received.h"
 #include "relay/session.h"
 #include "relay/smtp_server.h"
+
+/* Of our fields in front of a message for one recipient. */
+#define SESSION_PREFIX_MAX (RECEIVED_MAX + TRACE_STAMP_MAX)
 
 struct session {
     struct worker *w;
@@ -54,8 +59,8 @@ void session_start_timer(struct session *s, uint64_t delay_ms);
 void session_work(struct session *s);
 /* The transaction is over without a message, unless the dot has gone to the target. */
 void session_abort(struct session *s, const char *why);
-/* The RCPT that waits is decided anew. */
-void session_judge_again(struct session *s);
+/* The RCPT that waits is decided, or decided anew. */
+void session_judge(struct session *s);
 void session_leave_hold(struct session *s);
 
 /* --- session_log.c --- */

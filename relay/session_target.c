@@ -5,7 +5,6 @@
  */
 #include "base/core/clock.h"
 #include "base/core/log.h"
-#include "relay/received.h"
 #include "relay/session_parts.h"
 
 /* --- Holds ----------------------------------------------------------------------------------- */
@@ -38,14 +37,6 @@ static void hold(struct session *s)
         cutthrough_hold_over(&s->ct);
     else
         session_start_timer(s, HOLD_POLL_MS);
-}
-
-void session_judge_again(struct session *s)
-{
-    struct decision d;
-
-    judge_rcpt(&s->w->judge, buf_slice(&s->rcpt), s->source_server, &d);
-    cutthrough_rcpt(&s->ct, &d);
 }
 
 /* --- The target ------------------------------------------------------------------------------ */
@@ -106,9 +97,10 @@ static void get_target(struct session *s)
 
 /* --- The header and the claim ---------------------------------------------------------------- */
 
-static int make_prefix(struct session *s, struct buf *out)
+/* rcpt: n == 0 when there are several decisions. */
+static int make_prefix(const struct session *s, const struct decision *decisions, size_t n,
+    struct slice rcpt, struct buf *out)
 {
-    const struct cutthrough *ct = &s->ct;
     char date[48];
     struct received r = {.hello = s->server.hello,
         .peer = s->peer_text,
@@ -117,13 +109,28 @@ static int make_prefix(struct session *s, struct buf *out)
         .is_esmtp = s->server.is_esmtp,
         .is_secure = s->server.is_secure,
         .qid = s->qid,
-        .rcpt = buf_slice(&s->only),
+        .rcpt = rcpt,
         .date = date};
 
     clock_format_rfc5322(clock_wall_s(), date);
     if (received_field(&r, out) != 0)
         return -1;
-    return judge_stamp(&s->w->judge, ct->decisions, ct->n_decisions, out);
+    return judge_stamp(&s->w->judge, decisions, n, out);
+}
+
+void session_judge(struct session *s)
+{
+    struct slice rcpt = buf_slice(&s->rcpt);
+    struct decision d;
+    struct buf prefix;
+    size_t room = 0;
+
+    judge_rcpt(&s->w->judge, rcpt, s->source_server, &d);
+    buf_init(&prefix, SESSION_PREFIX_MAX);
+    if (s->ct.size > 0 && d.kind == DECIDE_DELIVER && make_prefix(s, &d, 1, rcpt, &prefix) == 0)
+        room = prefix.n;
+    buf_fini(&prefix);
+    cutthrough_rcpt(&s->ct, &d, room);
 }
 
 static void judge_message(struct session *s)
@@ -137,7 +144,7 @@ static void judge_message(struct session *s)
     if (judge_header(&s->w->judge, header, s->source_server, ct->decisions, ct->n_decisions, &no) !=
         0) {
         cutthrough_judged(ct, &no, SLICE_NONE);
-    } else if (make_prefix(s, &prefix) != 0) {
+    } else if (make_prefix(s, ct->decisions, ct->n_decisions, buf_slice(&s->only), &prefix) != 0) {
         answer_set(&no, 451, "4.3.0", "the trace fields could not be made");
         cutthrough_judged(ct, &no, SLICE_NONE);
     } else {

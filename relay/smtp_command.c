@@ -4,13 +4,15 @@
  *
  * The verb is looked up in one table, which also names the function for what follows it.  Any byte
  * outside printable ASCII makes the line a syntax error before anything else is looked at, so no
- * later part can meet a control byte.
+ * later part can meet a control byte; only a tab may be there, which is no part of an address or a
+ * name.
  */
 #include "relay/smtp_command.h"
 
 #include "base/core/num.h"
 
-typedef int argument_fn(struct slice rest, struct smtp_command *out, struct answer *bad);
+typedef int argument_fn(
+    struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad);
 
 static int bad_argument(struct answer *bad, const char *text)
 {
@@ -18,22 +20,40 @@ static int bad_argument(struct answer *bad, const char *text)
     return -1;
 }
 
-static int no_argument(struct slice rest, struct smtp_command *out, struct answer *bad)
+static int no_argument(
+    struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad)
 {
+    (void)is_strict;
     (void)out;
     return rest.n == 0 ? 0 : bad_argument(bad, "this command takes no argument");
 }
 
-static int any_argument(struct slice rest, struct smtp_command *out, struct answer *bad)
+static int any_argument(
+    struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad)
 {
+    (void)is_strict;
     (void)bad;
     out->argument = rest;
     return 0;
 }
 
+/* The next word of *rest, which goes behind it; false when there is none. */
+static bool next_word(struct slice *rest, struct slice *word_out)
+{
+    size_t n = 0;
+
+    *rest = slice_trim(*rest);
+    while (n < rest->n && !ascii_is_blank(rest->p[n]))
+        n++;
+    *word_out = slice_sub(*rest, 0, n);
+    *rest = slice_from(*rest, n);
+    return n > 0;
+}
+
 /* Real clients send names with "_" and bare host names, so this is looser than Domain; but nothing
- * that could end or forge a header field passes. */
-static int hello_argument(struct slice rest, struct smtp_command *out, struct answer *bad)
+ * that could end or forge a header field passes: in an atom there is no such character. */
+static int hello_argument(
+    struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad)
 {
     size_t i;
 
@@ -43,7 +63,8 @@ static int hello_argument(struct slice rest, struct smtp_command *out, struct an
         return bad_argument(bad, "that name is too long");
     for (i = 0; i < rest.n; i++) {
         unsigned char c = rest.p[i];
-        if (!ascii_is_alpha(c) && !ascii_is_digit(c) && !memchr("-._:[]", c, 6))
+        if (!ascii_is_alpha(c) && !ascii_is_digit(c) && !memchr("-._:[]", c, 6) &&
+            (is_strict || !memchr("!#$%&'*+/=?^`{|}~", c, 17)))
             return bad_argument(bad, "that is no host name");
     }
     out->argument = rest;
@@ -51,8 +72,8 @@ static int hello_argument(struct slice rest, struct smtp_command *out, struct an
 }
 
 /* "FROM:" or "TO:" and a path; *rest starts behind the path. */
-static int path_argument(
-    struct slice *rest, const char *word, struct smtp_command *out, struct answer *bad)
+static int path_argument(struct slice *rest, const char *word, bool is_strict,
+    struct smtp_command *out, struct answer *bad)
 {
     struct slice prefix = slice_str(word);
     struct address address;
@@ -60,9 +81,9 @@ static int path_argument(
     if (!slice_starts_nocase(*rest, prefix))
         return bad_argument(bad, "the word in front of the address is missing");
     *rest = slice_trim(slice_from(*rest, prefix.n));
-    out->path = address_path_parse(rest, &address, &out->mailbox);
+    out->path = address_path_parse(rest, is_strict, &address, &out->mailbox);
     /* What follows the path is parameters, or the path was not what it seemed. */
-    if (out->path == ADDRESS_PATH_BAD || (rest->n > 0 && rest->p[0] != ' '))
+    if (out->path == ADDRESS_PATH_BAD || (rest->n > 0 && !ascii_is_blank(rest->p[0])))
         return -1;
     return 0;
 }
@@ -91,27 +112,32 @@ static int mail_parameter(struct slice word, struct smtp_command *out, struct an
     return -1;
 }
 
-static int mail_argument(struct slice rest, struct smtp_command *out, struct answer *bad)
+static int mail_argument(
+    struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad)
 {
     struct slice word;
 
     answer_set(bad, 501, "5.1.7", "that is no sender address");
-    if (path_argument(&rest, "FROM:", out, bad) != 0)
+    if (path_argument(&rest, "FROM:", is_strict, out, bad) != 0)
         return -1;
-    if (out->path == ADDRESS_PATH_POSTMASTER)
-        return -1;
-    while (slice_split(&rest, ' ', &word))
-        if (word.n > 0 && mail_parameter(word, out, bad) != 0)
+    if (out->path == ADDRESS_PATH_POSTMASTER) {
+        if (is_strict)
+            return -1;
+        out->path = ADDRESS_PATH_LOCAL;
+    }
+    while (next_word(&rest, &word))
+        if (mail_parameter(word, out, bad) != 0)
             return -1;
     return 0;
 }
 
-static int rcpt_argument(struct slice rest, struct smtp_command *out, struct answer *bad)
+static int rcpt_argument(
+    struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad)
 {
     answer_set(bad, 501, "5.1.3", "that is no recipient address");
-    if (path_argument(&rest, "TO:", out, bad) != 0)
+    if (path_argument(&rest, "TO:", is_strict, out, bad) != 0)
         return -1;
-    if (out->path == ADDRESS_PATH_NULL)
+    if (out->path == ADDRESS_PATH_NULL || out->path == ADDRESS_PATH_LOCAL)
         return -1;
     if (slice_trim(rest).n > 0) {
         answer_set(bad, 555, "5.5.4", "this parameter is not offered");
@@ -147,38 +173,54 @@ static const struct {
     {"SAML", SMTP_VERB_REFUSED, any_argument},
 };
 
-static bool is_printable(struct slice line)
+static bool is_printable(struct slice line, bool is_strict)
 {
     size_t i;
 
     for (i = 0; i < line.n; i++)
-        if (!ascii_is_print(line.p[i]))
+        if (!ascii_is_print(line.p[i]) && (is_strict || line.p[i] != '\t'))
             return false;
     return true;
 }
 
-int smtp_command_parse(struct slice line, struct smtp_command *out, struct answer *bad_out)
+static void not_printable(enum smtp_verb verb, struct answer *bad)
 {
-    struct slice rest = line, verb = SLICE_NONE;
+    switch (verb) {
+    case SMTP_VERB_MAIL:
+    case SMTP_VERB_RCPT:
+        answer_set(bad, 553, "5.6.7", "commands are printable ASCII here");
+        return;
+    case SMTP_VERB_EHLO:
+    case SMTP_VERB_HELO:
+    case SMTP_VERB_LHLO:
+        answer_set(bad, 501, "5.5.4", "a host name is printable ASCII");
+        return;
+    default:
+        answer_set(bad, 500, "5.5.2", "commands are printable ASCII here");
+    }
+}
+
+int smtp_command_parse(
+    struct slice line, bool is_strict, struct smtp_command *out, struct answer *bad_out)
+{
+    struct slice rest = line, verb;
     size_t i;
 
     *out = (struct smtp_command){.verb = SMTP_VERB_UNKNOWN};
-    if (!slice_split(&rest, ' ', &verb))
+    if (line.n == 0 || ascii_is_blank(line.p[0]) || !next_word(&rest, &verb))
         verb = SLICE_NONE;
     for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
         if (slice_eq_nocase(verb, slice_str(commands[i].name)))
             break;
     if (i < sizeof(commands) / sizeof(*commands))
         out->verb = commands[i].verb;
-    if (!is_printable(line)) {
-        bool has_address = out->verb == SMTP_VERB_MAIL || out->verb == SMTP_VERB_RCPT;
-        answer_set(bad_out, has_address ? 553 : 500, has_address ? "5.6.7" : "5.5.2",
-            "commands are printable ASCII here");
+    if (!is_printable(line, is_strict)) {
+        not_printable(out->verb, bad_out);
         return -1;
     }
     if (out->verb == SMTP_VERB_UNKNOWN) {
         answer_set(bad_out, 500, "5.5.1", "unknown command");
         return -1;
     }
-    return commands[i].argument(slice_trim(rest), out, bad_out);
+    return commands[i].argument(slice_trim(rest), is_strict, out, bad_out);
 }

@@ -8,8 +8,10 @@
  *     data = "DATA"   rset = "RSET"   quit = "QUIT"   starttls = "STARTTLS"
  *     noop = "NOOP" [ SP String ]   help = "HELP" [ SP String ]   vrfy = "VRFY" SP String
  *
- * Stricter than the RFC allows: no source routes, no tabs, no control or 8-bit bytes anywhere, each
- * parameter once.  Looser: one or more blanks after the colon (many clients) and at the line's end.
+ * Stricter than the RFC allows: no control or 8-bit bytes anywhere, each parameter once.  Looser:
+ * one or more blanks after the colon (many clients) and at the line's end.  Unless is_strict, also
+ * tabs for blanks, paths as address_path_parse() takes them, and names with any character of an
+ * atom.
  */
 #ifndef RELAY_SMTP_COMMAND_H
 #define RELAY_SMTP_COMMAND_H
@@ -44,7 +46,7 @@ enum smtp_verb {
 struct smtp_command {
     enum smtp_verb verb;
     struct slice argument;  /* EHLO, HELO, LHLO: the name; printable, no blank */
-    enum address_path path; /* MAIL, RCPT: NULL only for MAIL, POSTMASTER only for RCPT */
+    enum address_path path; /* MAIL: NULL, MAILBOX, LOCAL; RCPT: MAILBOX, POSTMASTER */
     struct slice mailbox;   /* without brackets; "" for the null path */
     bool has_size, has_body, is_8bit;
     uint64_t size;
@@ -53,6 +55,6 @@ struct smtp_command {
 /* One line without its CRLF; slices borrow from it.  0, or -1 with the answer; the verb is set in
  * both cases. */
 int smtp_command_parse(
-    struct slice line, struct smtp_command *out, struct answer *bad_out) ATTR_WUR;
+    struct slice line, bool is_strict, struct smtp_command *out, struct answer *bad_out) ATTR_WUR;
 
 #endif

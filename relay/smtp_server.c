@@ -117,17 +117,14 @@ static enum smtp_server_kind do_hello(struct smtp_server *s)
     }
     end_transaction(s);
     s->is_esmtp = verb != SMTP_VERB_HELO;
-    s->takes_8bitmime = s->is_esmtp && s->options.offers_8bitmime;
-    s->size_max = s->options.size_max;
     memcpy(s->hello, name.p, name.n);
     s->hello[name.n] = '\0';
     if (!s->is_esmtp) {
         say(s, 250, "", s->options.hostname);
     } else if (buf_addf(&s->output,
-                   "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n%s%s"
+                   "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n%s"
                    "250 ENHANCEDSTATUSCODES\r\n",
-                   s->options.hostname, (unsigned long long)s->size_max,
-                   s->takes_8bitmime ? "250-8BITMIME\r\n" : "",
+                   s->options.hostname, (unsigned long long)s->options.size_max,
                    s->options.offers_starttls && !s->is_secure ? "250-STARTTLS\r\n" : "") != 0) {
         BUG("the answer to EHLO fits into the output");
     }
@@ -146,15 +143,31 @@ static enum smtp_server_kind do_starttls(struct smtp_server *s)
     return SMTP_SERVER_STARTTLS;
 }
 
+/* A sender without a domain: "root" of a machine nearby.  It gets our name, as it would from any
+ * MTA, since the next server may not take it bare. */
+static int qualify(struct smtp_server *s)
+{
+    struct address a;
+
+    if (s->command.path != ADDRESS_PATH_LOCAL)
+        return 0;
+    if (fmt_into(s->sender, sizeof(s->sender), "%.*s@%s", SLICE_ARG(s->command.mailbox),
+            s->options.hostname) != 0)
+        return -1;
+    s->command.path = ADDRESS_PATH_MAILBOX;
+    s->command.mailbox = slice_str(s->sender);
+    return address_parse(s->command.mailbox, &a);
+}
+
 static enum smtp_server_kind do_mail(struct smtp_server *s)
 {
     const struct smtp_command *c = &s->command;
 
-    if ((c->has_size || c->has_body) && !s->is_esmtp) {
+    if (qualify(s) != 0) {
+        error(s, 501, "5.1.7", "the sender has no domain");
+    } else if ((c->has_size || c->has_body) && !s->is_esmtp && s->options.is_strict) {
         error(s, 555, "5.5.4", "parameters need EHLO");
-    } else if (c->is_8bit && !s->takes_8bitmime) {
-        error(s, 555, "5.5.4", "8BITMIME is not offered");
-    } else if (c->has_size && c->size > s->size_max) {
+    } else if (c->has_size && c->size > s->options.size_max) {
         error(s, 552, "5.3.4", "the message is too big");
     } else {
         return ask(s, SMTP_SERVER_GOT_MAIL);
@@ -255,7 +268,7 @@ static enum smtp_server_kind run_line(struct smtp_server *s, struct slice line, 
     struct answer bad;
     enum smtp_verb verb;
 
-    if (smtp_command_parse(line, &s->command, &bad) != 0) {
+    if (smtp_command_parse(line, s->options.is_strict, &s->command, &bad) != 0) {
         say_error(s, &bad);
         return SMTP_SERVER_MORE;
     }
@@ -300,19 +313,24 @@ static enum smtp_server_kind feed_command(struct smtp_server *s, struct slice in
 
 /* --- Content --------------------------------------------------------------------------------- */
 
+/* So far, of what makes the end of a message doubtful: enum data_fault. */
+static unsigned doubts(const struct smtp_server *s)
+{
+    return s->options.bare_lf == CONF_BARE_LF_NORMALISE
+               ? s->decoder.faults & ~(unsigned)DATA_BARE_LF
+               : s->decoder.faults;
+}
+
 static bool is_spoiled(struct smtp_server *s)
 {
-    unsigned faults = s->decoder.faults;
+    unsigned faults = doubts(s);
 
-    if (s->options.bare_lf == CONF_BARE_LF_NORMALISE)
-        faults &= ~(unsigned)DATA_BARE_LF;
-    s->closes_after_discard = faults != 0;
     if (faults != 0)
         answer_set(&s->cause, 550, "5.6.11", "the message holds %s",
             faults & DATA_NUL       ? "NUL bytes"
             : faults & DATA_BARE_CR ? "a CR without LF"
                                     : "an LF without CR");
-    else if (s->n_content > s->size_max)
+    else if (s->n_content > s->options.size_max)
         answer_set(&s->cause, 552, "5.3.4", "the message is too big");
     else
         return false;
@@ -362,9 +380,10 @@ static enum smtp_server_kind feed_discard(struct smtp_server *s, struct slice in
             s->has_end = true;
         s->n_content += s->content->n;
     }
-    if (!s->has_end && s->n_content / 2 <= s->size_max)
+    if (!s->has_end && s->n_content / 2 <= s->options.size_max)
         return SMTP_SERVER_MORE;
-    if (!s->has_end || s->closes_after_discard) {
+    /* A doubt in what was thrown away counts too. */
+    if (!s->has_end || doubts(s) != 0) {
         for (i = 1; i < n; i++)
             put(s, &s->cause);
         close_with(s, s->cause.code, s->cause.enhanced, s->cause.text);
@@ -497,12 +516,6 @@ void smtp_server_secured(struct smtp_server *s)
     s->is_esmtp = false;
     s->hello[0] = '\0';
     s->n_idle_commands = 0;
-}
-
-void smtp_server_offer(struct smtp_server *s, bool is_8bitmime, uint64_t size_max)
-{
-    s->options.offers_8bitmime = is_8bitmime;
-    s->options.size_max = size_max;
 }
 
 void smtp_server_init(

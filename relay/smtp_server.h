@@ -7,10 +7,12 @@
  * ... after each:     write and clear s.output
  *
  * The legal orders: greeting; EHLO, HELO or LHLO; then transactions of MAIL, RCPT..., DATA, content
- * and the end.  EHLO, RSET and every end of DATA, good or bad, close the transaction, and nothing
- * of it survives.  STARTTLS is allowed once, outside a transaction; all that was said before it is
- * forgotten.  A command that may not be followed by others in one group (EHLO, DATA, STARTTLS) and
- * is, ends the session: that is either smuggling or a client that cannot be understood.
+ * and the end.  8BITMIME is always offered: which server gets the message is not known yet, and
+ * what one does not take is settled with its recipients (cutthrough.h).  EHLO, RSET and every end
+ * of DATA, good or bad, close the transaction, and nothing of it survives.  STARTTLS is allowed
+ * once, outside a transaction; all that was said before it is forgotten.  A command that may not be
+ * followed by others in one group (EHLO, DATA, STARTTLS) and is, ends the session: that is either
+ * smuggling or a client that cannot be understood.
  */
 #ifndef RELAY_SMTP_SERVER_H
 #define RELAY_SMTP_SERVER_H
@@ -36,8 +38,8 @@ struct smtp_server_options {
     const char *hostname; /* borrowed for life */
     bool is_lmtp;
     bool offers_starttls;
-    bool offers_8bitmime;
-    uint64_t size_max; /* of a message; also what SIZE offers */
+    bool is_strict;    /* see smtp_command_parse() */
+    uint64_t size_max; /* of a message as the client has it; also what SIZE offers */
     uint32_t recipients_max;
     uint32_t errors_max; /* so many errors are answered, the next one ends the session */
     enum conf_bare_lf bare_lf;
@@ -80,16 +82,15 @@ struct smtp_server {
     enum smtp_server_state state;
     enum smtp_server_kind asked; /* what the owner has to answer; MORE: nothing */
     bool is_esmtp, is_secure;
-    bool takes_8bitmime; /* what the last hello was told, and what holds until the next one */
-    uint64_t size_max;
     char hello[ADDRESS_DOMAIN_MAX + 1]; /* the client's name, "" before EHLO */
     uint64_t n_content;                 /* canonical bytes of this message */
     uint32_t n_rcpts;                   /* accepted in this transaction */
     uint32_t n_answers;                 /* still owed behind END, for LMTP */
     uint32_t n_errors, n_idle_commands;
     bool has_end; /* CRLF.CRLF was seen and not told yet */
-    bool closes_after_discard, is_for_cause, was_close_told;
+    bool is_for_cause, was_close_told;
     struct smtp_command command;
+    char sender[ADDRESS_MAX + 1]; /* of `command`, when it had no domain */
     struct data_decoder decoder;
     struct answer cause; /* of DISCARD, or of CLOSED */
     struct buf *content; /* scratch, the owner's */
@@ -112,9 +113,6 @@ void smtp_server_answer(struct smtp_server *s, const struct answer *a);
 void smtp_server_secured(struct smtp_server *s);
 /* Ends the session with this answer (421): for deadlines and for a stop. */
 void smtp_server_close(struct smtp_server *s, const struct answer *a);
-/* What the next hello is told.  What a client was told holds on until then: it may already be about
- * to use it, and would have to bounce its message if it were refused. */
-void smtp_server_offer(struct smtp_server *s, bool is_8bitmime, uint64_t size_max);
 
 bool smtp_server_is_between(const struct smtp_server *s); /* no transaction is open */
 const char *smtp_server_state_name(enum smtp_server_state state);

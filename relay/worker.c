@@ -256,7 +256,8 @@ static struct cutthrough_server *make_targets(const struct conf *conf)
 
     for (size_t i = 0; i < conf->n_servers; i++)
         targets[i] = (struct cutthrough_server){.name = conf->servers[i].name,
-            .is_lmtp = conf->servers[i].smtp.scheme == NET_SCHEME_LMTP};
+            .is_lmtp = conf->servers[i].smtp.scheme == NET_SCHEME_LMTP,
+            .refuses_8bit = conf->servers[i].eight_bit == CONF_EIGHT_BIT_REFUSE};
     return targets;
 }
 

@@ -29,6 +29,7 @@ enum conf_tls {
     CONF_TLS_FINGERPRINT
 };
 enum conf_bare_lf { CONF_BARE_LF_NORMALISE, CONF_BARE_LF_REFUSE };
+enum conf_eight_bit { CONF_EIGHT_BIT_SEND, CONF_EIGHT_BIT_REFUSE };
 enum conf_milter_mode { CONF_MILTER_JUDGE, CONF_MILTER_SHADOW };
 
 struct conf_strings {
@@ -71,6 +72,7 @@ struct conf_server {
     char *imap_password_file;
     char *imap_auth;               /* login|plain */
     uint32_t smtp_connections_max; /* pooled connections per relay worker */
+    enum conf_eight_bit eight_bit; /* what happens to 8-bit content where there is no 8BITMIME */
 };
 
 struct conf_relay {
@@ -80,6 +82,7 @@ struct conf_relay {
     char *tls_cert_file, *tls_key_file; /* both or none: STARTTLS offered */
     uint32_t workers;                   /* up to CONF_WORKERS_MAX; 0: one per core */
     enum conf_bare_lf bare_lf;
+    bool strict_syntax; /* only commands in the form that RFC 5321 gives them */
     uint64_t message_size_max, header_size_max; /* bytes */
     uint32_t recipients_max, hops_max, sessions_max, sessions_per_client_max;
     uint32_t errors_max, hold_waits_max, hold_waits_per_user_max;

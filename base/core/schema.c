@@ -90,6 +90,7 @@ const struct schema_key schema_keys[] = {
     SERVER("imap_user", imap_user, TEXT, NULL, NO_RANGE),
     SERVER("imap_password_file", imap_password_file, PATH, NULL, NO_RANGE),
     SERVER("imap_auth", imap_auth, WORD, "plain", CHOICES(WORDS("login", "plain"))),
+    SERVER("eight_bit", eight_bit, CHOICE, "send", CHOICES(WORDS("send", "refuse"))),
     SERVER("smtp_connections_max", smtp_connections_max, NUMBER, "20", RANGE(1, 10000)),
 
     RELAY("listen", listen, ENDPOINTS, NULL, CHOICES(RELAY_SCHEMES)),
@@ -99,6 +100,7 @@ const struct schema_key schema_keys[] = {
     RELAY("tls_key_file", tls_key_file, PATH, NULL, NO_RANGE),
     RELAY("workers", workers, NUMBER, "0", RANGE(0, 256)),
     RELAY("bare_lf", bare_lf, CHOICE, "normalise", CHOICES(WORDS("normalise", "refuse"))),
+    RELAY("strict_syntax", strict_syntax, BOOL, "no", CHOICES(YES_NO)),
     RELAY("message_size_max", message_size_max, BYTES, "50M", RANGE(64 * KIB, 2 * GIB)),
     RELAY("header_size_max", header_size_max, BYTES, "256k", RANGE(16 * KIB, 16 * MIB)),
     RELAY("recipients_max", recipients_max, NUMBER, "1000", RANGE(100, 1000)),

@@ -9,7 +9,8 @@
  *
  * What is accepted can be put on the wire between "<" and ">" as it is: no control byte, no
  * bracket outside of quotes, no second "@" outside of quotes.  Tolerated beyond the RFC: dots at
- * the ends of or doubled in the local part, "_" in domains.  Refused although legal: source routes.
+ * the ends of or doubled in the local part, "_" and hyphens anywhere in domains, and what paths may
+ * have around the address; docs/VIOLATIONS.md says who writes such things.
  */
 #include "base/mail/address.h"
 
@@ -93,14 +94,11 @@ static bool is_domain(struct slice d)
         if (c == '.') {
             if (label == 0 || is_last)
                 return false;
-        } else if (c == '-') {
-            if (label == 0 || is_last || d.p[i + 1] == '.')
-                return false;
         } else if (c >= 0x80) {
             n = utf8_length(d, i);
             if (n == 0)
                 return false;
-        } else if (!ascii_is_alpha(c) && !ascii_is_digit(c) && c != '_') {
+        } else if (!ascii_is_alpha(c) && !ascii_is_digit(c) && c != '_' && c != '-') {
             return false;
         }
         label = c == '.' ? 0 : label + n;
@@ -129,31 +127,89 @@ int address_parse(struct slice text, struct address *out)
     return (out->is_literal ? is_literal_domain(out->domain) : is_domain(out->domain)) ? 0 : -1;
 }
 
-enum address_path address_path_parse(
-    struct slice *in, struct address *out, struct slice *mailbox_out)
+/* Length of what stands before the first `end` outside of quotes, s.n when there is none. */
+static size_t length_before(struct slice s, unsigned char end)
 {
-    *out = (struct address){0};
-    *mailbox_out = SLICE_NONE;
-    if (in->n < 2 || in->p[0] != '<')
-        return ADDRESS_PATH_BAD;
     bool is_quoted = false;
-    size_t i = 1;
-    for (; i < in->n && (is_quoted || in->p[i] != '>'); i++) {
-        if (in->p[i] == '"')
+    size_t i = 0;
+    for (; i < s.n && (is_quoted || s.p[i] != end); i++) {
+        if (s.p[i] == '"')
             is_quoted = !is_quoted;
-        else if (is_quoted && in->p[i] == '\\')
+        else if (is_quoted && s.p[i] == '\\')
             i++;
     }
-    if (i >= in->n)
-        return ADDRESS_PATH_BAD;
-    struct slice mailbox = slice_sub(*in, 1, i - 1);
-    if (mailbox.n > 0 && address_parse(mailbox, out) != 0)
-        return ADDRESS_PATH_BAD;
-    *mailbox_out = mailbox;
-    *in = slice_from(*in, i + 1);
-    if (mailbox.n == 0)
+    return i < s.n ? i : s.n;
+}
+
+/* Takes "@a,@b:" off the front (RFC 5321 4.1.2 A-d-l); -1 when it starts like one and is none. */
+static int take_source_route(struct slice *path)
+{
+    struct slice route, host;
+    if (path->n == 0 || path->p[0] != '@')
+        return 0;
+    size_t n = length_before(*path, ':');
+    if (n == path->n)
+        return -1;
+    route = slice_sub(*path, 0, n);
+    while (slice_split(&route, ',', &host))
+        if (host.n < 2 || host.p[0] != '@' || !is_domain(slice_from(host, 1)))
+            return -1;
+    *path = slice_from(*path, n + 1);
+    /* The bare forms have no route in front of them. */
+    return slice_find(*path, '@') >= 0 ? 0 : -1;
+}
+
+/* The path without brackets. */
+static enum address_path path_kind(
+    struct slice path, bool is_strict, struct address *out, struct slice *mailbox_out)
+{
+    bool is_quoted;
+    if (!is_strict)
+        path = slice_trim(path);
+    if (path.n == 0)
         return ADDRESS_PATH_NULL;
-    return out->domain.n == 0 ? ADDRESS_PATH_POSTMASTER : ADDRESS_PATH_MAILBOX;
+    if (take_source_route(&path) != 0)
+        return ADDRESS_PATH_BAD;
+    if (!is_strict && path.n > 1 && path.p[path.n - 1] == '.' && slice_rfind(path, '@') >= 0)
+        path.n--;
+    *mailbox_out = path;
+    if (address_parse(path, out) == 0)
+        return out->domain.n == 0 ? ADDRESS_PATH_POSTMASTER : ADDRESS_PATH_MAILBOX;
+    if (is_strict || path.n > ADDRESS_LOCAL_MAX || local_end(path, &is_quoted) != path.n)
+        return ADDRESS_PATH_BAD;
+    *out = (struct address){.local = path, .is_quoted = is_quoted};
+    return ADDRESS_PATH_LOCAL;
+}
+
+enum address_path address_path_parse(
+    struct slice *in, bool is_strict, struct address *out, struct slice *mailbox_out)
+{
+    enum address_path kind = ADDRESS_PATH_BAD;
+    struct slice mailbox = SLICE_NONE;
+    size_t n = 0;
+    *out = (struct address){0};
+    if (in->n > 0 && in->p[0] == '<') {
+        n = length_before(*in, '>');
+        if (n < in->n)
+            kind = path_kind(slice_sub(*in, 1, n++ - 1), is_strict, out, &mailbox);
+    } else if (!is_strict) {
+        size_t tab = length_before(*in, '\t');
+        n = length_before(*in, ' ');
+        n = tab < n ? tab : n;
+        if (n > 0)
+            kind = path_kind(slice_sub(*in, 0, n), is_strict, out, &mailbox);
+        /* "FROM: SIZE=1" has no address, only a parameter. */
+        if (kind == ADDRESS_PATH_LOCAL && slice_find(mailbox, '=') >= 0)
+            kind = ADDRESS_PATH_BAD;
+    }
+    if (kind == ADDRESS_PATH_BAD) {
+        *out = (struct address){0};
+        mailbox = SLICE_NONE;
+    } else {
+        *in = slice_from(*in, n);
+    }
+    *mailbox_out = mailbox;
+    return kind;
 }
 
 size_t address_unquote(struct slice local, unsigned char *out)

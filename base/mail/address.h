@@ -25,9 +25,9 @@ struct address {
 };
 
 /* A Mailbox without brackets: "user@example.org".  Source routes, a second "@", a trailing dot,
- * control bytes, comments and broken UTF-8 are refused; dots at odd places of the local part are
- * not, since some large providers gave out such addresses.  Bare "postmaster" has no domain.  0, or
- * -1. Slices borrow from text. */
+ * control bytes, comments and broken UTF-8 are refused; dots at odd places of the local part and
+ * hyphens at the ends of a label are not, since there are such addresses.  Bare "postmaster" has no
+ * domain.  0, or -1. Slices borrow from text. */
 int address_parse(struct slice text, struct address *out) ATTR_WUR;
 
 /* The meaning of a local part: without quotes and backslashes. Returns its length; out holds at
@@ -37,15 +37,21 @@ size_t address_unquote(struct slice local, unsigned char *out);
 int address_quote(struct slice meaning, struct buf *out) ATTR_WUR;
 bool address_is_ascii(struct slice text);
 
-/* A path with brackets at the start of *in: "<>", "<user@example.org>", "<Postmaster>".  On success
- * *in starts behind the ">".  A source route "<@a,@b:user@c>" is refused (RFC 5321 allows it). */
+/* A path at the start of *in: "<>", "<user@example.org>", "<Postmaster>".  On success *in starts
+ * behind it, and the mailbox is what address_parse() takes, or for LOCAL and POSTMASTER a local
+ * part alone.
+ *
+ * A source route "<@a,@b:user@c>" is taken off, as RFC 5321 4.1.1.3 asks for.  Unless is_strict, so
+ * are blanks within the brackets and one dot behind the domain, brackets may be left out, and there
+ * is LOCAL.  What is left is the address, for every use that follows. */
 enum address_path {
     ADDRESS_PATH_BAD,
     ADDRESS_PATH_NULL,
     ADDRESS_PATH_MAILBOX,
-    ADDRESS_PATH_POSTMASTER
+    ADDRESS_PATH_POSTMASTER,
+    ADDRESS_PATH_LOCAL, /* without a domain */
 };
 enum address_path address_path_parse(
-    struct slice *in, struct address *out, struct slice *mailbox_out);
+    struct slice *in, bool is_strict, struct address *out, struct slice *mailbox_out);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * fuzz_address: any bytes as mailbox and as path.  What is accepted has nothing that could break a
- * command line, keeps its meaning when it is quoted anew, and names a domain that is one.
+ * command line, keeps its meaning when it is quoted anew, and names a domain that is one.  However
+ * a path was written, what is left of it is an address that stands between brackets as it is, and
+ * read again it is itself.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,20 +38,39 @@ static void check_mailbox(struct slice text, const struct address *a)
     CHECK(idn_to_ascii(slice_str(domain), twice) == 0 && strcmp(domain, twice) == 0);
 }
 
+static void check_path(struct slice text, bool is_strict)
+{
+    struct slice rest = text, mailbox, again, inside;
+    struct address a, b;
+    enum address_path path = address_path_parse(&rest, is_strict, &a, &mailbox);
+    struct buf plain;
+    if (path == ADDRESS_PATH_BAD) {
+        CHECK(rest.p == text.p && rest.n == text.n && mailbox.n == 0);
+        return;
+    }
+    CHECK(rest.n < text.n && rest.p + rest.n == text.p + text.n);
+    if (is_strict)
+        CHECK(text.p[0] == '<' && rest.p[-1] == '>' && path != ADDRESS_PATH_LOCAL);
+    CHECK((path == ADDRESS_PATH_NULL) == (mailbox.n == 0));
+    CHECK((path == ADDRESS_PATH_MAILBOX) == (a.domain.n > 0));
+    if (mailbox.n > 0)
+        check_mailbox(mailbox, &a);
+    buf_init(&plain, ADDRESS_MAX + 2);
+    CHECK(buf_addf(&plain, "<%.*s>", SLICE_ARG(mailbox)) == 0);
+    inside = buf_slice(&plain);
+    CHECK(address_path_parse(&inside, path != ADDRESS_PATH_LOCAL, &b, &again) == path);
+    CHECK(inside.n == 0 && slice_eq(again, mailbox));
+    buf_fini(&plain);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct slice text = slice_make(data, size), rest = text, mailbox;
+    struct slice text = slice_make(data, size);
     struct address a;
     if (address_parse(text, &a) == 0)
         check_mailbox(text, &a);
-    enum address_path path = address_path_parse(&rest, &a, &mailbox);
-    if (path == ADDRESS_PATH_BAD) {
-        CHECK(rest.p == text.p && rest.n == text.n);
-    } else {
-        CHECK(mailbox.n + rest.n + 2 == size && rest.p[-1] == '>');
-        if (path != ADDRESS_PATH_NULL)
-            check_mailbox(mailbox, &a);
-    }
+    check_path(text, false);
+    check_path(text, true);
     char domain[IDN_DOMAIN_MAX + 1];
     if (idn_to_ascii(text, domain) == 0)
         CHECK(address_is_ascii(slice_str(domain)));

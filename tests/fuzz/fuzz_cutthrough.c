@@ -4,6 +4,7 @@
  * byte chooses the next step; the model holds the engine to its promises:
  *   - 250 to the end of the content only when the target said 2xx to a dot that a claim allowed,
  *   - no DATA before the header was judged, no dot before the claim,
+ *   - no dot for what is bigger than the target's SIZE, or 8-bit where it must not be,
  *   - every question of the client has its answers, a claim that was made is given back once, a
  *     connection too.
  */
@@ -13,7 +14,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct cutthrough_server servers[] = {{"old", false}, {"new", false}, {"lmtp", true}};
+static const struct cutthrough_server servers[] = {
+    {"old", false, false}, {"new", false, true}, {"lmtp", true, false}};
+
+#define PREFIX "Received: x\r\n"
+#define ROOM (sizeof(PREFIX) - 1)
 
 enum asked { NOTHING, MAIL, RCPT, DATA, END };
 
@@ -22,7 +27,8 @@ struct model {
     struct smtp_client client;
     bool has_client, is_lmtp, is_judged, has_claim, wants_judge, wants_claim, wants_target, held;
     enum asked asked;
-    bool in_data;
+    bool in_data, has_8bit;
+    size_t n_content;
     size_t n_rcpts, n_answers;       /* accepted; answers given to END */
     size_t n_good_dots, n_good_ends; /* what the target said, what the client heard */
     const uint8_t *in;
@@ -122,6 +128,11 @@ static void work(struct model *m)
             break;
         case CUT_CLAIM:
             m->wants_claim = true;
+            if (m->client.size_max > 0 && m->n_content + ROOM > m->client.size_max)
+                abort();
+            if (m->has_8bit && servers[m->ct.server].refuses_8bit &&
+                (m->client.caps & SMTP_CLIENT_CAP_8BITMIME) == 0)
+                abort();
             break;
         case CUT_FLUSH:
             flush(m);
@@ -160,7 +171,7 @@ static void feed(struct model *m, const char *text)
 static void connect_target(struct model *m)
 {
     static const char *const hellos[] = {"250 hi\r\n", "250-hi\r\n250 PIPELINING\r\n",
-        "250-hi\r\n250-8BITMIME\r\n250 PIPELINING\r\n"};
+        "250-hi\r\n250-8BITMIME\r\n250 PIPELINING\r\n", "250-hi\r\n250 SIZE 40\r\n"};
     struct smtp_client_options options = {
         .hello_name = "gw", .is_lmtp = servers[m->ct.server].is_lmtp};
     struct smtp_client_event ev;
@@ -176,7 +187,7 @@ static void connect_target(struct model *m)
     m->has_client = true;
     smtp_client_feed(&m->client, SLICE_LIT("220 hi\r\n"), &used, &ev);
     smtp_client_sent(&m->client, smtp_client_output(&m->client).n);
-    if (smtp_client_feed(&m->client, slice_str(hellos[choose(m, 3)]), &used, &ev) !=
+    if (smtp_client_feed(&m->client, slice_str(hellos[choose(m, 4)]), &used, &ev) !=
         SMTP_CLIENT_READY)
         abort();
     cutthrough_target(&m->ct, &m->client, choose(m, 2) == 1, NULL);
@@ -196,7 +207,8 @@ static void decide_rcpt(struct model *m)
 
     m->held = false;
     unsigned n = choose(m, 3 * sizeof(decisions) / sizeof(*decisions));
-    cutthrough_rcpt(&m->ct, &decisions[n < sizeof(decisions) / sizeof(*decisions) ? n : n % 3]);
+    cutthrough_rcpt(
+        &m->ct, &decisions[n < sizeof(decisions) / sizeof(*decisions) ? n : n % 3], ROOM);
 }
 
 static void target_talks(struct model *m)
@@ -219,10 +231,15 @@ static void target_talks(struct model *m)
 
 static void start_mail(struct model *m)
 {
-    struct smtp_command mail = {.mailbox = SLICE_LIT("s@x"), .is_8bit = choose(m, 8) == 7};
+    static const uint64_t sizes[] = {0, 0, 10, 27, 28, UINT64_MAX};
+    struct smtp_command mail = {.mailbox = SLICE_LIT("s@x"),
+        .is_8bit = choose(m, 8) == 7,
+        .has_size = true,
+        .size = sizes[choose(m, sizeof(sizes) / sizeof(*sizes))]};
 
     m->n_rcpts = m->n_answers = m->n_good_dots = m->n_good_ends = 0;
-    m->is_judged = false;
+    m->is_judged = m->has_8bit = false;
+    m->n_content = 0;
     m->asked = MAIL;
     cutthrough_mail(&m->ct, &mail);
 }
@@ -230,7 +247,8 @@ static void start_mail(struct model *m)
 static void client_talks(struct model *m)
 {
     static const char *const pieces[] = {
-        "A: b\r\n", "\r\n", ".x\r\n", "x", "\r\n\r\n", "long: field\r\n"};
+        "A: b\r\n", "\r\n", ".x\r\n", "x", "\r\n\r\n", "long: field\r\n", "\xff\r\n"};
+    const char *piece;
 
     if (m->ct.state == CUT_IDLE && !m->in_data) {
         start_mail(m);
@@ -239,8 +257,10 @@ static void client_talks(struct model *m)
             m->asked = END;
             cutthrough_end(&m->ct);
         } else {
-            cutthrough_content(
-                &m->ct, slice_str(pieces[choose(m, sizeof(pieces) / sizeof(*pieces))]));
+            piece = pieces[choose(m, sizeof(pieces) / sizeof(*pieces))];
+            m->n_content += strlen(piece);
+            m->has_8bit |= piece[0] == '\xff';
+            cutthrough_content(&m->ct, slice_str(piece));
         }
     } else if (choose(m, 3) == 2 && m->n_rcpts > 0) {
         m->asked = DATA;
@@ -271,7 +291,7 @@ static void step(struct model *m)
     if (m->wants_judge) {
         m->wants_judge = false;
         m->is_judged = choose(m, 8) != 7;
-        cutthrough_judged(&m->ct, m->is_judged ? NULL : &no, SLICE_LIT("Received: x\r\n"));
+        cutthrough_judged(&m->ct, m->is_judged ? NULL : &no, SLICE_LIT(PREFIX));
     } else if (m->wants_claim) {
         m->wants_claim = false;
         m->has_claim = choose(m, 8) != 7;

@@ -131,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct smtp_server_options options = {.hostname = "gw",
         .is_lmtp = (data[1] & 1) != 0,
         .offers_starttls = (data[1] & 2) != 0,
-        .offers_8bitmime = (data[1] & 4) != 0,
+        .is_strict = (data[1] & 4) != 0,
         .bare_lf = data[1] & 8 ? CONF_BARE_LF_REFUSE : CONF_BARE_LF_NORMALISE,
         .size_max = 200,
         .recipients_max = 3,

@@ -311,49 +311,6 @@ def test_message_limit(site, scripted, size, code):
     assert len(gate.old.messages) == (code == 250)
 
 
-def test_size_of_the_smallest_target_is_offered(site, scripted):
-    gate = Gate(site, scripted, extensions=["SIZE 5000"])
-    wait_for(lambda: "SIZE 5000" in gate.client().features, 10, "the smaller SIZE")
-
-
-def test_8bitmime_is_offered_when_every_target_takes_it(site, scripted):
-    gate = Gate(site, scripted)
-    wait_for(lambda: "8BITMIME" in gate.client().features, 10, "8BITMIME")
-    with gate.client() as c:
-        assert c.transaction("s@example.net", ["ann@example.org"], b"A: b\r\n\r\n\xff\r\n", mail_args=" BODY=8BITMIME").data.code == 250
-    assert any(line.endswith(" BODY=8BITMIME") for line in gate.old.commands())
-
-
-def test_8bitmime_is_not_offered_when_one_target_does_not_take_it(site, scripted):
-    gate = Gate(site, scripted, extensions=["PIPELINING"])
-    assert gate.send("ann@example.org").data.code == 250 and gate.send("cat@example.org").data.code == 250
-    with gate.client() as c:
-        assert "8BITMIME" not in c.features
-        assert c.cmd("MAIL FROM:<s@example.net> BODY=8BITMIME").code == 555
-        # What comes undeclared passes as it is, as it did before there was a relay.
-        assert c.transaction("s@example.net", ["ann@example.org"], b"A: b\r\n\r\n\xff\r\n").data.code == 250
-    assert body_of(gate.old.messages[-1].data) == b"A: b\r\n\r\n\xff\r\n"
-
-
-def test_8bitmime_that_vanished(site, scripted):
-    gate = Gate(site, scripted)
-    wait_for(lambda: "8BITMIME" in gate.client().features, 10, "8BITMIME")
-    with gate.client() as c, gate.client() as other:
-        gate.old.extensions = ["PIPELINING"]
-        for session in gate.old.sessions:
-            session.shutdown()
-        assert c.cmd("MAIL FROM:<s@example.net> BODY=8BITMIME").code == 250
-        reply = wait_for(lambda: (lambda r: r if r.text.startswith("4.6.3") else None)(c.cmd("RCPT TO:<ann@example.org>")), 10,
-                         "the new connection")
-        assert reply.code == 451
-        # It was offered to this client too, so there is no 5xx for using it.
-        assert other.cmd("MAIL FROM:<s@example.net> BODY=8BITMIME").code == 250
-        reply = other.cmd("RCPT TO:<ann@example.org>")
-        assert (reply.code, reply.text[:5]) == (451, "4.6.3")
-    with gate.client() as c:
-        assert "8BITMIME" not in c.features
-
-
 def test_target_without_pipelining(site, scripted):
     gate = Gate(site, scripted, extensions=[])
     outcome = gate.send(["ann@example.org", "bob@example.org"])

@@ -11,13 +11,15 @@
 
 #define HEADER_MAX 40
 
-static const struct cutthrough_server servers[] = {{"old", false}, {"new", false}, {"lmtp", true}};
+static const struct cutthrough_server servers[] = {
+    {"old", false, false}, {"new", false, false}, {"lmtp", true, false}, {"seven", false, true}};
 
 struct run {
     const char *name;
     struct cutthrough ct;
     struct smtp_client client;
     bool has_client;
+    size_t room; /* that our fields take */
     struct buf sent, done, in;
 };
 
@@ -163,7 +165,7 @@ static void act(struct run *r, struct slice verb)
         cutthrough_mail(ct, &mail);
     } else if (slice_starts(verb, SLICE_LIT("rcpt "))) {
         d = decision(slice_from(verb, 5));
-        cutthrough_rcpt(ct, &d);
+        cutthrough_rcpt(ct, &d, r->room);
     } else if (slice_starts(verb, SLICE_LIT("content "))) {
         cutthrough_content(ct, slice_from(verb, 8));
         cutthrough_content(ct, SLICE_LIT("\r\n"));
@@ -172,6 +174,16 @@ static void act(struct run *r, struct slice verb)
     } else if (slice_eq(verb, SLICE_LIT("target"))) {
         open_client(r, "SIZE");
         cutthrough_target(ct, &r->client, false, NULL);
+    } else if (slice_starts(verb, SLICE_LIT("target SIZE="))) {
+        char keyword[20];
+        assert_int_equal(
+            fmt_into(keyword, sizeof(keyword), "SIZE %.*s", SLICE_ARG(slice_from(verb, 12))), 0);
+        open_client(r, keyword);
+        cutthrough_target(ct, &r->client, false, NULL);
+    } else if (slice_eq(verb, SLICE_LIT("undeclared"))) {
+        cutthrough_mail(ct, &(struct smtp_command){.mailbox = SLICE_LIT("s@x")});
+    } else if (slice_eq(verb, SLICE_LIT("room"))) {
+        r->room = 10;
     } else if (slice_eq(verb, SLICE_LIT("reused"))) {
         open_client(r, "8BITMIME");
         cutthrough_target(ct, &r->client, true, NULL);
@@ -260,6 +272,13 @@ static void run(const char *name, bool client_is_lmtp, const char *script)
 #define ASK "! rcpt old\n= connect old\n! target\n> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"
 #define RCPT ASK "< 250 ok\n< 250 ok\n= 250 2.1.5\n"
 #define HEADER "! data\n= 354\n! content A: b\n! empty\n= judge:8\n"
+#define SEVEN                                                                                      \
+    "! rcpt seven\n= connect seven\n! target\n> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"         \
+    "< 250 ok\n< 250 ok\n= 250 2.1.5\n"
+/* A server that takes so much. */
+#define SIZED(n)                                                                                   \
+    "! rcpt old\n= connect old\n! target SIZE=" n "\n> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"  \
+    "< 250 ok\n< 250 ok\n= 250 2.1.5\n"
 #define DATA HEADER "! judged\n> DATA\n"
 #define BODY DATA "< 354 go\n> Received: x\n> A: b\n> \n"
 #define ENDED BODY "! content .x\n> ..x\n! end\n= claim:1\n"
@@ -328,8 +347,62 @@ static const struct script {
              "< 250 ok\n= 250 2.1.5\n! rcpt old\n> RCPT TO:<r@x>\n! lost\n= close 451 4.4.1\n"},
     {"8-bit, and the target takes it", "! mail8\n= 250 2.1.0\n! rcpt old\n= connect old\n! reused\n"
                                        "> MAIL FROM:<s@x> BODY=8BITMIME\n> RCPT TO:<r@x>\n"},
-    {"8-bit, and the target does not take it any more",
-        "! mail8\n= 250 2.1.0\n! rcpt old\n= connect old\n! target\n= keep 451 4.6.3\n"},
+    {"8-bit, and the target does not know the word: it goes as it is",
+        "! mail8\n= 250 2.1.0\n! rcpt old\n= connect old\n! target\n> MAIL FROM:<s@x> SIZE=9\n"
+        "> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n! data\n= 354\n! content A: \xff\n"
+        "! empty\n= judge:8\n! judged\n> DATA\n< 354 go\n> Received: x\n> A: \xff\n> \n"},
+    {"8-bit, and the target must not have it: others may",
+        "! mail8\n= 250 2.1.0\n! rcpt seven\n= connect seven\n! target\n= keep 554 5.6.3\n"
+        "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x> BODY=8BITMIME\n> RCPT TO:<r@x>\n"},
+    {"8-bit, and the target takes it today",
+        "! mail8\n= 250 2.1.0\n! rcpt seven\n= connect seven\n! reused\n"
+        "> MAIL FROM:<s@x> BODY=8BITMIME\n> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n"
+        "! data\n= 354\n! content A: \xff\n! empty\n= judge:8\n! judged\n> DATA\n< 354 go\n"
+        "> Received: x\n> A: \xff\n> \n! content \x80\n> \x80\n"},
+    {"8-bit that nobody declared, in the header", MAIL SEVEN
+        "! data\n= 354\n! content A: \x80\n= reset\n! content x\n! end\n= 554 5.6.3\n" MAIL},
+    {"8-bit that nobody declared, in the body", MAIL SEVEN BODY
+        "! content x\x7fy\n> x\x7fy\n! content x\xffy\n= close\n! end\n= 554 5.6.3\n" MAIL},
+    {"8-bit that nobody declared, before 354",
+        MAIL SEVEN DATA "! content x\xffy\n= close\n! end\n= 554 5.6.3\n"},
+
+    {"declared size at the target's limit",
+        "! room\n" MAIL "! rcpt old\n= connect old\n! target SIZE=18\n= keep 552 5.3.4\n"
+        "! rcpt old\n= connect old\n! target SIZE=9\n= keep 552 5.3.4\n"
+        "! rcpt new\n= connect new\n! target SIZE=19\n> MAIL FROM:<s@x> SIZE=19\n"
+        "> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n"
+        "! rcpt new\n= 452 4.5.3\n"},
+    {"declared size, room for two",
+        "! room\n" MAIL "! rcpt old\n= connect old\n! target SIZE=67\n> MAIL FROM:<s@x> SIZE=19\n"
+        "> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n! rcpt old\n> RCPT TO:<r@x>\n"
+        "< 250 ok\n= 250 2.1.5\n! rcpt old\n= 452 4.5.3\n"},
+    {"declared size, and room that grew",
+        MAIL "! rcpt old\n= connect old\n! target SIZE=18\n> MAIL FROM:<s@x> SIZE=9\n"
+             "> RCPT TO:<r@x>\n< 250 ok\n< 550 no\n= 550 5.0.0\n! room\n! rcpt old\n= 552 5.3.4\n"
+             "! abort\n= reset\n"},
+    {"no size declared, none known",
+        "! room\n! undeclared\n= 250 2.1.0\n"
+        "! rcpt old\n= connect old\n! target SIZE=0\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
+        "< 250 ok\n< 250 ok\n= 250 2.1.5\n" BODY "! content x\n> x\n"},
+    {"no size declared: the target is asked",
+        "! room\n! undeclared\n= 250 2.1.0\n"
+        "! rcpt old\n= connect old\n! target SIZE=9\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"},
+    /* "Received: x", "A: b", "" are 21 bytes. */
+    {"what comes is at the target's limit",
+        MAIL SIZED("25") BODY "! content ab\n> ab\n! end\n= claim:1\n"},
+    {"what comes is above the target's limit",
+        MAIL SIZED("24") BODY "! content ab\n= close\n! end\n= 552 5.3.4\n" MAIL},
+    {"what comes is above the target's limit, before 354",
+        MAIL SIZED("24") DATA "! content ab\n= close\n! end\n= 552 5.3.4\n" MAIL},
+    {"the header with our fields is at the limit", MAIL SIZED("21") BODY "! end\n= claim:1\n"},
+    {"the header with our fields is above the limit",
+        MAIL SIZED("20") HEADER "! judged\n= reset\n! end\n= 552 5.3.4\n" MAIL},
+    {"the header with our fields is above the limit, and all is there",
+        MAIL SIZED(
+            "18") "! data\n= 354\n! content A: b\n! end\n= judge:6\n! judged\n= reset 552 5.3.4\n"},
+    {"the header is above the limit alone",
+        MAIL SIZED(
+            "9") "! data\n= 354\n! content A: b\n! content B: c\n= reset\n! end\n= 552 5.3.4\n"},
     {"an address that no target can read",
         MAIL "! rcpt old bad\n= connect old\n! target\n= reset 451 4.3.5\n"},
     {"an address that no target can read, later",
