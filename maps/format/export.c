@@ -6,12 +6,21 @@
  * (the caller tells), a held address becomes a temporary failure, an address that is to be refused
  * an error.  "@domain" entries, and the defaults of the configuration where there is none, become
  * lines for the domain itself: Postfix looks for the address first.
+ *
+ * What a table cannot have is left out and named: keys with quotes (postmap(1) of old takes blanks
+ * for the end of a key) and those that begin with "#", which are comments.  No other line may then
+ * speak for them: where the line of the domain would refuse such a user or give it to another
+ * server, it makes the mail wait.
  */
 #include "maps/format/export.h"
 
 #include <stdlib.h>
 #include "base/core/mem.h"
 #include "maps/format/csv.h"
+#include "maps/next_hop.h"
+
+#define NAMES_MAX 4096 /* bytes of names that are told */
+#define COUNT_OF_ROLES 2
 
 int export_format_parse(const char *name, enum export_format *out)
 {
@@ -38,29 +47,27 @@ static int csv_entry(struct slice key, const struct route_entry *e, struct buf *
 
 /* --- Postfix transport -------------------------------------------------------------- */
 
-/* transport:nexthop of a server. */
+/* What the lines of a domain depend on. */
+struct export_domain {
+    bool has_entry; /* "@domain", whose line is written */
+    bool has_role[COUNT_OF_ROLES];
+    /* Users that the table cannot have, and where they are: a server's index, or several. */
+    bool has_lost, is_lost_scattered;
+    int lost_server;
+};
+
+static const char *const roles[COUNT_OF_ROLES] = {"postmaster", "abuse"};
+
+static bool fits_table(struct slice key)
+{
+    return key.p[0] != '#' && slice_find(key, '"') < 0;
+}
+
 static int add_nexthop(const struct conf *conf, int server, struct buf *out)
 {
-    static const char UNKNOWN[] = "retry:4.3.5 The server of this recipient is not configured";
     if (server == CONF_SERVER_NONE)
-        return buf_add_str(out, UNKNOWN);
-    const struct net_endpoint *e = &conf->servers[server].smtp;
-    switch (e->scheme) {
-    case NET_SCHEME_UNIX:
-        return buf_addf(out, "lmtp:unix:%s", e->host);
-    case NET_SCHEME_LMTP:
-        return buf_addf(out, "lmtp:inet:[%s]:%u", e->host, (unsigned)e->port);
-    case NET_SCHEME_SMTPS:
-        return buf_addf(out, "smtps:[%s]:%u", e->host, (unsigned)e->port);
-    case NET_SCHEME_NONE:
-    case NET_SCHEME_SMTP:
-    case NET_SCHEME_IMAP:
-    case NET_SCHEME_IMAPS:
-        break;
-    }
-    if (!e->host)
-        return buf_add_str(out, UNKNOWN);
-    return buf_addf(out, "smtp:[%s]:%u", e->host, (unsigned)e->port);
+        return buf_add_str(out, "retry:4.3.5 The server of this recipient is not configured");
+    return next_hop_postfix(&conf->servers[server], out);
 }
 
 static int add_answer(
@@ -73,48 +80,105 @@ static int add_answer(
     return add_nexthop(conf, server, out);
 }
 
-static int add_default(const struct export *x, const struct conf_domain *domain, struct buf *out)
+static struct export_domain *domain_of(const struct export *x, struct slice key)
 {
-    struct route_entry reject = {.kind = ROUTE_KIND_REJECT};
-    if (domain->default_server == CONF_SERVER_NONE)
-        return add_answer(x->conf, &reject, CONF_SERVER_NONE, out);
-    return add_nexthop(x->conf, domain->default_server, out);
+    const struct conf_domain *d = conf_domain(x->conf, normalise_domain(key));
+    return d ? &x->domains[d - x->conf->domains] : NULL;
+}
+
+static void leave_out(
+    struct export *x, struct export_domain *domain, struct slice key, const struct route_entry *e)
+{
+    size_t before = x->left_out_names.n;
+    x->left_out++;
+    if (buf_add(&x->left_out_names, key) != 0 || buf_add_byte(&x->left_out_names, '\n') != 0)
+        buf_truncate(&x->left_out_names, before);
+    if (!domain || (e->kind == ROUTE_KIND_REJECT && e->state == ROUTE_STATE_ACTIVE))
+        return;
+    int server = conf_server_index(x->conf, e->route);
+    domain->is_lost_scattered |= e->state == ROUTE_STATE_HELD || server == CONF_SERVER_NONE ||
+                                 (domain->has_lost && domain->lost_server != server);
+    domain->has_lost = true;
+    domain->lost_server = server;
+}
+
+/* The line of a domain, for all addresses that have none of their own; e is NULL for the default of
+ * the configuration. */
+static int add_domain(struct export *x, size_t i, const struct route_entry *e, struct buf *out)
+{
+    static const struct route_entry reject = {.kind = ROUTE_KIND_REJECT};
+    const struct conf_domain *conf = &x->conf->domains[i];
+    const struct export_domain *d = &x->domains[i];
+    int server = conf->default_server;
+    bool is_own = e && (e->kind == ROUTE_KIND_REJECT || e->route.n > 0);
+
+    if (is_own)
+        server =
+            e->kind == ROUTE_KIND_REJECT ? CONF_SERVER_NONE : conf_server_index(x->conf, e->route);
+    if (buf_addf(out, "%s\t", conf->name) != 0)
+        return -1;
+    if (e && e->state == ROUTE_STATE_HELD)
+        return add_answer(x->conf, e, server, out);
+    if (d->has_lost && (d->is_lost_scattered || d->lost_server != server)) {
+        x->deferred++;
+        return buf_add_str(out, "retry:4.3.5 This table lacks addresses of the domain");
+    }
+    if (is_own)
+        return add_answer(x->conf, e, server, out);
+    return server == CONF_SERVER_NONE ? add_answer(x->conf, &reject, server, out)
+                                      : add_nexthop(x->conf, server, out);
+}
+
+/* postmaster and abuse are always valid, whatever the map has for them (route.h). */
+static int role_of(struct slice key)
+{
+    for (size_t i = 0; i < COUNT_OF_ROLES; i++)
+        if (slice_eq(normalise_local(key), slice_str(roles[i])))
+            return (int)i;
+    return -1;
 }
 
 static int transport_entry(
     struct export *x, struct slice key, const struct route_entry *e, struct buf *out)
 {
-    const struct conf_domain *domain = conf_domain(x->conf, normalise_domain(key));
-    bool is_default = key.n > 0 && key.p[0] == '@';
+    struct export_domain *domain = domain_of(x, key);
+    int role = role_of(key);
 
-    if (slice_find(key, '"') >= 0 || slice_find(key, ' ') >= 0) {
-        x->quoted_lost++;
+    if (!fits_table(key)) {
+        leave_out(x, domain, key, e);
         return 0;
     }
-    x->deliver_as_lost += e->deliver_as.n > 0;
+    if (role >= 0 && e->state == ROUTE_STATE_ACTIVE &&
+        (e->kind == ROUTE_KIND_REJECT || e->route.n == 0))
+        return 0; /* export_end() writes the line */
+    if (domain && role >= 0)
+        domain->has_role[role] = true;
+    x->deliver_as += e->deliver_as.n > 0;
     x->held += e->state == ROUTE_STATE_HELD;
-    if (is_default && domain)
-        x->domain_seen[domain - x->conf->domains] = true;
-    if (buf_add(out, is_default ? slice_from(key, 1) : key) != 0 || buf_add_byte(out, '\t') != 0)
-        return -1;
-    if (is_default && domain && e->route.n == 0 && e->kind == ROUTE_KIND_MAILBOX &&
-        e->state == ROUTE_STATE_ACTIVE) {
-        if (add_default(x, domain, out) != 0)
+    if (key.p[0] == '@' && domain) {
+        domain->has_entry = true;
+        if (add_domain(x, (size_t)(domain - x->domains), e, out) != 0)
             return -1;
-    } else if (add_answer(x->conf, e, conf_server_index(x->conf, e->route), out) != 0) {
+    } else if (buf_add(out, key.p[0] == '@' ? slice_from(key, 1) : key) != 0 ||
+               buf_add_byte(out, '\t') != 0 ||
+               add_answer(x->conf, e, conf_server_index(x->conf, e->route), out) != 0) {
         return -1;
     }
     return buf_add_byte(out, '\n');
 }
 
-static int transport_end(const struct export *x, struct buf *out)
+static int transport_end(struct export *x, struct buf *out)
 {
     for (size_t i = 0; i < x->conf->n_domains; i++) {
         const struct conf_domain *domain = &x->conf->domains[i];
-        if (x->domain_seen[i])
-            continue;
-        if (buf_addf(out, "%s\t", domain->name) != 0 || add_default(x, domain, out) != 0 ||
-            buf_add_byte(out, '\n') != 0)
+        for (size_t role = 0; role < COUNT_OF_ROLES; role++)
+            if (!x->domains[i].has_role[role] &&
+                (buf_addf(out, "%s@%s\t", roles[role], domain->name) != 0 ||
+                    add_nexthop(x->conf, domain->postmaster_server, out) != 0 ||
+                    buf_add_byte(out, '\n') != 0))
+                return -1;
+        if (!x->domains[i].has_entry &&
+            (add_domain(x, i, NULL, out) != 0 || buf_add_byte(out, '\n') != 0))
             return -1;
     }
     return 0;
@@ -124,8 +188,10 @@ static int transport_end(const struct export *x, struct buf *out)
 
 int export_begin(struct export *x, struct buf *out)
 {
-    x->deliver_as_lost = x->quoted_lost = x->held = 0;
-    x->domain_seen = mem_zalloc(x->conf->n_domains + 1);
+    export_fini(x);
+    x->deliver_as = x->held = x->left_out = x->deferred = 0;
+    x->domains = mem_zalloc((x->conf->n_domains + 1) * sizeof *x->domains);
+    buf_init(&x->left_out_names, NAMES_MAX);
     if (x->format == EXPORT_CSV)
         return buf_add_str(out, "key,route,kind,deliver_as,note\n");
     return buf_add_str(out, "# transport(5) table, made by `maptool export`\n");
@@ -134,14 +200,19 @@ int export_begin(struct export *x, struct buf *out)
 int export_entry(
     struct export *x, struct slice key, const struct route_entry *entry, struct buf *out)
 {
+    BUG_ON(key.n == 0);
     return x->format == EXPORT_CSV ? csv_entry(key, entry, out)
                                    : transport_entry(x, key, entry, out);
 }
 
 int export_end(struct export *x, struct buf *out)
 {
-    int rc = x->format == EXPORT_CSV ? 0 : transport_end(x, out);
-    free(x->domain_seen);
-    x->domain_seen = NULL;
-    return rc;
+    return x->format == EXPORT_CSV ? 0 : transport_end(x, out);
+}
+
+void export_fini(struct export *x)
+{
+    free(x->domains);
+    x->domains = NULL;
+    buf_fini(&x->left_out_names);
 }

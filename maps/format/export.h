@@ -4,6 +4,7 @@
  *
  *     struct export x = {.conf = conf, .format = EXPORT_CSV};
  *     export_begin(&x, out); export_entry(&x, entry, out) ...; export_end(&x, out);
+ * export_fini(&x);
  *
  * Entries come in the order of their keys.
  */
@@ -18,20 +19,27 @@
 
 enum export_format { EXPORT_CSV, EXPORT_POSTFIX_TRANSPORT };
 
+struct export_domain;
+
 struct export
 {
     const struct conf *conf;
     enum export_format format;
-    /* Entries whose whole meaning the format cannot say; what they need stands beside them. */
-    size_t deliver_as_lost, quoted_lost, held;
-    bool *domain_seen; /* by index in conf->domains: has an "@domain" entry */
+    /* What the format cannot say. */
+    size_t deliver_as, held;       /* entries whose whole meaning it cannot */
+    size_t left_out;               /* entries that it cannot have at all, and the first of them */
+    struct buf left_out_names;     /* a line each */
+    size_t deferred;               /* domains whose own line waits instead, for their sake */
+    struct export_domain *domains; /* by index in conf->domains */
 };
 
 int export_format_parse(const char *name, enum export_format *out) ATTR_WUR;
-/* All return -1 when out is full. */
+/* All return -1 when out is full.  After a begin, whatever it returned, comes a fini; begin may be
+ * called anew before it. */
 int export_begin(struct export *x, struct buf *out) ATTR_WUR;
 int export_entry(
     struct export *x, struct slice key, const struct route_entry *entry, struct buf *out) ATTR_WUR;
-int export_end(struct export *x, struct buf *out) ATTR_WUR; /* frees what export_begin made */
+int export_end(struct export *x, struct buf *out) ATTR_WUR;
+void export_fini(struct export *x); /* the counters stay */
 
 #endif

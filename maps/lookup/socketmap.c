@@ -21,6 +21,7 @@
 #include "base/core/num.h"
 #include "base/core/slice.h"
 #include "base/mail/address.h"
+#include "maps/next_hop.h"
 #include "maps/route.h"
 #include "maps/lookup/socketmap.h"
 
@@ -52,36 +53,6 @@ enum parse socketmap_parse(struct slice in, struct socketmap_request *out, size_
     return PARSE_DONE;
 }
 
-/* --- Next hops in the words of the MTA ------------------------------------------ */
-
-static bool is_v6(const struct net_endpoint *e)
-{
-    return slice_find(slice_str(e->host), ':') >= 0;
-}
-
-/* transport(5): brackets keep Postfix from looking for MX records. */
-static int add_transport(const struct conf_server *server, struct buf *out)
-{
-    const struct net_endpoint *e = &server->smtp;
-
-    if (e->scheme == NET_SCHEME_LMTP)
-        return buf_addf(out, is_v6(e) ? "lmtp:inet:[%s]:%u" : "lmtp:inet:%s:%u", e->host, e->port);
-    return buf_addf(out, "%s:[%s]:%u", e->scheme == NET_SCHEME_SMTPS ? "smtps" : "smtp", e->host,
-        (unsigned)e->port);
-}
-
-/* Sendmail's next hop has no room for a port or a protocol: where these are not the usual ones, a
- * mailer of the server's name says them (docs/recipes/sendmail.md). */
-static int add_mailhost(const struct conf_server *server, struct buf *out)
-{
-    const struct net_endpoint *e = &server->smtp;
-    bool is_usual = e->scheme == NET_SCHEME_SMTP && e->port == 25;
-
-    if (!is_usual && buf_addf(out, "coexist-%s:", server->name) != 0)
-        return -1;
-    return buf_addf(out, is_v6(e) ? "[IPv6:%s]" : "[%s]", e->host);
-}
-
 /* --- The maps ---------------------------------------------------------------- */
 
 /* What a map makes of a decision that is DELIVER or HOLD. -1: the text does not fit. */
@@ -102,7 +73,7 @@ static int answer_transport(struct answer *a)
 
     if (d->kind == DECIDE_HOLD)
         return buf_addf(&a->text, "retry:%s %s", d->enhanced, d->text);
-    return add_transport(&a->conf->servers[d->server], &a->text);
+    return next_hop_postfix(&a->conf->servers[d->server], &a->text);
 }
 
 /* recipients: whether the recipient exists. The text is for people who query by hand. */
@@ -151,7 +122,7 @@ static int answer_mailhost(struct answer *a)
         a->result = SOCKETMAP_TEMP;
         return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
     }
-    return add_mailhost(&a->conf->servers[d->server], &a->text);
+    return next_hop_sendmail(&a->conf->servers[d->server], &a->text);
 }
 
 static const struct {

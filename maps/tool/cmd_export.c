@@ -72,16 +72,23 @@ static int export_once(struct tool *t, struct export *x, struct buf *out, struct
 
 static void warn(const struct export *x)
 {
-    if (x->deliver_as_lost)
+    if (x->deliver_as)
         fprintf(stderr,
             "maptool: %zu entries have a deliver_as, which a transport table cannot say: use the "
             "socket map, or a canonical(5) table beside it\n",
-            x->deliver_as_lost);
-    if (x->quoted_lost)
-        fprintf(
-            stderr, "maptool: %zu addresses with blanks or quotes were left out\n", x->quoted_lost);
+            x->deliver_as);
     if (x->held)
         fprintf(stderr, "maptool: %zu held addresses became temporary failures\n", x->held);
+    if (x->left_out == 0)
+        return;
+    fprintf(stderr,
+        "maptool: %zu addresses were left out, because a transport table cannot have them:\n%.*s",
+        x->left_out, SLICE_ARG(buf_slice(&x->left_out_names)));
+    if (x->deferred)
+        fprintf(stderr,
+            "maptool: %zu domains got a temporary failure as their own line, which would have "
+            "spoken for addresses that were left out: use the socket map\n",
+            x->deferred);
 }
 
 static int write_out(const char *file, struct slice bytes, struct err *err)
@@ -113,8 +120,11 @@ int cmd_export(struct tool *t, struct err *err)
             "the map changed during each of %d tries: try again later", TRIES_MAX);
     if (rc == 0)
         rc = write_out(file, buf_slice(&out), err);
-    if (rc == 0)
+    if (rc == 0) {
         warn(&x);
+        rc = x.left_out > 0 ? TOOL_DIFFERENT : 0;
+    }
+    export_fini(&x);
     buf_fini(&out);
     return rc;
 }

@@ -102,10 +102,26 @@ def test_export_postfix_transport(live, tmp_path):
     assert done.stdout == "" and "1 entries have a deliver_as" in done.stderr and "1 held" in done.stderr
     lines = (tmp_path / "transport").read_text().splitlines()
     assert lines[1:] == [
-        "ann@example.org\tsmtp:[10.1.1.5]:25", "bob@example.org\tlmtp:inet:[10.1.2.5]:24",
+        "ann@example.org\tsmtp:[10.1.1.5]:25", "bob@example.org\tlmtp:inet:10.1.2.5:24",
         "cat@example.net\tsmtps:[mx.example.net]:465", "gone@example.org\terror:5.1.1 User unknown",
-        "held@example.org\tretry:4.2.1 This mailbox is being moved", "example.org\terror:5.1.1 User unknown",
+        "held@example.org\tretry:4.2.1 This mailbox is being moved",
+        "postmaster@example.org\tsmtp:[10.1.1.5]:25", "abuse@example.org\tsmtp:[10.1.1.5]:25",
+        "example.org\terror:5.1.1 User unknown",
+        "postmaster@example.net\tsmtp:[10.1.1.5]:25", "abuse@example.net\tsmtp:[10.1.1.5]:25",
         "example.net\tsmtps:[mx.example.net]:465"]
+
+
+def test_export_refuses_nobody_whom_it_leaves_out(live, tmp_path):
+    live.maptool("import", "-", input='key,route\nann@example.org,old\n#tag@example.org,new\n'
+                 '"""a b""@example.org",old\n#tag@example.net,cloud\n')
+    done = live.maptool("export", "--format", "postfix-transport", "--output", tmp_path / "transport", check=False)
+    assert done.returncode == 1 and "3 addresses were left out" in done.stderr and "1 domains" in done.stderr
+    for name in ("#tag@example.org", '"a b"@example.org', "#tag@example.net"):
+        assert name in done.stderr.splitlines()
+    lines = dict(line.split("\t") for line in (tmp_path / "transport").read_text().splitlines()[1:])
+    assert lines["ann@example.org"] == lines["postmaster@example.org"] == "smtp:[10.1.1.5]:25"
+    assert lines["example.org"].startswith("retry:4.3.5 ") and lines["example.net"] == "smtps:[mx.example.net]:465"
+    assert live.maptool("export").returncode == 0
 
 
 def test_many(site):

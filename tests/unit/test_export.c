@@ -5,11 +5,11 @@
 #define TEXT_MAX 8192
 
 static char names[][16] = {"old", "new", "local", "secure", "none", "example.org", "example.net"};
-static char hosts[][32] = {"10.1.1.5", "mx.example.net", "/run/lmtp", "2001:db8::1"};
+static char hosts[][32] = {"10.1.1.5", "mx.example.net", "", "2001:db8::1"};
 static struct conf_server servers[] = {
     {.name = names[0], .smtp = {NET_SCHEME_SMTP, hosts[0], 25}},
     {.name = names[1], .smtp = {NET_SCHEME_LMTP, hosts[1], 24}},
-    {.name = names[2], .smtp = {NET_SCHEME_UNIX, hosts[2], 0}},
+    {.name = names[2], .smtp = {NET_SCHEME_LMTP, hosts[3], 2424}},
     {.name = names[3], .smtp = {NET_SCHEME_SMTPS, hosts[3], 465}},
     {.name = names[4]},
 };
@@ -28,9 +28,9 @@ static const struct {
     {"a@example.org", {.route = SLICE_LIT("old")}, "a@example.org,old,mailbox,,",
         "a@example.org\tsmtp:[10.1.1.5]:25"},
     {"b@example.org", {.route = SLICE_LIT("new"), .note = SLICE_LIT("x, y")},
-        "b@example.org,new,mailbox,,\"x, y\"", "b@example.org\tlmtp:inet:[mx.example.net]:24"},
+        "b@example.org,new,mailbox,,\"x, y\"", "b@example.org\tlmtp:inet:mx.example.net:24"},
     {"c@example.org", {.route = SLICE_LIT("local"), .deliver_as = SLICE_LIT("c@x.org")},
-        "c@example.org,local,mailbox,c@x.org,", "c@example.org\tlmtp:unix:/run/lmtp"},
+        "c@example.org,local,mailbox,c@x.org,", "c@example.org\tlmtp:inet:[2001:db8::1]:2424"},
     {"d@example.org", {.route = SLICE_LIT("secure")}, "d@example.org,secure,mailbox,,",
         "d@example.org\tsmtps:[2001:db8::1]:465"},
     {"e@example.org", {.kind = ROUTE_KIND_REJECT}, "e@example.org,,reject,,",
@@ -40,11 +40,14 @@ static const struct {
     {"g@example.org", {.route = SLICE_LIT("mars")}, "g@example.org,mars,mailbox,,",
         "g@example.org\tretry:4.3.5 The server of this recipient is not configured"},
     {"h@example.org", {.route = SLICE_LIT("none")}, "h@example.org,none,mailbox,,",
-        "h@example.org\tretry:4.3.5 The server of this recipient is not configured"},
+        "h@example.org\tretry:4.3.5 The server of this recipient takes no mail"},
     {"\"i i\"@example.org", {.route = SLICE_LIT("old")},
         "\"\"\"i i\"\"@example.org\",old,mailbox,,", NULL},
+    {"#j@example.org", {.route = SLICE_LIT("old")}, "#j@example.org,old,mailbox,,", NULL},
+    {"k#k@example.org", {.route = SLICE_LIT("old")}, "k#k@example.org,old,mailbox,,",
+        "k#k@example.org\tsmtp:[10.1.1.5]:25"},
     {"@example.org", {.route = SLICE_LIT("new")}, "@example.org,new,mailbox,,",
-        "example.org\tlmtp:inet:[mx.example.net]:24"},
+        "example.org\tlmtp:inet:mx.example.net:24"},
     {"@example.net", {.state = ROUTE_STATE_HELD}, "@example.net,,mailbox,,",
         "example.net\tretry:4.2.1 This mailbox is being moved"},
 };
@@ -64,8 +67,9 @@ static void check_one(enum export_format format, size_t i)
         assert_slice_equal(line, want);
     }
     assert_int_equal(got.n, 0);
-    assert_int_equal(x.quoted_lost, want ? 0 : 1);
+    assert_int_equal(x.left_out, want ? 0 : 1);
     assert_int_equal(export_end(&x, &out), 0);
+    export_fini(&x);
     buf_fini(&out);
 }
 
@@ -91,8 +95,127 @@ static void test_defaults(void **state)
     /* An entry without a route means the default too. */
     assert_int_equal(export_entry(&x, SLICE_LIT("@example.net"), &at, &out), 0);
     assert_int_equal(export_end(&x, &out), 0);
-    assert_string_equal(buf_cstr(&out), "example.net\tlmtp:inet:[mx.example.net]:24\n"
-                                        "example.org\terror:5.1.1 User unknown\n");
+    assert_string_equal(buf_cstr(&out), "example.net\tlmtp:inet:mx.example.net:24\n"
+                                        "postmaster@example.org\tsmtp:[10.1.1.5]:25\n"
+                                        "abuse@example.org\tsmtp:[10.1.1.5]:25\n"
+                                        "example.org\terror:5.1.1 User unknown\n"
+                                        "postmaster@example.net\tsmtp:[10.1.1.5]:25\n"
+                                        "abuse@example.net\tsmtp:[10.1.1.5]:25\n");
+    export_fini(&x);
+    buf_fini(&out);
+}
+
+/* postmaster and abuse have a line whatever the map says of them: the domain's would refuse them.
+ */
+static void test_roles(void **state)
+{
+    static const struct {
+        const char *name;
+        struct route_entry entry;
+        const char *want;
+    } rows[] = {
+        {"elsewhere", {.route = SLICE_LIT("new")},
+            "abuse@example.org\tlmtp:inet:mx.example.net:24\n"},
+        {"held", {.route = SLICE_LIT("new"), .state = ROUTE_STATE_HELD},
+            "abuse@example.org\tretry:4.2.1 This mailbox is being moved\n"},
+        {"refused", {.kind = ROUTE_KIND_REJECT}, "abuse@example.org\tsmtp:[10.1.1.5]:25\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct export x = {.conf = &CONF, .format = EXPORT_POSTFIX_TRANSPORT};
+        struct buf out;
+        buf_init(&out, TEXT_MAX);
+        assert_int_equal(export_begin(&x, &out), 0);
+        assert_int_equal(export_entry(&x, SLICE_LIT("abuse@example.org"), &rows[i].entry, &out), 0);
+        assert_int_equal(export_end(&x, &out), 0);
+        const char *first = strstr(buf_cstr(&out), "abuse@example.org");
+        assert_row(rows[i].name, strncmp(first, rows[i].want, strlen(rows[i].want)) == 0);
+        assert_null(strstr(first + 1, "abuse@example.org"));
+        export_fini(&x);
+        buf_fini(&out);
+    }
+}
+
+/* A user that the table cannot have is not refused, nor given to another server, by the line of the
+ * domain. */
+static void test_left_out(void **state)
+{
+#define WAITS "retry:4.3.5 This table lacks addresses of the domain"
+    static const struct route_entry old = {.route = SLICE_LIT("old")},
+                                    new = {.route = SLICE_LIT("new")},
+                                    reject = {.kind = ROUTE_KIND_REJECT},
+                                    held = {.route = SLICE_LIT("old"), .state = ROUTE_STATE_HELD},
+                                    lost = {.route = SLICE_LIT("mars")},
+                                    held_domain = {.state = ROUTE_STATE_HELD};
+    static const struct {
+        const char *name;
+        const struct route_entry *first, *second, *domain;
+        const char *org, *net; /* the lines of the domains, whose defaults are reject and new */
+    } rows[] = {
+        {"nobody", NULL, NULL, NULL, "error:5.1.1 User unknown", "lmtp:inet:mx.example.net:24"},
+        {"one", &new, NULL, NULL, WAITS, "lmtp:inet:mx.example.net:24"},
+        {"one on another server", &old, NULL, NULL, WAITS, WAITS},
+        {"two on the same", &new, &new, NULL, WAITS, "lmtp:inet:mx.example.net:24"},
+        {"two on two", &old, &new, NULL, WAITS, WAITS},
+        {"refused", &reject, NULL, NULL, "error:5.1.1 User unknown", "lmtp:inet:mx.example.net:24"},
+        {"held", &held, NULL, NULL, WAITS, WAITS},
+        {"unknown server", &lost, NULL, NULL, WAITS, WAITS},
+        {"by entry, the same", &old, NULL, &old, "smtp:[10.1.1.5]:25", "smtp:[10.1.1.5]:25"},
+        {"by entry, another", &new, NULL, &old, WAITS, WAITS},
+        {"by entry, refused", &old, NULL, &reject, WAITS, WAITS},
+        {"by entry, held", &old, NULL, &held_domain, "retry:4.2.1 This mailbox is being moved",
+            "retry:4.2.1 This mailbox is being moved"},
+    };
+    static const char *const domain_names[] = {"example.org", "example.net"};
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT_OF(rows); i++) {
+        const char *domain = domain_names[i % 2], *want = i % 2 ? rows[i / 2].net : rows[i / 2].org;
+        const struct route_entry *entries[] = {
+            rows[i / 2].first, rows[i / 2].second, rows[i / 2].domain};
+        const char *const locals[] = {"\"a b\"", "#c", ""};
+        struct export x = {.conf = &CONF, .format = EXPORT_POSTFIX_TRANSPORT};
+        struct buf out;
+        char key[64], line[128];
+        size_t left_out = 0;
+        buf_init(&out, TEXT_MAX);
+        assert_int_equal(export_begin(&x, &out), 0);
+        for (size_t k = 0; k < 3; k++) {
+            if (!entries[k])
+                continue;
+            left_out += k < 2;
+            assert_int_equal(fmt_into(key, sizeof key, "%s@%s", locals[k], domain), 0);
+            assert_int_equal(export_entry(&x, slice_str(key), entries[k], &out), 0);
+        }
+        assert_int_equal(export_end(&x, &out), 0);
+        assert_int_equal(fmt_into(line, sizeof line, "\n%s\t%s\n", domain, want), 0);
+        if (!strstr(buf_cstr(&out), line))
+            fail_msg("row '%s': no%s in\n%s", rows[i / 2].name, line, buf_cstr(&out));
+        assert_row(rows[i / 2].name, x.left_out == left_out);
+        assert_row(rows[i / 2].name, x.deferred == (strcmp(want, WAITS) == 0));
+        export_fini(&x);
+        buf_fini(&out);
+    }
+}
+
+/* The names of what was left out, as many as there is room for. */
+static void test_names(void **state)
+{
+    static const struct route_entry old = {.route = SLICE_LIT("old")};
+    struct export x = {.conf = &CONF, .format = EXPORT_POSTFIX_TRANSPORT};
+    struct buf out;
+    char key[64];
+    (void)state;
+    buf_init(&out, TEXT_MAX);
+    assert_int_equal(export_begin(&x, &out), 0);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(fmt_into(key, sizeof key, "#%d@example.org", i), 0);
+        assert_int_equal(export_entry(&x, slice_str(key), &old, &out), 0);
+    }
+    assert_int_equal(x.left_out, 1000);
+    assert_true(slice_starts(buf_slice(&x.left_out_names), SLICE_LIT("#0@example.org\n#1@")));
+    assert_int_equal(buf_slice(&x.left_out_names).p[x.left_out_names.n - 1], '\n');
+    assert_true(x.left_out_names.n < 4096);
+    export_fini(&x);
     buf_fini(&out);
 }
 
@@ -106,7 +229,9 @@ static void test_full(void **state)
         int rc = export_begin(&x, &out);
         if (rc == 0)
             rc = export_entry(&x, slice_str(ROWS[0].key), &ROWS[0].entry, &out);
-        rc |= export_end(&x, &out);
+        if (rc == 0)
+            rc = export_end(&x, &out);
+        export_fini(&x);
         assert_int_equal(rc, -1);
         buf_fini(&out);
     }
@@ -126,7 +251,8 @@ static void test_formats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_left_out), cmocka_unit_test(test_names), cmocka_unit_test(test_full),
         cmocka_unit_test(test_formats)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
