@@ -278,6 +278,11 @@ size_t stream_unsent(const struct stream *s)
     return s->out.n;
 }
 
+bool stream_is_broken(const struct stream *s)
+{
+    return s->broken.class != ERR_NONE;
+}
+
 /* --- Input ---------------------------------------------------------------------- */
 
 /* Offers until the owner uses nothing more; returns how many bytes it used, all of them when the
@@ -406,7 +411,8 @@ static bool offer_new(struct stream *s, struct slice in, bool is_kept)
     return s->is_alive && s->state != STREAM_CLOSED;
 }
 
-static void read_more(struct stream *s)
+/* False when nothing came. */
+static bool read_more(struct stream *s)
 {
     struct err why = ERR_INIT;
     size_t before, room, n = 0;
@@ -423,13 +429,13 @@ static void read_more(struct stream *s)
         got = receive_plain(s, at + before, room, &n, &why);
     switch (got) {
     case GOT_NOTHING:
-        return;
+        return false;
     case GOT_END:
         ended(s);
-        return;
+        return false;
     case GOT_FAILURE:
         close_with(s, s->broken.class != ERR_NONE ? &s->broken : &why);
-        return;
+        return false;
     case GOT_BYTES:
         break;
     }
@@ -442,6 +448,7 @@ static void read_more(struct stream *s)
     }
     if (offer_new(s, in, is_direct) && s->state == STREAM_SECURE && tls_has_pending(s->tls))
         kick_in(s, 0); /* the descriptor will not tell about bytes that OpenSSL holds */
+    return true;
 }
 
 static bool is_reading(const struct stream *s)
@@ -458,7 +465,20 @@ static void take_in(struct stream *s, bool can_read)
             return;
     }
     if (is_reading(s) && can_read)
-        read_more(s);
+        (void)read_more(s);
+}
+
+/* Nothing can be written any more.  What the peer said before is offered; a plain descriptor tells
+ * of its end by itself, one with TLS may not. */
+static void hear_last_words(struct stream *s)
+{
+    take_in(s, false);
+    if (!s->is_alive || s->state != STREAM_SECURE)
+        return;
+    while (is_reading(s) && read_more(s))
+        continue;
+    if (s->is_alive)
+        close_cleanly(s);
 }
 
 bool stream_has_news(const struct stream *s)
@@ -692,8 +712,10 @@ static void on_kick(void *arg)
         if (s->is_finishing || s->has_ended) {
             if (s->out.n == 0)
                 start_linger(s);
-        } else if (s->broken.class != ERR_NONE && (s->is_paused || s->state == STREAM_SECURE)) {
+        } else if (s->broken.class != ERR_NONE && s->is_paused) {
             close_cleanly(s); /* nobody reads, so nothing else would tell */
+        } else if (s->broken.class != ERR_NONE) {
+            hear_last_words(s);
         } else {
             take_in(s, s->state == STREAM_SECURE);
         }

@@ -54,6 +54,8 @@ int stream_write(struct stream *s, struct slice bytes) ATTR_WUR;
 void stream_cork(struct stream *s);
 void stream_uncork(struct stream *s);
 size_t stream_unsent(const struct stream *s);
+/* A write failed: what waited was thrown away, and what is written now goes nowhere. */
+bool stream_is_broken(const struct stream *s);
 /* Something is there that no event has told of yet: bytes, the end, or an error. */
 bool stream_has_news(const struct stream *s);
 void stream_pause(struct stream *s);  /* no more data events; the peer feels it by its window */

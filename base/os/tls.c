@@ -39,6 +39,7 @@ struct tls_ctx {
 struct tls {
     SSL *ssl;
     struct err why; /* once failed, nothing may be called any more, a shutdown neither */
+    struct err cut; /* the socket takes no more; the peer's last words may be read all the same */
 };
 
 /* The newest reason in OpenSSL's queue, which names the cause best. */
@@ -308,13 +309,16 @@ static bool is_failed(const struct tls *t, struct err *err)
     return true;
 }
 
-/* What a call that returned rc (which was not a success) asks for. */
-static enum tls_want wanted(struct tls *t, int rc, const char *doing, struct err *err)
+/* What a call that returned rc (which was not a success) asks for.  A socket that fails in a write
+ * spoils no more than writing. */
+static enum tls_want wanted(
+    struct tls *t, int rc, bool is_write, const char *doing, struct err *err)
 {
-    int saved_errno = errno;
+    int saved_errno = errno, what = SSL_get_error(t->ssl, rc);
+    struct err *why = is_write && what == SSL_ERROR_SYSCALL ? &t->cut : &t->why;
     long verdict;
 
-    switch (SSL_get_error(t->ssl, rc)) {
+    switch (what) {
     case SSL_ERROR_WANT_READ:
         return TLS_WANT_READ;
     case SSL_ERROR_WANT_WRITE:
@@ -323,24 +327,23 @@ static enum tls_want wanted(struct tls *t, int rc, const char *doing, struct err
         return TLS_CLOSED;
     case SSL_ERROR_SYSCALL:
         if (saved_errno != 0)
-            err_sys(&t->why, saved_errno, "TLS %s", doing);
+            err_sys(why, saved_errno, "TLS %s", doing);
         else
-            err_set(
-                &t->why, ERR_PEER, EX_PROTOCOL, "TLS %s: the peer closed the connection", doing);
+            err_set(why, ERR_PEER, EX_PROTOCOL, "TLS %s: the peer closed the connection", doing);
         break;
     default:
         verdict = SSL_get_verify_result(t->ssl);
         if (!SSL_is_init_finished(t->ssl) && verdict != X509_V_OK)
-            err_set(&t->why, ERR_PEER, EX_PROTOCOL, "TLS %s: the certificate is not accepted: %s",
+            err_set(why, ERR_PEER, EX_PROTOCOL, "TLS %s: the certificate is not accepted: %s",
                 doing,
                 verdict == X509_V_ERR_CERT_REJECTED ? "fingerprint mismatch"
                                                     : X509_verify_cert_error_string(verdict));
         else
-            err_set(&t->why, ERR_PEER, EX_PROTOCOL, "TLS %s: %s", doing, reason());
+            err_set(why, ERR_PEER, EX_PROTOCOL, "TLS %s: %s", doing, reason());
         break;
     }
     ERR_clear_error();
-    *err = t->why;
+    *err = *why;
     return TLS_FAILED;
 }
 
@@ -356,7 +359,7 @@ enum tls_want tls_handshake(struct tls *t, struct err *err)
     rc = SSL_do_handshake(t->ssl);
     if (rc == 1)
         return TLS_DONE;
-    want = wanted(t, rc, "handshake", err);
+    want = wanted(t, rc, false, "handshake", err);
     if (want == TLS_CLOSED) {
         err_set(&t->why, ERR_PEER, EX_PROTOCOL, "TLS handshake: the peer closed the connection");
         *err = t->why;
@@ -379,7 +382,7 @@ enum tls_want tls_read(struct tls *t, void *out, size_t size, size_t *n_out, str
         *n_out = (size_t)rc;
         return TLS_DONE;
     }
-    return wanted(t, rc, "read", err);
+    return wanted(t, rc, false, "read", err);
 }
 
 enum tls_want tls_write(struct tls *t, const void *p, size_t n, size_t *n_out, struct err *err)
@@ -389,6 +392,10 @@ enum tls_want tls_write(struct tls *t, const void *p, size_t n, size_t *n_out, s
     *n_out = 0;
     if (is_failed(t, err))
         return TLS_FAILED;
+    if (t->cut.class != ERR_NONE) {
+        *err = t->cut;
+        return TLS_FAILED;
+    }
     if (n == 0)
         return TLS_DONE;
     ERR_clear_error();
@@ -398,7 +405,7 @@ enum tls_want tls_write(struct tls *t, const void *p, size_t n, size_t *n_out, s
         *n_out = (size_t)rc;
         return TLS_DONE;
     }
-    return wanted(t, rc, "write", err);
+    return wanted(t, rc, true, "write", err);
 }
 
 bool tls_has_pending(const struct tls *t)
@@ -408,7 +415,7 @@ bool tls_has_pending(const struct tls *t)
 
 void tls_shutdown(struct tls *t)
 {
-    if (t->why.class != ERR_NONE || !SSL_is_init_finished(t->ssl))
+    if (t->why.class != ERR_NONE || t->cut.class != ERR_NONE || !SSL_is_init_finished(t->ssl))
         return;
     ERR_clear_error();
     (void)SSL_shutdown(t->ssl);
