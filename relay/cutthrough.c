@@ -266,6 +266,24 @@ static void accept_pending(struct cutthrough *ct)
     ct->decisions[ct->n_decisions++] = ct->pending;
 }
 
+/* A pooled connection is of no use, and nobody was accepted on it: once, a fresh one takes over. */
+static bool replace(struct cutthrough *ct, enum cutthrough_release how)
+{
+    if (!ct->is_reused || ct->was_replaced || ct->n_decisions > 0)
+        return false;
+    release(ct, how);
+    ct->was_replaced = true;
+    connect_target(ct, true);
+    return true;
+}
+
+/* "451 4.4.2 timeout": said of the connection, if not of nothing in particular (RFC 3463 3.5). */
+static bool is_about_connection(const struct smtp_reply *reply)
+{
+    return reply->code / 100 == 4 &&
+           (reply->enhanced[0] == '\0' || memcmp(reply->enhanced, "4.4.", 4) == 0);
+}
+
 static void mail_replied(struct cutthrough *ct, const struct smtp_reply *reply)
 {
     struct answer a;
@@ -273,6 +291,8 @@ static void mail_replied(struct cutthrough *ct, const struct smtp_reply *reply)
     if (ct->state != CUT_ASKED || reply->code / 100 == 2)
         return;
     /* The RCPT behind it is refused too; its reply goes to the pool. */
+    if (is_about_connection(reply) && replace(ct, CUT_RELEASE_RESET))
+        return;
     answer_from_target(ANSWER_MAIL, reply, server_name(ct), &a);
     release(ct, CUT_RELEASE_RESET);
     end_rcpt(ct);
@@ -284,7 +304,8 @@ static void rcpt_replied(struct cutthrough *ct, const struct smtp_reply *reply)
     struct answer a;
 
     BUG_ON(ct->state != CUT_ASKED);
-    answer_from_target(ANSWER_RCPT, reply, server_name(ct), &a);
+    answer_from_target(
+        ct->n_decisions > 0 ? ANSWER_RCPT_MORE : ANSWER_RCPT, reply, server_name(ct), &a);
     if (answer_is_positive(&a))
         accept_pending(ct);
     end_rcpt(ct);
@@ -474,11 +495,29 @@ void cutthrough_claimed(struct cutthrough *ct, const struct answer *refusal)
 
 /* --- The answer to the dot ------------------------------------------------------------------- */
 
+/* The target gave the message up before it had the dot, so it has not stored it. */
+static void early_replied(struct cutthrough *ct, const struct smtp_reply *reply)
+{
+    struct answer a;
+
+    BUG_ON(ct->state != CUT_BODY && ct->state != CUT_CLAIMING && ct->state != CUT_DOTTED);
+    answer_from_target(ANSWER_DOT, reply, server_name(ct), &a);
+    if (ct->state == CUT_DOTTED)
+        ct->todo |= CUT_UNCLAIM;
+    ct->todo &= ~(unsigned)CUT_CLAIM;
+    release(ct, CUT_RELEASE_CLOSE);
+    refuse(ct, &a);
+}
+
 static void dot_replied(struct cutthrough *ct, const struct smtp_client_event *ev)
 {
     struct answer a;
     bool is_each = ct->servers[ct->server].is_lmtp && ct->client_is_lmtp;
 
+    if (ev->is_early) {
+        early_replied(ct, ev->reply);
+        return;
+    }
     BUG_ON(ct->state != CUT_DOTTED);
     answer_from_target(ANSWER_DOT, ev->reply, server_name(ct), &a);
     ct->n_dotted++;
@@ -487,7 +526,7 @@ static void dot_replied(struct cutthrough *ct, const struct smtp_client_event *e
         return;
     }
     ct->todo |= CUT_UNCLAIM;
-    release(ct, ev->reply->code == 421 ? CUT_RELEASE_CLOSE : CUT_RELEASE_KEEP);
+    release(ct, ct->client->state == SMTP_CLIENT_DEAD ? CUT_RELEASE_CLOSE : CUT_RELEASE_KEEP);
     finish(ct, &a, is_each ? 1 : end_answers(ct));
 }
 
@@ -498,14 +537,11 @@ static void target_lost(struct cutthrough *ct, const struct err *why)
     struct answer a;
 
     answer_from_target_error(server_name(ct), why, &a);
+    if (ct->state == CUT_ASKED && replace(ct, CUT_RELEASE_CLOSE))
+        return;
     release(ct, CUT_RELEASE_CLOSE);
     switch (ct->state) {
     case CUT_ASKED:
-        if (ct->is_reused && !ct->was_replaced && ct->n_decisions == 0) {
-            ct->was_replaced = true;
-            connect_target(ct, true);
-            return;
-        }
         answer(ct, &a, 1);
         if (ct->n_decisions == 0) {
             end_rcpt(ct);

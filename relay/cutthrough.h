@@ -22,10 +22,13 @@
  *     others hear 452 4.5.3.  A client that speaks LMTP to us has no such limit.
  *   - A target lost behind the dot is ambiguous: 451, and the log says duplicate=possible.
  *   - What the target takes is asked of its own EHLO on this very connection, when the route is
- * known: a message that is bigger with our fields than its SIZE is refused, at RCPT when it was
+ *     known: a message that is bigger with our fields than its SIZE is refused, at RCPT when it was
  *     declared and else as soon as that much has come; so is 8-bit content, where the target has
  *     no 8BITMIME and the server entry says so.  Elsewhere it goes as it is.
- *   - A pooled connection that turns out dead before anything was accepted is replaced once.
+ *   - A target that refuses while content is still on its way has not stored it: the answer is its
+ *     refusal, and nothing is ambiguous.
+ *   - A pooled connection that turns out dead before anything was accepted, or whose MAIL is
+ *     answered with 4xx that speaks of the connection (4.4.2, or no code at all), is replaced once.
  */
 #ifndef RELAY_CUTTHROUGH_H
 #define RELAY_CUTTHROUGH_H

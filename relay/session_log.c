@@ -45,7 +45,12 @@ void session_log_message(const struct session *s, const char *event, const struc
 void session_log_answer(const struct session *s, enum smtp_server_kind asked)
 {
     const struct answer *a = &s->ct.answer;
+    int server = s->ct.server != CONF_SERVER_NONE ? s->ct.server : s->ct.pending.server;
 
+    if (a->is_about_us)
+        log_error("server_refuses_us", log_str("sid", s->sid), log_str("qid", s->qid),
+            log_str("server", session_server_name(s, server)), log_i64("code", a->code),
+            log_str("dsn", a->enhanced), log_str("text", a->text));
     if (asked == SMTP_SERVER_GOT_RCPT)
         log_rcpt(s);
     else if (asked == SMTP_SERVER_END || !s->stream)

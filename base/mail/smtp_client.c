@@ -6,8 +6,10 @@
  * cause of is a protocol error, so a server cannot answer ahead.  What arrives behind the 220 to
  * STARTTLS and before the handshake is taken for an injection (CVE-2021-38371 and its kin).
  *
- * Known limit: a server that refuses while content is still being sent (552 and close) is reported
- * as broken, not as refusing; the sender then tries again.
+ * A server may give a message up while its content is still being sent.  What it says then begins
+ * before the dot has left, and is an answer to the message if it is 4xx or 5xx; a 2xx would stand
+ * for half a message, and is a broken server.  In either case the rest of the content would be in
+ * front of the next MAIL, so the connection has served.
  */
 #include "base/mail/smtp_client.h"
 
@@ -77,6 +79,8 @@ static void hello(struct smtp_client *c, bool is_extended)
     const char *verb = c->options.is_lmtp ? "LHLO " : is_extended ? "EHLO " : "HELO ";
 
     c->state = SMTP_CLIENT_HELLO;
+    c->caps = 0;
+    c->size_max = 0;
     if (command(c, is_extended ? SMTP_CLIENT_AWAIT_EHLO : SMTP_CLIENT_AWAIT_HELO, verb,
             slice_str(c->options.hello_name), "\r\n") != 0)
         BUG("nothing is pending before hello");
@@ -227,7 +231,8 @@ static enum smtp_client_kind fail_reply(
     return fail(c, out);
 }
 
-/* One keyword line of the answer to EHLO (RFC 5321 4.1.1.1). */
+/* One keyword line of the answer to EHLO (RFC 5321 4.1.1.1).  Each is looked at as it ends: of a
+ * long answer only the head is kept. */
 static void learn(struct smtp_client *c, struct slice line)
 {
     static const struct {
@@ -251,20 +256,6 @@ static void learn(struct smtp_client *c, struct slice line)
         if (table[i].cap == SMTP_CLIENT_CAP_SIZE &&
             num_u64(slice_trim(line), 0, UINT64_MAX, &c->size_max) != 0)
             c->size_max = 0;
-    }
-}
-
-static void learn_all(struct smtp_client *c)
-{
-    struct slice rest = c->reply.text, line;
-    bool is_first = true;
-
-    c->caps = SMTP_CLIENT_CAP_ESMTP;
-    c->size_max = 0;
-    while (slice_split(&rest, '\n', &line)) {
-        if (!is_first)
-            learn(c, line);
-        is_first = false;
     }
 }
 
@@ -299,7 +290,7 @@ static enum smtp_client_kind hello_reply(
 {
     if (c->reply.code / 100 == 2) {
         if (what == SMTP_CLIENT_AWAIT_EHLO)
-            learn_all(c);
+            c->caps |= SMTP_CLIENT_CAP_ESMTP;
         return after_hello(c, out);
     }
     /* Only a server that does not know EHLO is asked with HELO; one that has no time is not. */
@@ -334,8 +325,6 @@ void smtp_client_secured(struct smtp_client *c)
 {
     BUG_ON(c->state != SMTP_CLIENT_TLS_HANDSHAKE);
     c->options.is_secure = true;
-    c->caps = 0;
-    c->size_max = 0;
     smtp_reply_init(&c->parser);
     hello(c, true);
 }
@@ -375,7 +364,7 @@ static enum smtp_client_kind dot_reply(struct smtp_client *c, struct smtp_client
         return fail_reply(c, SMTP_CLIENT_AWAIT_DOT, out);
     out->is_last = c->n_pending == 0;
     if (out->is_last)
-        c->state = c->reply.code == 421 ? SMTP_CLIENT_DEAD : SMTP_CLIENT_OPEN;
+        c->state = c->reply.code == 421 || c->is_cut ? SMTP_CLIENT_DEAD : SMTP_CLIENT_OPEN;
     out->kind = SMTP_CLIENT_DOT_REPLY;
     return out->kind;
 }
@@ -443,6 +432,49 @@ static enum smtp_client_kind fail_unasked(
     return fail(c, out);
 }
 
+/* Content is being sent, or its end waits to leave: no answer to it can have been caused. */
+static bool is_ahead_of_the_dot(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_IN_DATA ||
+           (c->state == SMTP_CLIENT_DOTTED && (c->n_flushed == 0 || c->is_stuck));
+}
+
+static enum smtp_client_kind early_reply(struct smtp_client *c, struct smtp_client_event *out)
+{
+    char text[SMTP_REPLY_CLEAN_MAX];
+
+    if (c->reply.code / 100 < 4) {
+        smtp_reply_clean(c->reply.text, text);
+        err_set(&c->err, ERR_PEER, EX_PROTOCOL,
+            "the server answered before it had the message: %d %s", c->reply.code, text);
+        return fail(c, out);
+    }
+    c->state = SMTP_CLIENT_DEAD;
+    *out = (struct smtp_client_event){
+        .kind = SMTP_CLIENT_DOT_REPLY, .reply = &c->reply, .is_last = true, .is_early = true};
+    return out->kind;
+}
+
+/* A reply beyond the limits.  To the dot it counts all the same: whatever else we did would bring
+ * the message a second time, or keep a refused one. */
+static enum smtp_client_kind bad_reply(
+    struct smtp_client *c, struct slice behind, struct smtp_client_event *out)
+{
+    if (c->state == SMTP_CLIENT_DOTTED && c->reply.code != 0) {
+        c->is_cut = true;
+        return c->is_early ? early_reply(c, out) : got_reply(c, behind, out);
+    }
+    err_set(&c->err, ERR_PEER, EX_PROTOCOL, "the server sent something that is no reply");
+    return fail(c, out);
+}
+
+static void look_at_line(struct smtp_client *c)
+{
+    if (c->reply.line.p != NULL && c->reply.n_lines > 1 && c->n_pending > 0 &&
+        c->pending[c->pending_first].what == SMTP_CLIENT_AWAIT_EHLO)
+        learn(c, c->reply.line);
+}
+
 enum smtp_client_kind smtp_client_feed(
     struct smtp_client *c, struct slice in, size_t *used_out, struct smtp_client_event *out)
 {
@@ -459,21 +491,29 @@ enum smtp_client_kind smtp_client_feed(
         struct slice rest = slice_from(in, total);
         enum parse parsed;
 
-        if (c->n_flushed == 0) {
+        if (smtp_reply_is_between(&c->parser))
+            c->is_early = is_ahead_of_the_dot(c);
+        if (c->is_cut || (c->n_flushed == 0 && !c->is_early)) {
             *used_out = in.n;
             return fail_unasked(c, rest, out);
         }
         parsed = smtp_reply_feed(&c->parser, rest, &used, &c->reply);
         total += used;
         *used_out = total;
-        if (parsed == PARSE_BAD) {
-            err_set(&c->err, ERR_PEER, EX_PROTOCOL, "the server sent something that is no reply");
-            return fail(c, out);
-        }
-        if (parsed == PARSE_DONE)
+        look_at_line(c);
+        if (parsed == PARSE_BAD)
+            bad_reply(c, slice_from(in, total), out);
+        else if (parsed == PARSE_DONE && c->is_early)
+            early_reply(c, out);
+        else if (parsed == PARSE_DONE)
             got_reply(c, slice_from(in, total), out);
     }
     return out->kind;
+}
+
+void smtp_client_stuck(struct smtp_client *c, bool is_stuck)
+{
+    c->is_stuck = is_stuck;
 }
 
 /* --- Life ------------------------------------------------------------------------------------ */

@@ -76,7 +76,8 @@ enum smtp_client_kind {
     SMTP_CLIENT_MAIL_REPLY,
     SMTP_CLIENT_RCPT_REPLY, /* in the order of smtp_client_rcpt() */
     SMTP_CLIENT_DATA_REPLY, /* 354, or a refusal and the transaction is over */
-    SMTP_CLIENT_DOT_REPLY,  /* once; with LMTP once for each accepted recipient, in order */
+    SMTP_CLIENT_DOT_REPLY,  /* once; with LMTP once for each accepted recipient, in order; see
+                               is_early */
     SMTP_CLIENT_RSET_REPLY,
     SMTP_CLIENT_QUIT_REPLY,
     SMTP_CLIENT_FAILED, /* the connection is of no use any more; `err` says why */
@@ -86,7 +87,10 @@ struct smtp_client_event {
     enum smtp_client_kind kind;
     const struct smtp_reply *reply; /* for the _REPLY kinds; until the next feed */
     bool is_last;                   /* for DOT_REPLY: no other follows */
-    const struct err *err;          /* for FAILED; as long as the client */
+    /* For DOT_REPLY: a refusal that came before the dot had left, in IN_DATA too.  It is the only
+     * one, with LMTP for all recipients, and the connection is of no use any more. */
+    bool is_early;
+    const struct err *err; /* for FAILED; as long as the client */
 };
 
 enum smtp_client_await {
@@ -110,6 +114,9 @@ struct smtp_client {
     uint64_t size_max; /* 0: no limit known */
     struct smtp_reply_parser parser;
     struct smtp_reply reply;
+    bool is_early; /* the reply that is being read began ahead of the dot */
+    bool is_cut;   /* a reply went over a limit: where the next one begins is not known */
+    bool is_stuck; /* see smtp_client_stuck() */
     /* Awaited replies, oldest first, in a ring: the first n_flushed have left, the first n_given
      * are in output at least, the commands of the others wait for PIPELINING or their turn. */
     struct smtp_client_pending {
@@ -152,6 +159,9 @@ int smtp_client_dot(struct smtp_client *c) ATTR_WUR;
 /* What to write now; smtp_client_sent() tells how much of it was taken over. */
 struct slice smtp_client_output(struct smtp_client *c);
 void smtp_client_sent(struct smtp_client *c, size_t n);
+/* For an owner who buffers: something that was taken over has not left, or never will.  To be told
+ * before each feed. */
+void smtp_client_stuck(struct smtp_client *c, bool is_stuck);
 
 bool smtp_client_is_idle(const struct smtp_client *c); /* open and nothing is awaited */
 const char *smtp_client_state_name(enum smtp_client_state state);

@@ -239,21 +239,6 @@ static void on_secured(void *arg)
     leave(c);
 }
 
-/* An answer to a message whose end has not even left us.  If it were taken, a 250 would stand for
- * half a message, and the rest of it would be in front of the next MAIL. */
-static bool is_too_early(struct smtp_conn *c, struct slice in)
-{
-    char text[SMTP_REPLY_CLEAN_MAX];
-    struct err why = ERR_INIT;
-
-    if (c->client.state != SMTP_CLIENT_DOTTED || smtp_conn_unsent(c) == 0)
-        return false;
-    smtp_reply_clean(in, text);
-    err_set(&why, ERR_PEER, EX_PROTOCOL, "the server answered before it had the message: %s", text);
-    fail(c, &why);
-    return true;
-}
-
 static size_t on_data(void *arg, struct slice in)
 {
     struct smtp_conn *c = arg;
@@ -262,11 +247,8 @@ static size_t on_data(void *arg, struct slice in)
     struct smtp_client_event ev;
 
     c->busy++;
-    if (is_too_early(c, in)) {
-        leave(c);
-        return in.n;
-    }
     c->is_feeding = true;
+    smtp_client_stuck(&c->client, smtp_conn_unsent(c) > 0 || stream_is_broken(c->stream));
     while (c->is_alive && c->stream != NULL) {
         enum smtp_client_kind kind = smtp_client_feed(&c->client, slice_from(in, used), &n, &ev);
 

@@ -3,8 +3,9 @@
  * smtp_reply: the reply parser, one byte after the other (RFC 5321 4.2, RFC 3463).
  *
  * It keeps no pointer into its input, so a reply may arrive in any pieces.  Everything is bounded:
- * the length of a line, the number of lines, the text.  A server that goes over a bound is broken
- * or hostile, and the connection is of no use any more.
+ * the length of a line, the number of lines, what is kept of the text.  A server that goes over a
+ * bound is broken or hostile, and the connection is of no use any more; what it said so far is
+ * known all the same.
  */
 #include "base/mail/smtp_reply.h"
 
@@ -14,7 +15,7 @@ enum reply_state {
     REPLY_CODE, /* the three digits */
     REPLY_SEP,  /* the byte behind them */
     REPLY_TEXT,
-    REPLY_LF,
+    REPLY_JUNK, /* a line without a code */
 };
 
 void smtp_reply_init(struct smtp_reply_parser *p)
@@ -25,7 +26,13 @@ void smtp_reply_init(struct smtp_reply_parser *p)
     p->is_last = false;
     p->n_line = 0;
     p->n_lines = 0;
+    p->n_head = 0;
     p->n_text = 0;
+}
+
+bool smtp_reply_is_between(const struct smtp_reply_parser *p)
+{
+    return p->n_line == 0 && p->n_lines == 0;
 }
 
 /* The length of a status code of this class at the start of text, with the blank behind it; 0 when
@@ -57,6 +64,7 @@ static void take_enhanced(struct smtp_reply_parser *p, struct smtp_reply *out)
     size_t from = 0, to = 0;
     bool is_first = true;
 
+    out->enhanced[0] = '\0';
     while (from <= p->n_text) {
         struct slice rest = slice_make(p->text + from, p->n_text - from);
         ptrdiff_t lf = slice_find(rest, '\n');
@@ -78,95 +86,122 @@ static void take_enhanced(struct smtp_reply_parser *p, struct smtp_reply *out)
     p->n_text = to;
 }
 
-/* A whole line is there.  */
-static enum parse end_line(struct smtp_reply_parser *p, struct smtp_reply *out)
+static void keep(struct smtp_reply_parser *p, unsigned char c)
 {
-    p->n_lines++;
-    p->n_line = 0;
-    p->state = REPLY_CODE;
-    if (p->n_lines == 1)
-        p->code = p->code_line;
-    else if (p->code != p->code_line)
-        return PARSE_BAD;
-    p->code_line = 0;
-    if (!p->is_last) {
-        if (p->n_lines == SMTP_REPLY_LINES_MAX || p->n_text == SMTP_REPLY_TEXT_MAX)
-            return PARSE_BAD;
-        p->text[p->n_text++] = '\n';
-        return PARSE_MORE;
-    }
+    if (p->n_head < SMTP_REPLY_HEAD_MAX)
+        p->head[p->n_head++] = (char)c;
+    if (p->n_text < SMTP_REPLY_TEXT_MAX)
+        p->text[p->n_text++] = (char)c;
+}
+
+/* The CR of a CRLF, or several, is no text. */
+static size_t without_cr(const char *text, size_t n)
+{
+    while (n > 0 && text[n - 1] == '\r')
+        n--;
+    return n;
+}
+
+/* What the server said, whole or not; the parser starts anew. */
+static void take(struct smtp_reply_parser *p, struct smtp_reply *out)
+{
     out->code = p->code;
     out->n_lines = p->n_lines;
-    out->enhanced[0] = '\0';
     take_enhanced(p, out);
     out->text = slice_make(p->text, p->n_text);
     smtp_reply_init(p);
-    return PARSE_DONE;
 }
 
-static bool code_byte(struct smtp_reply_parser *p, unsigned char c)
+static enum parse end_line(struct smtp_reply_parser *p, struct smtp_reply *out)
 {
-    if (!ascii_is_digit(c) || (p->n_line == 1 && (c < '2' || c > '5')))
-        return false;
-    p->code_line = p->code_line * 10 + (c - '0');
-    if (p->n_line == 3)
-        p->state = REPLY_SEP;
-    return true;
-}
-
-static bool text_byte(struct smtp_reply_parser *p, unsigned char c)
-{
-    if (c == '\r') {
-        p->state = REPLY_LF;
-        return true;
+    p->n_lines++;
+    p->n_head = without_cr(p->head, p->n_head);
+    p->n_text = without_cr(p->text, p->n_text);
+    out->line = slice_make(p->head, p->n_head);
+    out->n_lines = p->n_lines;
+    if (p->is_last) {
+        take(p, out);
+        return PARSE_DONE;
     }
-    if (c == '\0' || c == '\n' || p->n_text == SMTP_REPLY_TEXT_MAX)
-        return false;
-    p->text[p->n_text++] = (char)c;
-    return true;
+    if (p->state != REPLY_JUNK && p->n_text < SMTP_REPLY_TEXT_MAX)
+        p->text[p->n_text++] = '\n';
+    p->n_line = p->n_head = 0;
+    p->code_line = 0;
+    p->state = REPLY_CODE;
+    return p->n_lines < SMTP_REPLY_LINES_MAX ? PARSE_MORE : PARSE_BAD;
+}
+
+static enum reply_state code_byte(struct smtp_reply_parser *p, unsigned char c)
+{
+    p->is_last = false;
+    if (!ascii_is_digit(c) || (p->n_line == 1 && (c < '2' || c > '5')))
+        return REPLY_JUNK;
+    p->code_line = p->code_line * 10 + (c - '0');
+    return p->n_line == 3 ? REPLY_SEP : REPLY_CODE;
+}
+
+static enum reply_state separator_byte(struct smtp_reply_parser *p, unsigned char c)
+{
+    if (ascii_is_digit(c))
+        return REPLY_JUNK;
+    p->code = p->code_line;
+    p->is_last = c != '-';
+    if (c != ' ' && c != '-')
+        keep(p, c);
+    return REPLY_TEXT;
+}
+
+/* False when this is no reply. */
+static bool take_byte(struct smtp_reply_parser *p, unsigned char c)
+{
+    switch ((enum reply_state)p->state) {
+    case REPLY_CODE:
+        p->state = (int)code_byte(p, c);
+        break;
+    case REPLY_SEP:
+        p->state = (int)separator_byte(p, c);
+        break;
+    case REPLY_TEXT:
+        keep(p, c);
+        break;
+    case REPLY_JUNK:
+        break;
+    }
+    return p->state != REPLY_JUNK || p->n_lines > 0;
+}
+
+/* The line ends; one that ends behind its three digits is whole. */
+static bool take_end(struct smtp_reply_parser *p)
+{
+    if (p->state == REPLY_SEP) {
+        p->code = p->code_line;
+        p->is_last = true;
+    } else if (p->state == REPLY_CODE) {
+        p->state = REPLY_JUNK;
+        p->is_last = false;
+    }
+    return p->state != REPLY_JUNK || p->n_lines > 0;
 }
 
 enum parse smtp_reply_feed(
     struct smtp_reply_parser *p, struct slice in, size_t *used_out, struct smtp_reply *out)
 {
+    enum parse result = PARSE_MORE;
     size_t i;
 
-    for (i = 0; i < in.n; i++) {
-        unsigned char c = in.p[i];
-        bool is_good = true;
-        enum parse done;
+    out->line = SLICE_NONE;
+    for (i = 0; i < in.n && result == PARSE_MORE && out->line.p == NULL; i++) {
+        bool is_end = in.p[i] == '\n';
 
-        if (++p->n_line > SMTP_REPLY_LINE_MAX)
-            break;
-        switch ((enum reply_state)p->state) {
-        case REPLY_CODE:
-            is_good = code_byte(p, c);
-            break;
-        case REPLY_SEP:
-            p->is_last = c != '-';
-            p->state = c == '\r' ? REPLY_LF : REPLY_TEXT;
-            is_good = c == ' ' || c == '-' || c == '\r';
-            break;
-        case REPLY_TEXT:
-            is_good = text_byte(p, c);
-            break;
-        case REPLY_LF:
-            if (c != '\n') {
-                is_good = false;
-                break;
-            }
-            done = end_line(p, out);
-            if (done != PARSE_MORE) {
-                *used_out = i + 1;
-                return done;
-            }
-            break;
-        }
-        if (!is_good)
-            break;
+        if (++p->n_line > SMTP_REPLY_LINE_MAX || !(is_end ? take_end(p) : take_byte(p, in.p[i])))
+            result = PARSE_BAD;
+        else if (is_end)
+            result = end_line(p, out);
     }
     *used_out = i;
-    return i < in.n ? PARSE_BAD : PARSE_MORE;
+    if (result == PARSE_BAD)
+        take(p, out);
+    return result;
 }
 
 void smtp_reply_clean(struct slice text, char out[SMTP_REPLY_CLEAN_MAX])

@@ -29,6 +29,7 @@ struct model {
     enum asked asked;
     bool in_data, has_8bit;
     size_t n_content;
+    bool is_stuck;                   /* nothing leaves this connection any more */
     size_t n_rcpts, n_answers;       /* accepted; answers given to END */
     size_t n_good_dots, n_good_ends; /* what the target said, what the client heard */
     const uint8_t *in;
@@ -152,11 +153,13 @@ static void feed(struct model *m, const char *text)
     struct smtp_client_event ev;
     size_t used;
 
+    if (m->has_client)
+        smtp_client_stuck(&m->client, m->is_stuck);
     while (m->has_client && in.n > 0 &&
            smtp_client_feed(&m->client, in, &used, &ev) != SMTP_CLIENT_MORE) {
         in = slice_from(in, used);
         if (ev.kind == SMTP_CLIENT_DOT_REPLY) {
-            if (!m->has_claim)
+            if (ev.is_early ? ev.reply->code < 400 : !m->has_claim || m->is_stuck)
                 abort();
             m->n_good_dots += ev.reply->code / 100 == 2;
         }
@@ -185,6 +188,7 @@ static void connect_target(struct model *m)
     }
     smtp_client_init(&m->client, &options);
     m->has_client = true;
+    m->is_stuck = false;
     smtp_client_feed(&m->client, SLICE_LIT("220 hi\r\n"), &used, &ev);
     smtp_client_sent(&m->client, smtp_client_output(&m->client).n);
     if (smtp_client_feed(&m->client, slice_str(hellos[choose(m, 4)]), &used, &ev) !=
@@ -298,6 +302,8 @@ static void step(struct model *m)
         cutthrough_claimed(&m->ct, m->has_claim ? NULL : &no);
     } else if (choose(m, 64) == 63) {
         abort_it(m);
+    } else if (m->ct.state == CUT_BODY && choose(m, 16) == 15) {
+        m->is_stuck = true;
     } else if (m->wants_target) {
         connect_target(m);
     } else if (m->held) {

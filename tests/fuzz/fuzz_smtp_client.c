@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The client engine against a server that says anything.  Input bytes below 8 are acts of the
+ * The client engine against a server that says anything.  Input bytes below 9 are acts of the
  * owner, the others are fed as the server's words, in pieces between the acts.  A small model
  * checks that every answer was asked for, and that content leaves only behind 354.
  */
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct model {
     struct smtp_client c;
     size_t n_asked; /* replies that may come */
-    bool is_over, may_send_content, saw_dot;
+    bool is_over, may_send_content, is_stuck;
     size_t n_dots;
 };
 
@@ -46,11 +46,21 @@ static void handle(struct model *m, const struct smtp_client_event *ev)
         m->may_send_content = ev->reply->code == 354;
         break;
     case SMTP_CLIENT_DOT_REPLY:
+        if (ev->is_early) {
+            /* A refusal, and only while content may be sent; the only one for this message. */
+            if (!m->may_send_content || !ev->is_last || ev->reply->code < 400 ||
+                m->c.state != SMTP_CLIENT_DEAD)
+                abort();
+            m->is_over = true;
+            return;
+        }
+        if (m->is_stuck && ev->reply->code / 100 == 2)
+            abort();
         if (m->n_dots == 0 || ev->is_last != (--m->n_dots == 0))
             abort();
         m->may_send_content = !ev->is_last;
         if (ev->is_last)
-            m->is_over = ev->reply->code == 421;
+            m->is_over = m->c.state == SMTP_CLIENT_DEAD;
         return;
     case SMTP_CLIENT_QUIT_REPLY:
         m->is_over = true;
@@ -111,6 +121,12 @@ static void act(struct model *m, uint8_t what)
     case 7:
         rc = smtp_client_quit(&m->c);
         break;
+    case 8: /* what is given out from now on does not leave; behind the dot there is nothing */
+        if (m->c.state == SMTP_CLIENT_DOTTED)
+            break;
+        m->is_stuck = true;
+        smtp_client_stuck(&m->c, true);
+        break;
     default:
         abort();
     }
@@ -131,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .tls = (enum smtp_client_tls)((data[0] >> 2) % 3)};
     smtp_client_init(&m.c, &options);
     for (at = from = 1; at <= size; at++) {
-        if (at < size && data[at] >= 8)
+        if (at < size && data[at] >= 9)
             continue;
         if (at > from)
             feed(&m, slice_make(data + from, at - from));

@@ -178,6 +178,17 @@ static inline void smtp_peer_start(struct smtp_peer *p, struct loop *loop)
     loop_io_want(p->io, LOOP_READ);
 }
 
+/* Ends the newest connection at once. */
+static inline void smtp_peer_drop(struct smtp_peer *p)
+{
+    struct smtp_peer_conn *c = p->conns;
+
+    p->conns = c->next;
+    p->open--;
+    stream_free(&c->stream);
+    free(c);
+}
+
 static inline void smtp_peer_stop(struct smtp_peer *p)
 {
     while (p->conns != NULL) {

@@ -20,7 +20,40 @@ static void test_from_target(void **state)
         {ANSWER_RCPT, 452, "", "full", 452, "4.0.0", "full"},
         {ANSWER_RCPT, 550, "5.1.1", "no such user", 550, "5.1.1", "no such user"},
         {ANSWER_RCPT, 550, "", "no such user", 550, "5.0.0", "no such user"},
-        {ANSWER_RCPT, 552, "", "too many recipients", 452, "4.5.3", "too many recipients"},
+        {ANSWER_RCPT_MORE, 250, "", "ok", 250, "2.1.5", "ok"},
+        {ANSWER_RCPT_MORE, 250, "2.5.3", "ok", 250, "2.5.3", "ok"},
+        {ANSWER_RCPT, 552, "", "full", 552, "5.0.0", "full"},
+        {ANSWER_RCPT_MORE, 552, "", "too many recipients", 452, "4.5.3", "too many recipients"},
+        {ANSWER_RCPT_MORE, 552, "5.2.2", "full", 552, "5.2.2", "full"},
+        {ANSWER_RCPT_MORE, 552, "5.5.3", "too many", 452, "4.5.3", "too many"},
+        {ANSWER_RCPT_MORE, 550, "5.5.3", "too many", 452, "4.5.3", "too many"},
+        {ANSWER_RCPT, 550, "5.5.3", "too many", 452, "4.5.3", "too many"},
+        {ANSWER_RCPT_MORE, 503, "5.5.3", "too many", 452, "4.5.3", "too many"},
+        {ANSWER_RCPT_MORE, 450, "4.5.3", "too many", 452, "4.5.3", "too many"},
+        {ANSWER_RCPT_MORE, 421, "4.5.3", "too many", 452, "4.5.3", "too many"},
+        {ANSWER_RCPT_MORE, 550, "", "4.5.3 too many", 452, "4.5.3", "4.5.3 too many"},
+        {ANSWER_RCPT_MORE, 450, "", "5.5.3", 452, "4.5.3", "5.5.3"},
+        {ANSWER_RCPT_MORE, 550, "5.5.30", "x", 550, "5.5.30", "x"},
+        {ANSWER_RCPT_MORE, 550, "", "4.5.30 x", 550, "5.0.0", "4.5.30 x"},
+        {ANSWER_RCPT_MORE, 550, "", "2.5.3 x", 550, "5.0.0", "2.5.3 x"},
+        {ANSWER_RCPT_MORE, 550, "", "5.5.", 550, "5.0.0", "5.5."},
+        {ANSWER_RCPT_MORE, 550, "5.5.2", "x", 550, "5.5.2", "x"},
+        {ANSWER_RCPT_MORE, 553, "", "x", 553, "5.0.0", "x"},
+        {ANSWER_RCPT, 354, "", "4.5.3 x", 451, "4.3.5", "server old said: 354 4.5.3 x"},
+        {ANSWER_MAIL, 552, "5.5.3", "too many", 552, "5.5.3", "too many"},
+        {ANSWER_DATA, 554, "5.5.3", "too many", 554, "5.5.3", "too many"},
+        {ANSWER_DOT, 552, "5.5.3", "too many", 552, "5.5.3", "too many"},
+        {ANSWER_RCPT, 504, "", "x", 451, "4.3.5", "server old said: 504 x"},
+        {ANSWER_RCPT, 505, "", "x", 505, "5.0.0", "x"},
+        {ANSWER_RCPT, 520, "", "x", 520, "5.0.0", "x"},
+        {ANSWER_RCPT, 522, "", "x", 522, "5.0.0", "x"},
+        {ANSWER_RCPT, 529, "", "x", 529, "5.0.0", "x"},
+        {ANSWER_RCPT, 539, "", "x", 451, "4.3.5", "server old said: 539 x"},
+        {ANSWER_RCPT, 540, "", "x", 540, "5.0.0", "x"},
+        {ANSWER_RCPT, 554, "", "x", 554, "5.0.0", "x"},
+        {ANSWER_RCPT, 556, "", "x", 556, "5.0.0", "x"},
+        {ANSWER_RCPT, 420, "", "x", 420, "4.0.0", "x"},
+        {ANSWER_RCPT, 422, "", "x", 422, "4.0.0", "x"},
         {ANSWER_RCPT, 552, "5.2.2", "full", 552, "5.2.2", "full"},
         {ANSWER_RCPT, 553, "", "name", 553, "5.0.0", "name"},
         {ANSWER_RCPT, 571, "", "policy", 571, "5.0.0", "policy"},
@@ -83,6 +116,79 @@ static void test_every_code(void **state)
     }
 }
 
+/* What a server says about the host that asks. */
+static void test_about_us(void **state)
+{
+    static const struct {
+        const char *text;
+        int code;
+        bool is_about_us;
+    } rows[] = {
+        {"<gw[10.0.0.1]>: Client host rejected: Access denied", 554, true},
+        {"Service unavailable; CLIENT HOST [10.0.0.1] blocked using bl.test", 554, true},
+        {"<gw>: Helo command rejected: Host not found", 450, true},
+        {"<ann@x>: Relay access denied", 554, true},
+        {"Relaying denied", 550, true},
+        {"relay not permitted", 550, true},
+        {"Unable to relay", 550, true},
+        {"no such user", 550, false},
+        {"Access denied", 550, false},
+        {"Client host is welcome", 250, false},
+        {"", 550, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct smtp_reply reply = {.code = rows[i].code, .text = slice_str(rows[i].text)};
+        struct answer a;
+
+        answer_from_target(ANSWER_RCPT, &reply, "old", &a);
+        assert_row(rows[i].text, a.is_about_us == rows[i].is_about_us);
+        assert_row(rows[i].text, a.code == rows[i].code);
+    }
+}
+
+/* RFC 5321 4.5.3.1.5: 512 octets with CRLF, whatever made the answer. */
+static void test_line_length(void **state)
+{
+    static const char *const enhanced[] = {"", "5.1.1", "5.999.999"};
+    char text[2 * SMTP_REPLY_CLEAN_MAX];
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 2000);
+    for (size_t e = 0; e < COUNT_OF(enhanced); e++) {
+        size_t head = 4 + (enhanced[e][0] != '\0' ? strlen(enhanced[e]) + 1 : 0);
+
+        for (size_t n = 0; n < sizeof(text); n++) {
+            struct answer a;
+
+            memset(text, 'x', n);
+            text[n] = '\0';
+            answer_set(&a, 550, enhanced[e], "%s", text);
+            buf_clear(&out);
+            assert_int_equal(answer_format(&a, &out), 0);
+            assert_int_equal(
+                out.n, head + n + 2 <= ANSWER_LINE_MAX ? head + n + 2 : ANSWER_LINE_MAX);
+            assert_true(slice_search(buf_slice(&out), SLICE_LIT("\r\n")) == (ptrdiff_t)out.n - 2);
+        }
+    }
+    /* The cut is between two words, if there is a word to end with. */
+    for (size_t at = 0; at < SMTP_REPLY_CLEAN_MAX; at++) {
+        struct answer a;
+        size_t room = ANSWER_LINE_MAX - 2 - 10, want = at > room / 2 && at <= room ? at : room;
+
+        memset(text, 'x', SMTP_REPLY_CLEAN_MAX);
+        text[at] = ' ';
+        text[SMTP_REPLY_CLEAN_MAX - 1] = '\0';
+        answer_set(&a, 550, "5.1.1", "%s", text);
+        buf_clear(&out);
+        assert_int_equal(answer_format(&a, &out), 0);
+        assert_int_equal(out.n, 10 + want + 2);
+    }
+    buf_fini(&out);
+}
+
 static void test_others(void **state)
 {
     struct answer a;
@@ -118,6 +224,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_from_target),
         cmocka_unit_test(test_every_code),
+        cmocka_unit_test(test_about_us),
+        cmocka_unit_test(test_line_length),
         cmocka_unit_test(test_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

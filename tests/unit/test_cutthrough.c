@@ -191,6 +191,8 @@ static void act(struct run *r, struct slice verb)
         cutthrough_target(ct, NULL, false, &lost);
     } else if (slice_eq(verb, SLICE_LIT("lost"))) {
         cutthrough_target_event(ct, &ev);
+    } else if (slice_eq(verb, SLICE_LIT("stuck"))) {
+        smtp_client_stuck(&r->client, true);
     } else if (slice_eq(verb, SLICE_LIT("over"))) {
         cutthrough_hold_over(ct);
     } else if (slice_eq(verb, SLICE_LIT("data"))) {
@@ -342,6 +344,24 @@ static const struct script {
         MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n! lost\n"
              "= close connect-fresh old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n! lost\n"
              "= close 451 4.4.1\n"},
+    {"reused and timed out: once more on a fresh one",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
+             "< 451 4.4.2 timeout\n= reset connect-fresh old\n! reused\n> MAIL FROM:<s@x>\n"
+             "> RCPT TO:<r@x>\n< 451 4.4.2 timeout\n< 503 no\n= reset 451 4.4.2\n"},
+    {"reused and 4xx without a reason: once more on a fresh one",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
+             "< 451 timeout\n= reset connect-fresh old\n"},
+    {"fresh and timed out", MAIL ASK "< 451 4.4.2 timeout\n= reset 451 4.4.2\n"},
+    {"reused and refused for another reason",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
+             "< 452 4.3.1 disk\n= reset 452 4.3.1\n"},
+    {"reused and refused for good",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
+             "< 550 no\n= reset 550 5.0.0\n"},
+    {"too many recipients, another one accepted",
+        MAIL RCPT "! rcpt old\n> RCPT TO:<r@x>\n< 552 too many\n= 452 4.5.3\n"
+                  "! rcpt old\n> RCPT TO:<r@x>\n< 550 5.5.3 too many\n= 452 4.5.3\n"},
+    {"552 to the first recipient", MAIL ASK "< 250 ok\n< 552 full\n= 552 5.0.0\n"},
     {"reused and dead: not with accepted recipients",
         MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n< 250 ok\n"
              "< 250 ok\n= 250 2.1.5\n! rcpt old\n> RCPT TO:<r@x>\n! lost\n= close 451 4.4.1\n"},
@@ -424,6 +444,19 @@ static const struct script {
     {"lost at DATA", MAIL RCPT DATA "! lost\n= close\n! content x\n! end\n= 451 4.4.1\n"},
     {"lost in the body", MAIL RCPT BODY "! lost\n= close\n! content x\n! end\n= 451 4.4.1\n" MAIL},
     {"reply in the body", MAIL RCPT BODY "< 250 fine\n= close\n! end\n= 451 4.4.1\n"},
+    {"552 in the body",
+        MAIL RCPT BODY "! content x\n> x\n< 552 5.3.4 big\n= close\n! content y\n! end\n"
+                       "= 552 5.3.4\n" MAIL RCPT},
+    {"552 with the 354",
+        MAIL RCPT DATA "< 354 go\n< 552 5.3.4 big\n= close\n> Received: x\n> A: b\n"
+                       "> \n! end\n= 552 5.3.4\n"},
+    {"421 in the body", MAIL RCPT BODY "< 421 bye\n= close\n! end\n= 451 4.3.5\n"},
+    {"530 in the body", MAIL RCPT BODY "< 530 5.7.0 tls\n= close\n! end\n= 451 4.3.5\n"},
+    {"552 before the claim", MAIL RCPT ENDED "< 552 5.3.4 big\n= close 552 5.3.4\n" MAIL},
+    {"552 while the dot waits to leave", MAIL RCPT ENDED
+        "! stuck\n! claimed\n> .\n< 552 5.3.4 big\n= unclaim close 552 5.3.4\n" MAIL},
+    {"250 while the dot waits to leave", MAIL RCPT ENDED
+        "! stuck\n! claimed\n> .\n< 250 ok\n= unclaim-ambiguous close 451 4.4.1\n" MAIL},
     {"claim refused", MAIL RCPT ENDED "! claimed-no\n= close 451 4.3.0\n" MAIL},
     {"dot refused", MAIL RCPT DOTTED "< 554 5.7.1 spam\n= unclaim keep 554 5.7.1\n"},
     {"dot deferred", MAIL RCPT DOTTED "< 452 4.3.1 disk\n= unclaim keep 452 4.3.1\n"},
@@ -476,6 +509,8 @@ static void test_lmtp_client(void **state)
                         "= unclaim-ambiguous close 451 4.4.1 x2\n");
     run("refused for both", true,
         LMTP_RCPTS HEADER "! judged-no\n= reset\n! end\n= 451 4.3.0 x2\n");
+    run("given up in the body, for both", true,
+        LMTP_RCPTS BODY "< 552 5.3.4 big\n= close\n! end\n= 552 5.3.4 x2\n");
     run("SMTP target", true,
         MAIL RCPT "! rcpt old\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n" BODY "! end\n= claim:2\n"
                   "! claimed\n> .\n< 250 kept\n= unclaim keep 250 2.0.0 x2\n");

@@ -17,6 +17,8 @@ struct run {
     const char *name;
     struct smtp_client client;
     struct buf events, sent, in;
+    bool is_slow;  /* the dot does not follow 354 at once */
+    bool is_stuck; /* nothing leaves any more */
 };
 
 static void flush(struct run *r)
@@ -24,7 +26,8 @@ static void flush(struct run *r)
     struct slice out;
 
     while ((out = smtp_client_output(&r->client)).n > 0) {
-        assert_int_equal(buf_add(&r->sent, out), 0);
+        if (!r->is_stuck)
+            assert_int_equal(buf_add(&r->sent, out), 0);
         smtp_client_sent(&r->client, out.n);
     }
 }
@@ -34,19 +37,24 @@ static void feed(struct run *r, struct slice in)
     struct smtp_client_event ev;
     size_t used;
 
+    smtp_client_stuck(&r->client, r->is_stuck);
     while (smtp_client_feed(&r->client, in, &used, &ev) != SMTP_CLIENT_MORE) {
         in = slice_from(in, used);
         assert_int_equal(buf_addf(&r->events, " %s", kind_names[ev.kind]), 0);
         if (ev.reply && ev.kind != SMTP_CLIENT_FAILED)
             assert_int_equal(buf_addf(&r->events, "%d%s", ev.reply->code,
-                                 ev.kind == SMTP_CLIENT_DOT_REPLY && !ev.is_last ? "+" : ""),
+                                 ev.is_early                                       ? "!"
+                                 : ev.kind == SMTP_CLIENT_DOT_REPLY && !ev.is_last ? "+"
+                                                                                   : ""),
                 0);
+        if (ev.is_early)
+            assert_true(ev.is_last && r->client.state == SMTP_CLIENT_DEAD);
         if (ev.kind == SMTP_CLIENT_FAILED) {
             assert_non_null(ev.err);
             assert_true(ev.err->text[0] != '\0');
         }
         /* As an owner does: content and dot follow 354 at once. */
-        if (ev.kind == SMTP_CLIENT_DATA_REPLY && ev.reply->code == 354)
+        if (ev.kind == SMTP_CLIENT_DATA_REPLY && ev.reply->code == 354 && !r->is_slow)
             assert_int_equal(smtp_client_dot(&r->client), 0);
     }
     assert_int_equal(used, in.n);
@@ -80,7 +88,15 @@ static void act(struct run *r, struct slice verb)
         rc = smtp_client_data(c);
     else if (slice_eq(verb, SLICE_LIT("content")))
         rc = buf_add_str(smtp_client_content(c), "x\r\n");
-    else if (slice_eq(verb, SLICE_LIT("rset")))
+    else if (slice_eq(verb, SLICE_LIT("dot")))
+        rc = smtp_client_dot(c);
+    else if (slice_eq(verb, SLICE_LIT("slow"))) {
+        r->is_slow = true;
+        rc = 0;
+    } else if (slice_eq(verb, SLICE_LIT("stuck"))) {
+        r->is_stuck = true;
+        rc = 0;
+    } else if (slice_eq(verb, SLICE_LIT("rset")))
         rc = smtp_client_rset(c);
     else if (slice_eq(verb, SLICE_LIT("quit")))
         rc = smtp_client_quit(c);
@@ -224,6 +240,31 @@ static const struct script {
     {"354 to the dot", {0}, false, OPEN SEND "< 354 go\n= DATA354\n> x\n> .\n< 354 go\n= FAILED\n"},
     {"421 to the dot", {0}, false,
         OPEN SEND "< 354 go\n= DATA354\n> x\n> .\n< 421 bye\n= DOT421\n"},
+    {"552 while content is sent", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n! content\n> x\n< 552-5.3.4 too\n"
+                  "< 552 5.3.4 big\n= DOT552!\n"},
+    {"552 with the 354", {0}, true, OPEN SEND "! slow\n< 354 go\n< 552 no\n= DATA354 DOT552!\n"},
+    {"452 while content is sent", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n< 452 full\n= DOT452!\n"},
+    {"421 while content is sent", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n< 421 bye\n= DOT421!\n"},
+    {"250 while content is sent", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n< 250 stored\n= FAILED\n"},
+    {"354 while content is sent", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n< 354 go\n= FAILED\n"},
+    {"junk while content is sent", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n< junk\n= FAILED\n"},
+    {"552 while the end waits to leave", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n! stuck\n! content\n! dot\n< 552 no\n"
+                  "= DOT552!\n"},
+    {"250 while the end waits to leave", {0}, false,
+        OPEN SEND "! slow\n< 354 go\n= DATA354\n> x\n! stuck\n! content\n! dot\n< 250 ok\n"
+                  "= FAILED\n"},
+    {"LMTP, 552 while content is sent, for all", {.is_lmtp = true}, false,
+        OPEN_LMTP "! null\n! rcpt\n! rcpt\n> MAIL FROM:<>\n> RCPT TO:<r@example.org>\n"
+                  "> RCPT TO:<r@example.org>\n< 250 ok\n< 250 ok\n< 250 ok\n"
+                  "= MAIL250 RCPT250 RCPT250\n! data\n> DATA\n! slow\n< 354 go\n= DATA354\n"
+                  "< 552 no\n= DOT552!\n"},
     {"250 ahead of the dot", {0}, true, OPEN SEND "< 354 go\n< 250 kept\n= DATA354 FAILED\n"},
     {"all replies at once", {0}, true,
         "< 220 hi\n< 250 hi\n< 250 ok\n< 250 ok\n< 354 go\n< 250 kept\n= FAILED\n"},
@@ -256,6 +297,114 @@ static void open_client(struct smtp_client *c, bool is_lmtp)
     assert_int_equal(smtp_client_feed(c, all[1], &used, &ev), SMTP_CLIENT_READY);
     assert_true(smtp_client_is_idle(c));
     assert_int_equal(c->size_max, 77);
+}
+
+/* A client at the stage that a script leads to, which stays open. */
+static void reach(struct smtp_client *c, bool is_lmtp, size_t n_rcpts)
+{
+    static const char *const replies[] = {"250 ok\r\n", "354 go\r\n"};
+    struct smtp_client_event ev;
+    size_t used;
+
+    open_client(c, is_lmtp);
+    assert_int_equal(smtp_client_mail(c, SLICE_NONE, 0, false), 0);
+    for (size_t i = 0; i < n_rcpts; i++)
+        assert_int_equal(smtp_client_rcpt(c, SLICE_LIT("r@example.org")), 0);
+    assert_int_equal(smtp_client_data(c), 0);
+    smtp_client_sent(c, smtp_client_output(c).n);
+    for (size_t i = 0; i < n_rcpts + 2; i++)
+        assert_int_not_equal(smtp_client_feed(c, slice_str(replies[i == n_rcpts + 1]), &used, &ev),
+            SMTP_CLIENT_MORE);
+    assert_int_equal(smtp_client_dot(c), 0);
+    smtp_client_sent(c, smtp_client_output(c).n);
+}
+
+/* A reply that goes over a limit: to the dot its code counts, and then the connection has served.
+ */
+static void test_reply_over_the_limit(void **state)
+{
+    static const char *const codes[] = {"250 ", "550 ", "250-"};
+    struct buf in;
+
+    (void)state;
+    buf_init(&in, 20000);
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        for (size_t step = 1; step <= 20000; step += 19999) {
+            struct smtp_client c;
+            struct smtp_client_event ev;
+            size_t used, at = 0;
+
+            buf_clear(&in);
+            assert_int_equal(buf_add_str(&in, codes[i]), 0);
+            while (in.n <= SMTP_REPLY_LINE_MAX)
+                assert_int_equal(buf_add_byte(&in, 'x'), 0);
+            assert_int_equal(buf_add_str(&in, "x\r\n250 other\r\n"), 0);
+            reach(&c, false, 1);
+            do {
+                smtp_client_feed(&c, slice_sub(buf_slice(&in), at, step), &used, &ev);
+                at += used;
+            } while (ev.kind == SMTP_CLIENT_MORE);
+            assert_int_equal(ev.kind, SMTP_CLIENT_DOT_REPLY);
+            assert_true(ev.is_last && !ev.is_early);
+            assert_int_equal(ev.reply->code, i == 1 ? 550 : 250);
+            assert_int_equal(c.state, SMTP_CLIENT_DEAD);
+            smtp_client_fini(&c);
+
+            /* With LMTP the replies behind it cannot be told from its rest. */
+            reach(&c, true, 2);
+            assert_int_equal(
+                smtp_client_feed(&c, buf_slice(&in), &used, &ev), SMTP_CLIENT_DOT_REPLY);
+            assert_false(ev.is_last);
+            assert_int_equal(smtp_client_feed(&c, slice_from(buf_slice(&in), used), &used, &ev),
+                SMTP_CLIENT_FAILED);
+            smtp_client_fini(&c);
+
+            /* Elsewhere it is no reply. */
+            open_client(&c, false);
+            assert_int_equal(smtp_client_mail(&c, SLICE_NONE, 0, false), 0);
+            smtp_client_sent(&c, smtp_client_output(&c).n);
+            assert_int_equal(smtp_client_feed(&c, buf_slice(&in), &used, &ev), SMTP_CLIENT_FAILED);
+            smtp_client_fini(&c);
+        }
+    }
+    buf_fini(&in);
+}
+
+/* All keywords of a long answer to EHLO are learned, those of a refused one are not. */
+static void test_long_hello(void **state)
+{
+    struct smtp_client_options options = {.hello_name = "me"};
+    struct smtp_client_event ev;
+    struct smtp_client c;
+    struct buf in;
+    size_t used;
+
+    (void)state;
+    buf_init(&in, 200000);
+    assert_int_equal(buf_add_str(&in, "250-hi\n"), 0);
+    for (size_t i = 2; i < SMTP_REPLY_LINES_MAX - 1; i++)
+        assert_int_equal(buf_addf(&in, "250-X-%070zu\r\n", i), 0);
+    assert_int_equal(buf_add_str(&in, "250-SIZE 77\n250 PIPELINING\n"), 0);
+    smtp_client_init(&c, &options);
+    smtp_client_feed(&c, SLICE_LIT("220 hi\r\n"), &used, &ev);
+    smtp_client_sent(&c, smtp_client_output(&c).n);
+    assert_int_equal(smtp_client_feed(&c, buf_slice(&in), &used, &ev), SMTP_CLIENT_READY);
+    assert_int_equal(c.size_max, 77);
+    assert_int_equal(
+        c.caps, SMTP_CLIENT_CAP_ESMTP | SMTP_CLIENT_CAP_SIZE | SMTP_CLIENT_CAP_PIPELINING);
+    smtp_client_fini(&c);
+    buf_fini(&in);
+
+    smtp_client_init(&c, &options);
+    smtp_client_feed(&c, SLICE_LIT("220 hi\r\n"), &used, &ev);
+    smtp_client_sent(&c, smtp_client_output(&c).n);
+    smtp_client_feed(&c, SLICE_LIT("502-what\r\n502-SIZE 5\r\n502 PIPELINING\r\n"), &used, &ev);
+    smtp_client_sent(&c, smtp_client_output(&c).n);
+    assert_int_equal(
+        smtp_client_feed(&c, SLICE_LIT("250-hi\r\n250 SIZE 5\r\n"), &used, &ev), SMTP_CLIENT_READY);
+    assert_int_equal(c.caps, 0);
+    assert_int_equal(c.size_max, 0);
+    smtp_client_fini(&c);
 }
 
 static void test_pending_limit(void **state)
@@ -346,6 +495,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scripts),
+        cmocka_unit_test(test_reply_over_the_limit),
+        cmocka_unit_test(test_long_hello),
         cmocka_unit_test(test_pending_limit),
         cmocka_unit_test(test_lmtp_limit),
         cmocka_unit_test(test_paths),

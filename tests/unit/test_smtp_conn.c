@@ -18,8 +18,10 @@ struct fixture {
     struct err why;
     char tls_version[16];
     enum smtp_client_kind stop_at, free_at;
-    bool sends;     /* a whole message at READY */
-    bool is_early;  /* the server answers the message before it has it */
+    bool sends;        /* a whole message at READY */
+    const char *early; /* what the server says before it has the message */
+    bool goes_away;    /* and then resets the connection */
+    int early_code;
     size_t n_lines; /* of 80 bytes, in its body; the server stops reading */
 };
 
@@ -71,9 +73,13 @@ static void on_event(void *arg, const struct smtp_client_event *ev)
     } else if (ev->kind == SMTP_CLIENT_DATA_REPLY) {
         if (f->n_lines > 0)
             stream_pause(f->peer.conns->stream);
-        if (f->is_early)
-            assert_int_equal(stream_write(f->peer.conns->stream, SLICE_LIT("250 stored\r\n")), 0);
+        if (f->early != NULL)
+            assert_int_equal(stream_write(f->peer.conns->stream, slice_str(f->early)), 0);
+        if (f->goes_away)
+            smtp_peer_drop(&f->peer);
         assert_int_equal(smtp_client_dot(client), 0);
+    } else if (ev->kind == SMTP_CLIENT_DOT_REPLY && ev->is_early) {
+        f->early_code = ev->reply->code;
     } else if (ev->kind == SMTP_CLIENT_DOT_REPLY) {
         assert_int_equal(smtp_client_quit(client), 0);
     } else if (ev->kind == SMTP_CLIENT_FAILED) {
@@ -397,19 +403,45 @@ static void a_server_that_never_reads(void **state)
     assert_non_null(strstr(f->why.text, "timed out"));
 }
 
-/* What comes while the end of the message waits with us is no answer to it. */
+/* What comes while the end of the message waits with us: no acceptance, but a refusal.  So too when
+ * the server closes behind it, and our writes fail before we have read it. */
 static void an_answer_before_the_message(void **state)
 {
-    struct fixture *f = *state;
-    int small = 4096;
+    static const struct {
+        const char *said;
+        bool goes_away, is_secure;
+        int code;
+    } rows[] = {
+        {"250 stored\r\n", false, false, 0},
+        {"250 stored\r\n", true, false, 0},
+        {"250 stored\r\n", true, true, 0},
+        {"552 too big\r\n", false, false, 552},
+        {"552 too big\r\n", true, false, 552},
+        {"552 too big\r\n", false, true, 552},
+        {"552 too big\r\n", true, true, 552},
+        {"452 full\n", true, false, 452},
+    };
 
-    assert_int_equal(setsockopt(f->peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-    f->sends = f->is_early = true;
-    f->n_lines = 45000;
-    f->stop_at = SMTP_CLIENT_DOT_REPLY;
-    run(f);
-    assert_slice_equal(buf_slice(&f->said), "rmtdF");
-    assert_non_null(strstr(f->why.text, "before it had the message: 250 stored"));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct fixture *f = *state;
+        int small = 4096;
+
+        assert_int_equal(setsockopt(f->peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+        if (rows[i].is_secure)
+            use_tls(f, CONF_TLS_VERIFY, "mail.test");
+        f->sends = true;
+        f->early = rows[i].said;
+        f->goes_away = rows[i].goes_away;
+        f->n_lines = 45000;
+        f->free_at = SMTP_CLIENT_DOT_REPLY;
+        run(f);
+        assert_int_equal(f->early_code, rows[i].code);
+        assert_slice_equal(buf_slice(&f->said), rows[i].code != 0 ? "rmtd." : "rmtdF");
+        if (rows[i].code == 0)
+            assert_non_null(strstr(f->why.text, "before it had the message: 250 stored"));
+        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(set_up(state), 0);
+    }
 }
 
 static void freed_in_each_callback(void **state)

@@ -178,6 +178,7 @@ class Step(NamedTuple):
     close: bool = False      # close after the reply
     reset: bool = False      # close with RST, so that the peer sees an error, not an end
     raw: bytes = b""         # bytes to send instead of a reply
+    wire: tuple = ()         # pieces to send for text, which only tells the code
 
 
 def wait(event, text="250 2.0.0 ok"):
@@ -266,7 +267,7 @@ class Session(threading.Thread):
         elif stage == "rcpt" and code in (250, 251):
             self.recipients.append(address_in(line))
         elif stage == "data" and code == 354:
-            self.data()
+            (self.server.data_hook or Session.data)(self)
         elif stage == "starttls" and code == 220:
             self.sock = certs_server_context().wrap_socket(self.sock, server_side=True)
             self.file = self.sock.makefile("rb")
@@ -310,6 +311,9 @@ class Session(threading.Thread):
             before(code)
         if step.raw:
             self.sock.sendall(step.raw)
+        elif step.wire:
+            for piece in step.wire:
+                self.sock.sendall(piece)
         elif step.text is not None:
             self.sock.sendall(step.text.encode() + b"\r\n")
         if step.close:
@@ -351,6 +355,7 @@ class ScriptedSmtp:
         self.port = port or free_port()
         self.messages = []
         self.sessions = []
+        self.data_hook = None   # a function of the session that takes the content instead
         self.stopping = False
         self._uses = {}
         self._reached = {}
