@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-#include "base/os/daemon.h"
 #include "imapsync/move/cutover.h"
 #include "imapsync/move/lines.h"
 #include "imapsync/move/remote.h"
 #include "imapsync/options.h"
 #include "imapsync/sync.h"
+#include "maps/access.h"
 
 struct cutover_args {
     const char *user, *to;
@@ -70,7 +70,7 @@ static int here(const struct conf *conf, const struct cutover_args *a, bool is_b
 {
     const struct move_events events = {.line = lines_show, .wants_back = wants_back};
     catch_signals();
-    if (daemon_drop_privileges(conf->user, err) != 0)
+    if (access_become_sync(conf, err) != 0)
         return -1;
     return is_back ? cutover_back(conf, a->user, &events, lines, err)
                    : cutover_run(conf, a->user, a->to, &events, lines, err);

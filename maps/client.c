@@ -8,11 +8,11 @@
 #include "maps/client.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sysexits.h>
 #include "base/core/buf.h"
 #include "base/core/clock.h"
 #include "base/core/mem.h"
+#include "base/os/hmac.h"
 #include "base/os/io.h"
 #include "base/os/sock.h"
 
@@ -107,8 +107,7 @@ int client_call_own(struct client *c, json_t *request, json_t **reply, struct er
 void client_request_id(char out[CLIENT_REQUEST_ID_MAX])
 {
     unsigned char random[16];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        BUG("getrandom gives 16 bytes at once");
+    random_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         if (fmt_into(out + 2 * i, 3, "%02x", (unsigned)random[i]) != 0)
             BUG("two digits fit");

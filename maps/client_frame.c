@@ -77,8 +77,8 @@ int client_frame_send(
     if (!text)
         return err_set(err, ERR_BUG, EX_SOFTWARE, "the object cannot be written as JSON");
     size_t n = strlen(text);
-    unsigned char head[CLIENT_FRAME_HEAD] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),
-        (unsigned char)(n >> 8), (unsigned char)n};
+    unsigned char head[CLIENT_FRAME_HEAD];
+    client_frame_put_head(n, head);
     buf_init(&frame, CLIENT_FRAME_HEAD + CLIENT_FRAME_MAX);
     /* In one piece: a peer that is slow or about to leave gets a whole frame or none. */
     if (n > CLIENT_FRAME_MAX || buf_add(&frame, slice_make(head, sizeof head)) != 0 ||
@@ -101,7 +101,7 @@ int client_frame_receive(
     *out = NULL;
     if (receive_all(fd, head, sizeof head, deadline_ms, who, err) != 0)
         return -1;
-    size_t n = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+    size_t n = client_frame_length(head);
     buf_init(&body, CLIENT_FRAME_MAX);
     unsigned char *p = buf_reserve(&body, n);
     if (!p) {

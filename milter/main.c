@@ -19,6 +19,7 @@
 #include "base/core/log.h"
 #include "base/core/program.h"
 #include "base/os/daemon.h"
+#include "maps/access.h"
 #include "milter/libmilter.h"
 #include "milter/live.h"
 
@@ -125,7 +126,7 @@ static int serve(const struct program_args *args, struct conf *conf)
 
     daemon_setup();
     if (milter_live_new_own(conf, &live, &err) != 0 || libmilter_open(conf, &err) != 0 ||
-        daemon_drop_privileges(conf->user, &err) != 0 || prepare_signals(&ours, &err) != 0) {
+        access_become(conf, conf->milter.user, &err) != 0 || prepare_signals(&ours, &err) != 0) {
         milter_live_put(&live);
         return program_fail(&program, &err);
     }

@@ -23,9 +23,9 @@
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/os/daemon.h"
 #include "base/os/io.h"
 #include "base/os/sock.h"
+#include "maps/access.h"
 #include "relay/clients.h"
 #include "relay/session.h"
 #include "relay/smtp_server.h"
@@ -265,7 +265,7 @@ static int open_all(struct worker *w, struct err *err)
 {
     const struct conf *conf = w->conf;
 
-    if (daemon_drop_privileges(conf->user, err) != 0 ||
+    if (access_become(conf, conf->relay.user, err) != 0 ||
         claims_open(conf->run, &w->claims, err) != 0)
         return -1;
     w->snapshot = snapshot_new(conf->run);

@@ -155,6 +155,14 @@ static int on_list(cfg_t *cfg, cfg_opt_t *opt)
 
 /* --- libconfuse's tables ------------------------------------------------------------------ */
 
+/* Settings that are no more, and what to write instead. */
+static const struct {
+    const char *name, *remedy;
+} gone[] = {
+    {"user", "is no more: each program has a user of its own, the setting user in the sections "
+             "mapd, lookup, relay, milter and sync"},
+};
+
 struct tables {
     cfg_opt_t options[SCHEMA_SECTIONS][KEYS_PER_SECTION_MAX];
 };
@@ -168,7 +176,7 @@ static struct tables *tables_new(void)
         const struct schema_key *key = &schema_keys[i];
         cfg_opt_t *opt = &t->options[key->section][n[key->section]++];
 
-        BUG_ON(n[key->section] > KEYS_PER_SECTION_MAX - SCHEMA_SECTIONS - 1);
+        BUG_ON(n[key->section] > KEYS_PER_SECTION_MAX - SCHEMA_SECTIONS - 2);
         if (schema_is_list(key))
             *opt = (cfg_opt_t)CFG_STR_LIST(key->name, NULL, CFGF_NODEFAULT);
         else
@@ -183,6 +191,12 @@ static struct tables *tables_new(void)
 
         *opt = (cfg_opt_t)CFG_SEC(schema_section_name(which), t->options[s], flags);
         opt->validcb = is_titled ? NULL : on_value;
+    }
+    for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
+        cfg_opt_t *opt = &t->options[SCHEMA_TOP][n[SCHEMA_TOP]++];
+
+        *opt = (cfg_opt_t)CFG_STR(gone[i].name, NULL, CFGF_NODEFAULT);
+        opt->validcb = on_value;
     }
     t->options[SCHEMA_TOP][n[SCHEMA_TOP]] = (cfg_opt_t)CFG_STR(END_KEY, NULL, CFGF_NODEFAULT);
     t->options[SCHEMA_TOP][n[SCHEMA_TOP]].validcb = on_value;
@@ -461,6 +475,33 @@ static int check_listen(struct loader *l, cfg_t *relay)
     return 0;
 }
 
+static bool may_write(const struct conf *c, const char *user)
+{
+    bool may = (c->mapd.user != NULL && strcmp(user, c->mapd.user) == 0) ||
+               (c->sync.user != NULL && strcmp(user, c->sync.user) == 0);
+
+    for (size_t i = 0; i < c->mapd.writers.n; i++)
+        may = may || strcmp(user, c->mapd.writers.v[i]) == 0;
+    return may;
+}
+
+/* What serves strangers must not be able to send them elsewhere for good. */
+static int check_users(struct loader *l, cfg_t *cfg)
+{
+    const struct conf *c = l->conf;
+    const struct {
+        const char *section, *user;
+    } servers[] = {
+        {"relay", c->relay.user}, {"milter", c->milter.user}, {"lookup", c->lookup.user}};
+
+    for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
+        if (servers[i].user != NULL && may_write(c, servers[i].user))
+            return refuse_key(l, cfg_getsec(cfg, servers[i].section), "user",
+                "this user may change the map (mapd: user, writers; sync: user), and a program "
+                "that serves others may not: give it a user of its own");
+    return 0;
+}
+
 static int check_rest(struct loader *l, cfg_t *cfg)
 {
     struct conf *c = l->conf;
@@ -470,7 +511,7 @@ static int check_rest(struct loader *l, cfg_t *cfg)
     if ((c->relay.tls_cert_file == NULL) != (c->relay.tls_key_file == NULL))
         return refuse_key(l, relay, c->relay.tls_cert_file ? "tls_key_file" : "tls_cert_file",
             "is missing (certificate and key go together)");
-    if (check_listen(l, relay) != 0)
+    if (check_listen(l, relay) != 0 || check_users(l, cfg) != 0)
         return -1;
     if (c->sync.hold_ms > c->mapd.hold_max_ms)
         return refuse_pair(l, sync, "hold", mapd, "hold_max");
@@ -514,6 +555,9 @@ static int parse_with(struct loader *l, cfg_t *cfg, struct buf *text)
         return l->has_failed ? -1 : refuse(l, cfg->line, "", "cannot be read");
     if (!is_given(cfg, END_KEY))
         return refuse(l, cfg->line, "", NOT_CLOSED);
+    for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+        if (is_given(cfg, gone[i].name))
+            return refuse_key(l, cfg, gone[i].name, gone[i].remedy);
     if (load_singles(l, cfg) != 0 || load_servers(l, cfg) != 0 || load_domains(l, cfg) != 0)
         return -1;
     return check_rest(l, cfg);

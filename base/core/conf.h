@@ -76,6 +76,7 @@ struct conf_server {
 };
 
 struct conf_relay {
+    char *user; /* to become after the start as root; NULL: stay */
     struct conf_endpoints listen;
     char *hostname; /* own name in greeting, EHLO and Received; default: the host's name */
     char *trace_key_file;
@@ -92,6 +93,7 @@ struct conf_relay {
 };
 
 struct conf_milter {
+    char *user;                 /* to become after the start as root; NULL: stay */
     struct net_endpoint listen; /* unix:/path or inet:host:port */
     enum conf_milter_mode mode;
     uint64_t drain_timeout_ms;
@@ -103,12 +105,16 @@ struct conf_milter {
 };
 
 struct conf_lookup {
+    char *user; /* to become after the start as root; NULL: stay */
     struct net_endpoint socketmap;
     uint32_t clients_max;
     uint64_t idle_timeout_ms;
 };
 
 struct conf_mapd {
+    char *user; /* to become after the start as root; NULL: stay */
+    struct conf_strings
+        writers;          /* users who may change the map, besides root, user and sync.user */
     uint64_t hold_max_ms; /* longest deadline that a hold may ask for */
     uint64_t barrier_max_ms;
     uint64_t direction_grace_ms; /* design section 2, default 5 d */
@@ -117,6 +123,7 @@ struct conf_mapd {
 };
 
 struct conf_sync {
+    char *user; /* to become after the start as root; NULL: stay */
     uint32_t jobs_max;
     uint64_t imap_timeout_ms;
     uint64_t hold_ms; /* deadline of the hold of a cut-over */
@@ -130,7 +137,7 @@ struct conf {
     char *path;
     char *state; /* /var/lib/coexist */
     char *run;   /* /run/coexist */
-    char *user;  /* to become after start as root; NULL: stay */
+    char *group; /* that may read RUN; NULL: that of mapd's user */
     bool log_syslog;
     struct conf_domain *domains;
     size_t n_domains;

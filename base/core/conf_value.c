@@ -223,6 +223,15 @@ static int add_range(struct conf_ranges *list, struct slice text, struct err *er
     return 0;
 }
 
+static int add_name(struct conf_strings *list, struct slice text, struct err *err)
+{
+    if (!is_printable(text))
+        return refuse(err, text, "printable ASCII text");
+    list->v = mem_realloc_array(list->v, list->n + 1, sizeof(*list->v));
+    list->v[list->n++] = slice_dup(text);
+    return 0;
+}
+
 /* --- The whole ----------------------------------------------------------------------- */
 
 int conf_value_set(const struct schema_key *key, void *field, struct slice text, struct err *err)
@@ -275,6 +284,8 @@ int conf_value_set(const struct schema_key *key, void *field, struct slice text,
         return add_endpoint(key, field, text, err);
     case SCHEMA_RANGES:
         return add_range(field, text, err);
+    case SCHEMA_NAMES:
+        return add_name(field, text, err);
     case SCHEMA_SERVER_REF:
         break;
     }
@@ -285,6 +296,7 @@ void conf_value_fini(const struct schema_key *key, void *field)
 {
     struct conf_endpoints *endpoints = field;
     struct conf_ranges *ranges = field;
+    struct conf_strings *names = field;
 
     switch (key->type) {
     case SCHEMA_WORD:
@@ -306,6 +318,12 @@ void conf_value_fini(const struct schema_key *key, void *field)
     case SCHEMA_RANGES:
         free(ranges->v);
         *ranges = (struct conf_ranges){0};
+        return;
+    case SCHEMA_NAMES:
+        for (size_t i = 0; i < names->n; i++)
+            free(names->v[i]);
+        free(names->v);
+        *names = (struct conf_strings){0};
         return;
     case SCHEMA_NUMBER:
     case SCHEMA_DURATION:
@@ -353,11 +371,27 @@ static int format_range(const struct net_range *r, struct buf *out)
     return buf_addf(out, "\"%s/%u\"", text, bits);
 }
 
+static size_t list_size(const struct schema_key *key, const void *field)
+{
+    if (key->type == SCHEMA_RANGES)
+        return ((const struct conf_ranges *)field)->n;
+    if (key->type == SCHEMA_NAMES)
+        return ((const struct conf_strings *)field)->n;
+    return ((const struct conf_endpoints *)field)->n;
+}
+
+static int format_item(const struct schema_key *key, const void *field, size_t i, struct buf *out)
+{
+    if (key->type == SCHEMA_RANGES)
+        return format_range(&((const struct conf_ranges *)field)->v[i], out);
+    if (key->type == SCHEMA_NAMES)
+        return conf_value_quote(((const struct conf_strings *)field)->v[i], out);
+    return format_endpoint(&((const struct conf_endpoints *)field)->v[i], out);
+}
+
 static int format_list(const struct schema_key *key, const void *field, struct buf *out)
 {
-    const struct conf_endpoints *endpoints = field;
-    const struct conf_ranges *ranges = field;
-    size_t n = key->type == SCHEMA_RANGES ? ranges->n : endpoints->n;
+    size_t n = list_size(key, field);
     int rc = 0;
 
     if (n == 0)
@@ -367,8 +401,7 @@ static int format_list(const struct schema_key *key, const void *field, struct b
         if (i > 0)
             rc = buf_add_str(out, ", ");
         if (rc == 0)
-            rc = key->type == SCHEMA_RANGES ? format_range(&ranges->v[i], out)
-                                            : format_endpoint(&endpoints->v[i], out);
+            rc = format_item(key, field, i, out);
     }
     return rc == 0 ? buf_add_byte(out, '}') : -1;
 }
@@ -398,6 +431,7 @@ int conf_value_format(const struct schema_key *key, const void *field, struct bu
         return format_endpoint(field, out);
     case SCHEMA_ENDPOINTS:
     case SCHEMA_RANGES:
+    case SCHEMA_NAMES:
         return format_list(key, field, out);
     case SCHEMA_SERVER_REF:
         break;

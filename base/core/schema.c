@@ -70,7 +70,7 @@
 const struct schema_key schema_keys[] = {
     TOP("state", state, PATH, "/var/lib/coexist", NO_RANGE),
     TOP("run", run, PATH, "/run/coexist", NO_RANGE),
-    TOP("user", user, TEXT, NULL, NO_RANGE),
+    TOP("group", group, TEXT, NULL, NO_RANGE),
     TOP("log", log_syslog, BOOL, "stderr", CHOICES(WORDS("stderr", "syslog"))),
 
     DOMAIN("model", model, CHOICE, "central", CHOICES(WORDS("central", "chaining"))),
@@ -93,6 +93,7 @@ const struct schema_key schema_keys[] = {
     SERVER("eight_bit", eight_bit, CHOICE, "send", CHOICES(WORDS("send", "refuse"))),
     SERVER("smtp_connections_max", smtp_connections_max, NUMBER, "20", RANGE(1, 10000)),
 
+    RELAY("user", user, TEXT, NULL, NO_RANGE),
     RELAY("listen", listen, ENDPOINTS, NULL, CHOICES(RELAY_SCHEMES)),
     RELAY("hostname", hostname, HOST, NULL, NO_RANGE),
     RELAY("trace_key_file", trace_key_file, PATH, "/etc/coexist/trace.key", NO_RANGE),
@@ -121,6 +122,7 @@ const struct schema_key schema_keys[] = {
     RELAY("stop_timeout", stop_timeout_ms, DURATION, "30s", RANGE(0, HOUR)),
     RELAY("stop_dot_timeout", stop_dot_timeout_ms, DURATION, "5m", RANGE(0, HOUR)),
 
+    MILTER("user", user, TEXT, NULL, NO_RANGE),
     MILTER("listen", listen, ENDPOINT, NULL, CHOICES(SOCKET_SCHEMES)),
     MILTER("mode", mode, CHOICE, "judge", CHOICES(WORDS("judge", "shadow"))),
     MILTER("drain_timeout", drain_timeout_ms, DURATION, "30s", RANGE(0, HOUR)),
@@ -128,16 +130,20 @@ const struct schema_key schema_keys[] = {
     MILTER("stamp", stamp, BOOL, "yes", CHOICES(YES_NO)),
     MILTER("trace_key_file", trace_key_file, PATH, NULL, NO_RANGE),
 
+    LOOKUP("user", user, TEXT, NULL, NO_RANGE),
     LOOKUP("socketmap", socketmap, ENDPOINT, "inet:127.0.0.1:10225", CHOICES(SOCKET_SCHEMES)),
     LOOKUP("clients_max", clients_max, NUMBER, "1000", RANGE(1, 100000)),
     LOOKUP("idle_timeout", idle_timeout_ms, DURATION, "5m", RANGE(100, DAY)),
 
+    MAPD("user", user, TEXT, NULL, NO_RANGE),
+    MAPD("writers", writers, NAMES, NULL, NO_RANGE),
     MAPD("hold_max", hold_max_ms, DURATION, "10m", RANGE(SECOND, 7 * DAY)),
     MAPD("barrier_max", barrier_max_ms, DURATION, "60s", RANGE(100, HOUR)),
     MAPD("direction_grace", direction_grace_ms, DURATION, "5d", RANGE(0, 30 * DAY)),
     MAPD("cache_size", cache_size, BYTES, "192M", RANGE(MIB, 64 * GIB)),
     MAPD("log_keep", log_keep_ms, DURATION, "730d", RANGE(0, 36500 * DAY)),
 
+    SYNC("user", user, TEXT, NULL, NO_RANGE),
     SYNC("jobs_max", jobs_max, NUMBER, "4", RANGE(1, 256)),
     SYNC("imap_timeout", imap_timeout_ms, DURATION, "2m", RANGE(100, HOUR)),
     SYNC("hold", hold_ms, DURATION, "2m", RANGE(SECOND, DAY)),
@@ -165,5 +171,5 @@ bool schema_section_is_titled(enum schema_section section)
 
 bool schema_is_list(const struct schema_key *key)
 {
-    return key->type == SCHEMA_ENDPOINTS || key->type == SCHEMA_RANGES;
+    return key->type == SCHEMA_ENDPOINTS || key->type == SCHEMA_RANGES || key->type == SCHEMA_NAMES;
 }

@@ -38,6 +38,7 @@ enum schema_type {
     SCHEMA_ENDPOINT, /* struct net_endpoint; choices are the schemes */
     SCHEMA_ENDPOINTS,
     SCHEMA_RANGES,
+    SCHEMA_NAMES,      /* struct conf_strings, printable */
     SCHEMA_SERVER_REF, /* int, index of a server; choices are words for CONF_SERVER_NONE */
 };
 

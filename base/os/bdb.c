@@ -19,9 +19,11 @@
  */
 #include <db.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/clock.h"
@@ -31,7 +33,7 @@
 #include "base/os/io.h"
 
 #define MIB (1024U * 1024U)
-#define FILE_MODE 0640
+#define FILE_MODE 0600
 #define CHECKPOINT_KBYTES 4096
 #define TRIES_MAX 100
 #define PATH_MAX_BYTES 4096
@@ -161,13 +163,26 @@ static void set_functions(void)
     (void)db_env_set_func_fsync(sync_or_end);
 }
 
+/* An environment made by an earlier version was open to its group. */
+static int close_to_others(const char *home, struct err *err)
+{
+    struct stat st;
+    int rc = 0, fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &st) != 0 ||
+        (st.st_uid == geteuid() && (st.st_mode & 077) != 0 && fchmod(fd, 0700) != 0))
+        rc = err_sys(err, errno, "open %s", home);
+    io_close(&fd);
+    return rc;
+}
+
 static int prepare_home(const char *home, int *lock_fd_out, struct err *err)
 {
     struct buf path;
     int rc = -1;
 
     buf_init(&path, PATH_MAX_BYTES);
-    if (io_mkdir(home, 0750, err) != 0)
+    if (io_mkdir(home, 0700, err) != 0 || close_to_others(home, err) != 0)
         goto done;
     if (io_path(&path, home, "DB_CONFIG") != 0) {
         err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", home);

@@ -5,8 +5,8 @@
  * to notify is logged and is no reason to stop.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/log.h"
+#include "base/core/slice.h"
 #include "base/os/daemon.h"
 #include "base/os/io.h"
 
@@ -66,47 +67,67 @@ void daemon_ready(void)
     log_info("ready", log_i64("pid", getpid()));
 }
 
-static int find_user(const char *user, struct passwd **out, struct err *err)
+/* Whether root may make something in the folder of this path. */
+static int check_parent(const char *path, struct err *err)
 {
-    errno = 0;
-    *out = getpwnam(user);
-    if (*out == NULL && errno != 0)
-        return err_sys(err, errno, "look up user %s", user);
-    if (*out == NULL)
-        return err_set(err, ERR_PERM, EX_NOUSER, "there is no user %s on this host", user);
-    return 0;
+    const char *slash = strrchr(path, '/');
+    struct stat st;
+    char *parent;
+    int rc = 0;
+
+    if (slash == NULL)
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s is no absolute path", path);
+    parent = slice_dup(slice_make(path, slash == path ? 1 : (size_t)(slash - path)));
+    if (stat(parent, &st) != 0)
+        rc = err_sys(err, errno, "stat %s", parent);
+    else if (st.st_uid != 0)
+        rc = err_set(err, ERR_PERM, EX_NOPERM,
+            "%s is missing, and root makes nothing in %s, which belongs to user %u", path, parent,
+            (unsigned)st.st_uid);
+    free(parent);
+    return rc;
 }
 
-int daemon_prepare_dir(const char *path, mode_t mode, const char *user, struct err *err)
+int daemon_prepare_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err)
 {
-    struct passwd *pw;
+    struct stat st;
+    int fd, rc = 0;
 
-    if (user == NULL || geteuid() != 0 || access(path, F_OK) == 0)
+    if (geteuid() != 0)
         return io_mkdir(path, mode, err);
-    if (find_user(user, &pw, err) != 0 || io_mkdir(path, mode, err) != 0)
-        return -1;
-    /* lchown: should somebody have put a link there meanwhile, its target is not given away. */
-    if (lchown(path, pw->pw_uid, pw->pw_gid) != 0)
-        return err_sys(err, errno, "give %s to %s", path, user);
-    return 0;
+    if (lstat(path, &st) != 0) {
+        if (errno != ENOENT)
+            return err_sys(err, errno, "stat %s", path);
+        if (check_parent(path, err) != 0 || io_mkdir(path, 0700, err) != 0)
+            return -1;
+    }
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        rc = err_sys(err, errno, "open %s", path);
+    else if (st.st_uid != 0 && st.st_uid != uid)
+        rc = err_set(err, ERR_PERM, EX_NOPERM, "%s belongs to user %u and not to user %u", path,
+            (unsigned)st.st_uid, (unsigned)uid);
+    else if (((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) != 0) ||
+             fchmod(fd, mode) != 0)
+        rc = err_sys(err, errno, "give %s to user %u", path, (unsigned)uid);
+    io_close(&fd);
+    return rc;
 }
 
-int daemon_drop_privileges(const char *user, struct err *err)
+int daemon_become(const struct user *user, struct err *err)
 {
-    struct passwd *pw;
     uid_t real, effective, saved;
 
-    if (user == NULL || geteuid() != 0)
+    if (geteuid() != 0)
         return 0;
-    if (find_user(user, &pw, err) != 0)
-        return -1;
-    if (initgroups(user, pw->pw_gid) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
-        setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
-        return err_sys(err, errno, "become user %s", user);
+    if (setgroups(user->n_groups, user->groups) != 0 ||
+        setresgid(user->gid, user->gid, user->gid) != 0 ||
+        setresuid(user->uid, user->uid, user->uid) != 0)
+        return err_sys(err, errno, "become user %u", (unsigned)user->uid);
     /* A setuid() that quietly did less than asked has been a hole elsewhere. */
-    if (getresuid(&real, &effective, &saved) != 0 || real != pw->pw_uid ||
-        effective != pw->pw_uid || saved != pw->pw_uid ||
-        (pw->pw_uid != 0 && setresuid(0, 0, 0) == 0))
-        return err_set(err, ERR_BUG, EX_SOFTWARE, "still privileged after becoming %s", user);
+    if (getresuid(&real, &effective, &saved) != 0 || real != user->uid || effective != user->uid ||
+        saved != user->uid || (user->uid != 0 && setresuid(0, 0, 0) == 0))
+        return err_set(err, ERR_BUG, EX_SOFTWARE, "still privileged after becoming user %u",
+            (unsigned)user->uid);
     return 0;
 }

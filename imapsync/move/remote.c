@@ -8,6 +8,7 @@
 #include "base/core/clock.h"
 #include "base/os/io.h"
 #include "base/os/sock.h"
+#include "maps/access.h"
 #include "maps/client_frame.h"
 
 #define PATH_LENGTH_MAX 4096
@@ -42,8 +43,8 @@ int remote_call(const struct conf *conf, const json_t *request,
     struct err why = ERR_INIT;
     int fd = -1, result = -1;
     buf_init(&path, PATH_LENGTH_MAX);
-    if (io_path(&path, conf->run, "sync.sock") != 0)
-        err_set(err, ERR_PERM, EX_CONFIG, "the path %s/sync.sock is too long", conf->run);
+    if (access_sync_socket(conf, &path, err) != 0)
+        result = -1;
     else if (sock_connect_unix(buf_cstr(&path), &fd, &why) != 0)
         /* Whoever may not connect must not work beside the daemon either. */
         result = why.code == EX_NOPERM ? err_set(err, ERR_PERM, EX_NOPERM, "%s", why.text) : 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * remote: asking `coexist-sync run` over RUN/sync.sock.  Frames as in maps/client_frame.h.
+ * remote: asking `coexist-sync run` over its socket (access_sync_socket).  Frames as in
+ * maps/client_frame.h.
  *
  *   request   {"op": "cutover", "user", "to" (optional)} or {"op": "rollback", "user"}
  *   replies   {"line": {...}} any number of times, then {"end": {"status", "class", "text"}};

@@ -28,6 +28,7 @@
 #include "base/os/loop.h"
 #include "base/os/sock.h"
 #include "imapsync/move/cutover.h"
+#include "maps/access.h"
 #include "maps/client_frame.h"
 #include "maps/route.h"
 
@@ -515,11 +516,11 @@ static int take_lock(struct service *s, const struct conf *conf, struct err *err
 
 static int start(struct service *s, const struct conf *conf, struct err *err)
 {
-    if (daemon_drop_privileges(conf->user, err) != 0 || take_lock(s, conf, err) != 0 ||
-        io_mkdir(conf->run, 0755, err) != 0)
+    if (access_become_sync(conf, err) != 0 || take_lock(s, conf, err) != 0 ||
+        (conf->sync.user == NULL && io_mkdir(conf->run, 0750, err) != 0))
         return -1;
-    if (io_path(&s->socket_path, conf->run, "sync.sock") != 0)
-        return err_set(err, ERR_PERM, EX_CONFIG, "the path %s/sync.sock is too long", conf->run);
+    if (access_sync_socket(conf, &s->socket_path, err) != 0)
+        return -1;
     struct net_endpoint where = {
         .scheme = NET_SCHEME_UNIX, .host = (char *)(uintptr_t)buf_cstr(&s->socket_path)};
     if (sock_listen(&where, false, SOCKET_MODE, &s->listen_fd, err) != 0)

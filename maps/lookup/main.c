@@ -14,6 +14,7 @@
 #include "base/core/program.h"
 #include "base/os/daemon.h"
 #include "base/os/loop.h"
+#include "maps/access.h"
 #include "maps/lookup/server.h"
 
 static const struct program program = {
@@ -78,8 +79,9 @@ static int serve(struct lookup *l)
     signals[0] = loop_signal_new(l->loop, SIGTERM, on_signal, l);
     signals[1] = loop_signal_new(l->loop, SIGINT, on_signal, l);
     signals[2] = loop_signal_new(l->loop, SIGHUP, on_signal, l);
-    if (lookup_server_new(l->loop, l->conf, &l->server, &err) != 0 ||
-        daemon_drop_privileges(l->conf->user, &err) != 0) {
+    /* First: root makes no socket in a folder of somebody else's. */
+    if (access_become(l->conf, l->conf->lookup.user, &err) != 0 ||
+        lookup_server_new(l->loop, l->conf, &l->server, &err) != 0) {
         status = program_fail(&program, &err);
     } else {
         daemon_ready();

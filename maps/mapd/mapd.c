@@ -22,6 +22,7 @@
 #include "base/os/io.h"
 #include "base/os/loop.h"
 #include "base/os/sock.h"
+#include "maps/access.h"
 #include "maps/boot.h"
 #include "maps/client.h"
 #include "maps/mapd/reboot.h"
@@ -30,7 +31,6 @@
 #include "maps/store/store.h"
 
 #define SOCKET_MODE 0660
-#define RUN_MODE 0750
 #define PATH_BYTES_MAX 4096
 #define LOCK_POLL_MS 50
 
@@ -96,10 +96,9 @@ static void reload(void *arg, int signum ATTR_UNUSED)
     struct conf *conf = NULL;
 
     daemon_notify("RELOADING=1");
-    if (conf_load(m->conf_path, &conf, &err) != 0 || server_reload_own(m->server, conf, &err) != 0)
-        log_error("reload_failed", log_err(&err));
-    else
-        log_info("reloaded", log_str("file", m->conf_path));
+    if (conf_load(m->conf_path, &conf, &err) == 0 && server_reload_own(m->server, conf, &err) == 0)
+        return;
+    log_error("reload_failed", log_err(&err));
     daemon_notify("READY=1");
 }
 
@@ -110,8 +109,7 @@ static int start_own(struct mapd *m, struct conf *conf, struct err *err)
     int listen_fd = -1;
     char boot[BOOT_ID_SIZE];
 
-    if (daemon_prepare_dir(conf->run, RUN_MODE, conf->user, err) != 0 ||
-        daemon_drop_privileges(conf->user, err) != 0 || open_store(conf, &m->store, err) != 0 ||
+    if (access_become_mapd(conf, false, err) != 0 || open_store(conf, &m->store, err) != 0 ||
         publish_open(conf->run, m->store, &m->publish, err) != 0 || boot_id(boot, err) != 0 ||
         reboot_note(m->store, conf->run, boot, err) != 0 ||
         publish_stage(m->publish, NULL, err) != 0) {

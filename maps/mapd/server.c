@@ -4,8 +4,10 @@
  *
  * A connection has at most one request in the works; what follows waits unread until its reply has
  * left, so replies are in order and a client cannot make us hold more than one frame and one reply.
- * Rights come from the kernel: root and our own user may change the map, whoever else may open the
- * socket may read it.  When no place is left, a reader makes room for who may change the map.
+ * Rights come from the kernel: those whom the configuration names may change the map, whoever else
+ * may open the socket may read it.  Their names were looked up at the start: no directory service
+ * is asked for a connection, which could keep all others waiting.  When no place is left, a reader
+ * makes room for who may change the map.
  *
  * Whoever sends what is no frame, no JSON or no object is dropped with a log line; nobody else
  * notices.  A connection that ends while its request is in the store thread stays until the job is
@@ -14,18 +16,19 @@
 #include "maps/mapd/server.h"
 
 #include <jansson.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/os/daemon.h"
 #include "base/os/io.h"
 #include "base/os/sock.h"
 #include "base/os/stream.h"
 #include "maps/client.h"
 #include "maps/mapd/barrier.h"
+#include "maps/mapd/reload.h"
 #include "maps/mapd/worker.h"
 
 struct conn {
@@ -33,6 +36,7 @@ struct conn {
     struct server *server;
     struct stream *stream; /* NULL: closed, waiting for its job */
     struct control_session session;
+    uid_t uid;
     struct barrier *barrier;
     bool is_busy;     /* a request is in the works */
     bool is_in_frame; /* a part of the next one is here, its deadline runs */
@@ -41,6 +45,8 @@ struct conn {
 struct server {
     struct loop *loop;
     struct conf *conf;
+    struct access_writers writers;
+    struct reload *reload;
     char *run_dir; /* stays when the configuration is replaced */
     int listen_fd;
     struct loop_io *listener;
@@ -86,9 +92,9 @@ static void conn_reply_own(struct conn *c, json_t *reply)
 {
     char *text = json_dumps(reply, JSON_COMPACT);
     size_t n = text ? strlen(text) : 0;
-    unsigned char head[CLIENT_FRAME_HEAD] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),
-        (unsigned char)(n >> 8), (unsigned char)n};
+    unsigned char head[CLIENT_FRAME_HEAD];
 
+    client_frame_put_head(n, head);
     json_decref(reply);
     c->is_busy = false;
     if (!text || n > CLIENT_FRAME_MAX) {
@@ -198,7 +204,7 @@ static size_t on_data(void *arg, struct slice in)
     }
     if (in.n < CLIENT_FRAME_HEAD)
         return 0;
-    size_t n = (size_t)in.p[0] << 24 | (size_t)in.p[1] << 16 | (size_t)in.p[2] << 8 | in.p[3];
+    size_t n = client_frame_length(in.p);
     if (n == 0 || n > max) {
         conn_drop(c, "the length of its frame is out of range");
         return in.n;
@@ -229,22 +235,19 @@ static const struct stream_events EVENTS = {
 
 /* --- Accepting -------------------------------------------------------------------------------- */
 
-static void name_peer(int fd, struct control_session *session)
+static void name_peer(
+    const struct server *s, int fd, uid_t *uid_out, struct control_session *session)
 {
     struct ucred cred;
     socklen_t size = sizeof cred;
-    struct passwd pw, *found = NULL;
-    char names[1024];
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0) {
-        if (fmt_into(session->who, sizeof session->who, "unknown") != 0)
-            BUG("a literal fits");
-        return;
-    }
-    session->may_write = cred.uid == 0 || cred.uid == geteuid();
-    getpwuid_r(cred.uid, &pw, names, sizeof names, &found);
-    if (!found || fmt_into(session->who, sizeof session->who, "%s", found->pw_name) != 0)
-        if (fmt_into(session->who, sizeof session->who, "uid%lu", (unsigned long)cred.uid) != 0)
+    *uid_out = (uid_t)-1;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) == 0)
+        *uid_out = cred.uid;
+    const struct access_writer *writer = access_writer(&s->writers, *uid_out);
+    session->may_write = writer != NULL;
+    if (!writer || fmt_into(session->who, sizeof session->who, "%s", writer->name) != 0)
+        if (fmt_into(session->who, sizeof session->who, "uid%lu", (unsigned long)*uid_out) != 0)
             BUG("a number fits");
 }
 
@@ -266,8 +269,9 @@ static void accept_one(struct server *s, int fd)
     const struct stream_limits limits = {
         .in_max = CLIENT_FRAME_HEAD + CLIENT_FRAME_MAX, .out_max = 2 * CLIENT_FRAME_MAX};
     struct control_session session = {0};
+    uid_t uid;
 
-    name_peer(fd, &session);
+    name_peer(s, fd, &uid, &session);
     if (s->n_conns >= SERVER_CLIENTS_MAX) {
         if (!s->is_full)
             log_warn("control_full", log_u64("clients", SERVER_CLIENTS_MAX));
@@ -282,6 +286,7 @@ static void accept_one(struct server *s, int fd)
     struct conn *c = mem_zalloc(sizeof *c);
     c->server = s;
     c->session = session;
+    c->uid = uid;
     c->next = s->conns;
     if (c->next)
         c->next->prev = c;
@@ -352,6 +357,50 @@ static void wake_loop(void *arg)
     loop_async_send(s->async);
 }
 
+/* --- Reload ---------------------------------------------------------------------------------- */
+
+/* Who has lost the right to change the map has to come again. */
+static void drop_former_writers(struct server *s)
+{
+    struct conn *next;
+    for (struct conn *c = s->conns; c; c = next) {
+        next = c->next;
+        if (c->stream && c->session.may_write && !access_writer(&s->writers, c->uid))
+            conn_drop(c, "it may not change the map any more");
+    }
+}
+
+static void on_reloaded(
+    void *arg, struct conf *conf, struct access_writers *writers, const struct err *err)
+{
+    struct server *s = arg;
+
+    if (err) {
+        log_error("reload_failed", log_err(err));
+        daemon_notify("READY=1");
+        return;
+    }
+    struct job *job = mem_zalloc(sizeof *job);
+    access_writers_fini(&s->writers);
+    s->writers = *writers;
+    drop_former_writers(s);
+    job->conf = conf;
+    s->conf = conf;
+    worker_submit(s->worker, job);
+    log_info("reloaded", log_str("file", conf->path));
+    daemon_notify("READY=1");
+}
+
+int server_reload_own(struct server *s, struct conf *conf, struct err *err)
+{
+    if (strcmp(conf->state, s->conf->state) != 0 || strcmp(conf->run, s->run_dir) != 0) {
+        conf_free(&conf);
+        return err_set(err, ERR_PERM, EX_CONFIG, "state and run only change with a restart");
+    }
+    reload_start_own(s->reload, conf);
+    return 0;
+}
+
 /* --- The server --------------------------------------------------------------------------------
  */
 
@@ -365,7 +414,9 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
     s->run_dir = mem_strdup(conf->run);
     s->listen_fd = listen_fd;
     s->async = loop_async_new(loop, on_results, s);
-    if (worker_new(conf, store, publish, wake_loop, s, &s->worker, err) != 0) {
+    s->reload = reload_new(loop, on_reloaded, s);
+    if (access_writers_load(conf, &s->writers, err) != 0 ||
+        worker_new(conf, store, publish, wake_loop, s, &s->worker, err) != 0) {
         server_free(&s);
         return -1;
     }
@@ -373,19 +424,6 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
     s->listener = loop_io_new(loop, listen_fd, on_listen, s);
     loop_io_want(s->listener, LOOP_READ);
     *out = s;
-    return 0;
-}
-
-int server_reload_own(struct server *s, struct conf *conf, struct err *err)
-{
-    if (strcmp(conf->state, s->conf->state) != 0 || strcmp(conf->run, s->run_dir) != 0) {
-        conf_free(&conf);
-        return err_set(err, ERR_PERM, EX_CONFIG, "state and run only change with a restart");
-    }
-    struct job *job = mem_zalloc(sizeof *job);
-    job->conf = conf;
-    s->conf = conf;
-    worker_submit(s->worker, job);
     return 0;
 }
 
@@ -404,6 +442,8 @@ void server_free(struct server **sp)
     while (s->conns)
         conn_close(s->conns);
     worker_free(&s->worker);
+    reload_free(&s->reload);
+    access_writers_fini(&s->writers);
     loop_async_free(&s->async);
     conf_free(&s->conf);
     mem_free_string(&s->run_dir);

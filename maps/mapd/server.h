@@ -25,7 +25,8 @@ struct server;
 /* Starts the store thread. Takes over conf, borrows the rest. */
 int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
     struct publish *publish, int listen_fd, struct server **out, struct err *err) ATTR_WUR;
-/* The new configuration holds for requests from here on; state and run have to be the same. */
+/* The new configuration holds as soon as its users have been looked up, which is logged; state and
+ * run have to be the same. */
 int server_reload_own(struct server *s, struct conf *conf, struct err *err) ATTR_WUR;
 /* Finishes the requests that are here, answers them as far as the sockets take it, and closes. */
 void server_free(struct server **s);

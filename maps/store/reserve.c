@@ -23,7 +23,7 @@ static bool has_room(const char *home)
 
 static void make_file(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return;
     int errnum = posix_fallocate(fd, 0, RESERVE_BYTES);

@@ -16,12 +16,12 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "base/os/hmac.h"
 #include "base/os/io.h"
 #include "maps/store/reserve.h"
 
@@ -218,8 +218,7 @@ static int write_first_records(struct store *s, struct err *err)
     unsigned char random[16];
     struct bdb_txn *txn = NULL;
 
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return err_set(err, ERR_TEMP, EX_OSERR, "no random bytes for the map id");
+    random_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         if (fmt_into(s->map_id + 2 * i, 3, "%02x", (unsigned)random[i]) != 0)
             BUG("two digits fit");

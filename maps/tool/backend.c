@@ -16,13 +16,12 @@
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/os/daemon.h"
+#include "maps/access.h"
 #include "maps/client.h"
 #include "maps/store/control.h"
 #include "maps/store/publish.h"
 
 #define POLL_MS 50
-#define RUN_MODE 0750
 
 struct backend {
     struct client *client; /* NULL: offline */
@@ -51,8 +50,7 @@ static int open_once(const struct conf *conf, struct backend *b, struct err *err
     if (err->code == EX_NOPERM)
         return -1;
     /* Only now: mapd is to see who we are, but the files that we make have to be its to use. */
-    if (daemon_prepare_dir(conf->run, RUN_MODE, conf->user, err) != 0 ||
-        daemon_drop_privileges(conf->user, err) != 0)
+    if (access_become_mapd(conf, false, err) != 0)
         return -1;
     if (store_open(conf->state, conf->mapd.cache_size, &b->store, &offline) == 0) {
         err_clear(err);

@@ -6,11 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include "base/os/daemon.h"
+#include "maps/access.h"
 #include "maps/snapshot.h"
 #include "maps/store/store.h"
-
-#define STATE_MODE 0750
 
 /* --- init ------------------------------------------------------------------------------ */
 
@@ -18,9 +16,7 @@ int cmd_init(struct tool *t, struct err *err)
 {
     struct store *store = NULL;
 
-    if (tool_words(t, 0, 0, err) != 0 ||
-        daemon_prepare_dir(t->conf->state, STATE_MODE, t->conf->user, err) != 0 ||
-        daemon_drop_privileges(t->conf->user, err) != 0)
+    if (tool_words(t, 0, 0, err) != 0 || access_become_mapd(t->conf, true, err) != 0)
         return -1;
     if (store_create(t->conf->state, t->conf->mapd.cache_size, err) != 0) {
         if (err->code == EX_TEMPFAIL)

@@ -273,7 +273,7 @@ def test_readers_do_not_lock_out_a_change(live):
         assert readers.stdout.readline() == b"256\n"
         for route in ("new", "old"):
             live.set("ann@example.org", route)
-        live.wait_event("mapd", "control_dropped", who="nobody", reason="its place is needed for a change")
+        live.wait_event("mapd", "control_dropped", who="uid65534", reason="its place is needed for a change")
     finally:
         readers.communicate()
 
@@ -300,14 +300,14 @@ def test_rights(live):
     lines = as_nobody().stdout.splitlines()
     assert len(lines) == 4 and '"route":"old"' in lines[0] and '"keys":1' in lines[3]
     for line in lines[1:3]:
-        assert '"code":77' in line and "nobody may read the map but not change it" in line
+        assert '"code":77' in line and "uid65534 may read the map but not change it" in line
     assert live.json("get", "ann@example.org")["route"] == "old"
 
 
 @AS_ROOT
 def test_started_as_root(site):
     """mapd becomes its user, whose files stay usable whoever worked on the map meanwhile."""
-    made = site(SERVERS, settings={"": {"user": "nobody"}})
+    made = site(SERVERS, settings={"mapd": {"user": "nobody"}})
     for folder in made.dir.parents:
         if folder.as_posix().startswith("/tmp/"):
             folder.chmod(folder.stat().st_mode | 0o055)
@@ -316,7 +316,7 @@ def test_started_as_root(site):
     made.run.rmdir()
     made.maptool("init")
     made.set("ann@example.org", "old")
-    assert made.state.owner() == made.run.owner() == "nobody"
+    assert (made.state / "map").owner() == made.run.owner() == "nobody"
     made.start("mapd")
     status = (Path("/proc") / str(made.pid("mapd")) / "status").read_text()
     assert "\nUid:\t65534\t65534\t65534\t65534\n" in status

@@ -267,7 +267,7 @@ UNITS = {
 CONSTANTS = {"SECOND": 1000, "MINUTE": 60000, "HOUR": 3600000, "DAY": 86400000,
              "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 KINDS = {"TEXT": "Text", "PATH": "Path", "HOST": "Host name or address", "PRINT": "Fingerprint",
-         "ENDPOINT": "Endpoint", "ENDPOINTS": "List of endpoints", "RANGES": "List of ranges",
+         "ENDPOINT": "Endpoint", "ENDPOINTS": "List of endpoints", "RANGES": "List of ranges", "NAMES": "List of names",
          "SERVER_REF": "Server", "NUMBER": "Number", "DURATION": "Time", "BYTES": "Size"}
 
 

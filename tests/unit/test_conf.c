@@ -44,7 +44,7 @@ static void test_example(void **state)
     assert_string_equal(c->path, "f");
     assert_string_equal(c->state, "/var/lib/coexist");
     assert_string_equal(c->run, "/run/coexist");
-    assert_null(c->user);
+    assert_null(c->mapd.user);
     assert_false(c->log_syslog);
     assert_int_equal(c->n_domains, 1);
     assert_string_equal(c->domains[0].name, "example.org");
@@ -211,6 +211,7 @@ static const struct samples samples[] = {
     {SCHEMA_ENDPOINTS, {"127.0.0.1:25", "[::]:25", "inet:h:1", "lmtp://h:24"},
         {"", "h", "unix:/s"}},
     {SCHEMA_RANGES, {"10.0.0.0/8", "::1"}, {"", "x", "10.0.0.1/8", "10.0.0.0/33"}},
+    {SCHEMA_NAMES, {"vmail", "1000"}, {"", "a\nb", "\xc3\xa4"}},
     {SCHEMA_SERVER_REF, {"first"}, {"", "none", "FIRST"}},
 };
 
@@ -334,6 +335,11 @@ static void test_errors(void **state)
         {"server \"a\" { imap_password_file = /u }", "f:1: server \"a\": imap_user: is missing"},
         {"relay { tls_cert_file = /x }", "f:1: relay: tls_key_file: is missing"},
         {"relay { tls_key_file = /x }", "f:1: relay: tls_cert_file: is missing"},
+        {"log = stderr\nuser = vmail", "f:2: user: is no more: each program has a user of its own"},
+        {"mapd { user = m }\nrelay { user = m }", "f:2: relay: user: this user may change the map"},
+        {"mapd { writers = {\"x\", \"t\"} }\nmilter {\n user = t }",
+            "f:3: milter: user: this user"},
+        {"sync { user = s }\nlookup { user = s }", "f:2: lookup: user: this user may change"},
         {"sync { hold = 20m }", "f:1: sync: hold: is longer than hold_max of mapd"},
         {"mapd { hold_max = 1m }", "f:1: mapd: hold_max: is shorter than hold of sync"},
         {"sync { barrier = 20m }", "f:1: sync: barrier: is longer than barrier_max of mapd"},
@@ -416,7 +422,7 @@ static void test_limits(void **state)
 static void test_dump_is_a_configuration(void **state)
 {
     const char *text =
-        "state = \"/a \\\"b\\\\ \\$c\"\nuser = vmail\nlog = syslog\n"
+        "state = \"/a \\\"b\\\\ \\$c\"\ngroup = vmail\nlog = syslog\n"
         "server \"a\" { smtp = \"lmtp://[::1]:24\" tls = fingerprint fingerprint = "
         "\"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:"
         "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\" from = {\"10.0.0.0/8\", \"::1\"} }\n"
@@ -425,6 +431,7 @@ static void test_dump_is_a_configuration(void **state)
         "bare_lf = "
         "refuse "
         "message_size_max = 1000000 }\n"
+        "mapd { user = m writers = {\"sync er\", \"1000\"} }\n"
         "milter { stamp = no mode = shadow listen = \"inet:localhost:99\" }\n";
     struct conf *first = must_parse(text), *second;
     struct buf one, two;
@@ -440,6 +447,8 @@ static void test_dump_is_a_configuration(void **state)
     assert_int_equal(second->relay.hold_wait_ms, 1500);
     assert_int_equal(second->relay.message_size_max, 1000000);
     assert_int_equal(second->relay.listen.n, 2);
+    assert_int_equal(second->mapd.writers.n, 2);
+    assert_string_equal(second->mapd.writers.v[0], "sync er");
     assert_int_equal(second->servers[0].from.n, 2);
     assert_int_equal(second->domains[0].default_server, 0);
     assert_null(strstr(buf_cstr(&one), "imap_user"));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -70,29 +70,82 @@ static void test_notify(void **state)
     tmpdir_remove(&dir);
 }
 
-static void test_drop(void **state)
+/* The exit status of what a child does, since there is no way back. */
+static int in_child(bool (*act)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(act() ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static bool become_somebody(void)
 {
     struct err err = ERR_INIT;
-    const struct passwd *nobody = getpwnam("nobody");
-    uid_t nobody_uid = nobody ? nobody->pw_uid : 0;
-    int status = 0;
-    pid_t child;
+    gid_t groups[3];
+    struct user u = {.uid = 12345, .gid = 12346};
+
+    user_add_group(&u, 12346);
+    user_add_group(&u, 12347);
+    user_add_group(&u, 12346);
+    if (u.n_groups != 2 || daemon_become(&u, &err) != 0)
+        return false;
+    user_fini(&u);
+    return geteuid() == 12345 && getuid() == 12345 && getegid() == 12346 &&
+           getgroups(3, groups) == 2 && setuid(0) != 0 && setgid(0) != 0 &&
+           daemon_become(&u, &err) == 0; /* no root, nothing to do */
+}
+
+static void test_become(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(in_child(become_somebody), 0);
+}
+
+static void assert_owner(const char *path, uid_t uid, gid_t gid, mode_t mode)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, uid);
+    assert_int_equal(st.st_gid, gid);
+    assert_int_equal(st.st_mode & 07777, mode);
+}
+
+static void test_prepare_dir(void **state)
+{
+    struct err err = ERR_INIT;
+    struct tmpdir dir;
+    char path[300];
 
     (void)state;
-    assert_int_equal(daemon_drop_privileges(NULL, &err), 0);
-    if (geteuid() != 0 || nobody_uid == 0)
+    if (geteuid() != 0)
         skip();
-    assert_int_equal(daemon_drop_privileges("no-such-user-here", &err), -1);
-    assert_int_equal(err.code, EX_NOUSER);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        bool ok = daemon_drop_privileges("nobody", &err) == 0 && geteuid() == nobody_uid &&
-                  getuid() == nobody_uid && setuid(0) != 0 && setgid(0) != 0;
-        _exit(ok ? 0 : 1);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    tmpdir_make(&dir);
+    assert_int_equal(fmt_into(path, sizeof(path), "%s/run", dir.path), 0);
+    assert_int_equal(daemon_prepare_dir(path, 0750, 12345, 12346, &err), 0);
+    assert_owner(path, 12345, 12346, 0750);
+    assert_int_equal(chmod(path, 0777), 0); /* again: put right */
+    assert_int_equal(daemon_prepare_dir(path, 0750, 12345, 12347, &err), 0);
+    assert_owner(path, 12345, 12347, 0750);
+    assert_int_equal(daemon_prepare_dir(path, 0750, 54321, 1, &err), -1); /* a third one's */
+    assert_non_null(strstr(err.text, "belongs to user 12345"));
+    assert_owner(path, 12345, 12347, 0750);
+    /* In it root makes nothing, and follows no link. */
+    assert_int_equal(fmt_into(path, sizeof(path), "%s/run/in", dir.path), 0);
+    assert_int_equal(daemon_prepare_dir(path, 0750, 12345, 12346, &err), -1);
+    assert_non_null(strstr(err.text, "root makes nothing in"));
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(symlink("/etc", path), 0);
+    assert_int_equal(daemon_prepare_dir(path, 0750, 12345, 12346, &err), -1);
+    assert_owner("/etc", 0, 0, 0755);
+    tmpdir_remove(&dir);
 }
 
 int main(void)
@@ -100,7 +153,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_setup),
         cmocka_unit_test(test_notify),
-        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_become),
+        cmocka_unit_test(test_prepare_dir),
     };
 
     return cmocka_run_group_tests_name("daemon", tests, NULL, NULL);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * access: which user each program becomes, and who owns the directories that they share.  The table
+ * of users, groups and modes is in coexist(7).
+ *
+ * Everything here is for the start of a program: it may ask a directory service and wait.
+ */
+#ifndef MAPS_ACCESS_H
+#define MAPS_ACCESS_H
+
+#include <stdbool.h>
+#include "base/core/attr.h"
+#include "base/core/buf.h"
+#include "base/core/conf.h"
+#include "base/core/err.h"
+#include "base/os/user.h"
+
+/* As root: becomes `user` (of the program's section; NULL: stays root) and joins the group that may
+ * read RUN.  Nothing for others. */
+int access_become(const struct conf *conf, const char *user, struct err *err) ATTR_WUR;
+/* As root: RUN is there, STATE/map too with makes_map, and both belong to mapd's user, which this
+ * process then is.  It joins the group of the relay's user, whose claims it reads.  For mapd, and
+ * for maptool when it works without one. */
+int access_become_mapd(const struct conf *conf, bool makes_map, struct err *err) ATTR_WUR;
+/* As root: STATE/sync is there and belongs to its user, which this process then is. */
+int access_become_sync(const struct conf *conf, struct err *err) ATTR_WUR;
+
+/* Where `coexist-sync run` listens: RUN/sync.sock, and STATE/sync/run.sock when it has a user of
+ * its own, who may make nothing in RUN. */
+int access_sync_socket(const struct conf *conf, struct buf *out, struct err *err) ATTR_WUR;
+
+/* --- Who may change the map ------------------------------------------------------------ */
+
+struct access_writer {
+    uid_t uid;
+    char name[USER_NAME_MAX];
+};
+
+struct access_writers {
+    struct access_writer *v; /* owned */
+    size_t n;
+};
+
+/* Root, our own user, that of coexist-sync, and mapd.writers. */
+int access_writers_load(
+    const struct conf *conf, struct access_writers *out, struct err *err) ATTR_WUR;
+/* NULL: this user may only read. */
+const struct access_writer *access_writer(const struct access_writers *w, uid_t uid);
+void access_writers_fini(struct access_writers *w);
+
+#endif
