@@ -10,6 +10,7 @@
 #   make bench      ours beside Postfix and Exim, ratios and medians
 #   make chaos      the kill and fault tests with CHAOS_KILLS kills each
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, with clang)
+#   make soak       each fuzz target half a minute, ThreadSanitizer over the programs with threads
 #   make mutants    breaks the code in small ways; a unit test has to notice each
 #   make fuzz-corpus  takes the best of what fuzzing found into tests/fuzz/corpus
 #   make install    DESTDIR and PREFIX are respected
@@ -86,7 +87,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 HELPERS := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c)) \
            $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
 
-.PHONY: all asan tsan helpers unit lint format check demo bench chaos fuzz fuzz-corpus fuzzers mutants model install clean packages
+.PHONY: all asan tsan helpers unit lint format check demo bench chaos fuzz fuzz-corpus fuzzers soak mutants model install clean packages
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -203,6 +204,9 @@ fuzz-corpus: packages-fuzz
 	@$(PYTHON) tests/tools/fuzz_corpus.py
 
 fuzzers: $(addprefix build/fuzz/,$(FUZZERS) planted_error)
+
+soak: packages-soak
+	@$(PYTHON) tests/tools/soak.py
 
 mutants: packages-check
 	@$(PYTHON) tests/tools/mutate.py

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: ISC
 """Runs every unit test and replays every fuzz corpus; prints the output of failures only.
 
-    run_unit.py [NAME...]     NAME: test_slice, fuzz_header, ... (default: all that have a source)
+    run_unit.py [NAME...]         NAME: test_slice, fuzz_header, ... (default: all that have a source)
+    run_unit.py --uptime S ...    the same on a machine that booted S seconds ago, as the tests see it
+                                  (a time namespace, which takes root; else it is skipped and says so)
 
 A test program that crashes, is reported by a sanitizer, runs longer than TIMEOUT_S or does not
 print cmocka's summary counts as a failure.  Ends with `N passed, N failed`; the status is 1 when
@@ -11,8 +13,10 @@ something failed or when no test ran.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -63,8 +67,23 @@ def replay(name):
     return (1, 0, 0, None) if status == 0 else (0, 1, 0, output)
 
 
+def at_uptime(seconds, arguments):
+    """Runs this program again in a time namespace; returns only when there can be none."""
+    behind = int(seconds - time.clock_gettime(time.CLOCK_BOOTTIME))
+    namespace = ["unshare", "--time", "--fork", "--monotonic", str(behind), "--boottime", str(behind)]
+    unshare = shutil.which("unshare")
+    if not unshare or subprocess.run([*namespace, "true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        print(f"unit: not run as {seconds} s after the boot: a time namespace takes root and a kernel that has them\n"
+              "0 passed, 0 failed, 1 skipped")
+        sys.exit(0)
+    os.execv(unshare, [*namespace, sys.executable, __file__, *arguments])
+
+
 def main():
     wanted = sys.argv[1:]
+    if wanted[:1] == ["--uptime"]:
+        at_uptime(int(wanted[1]), wanted[2:])
     jobs = [(unit, p.stem) for p in sorted((ROOT / "tests/unit").glob("test_*.c"))]
     jobs += [(replay, p.stem) for p in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c"))]
     jobs = [job for job in jobs if not wanted or job[1] in wanted]
