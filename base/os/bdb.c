@@ -15,12 +15,17 @@
  * the next sync succeeds behind a hole, at which a recovery after a power failure would stop.  The
  * next start recovers from what is readable and writes it anew, with a checkpoint.
  *
+ * A contained environment (bdb.h) does not end the process: fail() marks it as failed, takes it
+ * away from the library by a panic so that nothing of it is written any more, and says in the error
+ * what happened.  Damage is told from a disk that is full or has no more handles: those pass.
+ *
  * Weakness: the library has no notion of a slow disk.
  */
 #include <db.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,6 +38,7 @@
 #include "base/os/io.h"
 
 #define MIB (1024U * 1024U)
+#define SMALL_LOG (96U * 1024U)
 #define FILE_MODE 0600
 #define CHECKPOINT_KBYTES 4096
 #define TRIES_MAX 100
@@ -46,7 +52,10 @@ struct bdb_env {
     DB_ENV *env;
     int lock_fd;
     bool is_in_use;    /* there was a transaction: from now on a panic ends the process */
-    bool has_panicked; /* before that */
+    bool has_panicked; /* before that, or contained */
+    struct bdb_options options;
+    bool is_failed, is_damaged; /* of a contained one */
+    int panic_rc;               /* its cause; the call that notices knows only DB_RUNRECOVERY */
     uint64_t messages_since_ms;
     unsigned n_messages;     /* since then */
     char first_message[128]; /* of the start: what came first is the cause */
@@ -59,9 +68,11 @@ struct bdb {
 
 struct bdb_txn {
     DB_TXN *txn;
+    struct bdb_env *env;
 };
 
 struct bdb_cursor {
+    struct bdb_env *env;
     DBC *dbc;
     DBT key, bulk;
     void *walk; /* place in the bulk buffer, NULL when it has to be filled */
@@ -85,8 +96,37 @@ static int fail_at_open(int rc, const char *doing, const char *what, struct err 
     return err_set(err, ERR_TEMP, EX_SOFTWARE, "%s %s: %s", doing, what, db_strerror(rc));
 }
 
-static int fail(int rc, const char *doing, const char *what, struct err *err)
+/* What passes when somebody makes room, or on another day; the rest of a read is damage. */
+static bool may_pass(int rc)
 {
+    return rc == ENOSPC || rc == EDQUOT || rc == ENOMEM || rc == EMFILE || rc == ENFILE ||
+           rc == EROFS || rc == EACCES || rc == EPERM || rc == EINTR;
+}
+
+/* The end of a contained environment: what it has not written is not to be written any more. */
+static void fail_contained(struct bdb_env *e, int rc, bool is_read)
+{
+    if (e->is_failed)
+        return;
+    if (rc == DB_RUNRECOVERY && e->panic_rc != 0)
+        rc = e->panic_rc;
+    /* Of a write that failed the log knows what is true; a page that cannot be read is lost. */
+    e->is_damaged = !(may_pass(rc) || (rc == EIO && !is_read));
+    e->is_failed = true;
+    e->has_panicked = true;
+    (void)e->env->set_flags(e->env, DB_PANIC_ENVIRONMENT, 1);
+}
+
+static int fail(struct bdb_env *e, int rc, const char *doing, const char *what, struct err *err)
+{
+    if (e->options.is_contained && rc != DB_LOCK_DEADLOCK && rc != DB_LOCK_NOTGRANTED) {
+        fail_contained(e, rc, doing[0] == 'r');
+        (void)fail_at_open(rc, doing, what, err);
+        if (rc == DB_RUNRECOVERY && e->first_message[0])
+            err_set(err, ERR_TEMP, EX_IOERR, "%s %s: %s", doing, what, e->first_message);
+        err->code = e->is_damaged ? EX_DATAERR : EX_IOERR;
+        return err_scope_set(err, ERR_SCOPE_USER);
+    }
     if (rc == DB_RUNRECOVERY)
         end_process(db_strerror(rc));
     return fail_at_open(rc, doing, what, err);
@@ -98,7 +138,7 @@ static void on_message(const DB_ENV *env, const char *prefix, const char *text)
     uint64_t now_ms = clock_mono_ms();
 
     (void)prefix;
-    if (!e->first_message[0] && !e->is_in_use) {
+    if (!e->first_message[0] && (!e->is_in_use || e->options.is_contained)) {
         if (fmt_into(e->first_message, sizeof(e->first_message), "%.120s", text) != 0)
             BUG("120 bytes fit");
     }
@@ -114,10 +154,13 @@ static void on_event(DB_ENV *env, u_int32_t event, void *info)
 {
     struct bdb_env *e = env->app_private;
 
-    (void)info;
     if (event != DB_EVENT_PANIC)
         return;
-    if (e->is_in_use)
+    if (e->options.is_contained) {
+        if (e->panic_rc == 0 && info != NULL)
+            e->panic_rc = *(int *)info;
+        e->has_panicked = true;
+    } else if (e->is_in_use)
         end_process("panic of the environment");
     e->has_panicked = true;
 }
@@ -126,11 +169,17 @@ static void on_event(DB_ENV *env, u_int32_t event, void *info)
 static int fail_start(
     const struct bdb_env *e, int rc, const char *doing, const char *what, struct err *err)
 {
-    if (rc == DB_RUNRECOVERY && e->first_message[0])
-        return err_set(err, ERR_TEMP, EX_IOERR, "%s %s: %s", doing, what, e->first_message);
+    int cause = rc == DB_RUNRECOVERY && e->panic_rc != 0 ? e->panic_rc : rc;
+
     (void)fail_at_open(rc, doing, what, err);
+    if (rc == DB_RUNRECOVERY && e->first_message[0])
+        err_set(err, ERR_TEMP, EX_IOERR, "%s %s: %s", doing, what, e->first_message);
     if (err->code == EX_TEMPFAIL)
         err->code = EX_IOERR;
+    if (e->options.is_contained) {
+        err->code = may_pass(cause) ? EX_IOERR : EX_DATAERR;
+        err_scope_set(err, ERR_SCOPE_USER);
+    }
     return -1;
 }
 
@@ -148,10 +197,14 @@ static const char *file_of(DB *db)
 
 /* --- Environments ------------------------------------------------------------------ */
 
+static atomic_bool is_contained; /* of all environments of the process */
+
 static int sync_or_end(int fd)
 {
     while (fdatasync(fd) != 0)
-        if (errno != EINTR) {
+        if (errno != EINTR && atomic_load(&is_contained)) {
+            return -1;
+        } else if (errno != EINTR) {
             log_error("bdb_sync_failed", log_str("error", strerrordesc_np(errno)));
             _exit(EX_SOFTWARE);
         }
@@ -204,16 +257,21 @@ done:
     return rc;
 }
 
-static int configure(DB_ENV *env, uint64_t cache_size)
+static int configure(DB_ENV *env, const struct bdb_options *o)
 {
-    bool is_large = cache_size >= 64U * MIB;
+    uint64_t cache_size = o->cache_size;
+    bool is_large = cache_size >= 64U * MIB, is_small = o->has_small_log;
     int rc;
 
     env->set_errcall(env, on_message);
     if ((rc = env->set_cachesize(env, (u_int32_t)(cache_size >> 30),
              (u_int32_t)(cache_size & ((1U << 30) - 1)), 1)) != 0 ||
-        (rc = env->set_lg_bsize(env, is_large ? 4 * MIB : MIB / 4)) != 0 ||
-        (rc = env->set_lg_max(env, is_large ? 32 * MIB : 4 * MIB)) != 0 ||
+        (rc = env->set_lg_bsize(env, is_large   ? 4 * MIB
+                                     : is_small ? SMALL_LOG / 6
+                                                : MIB / 4)) != 0 ||
+        (rc = env->set_lg_max(env, is_large   ? 32 * MIB
+                                   : is_small ? SMALL_LOG
+                                              : 4 * MIB)) != 0 ||
         (rc = env->set_lk_detect(env, DB_LOCK_DEFAULT)) != 0 ||
         (rc = env->set_timeout(env, BDB_LOCK_TIMEOUT_MS * 1000, DB_SET_LOCK_TIMEOUT)) != 0 ||
         (rc = env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1)) != 0)
@@ -221,7 +279,22 @@ static int configure(DB_ENV *env, uint64_t cache_size)
     return env->set_event_notify(env, on_event);
 }
 
+/* In a panic the library frees nothing.  What it still has in memory is not written by a close. */
+static void end_panic(struct bdb_env *e)
+{
+    if (e->options.is_contained && e->has_panicked)
+        (void)e->env->set_flags(e->env, DB_PANIC_ENVIRONMENT, 0);
+}
+
 int bdb_env_open(const char *home, uint64_t cache_size, struct bdb_env **out, struct err *err)
+{
+    const struct bdb_options options = {.cache_size = cache_size};
+
+    return bdb_env_open_as(home, &options, out, err);
+}
+
+int bdb_env_open_as(
+    const char *home, const struct bdb_options *options, struct bdb_env **out, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct bdb_env *e = mem_zalloc(sizeof(*e));
@@ -229,16 +302,20 @@ int bdb_env_open(const char *home, uint64_t cache_size, struct bdb_env **out, st
 
     (void)pthread_once(&once, set_functions);
     e->lock_fd = -1;
+    e->options = *options;
+    if (options->is_contained)
+        atomic_store(&is_contained, true);
     if (prepare_home(home, &e->lock_fd, err) != 0)
         goto failed;
     rc = db_env_create(&e->env, 0);
     if (rc == 0) {
         e->env->app_private = e;
-        rc = configure(e->env, cache_size);
+        rc = configure(e->env, options);
     }
     if (rc == 0)
         rc = e->env->open(e->env, home,
-            DB_CREATE | DB_PRIVATE | DB_RECOVER | DB_INIT_TXN | DB_INIT_LOG | DB_INIT_LOCK |
+            DB_CREATE | DB_PRIVATE | (options->is_clean ? 0 : DB_RECOVER) |
+                (options->is_contained ? 0 : DB_INIT_LOCK) | DB_INIT_TXN | DB_INIT_LOG |
                 DB_INIT_MPOOL | DB_THREAD,
             FILE_MODE);
     if (rc != 0) {
@@ -249,37 +326,57 @@ int bdb_env_open(const char *home, uint64_t cache_size, struct bdb_env **out, st
     return 0;
 failed:
     /* A handle whose open failed may only be closed. */
-    if (e->env != NULL)
+    if (e->env != NULL) {
+        end_panic(e);
         (void)e->env->close(e->env, 0);
+    }
     io_close(&e->lock_fd);
     free(e);
     return -1;
+}
+
+bool bdb_env_is_damaged(const struct bdb_env *env)
+{
+    return env->is_damaged;
+}
+
+bool bdb_env_is_failed(const struct bdb_env *env)
+{
+    return env->is_failed;
 }
 
 int bdb_env_checkpoint(struct bdb_env *env, struct err *err)
 {
     int rc = env->env->txn_checkpoint(env->env, CHECKPOINT_KBYTES, 0, 0);
 
-    return rc == 0 ? 0 : fail(rc, "write", "checkpoint", err);
+    return rc == 0 ? 0 : fail(env, rc, "write", "checkpoint", err);
 }
 
-void bdb_env_close(struct bdb_env **ep)
+bool bdb_env_close(struct bdb_env **ep)
 {
     struct bdb_env *e = *ep;
+    bool is_clean;
     int rc;
 
     *ep = NULL;
     if (e == NULL)
-        return;
+        return false;
+    is_clean = !e->has_panicked;
     /* What fails here costs time at the next start and nothing else: the log has everything. */
-    rc = e->has_panicked ? 0 : e->env->txn_checkpoint(e->env, 0, 0, DB_FORCE);
+    rc = e->has_panicked || (e->options.is_clean && !e->is_in_use)
+             ? 0
+             : e->env->txn_checkpoint(e->env, 0, 0, DB_FORCE);
     if (rc != 0)
         log_warn("bdb_checkpoint_failed", log_str("error", db_strerror(rc)));
+    is_clean = is_clean && rc == 0;
+    end_panic(e);
     rc = e->env->close(e->env, 0);
+    is_clean = is_clean && rc == 0;
     if (rc != 0 && !e->has_panicked)
         log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
     io_close(&e->lock_fd);
     free(e);
+    return is_clean;
 }
 
 /* --- Databases ----------------------------------------------------------------------- */
@@ -297,13 +394,15 @@ int bdb_open(struct bdb_env *env, const char *name, struct bdb **out, struct err
         rc = db_create(&db, env->env, 0);
         if (rc != 0)
             break;
-        rc = db->open(
-            db, NULL, file, NULL, DB_BTREE, DB_CREATE | DB_AUTO_COMMIT | DB_THREAD, FILE_MODE);
+        if (env->options.has_checksums && (rc = db->set_flags(db, DB_CHKSUM)) != 0)
+            break;
+        rc = db->open(db, NULL, file, NULL, DB_BTREE,
+            (env->options.is_complete ? 0 : DB_CREATE) | DB_AUTO_COMMIT | DB_THREAD, FILE_MODE);
         if (rc != 0)
-            (void)db->close(db, 0); /* a handle whose open failed may not be used again */
+            (void)db->close(db, DB_NOSYNC); /* a handle whose open failed may not be used again */
     }
     if (rc != 0)
-        return env->is_in_use ? fail(rc, "open database", file, err)
+        return env->is_in_use ? fail(env, rc, "open database", file, err)
                               : fail_start(env, rc, "open database", file, err);
     b = mem_zalloc(sizeof(*b));
     b->db = db;
@@ -320,7 +419,8 @@ void bdb_close(struct bdb **bp)
     *bp = NULL;
     if (b == NULL)
         return;
-    rc = b->db->close(b->db, 0);
+    end_panic(b->env);
+    rc = b->db->close(b->db, b->env->has_panicked ? DB_NOSYNC : 0);
     if (rc != 0 && !b->env->has_panicked)
         log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
     free(b);
@@ -331,40 +431,46 @@ void bdb_close(struct bdb **bp)
 int bdb_begin(struct bdb_env *env, struct bdb_txn **out, struct err *err)
 {
     DB_TXN *txn;
-    int rc = env->env->txn_begin(env->env, NULL, &txn, 0);
+    int rc = env->is_failed ? DB_RUNRECOVERY : env->env->txn_begin(env->env, NULL, &txn, 0);
 
     env->is_in_use = true;
     if (rc != 0)
-        return fail(rc, "begin", "transaction", err);
+        return fail(env, rc, "begin", "transaction", err);
     *out = mem_zalloc(sizeof(**out));
     (*out)->txn = txn;
+    (*out)->env = env;
     return 0;
 }
 
 int bdb_commit(struct bdb_txn **tp, struct err *err)
 {
     struct bdb_txn *t = *tp;
+    struct bdb_env *e = t->env;
     int rc;
 
     *tp = NULL;
     rc = t->txn->commit(t->txn, DB_TXN_SYNC);
     free(t);
-    return rc == 0 ? 0 : fail(rc, "commit", "transaction", err);
+    return rc == 0 ? 0 : fail(e, rc, "commit", "transaction", err);
 }
 
 void bdb_abort(struct bdb_txn **tp)
 {
     struct bdb_txn *t = *tp;
+    struct bdb_env *e;
     int rc;
 
     *tp = NULL;
     if (t == NULL)
         return;
+    e = t->env;
     rc = t->txn->abort(t->txn);
     free(t);
     /* A transaction that cannot be undone has left changes that nobody wanted. */
-    if (rc != 0)
+    if (rc != 0 && !e->options.is_contained)
         end_process(db_strerror(rc));
+    if (rc != 0)
+        fail_contained(e, rc, false);
 }
 
 /* --- Pairs ---------------------------------------------------------------------------- */
@@ -427,9 +533,9 @@ int bdb_get(struct bdb *b, struct bdb_txn *txn, struct slice key, struct buf *va
         if (rc == DB_BUFFER_SMALL)
             size = v.size;
         else if (txn != NULL || !is_deadlock(rc))
-            return fail(rc, "read", file_of(b->db), err);
+            return fail(b->env, rc, "read", file_of(b->db), err);
     }
-    return fail(DB_LOCK_DEADLOCK, "read", file_of(b->db), err);
+    return fail(b->env, DB_LOCK_DEADLOCK, "read", file_of(b->db), err);
 }
 
 int bdb_put(
@@ -438,7 +544,7 @@ int bdb_put(
     DBT k = given(key), v = given(value);
     int rc = b->db->put(b->db, txn ? txn->txn : NULL, &k, &v, 0);
 
-    return rc == 0 ? 0 : fail(rc, "write", file_of(b->db), err);
+    return rc == 0 ? 0 : fail(b->env, rc, "write", file_of(b->db), err);
 }
 
 int bdb_del(struct bdb *b, struct bdb_txn *txn, struct slice key, bool *found_out, struct err *err)
@@ -447,7 +553,7 @@ int bdb_del(struct bdb *b, struct bdb_txn *txn, struct slice key, bool *found_ou
     int rc = b->db->del(b->db, txn ? txn->txn : NULL, &k, 0);
 
     if (rc != 0 && rc != DB_NOTFOUND)
-        return fail(rc, "delete from", file_of(b->db), err);
+        return fail(b->env, rc, "delete from", file_of(b->db), err);
     *found_out = rc == 0;
     return 0;
 }
@@ -461,7 +567,7 @@ int bdb_last(
     int rc = b->db->cursor(b->db, txn ? txn->txn : NULL, &dbc, 0);
 
     if (rc != 0)
-        return fail(rc, "read", file_of(b->db), err);
+        return fail(b->env, rc, "read", file_of(b->db), err);
     buf_clear(key);
     buf_clear(value);
     for (int i = 0; i < TRIES_MAX; i++) {
@@ -481,7 +587,7 @@ int bdb_last(
     if (rc == DB_NOTFOUND)
         return 0;
     if (rc != 0)
-        return fail(rc, "read", file_of(b->db), err);
+        return fail(b->env, rc, "read", file_of(b->db), err);
     buf_commit(key, k.size);
     buf_commit(value, v.size);
     return 1;
@@ -509,8 +615,9 @@ int bdb_cursor_open(
 
     if (rc != 0) {
         free(c);
-        return fail(rc, "read", file_of(b->db), err);
+        return fail(b->env, rc, "read", file_of(b->db), err);
     }
+    c->env = b->env;
     /* DB_SET_RANGE reads the key that it starts from, so the cursor has a copy of its own. */
     c->key.data = slice_dup(from);
     c->key.size = (u_int32_t)from.n;
@@ -558,7 +665,7 @@ int bdb_cursor_next(
         if (rc == DB_NOTFOUND)
             return 0;
         if (rc != 0)
-            return fail(rc, "read", file_of(c->dbc->dbp), err);
+            return fail(c->env, rc, "read", file_of(c->dbc->dbp), err);
     }
 }
 

@@ -5,7 +5,8 @@
  * two private openers from damaging the files, and because a shared environment hangs the survivors
  * of a kill.  All keys and values are copied out.  When the library reports DB_RUNRECOVERY the
  * process has to end, and so it has when a sync fails; bdb calls _exit(EX_SOFTWARE) after a log
- * line, and the next start recovers.
+ * line, and the next start recovers.  An environment that says `is_contained` is one of many in its
+ * process, and costs only itself: see struct bdb_options.
  */
 #ifndef BASE_OS_BDB_H
 #define BASE_OS_BDB_H
@@ -27,7 +28,32 @@ struct bdb_cursor;
  * busy lock is ERR_TEMP. */
 int bdb_env_open(
     const char *home, uint64_t cache_size, struct bdb_env **out, struct err *err) ATTR_WUR;
-void bdb_env_close(struct bdb_env **env); /* with a checkpoint */
+
+struct bdb_options {
+    uint64_t cache_size;
+    /* A panic, a failed sync or a transaction that cannot be undone is an error of the call, and of
+     * every later one, instead of the end of the process; the next opening recovers.  Such an
+     * environment is used by one thread at a time and has no locks.  A process has only
+     * environments with it or only ones without, since a sync does not know whose it is. */
+    bool is_contained;
+    /* The last owner has closed it with bdb_env_close() and lost nothing since: no recovery, which
+     * would fill the log file with zeros. */
+    bool is_clean;
+    /* Every database has to be there: a file that is missing is damage, not a new one. */
+    bool is_complete;
+    bool has_checksums; /* of each page; decided when a database is made */
+    bool has_small_log; /* files of 96 KiB */
+};
+int bdb_env_open_as(const char *home, const struct bdb_options *options, struct bdb_env **out,
+    struct err *err) ATTR_WUR;
+/* Errors of a contained environment have scope USER.  EX_DATAERR: what is on the disk cannot be
+ * read or makes no sense, and will not get better (is_damaged).  Failed: no call succeeds any more.
+ */
+bool bdb_env_is_damaged(const struct bdb_env *env);
+bool bdb_env_is_failed(const struct bdb_env *env);
+/* With a checkpoint, unless is_clean was said and there was no transaction.  True: the next opening
+ * needs no recovery. */
+bool bdb_env_close(struct bdb_env **env);
 int bdb_env_checkpoint(
     struct bdb_env *env, struct err *err) ATTR_WUR; /* if 4 MiB of log were written */
 

@@ -56,7 +56,7 @@ static int change_flags(
     for (size_t i = 0; i < n; i++) {
         struct pair p = {.src_uid = v[i].src_uid,
             .tgt_uid = v[i].tgt_uid,
-            .state = PAIR_COPIED,
+            .state = PAIR_STORED,
             .flags = v[i].now};
         journal_pair_put(job->journal, job->folder->id, &p, NULL);
     }
@@ -183,11 +183,11 @@ static int select_folder(struct apply_job *job, struct err *err)
     imap_conn_events(job->target, &select_events, &uidvalidity);
     imap_cmd_begin(client, imap_outcome_set, &o);
     imap_cmd_text(client, "SELECT ");
-    imap_cmd_astring(client, job->folder->target);
+    imap_cmd_astring(client, job->folder->target.name);
     imap_cmd_end(client);
     int result = imap_conn_check(job->target, &o, "cannot open the folder", err);
     imap_conn_events(job->target, NULL, NULL);
-    if (result == 0 && uidvalidity != job->folder->tgt_uidvalidity)
+    if (result == 0 && uidvalidity != job->folder->target.uidvalidity)
         result = err_set(err, ERR_TEMP, EX_TEMPFAIL,
             "target: the folder was replaced while it was copied (UIDVALIDITY)");
     return result == 0 ? 0 : err_scope_set(err, ERR_SCOPE_FOLDER);

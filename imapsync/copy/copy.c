@@ -9,6 +9,9 @@
  * Errors of one message or one folder are exceptions: reported, counted, the rest goes on, and the
  * folder's STATUS is not remembered, so that the next pass looks again.  Errors of a connection, of
  * the user as a whole (quota) or of the journal end the pass.
+ *
+ * A journal that was lost before the flip is made again by content.  Behind the flip the target is
+ * its user's, and what he has deleted is not to come back: see `is_blind` in copy_parts.h.
  */
 #include "imapsync/copy/copy.h"
 
@@ -19,6 +22,7 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
 #include "imapsync/copy/mailboxes.h"
+#include "imapsync/copy/pack.h"
 #include "imapsync/imap/login.h"
 
 /* What tells this end from others in the journal.  A server of the configuration keeps its name
@@ -100,6 +104,8 @@ const char *copy_silent_server(const struct copy *c)
 int copy_connect(struct copy *c, struct err *err)
 {
     c->silent = NULL;
+    if (journal_ready(c->journal, err) != 0)
+        return -1;
     if (c->is_torn || (c->from && imap_conn_is_broken(c->from)) ||
         (c->to && imap_conn_is_broken(c->to)))
         copy_disconnect(c);
@@ -141,8 +147,8 @@ static int folder_record(struct copy *c, const struct folder *f, struct slice ma
         return -1;
     if (found)
         return 0;
-    out->source = slice_make(slice_dup(f->name), f->name.n);
-    out->target = slice_make(slice_dup(mapped), mapped.n);
+    journal_set(&out->source.name, f->name);
+    journal_set(&out->target.name, mapped);
     return journal_folder_put(c->journal, out, err);
 }
 
@@ -151,21 +157,21 @@ static int folder_record(struct copy *c, const struct folder *f, struct slice ma
 static int create(struct copy *c, const struct pass *p, const struct folder *f,
     struct journal_folder *record, struct err *err)
 {
-    if (mailboxes_create(c->to, record->target, f->use, err) == 0)
+    if (mailboxes_create(c->to, record->target.name, f->use, err) == 0)
         return 0;
     struct buf name;
     struct err again = ERR_INIT;
     int result = -1;
     buf_init(&name, 16 * IMAP_MAILBOX_NAME_MAX);
     if (err->class == ERR_PERM && err->scope == ERR_SCOPE_FOLDER &&
-        folder_safe_name(record->target, p->map, p->there, &name) &&
+        folder_safe_name(record->target.name, p->map, p->there, &name) &&
         mailboxes_create(c->to, buf_slice(&name), f->use, &again) == 0) {
-        free((void *)(uintptr_t)record->target.p);
-        record->target = slice_make(slice_dup(buf_slice(&name)), name.n);
-        log_info("folder_renamed", log_slice("folder", f->name), log_slice("to", record->target));
+        journal_set(&record->target.name, buf_slice(&name));
+        log_info(
+            "folder_renamed", log_slice("folder", f->name), log_slice("to", record->target.name));
         /* The next name that comes out the same has to see this one. */
         const struct imap_mailbox_data data = {
-            .delimiter = p->there->delimiter, .name = {.raw = record->target}};
+            .delimiter = p->there->delimiter, .name = {.raw = record->target.name}};
         result = folder_list_add(p->there, &data, err);
         if (result == 0)
             result = journal_folder_put(c->journal, record, err);
@@ -176,21 +182,21 @@ static int create(struct copy *c, const struct pass *p, const struct folder *f,
 
 static struct folder *find_target(const struct pass *p, const struct journal_folder *record)
 {
-    struct folder *t = folder_list_find(p->there, record->target);
+    struct folder *t = folder_list_find(p->there, record->target.name);
     return t && !(t->attrs & FOLDER_NOSELECT) ? t : NULL;
 }
 
 /* Behind a flip the target's user does with his folders what he likes. */
 static bool is_users(const struct pass *p, const struct journal_folder *record)
 {
-    return p->mode == PLAN_ADD && record->src_uidvalidity != 0;
+    return p->mode == PLAN_ADD && record->source.uidvalidity != 0;
 }
 
 /* Mail without its subscription is worth more than neither. */
 static int subscribe(struct copy *c, const struct pass *p, const struct folder *f,
     const struct journal_folder *record, struct err *err)
 {
-    if (mailboxes_subscribe(c->to, record->target, err) == 0)
+    if (mailboxes_subscribe(c->to, record->target.name, err) == 0)
         return 0;
     if (imap_conn_is_broken(c->to))
         return -1;
@@ -213,24 +219,37 @@ int copy_folder_on_target(struct copy *c, const struct pass *p, const struct fol
         return -1;
     if (is_there) {
         *out = *t;
-        out->name = record->target;
+        out->name = record->target.name;
     }
     if (is_there && t->has_status & IMAP_ITEM_UIDVALIDITY && t->has_status & IMAP_ITEM_UIDNEXT)
         return 0;
-    *out = (struct folder){.name = record->target, .delimiter = p->there->delimiter};
+    *out = (struct folder){.name = record->target.name, .delimiter = p->there->delimiter};
     return mailboxes_status(c->to, out, err);
+}
+
+bool copy_token(const struct folder *f, struct buf *out)
+{
+    const unsigned all = IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
+    buf_clear(out);
+    if ((f->has_status & all) != all || f->highestmodseq == 0)
+        return false;
+    pack_u32(out, f->uidnext);
+    pack_u32(out, f->messages);
+    pack_u64(out, f->highestmodseq);
+    return true;
 }
 
 static bool is_unchanged(
     const struct journal_folder *r, const struct folder *source, const struct folder *target)
 {
-    const unsigned all =
-        IMAP_ITEM_UIDVALIDITY | IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
-    return (source->has_status & all) == all && r->src_uidnext != 0 &&
-           r->src_uidvalidity == source->uidvalidity && r->src_uidnext == source->uidnext &&
-           r->src_messages == source->messages && source->highestmodseq != 0 &&
-           r->src_highestmodseq == source->highestmodseq &&
-           r->tgt_uidvalidity == target->uidvalidity;
+    struct buf token;
+    buf_init(&token, RECORD_TOKEN_MAX);
+    bool is_same = copy_token(source, &token) && slice_eq(buf_slice(&token), r->source.token) &&
+                   source->has_status & IMAP_ITEM_UIDVALIDITY &&
+                   r->source.uidvalidity == source->uidvalidity &&
+                   r->target.uidvalidity == target->uidvalidity;
+    buf_fini(&token);
+    return is_same;
 }
 
 /* One folder; see the header of this file. */
@@ -242,8 +261,8 @@ static int one_folder(
     int result = -1;
     if (folder_record(c, f, mapped, &record, err) != 0)
         goto done;
-    target.name = record.target;
-    if ((find_target(p, &record) || !is_users(p, &record)) &&
+    target.name = record.target.name;
+    if ((find_target(p, &record) || !(is_users(p, &record) || p->is_blind)) &&
         copy_folder_on_target(c, p, f, &record, &target, err) != 0)
         goto done;
     if (is_unchanged(&record, f, &target)) {
@@ -306,7 +325,7 @@ static int make_folders(
 static int all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
-    int result = make_folders(c, p, from, err);
+    int result = p->is_blind ? 0 : make_folders(c, p, from, err);
     for (size_t i = 0; i < from->n; i++) {
         if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
@@ -339,7 +358,7 @@ static int keep_names(
             continue;
         result = journal_folder_get(c->journal, from->v[i].name, &record, &is_known, err);
         if (result == 0 && is_known)
-            folder_map_keep(map, i, record.target);
+            folder_map_keep(map, i, record.target.name);
         journal_folder_fini(&record);
     }
     folder_map_settle(map);
@@ -352,15 +371,15 @@ struct vanished {
     uint64_t n;
 };
 
-static void on_known_folder(void *arg, struct slice source)
+static void on_known_folder(void *arg, const struct journal_folder *folder)
 {
     struct vanished *v = arg;
-    if (folder_list_find(v->from, source))
+    if (folder_list_find(v->from, folder->source.name))
         return;
     v->n++;
     if (!v->c->has_told_vanished)
-        log_warn(
-            "folder_vanished", log_str("user", v->c->source->user), log_slice("folder", source));
+        log_warn("folder_vanished", log_str("user", v->c->source->user),
+            log_slice("folder", folder->source.name));
 }
 
 /* Renamed or deleted folders are not followed, so at least say what stays behind on the target. */
@@ -382,8 +401,10 @@ int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, s
     struct folder_map map = {0};
     struct pass p = {.mode = mode, .counts = counts, .map = &map, .there = &there};
     struct mailboxes_query ask_from, ask_there;
+    uint64_t failed = counts->folders_failed;
     if (copy_connect(c, err) != 0)
         return -1;
+    p.is_blind = mode == PLAN_ADD && !journal_is_complete(c->journal);
     mailboxes_ask(c->from, &from, &ask_from);
     mailboxes_ask(c->to, &there, &ask_there);
     int result = mailboxes_wait(c->from, &ask_from, err);
@@ -399,6 +420,8 @@ int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, s
             result = tell_vanished(c, &from, &p, err);
         if (result == 0)
             result = all_folders(c, &p, &from, err);
+        if (result == 0 && counts->folders_failed == failed)
+            result = journal_complete(c->journal, err);
     }
     folder_map_fini(&map);
     folder_list_fini(&from);

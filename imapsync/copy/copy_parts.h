@@ -20,6 +20,9 @@ struct copy {
 
 struct pass {
     enum plan_mode mode;
+    /* Behind a flip, with a journal that does not know what was copied before it: a message that is
+     * not on the target may have been deleted there, so nothing is copied and no folder is made. */
+    bool is_blind;
     struct copy_counts *counts;
     const struct folder_map *map;
     struct folder_list
@@ -45,6 +48,9 @@ void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *
  * to put into it. */
 int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,
     struct journal_folder *record, struct err *err) ATTR_WUR;
+/* What a STATUS of the source says about changes: equal octets, equal folder.  false: it does not.
+ */
+bool copy_token(const struct folder *f, struct buf *out);
 /* Makes the folder on the target when it is not there; *out is its STATUS. */
 int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
     struct journal_folder *record, struct folder *out, struct err *err) ATTR_WUR;

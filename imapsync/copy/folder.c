@@ -10,7 +10,8 @@
  * A listing that is shorter than the server's own count (EXISTS) is no witness of a deletion.
  *
  * Behind a flip (PLAN_ADD) it is the target's user who has renamed, removed or replaced a folder
- * there.  None of what was copied into it comes again; only what is new on the source does.
+ * there.  None of what was copied into it comes again; only what is new on the source does.  With a
+ * journal that was lost there nothing is known to be new, and nothing is copied.
  */
 #include <stdlib.h>
 #include <sysexits.h>
@@ -38,6 +39,7 @@ struct work {
     uint32_t *missing;
     size_t n_missing;
     size_t n_exceptions; /* of this folder in this pass */
+    bool is_unknown;     /* see give_up_unknown() */
     bool is_detached;    /* nothing of what the pairs name is there */
     bool has_gone_pairs;
 };
@@ -70,7 +72,7 @@ static bool has_gone_pairs(const struct work *w)
 static int detach(struct work *w, struct err *err)
 {
     w->is_detached = true;
-    w->record->src_uidnext = 0;
+    journal_set(&w->record->source.token, SLICE_NONE);
     return journal_folder_detach(w->c->journal, w->record->id, err) == 0 ? load_pairs(w, err) : -1;
 }
 
@@ -78,31 +80,32 @@ static int detach(struct work *w, struct err *err)
 static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
 {
     struct journal_folder *r = w->record;
-    bool is_new = r->src_uidvalidity == 0;
-    bool is_replaced = !is_new && r->tgt_uidvalidity != w->target->uidvalidity;
-    bool has_changed = is_replaced || (!is_new && r->src_uidvalidity != w->listing.uidvalidity);
+    bool is_new = r->source.uidvalidity == 0;
+    bool is_replaced = !is_new && r->target.uidvalidity != w->target->uidvalidity;
+    bool has_changed = is_replaced || (!is_new && r->source.uidvalidity != w->listing.uidvalidity);
     *adopt_out = false;
-    if (w->p->mode == PLAN_ADD && is_replaced && r->src_uidvalidity == w->listing.uidvalidity)
+    if (w->p->mode == PLAN_ADD && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
         return detach(w, err);
     if (w->p->mode == PLAN_MIRROR && !has_changed && has_gone_pairs(w)) {
         /* The user is on the source again: what is there has to be on the target too.  Written
          * first, so that a crash in the middle of forgetting repeats it. */
         has_changed = true;
-        r->tgt_uidvalidity = 0;
+        r->target.uidvalidity = 0;
         if (journal_folder_put(w->c->journal, r, err) != 0)
             return -1;
     }
     if (!is_new && !has_changed)
         return 0;
+    w->is_unknown = w->p->is_blind;
     if (has_changed &&
         (journal_folder_forget(w->c->journal, r->id, err) != 0 || load_pairs(w, err) != 0))
         return -1;
-    *adopt_out = w->target->uidnext > 1;
-    r->src_uidnext = 0;
+    *adopt_out = w->target->uidnext > 1 || w->is_unknown;
+    journal_set(&r->source.token, SLICE_NONE);
     if (*adopt_out)
         return 0; /* remembered when the adoption is done, so that a crash repeats it */
-    r->src_uidvalidity = w->listing.uidvalidity;
-    r->tgt_uidvalidity = w->target->uidvalidity;
+    r->source.uidvalidity = w->listing.uidvalidity;
+    r->target.uidvalidity = w->target->uidvalidity;
     return journal_folder_put(w->c->journal, r, err);
 }
 
@@ -115,11 +118,45 @@ static int drop_intents(struct work *w, const struct intent *v, size_t n, struct
     return journal_commit(w->c->journal, err);
 }
 
+#define GIVE_UP_AT_ONCE 500
+
+/* Behind a flip, with a journal that was lost: whether the messages that were not found on the
+ * target came late or were deleted there nobody knows.  They are told, once, and not copied. */
+static int give_up_unknown(struct work *w, struct err *err)
+{
+    size_t n = 0, p = 0;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < w->listing.n;) {
+        journal_begin(w->c->journal);
+        for (size_t k = 0; k < GIVE_UP_AT_ONCE && i < w->listing.n; k++, i++) {
+            struct pair gone = {.src_uid = w->listing.v[i].uid, .state = PAIR_GONE};
+            while (p < w->n_pairs && w->pairs[p].src_uid < gone.src_uid)
+                p++;
+            if (p < w->n_pairs && w->pairs[p].src_uid == gone.src_uid)
+                continue;
+            journal_pair_put(w->c->journal, w->record->id, &gone, NULL);
+            n++;
+        }
+        result = journal_commit(w->c->journal, err);
+    }
+    if (result == 0 && n > 0) {
+        char text[200];
+        BUG_ON(fmt_into(text, sizeof(text),
+                   "E-LATE-UNKNOWN: the journal was lost behind the flip; %zu messages are not on "
+                   "the target, and were deleted there or came late: nothing was copied",
+                   n) != 0);
+        w->p->counts->messages_failed += n;
+        w->n_exceptions += n;
+        copy_report(w->c, w->record->source.name, 0, text);
+    }
+    return result == 0 ? load_pairs(w, err) : -1;
+}
+
 static int resolve_open(struct work *w, bool adopt, struct err *err)
 {
     struct intent *intents;
     size_t n;
-    if (journal_intents(w->c->journal, w->record->id, &intents, &n, err) != 0)
+    if (journal_intents(w->c->journal, w->record->id, INTENT_APPEND, &intents, &n, err) != 0)
         return -1;
     int result = 0;
     for (size_t i = 0; w->is_detached && i < n; i++)
@@ -144,11 +181,13 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
     }
     intents_free(intents, n);
     if (result == 0 && (adopt || w->is_detached)) {
-        w->record->src_uidvalidity = w->listing.uidvalidity;
-        w->record->tgt_uidvalidity = w->target->uidvalidity;
+        w->record->source.uidvalidity = w->listing.uidvalidity;
+        w->record->target.uidvalidity = w->target->uidvalidity;
         result = journal_folder_put(w->c->journal, w->record, err);
     }
-    return result == 0 ? load_pairs(w, err) : -1;
+    if (result == 0)
+        result = load_pairs(w, err);
+    return result == 0 && w->is_unknown ? give_up_unknown(w, err) : result;
 }
 
 /* --- The plan's view --------------------------------------------------------------------- */
@@ -164,7 +203,7 @@ static struct plan_pair plan_pair_at(void *arg, size_t i)
     const struct work *w = arg;
     const struct pair *p = &w->pairs[i];
     return (struct plan_pair){.src_uid = p->src_uid,
-        .tgt_uid = p->state == PAIR_COPIED ? p->tgt_uid : 0,
+        .tgt_uid = p->state == PAIR_STORED ? p->tgt_uid : 0,
         .flags = p->flags,
         .is_gone = p->state == PAIR_GONE};
 }
@@ -173,7 +212,7 @@ static void make_plan(struct work *w)
 {
     bool is_whole = listing_is_whole(&w->listing);
     if (!is_whole)
-        log_warn("listing_incomplete", log_slice("folder", w->record->source),
+        log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
             log_u64("messages", w->listing.opened_with), log_u64("listed", w->listing.n));
     size_t share = w->n_pairs * w->c->options.delete_percent / 100;
     struct plan_input in = {.n_messages = w->listing.n,
@@ -206,7 +245,7 @@ static void on_reduced(void *arg, uint32_t uid)
 {
     struct work *w = arg;
     w->p->counts->messages_reduced++;
-    copy_report(w->c, w->record->source, uid,
+    copy_report(w->c, w->record->source.name, uid,
         "stored without keywords and with a date of our time: the target refused them");
 }
 
@@ -215,7 +254,7 @@ static void on_refused(void *arg, uint32_t uid, const char *why)
     struct work *w = arg;
     w->p->counts->messages_failed++;
     w->n_exceptions++;
-    copy_report(w->c, w->record->source, uid, why);
+    copy_report(w->c, w->record->source.name, uid, why);
 }
 
 static bool is_cancelled(void *arg)
@@ -293,7 +332,7 @@ static int make_folder(struct work *w, const struct folder *source, struct err *
 {
     if (copy_folder_on_target(w->c, w->p, source, w->record, w->target, err) != 0)
         return -1;
-    w->record->tgt_uidvalidity = w->target->uidvalidity;
+    w->record->target.uidvalidity = w->target->uidvalidity;
     return journal_folder_put(w->c->journal, w->record, err);
 }
 
@@ -326,14 +365,18 @@ static int apply(struct work *w, struct err *err)
 static int remember(struct work *w, const struct folder *source, struct err *err)
 {
     struct journal_folder *r = w->record;
-    const unsigned need = IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
+    struct buf token;
+    int result = 0;
     if (w->n_exceptions > 0 || w->has_gone_pairs || !listing_is_whole(&w->listing) ||
-        w->plan.has_too_many_deletions || (source->has_status & need) != need)
+        w->plan.has_too_many_deletions)
         return 0;
-    r->src_uidnext = source->uidnext;
-    r->src_messages = source->messages;
-    r->src_highestmodseq = source->highestmodseq;
-    return journal_folder_put(w->c->journal, r, err);
+    buf_init(&token, RECORD_TOKEN_MAX);
+    if (copy_token(source, &token)) {
+        journal_set(&r->source.token, buf_slice(&token));
+        result = journal_folder_put(w->c->journal, r, err);
+    }
+    buf_fini(&token);
+    return result;
 }
 
 static int run(struct work *w, const struct folder *source, struct err *err)
@@ -343,8 +386,8 @@ static int run(struct work *w, const struct folder *source, struct err *err)
         return -1;
     w->n_keywords_known = w->keywords.n;
     listing_init(&w->listing, &w->keywords);
-    if (listing_fetch(w->c->from, w->record->source, 1, "FLAGS INTERNALDATE", &w->listing, err) !=
-            0 ||
+    if (listing_fetch(
+            w->c->from, w->record->source.name, 1, "FLAGS INTERNALDATE", &w->listing, err) != 0 ||
         keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;

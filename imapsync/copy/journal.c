@@ -1,102 +1,387 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * journal: five tables in one environment (base/os/bdb.h).
+ * journal: its life on the disk, its transactions and its folders; pairs are in journal_pairs.c.
  *
- *   notes     "pair" -> version, both ends; "last-folder" -> id; other small records by name
- *   folders   source name -> id, target name, UIDVALIDITYs, last STATUS
- *   keywords  folder id -> names in the order of their bits
- *   pairs     folder id, source UID -> state, target UID, flags, digest
- *   intents   folder id, intent id -> time, target UIDNEXT, source UIDs
+ *   DIR/lock                  flock, as long as it is open
+ *   DIR/journal/              one environment (base/os/bdb.h) with four databases
+ *   DIR/journal/clean         it was closed in order: no recovery at the next opening
+ *   DIR/journal.new/          one that is being made, renamed when it is whole
+ *   DIR/damaged-TIME/         one that was set aside; the newest SET_ASIDE_MAX are kept
  *
- * Every change is one transaction that is durable when commit returns.  A record that cannot be
- * read is an error, never skipped: a journal that forgets makes duplicates.
+ * Recovery fills the log file with zeros, so an opening that finds the mark goes without: a pass
+ * that finds nothing new writes less than 2 KiB.  The mark is removed, and that is synced, before
+ * the first transaction, and made again behind the last checkpoint.
+ *
+ * A record that cannot be read is damage, never skipped: a journal that forgets makes duplicates.
  */
 #include "imapsync/copy/journal.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "base/core/clock.h"
+#include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/os/bdb.h"
+#include "base/os/io.h"
+#include "imapsync/copy/journal_parts.h"
 #include "imapsync/copy/pack.h"
 
-#define JOURNAL_VERSION 1
-#define CACHE_SIZE (2u << 20)
-#define RECORD_MAX (64u << 10)
+#define PATH_LENGTH_MAX 4096
+#define SET_ASIDE_MAX 3
+#define SET_ASIDE_PREFIX "damaged-"
+#define TOO_LONG "the path of the journal is too long"
 
-struct journal {
-    struct bdb_env *env;
-    struct bdb *notes, *folders, *keywords, *pairs, *intents;
-    struct bdb_txn *txn;
-    struct err txn_err;
-    int txn_result;
-    uint64_t last_intent;
-};
-
-static int damaged(struct err *err, const char *what)
+int journal_damaged(struct journal *j, const char *what, struct err *err)
 {
-    return err_set(err, ERR_BUG, EX_DATAERR, "the journal is damaged (%s)", what);
+    j->is_damaged = true;
+    err_set(err, ERR_TEMP, EX_DATAERR, "the journal is damaged (%s)", what);
+    return err_scope_set(err, ERR_SCOPE_USER);
 }
 
-/* --- Opening ----------------------------------------------------------------------- */
+/* --- Files --------------------------------------------------------------------------------- */
 
-static int check_pair(struct journal *j, const char *source, const char *target, struct err *err)
+static int path_of(struct buf *out, const char *dir, const char *name, struct err *err)
 {
-    struct buf want, have;
-    bool found = false;
-    buf_init(&want, RECORD_MAX);
-    buf_init(&have, RECORD_MAX);
-    pack_u8(&want, JOURNAL_VERSION);
-    pack_bytes(&want, slice_str(source));
-    pack_bytes(&want, slice_str(target));
-    int result = journal_note_get(j, "pair", &have, &found, err);
-    if (result == 0 && !found)
-        result = journal_note_put(j, "pair", buf_slice(&want), err);
-    else if (result == 0 && (have.n == 0 || buf_slice(&have).p[0] != JOURNAL_VERSION))
-        result = err_set(err, ERR_PERM, EX_CONFIG,
-            "the journal is of version %d, and this program knows version %d",
-            have.n == 0 ? 0 : buf_slice(&have).p[0], JOURNAL_VERSION);
-    else if (result == 0 && !slice_eq(buf_slice(&want), buf_slice(&have)))
-        result =
-            err_set(err, ERR_PERM, EX_USAGE, "the journal belongs to another pair of mailboxes");
-    buf_fini(&want);
-    buf_fini(&have);
+    buf_init(out, PATH_LENGTH_MAX);
+    return io_path(out, dir, name) == 0 ? 0 : err_set(err, ERR_PERM, EX_USAGE, TOO_LONG);
+}
+
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* A folder of files; nothing of it is needed any more. */
+static void remove_folder(const char *path)
+{
+    DIR *d = opendir(path);
+    struct dirent *e;
+    struct buf file;
+    if (!d)
+        return;
+    buf_init(&file, PATH_LENGTH_MAX);
+    while ((e = readdir(d)) != NULL) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            io_path(&file, path, e->d_name) == 0)
+            (void)unlink(buf_cstr(&file));
+    }
+    (void)closedir(d);
+    buf_fini(&file);
+    (void)rmdir(path);
+}
+
+static int move_folder(const char *dir, const char *from, const char *to, struct err *err)
+{
+    if (rename(from, to) != 0)
+        return err_sys(err, errno, "cannot rename %s", from);
+    return io_sync_dir(dir, err);
+}
+
+static int is_set_aside(const struct dirent *e)
+{
+    return strncmp(e->d_name, SET_ASIDE_PREFIX, sizeof(SET_ASIDE_PREFIX) - 1) == 0;
+}
+
+/* Their names have the time in them, so the first are the oldest. */
+static void remove_oldest(const char *dir)
+{
+    struct dirent **v;
+    struct buf path;
+    int n = scandir(dir, &v, is_set_aside, alphasort);
+    if (n < 0)
+        return;
+    buf_init(&path, PATH_LENGTH_MAX);
+    for (int i = 0; i < n; i++) {
+        if (i < n - SET_ASIDE_MAX && io_path(&path, dir, v[i]->d_name) == 0)
+            remove_folder(buf_cstr(&path));
+        free(v[i]);
+    }
+    free(v);
+    buf_fini(&path);
+}
+
+static int aside_path(const struct journal *j, struct buf *out, struct err *err)
+{
+    char name[64];
+    int64_t now_ms = clock_wall_ms();
+    time_t now = (time_t)(now_ms / 1000);
+    struct tm tm;
+    buf_init(out, PATH_LENGTH_MAX);
+    if (gmtime_r(&now, &tm) &&
+        fmt_into(name, sizeof(name), SET_ASIDE_PREFIX "%04d%02d%02dT%02d%02d%02d.%03dZ",
+            tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+            (int)(now_ms % 1000)) == 0 &&
+        io_path(out, j->dir, name) == 0)
+        return 0;
+    return err_set(err, ERR_PERM, EX_USAGE, TOO_LONG);
+}
+
+/* When it cannot be moved it stays, and the next opening says so again. */
+static void set_aside(struct journal *j, const char *why)
+{
+    struct buf home, path;
+    struct err err = ERR_INIT;
+    int result = path_of(&home, j->dir, "journal", &err);
+    if (aside_path(j, &path, &err) != 0)
+        result = -1;
+    if (result == 0)
+        result = move_folder(j->dir, buf_cstr(&home), buf_cstr(&path), &err);
+    if (result == 0) {
+        log_warn("journal_set_aside", log_str("error", why), log_str("path", buf_cstr(&path)));
+        remove_oldest(j->dir);
+    } else {
+        log_error("journal_not_set_aside", log_str("error", err.text));
+    }
+    buf_fini(&home);
+    buf_fini(&path);
+}
+
+/* One of the version before, which has no folder of its own. */
+static int set_aside_old(struct journal *j, const char *why, struct err *err)
+{
+    struct buf path;
+    int result = aside_path(j, &path, err);
+    if (result == 0)
+        result = io_mkdir(buf_cstr(&path), 0700, err);
+    if (result == 0) {
+        journal_move_old(j->dir, buf_cstr(&path));
+        result = io_sync_dir(j->dir, err);
+        log_warn("journal_set_aside", log_str("error", why), log_str("path", buf_cstr(&path)));
+    }
+    buf_fini(&path);
     return result;
 }
 
-static int find_last_intent(struct journal *j, struct err *err)
+/* --- Opening --------------------------------------------------------------------------------- */
+
+int tables_open(
+    const char *home, bool is_clean, bool is_new, struct journal_tables *out, struct err *err)
 {
-    struct bdb_cursor *c;
-    struct slice key, value;
-    int r;
-    if (bdb_cursor_open(j->intents, NULL, SLICE_NONE, &c, err) != 0)
-        return -1;
-    while ((r = bdb_cursor_next(c, &key, &value, err)) > 0) {
-        uint32_t folder;
-        uint64_t id;
-        if (!unpack_u32(&key, &folder) || !unpack_u64(&key, &id)) {
-            r = damaged(err, "intent");
-            break;
-        }
-        j->last_intent = id > j->last_intent ? id : j->last_intent;
+    const struct bdb_options options = {.cache_size = JOURNAL_CACHE_SIZE,
+        .is_contained = true,
+        .is_clean = is_clean,
+        .is_complete = !is_new,
+        .has_checksums = true,
+        .has_small_log = true};
+    *out = (struct journal_tables){0};
+    if (bdb_env_open_as(home, &options, &out->env, err) == 0 &&
+        bdb_open(out->env, "state", &out->state, err) == 0 &&
+        bdb_open(out->env, "pairs", &out->pairs, err) == 0 &&
+        bdb_open(out->env, "uids", &out->uids, err) == 0 &&
+        bdb_open(out->env, "digests", &out->digests, err) == 0)
+        return 0;
+    (void)tables_close(out);
+    return -1;
+}
+
+bool tables_close(struct journal_tables *t)
+{
+    bdb_abort(&t->txn);
+    bdb_close(&t->state);
+    bdb_close(&t->pairs);
+    bdb_close(&t->uids);
+    bdb_close(&t->digests);
+    return bdb_env_close(&t->env);
+}
+
+/* Without the mark the next opening recovers, which is slow and right. */
+static void write_mark(const char *home)
+{
+    struct buf mark;
+    struct err err = ERR_INIT;
+    buf_init(&mark, PATH_LENGTH_MAX);
+    if (io_path(&mark, home, "clean") == 0 &&
+        io_write_file_durable(buf_cstr(&mark), SLICE_NONE, 0600, &err) != 0)
+        log_warn("journal_mark", log_str("error", err.text));
+    buf_fini(&mark);
+}
+
+static void close_tables(struct journal *j)
+{
+    if (!j->t.env)
+        return;
+    bool is_damaged = j->is_damaged || bdb_env_is_damaged(j->t.env);
+    bool is_clean = tables_close(&j->t);
+    struct buf home;
+    struct err err = ERR_INIT;
+    if (!is_damaged && is_clean && !j->is_marked && path_of(&home, j->dir, "journal", &err) == 0) {
+        write_mark(buf_cstr(&home));
+        buf_fini(&home);
     }
-    bdb_cursor_close(&c);
-    return r;
+    j->is_damaged = false;
+    if (is_damaged)
+        set_aside(j, "its contents cannot be read");
+}
+
+static int write_version(struct journal_tables *t, const char *a, const char *b, bool is_complete,
+    struct bdb_txn *txn, struct err *err)
+{
+    const struct record_version v = {.version = RECORD_VERSION,
+        .is_complete = is_complete,
+        .name = {slice_str(a), slice_str(b)}};
+    struct buf key, value;
+    buf_init(&key, RECORD_MAX);
+    buf_init(&value, RECORD_MAX);
+    record_key_version(&key);
+    record_pack_version(&value, &v);
+    int result = bdb_put(t->state, txn, buf_slice(&key), buf_slice(&value), err);
+    buf_fini(&key);
+    buf_fini(&value);
+    return result;
+}
+
+/* A journal appears under its name when all of it is there. */
+static int make(struct journal *j, const char *home, bool has_old, struct err *err)
+{
+    struct buf aside;
+    struct journal_tables t = {0};
+    int result = path_of(&aside, j->dir, "journal.new", err);
+    if (result == 0) {
+        remove_folder(buf_cstr(&aside));
+        result = tables_open(buf_cstr(&aside), false, true, &t, err);
+    }
+    if (result == 0 && has_old)
+        result = journal_migrate(j->dir, j->source, j->target, &t, err);
+    if (result == 0)
+        result = write_version(&t, j->source, j->target, has_old, NULL, err);
+    if (t.env && !tables_close(&t) && result == 0)
+        result = err_set(err, ERR_TEMP, EX_IOERR, "cannot write a new journal");
+    if (result == 0)
+        write_mark(buf_cstr(&aside));
+    if (result == 0)
+        result = move_folder(j->dir, buf_cstr(&aside), home, err);
+    if (result == 0 && has_old)
+        journal_move_old(j->dir, NULL);
+    buf_fini(&aside);
+    return result;
+}
+
+static int check_version(struct journal *j, struct slice s, struct err *err)
+{
+    struct record_version v;
+    struct slice source = slice_str(j->source), target = slice_str(j->target);
+    if (!record_unpack_version(s, &v))
+        return journal_damaged(j, "version", err);
+    if (v.version != RECORD_VERSION)
+        return err_set(err, ERR_PERM, EX_CONFIG,
+            "the journal is of version %u, and this program knows version %u", v.version,
+            RECORD_VERSION);
+    j->is_complete = v.is_complete;
+    j->from = slice_eq(v.name[SIDE_A], source) ? SIDE_A : SIDE_B;
+    j->to = j->from == SIDE_A ? SIDE_B : SIDE_A;
+    if (!slice_eq(v.name[j->from], source) || !slice_eq(v.name[j->to], target))
+        return err_set(err, ERR_PERM, EX_USAGE, "the journal belongs to another pair of mailboxes");
+    return 0;
+}
+
+static int read_state(struct journal *j, struct err *err)
+{
+    struct buf key, value;
+    bool found = false;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_version(&key);
+    int result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, &found, err);
+    if (result == 0)
+        result = found ? check_version(j, buf_slice(&value), err)
+                       : journal_damaged(j, "no version", err);
+    record_key_last(&key);
+    if (result == 0)
+        result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, &found, err);
+    j->last_folder = 0;
+    j->last_intent = 0;
+    if (result == 0 && found &&
+        !record_unpack_last(buf_slice(&value), &j->last_folder, &j->last_intent))
+        result = journal_damaged(j, "last numbers", err);
+    buf_fini(&key);
+    buf_fini(&value);
+    return result;
+}
+
+static int open_tables(struct journal *j, const char *home, struct err *err)
+{
+    struct buf mark;
+    j->is_damaged = false;
+    int result = path_of(&mark, home, "clean", err);
+    j->is_marked = result == 0 && is_there(buf_cstr(&mark));
+    if (result == 0)
+        result = tables_open(home, j->is_marked, false, &j->t, err);
+    if (result == 0)
+        result = read_state(j, err);
+    if (result != 0)
+        (void)tables_close(&j->t);
+    buf_fini(&mark);
+    return result;
+}
+
+/* Under the lock of this handle, which the migration needs for itself. */
+static int make_or_migrate(struct journal *j, const char *home, const char *lock, struct err *err)
+{
+    if (!journal_is_old(j->dir))
+        return make(j, home, false, err);
+    io_close(&j->lock_fd);
+    int result = make(j, home, true, err);
+    struct err again = ERR_INIT;
+    if (io_lock_file(lock, &j->lock_fd, result == 0 ? err : &again) != 0)
+        return -1;
+    if (result != 0 && err->code == EX_DATAERR) {
+        struct err why = *err;
+        err_clear(err);
+        result = set_aside_old(j, why.text, err);
+        if (result == 0)
+            result = make(j, home, false, err);
+    }
+    return result;
+}
+
+static int open_or_make(struct journal *j, struct err *err)
+{
+    struct buf home, lock;
+    int result = path_of(&home, j->dir, "journal", err);
+    if (path_of(&lock, j->dir, "lock", err) != 0)
+        result = -1;
+    if (result == 0)
+        result = io_mkdir(j->dir, 0700, err);
+    if (result == 0 && j->lock_fd < 0)
+        result = io_lock_file(buf_cstr(&lock), &j->lock_fd, err);
+    if (result == 0 && !is_there(buf_cstr(&home)))
+        result = make_or_migrate(j, buf_cstr(&home), buf_cstr(&lock), err);
+    else if (result == 0 && journal_is_old(j->dir))
+        journal_move_old(j->dir, NULL); /* a migration did not come to this */
+    if (result == 0) {
+        result = open_tables(j, buf_cstr(&home), err);
+        if (result != 0 && err->code == EX_DATAERR) {
+            set_aside(j, err->text);
+            err_clear(err);
+            result = make(j, buf_cstr(&home), false, err);
+            if (result == 0)
+                result = open_tables(j, buf_cstr(&home), err);
+        }
+    }
+    buf_fini(&home);
+    buf_fini(&lock);
+    if (result != 0)
+        err_wrap(err, "journal %s", j->dir);
+    return result;
 }
 
 int journal_open(
     const char *dir, const char *source, const char *target, struct journal **out, struct err *err)
 {
     struct journal *j = mem_zalloc(sizeof(*j));
-    if (bdb_env_open(dir, CACHE_SIZE, &j->env, err) != 0 ||
-        bdb_open(j->env, "notes", &j->notes, err) != 0 ||
-        bdb_open(j->env, "folders", &j->folders, err) != 0 ||
-        bdb_open(j->env, "keywords", &j->keywords, err) != 0 ||
-        bdb_open(j->env, "pairs", &j->pairs, err) != 0 ||
-        bdb_open(j->env, "intents", &j->intents, err) != 0 ||
-        check_pair(j, source, target, err) != 0 || find_last_intent(j, err) != 0) {
+    j->dir = slice_dup(slice_str(dir));
+    j->source = slice_dup(slice_str(source));
+    j->target = slice_dup(slice_str(target));
+    j->lock_fd = -1;
+    if (open_or_make(j, err) != 0) {
         journal_close(&j);
-        return err_wrap(err, "journal %s", dir);
+        return -1;
     }
     *out = j;
     return 0;
@@ -106,477 +391,109 @@ void journal_close(struct journal **j)
 {
     if (!*j)
         return;
-    if ((*j)->txn)
-        bdb_abort(&(*j)->txn);
-    bdb_close(&(*j)->notes);
-    bdb_close(&(*j)->folders);
-    bdb_close(&(*j)->keywords);
-    bdb_close(&(*j)->pairs);
-    bdb_close(&(*j)->intents);
-    bdb_env_close(&(*j)->env);
+    close_tables(*j);
+    io_close(&(*j)->lock_fd);
+    free((*j)->dir);
+    free((*j)->source);
+    free((*j)->target);
     free(*j);
     *j = NULL;
 }
 
+int journal_ready(struct journal *j, struct err *err)
+{
+    if (j->t.env && !bdb_env_is_failed(j->t.env) && !j->is_damaged)
+        return 0;
+    close_tables(j);
+    return open_or_make(j, err);
+}
+
+bool journal_is_complete(const struct journal *j)
+{
+    return j->is_complete;
+}
+
+int journal_complete(struct journal *j, struct err *err)
+{
+    if (j->is_complete)
+        return 0;
+    const char *names[SIDES];
+    names[j->from] = j->source;
+    names[j->to] = j->target;
+    journal_begin(j);
+    if (j->txn_result == 0)
+        j->txn_result =
+            write_version(&j->t, names[SIDE_A], names[SIDE_B], true, j->t.txn, &j->txn_err);
+    if (journal_commit(j, err) != 0)
+        return -1;
+    j->is_complete = true;
+    return 0;
+}
+
 /* --- Transactions -------------------------------------------------------------------- */
+
+static int remove_mark(struct journal *j, struct err *err)
+{
+    struct buf home, mark;
+    int result = path_of(&home, j->dir, "journal", err);
+    if (path_of(&mark, buf_cstr(&home), "clean", err) != 0)
+        result = -1;
+    if (result == 0 && unlink(buf_cstr(&mark)) != 0 && errno != ENOENT)
+        result = err_sys(err, errno, "cannot remove %s", buf_cstr(&mark));
+    if (result == 0)
+        result = io_sync_dir(buf_cstr(&home), err);
+    if (result == 0)
+        j->is_marked = false;
+    buf_fini(&home);
+    buf_fini(&mark);
+    return result;
+}
 
 void journal_begin(struct journal *j)
 {
-    BUG_ON(j->txn != NULL);
+    BUG_ON(j->t.txn != NULL);
     j->txn_err = ERR_INIT;
-    j->txn_result = bdb_begin(j->env, &j->txn, &j->txn_err);
+    j->txn_result = 0;
+    if (!j->t.env || j->is_damaged)
+        j->txn_result = err_set(&j->txn_err, ERR_TEMP, EX_IOERR, "it has failed before");
+    if (j->txn_result == 0 && j->is_marked)
+        j->txn_result = remove_mark(j, &j->txn_err);
+    if (j->txn_result == 0)
+        j->txn_result = bdb_begin(j->t.env, &j->t.txn, &j->txn_err);
 }
 
 int journal_commit(struct journal *j, struct err *err)
 {
     int result = j->txn_result;
     if (result == 0)
-        result = bdb_commit(&j->txn, &j->txn_err);
-    else if (j->txn)
-        bdb_abort(&j->txn);
-    j->txn = NULL;
+        result = bdb_commit(&j->t.txn, &j->txn_err);
+    else
+        bdb_abort(&j->t.txn);
     if (result == 0)
-        result = bdb_env_checkpoint(j->env, &j->txn_err);
-    if (result != 0) {
-        *err = j->txn_err;
-        return err_wrap(err, "cannot write the journal");
-    }
-    return 0;
+        result = bdb_env_checkpoint(j->t.env, &j->txn_err);
+    if (result == 0)
+        return 0;
+    *err = j->txn_err;
+    err_scope_set(err, ERR_SCOPE_USER);
+    return err_wrap(err, "cannot write the journal");
 }
 
-static void put(struct journal *j, struct bdb *db, const struct buf *key, const struct buf *value)
+void journal_fail(struct journal *j, const struct err *err)
+{
+    j->txn_err = *err;
+    j->txn_result = -1;
+}
+
+void journal_put_record(
+    struct journal *j, struct bdb *db, const struct buf *key, const struct buf *value)
 {
     if (j->txn_result == 0)
-        j->txn_result = bdb_put(db, j->txn, buf_slice(key), buf_slice(value), &j->txn_err);
+        j->txn_result = bdb_put(db, j->t.txn, buf_slice(key), buf_slice(value), &j->txn_err);
 }
 
-static void del(struct journal *j, struct bdb *db, struct slice key)
+void journal_del_record(struct journal *j, struct bdb *db, const struct buf *key)
 {
     bool found;
     if (j->txn_result == 0)
-        j->txn_result = bdb_del(db, j->txn, key, &found, &j->txn_err);
-}
-
-/* --- Notes ---------------------------------------------------------------------------- */
-
-int journal_note_get(
-    struct journal *j, const char *name, struct buf *out, bool *found_out, struct err *err)
-{
-    return bdb_get(j->notes, NULL, slice_str(name), out, found_out, err);
-}
-
-int journal_note_put(struct journal *j, const char *name, struct slice value, struct err *err)
-{
-    journal_begin(j);
-    if (j->txn_result == 0)
-        j->txn_result = bdb_put(j->notes, j->txn, slice_str(name), value, &j->txn_err);
-    return journal_commit(j, err);
-}
-
-/* --- Folders -------------------------------------------------------------------------- */
-
-void journal_folder_fini(struct journal_folder *f)
-{
-    free((void *)(uintptr_t)f->source.p);
-    free((void *)(uintptr_t)f->target.p);
-    *f = (struct journal_folder){0};
-}
-
-int journal_folder_get(struct journal *j, struct slice source, struct journal_folder *out,
-    bool *found_out, struct err *err)
-{
-    struct buf value;
-    struct slice target;
-    buf_init(&value, RECORD_MAX);
-    *out = (struct journal_folder){0};
-    int result = bdb_get(j->folders, NULL, source, &value, found_out, err);
-    if (result == 0 && *found_out) {
-        struct slice s = buf_slice(&value);
-        if (unpack_u32(&s, &out->id) && unpack_bytes(&s, &target) &&
-            unpack_u32(&s, &out->src_uidvalidity) && unpack_u32(&s, &out->tgt_uidvalidity) &&
-            unpack_u32(&s, &out->src_uidnext) && unpack_u32(&s, &out->src_messages) &&
-            unpack_u64(&s, &out->src_highestmodseq)) {
-            out->source = slice_make(slice_dup(source), source.n);
-            out->target = slice_make(slice_dup(target), target.n);
-        } else {
-            result = damaged(err, "folder");
-        }
-    }
-    buf_fini(&value);
-    return result;
-}
-
-int journal_folders_each(
-    struct journal *j, void (*each)(void *arg, struct slice source), void *arg, struct err *err)
-{
-    struct bdb_cursor *c;
-    struct slice key, value;
-    int r;
-    if (bdb_cursor_open(j->folders, NULL, SLICE_NONE, &c, err) != 0)
-        return -1;
-    while ((r = bdb_cursor_next(c, &key, &value, err)) > 0)
-        each(arg, key);
-    bdb_cursor_close(&c);
-    return r;
-}
-
-static int next_folder_id(struct journal *j, uint32_t *out, struct err *err)
-{
-    struct buf value;
-    bool found = false;
-    buf_init(&value, RECORD_MAX);
-    int result = journal_note_get(j, "last-folder", &value, &found, err);
-    struct slice s = buf_slice(&value);
-    *out = 0;
-    if (result == 0 && found && !unpack_u32(&s, out))
-        result = damaged(err, "last folder");
-    ++*out;
-    buf_fini(&value);
-    return result;
-}
-
-int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err)
-{
-    struct buf value, last;
-    buf_init(&value, RECORD_MAX);
-    buf_init(&last, RECORD_MAX);
-    bool is_new = f->id == 0;
-    int result = is_new ? next_folder_id(j, &f->id, err) : 0;
-    if (result == 0) {
-        pack_u32(&value, f->id);
-        pack_bytes(&value, f->target);
-        pack_u32(&value, f->src_uidvalidity);
-        pack_u32(&value, f->tgt_uidvalidity);
-        pack_u32(&value, f->src_uidnext);
-        pack_u32(&value, f->src_messages);
-        pack_u64(&value, f->src_highestmodseq);
-        pack_u32(&last, f->id);
-        journal_begin(j);
-        if (j->txn_result == 0)
-            j->txn_result = bdb_put(j->folders, j->txn, f->source, buf_slice(&value), &j->txn_err);
-        if (j->txn_result == 0 && is_new)
-            j->txn_result =
-                bdb_put(j->notes, j->txn, SLICE_LIT("last-folder"), buf_slice(&last), &j->txn_err);
-        result = journal_commit(j, err);
-    }
-    buf_fini(&value);
-    buf_fini(&last);
-    return result;
-}
-
-int journal_keywords_get(struct journal *j, uint32_t folder, struct keywords *out, struct err *err)
-{
-    struct buf key, value;
-    bool found = false;
-    buf_init(&key, 16);
-    buf_init(&value, RECORD_MAX);
-    pack_u32(&key, folder);
-    int result = bdb_get(j->keywords, NULL, buf_slice(&key), &value, &found, err);
-    struct slice s = buf_slice(&value), name;
-    while (result == 0 && found && s.n > 0) {
-        if (!unpack_bytes(&s, &name) || keywords_bit(out, name) < 0)
-            result = damaged(err, "keywords");
-    }
-    buf_fini(&key);
-    buf_fini(&value);
-    return result;
-}
-
-int journal_keywords_put(
-    struct journal *j, uint32_t folder, const struct keywords *k, struct err *err)
-{
-    struct buf key, value;
-    buf_init(&key, 16);
-    buf_init(&value, RECORD_MAX);
-    pack_u32(&key, folder);
-    for (size_t i = 0; i < k->n; i++)
-        pack_bytes(&value, slice_str(k->names[i]));
-    journal_begin(j);
-    put(j, j->keywords, &key, &value);
-    buf_fini(&key);
-    buf_fini(&value);
-    return journal_commit(j, err);
-}
-
-/* --- Scans of one folder ------------------------------------------------------------------ */
-
-struct scan {
-    struct bdb_cursor *cursor;
-    uint32_t folder;
-};
-
-static int scan_open(
-    struct bdb *db, struct bdb_txn *txn, uint32_t folder, struct scan *out, struct err *err)
-{
-    struct buf from;
-    buf_init(&from, 16);
-    pack_u32(&from, folder);
-    out->folder = folder;
-    int result = bdb_cursor_open(db, txn, buf_slice(&from), &out->cursor, err);
-    buf_fini(&from);
-    return result;
-}
-
-/* 1: a record of the folder, *key is what follows the folder's id; 0: no more. */
-static int scan_next(struct scan *s, struct slice *key, struct slice *value, struct err *err)
-{
-    uint32_t folder;
-    int r = bdb_cursor_next(s->cursor, key, value, err);
-    if (r <= 0)
-        return r;
-    if (!unpack_u32(key, &folder))
-        return damaged(err, "key");
-    return folder == s->folder;
-}
-
-#define FORGET_AT_ONCE 500
-
-/* Deletes up to FORGET_AT_ONCE records of the folder: 1 when there may be more. */
-static int forget_some(struct journal *j, struct bdb *db, uint32_t folder, struct err *err)
-{
-    struct buf keys;
-    struct scan s;
-    struct slice key, value;
-    size_t n = 0;
-    int r;
-    buf_init(&keys, RECORD_MAX);
-    if (scan_open(db, NULL, folder, &s, err) != 0)
-        return -1;
-    while (n < FORGET_AT_ONCE && (r = scan_next(&s, &key, &value, err)) > 0) {
-        pack_bytes(&keys, key);
-        n++;
-    }
-    bdb_cursor_close(&s.cursor);
-    struct slice rest = buf_slice(&keys);
-    journal_begin(j);
-    while (n > 0 && unpack_bytes(&rest, &key)) {
-        struct buf whole;
-        buf_init(&whole, 64);
-        pack_u32(&whole, folder);
-        BUG_ON(buf_add(&whole, key) != 0);
-        del(j, db, buf_slice(&whole));
-        buf_fini(&whole);
-    }
-    buf_fini(&keys);
-    if (journal_commit(j, err) != 0)
-        return -1;
-    return n == FORGET_AT_ONCE;
-}
-
-int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err)
-{
-    struct bdb *const tables[] = {j->intents, j->pairs};
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        int r;
-        while ((r = forget_some(j, tables[i], folder, err)) > 0)
-            continue;
-        if (r < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* --- Pairs ---------------------------------------------------------------------------------- */
-
-static void pair_key(struct buf *key, uint32_t folder, uint32_t src_uid)
-{
-    buf_init(key, 16);
-    pack_u32(key, folder);
-    pack_u32(key, src_uid);
-}
-
-static bool unpack_pair(struct slice *s, struct pair *p)
-{
-    uint8_t state;
-    if (!unpack_u8(s, &state) || !unpack_u32(s, &p->tgt_uid) || !unpack_u8(s, &p->flags.system))
-        return false;
-    for (size_t i = 0; i < FLAGS_WORDS; i++) {
-        if (!unpack_u64(s, &p->flags.keywords[i]))
-            return false;
-    }
-    p->state = (enum pair_state)state;
-    return state == PAIR_COPIED || state == PAIR_REFUSED || state == PAIR_GONE;
-}
-
-int journal_pairs(
-    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err)
-{
-    struct scan s;
-    struct slice key, value;
-    size_t cap = 0;
-    int r;
-    *out = NULL;
-    *n_out = 0;
-    if (scan_open(j->pairs, NULL, folder, &s, err) != 0)
-        return -1;
-    while ((r = scan_next(&s, &key, &value, err)) > 0) {
-        if (*n_out == cap) {
-            cap = cap ? cap + cap / 2 : 256;
-            *out = mem_realloc_array(*out, cap, sizeof(**out));
-        }
-        struct pair *p = &(*out)[(*n_out)++];
-        if (!unpack_u32(&key, &p->src_uid) || !unpack_pair(&value, p)) {
-            r = damaged(err, "pair");
-            break;
-        }
-    }
-    bdb_cursor_close(&s.cursor);
-    if (r < 0) {
-        free(*out);
-        *out = NULL;
-    }
-    return r;
-}
-
-int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err)
-{
-    struct pair *pairs;
-    size_t n;
-    if (journal_pairs(j, folder, &pairs, &n, err) != 0)
-        return -1;
-    int result = 0;
-    for (size_t i = 0; i < n && result == 0;) {
-        journal_begin(j);
-        for (size_t k = 0; k < FORGET_AT_ONCE && i < n; k++, i++) {
-            if (pairs[i].state != PAIR_COPIED)
-                continue;
-            pairs[i].state = PAIR_GONE;
-            pairs[i].tgt_uid = 0;
-            journal_pair_put(j, folder, &pairs[i], NULL);
-        }
-        result = journal_commit(j, err);
-    }
-    free(pairs);
-    return result;
-}
-
-/* The record's last bytes are the digest. */
-static int get_digest(struct journal *j, struct slice key, unsigned char out[SHA256_SIZE],
-    bool *found_out, struct err *err)
-{
-    struct buf value;
-    struct pair ignored;
-    buf_init(&value, RECORD_MAX);
-    int result = bdb_get(j->pairs, j->txn, key, &value, found_out, err);
-    struct slice s = buf_slice(&value);
-    if (result == 0 && *found_out) {
-        if (!unpack_pair(&s, &ignored) || s.n != SHA256_SIZE)
-            result = damaged(err, "digest");
-        else
-            memcpy(out, s.p, SHA256_SIZE);
-    }
-    buf_fini(&value);
-    return result;
-}
-
-int journal_digest(struct journal *j, uint32_t folder, uint32_t src_uid,
-    unsigned char digest_out[SHA256_SIZE], bool *found_out, struct err *err)
-{
-    struct buf key;
-    pair_key(&key, folder, src_uid);
-    int result = get_digest(j, buf_slice(&key), digest_out, found_out, err);
-    buf_fini(&key);
-    return result;
-}
-
-void journal_pair_put(struct journal *j, uint32_t folder, const struct pair *p,
-    const unsigned char digest[SHA256_SIZE])
-{
-    struct buf key, value;
-    unsigned char kept[SHA256_SIZE] = {0};
-    bool found;
-    pair_key(&key, folder, p->src_uid);
-    if (!digest && j->txn_result == 0)
-        j->txn_result = get_digest(j, buf_slice(&key), kept, &found, &j->txn_err);
-    buf_init(&value, RECORD_MAX);
-    pack_u8(&value, (uint8_t)p->state);
-    pack_u32(&value, p->tgt_uid);
-    pack_u8(&value, p->flags.system);
-    for (size_t i = 0; i < FLAGS_WORDS; i++)
-        pack_u64(&value, p->flags.keywords[i]);
-    BUG_ON(buf_add(&value, slice_make(digest ? digest : kept, SHA256_SIZE)) != 0);
-    put(j, j->pairs, &key, &value);
-    buf_fini(&key);
-    buf_fini(&value);
-}
-
-void journal_pair_del(struct journal *j, uint32_t folder, uint32_t src_uid)
-{
-    struct buf key;
-    pair_key(&key, folder, src_uid);
-    del(j, j->pairs, buf_slice(&key));
-    buf_fini(&key);
-}
-
-/* --- Intents ---------------------------------------------------------------------------------- */
-
-static void intent_key(struct buf *key, uint32_t folder, uint64_t id)
-{
-    buf_init(key, 16);
-    pack_u32(key, folder);
-    pack_u64(key, id);
-}
-
-void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i)
-{
-    struct buf key, value;
-    i->id = ++j->last_intent;
-    intent_key(&key, folder, i->id);
-    buf_init(&value, RECORD_MAX);
-    pack_u64(&value, (uint64_t)i->time_ms);
-    pack_u32(&value, i->tgt_uidnext);
-    for (size_t k = 0; k < i->n; k++)
-        pack_u32(&value, i->uids[k]);
-    put(j, j->intents, &key, &value);
-    buf_fini(&key);
-    buf_fini(&value);
-}
-
-void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id)
-{
-    struct buf key;
-    intent_key(&key, folder, id);
-    del(j, j->intents, buf_slice(&key));
-    buf_fini(&key);
-}
-
-int journal_intents(
-    struct journal *j, uint32_t folder, struct intent **out, size_t *n_out, struct err *err)
-{
-    struct scan s;
-    struct slice key, value;
-    int r;
-    *out = NULL;
-    *n_out = 0;
-    if (scan_open(j->intents, NULL, folder, &s, err) != 0)
-        return -1;
-    while ((r = scan_next(&s, &key, &value, err)) > 0) {
-        uint64_t time;
-        *out = mem_realloc_array(*out, *n_out + 1, sizeof(**out));
-        struct intent *i = &(*out)[(*n_out)++];
-        *i = (struct intent){0};
-        if (!unpack_u64(&key, &i->id) || !unpack_u64(&value, &time) ||
-            !unpack_u32(&value, &i->tgt_uidnext) || value.n % 4 != 0) {
-            r = damaged(err, "intent");
-            break;
-        }
-        i->time_ms = (int64_t)time;
-        i->uids = mem_realloc_array(NULL, value.n / 4 + 1, sizeof(*i->uids));
-        while (unpack_u32(&value, &i->uids[i->n]))
-            i->n++;
-    }
-    bdb_cursor_close(&s.cursor);
-    if (r < 0) {
-        intents_free(*out, *n_out);
-        *out = NULL;
-        *n_out = 0;
-    }
-    return r;
-}
-
-void intents_free(struct intent *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(v[i].uids);
-    free(v);
+        j->txn_result = bdb_del(db, j->t.txn, buf_slice(key), &found, &j->txn_err);
 }

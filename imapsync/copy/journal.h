@@ -1,69 +1,98 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * journal: what we know about one mailbox pair, durable: folders with their UIDVALIDITYs, UID
- * pairs with the flags last seen on the source, and the intents of batches whose result is not
- * known yet.  One Berkeley DB environment per pair, locked for as long as it is open.
+ * journal: what we know about one pair of mailboxes, durable: folders, pairs of messages with the
+ * flags that both last had in common and the digest of their content, and intents, which say what
+ * was begun and whose outcome is not known.
+ *
+ *     journal_open(dir, source, target, &j, err);
+ *     journal_ready(j, err);                        at the start of each pass
+ *     journal_begin(j); journal_pair_put(...); journal_commit(j, err);
+ *     journal_close(&j);
  *
  * The order that makes a crash harmless: intent written -> messages sent -> result written, which
- * removes the intent in the same transaction.  An intent that is found at the start says that its
- * messages may or may not have arrived (resolve.h finds out).
+ * removes the intent in the same transaction.  What the receiver has said OK to is a pair from then
+ * on, its UID known (STORED) or not (SENT), and is never sent again.
+ *
+ * A journal has no direction.  Who calls speaks of source and target; opened with both exchanged
+ * the same journal answers for the way back, by the UIDs of the side that is now the source.
+ *
+ * A journal that is damaged is set aside (renamed, with the time) and begun anew, in journal_open()
+ * and journal_ready(); until then its calls fail with scope USER.  So does a disk that is full, but
+ * that journal stays.  A new one does not know what an earlier one knew: journal_is_complete().
  */
 #ifndef IMAPSYNC_COPY_JOURNAL_H
 #define IMAPSYNC_COPY_JOURNAL_H
 
 #include "base/core/attr.h"
 #include "base/core/err.h"
-#include "base/os/hmac.h"
 #include "imapsync/copy/flags.h"
+#include "imapsync/copy/journal_record.h"
 
 struct journal;
 
-enum pair_state {
-    PAIR_COPIED = 1,
-    PAIR_REFUSED = 2, /* the target did not take it: tgt_uid is 0 */
-    PAIR_GONE = 3,    /* it went away with its folder, behind a flip: tgt_uid is 0 */
+struct pair {
+    uint32_t src_uid, tgt_uid; /* tgt_uid is 0 unless it is STORED */
+    enum pair_state state;
+    bool is_compared;
+    struct flags flags; /* that both sides last had in common */
 };
 
-struct pair {
-    uint32_t src_uid, tgt_uid;
-    enum pair_state state;
-    struct flags flags; /* as on the source when they were last carried over */
+/* Of a message, as it was when it was sent or found. */
+struct content {
+    unsigned char digest[SHA256_SIZE];
+    bool has_digest; /* a message that was refused before it was read has none */
+    uint32_t size;   /* of its literal */
+    uint32_t since;  /* of a SENT one: the target's UIDNEXT before */
+};
+
+/* One side of a folder; all owned. */
+struct journal_end {
+    struct slice name;      /* on the wire */
+    struct slice mailboxid; /* RFC 8474; empty: not told */
+    struct slice token;     /* as of the last pass that left no question open; empty: none */
+    uint32_t uidvalidity;   /* 0: never opened, or not there */
 };
 
 struct journal_folder {
     uint32_t id;
-    struct slice source, target; /* names on the wire, owned */
-    uint32_t src_uidvalidity, tgt_uidvalidity;
-    /* The source's STATUS before the last pass that ended without an open question; src_uidnext 0:
-     * there was none. */
-    uint32_t src_uidnext, src_messages;
-    uint64_t src_highestmodseq;
+    struct journal_end source, target;
 };
 
 struct intent {
     uint64_t id;
+    enum intent_kind kind;
     int64_t time_ms;
     uint32_t tgt_uidnext; /* of the target before the batch: what arrived has at least this UID */
-    uint32_t *uids;       /* of the source, owned */
+    uint32_t *uids;       /* owned; of the source (APPEND) or of the target (DELETE) */
     size_t n;
 };
 
 /* dir is made when missing; source and target are URLs without passwords or other names that last:
- * a journal of another pair is refused. */
+ * a journal of another pair is refused.  One of an earlier version is migrated.  Busy: ERR_TEMP,
+ * EX_TEMPFAIL. */
 int journal_open(const char *dir, const char *source, const char *target, struct journal **out,
     struct err *err) ATTR_WUR;
 void journal_close(struct journal **j);
+/* Opens it again if it has failed since. */
+int journal_ready(struct journal *j, struct err *err) ATTR_WUR;
+/* Whether a pass has gone through every folder since it was begun: what it does not know is new. */
+bool journal_is_complete(const struct journal *j);
+int journal_complete(struct journal *j, struct err *err) ATTR_WUR;
 
 /* --- Folders ----------------------------------------------------------------------- */
 
+void journal_end_fini(struct journal_end *e);
 void journal_folder_fini(struct journal_folder *f);
+/* Takes a copy. */
+void journal_set(struct slice *owned, struct slice value);
 /* By the source's name; *found_out false: no such folder yet. */
 int journal_folder_get(struct journal *j, struct slice source, struct journal_folder *out,
     bool *found_out, struct err *err) ATTR_WUR;
-/* Source names of all folders that were ever copied, in no order of meaning. */
-int journal_folders_each(struct journal *j, void (*each)(void *arg, struct slice source), void *arg,
+/* All folders that were ever copied, in no order of meaning; borrowed for the call. */
+int journal_folders_each(struct journal *j,
+    void (*each)(void *arg, const struct journal_folder *folder), void *arg,
     struct err *err) ATTR_WUR;
-/* id 0: a new folder, which gets its id. */
+/* id 0: a new folder, which gets its id.  Another name than before is a rename. */
 int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err) ATTR_WUR;
 int journal_keywords_get(
     struct journal *j, uint32_t folder, struct keywords *out, struct err *err) ATTR_WUR;
@@ -71,35 +100,34 @@ int journal_keywords_put(
     struct journal *j, uint32_t folder, const struct keywords *k, struct err *err) ATTR_WUR;
 /* Forgets pairs and intents of a folder (its UIDVALIDITY has changed); keeps the folder. */
 int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
-/* What was copied has been copied, but is not where it was put: COPIED becomes GONE. */
+/* What was copied has been copied, but is not where it was put: STORED and SENT become GONE. */
 int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 
 /* --- Pairs -------------------------------------------------------------------------- */
 
-/* All of a folder, by source UID; *out is the caller's to free. */
+/* All of a folder that have a UID on the source, by that UID; *out is the caller's to free. */
 int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;
-int journal_digest(struct journal *j, uint32_t folder, uint32_t src_uid,
-    unsigned char digest_out[SHA256_SIZE], bool *found_out, struct err *err) ATTR_WUR;
+int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct content *out,
+    bool *found_out, struct err *err) ATTR_WUR;
+/* Every pair of any folder with this content.  k equal messages are k calls. */
+int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE],
+    void (*each)(void *arg, uint32_t folder, const struct pair *p), void *arg,
+    struct err *err) ATTR_WUR;
 
 /* One durable change: begin, any number of puts, commit.  commit returns the first error. */
 void journal_begin(struct journal *j);
+/* Replaces the pair of this source UID. */
 void journal_pair_put(struct journal *j, uint32_t folder, const struct pair *p,
-    const unsigned char digest[SHA256_SIZE]); /* NULL: keep the digest that is there */
+    const struct content *content); /* NULL: keep what is there */
 void journal_pair_del(struct journal *j, uint32_t folder, uint32_t src_uid);
 void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i); /* sets id */
 void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id);
 int journal_commit(struct journal *j, struct err *err) ATTR_WUR;
 
-/* Open intents of a folder, oldest first; free with intents_free(). */
-int journal_intents(struct journal *j, uint32_t folder, struct intent **out, size_t *n_out,
-    struct err *err) ATTR_WUR;
+/* Open intents of a folder of this kind on the target, oldest first; free with intents_free(). */
+int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,
+    size_t *n_out, struct err *err) ATTR_WUR;
 void intents_free(struct intent *v, size_t n);
-
-/* Any other small record of this mailbox, such as the state of its cut-over. */
-int journal_note_get(struct journal *j, const char *name, struct buf *out, bool *found_out,
-    struct err *err) ATTR_WUR;
-int journal_note_put(
-    struct journal *j, const char *name, struct slice value, struct err *err) ATTR_WUR;
 
 #endif

@@ -73,8 +73,8 @@ static int list_target(struct resolve_job *job, struct listing *there, struct si
         }
     }
     listing_init(there, job->keywords);
-    if (listing_fetch(job->target, job->folder->target, from > 0 ? from : 1, "FLAGS RFC822.SIZE",
-            there, err) != 0)
+    if (listing_fetch(job->target, job->folder->target.name, from > 0 ? from : 1,
+            "FLAGS RFC822.SIZE", there, err) != 0)
         return -1;
     /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
     for (size_t i = 0; i < there->n; i++) {
@@ -209,11 +209,13 @@ static void pair_up(struct resolve_job *job, const struct listing *there, const 
     const struct listed *to = listing_find(there, t->uid);
     if (!from || !to)
         return;
-    struct pair p = {.src_uid = s->uid, .tgt_uid = t->uid, .state = PAIR_COPIED};
+    struct pair p = {.src_uid = s->uid, .tgt_uid = t->uid, .state = PAIR_STORED};
     /* After a crash the target's flags are those that we gave it.  An adopted message has no common
      * past: what both have counts as seen, so the source's flags are added and none is removed. */
     p.flags = job->adopt_all ? flags_and(&from->flags, &to->flags) : to->flags;
-    journal_pair_put(job->journal, job->folder->id, &p, s->digest);
+    struct content content = {.has_digest = true, .size = from->size};
+    memcpy(content.digest, s->digest, SHA256_SIZE);
+    journal_pair_put(job->journal, job->folder->id, &p, &content);
     job->n_adopted++;
 }
 
@@ -275,7 +277,7 @@ int resolve(struct resolve_job *job, struct err *err)
     size_t n_known = 0, n_asked, n_keywords = job->keywords->n;
     int result = -1;
     for (size_t i = 0; i < job->n_pairs; i++) {
-        if (job->pairs[i].state == PAIR_COPIED)
+        if (job->pairs[i].state == PAIR_STORED)
             known[n_known++] = job->pairs[i].tgt_uid;
     }
     mem_sort(known, n_known, sizeof(*known), by_number);

@@ -110,7 +110,7 @@ static void on_appended(void *arg, const struct imap_response *r)
     imap_outcome_set(&a->outcome, r);
     /* An APPENDUID of another UIDVALIDITY or with another number of UIDs says nothing. */
     a->has_uids = r->code.kind == IMAP_CODE_APPENDUID &&
-                  r->code.number == a->batch->stream->job->folder->tgt_uidvalidity &&
+                  r->code.number == a->batch->stream->job->folder->target.uidvalidity &&
                   imap_set_expand(r->code.set, uids, STREAM_FETCH_MAX, &n) == 0 && n == a->n;
     for (size_t i = 0; a->has_uids && i < n; i++)
         a->members[i].tgt_uid = uids[i];
@@ -129,7 +129,7 @@ static void append_open(struct stream *s, struct batch *b)
     s->open = a;
     imap_cmd_begin(s->target, on_appended, a);
     imap_cmd_text(s->target, "APPEND ");
-    imap_cmd_astring(s->target, s->job->folder->target);
+    imap_cmd_astring(s->target, s->job->folder->target.name);
 }
 
 static void append_end(struct stream *s)
@@ -318,8 +318,11 @@ static size_t next_uids(struct stream *s, uint32_t out[STREAM_FETCH_MAX], bool *
 
 static int write_intent(struct stream *s, struct batch *b)
 {
-    struct intent i = {
-        .time_ms = clock_wall_ms(), .tgt_uidnext = s->job->tgt_uidnext, .uids = b->uids, .n = b->n};
+    struct intent i = {.kind = INTENT_APPEND,
+        .time_ms = clock_wall_ms(),
+        .tgt_uidnext = s->job->tgt_uidnext,
+        .uids = b->uids,
+        .n = b->n};
     journal_begin(s->job->journal);
     journal_intent_put(s->job->journal, s->job->folder->id, &i);
     b->intent = i.id;
@@ -352,8 +355,8 @@ static int start_batch(struct stream *s)
 static void record_refused(struct stream *s, uint32_t uid, const char *why)
 {
     struct pair p = {.src_uid = uid, .state = PAIR_REFUSED};
-    static const unsigned char none[SHA256_SIZE];
-    journal_pair_put(s->job->journal, s->job->folder->id, &p, none);
+    const struct content none = {0};
+    journal_pair_put(s->job->journal, s->job->folder->id, &p, &none);
     s->job->refused(s->job->arg, uid, why);
 }
 
@@ -363,9 +366,11 @@ static void record_copied(struct stream *s, const struct append *a)
         const struct member *m = &a->members[i];
         const struct listed *l = listing_find(s->job->listing, m->uid);
         struct pair p = {
-            .src_uid = m->uid, .tgt_uid = m->tgt_uid, .state = PAIR_COPIED, .flags = l->flags};
+            .src_uid = m->uid, .tgt_uid = m->tgt_uid, .state = PAIR_STORED, .flags = l->flags};
+        struct content content = {.has_digest = true, .size = (uint32_t)m->size};
+        memcpy(content.digest, m->digest, SHA256_SIZE);
         if (a->has_uids)
-            journal_pair_put(s->job->journal, s->job->folder->id, &p, m->digest);
+            journal_pair_put(s->job->journal, s->job->folder->id, &p, &content);
         s->job->copied(s->job->arg, m->size);
         if (a->batch->is_plain)
             s->job->reduced(s->job->arg, m->uid);

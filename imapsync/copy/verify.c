@@ -64,9 +64,9 @@ static struct compared *compared_of(struct copy *c, const struct journal_folder 
         d->next = c->compared;
         c->compared = d;
     }
-    if (d->tgt_uidvalidity != record->tgt_uidvalidity)
+    if (d->tgt_uidvalidity != record->target.uidvalidity)
         d->n = 0;
-    d->tgt_uidvalidity = record->tgt_uidvalidity;
+    d->tgt_uidvalidity = record->target.uidvalidity;
     return d;
 }
 
@@ -111,16 +111,17 @@ static int check_some(
     mem_sort(bodies, n, sizeof(*bodies), by_uid);
     int result = bodies_digest(k->c->to, bodies, n, err);
     for (size_t i = from; result == 0 && i < from + n; i++) {
-        unsigned char want[SHA256_SIZE];
+        struct content want;
         bool found = false;
-        result = journal_digest(k->c->journal, k->record.id, k->src_new[i], want, &found, err);
+        result = journal_content(k->c->journal, k->record.id, k->src_new[i], &want, &found, err);
         if (result != 0)
             break;
         struct body key = {.uid = k->tgt_new[i]};
         const struct body *have = mem_search(&key, bodies, n, sizeof(*bodies), by_uid);
-        if (!found || !have || !have->is_there || memcmp(have->digest, want, SHA256_SIZE) != 0) {
+        if (!found || !have || !have->is_there || !want.has_digest ||
+            memcmp(have->digest, want.digest, SHA256_SIZE) != 0) {
             out->different++;
-            copy_report(k->c, k->record.source, k->src_new[i], "the copy has other content");
+            copy_report(k->c, k->record.source.name, k->src_new[i], "the copy has other content");
         }
     }
     return result;
@@ -151,12 +152,12 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         const struct pair *pair = p < k->n_pairs ? &k->pairs[p] : NULL;
         bool has_pair = pair && (i == k->source.n || pair->src_uid <= uid);
         bool is_listed = i < k->source.n && (!pair || uid <= pair->src_uid);
-        bool is_there = has_pair && pair->state == PAIR_COPIED &&
+        bool is_there = has_pair && pair->state == PAIR_STORED &&
                         listing_find(&k->target, pair->tgt_uid) != NULL;
         ours += is_there;
         if (is_listed && (!has_pair || pair->state == PAIR_REFUSED)) {
             out->missing++;
-            copy_report(k->c, k->record.source, uid, "not on the target");
+            copy_report(k->c, k->record.source.name, uid, "not on the target");
         } else if (is_listed && !is_there) {
             out->gone++;
         } else if (is_listed) {
@@ -196,7 +197,7 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
         out->missing += k.source.opened_with - k.source.n - k.source.n_expunged;
         copy_report(c, f->name, 0, "the source does not list all of its messages");
     }
-    if (!found || k.source.uidvalidity != k.record.src_uidvalidity) {
+    if (!found || k.source.uidvalidity != k.record.source.uidvalidity) {
         all_missing(&k, f->name, out);
         result = 0;
         goto done;
@@ -204,10 +205,10 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
     if (journal_pairs(c->journal, k.record.id, &k.pairs, &k.n_pairs, err) != 0)
         goto done;
     /* UIDVALIDITY 0: a sweep has found that the target's user has removed the folder. */
-    if (k.record.tgt_uidvalidity != 0 &&
-        listing_fetch(c->to, k.record.target, 1, "FLAGS", &k.target, err) != 0)
+    if (k.record.target.uidvalidity != 0 &&
+        listing_fetch(c->to, k.record.target.name, 1, "FLAGS", &k.target, err) != 0)
         goto done;
-    if (k.target.uidvalidity != k.record.tgt_uidvalidity) {
+    if (k.target.uidvalidity != k.record.target.uidvalidity) {
         all_missing(&k, f->name, out);
         result = 0;
         goto done;

@@ -1,163 +1,239 @@
 /* SPDX-License-Identifier: ISC */
-#include <stdlib.h>
-#include <unistd.h>
-#include "base/core/buf.h"
-#include "imapsync/copy/journal.h"
-#include "tests/unit/unit.h"
+/* What a journal keeps; how it lives on the disk is in test_journal_disk.c. */
+#include <sysexits.h>
+#include "tests/unit/journal_site.h"
 
-static char dir[64];
-
-static struct journal *reopen(struct journal **j)
+static void count(void *arg, const struct journal_folder *f)
 {
-    struct err err = ERR_INIT;
-    journal_close(j);
-    if (journal_open(dir, "a", "b", j, &err) != 0)
-        fail_msg("%s", err.text);
-    return *j;
-}
-
-static int set_up(void **state)
-{
-    struct journal *j = NULL;
-    memcpy(dir, "/tmp/coexist-journal.XXXXXX", sizeof("/tmp/coexist-journal.XXXXXX"));
-    if (!mkdtemp(dir))
-        return -1;
-    *state = reopen(&j);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct journal *j = *state;
-    char path[128];
-    journal_close(&j);
-    for (const char *const *f = (const char *const[]){"notes", "folders", "keywords", "pairs",
-             "intents", "lock", "log.0000000001", NULL};
-         *f; f++) {
-        if (fmt_into(path, sizeof(path), "%s/%s", dir, *f) == 0)
-            unlink(path);
-    }
-    rmdir(dir);
-    return 0;
+    assert_true(f->id > 0);
+    ++*(int *)arg;
 }
 
 static void test_folders(void **state)
 {
     struct journal *j = *state;
     struct err err = ERR_INIT;
-    struct journal_folder f = {.source = slice_make(slice_dup(SLICE_LIT("a/b")), 3),
-        .target = slice_make(slice_dup(SLICE_LIT("a.b")), 3),
-        .src_uidvalidity = 7,
-        .src_highestmodseq = 1ull << 40};
-    struct journal_folder g;
+    struct journal_folder f = {0}, g;
     bool found;
+    int n = 0;
     assert_int_equal(journal_folder_get(j, SLICE_LIT("a/b"), &g, &found, &err), 0);
     assert_false(found);
-    assert_int_equal(journal_folder_put(j, &f, &err), 0);
-    assert_int_equal(f.id, 1);
-    f.tgt_uidvalidity = 9;
+    assert_int_equal(new_folder(j, "a/b", "a.b"), 1);
+    assert_int_equal(new_folder(j, "c", "c"), 2);
+    assert_int_equal(journal_folder_get(j, SLICE_LIT("a/b"), &f, &found, &err), 0);
+    f.source.uidvalidity = 7;
+    f.target.uidvalidity = 9;
+    journal_set(&f.source.mailboxid, SLICE_LIT("F1"));
+    journal_set(&f.source.token, SLICE_LIT("\0\1"));
+    journal_set(&f.target.token, SLICE_LIT("t"));
     assert_int_equal(journal_folder_put(j, &f, &err), 0);
     *state = reopen(&j);
     assert_int_equal(journal_folder_get(j, SLICE_LIT("a/b"), &g, &found, &err), 0);
     assert_true(found);
     assert_int_equal(g.id, 1);
-    assert_int_equal(g.tgt_uidvalidity, 9);
-    assert_int_equal(g.src_highestmodseq, 1ull << 40);
-    assert_slice_equal(g.target, "a.b");
+    assert_int_equal(g.source.uidvalidity, 7);
+    assert_int_equal(g.target.uidvalidity, 9);
+    assert_slice_equal(g.target.name, "a.b");
+    assert_slice_equal(g.source.mailboxid, "F1");
+    assert_int_equal(g.source.token.n, 2);
+    assert_slice_equal(g.target.token, "t");
     journal_folder_fini(&g);
+    /* Renamed: the id stays, the old name is free. */
+    journal_set(&f.source.name, SLICE_LIT("z"));
+    assert_int_equal(journal_folder_put(j, &f, &err), 0);
     journal_folder_fini(&f);
-    struct journal_folder h = {.source = slice_make(slice_dup(SLICE_LIT("c")), 1)};
-    assert_int_equal(journal_folder_put(j, &h, &err), 0);
-    assert_int_equal(h.id, 2);
-    journal_folder_fini(&h);
+    assert_int_equal(journal_folder_get(j, SLICE_LIT("a/b"), &g, &found, &err), 0);
+    assert_false(found);
+    assert_int_equal(journal_folder_get(j, SLICE_LIT("z"), &g, &found, &err), 0);
+    assert_true(found && g.id == 1);
+    journal_folder_fini(&g);
+    assert_int_equal(journal_folders_each(j, count, &n, &err), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(new_folder(j, "a/b", "other"), 3);
 }
 
-static void test_pairs_and_intents(void **state)
+static void test_pairs(void **state)
 {
     struct journal *j = *state;
     struct err err = ERR_INIT;
-    unsigned char digest[SHA256_SIZE] = {1, 2, 3}, got[SHA256_SIZE];
-    uint32_t uids[] = {1, 2, 3};
-    struct intent a = {.time_ms = 5, .tgt_uidnext = 10, .uids = uids, .n = 3}, *open;
-    struct pair p = {.src_uid = 2, .tgt_uid = 11, .state = PAIR_COPIED, .flags = {{1, 2}, 16}};
-    struct pair *pairs;
+    struct content c;
+    struct pair p = stored(2, 11), *v;
     size_t n;
     bool found;
-
-    journal_begin(j);
-    journal_intent_put(j, 1, &a);
-    assert_int_equal(journal_commit(j, &err), 0);
+    p.flags = (struct flags){{1, 2}, 16};
+    put(j, 1, p, 5);
+    put(j, 2, p, 5);
+    put(j, 1, (struct pair){.src_uid = 1, .state = PAIR_REFUSED}, 6);
+    put(j, 1, (struct pair){.src_uid = 3, .state = PAIR_SENT}, 7);
     *state = reopen(&j);
-    assert_int_equal(journal_intents(j, 1, &open, &n, &err), 0);
-    assert_int_equal(n, 1);
-    assert_int_equal(open[0].n, 3);
-    assert_int_equal(open[0].uids[2], 3);
-    assert_int_equal(open[0].tgt_uidnext, 10);
-    uint64_t id = open[0].id;
-    intents_free(open, n);
-    assert_int_equal(journal_intents(j, 2, &open, &n, &err), 0);
-    assert_int_equal(n, 0);
-    intents_free(open, n);
-
+    assert_pairs(j, 1, "1-0R 2-11S 3-0s");
+    assert_pairs(j, 2, "2-11S");
+    assert_digest(j, 5, "1:2-11 2:2-11");
+    assert_digest(j, 7, "1:3-0");
+    assert_int_equal(journal_pairs(j, 1, &v, &n, &err), 0);
+    assert_int_equal(v[1].flags.system, 16);
+    assert_int_equal(v[1].flags.keywords[1], 2);
+    /* New flags and marks keep the content. */
+    v[1].flags.system = 1;
+    v[1].is_compared = true;
     journal_begin(j);
-    journal_pair_put(j, 1, &p, digest);
-    journal_pair_put(j, 2, &p, digest);
-    p.src_uid = 1;
-    p.state = PAIR_REFUSED;
-    journal_pair_put(j, 1, &p, digest);
-    journal_intent_del(j, 1, id);
-    assert_int_equal(journal_commit(j, &err), 0);
-    *state = reopen(&j);
-    assert_int_equal(journal_pairs(j, 1, &pairs, &n, &err), 0);
-    assert_int_equal(n, 2);
-    assert_int_equal(pairs[0].src_uid, 1);
-    assert_int_equal(pairs[0].state, PAIR_REFUSED);
-    assert_int_equal(pairs[1].tgt_uid, 11);
-    assert_int_equal(pairs[1].flags.system, 16);
-    assert_int_equal(pairs[1].flags.keywords[1], 2);
-
-    /* New flags keep the digest. */
-    pairs[1].flags.system = 1;
+    journal_pair_put(j, 1, &v[1], NULL);
+    commit(j);
+    free(v);
+    assert_int_equal(journal_pairs(j, 1, &v, &n, &err), 0);
+    assert_true(v[1].is_compared && v[1].flags.system == 1 && v[1].flags.keywords[0] == 1);
+    free(v);
+    assert_int_equal(journal_content(j, 1, 2, &c, &found, &err), 0);
+    assert_true(found && c.has_digest && c.size == 5);
+    assert_memory_equal(c.digest, content_of(5).digest, SHA256_SIZE);
+    assert_int_equal(journal_content(j, 1, 9, &c, &found, &err), 0);
+    assert_false(found);
+    /* Another copy instead of the first: only that one is known by its content. */
+    put(j, 1, stored(2, 12), 8);
+    assert_digest(j, 5, "2:2-11");
+    assert_digest(j, 8, "1:2-12");
+    put(j, 1, stored(3, 13), 7);
+    assert_pairs(j, 1, "1-0R 2-12S 3-13S");
+    assert_digest(j, 7, "1:3-13");
     journal_begin(j);
-    journal_pair_put(j, 1, &pairs[1], NULL);
-    assert_int_equal(journal_commit(j, &err), 0);
-    free(pairs);
-    assert_int_equal(journal_digest(j, 1, 2, got, &found, &err), 0);
-    assert_true(found);
-    assert_memory_equal(got, digest, SHA256_SIZE);
-
+    journal_pair_del(j, 1, 3);
+    commit(j);
+    assert_digest(j, 7, "");
     assert_int_equal(journal_folder_forget(j, 1, &err), 0);
-    assert_int_equal(journal_pairs(j, 1, &pairs, &n, &err), 0);
-    assert_int_equal(n, 0);
-    free(pairs);
-    assert_int_equal(journal_pairs(j, 2, &pairs, &n, &err), 0);
-    assert_int_equal(n, 1);
-    free(pairs);
+    assert_pairs(j, 1, "");
+    assert_digest(j, 8, "");
+    assert_pairs(j, 2, "2-11S");
 }
 
-static void test_many_are_forgotten(void **state)
+static void test_equal_messages_stay_as_many(void **state)
+{
+    struct journal *j = *state;
+    for (uint32_t i = 1; i <= 4; i++)
+        put(j, 1, stored(i, 20 + i), 77);
+    put(j, 2, stored(1, 1), 77);
+    assert_digest(j, 77, "1:1-21 1:2-22 1:3-23 1:4-24 2:1-1");
+    journal_begin(j);
+    journal_pair_del(j, 1, 2);
+    commit(j);
+    assert_digest(j, 77, "1:1-21 1:3-23 1:4-24 2:1-1");
+    /* The head of the digest is the same, the rest is not. */
+    struct content near = content_of(77);
+    struct pair p = stored(9, 99);
+    near.digest[SHA256_SIZE - 2] = 1;
+    journal_begin(j);
+    journal_pair_put(j, 1, &p, &near);
+    commit(j);
+    assert_digest(j, 77, "1:1-21 1:3-23 1:4-24 2:1-1");
+}
+
+static void test_intents(void **state)
 {
     struct journal *j = *state;
     struct err err = ERR_INIT;
-    static const unsigned char digest[SHA256_SIZE];
-    struct pair *pairs;
+    uint32_t uids[] = {1, 2, 3}, gone[] = {7};
+    struct intent a = {
+        .kind = INTENT_APPEND, .time_ms = 5, .tgt_uidnext = 10, .uids = uids, .n = 3};
+    struct intent d = {.kind = INTENT_DELETE, .uids = gone, .n = 1}, *v;
+    size_t n;
+    journal_begin(j);
+    journal_intent_put(j, 1, &a);
+    journal_intent_put(j, 1, &d);
+    commit(j);
+    *state = reopen(&j);
+    assert_int_equal(journal_intents(j, 1, INTENT_APPEND, &v, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(v[0].n, 3);
+    assert_int_equal(v[0].uids[2], 3);
+    assert_int_equal(v[0].tgt_uidnext, 10);
+    assert_int_equal(v[0].time_ms, 5);
+    uint64_t id = v[0].id;
+    intents_free(v, n);
+    assert_int_equal(journal_intents(j, 2, INTENT_APPEND, &v, &n, &err), 0);
+    assert_int_equal(n, 0);
+    intents_free(v, n);
+    journal_begin(j);
+    journal_intent_del(j, 1, id);
+    journal_intent_put(j, 1, &a);
+    commit(j);
+    assert_true(a.id > id); /* also behind a restart */
+    assert_int_equal(journal_intents(j, 1, INTENT_DELETE, &v, &n, &err), 0);
+    assert_true(n == 1 && v[0].n == 1 && v[0].uids[0] == 7);
+    intents_free(v, n);
+    assert_int_equal(journal_folder_forget(j, 1, &err), 0);
+    assert_int_equal(journal_intents(j, 1, INTENT_DELETE, &v, &n, &err), 0);
+    assert_int_equal(n, 0);
+    intents_free(v, n);
+}
+
+static void test_many(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct pair *v;
     size_t n;
     journal_begin(j);
     for (uint32_t i = 1; i <= 1501; i++) {
-        struct pair p = {.src_uid = i, .tgt_uid = i, .state = PAIR_COPIED};
-        journal_pair_put(j, 3, &p, digest);
+        struct pair p = stored(i, i);
+        struct content c = content_of(i * 2654435761u);
+        journal_pair_put(j, 3, &p, &c);
     }
-    assert_int_equal(journal_commit(j, &err), 0);
+    commit(j);
     assert_int_equal(journal_folder_detach(j, 3, &err), 0);
-    assert_int_equal(journal_pairs(j, 3, &pairs, &n, &err), 0);
+    assert_int_equal(journal_pairs(j, 3, &v, &n, &err), 0);
     assert_int_equal(n, 1501);
     for (size_t i = 0; i < n; i++)
-        assert_true(pairs[i].state == PAIR_GONE && pairs[i].tgt_uid == 0);
-    free(pairs);
+        assert_true(v[i].state == PAIR_GONE && v[i].tgt_uid == 0);
+    free(v);
+    assert_digest(j, 1501 * 2654435761u, "3:1501-0");
     assert_int_equal(journal_folder_forget(j, 3, &err), 0);
-    assert_int_equal(journal_pairs(j, 3, &pairs, &n, &err), 0);
-    assert_int_equal(n, 0);
-    free(pairs);
+    assert_pairs(j, 3, "");
+    assert_digest(j, 1501 * 2654435761u, "");
+}
+
+static void test_the_way_back(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct journal_folder f;
+    struct content c;
+    bool found;
+    assert_int_equal(new_folder(j, "there", "here"), 1);
+    put(j, 1, stored(5, 9), 1);
+    put(j, 1, stored(6, 3), 2);
+    put(j, 1, stored(7, 4), 3);
+    put(j, 1, stored(8, 4), 3); /* a server that keeps equal messages once */
+    put(j, 1, (struct pair){.src_uid = 10, .state = PAIR_SENT}, 4);
+    journal_close(&j);
+    j = open_as("b", "a");
+    assert_int_equal(journal_folder_get(j, SLICE_LIT("here"), &f, &found, &err), 0);
+    assert_true(found);
+    assert_slice_equal(f.target.name, "there");
+    journal_folder_fini(&f);
+    assert_pairs(j, 1, "3-6S 4-7S 4-8S 9-5S");
+    assert_digest(j, 1, "1:9-5");
+    assert_int_equal(journal_content(j, 1, 3, &c, &found, &err), 0);
+    assert_true(found && c.size == 2);
+    /* New mail of this side: refused, then stored. */
+    put(j, 1, (struct pair){.src_uid = 12, .state = PAIR_REFUSED}, 6);
+    assert_pairs(j, 1, "3-6S 4-7S 4-8S 9-5S 12-0R");
+    assert_digest(j, 6, "1:12-0");
+    put(j, 1, stored(12, 30), 6);
+    assert_pairs(j, 1, "3-6S 4-7S 4-8S 9-5S 12-30S");
+    /* Gone from the target, kept under this side's UID. */
+    put(j, 1, (struct pair){.src_uid = 3, .state = PAIR_GONE}, 2);
+    assert_pairs(j, 1, "3-0G 4-7S 4-8S 9-5S 12-30S");
+    assert_digest(j, 2, "1:3-0");
+    journal_begin(j);
+    journal_pair_del(j, 1, 9);
+    commit(j);
+    assert_digest(j, 1, "");
+    *state = reopen(&j);
+    assert_pairs(j, 1, "7-4S 8-4S 10-0s 30-12S");
+    assert_int_equal(journal_folder_forget(j, 1, &err), 0);
+    assert_digest(j, 2, "");
+    journal_close(&j);
+    *state = j = open_as("b", "a");
+    assert_pairs(j, 1, "");
 }
 
 static void test_keywords(void **state)
@@ -176,40 +252,45 @@ static void test_keywords(void **state)
     keywords_fini(&again);
 }
 
+static void test_complete(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    assert_false(journal_is_complete(j));
+    assert_int_equal(journal_complete(j, &err), 0);
+    *state = reopen(&j);
+    assert_true(journal_is_complete(j));
+}
+
 static void test_pair_of_mailboxes(void **state)
 {
     struct journal *j = *state, *other = NULL;
     struct err err = ERR_INIT;
     journal_close(&j);
-    assert_int_not_equal(journal_open(dir, "a", "c", &other, &err), 0);
+    assert_int_not_equal(journal_open(home(), "a", "c", &other, &err), 0);
     assert_int_equal(err.class, ERR_PERM);
-    *state = reopen(&j);
+    *state = j = open_as("a", "b");
     /* Locked while it is open. */
     err = ERR_INIT;
-    assert_int_not_equal(journal_open(dir, "a", "b", &other, &err), 0);
+    assert_int_not_equal(journal_open(home(), "a", "b", &other, &err), 0);
     assert_int_equal(err.class, ERR_TEMP);
+    assert_int_equal(err.code, EX_TEMPFAIL);
 }
 
-static void test_newer_version(void **state)
-{
-    struct journal *j = *state, *other = NULL;
-    struct err err = ERR_INIT;
-    assert_int_equal(journal_note_put(j, "pair", SLICE_LIT("\2whatever comes then"), &err), 0);
-    journal_close(&j);
-    assert_int_not_equal(journal_open(dir, "a", "b", &other, &err), 0);
-    assert_non_null(strstr(err.text, "of version 2"));
-    *state = NULL;
-}
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_folders, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pairs_and_intents, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many_are_forgotten, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_keywords, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pair_of_mailboxes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_newer_version, set_up, tear_down),
+        TEST(test_folders),
+        TEST(test_pairs),
+        TEST(test_equal_messages_stay_as_many),
+        TEST(test_intents),
+        TEST(test_many),
+        TEST(test_the_way_back),
+        TEST(test_keywords),
+        TEST(test_complete),
+        TEST(test_pair_of_mailboxes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

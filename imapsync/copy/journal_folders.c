@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: ISC */
+/* journal_folders: folders by id; their names on either side lead to it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/core/mem.h"
+#include "imapsync/copy/journal_parts.h"
+
+void journal_set(struct slice *owned, struct slice value)
+{
+    char *copy = value.n > 0 ? slice_dup(value) : NULL;
+    free((void *)(uintptr_t)owned->p);
+    *owned = slice_make(copy, value.n);
+}
+
+void journal_end_fini(struct journal_end *e)
+{
+    free((void *)(uintptr_t)e->name.p);
+    free((void *)(uintptr_t)e->mailboxid.p);
+    free((void *)(uintptr_t)e->token.p);
+    *e = (struct journal_end){0};
+}
+
+void journal_folder_fini(struct journal_folder *f)
+{
+    journal_end_fini(&f->source);
+    journal_end_fini(&f->target);
+    *f = (struct journal_folder){0};
+}
+
+static void take_end(const struct record_end *r, struct journal_end *out)
+{
+    journal_set(&out->name, r->name);
+    journal_set(&out->mailboxid, r->mailboxid);
+    journal_set(&out->token, r->token);
+    out->uidvalidity = r->uidvalidity;
+}
+
+static struct record_end give_end(const struct journal_end *e)
+{
+    return (struct record_end){.name = e->name,
+        .mailboxid = e->mailboxid,
+        .token = e->token,
+        .uidvalidity = e->uidvalidity};
+}
+
+static int unpack(
+    struct journal *j, uint32_t id, struct slice value, struct journal_folder *out, struct err *err)
+{
+    struct record_folder r;
+    *out = (struct journal_folder){0};
+    if (!record_unpack_folder(value, &r))
+        return journal_damaged(j, "folder", err);
+    out->id = id;
+    take_end(&r.end[j->from], &out->source);
+    take_end(&r.end[j->to], &out->target);
+    return 0;
+}
+
+static int get_by_id(
+    struct journal *j, uint32_t id, struct journal_folder *out, bool *found_out, struct err *err)
+{
+    struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_folder(&key, id);
+    *out = (struct journal_folder){0};
+    int result = bdb_get(j->t.state, j->t.txn, buf_slice(&key), &value, found_out, err);
+    if (result == 0 && *found_out)
+        result = unpack(j, id, buf_slice(&value), out, err);
+    buf_fini(&key);
+    buf_fini(&value);
+    return result;
+}
+
+int journal_folder_get(struct journal *j, struct slice source, struct journal_folder *out,
+    bool *found_out, struct err *err)
+{
+    struct buf key, value;
+    uint32_t id = 0;
+    buf_init(&key, RECORD_MAX);
+    buf_init(&value, RECORD_MAX);
+    record_key_name(&key, j->from, source);
+    *out = (struct journal_folder){0};
+    int result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, found_out, err);
+    if (result == 0 && *found_out) {
+        if (!record_unpack_id(buf_slice(&value), &id))
+            result = journal_damaged(j, "name of a folder", err);
+        else
+            result = get_by_id(j, id, out, found_out, err);
+        if (result == 0 && !*found_out)
+            result = journal_damaged(j, "a folder is missing", err);
+    }
+    buf_fini(&key);
+    buf_fini(&value);
+    return result;
+}
+
+int journal_folders_each(struct journal *j,
+    void (*each)(void *arg, const struct journal_folder *folder), void *arg, struct err *err)
+{
+    struct bdb_cursor *c;
+    struct slice key, value;
+    struct buf from;
+    int r;
+    buf_init(&from, 16);
+    record_key_folder(&from, 0);
+    r = bdb_cursor_open(j->t.state, NULL, buf_slice(&from), &c, err);
+    buf_fini(&from);
+    if (r != 0)
+        return -1;
+    while ((r = bdb_cursor_next(c, &key, &value, err)) > 0) {
+        struct journal_folder f;
+        uint32_t id;
+        if (!record_is_folder(key, &id)) {
+            r = 0;
+            break;
+        }
+        r = unpack(j, id, value, &f, err);
+        if (r == 0)
+            each(arg, &f);
+        journal_folder_fini(&f);
+        if (r != 0)
+            break;
+    }
+    bdb_cursor_close(&c);
+    return r;
+}
+
+static void put_last(struct journal *j)
+{
+    struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, 16);
+    record_key_last(&key);
+    record_pack_last(&value, j->last_folder, j->last_intent);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+}
+
+static void put_name(struct journal *j, int side, struct slice name, uint32_t id, bool is_there)
+{
+    struct buf key, value;
+    buf_init(&key, RECORD_MAX);
+    buf_init(&value, 16);
+    record_key_name(&key, side, name);
+    record_pack_id(&value, id);
+    if (is_there)
+        journal_put_record(j, j->t.state, &key, &value);
+    else
+        journal_del_record(j, j->t.state, &key);
+    buf_fini(&key);
+    buf_fini(&value);
+}
+
+/* The names that the folder had and has no more; a name that is another's now is left to it. */
+static void drop_names(struct journal *j, const struct journal_folder *f)
+{
+    struct journal_folder old;
+    bool found = false;
+    if (j->txn_result == 0)
+        j->txn_result = get_by_id(j, f->id, &old, &found, &j->txn_err);
+    if (j->txn_result != 0)
+        return;
+    if (found && !slice_eq(old.source.name, f->source.name))
+        put_name(j, j->from, old.source.name, f->id, false);
+    if (found && !slice_eq(old.target.name, f->target.name))
+        put_name(j, j->to, old.target.name, f->id, false);
+    journal_folder_fini(&old);
+}
+
+int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err)
+{
+    struct record_folder r;
+    struct buf key, value;
+    bool is_new = f->id == 0;
+    if (is_new)
+        f->id = ++j->last_folder;
+    r.end[j->from] = give_end(&f->source);
+    r.end[j->to] = give_end(&f->target);
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_folder(&key, f->id);
+    record_pack_folder(&value, &r);
+    journal_begin(j);
+    if (is_new)
+        put_last(j);
+    else
+        drop_names(j, f);
+    put_name(j, j->from, f->source.name, f->id, true);
+    put_name(j, j->to, f->target.name, f->id, true);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+    return journal_commit(j, err);
+}
+
+int journal_keywords_get(struct journal *j, uint32_t folder, struct keywords *out, struct err *err)
+{
+    struct buf key, value;
+    bool found = false;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_keywords(&key, folder);
+    int result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, &found, err);
+    if (result == 0 && found && !record_unpack_keywords(buf_slice(&value), out))
+        result = journal_damaged(j, "keywords", err);
+    buf_fini(&key);
+    buf_fini(&value);
+    return result;
+}
+
+int journal_keywords_put(
+    struct journal *j, uint32_t folder, const struct keywords *k, struct err *err)
+{
+    struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_keywords(&key, folder);
+    record_pack_keywords(&value, k);
+    journal_begin(j);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+    return journal_commit(j, err);
+}
+
+/* --- Intents ---------------------------------------------------------------------------------- */
+
+void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i)
+{
+    struct buf key, value, uids;
+    i->id = ++j->last_intent;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    buf_init(&uids, RECORD_MAX);
+    for (size_t k = 0; k < i->n; k++)
+        record_add_uid(&uids, i->uids[k]);
+    const struct record_intent r = {.kind = i->kind,
+        .to = (uint8_t)j->to,
+        .time_ms = i->time_ms,
+        .uidnext = i->tgt_uidnext,
+        .uids = buf_slice(&uids)};
+    record_key_intent(&key, folder, i->id);
+    record_pack_intent(&value, &r);
+    journal_put_record(j, j->t.state, &key, &value);
+    put_last(j);
+    buf_fini(&key);
+    buf_fini(&value);
+    buf_fini(&uids);
+}
+
+void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id)
+{
+    struct buf key;
+    buf_init(&key, 16);
+    record_key_intent(&key, folder, id);
+    journal_del_record(j, j->t.state, &key);
+    buf_fini(&key);
+}
+
+static void add_intent(struct intent **v, size_t *n, uint64_t id, const struct record_intent *r)
+{
+    struct slice uids = r->uids;
+    *v = mem_realloc_array(*v, *n + 1, sizeof(**v));
+    struct intent *i = &(*v)[(*n)++];
+    *i = (struct intent){
+        .id = id, .kind = r->kind, .time_ms = r->time_ms, .tgt_uidnext = r->uidnext};
+    i->uids = mem_realloc_array(NULL, uids.n / 4 + 1, sizeof(*i->uids));
+    while (record_next_uid(&uids, &i->uids[i->n]))
+        i->n++;
+}
+
+int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,
+    size_t *n_out, struct err *err)
+{
+    struct bdb_cursor *c;
+    struct slice key, value;
+    struct buf from;
+    int r;
+    *out = NULL;
+    *n_out = 0;
+    buf_init(&from, 16);
+    record_key_intent(&from, folder, 0);
+    r = bdb_cursor_open(j->t.state, NULL, buf_slice(&from), &c, err);
+    buf_fini(&from);
+    if (r != 0)
+        return -1;
+    while ((r = bdb_cursor_next(c, &key, &value, err)) > 0) {
+        uint32_t its;
+        uint64_t id;
+        struct record_intent i;
+        if (!record_is_intent(key, &its, &id) || its != folder) {
+            r = 0;
+            break;
+        }
+        if (!record_unpack_intent(value, &i)) {
+            r = journal_damaged(j, "intent", err);
+            break;
+        }
+        if (i.kind == kind && i.to == j->to)
+            add_intent(out, n_out, id, &i);
+    }
+    bdb_cursor_close(&c);
+    if (r < 0) {
+        intents_free(*out, *n_out);
+        *out = NULL;
+        *n_out = 0;
+    }
+    return r;
+}
+
+void intents_free(struct intent *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(v[i].uids);
+    free(v);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * journal_record: the records of a journal as octets and back.  No database, no file: unit tables
+ * and a fuzzer drive it.  A record that cannot be unpacked is never skipped; one that was packed by
+ * a later version is told by the version record, before any other is read.
+ *
+ * Records know two sides, A and B, and not which of them mail comes from: that is the journal's
+ * (journal.h), so that one journal serves the way there and the way back.
+ *
+ *   database  key                              value
+ *   state     'v'                              version, name of A, name of B, is complete
+ *             'l'                              last folder id, last intent id
+ *             'f' folder                       both sides: name, MAILBOXID, UIDVALIDITY, token
+ *             'n' side, name                   folder
+ *             'k' folder                       keywords in the order of their bits
+ *             'i' folder, intent               kind, time, UIDNEXT, UIDs
+ *             'm', 't'                         kept for marks and items
+ *   pairs     folder, UID on A                 the pair
+ *   uids      folder, UID on B                 UIDs on A; or, without one, the pair itself
+ *   digests   8 octets of digest, folder,
+ *             UID on A, UID on B               nothing
+ */
+#ifndef IMAPSYNC_COPY_JOURNAL_RECORD_H
+#define IMAPSYNC_COPY_JOURNAL_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/buf.h"
+#include "base/core/slice.h"
+#include "base/os/hmac.h"
+#include "imapsync/copy/flags.h"
+
+#define RECORD_VERSION 2
+#define RECORD_MAX (256u << 10)
+#define RECORD_TOKEN_MAX 1024
+#define RECORD_DIGEST_KEY 8 /* octets of a digest that are in its key; the pair has all of them */
+
+enum { SIDE_A, SIDE_B, SIDES };
+
+enum pair_state {
+    PAIR_STORED = 1,  /* on both sides, both UIDs known */
+    PAIR_REFUSED = 2, /* the other side did not take it */
+    PAIR_GONE = 3,    /* it had been there, and went away with its folder behind a flip */
+    PAIR_SENT = 4,    /* the other side has said OK, and its UID there is not known */
+};
+
+struct record_pair {
+    uint32_t uid[SIDES]; /* 0: none; never both */
+    enum pair_state state;
+    bool is_compared; /* its content on both sides was found to be the same */
+    struct flags flags;
+    uint32_t size;  /* of the literal that was sent or found */
+    uint32_t since; /* of PAIR_SENT: the receiver's UIDNEXT before */
+    bool has_digest;
+    unsigned char digest[SHA256_SIZE]; /* of what was sent or found */
+};
+
+struct record_end {
+    struct slice name, mailboxid, token; /* borrowed from what was unpacked */
+    uint32_t uidvalidity;
+};
+
+struct record_folder {
+    struct record_end end[SIDES];
+};
+
+enum intent_kind {
+    INTENT_APPEND = 1, /* UIDs of the source that are being sent */
+    INTENT_DELETE = 2, /* UIDs of the target that are being marked as deleted and expunged */
+};
+
+struct record_intent {
+    enum intent_kind kind;
+    uint8_t to; /* the side that changes */
+    int64_t time_ms;
+    uint32_t uidnext;
+    struct slice uids; /* packed; see record_uids() */
+};
+
+struct record_version {
+    uint8_t version;
+    bool is_complete; /* a pass has seen every folder */
+    struct slice name[SIDES];
+};
+
+/* Keys.  The buffer is emptied first. */
+void record_key_version(struct buf *out);
+void record_key_last(struct buf *out);
+void record_key_folder(struct buf *out, uint32_t folder);
+void record_key_name(struct buf *out, int side, struct slice name);
+void record_key_keywords(struct buf *out, uint32_t folder);
+void record_key_intent(struct buf *out, uint32_t folder, uint64_t id);
+void record_key_uid(struct buf *out, uint32_t folder, uint32_t uid);
+void record_key_digest(
+    struct buf *out, const unsigned char *digest, uint32_t folder, const uint32_t uid[SIDES]);
+
+/* What a scan meets.  false: another kind of key, or not one of ours. */
+bool record_is_folder(struct slice key, uint32_t *folder_out);
+bool record_is_intent(struct slice key, uint32_t *folder_out, uint64_t *id_out);
+bool record_is_uid(struct slice key, uint32_t *folder_out, uint32_t *uid_out);
+bool record_is_digest(
+    struct slice key, struct slice *prefix_out, uint32_t *folder_out, uint32_t uid_out[SIDES]);
+
+/* Values.  Packing empties the buffer; unpacking says false unless the whole of it makes sense. */
+void record_pack_version(struct buf *out, const struct record_version *v);
+bool record_unpack_version(struct slice s, struct record_version *out);
+void record_pack_last(struct buf *out, uint32_t folder, uint64_t intent);
+bool record_unpack_last(struct slice s, uint32_t *folder_out, uint64_t *intent_out);
+void record_pack_folder(struct buf *out, const struct record_folder *f);
+bool record_unpack_folder(struct slice s, struct record_folder *out);
+void record_pack_keywords(struct buf *out, const struct keywords *k);
+bool record_unpack_keywords(struct slice s, struct keywords *out); /* adds to it */
+void record_pack_id(struct buf *out, uint32_t id);
+bool record_unpack_id(struct slice s, uint32_t *out);
+void record_pack_intent(struct buf *out, const struct record_intent *i);
+bool record_unpack_intent(struct slice s, struct record_intent *out);
+/* Without the UID that its key has. */
+void record_pack_pair(struct buf *out, const struct record_pair *p, int key_side);
+bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct record_pair *out);
+
+/* What stands under a UID of B: *is_pair_out, or UIDs of A. */
+void record_pack_refs(struct buf *out, struct slice uids);
+void record_pack_alone(struct buf *out, const struct record_pair *p);
+bool record_unpack_refs(struct slice s, uint32_t uid, bool *is_pair_out, struct record_pair *out,
+    struct slice *uids_out);
+
+/* Packed UIDs.  Adding one that is there changes nothing. */
+bool record_next_uid(struct slice *uids, uint32_t *out);
+void record_add_uid(struct buf *uids, uint32_t uid);
+void record_drop_uid(struct buf *uids, uint32_t uid);
+bool record_has_uid(struct slice uids, uint32_t uid);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A record of a journal from any octets: what is read can be written, and is then the same octets.
+ * The first octet says which record it is.
+ *
+ * fuzz-sources: imapsync/copy/journal_record.c imapsync/copy/pack.c
+ * fuzz-sources: imapsync/copy/flags.c imapsync/imap/token.c
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include "imapsync/copy/journal_record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(const struct buf *written, struct slice in)
+{
+    if (!slice_eq(buf_slice(written), in))
+        abort();
+}
+
+static void pair(struct slice in, struct buf *out, int side)
+{
+    struct record_pair p;
+    if (!record_unpack_pair(in, side, 42, &p))
+        return;
+    if (p.uid[side] != 42 || p.state < PAIR_STORED || p.state > PAIR_SENT)
+        abort();
+    record_pack_pair(out, &p, side);
+    /* Keywords that are there and empty are read, and written without. */
+    if (out->n == in.n)
+        check(out, in);
+}
+
+static void refs(struct slice in, struct buf *out)
+{
+    struct record_pair p;
+    struct slice uids;
+    bool is_pair;
+    uint32_t uid;
+    if (!record_unpack_refs(in, 42, &is_pair, &p, &uids))
+        return;
+    if (is_pair) {
+        record_pack_alone(out, &p);
+        if (out->n == in.n)
+            check(out, in);
+        return;
+    }
+    record_pack_refs(out, uids);
+    check(out, in);
+    while (record_next_uid(&uids, &uid))
+        continue;
+}
+
+static void others(uint8_t kind, struct slice in, struct buf *out)
+{
+    struct record_version v;
+    struct record_folder f;
+    struct record_intent i;
+    struct keywords k = {0};
+    struct slice prefix;
+    uint32_t folder, uid[SIDES];
+    uint64_t id;
+    if (kind == 3 && record_unpack_folder(in, &f)) {
+        record_pack_folder(out, &f);
+        check(out, in);
+    } else if (kind == 4 && record_unpack_intent(in, &i)) {
+        record_pack_intent(out, &i);
+        check(out, in);
+    } else if (kind == 5 && record_unpack_keywords(in, &k)) {
+        record_pack_keywords(out, &k);
+        check(out, in);
+    } else if (kind == 6 && record_unpack_version(in, &v) && v.version == RECORD_VERSION) {
+        record_pack_version(out, &v);
+        check(out, in);
+    } else if (kind == 7 && record_is_digest(in, &prefix, &folder, uid)) {
+        unsigned char digest[SHA256_SIZE] = {0};
+        memcpy(digest, prefix.p, prefix.n);
+        record_key_digest(out, digest, folder, uid);
+        check(out, in);
+    } else if (kind == 8 && record_is_intent(in, &folder, &id)) {
+        record_key_intent(out, folder, id);
+        check(out, in);
+    }
+    keywords_fini(&k);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct buf out;
+    if (size == 0 || size > RECORD_MAX)
+        return 0;
+    struct slice in = slice_make(data + 1, size - 1);
+    buf_init(&out, RECORD_MAX);
+    if (data[0] < 2)
+        pair(in, &out, data[0]);
+    else if (data[0] == 2)
+        refs(in, &out);
+    else
+        others(data[0], in, &out);
+    buf_fini(&out);
+    return 0;
+}

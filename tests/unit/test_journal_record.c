@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: ISC */
+/* Each record packed and unpacked; cut at every octet, with one more, and with wrong values. */
+#include "imapsync/copy/journal_record.h"
+#include "base/core/buf.h"
+#include "tests/unit/unit.h"
+
+static struct buf out;
+
+static int set_up(void **state)
+{
+    (void)state;
+    buf_init(&out, RECORD_MAX);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    buf_fini(&out);
+    return 0;
+}
+
+#define KEYWORDS                                                                                   \
+    {                                                                                              \
+        {0x8000000000000001, 7}, 31                                                                \
+    }
+
+static const struct {
+    const char *name;
+    int key_side;
+    size_t size;
+    struct record_pair pair;
+} pairs[] = {
+    {"stored", SIDE_A, 43,
+        {.uid = {1, 2}, .state = PAIR_STORED, .has_digest = true, .digest = {9}, .size = 77}},
+    {"largest", SIDE_A, 59,
+        {.uid = {UINT32_MAX, UINT32_MAX},
+            .state = PAIR_STORED,
+            .is_compared = true,
+            .flags = KEYWORDS,
+            .has_digest = true,
+            .size = UINT32_MAX}},
+    {"without a digest", SIDE_A, 11, {.uid = {5, 0}, .state = PAIR_REFUSED}},
+    {"gone", SIDE_A, 43, {.uid = {5, 0}, .state = PAIR_GONE, .has_digest = true}},
+    {"sent", SIDE_A, 47,
+        {.uid = {5, 0},
+            .state = PAIR_SENT,
+            .since = 12,
+            .has_digest = true,
+            .flags = {.system = 16}}},
+    {"sent the other way", SIDE_B, 47,
+        {.uid = {0, 5}, .state = PAIR_SENT, .since = 12, .has_digest = true}},
+    {"stored, by the other side", SIDE_B, 11, {.uid = {4, 5}, .state = PAIR_STORED}},
+};
+
+static void assert_same_pair(
+    const char *name, const struct record_pair *a, const struct record_pair *b)
+{
+    assert_row(name, a->uid[SIDE_A] == b->uid[SIDE_A] && a->uid[SIDE_B] == b->uid[SIDE_B]);
+    assert_row(name, a->state == b->state && a->is_compared == b->is_compared);
+    assert_row(name, flags_eq(&a->flags, &b->flags));
+    assert_row(name, a->size == b->size && a->since == b->since && a->has_digest == b->has_digest);
+    assert_row(name, memcmp(a->digest, b->digest, SHA256_SIZE) == 0);
+}
+
+static void test_pairs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        const struct record_pair *p = &pairs[i].pair;
+        int side = pairs[i].key_side;
+        struct record_pair got;
+        record_pack_pair(&out, p, side);
+        assert_row(pairs[i].name, out.n == pairs[i].size);
+        assert_row(pairs[i].name, record_unpack_pair(buf_slice(&out), side, p->uid[side], &got));
+        assert_same_pair(pairs[i].name, p, &got);
+        for (size_t n = 0; n < out.n; n++)
+            assert_row(pairs[i].name,
+                !record_unpack_pair(slice_sub(buf_slice(&out), 0, n), side, p->uid[side], &got));
+        assert_row(pairs[i].name, !record_unpack_pair(buf_slice(&out), side, 0, &got));
+        assert_int_equal(buf_add_byte(&out, 0), 0);
+        assert_row(pairs[i].name, !record_unpack_pair(buf_slice(&out), side, p->uid[side], &got));
+    }
+}
+
+static const struct {
+    const char *name;
+    struct slice octets;
+} bad_pairs[] = {
+    {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
+    {"a later state", SLICE_LIT("\5\0\0\0\0\0\0\0\0\0\0")},
+    {"a later bit", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0")},
+    {"stored without a UID", SLICE_LIT("\1\0\0\0\0\0\0\0\0\0\0")},
+    {"refused with a UID", SLICE_LIT("\2\0\0\0\0\0\1\0\0\0\0")},
+    {"sent without its UIDNEXT", SLICE_LIT("\4\0\0\0\0\0\0\0\0\0\0")},
+};
+
+static void test_bad_pairs(void **state)
+{
+    (void)state;
+    struct record_pair got;
+    for (size_t i = 0; i < COUNT_OF(bad_pairs); i++)
+        assert_row(bad_pairs[i].name, !record_unpack_pair(bad_pairs[i].octets, SIDE_A, 1, &got));
+}
+
+static void test_refs(void **state)
+{
+    (void)state;
+    struct record_pair p = {.uid = {0, 9}, .state = PAIR_REFUSED}, got;
+    struct slice uids;
+    struct buf list;
+    bool is_pair;
+    uint32_t uid;
+    buf_init(&list, 100);
+    record_add_uid(&list, 4);
+    record_add_uid(&list, 5);
+    record_add_uid(&list, 4);
+    assert_int_equal(list.n, 8);
+    record_pack_refs(&out, buf_slice(&list));
+    assert_true(record_unpack_refs(buf_slice(&out), 9, &is_pair, &got, &uids));
+    assert_false(is_pair);
+    assert_true(record_has_uid(uids, 5) && !record_has_uid(uids, 6));
+    assert_true(record_next_uid(&uids, &uid) && uid == 4 && record_next_uid(&uids, &uid) &&
+                uid == 5 && !record_next_uid(&uids, &uid));
+    record_drop_uid(&list, 4);
+    assert_true(list.n == 4 && record_has_uid(buf_slice(&list), 5));
+    buf_fini(&list);
+    record_pack_alone(&out, &p);
+    assert_true(record_unpack_refs(buf_slice(&out), 9, &is_pair, &got, &uids));
+    assert_true(is_pair);
+    assert_same_pair("alone", &p, &got);
+    p.uid[SIDE_A] = 3;
+    p.state = PAIR_STORED;
+    record_pack_alone(&out, &p);
+    assert_false(record_unpack_refs(buf_slice(&out), 9, &is_pair, &got, &uids));
+    assert_false(record_unpack_refs(SLICE_LIT(""), 9, &is_pair, &got, &uids));
+    assert_false(record_unpack_refs(SLICE_LIT("\1"), 9, &is_pair, &got, &uids));
+    assert_false(record_unpack_refs(SLICE_LIT("\1\0\0\0"), 9, &is_pair, &got, &uids));
+    assert_false(record_unpack_refs(SLICE_LIT("\3\0\0\0\1"), 9, &is_pair, &got, &uids));
+}
+
+static void test_folder(void **state)
+{
+    (void)state;
+    struct record_folder f = {{{SLICE_LIT("INBOX"), SLICE_LIT("M1"), SLICE_LIT("\0\1"), 7},
+                             {SLICE_LIT("Inbox"), SLICE_NONE, SLICE_NONE, 0}}},
+                         got;
+    record_pack_folder(&out, &f);
+    assert_true(record_unpack_folder(buf_slice(&out), &got));
+    assert_slice_equal(got.end[SIDE_A].name, "INBOX");
+    assert_slice_equal(got.end[SIDE_A].mailboxid, "M1");
+    assert_int_equal(got.end[SIDE_A].token.n, 2);
+    assert_int_equal(got.end[SIDE_A].uidvalidity, 7);
+    assert_slice_equal(got.end[SIDE_B].name, "Inbox");
+    for (size_t n = 0; n < out.n; n++)
+        assert_false(record_unpack_folder(slice_sub(buf_slice(&out), 0, n), &got));
+    assert_int_equal(buf_add_byte(&out, 0), 0);
+    assert_false(record_unpack_folder(buf_slice(&out), &got));
+    static const unsigned char large[RECORD_TOKEN_MAX + 1];
+    f.end[SIDE_B].token = slice_make(large, RECORD_TOKEN_MAX);
+    record_pack_folder(&out, &f);
+    assert_true(record_unpack_folder(buf_slice(&out), &got));
+    f.end[SIDE_B].token = slice_make(large, RECORD_TOKEN_MAX + 1);
+    record_pack_folder(&out, &f);
+    assert_false(record_unpack_folder(buf_slice(&out), &got));
+}
+
+static void test_intent(void **state)
+{
+    (void)state;
+    const struct record_intent i = {.kind = INTENT_DELETE,
+        .to = SIDE_B,
+        .time_ms = -5,
+        .uidnext = 10,
+        .uids = SLICE_LIT("\0\0\0\1\0\0\0\2")};
+    struct record_intent got;
+    record_pack_intent(&out, &i);
+    assert_true(record_unpack_intent(buf_slice(&out), &got));
+    assert_true(got.kind == INTENT_DELETE && got.to == SIDE_B && got.time_ms == -5 &&
+                got.uidnext == 10 && slice_eq(got.uids, i.uids));
+    for (size_t n = 0; n < out.n; n++)
+        assert_int_equal(record_unpack_intent(slice_sub(buf_slice(&out), 0, n), &got),
+            n == out.n - 8 || n == out.n - 4);
+    out.p[out.off] = 3;
+    assert_false(record_unpack_intent(buf_slice(&out), &got));
+    out.p[out.off] = INTENT_APPEND;
+    out.p[out.off + 1] = SIDES;
+    assert_false(record_unpack_intent(buf_slice(&out), &got));
+}
+
+static void test_version(void **state)
+{
+    (void)state;
+    const struct record_version v = {
+        .version = RECORD_VERSION, .is_complete = true, .name = {SLICE_LIT("a"), SLICE_LIT("bb")}};
+    struct record_version got;
+    record_pack_version(&out, &v);
+    assert_true(record_unpack_version(buf_slice(&out), &got));
+    assert_true(got.is_complete && got.version == RECORD_VERSION);
+    assert_slice_equal(got.name[SIDE_A], "a");
+    assert_slice_equal(got.name[SIDE_B], "bb");
+    for (size_t n = 0; n < out.n; n++)
+        assert_false(record_unpack_version(slice_sub(buf_slice(&out), 0, n), &got));
+    out.p[out.off + out.n - 1] = 2;
+    assert_false(record_unpack_version(buf_slice(&out), &got));
+    /* Of a later one only the number is read. */
+    assert_true(record_unpack_version(SLICE_LIT("\x09???"), &got));
+    assert_int_equal(got.version, 9);
+}
+
+static void test_small_ones(void **state)
+{
+    (void)state;
+    struct keywords k = {0}, got = {0};
+    uint32_t folder;
+    uint64_t intent;
+    record_pack_last(&out, 3, UINT64_MAX);
+    assert_true(record_unpack_last(buf_slice(&out), &folder, &intent));
+    assert_true(folder == 3 && intent == UINT64_MAX);
+    record_pack_id(&out, 8);
+    assert_true(record_unpack_id(buf_slice(&out), &folder) && folder == 8);
+    assert_false(record_unpack_id(SLICE_LIT("\1\2\3"), &folder));
+    assert_int_equal(keywords_bit(&k, SLICE_LIT("Work")), 0);
+    assert_int_equal(keywords_bit(&k, SLICE_LIT("$Junk")), 1);
+    record_pack_keywords(&out, &k);
+    assert_true(record_unpack_keywords(buf_slice(&out), &got));
+    assert_int_equal(got.n, 2);
+    /* The same once more: every bit would be another keyword's. */
+    assert_false(record_unpack_keywords(buf_slice(&out), &got));
+    keywords_fini(&k);
+    keywords_fini(&got);
+    assert_false(record_unpack_keywords(SLICE_LIT("\0\0\0\2a("), &got));
+    keywords_fini(&got);
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    static const unsigned char digest[SHA256_SIZE] = "abcdefghijk";
+    const uint32_t uids[SIDES] = {258, 3};
+    struct slice prefix;
+    uint32_t folder, uid, both[SIDES];
+    uint64_t id;
+    struct buf later;
+    buf_init(&later, 100);
+    record_key_uid(&out, 1, 256);
+    assert_true(record_is_uid(buf_slice(&out), &folder, &uid) && folder == 1 && uid == 256);
+    record_key_uid(&later, 1, 257);
+    assert_true(memcmp(out.p + out.off, later.p + later.off, 8) < 0); /* they sort as numbers */
+    buf_fini(&later);
+    record_key_folder(&out, 7);
+    assert_true(record_is_folder(buf_slice(&out), &folder) && folder == 7);
+    assert_false(record_is_intent(buf_slice(&out), &folder, &id));
+    record_key_intent(&out, 7, 1ull << 40);
+    assert_true(record_is_intent(buf_slice(&out), &folder, &id) && folder == 7 && id == 1ull << 40);
+    assert_false(record_is_folder(buf_slice(&out), &folder));
+    record_key_digest(&out, digest, 4, uids);
+    assert_true(record_is_digest(buf_slice(&out), &prefix, &folder, both));
+    assert_slice_equal(prefix, "abcdefgh");
+    assert_true(folder == 4 && both[SIDE_A] == 258 && both[SIDE_B] == 3);
+    assert_false(record_is_digest(slice_sub(buf_slice(&out), 0, 19), &prefix, &folder, both));
+    record_key_name(&out, SIDE_B, SLICE_LIT("x"));
+    assert_int_equal(out.n, 3);
+    record_key_keywords(&out, 1);
+    record_key_version(&out);
+    record_key_last(&out);
+    assert_int_equal(out.n, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(test_pairs), TEST(test_bad_pairs), TEST(test_refs),
+        TEST(test_folder), TEST(test_intent), TEST(test_version), TEST(test_small_ones),
+        TEST(test_keys)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
