@@ -18,6 +18,7 @@
 #include "base/core/slice.h"
 #include "base/mail/address.h"
 #include "base/mail/idn.h"
+#include "maps/delivery.h"
 #include "maps/route.h"
 #include "maps/trace.h"
 #include "milter/judge.h"
@@ -127,14 +128,6 @@ static const struct conf_domain *ours(const struct conf *conf, struct slice doma
                                                           : NULL;
 }
 
-/* Whether some mail server takes the local part for a route, which it follows when the domain is
- * its own. */
-static bool has_operator(struct slice local)
-{
-    return slice_find(local, '%') >= 0 || slice_find(local, '!') >= 0 ||
-           slice_find(local, '@') >= 0;
-}
-
 /* The mailbox of a spelling that means one address to every mail server.  A source route is one:
  * RFC 5321 4.1.1.3 has it ignored. */
 static bool plain_mailbox(struct slice said, struct slice *out)
@@ -147,7 +140,7 @@ static bool plain_mailbox(struct slice said, struct slice *out)
         s = slice_from(s, (size_t)colon + 1);
     s = without_dots(s);
     *out = s;
-    return address_parse(s, &a) == 0 && a.domain.n > 0 && !has_operator(a.local);
+    return address_parse(s, &a) == 0 && a.domain.n > 0 && !delivery_is_foreign(a.local);
 }
 
 /* A user of the mail server's own: no domain, and nothing that could lead to one. */

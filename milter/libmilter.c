@@ -9,25 +9,18 @@
  * reply" for every step, by faking it for MTAs that lack it, so callbacks need not know what was
  * agreed.
  *
- * What libmilter cannot do is done around it: it steals a socket from a living instance (own lock
- * first); its stop cuts sessions off without an answer, and may take five seconds (messages are
- * counted here, and when they have ended the process just exits); it stops at SIGHUP, SIGTERM and
- * SIGINT, which it takes with sigwait in a thread of its own (see sigwait below).
+ * Shadow mode refuses nothing at all: not while we are being stopped, when a message is counted and
+ * waited for like those before, and not when a mail server lacks a feature.
  *
  * Known weakness: smfi_getsymval() reads past the end of a list of macros with an odd number of
  * strings.  No mail server sends one, so nobody else may reach the socket.
  */
 #include <arpa/inet.h>
-#include <errno.h>
-#include <grp.h>
 #include <libmilter/mfapi.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/buf.h"
@@ -38,8 +31,6 @@
 #include "base/core/mem.h"
 #include "base/core/net.h"
 #include "base/core/slice.h"
-#include "base/os/io.h"
-#include "base/os/sock.h"
 #include "maps/snapshot.h"
 #include "maps/trace.h"
 #include "milter/judge.h"
@@ -49,8 +40,6 @@
 
 #define SESSION_MAGIC 0x4d494c54u
 #define STAMP_MAX (64u * 1024) /* one trace field with JUDGE_RCPTS_MAX items */
-#define BACKLOG 1024
-#define CONNECTION_MAX 512 /* "inet:port@host" or "unix:path" */
 
 struct session {
     uint32_t magic;
@@ -60,21 +49,20 @@ struct session {
     char client_text[NET_TEXT_MAX];
     struct live *live; /* of the message in progress, NULL between messages */
     struct milter_judge *judge;
-    bool is_late; /* the message began while draining: it is not counted, and told to come back */
+    bool is_late; /* the message began while draining: it is not counted, and told to come back;
+                     never so in shadow mode */
 };
 
 /* libmilter hands no argument to its callbacks before there is a session. */
 static struct {
     char *run_dir;
-    char *socket_path; /* NULL for inet */
-    int lock_fd;
     int wake_fd;
     pthread_key_t snapshot_key; /* one handle per thread */
     pthread_mutex_t mutex;      /* for what follows */
     uint64_t last_sid;
     size_t messages;
     bool is_draining;
-} filter = {.lock_fd = -1, .wake_fd = -1, .mutex = PTHREAD_MUTEX_INITIALIZER};
+} filter = {.wake_fd = -1, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static void wake(char why)
 {
@@ -123,6 +111,11 @@ static struct session *session_of(SMFICTX *ctx)
     return s;
 }
 
+static bool is_shadow(const struct live *live)
+{
+    return live->conf->milter.mode == CONF_MILTER_SHADOW;
+}
+
 static void message_end(struct session *s)
 {
     bool is_last = false;
@@ -145,12 +138,12 @@ static void message_begin(struct session *s)
     struct judge_site site;
 
     message_end(s);
+    s->live = milter_live_get();
     pthread_mutex_lock(&filter.mutex);
-    s->is_late = filter.is_draining;
+    s->is_late = filter.is_draining && !is_shadow(s->live);
     if (!s->is_late)
         filter.messages++;
     pthread_mutex_unlock(&filter.mutex);
-    s->live = milter_live_get();
     site = milter_live_site(s->live);
     milter_judge_begin(s->judge, &site,
         s->has_client ? conf_server_from(s->live->conf, &s->client) : CONF_SERVER_NONE);
@@ -218,7 +211,7 @@ static sfsistat refuse(SMFICTX *ctx, int code, const char *enhanced, const char 
 
 static sfsistat translate(SMFICTX *ctx, const struct session *s, const struct judge_finding *f)
 {
-    if (f->verdict == JUDGE_CONTINUE || s->live->conf->milter.mode == CONF_MILTER_SHADOW)
+    if (f->verdict == JUDGE_CONTINUE || is_shadow(s->live))
         return SMFIS_CONTINUE;
     return refuse(ctx, f->code, f->enhanced, f->text);
 }
@@ -230,40 +223,46 @@ static sfsistat translate(SMFICTX *ctx, const struct session *s, const struct ju
 /* Steps that no mode needs. */
 #define NO_STEP (SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NOEOH | SMFIP_NOBODY)
 
+static bool is_draining(void)
+{
+    bool is;
+
+    pthread_mutex_lock(&filter.mutex);
+    is = filter.is_draining;
+    pthread_mutex_unlock(&filter.mutex);
+    return is;
+}
+
+static bool choose_macros(SMFICTX *ctx)
+{
+    return smfi_setsymlist(ctx, SMFIM_CONNECT, (char[]){"_ {client_addr}"}) == MI_SUCCESS &&
+           smfi_setsymlist(ctx, SMFIM_ENVFROM, (char[]){"i"}) == MI_SUCCESS &&
+           smfi_setsymlist(ctx, SMFIM_ENVRCPT, (char[]){"i {rcpt_addr}"}) == MI_SUCCESS &&
+           smfi_setsymlist(ctx, SMFIM_EOM, (char[]){"i"}) == MI_SUCCESS;
+}
+
 static sfsistat on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
     unsigned long f2, unsigned long f3, unsigned long *actions_out, unsigned long *steps_out,
     unsigned long *f2_out, unsigned long *f3_out)
 {
-    struct live *live;
-    bool reads_header, is_draining;
+    struct live *live = milter_live_get();
+    bool reads_header = milter_live_reads_header(live), has_to_judge = !is_shadow(live);
+    bool has_features = (actions & SMFIF_ADDHDRS) != 0 && (steps & NO_REPLY) == NO_REPLY;
 
     (void)f2;
     (void)f3;
-    pthread_mutex_lock(&filter.mutex);
-    is_draining = filter.is_draining;
-    pthread_mutex_unlock(&filter.mutex);
-    if (is_draining)
-        return SMFIS_REJECT; /* the MTA's default action, tempfail, is what we want */
-    live = milter_live_get();
-    reads_header = milter_live_reads_header(live);
     milter_live_put(&live);
-
-    if ((actions & SMFIF_ADDHDRS) == 0 || (steps & NO_REPLY) != NO_REPLY) {
+    if (!has_features)
         log_error("negotiation_failed",
             log_str("error", "the mail server lacks a feature of milter protocol 2"),
             log_u64("actions", actions), log_u64("steps", steps));
-        return SMFIS_REJECT;
-    }
-    *actions_out = SMFIF_ADDHDRS | (actions & SMFIF_SETSYMLIST);
-    *steps_out = NO_REPLY | ((NO_STEP | (reads_header ? 0 : SMFIP_NOHDRS)) & steps);
+    *actions_out = actions & (SMFIF_ADDHDRS | SMFIF_SETSYMLIST);
+    *steps_out = (NO_REPLY | NO_STEP | (reads_header ? 0 : SMFIP_NOHDRS)) & steps;
     *f2_out = *f3_out = 0;
-    if ((actions & SMFIF_SETSYMLIST) != 0 &&
-        (smfi_setsymlist(ctx, SMFIM_CONNECT, (char[]){"_ {client_addr}"}) != MI_SUCCESS ||
-            smfi_setsymlist(ctx, SMFIM_ENVFROM, (char[]){"i"}) != MI_SUCCESS ||
-            smfi_setsymlist(ctx, SMFIM_ENVRCPT, (char[]){"i {rcpt_addr}"}) != MI_SUCCESS ||
-            smfi_setsymlist(ctx, SMFIM_EOM, (char[]){"i"}) != MI_SUCCESS))
-        return SMFIS_REJECT;
-    return SMFIS_CONTINUE;
+    if ((actions & SMFIF_SETSYMLIST) != 0 && !choose_macros(ctx))
+        has_features = false;
+    /* The mail server's default action follows, tempfail, which is what we want. */
+    return has_to_judge && (is_draining() || !has_features) ? SMFIS_REJECT : SMFIS_CONTINUE;
 }
 
 static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *address)
@@ -405,61 +404,7 @@ static sfsistat on_close(SMFICTX *ctx)
     return SMFIS_CONTINUE;
 }
 
-/* --- Start and stop ----------------------------------------------------------------------------
- */
-
-static int connection_text(const struct net_endpoint *e, char out[CONNECTION_MAX])
-{
-    bool is_v6 = strchr(e->host, ':') != NULL;
-
-    if (e->scheme == NET_SCHEME_UNIX)
-        return fmt_into(out, CONNECTION_MAX, "unix:%s", e->host);
-    return fmt_into(
-        out, CONNECTION_MAX, "%s:%u@%s", is_v6 ? "inet6" : "inet", (unsigned)e->port, e->host);
-}
-
-/* One instance per run folder, before libmilter takes the socket away from a living one. */
-static int lock(const struct conf *conf, struct err *err)
-{
-    struct buf path;
-    int rc;
-
-    buf_init(&path, 4096);
-    rc = io_path(&path, conf->run, "milter.lock");
-    if (rc != 0)
-        err_set(err, ERR_PERM, EX_CONFIG, "run: the path is too long");
-    else
-        rc = io_lock_file(buf_cstr(&path), &filter.lock_fd, err);
-    buf_fini(&path);
-    return rc;
-}
-
-/* libmilter says only that it failed; listening once by ourselves says why. */
-static int probe(const struct conf *conf, struct err *err)
-{
-    int fd = -1;
-
-    if (sock_listen(&conf->milter.listen, false, 0600, &fd, err) != 0)
-        return err_wrap(err, "milter.listen");
-    io_close(&fd);
-    return 0;
-}
-
-static int set_group(const struct conf *conf, struct err *err)
-{
-    const char *path = conf->milter.listen.host;
-    const struct group *group;
-
-    if (conf->milter.listen.scheme != NET_SCHEME_UNIX || conf->milter.socket_group == NULL)
-        return 0;
-    group = getgrnam(conf->milter.socket_group);
-    if (group == NULL)
-        return err_set(err, ERR_PERM, EX_NOUSER, "milter.socket_group: no group %s",
-            conf->milter.socket_group);
-    if (chown(path, (uid_t)-1, group->gr_gid) != 0)
-        return err_sys(err, errno, "%s: cannot give it to group %s", path, group->gr_name);
-    return 0;
-}
+/* --- For the life of the filter -------------------------------------------------------- */
 
 static const struct smfiDesc description = {
     .xxfi_name = (char[]){"coexist"},
@@ -475,66 +420,14 @@ static const struct smfiDesc description = {
     .xxfi_negotiate = on_negotiate,
 };
 
-int libmilter_open(const struct conf *conf, struct err *err)
+int libmilter_register(const char *run_dir, int wake_fd, struct err *err)
 {
-    char where[CONNECTION_MAX];
-    mode_t mask;
-    int rc;
-
-    if (lock(conf, err) != 0 || probe(conf, err) != 0)
-        return -1;
-    if (connection_text(&conf->milter.listen, where) != 0)
-        return err_set(err, ERR_PERM, EX_CONFIG, "milter.listen: longer than %d", CONNECTION_MAX);
-    filter.run_dir = mem_strdup(conf->run);
+    filter.run_dir = mem_strdup(run_dir);
+    filter.wake_fd = wake_fd;
     if (pthread_key_create(&filter.snapshot_key, free_snapshot) != 0)
         return err_set(err, ERR_TEMP, EX_OSERR, "no thread-specific data left");
-    (void)smfi_setmaxdatasize(LIBMILTER_PACKET_MAX);
-    mask = umask(0117); /* the socket: 0660 */
-    rc = smfi_register(description) == MI_SUCCESS && smfi_setconn(where) == MI_SUCCESS &&
-                 smfi_setbacklog(BACKLOG) == MI_SUCCESS &&
-                 smfi_settimeout(LIBMILTER_PACKET_TIMEOUT_S) == MI_SUCCESS &&
-                 smfi_opensocket(true) == MI_SUCCESS
-             ? 0
-             : -1;
-    (void)umask(mask);
-    if (rc != 0)
-        return err_set(
-            err, ERR_TEMP, EX_UNAVAILABLE, "milter.listen: libmilter cannot listen at %s", where);
-    if (conf->milter.listen.scheme == NET_SCHEME_UNIX)
-        filter.socket_path = mem_strdup(conf->milter.listen.host);
-    return set_group(conf, err);
-}
-
-/*
- * libmilter's only call of sigwait lands here, since symbols of the program come before those of
- * the C library.  A thread in the real one competes with our handlers: when two signals come close
- * together, the kernel gives the second one to whoever waits, and a SIGHUP would end the milter.
- */
-int sigwait(const sigset_t *set, int *signum)
-{
-    (void)set;
-    (void)signum;
-    for (;;)
-        (void)pause();
-}
-
-static void *run_libmilter(void *arg)
-{
-    (void)arg;
-    if (smfi_main() != MI_SUCCESS)
-        log_error("libmilter_failed", log_str("error", "smfi_main ended with a failure"));
-    wake('e');
-    return NULL;
-}
-
-int libmilter_start(int wake_fd, struct err *err)
-{
-    pthread_t thread;
-
-    filter.wake_fd = wake_fd;
-    if (pthread_create(&thread, NULL, run_libmilter, NULL) != 0)
-        return err_set(err, ERR_TEMP, EX_OSERR, "cannot start a thread");
-    pthread_detach(thread);
+    if (smfi_register(description) != MI_SUCCESS)
+        return err_set(err, ERR_TEMP, EX_OSERR, "libmilter does not take the filter");
     return 0;
 }
 
@@ -543,8 +436,6 @@ void libmilter_drain(void)
     pthread_mutex_lock(&filter.mutex);
     filter.is_draining = true;
     pthread_mutex_unlock(&filter.mutex);
-    if (filter.socket_path != NULL)
-        (void)unlink(filter.socket_path);
 }
 
 size_t libmilter_messages(void)

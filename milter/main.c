@@ -13,6 +13,9 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 #include "base/core/clock.h"
 #include "base/core/conf.h"
 #include "base/core/err.h"
@@ -22,6 +25,7 @@
 #include "maps/access.h"
 #include "milter/libmilter.h"
 #include "milter/live.h"
+#include "milter/serve.h"
 
 static const struct program program = {
     .name = "coexist-milter",
@@ -109,7 +113,7 @@ static void drain(uint64_t timeout_ms)
     char reason = 'i';
 
     daemon_notify("STOPPING=1");
-    libmilter_drain();
+    serve_drain();
     log_info("draining", log_u64("messages", libmilter_messages()));
     while (libmilter_messages() > 0 && reason != 0 && reason != 't' && reason != 'e')
         reason = wait_for_reason(deadline_ms);
@@ -125,14 +129,20 @@ static int serve(const struct program_args *args, struct conf *conf)
     char reason;
 
     daemon_setup();
-    if (milter_live_new_own(conf, &live, &err) != 0 || libmilter_open(conf, &err) != 0 ||
-        access_become(conf, conf->milter.user, &err) != 0 || prepare_signals(&ours, &err) != 0) {
+    /* First: root makes nothing in a folder of somebody else's, and reads the key as a reload will.
+     */
+    if (access_become(conf, conf->milter.user, &err) != 0) {
+        conf_free(&conf);
+        return program_fail(&program, &err);
+    }
+    if (milter_live_new_own(conf, &live, &err) != 0 || prepare_signals(&ours, &err) != 0 ||
+        serve_open(conf, wake_pipe[1], &err) != 0) {
         milter_live_put(&live);
         return program_fail(&program, &err);
     }
     milter_live_publish_own(live);
     pthread_sigmask(SIG_BLOCK, &ours, NULL);
-    if (libmilter_start(wake_pipe[1], &err) != 0)
+    if (serve_start(&err) != 0)
         return program_fail(&program, &err);
     pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
     daemon_ready();
@@ -140,13 +150,18 @@ static int serve(const struct program_args *args, struct conf *conf)
     while ((reason = wait_for_reason(0)) == 'h' || reason == 'i')
         if (reason == 'h')
             reload(args->conf_path);
-    if (reason == 'e')
-        return EX_SOFTWARE;
-    live = milter_live_get();
-    drain_ms = live->conf->milter.drain_timeout_ms;
-    milter_live_put(&live);
-    drain(drain_ms);
-    return EX_OK;
+    if (reason != 'e') {
+        live = milter_live_get();
+        drain_ms = live->conf->milter.drain_timeout_ms;
+        milter_live_put(&live);
+        drain(drain_ms);
+    }
+    /* Threads of libmilter may be working: what exit() takes apart, they use.  Log lines leave
+     * with a write(2) each, so nothing is left to flush. */
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_do_leak_check();
+#endif
+    _exit(reason == 'e' ? EX_SOFTWARE : EX_OK);
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ISC
 """coexist-milter over its wire: verdicts, stamps, hostile peers, drain, reload and kills."""
+import grp
 import os
+import pwd
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -10,6 +13,7 @@ import threading
 
 import pytest
 from lib.chaos import KILLS
+from lib.coexist import ProgramError
 from lib.milter import ACTIONS_ALL, ADDHDRS, STEPS_ALL, MilterClient, session
 from lib.wait import free_port, listens, wait_for
 
@@ -256,6 +260,38 @@ def test_shadow_mode_only_talks(judge):
     assert not site.events("milter", "rcpt_refuse")
 
 
+def test_shadow_mode_refuses_nothing_while_it_is_stopped(judge):
+    """Messages of that time are judged, logged and waited for like those before."""
+    site = judge(mode="shadow")
+    with session(site.milter_port) as busy, session(site.milter_port) as idle:
+        busy.mail()
+        assert busy.rcpt(f"<{ANN}>").code == 250
+        site.signal("milter", signal.SIGTERM)
+        site.wait_event("milter", "draining")
+        assert busy.rcpt(f"<{NOBODY}>").code == 250
+        idle.mail()
+        assert idle.rcpt(f"<{NOBODY}>").code == 250
+        with session(site.milter_port) as late:
+            rcpts, verdict = late.message([ANN, NOBODY])
+            assert {v.code for v in rcpts.values()} == {250} and verdict.code == 250
+        busy.headers([("Subject", "x")])
+        assert busy.end().code == 250
+        assert site.running("milter"), "a message is in progress"
+        assert idle.end().code == 250
+        wait_for(lambda: not site.running("milter"), 20, "the milter to end")
+    assert site.events("milter", "stopped")[0]["cut_off"] == "0"
+
+
+def test_shadow_mode_takes_any_mail_server(judge):
+    site = judge(mode="shadow")
+    with MilterClient(site.milter_port) as mta:
+        assert mta.negotiate(offer_actions=ACTIONS_ALL & ~ADDHDRS)
+        assert mta.connect().code == 250
+        rcpts, verdict = mta.message([ANN, NOBODY])
+        assert {v.code for v in rcpts.values()} == {250} and verdict.code == 250
+    site.wait_event("milter", "negotiation_failed")
+
+
 # --- Negotiation and hostile peers --------------------------------------------------------
 
 
@@ -395,7 +431,7 @@ def only_line(done):
 def test_second_instance_port_in_use_and_missing_key(judge, site, tmp_path):
     first = judge()
     done = run(first)
-    assert done.returncode == os.EX_TEMPFAIL and "milter.lock" in only_line(done)
+    assert done.returncode == os.EX_UNAVAILABLE and f"127.0.0.1:{first.milter_port}" in only_line(done)
     assert one(first, ANN)[1].code == 250
     second = site(SERVERS, name="second", settings={"milter": {"listen": f"inet:127.0.0.1:{first.milter_port}"}})
     done = run(second)
@@ -425,6 +461,106 @@ def test_unix_socket(site):
     made.start("milter")
     made.stop("milter")
     assert not path.exists()
+
+
+def test_second_instance_at_a_unix_socket(site):
+    """libmilter would take the socket away from the first one."""
+    made = site(SERVERS)
+    made.settings["milter"]["listen"] = f"unix:{made.run}/milter.sock"
+    made.write_conf()
+    made.start("milter")
+    before = (made.run / "milter.sock").stat().st_ino
+    done = run(made)
+    assert done.returncode == os.EX_TEMPFAIL and "milter.sock.lock" in only_line(done)
+    assert (made.run / "milter.sock").stat().st_ino == before
+    made.stop("milter")
+
+
+@pytest.fixture
+def given_away(site, tmp_path):
+    """A site whose run folder belongs to nobody, whom the milter becomes, and a file and a folder of root's."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.owner() == "root" and folder != folder.parent and str(folder) != "/tmp":
+            folder.chmod(0o755)
+    made = site(SERVERS, settings={"milter": {"user": "nobody"}})
+    made.settings["milter"]["listen"] = f"unix:{made.run}/milter.sock"
+    made.settings["milter"]["socket_group"] = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+    made.write_conf()
+    for path in (made.run, made.dir / "trace.key"):
+        shutil.chown(path, "nobody")
+    victim = made.dir / "precious"
+    victim.write_text("precious\n")
+    victim.chmod(0o600)
+    return made, victim
+
+
+def state(path):
+    found = path.lstat()
+    return found.st_uid, found.st_gid, found.st_mode, found.st_mtime_ns, path.read_text() if path.is_file() else sorted(path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_root_starts_makes_nothing_as_root(given_away):
+    site, _ = given_away
+    site.start("milter")
+    user = pwd.getpwnam("nobody")
+    for name, mode in (("milter.sock", 0o660), ("milter.sock.lock", 0o600)):
+        found = (site.run / name).stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (user.pw_uid, user.pw_gid, mode), name
+    site.stop("milter")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("name", ["milter.lock", "milter.sock", "milter.sock.lock"])
+@pytest.mark.parametrize("is_hard", [False, True], ids=["symlink", "hardlink"])
+def test_a_link_in_the_run_folder_is_no_way_to_root(given_away, name, is_hard, tmp_path):
+    """Whoever owns the folder may put anything there; no file of root's is written, given away or opened up by it."""
+    site, victim = given_away
+    if is_hard and site.run.stat().st_dev != victim.stat().st_dev:
+        victim = site.run.parent / f"{site.run.name}-precious"
+        victim.write_text("precious\n")
+        victim.chmod(0o600)
+    link = site.run / name
+    os.link(victim, link) if is_hard else link.symlink_to(victim)
+    before = state(victim)
+    try:
+        site.start("milter")
+        site.stop("milter")
+    except ProgramError:
+        pass
+    assert state(victim) == before
+    if is_hard:
+        victim.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_links_that_change_while_it_starts(given_away):
+    """The owner of the folder puts links in the place of the socket all the time."""
+    site, victim = given_away
+    before, ended = state(victim), threading.Event()
+    path = site.run / "milter.sock"
+
+    def swap():
+        other = site.run / "other"
+        while not ended.is_set():
+            try:
+                other.symlink_to(victim)
+                other.rename(path)
+                path.unlink()
+            except OSError:
+                pass
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    for _ in range(20):
+        try:
+            site.start("milter")
+            site.kill("milter")
+        except ProgramError:
+            pass
+        assert state(victim) == before
+    ended.set()
+    thread.join()
 
 
 def test_command_line(site):

@@ -80,7 +80,7 @@ ADAPTERS = {
     r"openssl/.*": ["base/os/tls.c", "base/os/hmac.c"],
     r"ares.*\.h": ["base/os/dns.c"],
     r"db\.h": ["base/os/bdb.c"],
-    r"libmilter/.*": ["milter/libmilter.c"],
+    r"libmilter/.*": ["milter/libmilter.c", "milter/serve.c"],
     r"confuse\.h": ["base/core/conf.c"],
     r"gsasl\.h": ["imapsync/imap/sasl.c"],
     r"zlib\.h": ["imapsync/imap/compress.c"],
