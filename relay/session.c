@@ -59,6 +59,25 @@ static void end_session(struct session *s, int code, const char *enhanced, const
     smtp_server_close(&s->server, &a);
 }
 
+/* The client will say nothing more, but it may still read. */
+static void finish_client(struct session *s)
+{
+    write_output(s);
+    s->is_closing = true;
+    if (!s->stream)
+        return;
+    stream_deadline(s->stream, FINISH_MS);
+    stream_finish(s->stream);
+}
+
+/* Nothing of a message was begun, or all is over: a health check, of which there may be one each
+ * second for ever. */
+static bool is_mere_visit(const struct session *s)
+{
+    return s->is_closing ||
+           (s->n_messages == 0 && s->server.n_errors == 0 && s->server.state != SMTP_SERVER_TLS);
+}
+
 /* --- What the client wants ------------------------------------------------------------------- */
 
 static void start_message(struct session *s, const struct smtp_command *mail)
@@ -94,16 +113,11 @@ static void start_tls(struct session *s)
 static void close_client(struct session *s, const struct answer *cause)
 {
     if (cause)
-        log_info("session_refused", log_str("sid", s->sid), log_str("client", s->peer_text),
-            log_i64("code", cause->code), log_str("dsn", cause->enhanced),
-            log_str("text", cause->text));
+        log_at(s->is_early ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "session_refused",
+            log_str("sid", s->sid), log_str("client", s->peer_text), log_i64("code", cause->code),
+            log_str("dsn", cause->enhanced), log_str("text", cause->text));
     session_abort(s, "the session ends");
-    write_output(s);
-    s->is_closing = true;
-    if (!s->stream)
-        return;
-    stream_deadline(s->stream, FINISH_MS);
-    stream_finish(s->stream);
+    finish_client(s);
 }
 
 static void handle(struct session *s, const struct smtp_server_event *ev)
@@ -233,6 +247,10 @@ static void settle(struct session *s)
         (void)pump(s, SLICE_NONE);
     }
     write_output(s);
+    if (s->has_left && !s->is_closing && s->server.asked != SMTP_SERVER_END) {
+        session_abort(s, "the client is gone");
+        finish_client(s);
+    }
     if (!s->stream) {
         s->is_over = s->ct.state == CUT_IDLE;
         return;
@@ -309,13 +327,25 @@ static void on_secured(void *arg)
     session_leave(s);
 }
 
+/* Behind a whole message the client has said all that it had to say: it gets its answer, if it can
+ * still be written.  Anywhere else it has given up. */
+static void on_ended(void *arg)
+{
+    struct session *s = arg;
+
+    session_enter(s);
+    s->has_left = true;
+    session_leave(s);
+}
+
 static void on_closed(void *arg, const struct err *why)
 {
     struct session *s = arg;
 
     session_enter(s);
     if (why->class != ERR_NONE)
-        log_info("client_lost", log_str("sid", s->sid), log_str("client", s->peer_text),
+        log_at(is_mere_visit(s) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "client_lost",
+            log_str("sid", s->sid), log_str("client", s->peer_text),
             log_str("state", smtp_server_state_name(s->server.state)), log_err(why));
     stream_free(&s->stream);
     session_abort(s, "the client is gone");
@@ -324,7 +354,7 @@ static void on_closed(void *arg, const struct err *why)
 
 /* No `drained`: a client that does not read its answers meets the deadline of its next command. */
 static const struct stream_events stream_events = {
-    .data = on_data, .secured = on_secured, .closed = on_closed};
+    .data = on_data, .secured = on_secured, .ended = on_ended, .closed = on_closed};
 
 static void on_timer(void *arg)
 {
@@ -382,10 +412,10 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
         .recipients_max = conf->recipients_max,
         .errors_max = conf->errors_max,
         .bare_lf = conf->bare_lf};
-    bool is_early = has_spoken(fd);
 
     s->w = w;
     s->is_refused = refusal != NULL;
+    s->is_early = !refusal && has_spoken(fd);
     s->peer = *peer;
     net_addr_format(peer, s->peer_text);
     s->source_server = conf_server_from(w->conf, peer);
@@ -408,7 +438,7 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
     log_debug("session_start", log_str("sid", s->sid), log_str("client", s->peer_text),
         log_str("server", session_server_name(s, s->source_server)));
     session_enter(s);
-    if (refusal || !is_early)
+    if (!s->is_early)
         smtp_server_greet(&s->server, refusal);
     session_leave(s);
 }

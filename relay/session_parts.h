@@ -44,6 +44,8 @@ struct session {
     uint64_t held_ms, held_user;
     int busy;
     bool is_holding, has_claim, has_progress, has_moved, is_paused, is_closing, is_over, is_refused;
+    bool is_early; /* it spoke before the greeting */
+    bool has_left; /* it has closed its side */
 };
 
 /* --- session.c --- */

@@ -385,8 +385,10 @@ static enum got receive_tls(
 static void ended(struct stream *s)
 {
     s->has_ended = true;
-    if (s->out.n == 0 || s->broken.class != ERR_NONE)
+    if (s->broken.class != ERR_NONE || (s->out.n == 0 && s->events->ended == NULL))
         close_cleanly(s);
+    else if (s->events->ended != NULL)
+        s->events->ended(s->arg);
 }
 
 /* False when the stream is over. */
@@ -560,7 +562,7 @@ static void can_write(struct stream *s)
         return;
     if (s->is_finishing)
         start_linger(s);
-    else if (s->has_ended)
+    else if (s->has_ended && s->events->ended == NULL)
         close_cleanly(s);
     else if (s->events->drained != NULL)
         s->events->drained(s->arg);
@@ -709,10 +711,10 @@ static void on_kick(void *arg)
         break;
     case STREAM_PLAIN:
     case STREAM_SECURE:
-        if (s->is_finishing || s->has_ended) {
+        if (s->is_finishing || (s->has_ended && s->events->ended == NULL)) {
             if (s->out.n == 0)
                 start_linger(s);
-        } else if (s->broken.class != ERR_NONE && s->is_paused) {
+        } else if (s->broken.class != ERR_NONE && (s->is_paused || s->has_ended)) {
             close_cleanly(s); /* nobody reads, so nothing else would tell */
         } else if (s->broken.class != ERR_NONE) {
             hear_last_words(s);

@@ -31,6 +31,10 @@ struct stream_events {
     /* Output that had to wait has left. */
     void (*drained)(void *arg);
     void (*secured)(void *arg); /* the TLS handshake is done */
+    /* The peer has closed its side: no data will follow, but it may still listen.  The owner goes
+     * on writing and ends with stream_finish().  Without this event the stream ends by itself when
+     * what waited has left. */
+    void (*ended)(void *arg);
     /* Ended: by the peer (err class ERR_NONE), by an error, or by a timeout. */
     void (*closed)(void *arg, const struct err *why);
 };

@@ -500,6 +500,129 @@ static void test_hello_offers(void **state)
     buf_fini(&scratch);
 }
 
+/* What is thrown away may hide an end as well as what is kept. */
+static void test_doubt_in_what_is_thrown_away(void **state)
+{
+    static const struct {
+        const char *name, *tail;
+        enum conf_bare_lf bare_lf;
+        bool closes;
+    } rows[] = {
+        {"nothing", "", CONF_BARE_LF_NORMALISE, false},
+        {"CR", "a\rb\r\n", CONF_BARE_LF_NORMALISE, true},
+        {"CR before the end", "a\r", CONF_BARE_LF_NORMALISE, true},
+        {"dot CR", ".\rx\r\n", CONF_BARE_LF_NORMALISE, true},
+        {"LF", "a\nb\r\n", CONF_BARE_LF_NORMALISE, false},
+        {"LF", "a\nb\r\n", CONF_BARE_LF_REFUSE, true},
+    };
+    char big[200];
+
+    (void)state;
+    memset(big, 'x', sizeof(big));
+    for (size_t i = 0; i < COUNT_OF(rows) * 2; i++) {
+        struct smtp_server_options options = plain;
+        struct run r;
+
+        options.bare_lf = rows[i / 2].bare_lf;
+        start(&r, rows[i / 2].name, &options);
+        feed(&r, SLICE_LIT("EHLO me\r\n"));
+        feed(&r, SLICE_LIT("MAIL FROM:<a@b.c>\r\n"));
+        reply(&r, 250);
+        feed(&r, SLICE_LIT("RCPT TO:<r@b.c>\r\n"));
+        reply(&r, 250);
+        feed(&r, SLICE_LIT("DATA\r\n"));
+        reply(&r, 354);
+        feed(&r, slice_make(big, 110));
+        buf_clear(&r.codes);
+        expect(&r, &r.events, SLICE_LIT("MAIL RCPT DATA SPOILED"));
+        if (i % 2 == 0) {
+            feed(&r, slice_str(rows[i / 2].tail));
+            feed(&r, SLICE_LIT("\r\n.\r\n"));
+        } else {
+            feed_bytes(&r, slice_str(rows[i / 2].tail));
+            feed_bytes(&r, SLICE_LIT("\r\n.\r\n"));
+        }
+        expect(&r, &r.codes, SLICE_LIT("552"));
+        expect(&r, &r.events, rows[i / 2].closes ? SLICE_LIT("CLOSE") : SLICE_NONE);
+        stop(&r);
+    }
+    /* NUL, which no string can have. */
+    struct run r;
+    start(&r, "NUL", &plain);
+    feed(&r, SLICE_LIT("EHLO me\r\n"));
+    feed(&r, SLICE_LIT("MAIL FROM:<a@b.c>\r\n"));
+    reply(&r, 250);
+    feed(&r, SLICE_LIT("RCPT TO:<r@b.c>\r\n"));
+    reply(&r, 250);
+    feed(&r, SLICE_LIT("DATA\r\n"));
+    reply(&r, 354);
+    feed(&r, slice_make(big, 110));
+    buf_clear(&r.events);
+    feed(&r, SLICE_LIT("a\0b\r\n.\r\n"));
+    expect(&r, &r.events, SLICE_LIT("CLOSE"));
+    stop(&r);
+}
+
+/* A sender without a domain. */
+static void test_bare_sender(void **state)
+{
+    static const struct {
+        const char *line, *sender; /* NULL: refused */
+    } rows[] = {
+        {"MAIL FROM:<root>\r\n", "root@gw.example.org"},
+        {"MAIL FROM:root SIZE=9\r\n", "root@gw.example.org"},
+        {"MAIL FROM:<\"a b\">\r\n", "\"a b\"@gw.example.org"},
+        {"MAIL FROM:<Postmaster>\r\n", "Postmaster@gw.example.org"},
+        {"MAIL FROM:<>\r\n", ""},
+        {"MAIL FROM:<a@b.c>\r\n", "a@b.c"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct run r;
+
+        start(&r, rows[i].line, &plain);
+        feed(&r, SLICE_LIT("EHLO me\r\n"));
+        feed(&r, slice_str(rows[i].line));
+        assert_row(rows[i].line, r.server.asked == SMTP_SERVER_GOT_MAIL);
+        assert_slice_equal(r.server.command.mailbox, rows[i].sender);
+        stop(&r);
+    }
+    for (size_t n = ADDRESS_LOCAL_MAX; n <= ADDRESS_LOCAL_MAX + 1; n++) {
+        struct run r;
+        struct buf line;
+
+        start(&r, "long", &plain);
+        buf_init(&line, 1000);
+        assert_int_equal(buf_add_str(&line, "EHLO me\r\n"), 0);
+        feed(&r, buf_slice(&line));
+        buf_clear(&line);
+        assert_int_equal(buf_add_str(&line, "MAIL FROM:<"), 0);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(buf_add_byte(&line, 'a'), 0);
+        assert_int_equal(buf_add_str(&line, ">\r\n"), 0);
+        buf_clear(&r.codes);
+        feed(&r, buf_slice(&line));
+        assert_int_equal(
+            r.server.asked, n <= ADDRESS_LOCAL_MAX ? SMTP_SERVER_GOT_MAIL : SMTP_SERVER_MORE);
+        expect(&r, &r.codes, n <= ADDRESS_LOCAL_MAX ? SLICE_NONE : SLICE_LIT("501"));
+        buf_fini(&line);
+        stop(&r);
+    }
+}
+
+static void test_strict(void **state)
+{
+    struct smtp_server_options options = plain;
+
+    (void)state;
+    options.is_strict = true;
+    run("strict", &options,
+        "< HELO me\n> 250\n< MAIL FROM:<> SIZE=1\n> 555\n< MAIL FROM:<root>\n> 501\n"
+        "< MAIL FROM:a@b.c\n> 501\n< EHLO me\n> 250\n< MAIL FROM:<> SIZE=1\n= MAIL\n",
+        false);
+}
+
 static void test_refused_greeting_and_close(void **state)
 {
     struct run r;
@@ -554,6 +677,9 @@ int main(void)
         cmocka_unit_test(test_idle_limit),
         cmocka_unit_test(test_flood),
         cmocka_unit_test(test_hello_offers),
+        cmocka_unit_test(test_doubt_in_what_is_thrown_away),
+        cmocka_unit_test(test_bare_sender),
+        cmocka_unit_test(test_strict),
         cmocka_unit_test(test_refused_greeting_and_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,10 +17,11 @@ struct end {
     struct loop *loop;
     struct buf got;
     struct err why;
-    int connected, drained, closed, offers;
+    int connected, drained, closed, offers, ended;
     size_t take_max; /* uses at most so much per offer; 0: uses nothing */
     size_t pause_at; /* pauses when it has got so much */
     size_t stop_at;  /* stops the loop when it has got so much */
+    bool is_half;    /* wants to know when the peer has closed its side */
     bool echo, free_on_data, free_on_close, finish_on_data, stop_on_drained;
 };
 
@@ -76,6 +77,16 @@ static void on_closed(void *arg, const struct err *why)
     loop_stop(e->loop);
 }
 
+static void on_ended(void *arg)
+{
+    struct end *e = arg;
+
+    e->ended++;
+    loop_stop(e->loop);
+}
+
+static const struct stream_events half_events = {
+    .data = on_data, .drained = on_drained, .ended = on_ended, .closed = on_closed};
 static const struct stream_events events = {
     .connected = on_connected, .data = on_data, .drained = on_drained, .closed = on_closed};
 
@@ -104,7 +115,7 @@ static void end_start(struct fixture *f, struct end *e, int fd, bool is_connecti
     e->loop = f->loop;
     e->take_max = SIZE_MAX;
     buf_init(&e->got, 64U << 20);
-    e->s = stream_new_own(f->loop, fd, is_connecting, &events, e,
+    e->s = stream_new_own(f->loop, fd, is_connecting, e->is_half ? &half_events : &events, e,
         (struct stream_limits){.in_max = IN_MAX, .out_max = OUT_MAX});
 }
 
@@ -435,6 +446,50 @@ static void test_end_while_output_waits(void **state)
     assert_int_equal(f->a.why.class, ERR_NONE);
 }
 
+/* A peer that has closed its side hears what is written later, and the end. */
+static void test_half_close(void **state)
+{
+    struct fixture *f = *state;
+    char in[64];
+
+    f->a.is_half = true;
+    stream_and_raw(f);
+    raw_write(f, 3);
+    assert_int_equal(shutdown(f->raw, SHUT_WR), 0);
+    f->a.take_max = 100;
+    loop_run(f->loop);
+    assert_int_equal(f->a.ended, 1);
+    assert_int_equal(f->a.got.n, 3);
+    loop_timer_start(f->step, 1);
+    loop_run(f->loop);
+    assert_int_equal(f->a.closed, 0);
+    assert_int_equal(stream_write(f->a.s, SLICE_LIT("250 kept")), 0);
+    stream_finish(f->a.s);
+    loop_run(f->loop);
+    assert_int_equal(f->a.closed, 1);
+    assert_int_equal(f->a.ended, 1);
+    assert_int_equal(f->a.why.class, ERR_NONE);
+    assert_int_equal(recv(f->raw, in, sizeof(in), 0), 8);
+    assert_int_equal(recv(f->raw, in, sizeof(in), 0), 0);
+}
+
+/* And one that has closed both is noticed when something is written. */
+static void test_half_close_that_was_a_whole_one(void **state)
+{
+    struct fixture *f = *state;
+
+    f->a.is_half = true;
+    stream_and_raw(f);
+    close(f->raw);
+    f->raw = -1;
+    loop_run(f->loop);
+    assert_int_equal(f->a.ended, 1);
+    assert_int_equal(stream_write(f->a.s, SLICE_LIT("250 kept")), 0);
+    loop_run(f->loop);
+    assert_int_equal(f->a.closed, 1);
+    assert_int_not_equal(f->a.why.class, ERR_NONE);
+}
+
 /* The peer refused and went away while we were still sending: its words come before the end. */
 static void test_last_words_before_broken_pipe(void **state)
 {
@@ -554,6 +609,8 @@ int main(void)
         WITH_FIXTURE(test_finish),
         WITH_FIXTURE(test_linger),
         WITH_FIXTURE(test_end_while_output_waits),
+        WITH_FIXTURE(test_half_close),
+        WITH_FIXTURE(test_half_close_that_was_a_whole_one),
         WITH_FIXTURE(test_last_words_before_broken_pipe),
         WITH_FIXTURE(test_broken_pipe_while_paused),
         WITH_FIXTURE(test_free_inside_callbacks),
