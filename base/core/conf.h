@@ -70,7 +70,9 @@ struct conf_server {
     struct conf_ranges from; /* addresses that this server connects from */
     char *imap_user;         /* administrative login for coexist-sync, NULL when not set */
     char *imap_password_file;
-    char *imap_auth;               /* login|plain */
+    char *imap_auth; /* login|plain */
+    bool
+        pipelining; /* pipelining = yes|no: commands ahead of replies, where the server offers it */
     uint32_t smtp_connections_max; /* pooled connections per relay worker */
     enum conf_eight_bit eight_bit; /* what happens to 8-bit content where there is no 8BITMIME */
 };

@@ -91,6 +91,7 @@ const struct schema_key schema_keys[] = {
     SERVER("imap_password_file", imap_password_file, PATH, NULL, NO_RANGE),
     SERVER("imap_auth", imap_auth, WORD, "plain", CHOICES(WORDS("login", "plain"))),
     SERVER("eight_bit", eight_bit, CHOICE, "send", CHOICES(WORDS("send", "refuse"))),
+    SERVER("pipelining", pipelining, BOOL, "yes", CHOICES(YES_NO)),
     SERVER("smtp_connections_max", smtp_connections_max, NUMBER, "20", RANGE(1, 10000)),
 
     RELAY("user", user, TEXT, NULL, NO_RANGE),

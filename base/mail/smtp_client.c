@@ -252,6 +252,8 @@ static void learn(struct smtp_client *c, struct slice line)
     for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
         if (!slice_eq_nocase(keyword, slice_str(table[i].keyword)))
             continue;
+        if (table[i].cap == SMTP_CLIENT_CAP_PIPELINING && c->options.never_pipelines)
+            continue;
         c->caps |= table[i].cap;
         if (table[i].cap == SMTP_CLIENT_CAP_SIZE &&
             num_u64(slice_trim(line), 0, UINT64_MAX, &c->size_max) != 0)
@@ -270,19 +272,27 @@ static enum smtp_client_kind ready(struct smtp_client *c, struct smtp_client_eve
 /* Hello was answered well: STARTTLS, or ready. */
 static enum smtp_client_kind after_hello(struct smtp_client *c, struct smtp_client_event *out)
 {
-    if (c->options.is_secure || c->options.tls == SMTP_CLIENT_TLS_NEVER)
+    bool is_offered = (c->caps & SMTP_CLIENT_CAP_STARTTLS) != 0;
+
+    if (c->is_secure)
         return ready(c, out);
-    if ((c->caps & SMTP_CLIENT_CAP_STARTTLS) != 0) {
+    switch (smtp_tls_next(c->options.tls, is_offered ? SMTP_TLS_OFFERED : SMTP_TLS_NOT_OFFERED)) {
+    case SMTP_TLS_GO_ON:
+        return ready(c, out);
+    case SMTP_TLS_ASK:
         c->state = SMTP_CLIENT_TLS_ASKED;
         if (command(c, SMTP_CLIENT_AWAIT_STARTTLS, "STARTTLS\r\n", SLICE_NONE, "") != 0)
             BUG("nothing is pending behind hello");
         return SMTP_CLIENT_MORE;
+    case SMTP_TLS_FAIL:
+        err_set(&c->err, ERR_TEMP, EX_UNAVAILABLE,
+            "the server offers no STARTTLS, which its entry in the configuration demands");
+        return fail(c, out);
+    case SMTP_TLS_HANDSHAKE:
+    case SMTP_TLS_AGAIN:
+        break;
     }
-    if (c->options.tls == SMTP_CLIENT_TLS_MAY)
-        return ready(c, out);
-    err_set(&c->err, ERR_TEMP, EX_UNAVAILABLE,
-        "the server offers no STARTTLS, which its entry in the configuration demands");
-    return fail(c, out);
+    BUG("no answer to hello");
 }
 
 static enum smtp_client_kind hello_reply(
@@ -295,7 +305,7 @@ static enum smtp_client_kind hello_reply(
     }
     /* Only a server that does not know EHLO is asked with HELO; one that has no time is not. */
     if (what == SMTP_CLIENT_AWAIT_EHLO && c->reply.code / 100 == 5 && !c->options.is_lmtp &&
-        (c->options.is_secure || c->options.tls != SMTP_CLIENT_TLS_MUST)) {
+        (c->is_secure || smtp_tls_next(c->options.tls, SMTP_TLS_NOT_OFFERED) == SMTP_TLS_GO_ON)) {
         hello(c, false);
         return SMTP_CLIENT_MORE;
     }
@@ -306,11 +316,13 @@ static enum smtp_client_kind starttls_reply(
     struct smtp_client *c, struct slice behind, struct smtp_client_event *out)
 {
     if (c->reply.code != 220) {
-        if (c->options.tls == SMTP_CLIENT_TLS_MAY && c->reply.code / 100 >= 4)
+        if (c->reply.code / 100 >= 4 &&
+            smtp_tls_next(c->options.tls, SMTP_TLS_REFUSED) == SMTP_TLS_GO_ON)
             return ready(c, out);
         return fail_reply(c, SMTP_CLIENT_AWAIT_STARTTLS, out);
     }
     if (behind.n > 0) {
+        c->is_injected = true;
         err_set(&c->err, ERR_PEER, EX_PROTOCOL,
             "plain text follows the answer to STARTTLS: somebody may be injecting replies");
         return fail(c, out);
@@ -324,7 +336,7 @@ static enum smtp_client_kind starttls_reply(
 void smtp_client_secured(struct smtp_client *c)
 {
     BUG_ON(c->state != SMTP_CLIENT_TLS_HANDSHAKE);
-    c->options.is_secure = true;
+    c->is_secure = true;
     smtp_reply_init(&c->parser);
     hello(c, true);
 }
@@ -520,7 +532,9 @@ void smtp_client_stuck(struct smtp_client *c, bool is_stuck)
 
 void smtp_client_init(struct smtp_client *c, const struct smtp_client_options *options)
 {
-    *c = (struct smtp_client){.options = *options, .state = SMTP_CLIENT_GREETING};
+    *c = (struct smtp_client){.options = *options,
+        .state = SMTP_CLIENT_GREETING,
+        .is_secure = smtp_tls_next(options->tls, SMTP_TLS_CONNECTED) == SMTP_TLS_HANDSHAKE};
     smtp_reply_init(&c->parser);
     buf_init(&c->commands, SMTP_CLIENT_COMMANDS_MAX);
     buf_init(&c->output, SMTP_CLIENT_COMMANDS_MAX);

@@ -27,18 +27,13 @@
 #include "base/core/err.h"
 #include "base/core/slice.h"
 #include "base/mail/smtp_reply.h"
+#include "base/mail/smtp_tls.h"
 
 #define SMTP_CLIENT_PENDING_MAX 256           /* replies awaited at once */
 #define SMTP_CLIENT_PATH_MAX 512              /* sender or recipient */
 #define SMTP_CLIENT_COMMANDS_MAX (256u << 10) /* more than so many pending commands can have */
 #define SMTP_CLIENT_CONTENT_MAX (32u << 20)   /* content not sent; owners hold back far earlier */
 #define SMTP_CLIENT_LMTP_RCPTS_MAX 128        /* accepted recipients of one LMTP transaction */
-
-enum smtp_client_tls {
-    SMTP_CLIENT_TLS_NEVER,
-    SMTP_CLIENT_TLS_MAY,  /* when offered */
-    SMTP_CLIENT_TLS_MUST, /* or the connection fails */
-};
 
 enum smtp_client_caps {
     SMTP_CLIENT_CAP_ESMTP = 1,
@@ -51,8 +46,8 @@ enum smtp_client_caps {
 struct smtp_client_options {
     const char *hello_name; /* borrowed for the life of the client */
     bool is_lmtp;
-    bool is_secure; /* TLS from the first byte: STARTTLS is neither asked for nor needed */
-    enum smtp_client_tls tls;
+    struct smtp_tls tls;  /* implicit: STARTTLS is neither asked for nor needed */
+    bool never_pipelines; /* whatever the server offers */
 };
 
 enum smtp_client_state {
@@ -114,9 +109,11 @@ struct smtp_client {
     uint64_t size_max; /* 0: no limit known */
     struct smtp_reply_parser parser;
     struct smtp_reply reply;
-    bool is_early; /* the reply that is being read began ahead of the dot */
-    bool is_cut;   /* a reply went over a limit: where the next one begins is not known */
-    bool is_stuck; /* see smtp_client_stuck() */
+    bool is_secure;   /* behind a handshake */
+    bool is_injected; /* somebody spoke in the clear behind the answer to STARTTLS */
+    bool is_early;    /* the reply that is being read began ahead of the dot */
+    bool is_cut;      /* a reply went over a limit: where the next one begins is not known */
+    bool is_stuck;    /* see smtp_client_stuck() */
     /* Awaited replies, oldest first, in a ring: the first n_flushed have left, the first n_given
      * are in output at least, the commands of the others wait for PIPELINING or their turn. */
     struct smtp_client_pending {

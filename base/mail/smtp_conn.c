@@ -7,10 +7,10 @@
  * the system does not take what was written, more waits in the engine, so that the owner sees it
  * in smtp_conn_unsent() and the engine's buffers and can hold its client back.
  *
- * TLS: the policy of the server's entry is put to the engine as never, may or must.  A loopback
- * address cannot be listened in on, so "must" is "may" there: STARTTLS is used, and verified, when
- * it is offered.  What the engine learned and the stream read before the handshake is thrown away
- * by both.
+ * TLS: see smtp_tls.h for the policy.  What the engine learned and the stream read before the
+ * handshake is thrown away by both.  Where a broken handshake may be gone round, we open a second
+ * connection to the same address, without TLS and with the whole connect timeout; the owner hears
+ * nothing of it.  It is not remembered: the next connection tries TLS again.
  *
  * Deadlines: for whole replies, so that a byte now and then buys a server no time.  One timer,
  * moved only when it fires, or when the next deadline is nearer than the time that it is set to. In
@@ -21,6 +21,7 @@
  */
 #include <stdlib.h>
 #include <sysexits.h>
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/mail/smtp_conn.h"
 #include "base/os/loop.h"
@@ -38,6 +39,7 @@ struct smtp_conn {
     const struct smtp_conn_events *events;
     void *arg;
     struct smtp_conn_setup setup;
+    enum conf_tls policy; /* the server's, or none behind a broken handshake */
     struct smtp_client client;
     struct err err;      /* of the stream */
     uint64_t active_ms;  /* when the dialogue last moved */
@@ -113,6 +115,61 @@ static void fail(struct smtp_conn *c, const struct err *why)
     c->events->event(c->arg, &ev);
 }
 
+/* --- The start ---------------------------------------------------------------------------- */
+
+static const struct stream_events stream_events;
+static void set_timer(struct smtp_conn *c);
+
+static int connect_now(struct smtp_conn *c, struct err *err)
+{
+    const struct conf_server *server = c->setup.server;
+    struct smtp_client_options options = {.hello_name = c->setup.hello_name,
+        .is_lmtp = server->smtp.scheme == NET_SCHEME_LMTP,
+        .never_pipelines = !server->pipelining,
+        .tls = {.policy = c->policy,
+            .is_loopback = net_addr_is_loopback(&c->setup.addr),
+            .is_implicit = server->smtp.scheme == NET_SCHEME_SMTPS}};
+    int fd;
+
+    if (sock_connect(&c->setup.addr, server->smtp.port, &fd, err) != 0)
+        return -1;
+    smtp_client_init(&c->client, &options);
+    c->stream = stream_new_own(c->loop, fd, true, &stream_events, c,
+        (struct stream_limits){.in_max = IN_MAX, .out_max = OUT_MAX});
+    c->n_written = 0;
+    c->active_ms = loop_now_ms(c->loop);
+    set_timer(c);
+    return 0;
+}
+
+/* From STARTTLS to the answer to the hello behind it: with TLS 1.3 a server says only there what it
+ * has against us. */
+static bool is_starting_tls(const struct smtp_conn *c, enum smtp_client_state state)
+{
+    return state == SMTP_CLIENT_TLS_ASKED || state == SMTP_CLIENT_TLS_HANDSHAKE ||
+           (state == SMTP_CLIENT_HELLO && c->client.is_secure);
+}
+
+/* The connection broke in this state; true when another one takes its place. */
+static bool fall_back(struct smtp_conn *c, enum smtp_client_state state, const struct err *why)
+{
+    char addr[NET_TEXT_MAX];
+    struct err no = ERR_INIT;
+
+    if (!is_starting_tls(c, state) || c->client.is_injected ||
+        smtp_tls_next(c->client.options.tls, SMTP_TLS_BROKEN) != SMTP_TLS_AGAIN)
+        return false;
+    net_addr_format(&c->setup.addr, addr);
+    log_warn("tls_fallback", log_str("server", c->setup.server->name), log_str("addr", addr),
+        log_err(why));
+    stream_free(&c->stream);
+    smtp_client_fini(&c->client);
+    c->policy = CONF_TLS_NONE;
+    if (connect_now(c, &no) != 0)
+        fail(c, &no);
+    return true;
+}
+
 /* --- Time --------------------------------------------------------------------------------- */
 
 /* How long the next step may take from the last one on; 0: nobody waits for a step. */
@@ -178,7 +235,8 @@ static void on_timer(void *arg)
     c->busy++;
     err_set(&why, ERR_TEMP, EX_TEMPFAIL, "timed out (state %s, after %llu ms)",
         smtp_client_state_name(c->client.state), (unsigned long long)wait_ms);
-    fail(c, &why);
+    if (!fall_back(c, c->client.state, &why))
+        fail(c, &why);
     leave(c);
 }
 
@@ -222,7 +280,7 @@ static void on_connected(void *arg)
     struct smtp_conn *c = arg;
 
     c->busy++;
-    if (c->client.options.is_secure)
+    if (smtp_tls_next(c->client.options.tls, SMTP_TLS_CONNECTED) == SMTP_TLS_HANDSHAKE)
         start_tls(c);
     leave(c);
 }
@@ -250,6 +308,7 @@ static size_t on_data(void *arg, struct slice in)
     c->is_feeding = true;
     smtp_client_stuck(&c->client, smtp_conn_unsent(c) > 0 || stream_is_broken(c->stream));
     while (c->is_alive && c->stream != NULL) {
+        enum smtp_client_state state = c->client.state;
         enum smtp_client_kind kind = smtp_client_feed(&c->client, slice_from(in, used), &n, &ev);
 
         used += n;
@@ -258,10 +317,12 @@ static size_t on_data(void *arg, struct slice in)
         has_reply = true;
         if (kind == SMTP_CLIENT_STARTTLS)
             start_tls(c);
-        else if (kind == SMTP_CLIENT_FAILED)
-            fail(c, ev.err);
-        else
+        else if (kind != SMTP_CLIENT_FAILED)
             c->events->event(c->arg, &ev);
+        else if (fall_back(c, state, ev.err))
+            break;
+        else
+            fail(c, ev.err);
     }
     c->is_feeding = false;
     if (c->is_alive && c->stream != NULL) {
@@ -295,7 +356,8 @@ static void on_closed(void *arg, const struct err *why)
             smtp_client_state_name(c->client.state));
     else
         c->err = *why;
-    fail(c, &c->err);
+    if (!fall_back(c, c->client.state, &c->err))
+        fail(c, &c->err);
     leave(c);
 }
 
@@ -305,50 +367,27 @@ static const struct stream_events stream_events = {.connected = on_connected,
     .secured = on_secured,
     .closed = on_closed};
 
-/* --- The start ---------------------------------------------------------------------------- */
-
-static enum smtp_client_tls tls_policy(const struct smtp_conn_setup *setup)
-{
-    switch (setup->server->tls) {
-    case CONF_TLS_NONE:
-        return SMTP_CLIENT_TLS_NEVER;
-    case CONF_TLS_MAY:
-        return SMTP_CLIENT_TLS_MAY;
-    case CONF_TLS_ENCRYPT:
-    case CONF_TLS_VERIFY:
-    case CONF_TLS_FINGERPRINT:
-        return net_addr_is_loopback(&setup->addr) ? SMTP_CLIENT_TLS_MAY : SMTP_CLIENT_TLS_MUST;
-    }
-    BUG("unknown TLS policy");
-}
-
 struct smtp_conn *smtp_conn_new(struct loop *loop, const struct smtp_conn_setup *setup,
     const struct smtp_conn_events *events, void *arg, struct err *err)
 {
-    const struct net_endpoint *where = &setup->server->smtp;
-    struct smtp_client_options options = {.hello_name = setup->hello_name,
-        .is_lmtp = where->scheme == NET_SCHEME_LMTP,
-        .is_secure = where->scheme == NET_SCHEME_SMTPS,
-        .tls = tls_policy(setup)};
     struct smtp_conn *c;
-    int fd;
 
-    if (setup->tls == NULL && (options.is_secure || options.tls != SMTP_CLIENT_TLS_NEVER)) {
+    if (setup->tls == NULL &&
+        (setup->server->tls != CONF_TLS_NONE || setup->server->smtp.scheme == NET_SCHEME_SMTPS)) {
         err_set(err, ERR_PERM, EX_CONFIG, "TLS is wanted, and there is no TLS context for it");
         return NULL;
     }
-    if (sock_connect(&setup->addr, where->port, &fd, err) != 0)
-        return NULL;
     c = mem_zalloc(sizeof(*c));
     c->loop = loop;
     c->setup = *setup;
+    c->policy = setup->server->tls;
     c->is_alive = true;
-    smtp_client_init(&c->client, &options);
-    smtp_conn_set_owner(c, events, arg);
-    c->stream = stream_new_own(loop, fd, true, &stream_events, c,
-        (struct stream_limits){.in_max = IN_MAX, .out_max = OUT_MAX});
     c->timer = loop_timer_new(loop, on_timer, c);
-    c->active_ms = loop_now_ms(loop);
-    set_timer(c);
+    smtp_conn_set_owner(c, events, arg);
+    if (connect_now(c, err) != 0) {
+        loop_timer_free(&c->timer);
+        free(c);
+        return NULL;
+    }
     return c;
 }

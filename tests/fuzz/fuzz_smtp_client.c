@@ -143,8 +143,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct smtp_client_options options = {.hello_name = "gw",
         .is_lmtp = (data[0] & 1) != 0,
-        .is_secure = (data[0] & 2) != 0,
-        .tls = (enum smtp_client_tls)((data[0] >> 2) % 3)};
+        .never_pipelines = (data[0] & 64) != 0,
+        .tls = {.policy = (enum conf_tls)((data[0] >> 2) % 5),
+            .is_loopback = (data[0] & 128) != 0,
+            .is_implicit = (data[0] & 2) != 0}};
     smtp_client_init(&m.c, &options);
     for (at = from = 1; at <= size; at++) {
         if (at < size && data[at] >= 9)

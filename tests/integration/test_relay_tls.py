@@ -7,8 +7,9 @@ import ssl
 import pytest
 
 from lib import certs
+from lib.netns import own_network
 from lib.relay import Gate, envelope
-from lib.smtp import Client, ScriptedSmtp, message, raw, send
+from lib.smtp import Client, ScriptedSmtp, close, message, raw, reset, send
 
 
 def test_client_side_of_ours_is_told(site, scripted):
@@ -186,3 +187,107 @@ def test_client_that_leaves_in_the_handshake(site, scripted):
         c.close()
     with Client(gate.port) as c:
         assert c.ehlo().code == 250
+
+
+# --- A handshake that does not come about -------------------------------------------------------
+
+def says_plain(session, _):
+    """220, and text where the handshake should be."""
+    session.sock.sendall(b"220 go\r\n")
+    session.sock.recv(100)
+    session.sock.sendall(b"500 what is that\r\n" * 3)
+    return close()
+
+
+def old_versions_only(session, _):
+    """220, and then the alert of a server that knows no version of ours."""
+    session.sock.sendall(b"220 go\r\n")
+    session.sock.recv(1000)
+    session.sock.sendall(bytes.fromhex("15030100020246"))
+    return close()
+
+
+def hangs(session, _):
+    session.sock.sendall(b"220 go\r\n")
+    while session.sock.recv(1000):
+        pass
+    return close()
+
+
+BROKEN = {"closed": close("220 go"), "reset": lambda s, _: s.sock.sendall(b"220 go\r\n") or reset(), "plain": says_plain,
+          "version": old_versions_only, "hangs": hangs, "no-answer": close(), "421": close("421 bye"), "junk": raw(b"junk\r\n"),
+          "250": "250 fine"}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_may_goes_on_in_the_clear(site, scripted, how):
+    gate = Gate(site, scripted, extensions=TLS, server={"tls": "may"}, settings={"connect_timeout": "2s"}, old={"starttls": BROKEN[how]})
+    assert outcome(gate).code == 250
+    assert len(gate.old.messages) == 1
+    assert [line.split()[0] for line in gate.old.messages[0].session.commands[:2]] == ["EHLO", "MAIL"]
+    assert gate.wait_event("tls_fallback", server="old")["level"] == "warn"
+    assert not gate.events("server_down")
+
+
+@pytest.mark.parametrize("policy", ["encrypt", "verify", "fingerprint"])
+@pytest.mark.parametrize("how", ["closed", "plain", "version"])
+def test_others_do_not(site, scripted, policy, how):
+    """On loopback, where the offer may be missing, a handshake that was begun must end well all the same."""
+    more = {"fingerprint": "00" * 32} if policy == "fingerprint" else {}
+    gate = Gate(site, scripted, extensions=TLS, server={"tls": policy, **more}, old={"starttls": BROKEN[how]})
+    assert outcome(gate).code == 451
+    assert not any(line.startswith("MAIL") for line in gate.old.commands()) and not gate.events("tls_fallback")
+
+
+def test_may_does_not_go_round_an_injection(site, scripted):
+    gate = Gate(site, scripted, extensions=TLS, server={"tls": "may"}, old={"starttls": raw(b"220 go\r\n250 injected\r\n")})
+    assert outcome(gate).code == 451
+    assert not any(line.startswith("MAIL") for line in gate.old.commands())
+
+
+def test_may_and_tls_from_the_first_byte(site, scripted, stage):
+    target = scripted({"connect": close()})
+    made = site({"old": {"smtp": f"smtps://127.0.0.1:{target.port}", "tls": "may"}})
+    made.init({"ann@example.org": "old"}).start("relay")
+    assert send(made.relay_port, "s@example.net", "ann@example.org", message("smtps")).rcpts["ann@example.org"].code == 451
+    assert not target.commands() and not made.events("relay", "tls_fallback")
+
+
+def test_both_connections_fail(site, scripted):
+    gate = Gate(site, scripted, extensions=TLS, server={"tls": "may"}, old={"starttls": close("220 go"), "connect": ["220 hi", close("421 busy")]})
+    assert outcome(gate).code == 451
+    assert gate.events("tls_fallback") and not any(line.startswith("MAIL") for line in gate.old.commands())
+
+
+# --- Where somebody could listen in ------------------------------------------------------------
+
+ADDRESS = "192.0.2.1"
+
+
+def far_outcome(site, stage, policy, script=None, extensions=TLS):
+    with own_network(ADDRESS):
+        target = stage.enter(ScriptedSmtp(script, extensions=extensions, host=ADDRESS))
+        made = site({"old": {"smtp": f"smtp://{ADDRESS}:{target.port}", **policy}})
+        made.init({"ann@example.org": "old"}).start("relay")
+        got = send(made.relay_port, "s@example.net", "ann@example.org", message("far"))
+        return got.data or got.rcpts["ann@example.org"], target
+
+
+POLICIES = {"encrypt": {"tls": "encrypt"}, "verify": {"tls": "verify"}, "fingerprint": {"tls": "fingerprint", "fingerprint": "00" * 32}}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("how", ["stripped", "refused", "no-ehlo", "closed"])
+def test_stripping_far_away(site, stage, policy, how):
+    """A17: whoever sits between the two of us takes the offer away; no address and no word of a message leaves in the clear."""
+    script = {"stripped": {}, "refused": {"starttls": "454 4.7.0 not now"}, "no-ehlo": {"ehlo": "502 what"}, "closed": {"starttls": close("220 go")}}
+    reply, target = far_outcome(site, stage, POLICIES[policy], script[how], [] if how == "stripped" else TLS)
+    assert (reply.code, reply.text[:5]) == (451, "4.4.1"), reply
+    assert all(line.split()[0] in ("EHLO", "STARTTLS") for line in target.commands()), target.commands()
+
+
+@pytest.mark.parametrize("policy,extensions", [({"tls": "none"}, TLS), ({"tls": "may"}, []), ({"tls": "encrypt"}, TLS)])
+def test_delivered_far_away(site, stage, policy, extensions):
+    reply, target = far_outcome(site, stage, policy, None, extensions)
+    assert reply.code == 250
+    assert isinstance(target.messages[0].session.sock, ssl.SSLSocket) == (policy["tls"] == "encrypt")

@@ -177,13 +177,16 @@ static const struct script {
                    "< 250 ok\n= MAIL250\n> RCPT TO:<r@example.org>\n< 250 ok\n= RCPT250\n"
                    "> RCPT TO:<r@example.org>\n< 450 later\n= RCPT450\n> DATA\n"
                    "! content\n< 354 go\n= DATA354\n> x\n> .\n< 550 no\n= DOT550\n"},
+    {"pipelining switched off", {.never_pipelines = true}, false,
+        OPEN "! mail\n! rcpt\n> MAIL FROM:<s@example.org> SIZE=1000 BODY=8BITMIME\n< 250 ok\n"
+             "= MAIL250\n> RCPT TO:<r@example.org>\n"},
     {"multi-line greeting", {0}, false, "< 220-a\n< 220 b\n> EHLO me.example.org\n"},
     {"HELO", {0}, false,
         "< 220 hi\n> EHLO me.example.org\n< 502 what\n> HELO me.example.org\n< 250 hi\n= READY\n"},
     {"HELO refused", {0}, false,
         "< 220 hi\n> EHLO me.example.org\n< 502 what\n> HELO me.example.org\n< 550 no\n= FAILED\n"},
     {"EHLO later", {0}, false, "< 220 hi\n> EHLO me.example.org\n< 450 busy\n= FAILED\n"},
-    {"no HELO where TLS is a must", {.tls = SMTP_CLIENT_TLS_MUST}, false,
+    {"no HELO where TLS is a must", {.tls = {.policy = CONF_TLS_VERIFY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 502 what\n= FAILED\n"},
     {"no HELO in LMTP", {.is_lmtp = true}, false,
         "< 220 hi\n> LHLO me.example.org\n< 502 what\n= FAILED\n"},
@@ -192,30 +195,31 @@ static const struct script {
     {"greeting 250", {0}, false, "< 250 hi\n= FAILED\n"},
     {"greeting 354", {0}, false, "< 354 hi\n= FAILED\n"},
     {"greeting garbage", {0}, false, "< SSH-2.0-x\n= FAILED\n"},
-    {"TLS", {.tls = SMTP_CLIENT_TLS_MUST}, false,
+    {"TLS", {.tls = {.policy = CONF_TLS_VERIFY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 250-hi\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n"
         "= STARTTLS\n! secured\n> EHLO me.example.org\n< 250 STARTTLS\n= READY\n"},
-    {"TLS may", {.tls = SMTP_CLIENT_TLS_MAY}, false,
+    {"TLS may", {.tls = {.policy = CONF_TLS_MAY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 250-hi\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n"
         "= STARTTLS\n"},
-    {"TLS may, not offered", {.tls = SMTP_CLIENT_TLS_MAY}, false, OPEN_PLAIN},
-    {"TLS may, refused", {.tls = SMTP_CLIENT_TLS_MAY}, false,
+    {"TLS may, not offered", {.tls = {.policy = CONF_TLS_MAY}}, false, OPEN_PLAIN},
+    {"TLS may, refused", {.tls = {.policy = CONF_TLS_MAY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 250-hi\n< 250 STARTTLS\n> STARTTLS\n< 454 not now\n"
         "= READY\n"},
-    {"TLS not offered", {.tls = SMTP_CLIENT_TLS_MUST}, false,
+    {"TLS not offered", {.tls = {.policy = CONF_TLS_VERIFY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 250 hi\n= FAILED\n"},
-    {"TLS in the greeting line only", {.tls = SMTP_CLIENT_TLS_MUST}, false,
+    {"TLS in the greeting line only", {.tls = {.policy = CONF_TLS_VERIFY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 250 STARTTLS\n= FAILED\n"},
-    {"TLS refused 454", {.tls = SMTP_CLIENT_TLS_MUST}, false,
+    {"TLS refused 454", {.tls = {.policy = CONF_TLS_VERIFY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 250-hi\n< 250 STARTTLS\n> STARTTLS\n< 454 no\n"
         "= FAILED\n"},
-    {"TLS answered 250", {.tls = SMTP_CLIENT_TLS_MUST}, false,
+    {"TLS answered 250", {.tls = {.policy = CONF_TLS_VERIFY}}, false,
         "< 220 hi\n> EHLO me.example.org\n< 250-hi\n< 250 STARTTLS\n> STARTTLS\n< 250 go\n"
         "= FAILED\n"},
-    {"text injected before the handshake", {.tls = SMTP_CLIENT_TLS_MAY}, true,
+    {"text injected before the handshake", {.tls = {.policy = CONF_TLS_MAY}}, true,
         "< 220 hi\n> EHLO me.example.org\n< 250-hi\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n"
         "< 250 injected\n= FAILED\n"},
-    {"TLS from the start", {.tls = SMTP_CLIENT_TLS_MUST, .is_secure = true}, false, OPEN_PLAIN},
+    {"TLS from the start", {.tls = {.policy = CONF_TLS_VERIFY, .is_implicit = true}}, false,
+        OPEN_PLAIN},
     {"LMTP answers each", {.is_lmtp = true}, false,
         OPEN_LMTP "! null\n! rcpt\n! rcpt\n! rcpt\n> MAIL FROM:<>\n> RCPT TO:<r@example.org>\n"
                   "> RCPT TO:<r@example.org>\n> RCPT TO:<r@example.org>\n"

@@ -119,7 +119,8 @@ static int set_up(void **state)
     smtp_peer_start(&f->peer, f->loop);
     f->server = (struct conf_server){.name = (char *)(uintptr_t) "old",
         .tls_min = (char *)(uintptr_t) "TLSv1.2",
-        .tls_level = 1};
+        .tls_level = 1,
+        .pipelining = true};
     f->server.smtp.host = (char *)(uintptr_t) "127.0.0.1";
     f->server.smtp.scheme = NET_SCHEME_SMTP;
     f->server.smtp.port = f->peer.port;
