@@ -74,12 +74,14 @@ static size_t local_end(struct slice s, bool *is_quoted)
     return *is_quoted ? 0 : i;
 }
 
+/* The grammar allows "<" and ">" here, which no address needs, and a literal with them would end
+ * the path that it stands in. */
 static bool is_literal_domain(struct slice d)
 {
     if (d.n < 3 || d.p[0] != '[' || d.p[d.n - 1] != ']')
         return false;
     for (size_t i = 1; i + 1 < d.n; i++)
-        if (d.p[i] <= ' ' || d.p[i] > '~' || d.p[i] == '[' || d.p[i] == '\\' || d.p[i] == ']')
+        if (d.p[i] <= ' ' || d.p[i] > '~' || memchr("<>[\\]", d.p[i], 5))
             return false;
     return true;
 }

@@ -62,6 +62,8 @@ static void test_parse(void **state)
         {"empty literal", "a@[]", -1, NULL, NULL, false, false},
         {"text behind the literal", "a@[1]x", -1, NULL, NULL, false, false},
         {"literal in a literal", "a@[[1]]", -1, NULL, NULL, false, false},
+        {"end of a path in a literal", "a@[1>2]", -1, NULL, NULL, false, false},
+        {"start of a path in a literal", "a@[1<2]", -1, NULL, NULL, false, false},
         {"lone continuation", "a\x80@c", -1, NULL, NULL, false, false},
         {"cut sequence", "a\xc3@c", -1, NULL, NULL, false, false},
         {"cut at the end", "a@c\xc3", -1, NULL, NULL, false, false},

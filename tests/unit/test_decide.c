@@ -38,6 +38,12 @@ static struct conf_domain domains[] = {
         .postmaster_server = ARCHIVE,
         .fold_local_part = true},
     {.name = (char *)"keep.example", .default_server = NEW},
+    {.name = (char *)"shut.example", .default_server = NEW, .fold_local_part = true},
+    {.name = (char *)"blind.example", .default_server = NEW, .fold_local_part = true},
+    {.name = (char *)"moved.example",
+        .model = CONF_MODEL_CHAINING,
+        .default_server = NEW,
+        .fold_local_part = true},
     {.name = (char *)"none.example",
         .default_server = OUTSIDE,
         .postmaster_server = OUTSIDE,
@@ -114,6 +120,12 @@ static const struct {
     {"@as.example", 0, 70, "new", "@new.as.example", DAY},
     {"@empty.example", 0, 80, "", "", DAY},
     {"@none.example", F_REJECT, 90, "", "", DAY},
+    {"@shut.example", F_REJECT, 91, "", "", DAY},
+    {"@blind.example", F_UNKNOWN, 0, "", "", 0},
+    {"held@blind.example", F_HELD, 92, "old", "", 0},
+    {"@moved.example", 0, 93, "old", "", GRACE - 1},
+    {"bob+as@example.org", 0, 94, "old", "b@new.example.org", DAY},
+    {"abuse@keep.example", F_HELD | F_REJECT, 95, "old", "", 0},
 };
 
 static enum route_answer map_get(
@@ -271,6 +283,13 @@ static const struct {
         "gone@entry.example", NULL},
     {"reject before the domain entry", "no@entry.example", OUTSIDE, REJECT, -1, 0, "550 5.1.1",
         NULL},
+    {"deliver_as of an exact entry with detail", "bob+as@example.org", OUTSIDE, DELIVER, OLD, 94,
+        "b@new.example.org", NULL},
+    {"held, the domain is unknown", "held@blind.example", OUTSIDE, DEFER, -1, 0, "451 4.3.0", NULL},
+    {"held reject entry of a role", "abuse@keep.example", OUTSIDE, HOLD, OLD, 95, "450 4.2.1",
+        NULL},
+    {"domain entry rejects before the default", "any@shut.example", OUTSIDE, REJECT, -1, 0,
+        "550 5.1.1", NULL},
     {"domain entry rejects", "any@none.example", OUTSIDE, REJECT, -1, 0, "550 5.1.1", NULL},
     {"domain entry without a route", "any@empty.example", OUTSIDE, DELIVER, NEW, 0,
         "any@empty.example", NULL},
@@ -318,6 +337,8 @@ static const struct {
     {"chaining, held first", "held@chain.example", OLD, HOLD, OLD, 35, "450 4.2.1", NULL},
     {"chaining, postmaster", "postmaster@chain.example", OLD, DEFER, OLD, 36, "451 4.4.6", NULL},
     {"chaining, default", "any@default.example", NEW, REJECT, NEW, 0, "550 5.1.1", NULL},
+    {"chaining, domain entry changed within grace", "any@moved.example", OLD, DEFER, OLD, 93,
+        "451 4.4.6", NULL},
     {"chaining, default, just deleted", "gone@default.example", NEW, DEFER, NEW, 0, "451 4.4.6",
         NULL},
     {"chaining, default, deleted long ago", "longgone@default.example", NEW, REJECT, NEW, 0,
@@ -350,6 +371,14 @@ static void judge(const char *rcpt, int from, void *arg, struct decision *out, s
     decide(&conf, &view, &req, out, steps);
 }
 
+static uint64_t epoch_of(struct slice key)
+{
+    for (size_t i = 0; i < COUNT_OF(map); i++)
+        if (slice_eq(key, slice_str(map[i].key)))
+            return map[i].epoch;
+    return 0;
+}
+
 static void check_row(size_t i, const struct decision *d)
 {
     const char *name = rows[i].name;
@@ -378,6 +407,7 @@ static void check_row(size_t i, const struct decision *d)
         assert_row(name, n < d->n_keys);
         assert_row(name, slice_eq(key, slice_make(d->keys[n].text, d->keys[n].n)));
         assert_row(name, d->keys[n].hash == route_key_hash(key));
+        assert_row(name, d->keys[n].epoch == epoch_of(key));
         n++;
     }
     assert_row(name, d->n_keys == n);
