@@ -207,7 +207,7 @@ GROUPS = [
          "return answer != ROUTE_UNKNOWN && entry.epoch == key->epoch;",
          "return answer != ROUTE_UNKNOWN;"),
     ]),
-    ("maps/snapshot_file.c", ["test_snapshot", "fuzz_snapshot"], [
+    ("maps/snapshot_file.c", ["test_snapshot_file", "test_snapshot", "fuzz_snapshot"], [
         ("the header's checksum is not compared",
          'if (h->check != snapshot_head_check(h)) return "the header of the data file is damaged";',
          ""),
@@ -323,7 +323,7 @@ GROUPS = [
          "atomic_store_explicit(&w->live.cells[p->cell].word, p->word, memory_order_relaxed);",
          "NO_RELEASE"),
     ]),
-    ("maps/snapshot_build.c", ["test_snapshot"], [
+    ("maps/snapshot_build.c", ["test_snapshot_file", "test_snapshot"], [
         ("a key that comes again is there twice",
          "if (b->table[place] == NO_ITEM) b->table[place] = (uint32_t)b->n_items++;",
          "b->table[place] = (uint32_t)b->n_items++;"),

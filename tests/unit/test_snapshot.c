@@ -505,6 +505,65 @@ static void test_leftovers(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* A writer that is opened again leaves what is published to readers that come before it rebuilds.
+ */
+static void test_opened_again(void **state)
+{
+    struct decide_key absent = {.text = "nobody@example.org"};
+    (void)state;
+    absent.n = strlen(absent.text);
+    absent.hash = route_key_hash(slice_str(absent.text));
+    open_writer("m");
+    rebuild(10, 10);
+    snapshot_writer_publish(writer);
+    snapshot_writer_close(&writer);
+    open_writer("m");
+    snapshot_free(&reader);
+    reader = snapshot_new(run);
+    assert_entry("user0@example.org", "old", 1);
+    /* A key without an entry has the epoch 0, one of which nothing is known has none. */
+    assert_true(snapshot_has_epoch(reader, &absent));
+    snapshot_writer_invalidate(writer);
+    assert_false(snapshot_has_epoch(reader, &absent));
+}
+
+static int next_tombstone(void *arg, struct slice *key_out, struct route_entry *e, struct err *err)
+{
+    int rc = next_number(arg, key_out, e, err);
+    struct numbers *n = arg;
+    if (rc == 1 && n->at % 2 == 0)
+        *e = (struct route_entry){.epoch = n->at, .when_s = 1, .is_tombstone = true};
+    return rc;
+}
+
+/* Live keys are counted: in a new file with deleted ones, and in one that many changes make. */
+static void test_count(void **state)
+{
+    static char keys[SNAPSHOT_IN_PLACE_MAX + 1][40];
+    static struct snapshot_change c[SNAPSHOT_IN_PLACE_MAX + 1];
+    struct numbers numbers = {.left = 2000};
+    struct snapshot_source source = {next_tombstone, &numbers};
+    struct snapshot_info info;
+    struct err err = ERR_INIT;
+    (void)state;
+    open_writer("m");
+    assert_int_equal(snapshot_writer_rebuild(writer, &source, 2000, 1, &err), 0);
+    snapshot_writer_publish(writer);
+    assert_int_equal(snapshot_info(reader, &info), 0);
+    assert_int_equal(info.keys, 1000);
+    assert_int_equal(info.generation, 1);
+    /* Of 1001 keys every second one is there already; one of them is deleted. */
+    for (size_t i = 0; i < COUNT_OF(c); i++) {
+        assert_int_equal(fmt_into(keys[i], sizeof keys[i], "user%zu@example.org", i), 0);
+        c[i] = change(keys[i], i == 0 ? "" : "new", 3000 + i);
+    }
+    stage(c, COUNT_OF(c), 2);
+    snapshot_writer_publish(writer);
+    assert_int_equal(snapshot_info(reader, &info), 0);
+    assert_int_equal(info.keys, 1000 + 500 - 1);
+    assert_int_equal(info.generation, 2);
+}
+
 /* No room: the error comes when staging, and what is published stays. */
 static void test_no_room(void **state)
 {
@@ -600,6 +659,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replaced_control, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_writer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_opened_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_against_table, set_up, tear_down),
     };
