@@ -251,6 +251,43 @@ struct route_view snapshot_view(struct snapshot *s)
     return (struct route_view){.get = view_get, .arg = s};
 }
 
+/* Returns the bytes that the entry takes in the arena, 0 when it is damaged. */
+static size_t visit(const struct snapshot *s, uint64_t word, const struct snapshot_visitor *visitor)
+{
+    struct slice key, record;
+    struct route_entry entry;
+    if (!snapshot_file_entry(&s->file, word, &key, &record))
+        return 0;
+    if (record_decode(record, &entry) == 0)
+        visitor->entry(visitor->arg, key, &entry);
+    return snapshot_entry_size(key.n, record.n);
+}
+
+int snapshot_walk(
+    struct snapshot *s, struct snapshot_mark *mark, const struct snapshot_visitor *visitor)
+{
+    if (!is_current(s))
+        return -1;
+    /* Read before the cells: what is published meanwhile comes with the next walk, if not now. */
+    uint64_t used = atomic_load(&s->file.head->arena_used);
+    if (mark->sequence != s->sequence) {
+        visitor->restart(visitor->arg);
+        for (uint64_t i = 0; i < s->file.n_cells; i++) {
+            uint64_t word = atomic_load_explicit(&s->file.cells[i].word, memory_order_acquire);
+            if (word != SNAPSHOT_EMPTY)
+                (void)visit(s, word, visitor); /* a damaged one is UNKNOWN when it is looked up */
+        }
+        *mark = (struct snapshot_mark){s->sequence, used};
+    }
+    while (mark->at < used) {
+        size_t n = visit(s, snapshot_word(0, s->file.arena_at + mark->at), visitor);
+        if (n == 0)
+            return -1;
+        mark->at += n;
+    }
+    return 0;
+}
+
 const char *snapshot_trouble(const struct snapshot *s)
 {
     return s->trouble.text;

@@ -39,6 +39,22 @@ bool snapshot_has_epoch(struct snapshot *s, const struct decide_key *key);
 /* The next look-up compares the control file at its path with the one that is mapped. */
 void snapshot_check_path(struct snapshot *s);
 
+/* Goes through what is published, for those who keep an index of it.  A mark is a place in it, {0}
+ * the start.  Entries come in no order, deleted ones too, and some more than once; what an entry
+ * says may be out of date when it comes, so it is looked up before it is used. */
+struct snapshot_mark {
+    uint64_t sequence, at;
+};
+struct snapshot_visitor {
+    void (*restart)(void *arg); /* everything comes anew */
+    void (*entry)(void *arg, struct slice key, const struct route_entry *entry); /* borrowed */
+    void *arg;
+};
+/* Gives all that was published since the mark and moves it; costs next to nothing when that is
+ * nothing. -1: UNKNOWN, the mark and what was given stand. */
+int snapshot_walk(struct snapshot *s, struct snapshot_mark *mark,
+    const struct snapshot_visitor *visitor) ATTR_WUR;
+
 /* Why look-ups say UNKNOWN, in words; "" when they do not. */
 const char *snapshot_trouble(const struct snapshot *s);
 int snapshot_info(struct snapshot *s, struct snapshot_info *out) ATTR_WUR; /* -1: UNKNOWN */

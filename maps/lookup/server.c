@@ -21,6 +21,7 @@
 #include "base/os/loop.h"
 #include "base/os/sock.h"
 #include "base/os/stream.h"
+#include "maps/lookup/deliveries.h"
 #include "maps/lookup/server.h"
 #include "maps/lookup/socketmap.h"
 #include "maps/snapshot.h"
@@ -40,7 +41,8 @@ struct lookup_server {
     struct loop *loop;
     const struct conf *conf;
     struct snapshot *snapshot;
-    struct route_view view;
+    struct deliveries *deliveries;
+    struct socketmap_site site;
     int fd;
     struct loop_io *listener;
     struct loop_timer *accept_pause;
@@ -124,7 +126,7 @@ static size_t client_data(void *arg, struct slice in)
             stream_pause(c->stream);
             break;
         }
-        if (socketmap_answer(s->conf, &s->view, &request, clock_wall_s(), &out, &result) != 0)
+        if (socketmap_answer(&s->site, &request, clock_wall_s(), &out, &result) != 0)
             BUG("a reply longer than SOCKETMAP_REPLY_MAX");
         log_debug("lookup", log_slice("map", request.map), log_slice("key", request.key),
             log_str("answer", socketmap_result_name(result)));
@@ -236,7 +238,10 @@ int lookup_server_new(
     if (conf->lookup.socketmap.scheme == NET_SCHEME_UNIX)
         s->unix_path = mem_strdup(conf->lookup.socketmap.host);
     s->snapshot = snapshot_new(conf->run);
-    s->view = snapshot_view(s->snapshot);
+    s->deliveries = deliveries_new(s->snapshot, conf);
+    s->site = (struct socketmap_site){.conf = conf,
+        .view = snapshot_view(s->snapshot),
+        .origins = deliveries_origins(s->deliveries)};
     s->accept_pause = loop_timer_new(loop, on_accept_pause_over, s);
     s->listener = loop_io_new(loop, s->fd, on_listener, s);
     loop_io_want(s->listener, LOOP_READ);
@@ -246,7 +251,8 @@ int lookup_server_new(
 
 void lookup_server_set_conf(struct lookup_server *s, const struct conf *conf)
 {
-    s->conf = conf;
+    s->conf = s->site.conf = conf;
+    deliveries_set_conf(s->deliveries, conf);
 }
 
 void lookup_server_free(struct lookup_server **sp)
@@ -263,6 +269,7 @@ void lookup_server_free(struct lookup_server **sp)
     if (s->unix_path != NULL)
         unlink(s->unix_path);
     free(s->unix_path);
+    deliveries_free(&s->deliveries);
     snapshot_free(&s->snapshot);
     free(s);
     *sp = NULL;

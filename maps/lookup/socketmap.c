@@ -14,6 +14,10 @@
  * "+detail" and the domain's default are followed inside, by decide().  The shorter keys that an
  * MTA tries after a NOTFOUND ("@domain", "domain", ".parent") are therefore always NOTFOUND: an
  * answer to them would overrule the one that the whole address has got.
+ *
+ * Postfix asks `aliases` first and then `transport` for what it was given.  That address may be of
+ * a domain that the map does not have, so `transport` also knows the addresses by which recipients
+ * are delivered (origin.h).  Where there has been no map since the start it knows none of them.
  */
 #include "base/core/buf.h"
 #include "base/core/conf.h"
@@ -23,6 +27,7 @@
 #include "base/mail/address.h"
 #include "maps/next_hop.h"
 #include "maps/route.h"
+#include "maps/lookup/origin.h"
 #include "maps/lookup/socketmap.h"
 
 enum parse socketmap_parse(struct slice in, struct socketmap_request *out, size_t *used_out)
@@ -57,10 +62,10 @@ enum parse socketmap_parse(struct slice in, struct socketmap_request *out, size_
 
 /* What a map makes of a decision that is DELIVER or HOLD. -1: the text does not fit. */
 struct answer {
-    const struct conf *conf;
-    const struct route_view *view;
+    const struct socketmap_site *site;
     struct slice key;
     struct decision decision;
+    bool is_rewritten; /* the decision is the one for the recipient that the address is from */
     enum socketmap_result result;
     struct buf text;
 };
@@ -73,13 +78,13 @@ static int answer_transport(struct answer *a)
 
     if (d->kind == DECIDE_HOLD)
         return buf_addf(&a->text, "retry:%s %s", d->enhanced, d->text);
-    return next_hop_postfix(&a->conf->servers[d->server], &a->text);
+    return next_hop_postfix(&a->site->conf->servers[d->server], &a->text);
 }
 
 /* recipients: whether the recipient exists. The text is for people who query by hand. */
 static int answer_recipients(struct answer *a)
 {
-    return buf_add_str(&a->text, a->conf->servers[a->decision.server].name);
+    return buf_add_str(&a->text, a->site->conf->servers[a->decision.server].name);
 }
 
 static bool has_deliver_as(const struct answer *a)
@@ -90,8 +95,8 @@ static bool has_deliver_as(const struct answer *a)
 
     /* The first key that is present is the one that decided. */
     for (size_t i = 0; i < d->n_keys; i++)
-        if (a->view->get(a->view->arg, slice_make(d->keys[i].text, d->keys[i].n), &store, &entry) ==
-            ROUTE_FOUND)
+        if (a->site->view.get(a->site->view.arg, slice_make(d->keys[i].text, d->keys[i].n), &store,
+                &entry) == ROUTE_FOUND)
             return entry.deliver_as.n > 0;
     return false;
 }
@@ -102,6 +107,10 @@ static int answer_aliases(struct answer *a)
 {
     const struct decision *d = &a->decision;
 
+    if (a->is_rewritten) {
+        a->result = SOCKETMAP_NOTFOUND;
+        return 0;
+    }
     if (d->kind == DECIDE_HOLD && has_deliver_as(a)) {
         a->result = SOCKETMAP_TEMP;
         return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
@@ -122,19 +131,21 @@ static int answer_mailhost(struct answer *a)
         a->result = SOCKETMAP_TEMP;
         return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
     }
-    return next_hop_sendmail(&a->conf->servers[d->server], &a->text);
+    return next_hop_sendmail(&a->site->conf->servers[d->server], &a->text);
 }
 
-static const struct {
+static const struct map {
     const char *name;
     int (*answer)(struct answer *a);
+    bool is_asked_rewritten; /* for what `aliases` has answered */
 } maps[] = {
-    {"transport", answer_transport},
-    {"recipients", answer_recipients},
-    {"aliases", answer_aliases},
-    {"mailhost", answer_mailhost},
-    /* The name that FEATURE(ldap_routing) gives its map, and so sends. */
-    {"ldapmh", answer_mailhost},
+    {"transport", answer_transport, true},
+    {"recipients", answer_recipients, false},
+    {"aliases", answer_aliases, true},
+    {"mailhost", answer_mailhost, false},
+    /* The names that FEATURE(ldap_routing) gives its maps, and so sends. */
+    {"ldapmh", answer_mailhost, false},
+    {"ldapmra", answer_aliases, false},
 };
 
 /* Postfix asks for some addresses without the quotes that their local part needs (RFC 5321 4.1.2
@@ -154,7 +165,24 @@ static int quote_local_part(struct slice key, struct buf *out)
     return buf_add_byte(out, '"') != 0 ? -1 : buf_add(out, slice_from(key, (size_t)at));
 }
 
-static int decide_and_answer(struct answer *a, int (*answer)(struct answer *), int64_t now_s)
+/* An entry of its own says where an address goes.  Without one it may be the address by which a
+ * recipient is delivered: then it goes where that recipient goes, and is not rewritten again. */
+static void look_for_origin(struct answer *a, int64_t now_s)
+{
+    struct decision *d = &a->decision, origin;
+    bool is_ours = d->kind != DECIDE_NOT_OURS;
+
+    if (d->kind == DECIDE_HOLD || d->kind == DECIDE_DEFER || d->by == DECIDE_BY_KEY ||
+        d->by == DECIDE_BY_BARE_KEY ||
+        (is_ours && normalise_is_role(slice_make(d->keys[d->user].text, d->keys[d->user].n))))
+        return;
+    a->is_rewritten =
+        origin_decide(a->site->conf, &a->site->view, &a->site->origins, a->key, now_s, &origin);
+    if (a->is_rewritten)
+        *d = origin;
+}
+
+static int decide_and_answer(struct answer *a, const struct map *map, int64_t now_s)
 {
     struct decide_request request = {.source_server = CONF_SERVER_NONE, .now_s = now_s};
     const struct decision *d = &a->decision;
@@ -172,16 +200,18 @@ static int decide_and_answer(struct answer *a, int (*answer)(struct answer *), i
     if (parsed.domain.n == 0)
         goto done; /* bare postmaster is the MTA's own */
     request.rcpt = a->key;
-    decide(a->conf, a->view, &request, &a->decision, NULL);
+    decide(a->site->conf, &a->site->view, &request, &a->decision, NULL);
+    if (map->is_asked_rewritten)
+        look_for_origin(a, now_s);
     switch (d->kind) {
     case DECIDE_DELIVER:
         a->result = SOCKETMAP_OK;
-        failed = answer(a);
+        failed = map->answer(a);
         break;
     case DECIDE_HOLD:
         if (d->server != CONF_SERVER_NONE) {
             a->result = SOCKETMAP_OK;
-            failed = answer(a);
+            failed = map->answer(a);
             break;
         }
         /* A domain is held and has no such user now: whether there will be one is not known. */
@@ -222,26 +252,24 @@ static int add_reply(struct buf *out, enum socketmap_result result, struct slice
     return buf_addf(out, "%zu:%s %.*s,", strlen(name) + 1 + text.n, name, SLICE_ARG(text));
 }
 
-int socketmap_answer(const struct conf *conf, const struct route_view *view,
-    const struct socketmap_request *request, int64_t now_s, struct buf *out,
-    enum socketmap_result *result_out)
+int socketmap_answer(const struct socketmap_site *site, const struct socketmap_request *request,
+    int64_t now_s, struct buf *out, enum socketmap_result *result_out)
 {
-    struct answer a = {
-        .conf = conf, .view = view, .key = request->key, .result = SOCKETMAP_NOTFOUND};
-    int (*answer)(struct answer *) = NULL;
+    struct answer a = {.site = site, .key = request->key, .result = SOCKETMAP_NOTFOUND};
+    const struct map *map = NULL;
     int failed = 0;
 
     /* Room for the length, the longest status and the punctuation. */
     buf_init(&a.text, SOCKETMAP_REPLY_MAX - sizeof("1024:NOTFOUND ,"));
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
         if (slice_eq(request->map, slice_str(maps[i].name)))
-            answer = maps[i].answer;
-    if (answer == NULL) {
+            map = &maps[i];
+    if (map == NULL) {
         a.result = SOCKETMAP_TEMP;
         failed = buf_add_str(&a.text,
             "4.3.5 no such map: coexist-lookup has transport, recipients, aliases and mailhost");
     } else {
-        failed = decide_and_answer(&a, answer, now_s);
+        failed = decide_and_answer(&a, map, now_s);
     }
     if (failed) {
         /* A name in the configuration that is longer than any reply: nothing that can be said. */

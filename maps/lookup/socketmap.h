@@ -5,13 +5,14 @@
  * bytes come out.
  *
  *     while (socketmap_parse(in, &req, &used) == PARSE_DONE) {
- *         socketmap_answer(conf, &view, &req, now_s, &out);
+ *         socketmap_answer(&site, &req, now_s, &out);
  *         in = slice_from(in, used);
  *     }
  */
 #ifndef MAPS_LOOKUP_SOCKETMAP_H
 #define MAPS_LOOKUP_SOCKETMAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/core/attr.h"
 #include "base/core/buf.h"
@@ -26,6 +27,21 @@
 #define SOCKETMAP_WIRE_MAX (SOCKETMAP_LENGTH_DIGITS + 1 + SOCKETMAP_REQUEST_MAX + 1)
 #define SOCKETMAP_REPLY_MAX 1024 /* the longest reply on the wire */
 
+/* Which entries may be delivered by an address: find calls on_origin with the key of each, until it
+ * returns false.  Keys too many do no harm; find NULL: nobody is. */
+typedef bool socketmap_on_origin(void *arg, struct slice key);
+struct socketmap_origins {
+    void (*find)(void *arg, struct slice address_key, socketmap_on_origin *on_origin, void *to);
+    void *arg;
+};
+
+/* What the answers depend on. */
+struct socketmap_site {
+    const struct conf *conf;
+    struct route_view view;
+    struct socketmap_origins origins;
+};
+
 struct socketmap_request {
     struct slice map; /* n == 0 when the request has no blank */
     struct slice key;
@@ -39,9 +55,8 @@ enum parse socketmap_parse(struct slice in, struct socketmap_request *out, size_
 
 /* Appends the reply, a whole netstring. -1 only when `out` has less than SOCKETMAP_REPLY_MAX left;
  * then nothing was appended. result_out may be NULL. */
-int socketmap_answer(const struct conf *conf, const struct route_view *view,
-    const struct socketmap_request *request, int64_t now_s, struct buf *out,
-    enum socketmap_result *result_out) ATTR_WUR;
+int socketmap_answer(const struct socketmap_site *site, const struct socketmap_request *request,
+    int64_t now_s, struct buf *out, enum socketmap_result *result_out) ATTR_WUR;
 const char *socketmap_result_name(enum socketmap_result result);
 
 #endif

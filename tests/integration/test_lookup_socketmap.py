@@ -109,6 +109,33 @@ def test_a_server_without_smtp_gets_no_mail(site):
         assert client.query("transport", BOB) == ("OK", OLD)
 
 
+def test_a_delivery_address_goes_where_its_user_goes(lookup):
+    site = lookup()
+    with SocketMapClient(site.lookup_port) as client:
+        assert client.query("transport", "eve@tenant.test") == ("NOTFOUND", "")
+        for server, transport in (("new", NEW), ("old", OLD)) * 3:
+            site.maptool("set", "eve@example.org", f"route={server}", "deliver_as=eve@tenant.test")
+            assert client.query("aliases", "eve@example.org") == ("OK", "eve@tenant.test")
+            assert client.query("transport", "eve@tenant.test") == ("OK", transport)
+        site.maptool("hold", "eve@example.org")
+        assert client.query("transport", "eve@tenant.test")[1].startswith("retry:4.2.1 ")
+        site.kill("lookup")
+        site.start("lookup")
+    with SocketMapClient(site.lookup_port) as client:
+        assert client.query("transport", "eve@tenant.test")[1].startswith("retry:4.2.1 ")
+        site.maptool("release", "eve@example.org")
+        assert client.query("transport", "eve@tenant.test") == ("OK", OLD)
+        assert client.query("transport", "zoe@tenant.test") == ("NOTFOUND", "")
+        # An import of more than a thousand makes a new snapshot.
+        rows = "".join(f"u{n}@example.org,new,u{n}@tenant.test\n" for n in range(2000))
+        site.maptool("import", "-", input=f"key,route,deliver_as\n{rows}")
+        assert client.query("transport", "u1999@tenant.test") == ("OK", NEW)
+        site.maptool("set", "eve@example.org", "deliver_as=")
+        assert client.query("transport", "eve@tenant.test") == ("NOTFOUND", "")
+        site.maptool("set", CAT, "deliver_as=@tenant.test")
+        assert client.query("transport", "cat+x@tenant.test") == ("OK", NEW)
+
+
 def test_held_exists_and_waits(lookup):
     site = lookup()
     site.maptool("hold", ANN)

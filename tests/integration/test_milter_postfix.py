@@ -185,6 +185,67 @@ def test_aliases(routed):
     arrives(routed.new, CAT, "alias")
 
 
+TENANT = "tenant.test"
+
+
+@pytest.fixture
+def hosted(site, scripted, postfix):
+    """Recipe A with aliases: two servers, which know some users by addresses of one tenant's domain.  All other mail of
+    that domain has a server of its own."""
+    old, new, mx_of_tenant = scripted(), scripted(), scripted()
+    made = site({"old": {"smtp": f"smtp://127.0.0.1:{old.port}"}, "new": {"smtp": f"smtp://127.0.0.1:{new.port}"}})
+    made.init({BOB: "old"})
+    made.maptool("import", "-", input=f"key,route,deliver_as\n{ANN},new,ann@{TENANT}\n{CAT},old,cat@{TENANT}\n"
+                 f"dan@example.org,new,d123@example.org\n")
+    made.start("lookup", "milter")
+    mx = postfix(main={**main_cf(made, "main.cf routes"), **main_cf(made, "main.cf aliases"), **PATIENT,
+                       "default_transport": f"smtp:[127.0.0.1]:{mx_of_tenant.port}"})
+    return SimpleNamespace(old=old, new=new, tenant=mx_of_tenant, site=made, mx=mx)
+
+
+def received(target, token):
+    return [m.recipients for m in target.messages if f"Subject: {token}\r\n".encode() in m.data]
+
+
+def reaches(target, token, *recipients):
+    wait_for(lambda: received(target, token), 20, f"{token} for {recipients}")
+    assert received(target, token) == [list(recipients)]
+
+
+def test_deliver_as_in_another_domain(hosted):
+    for user, token, target, address in ((ANN, "one", hosted.new, f"ann@{TENANT}"),
+                                         ("cat+Box@example.org", "two", hosted.old, f"cat+Box@{TENANT}"),
+                                         (BOB, "three", hosted.old, BOB),
+                                         ("dan@example.org", "four", hosted.new, "d123@example.org"),
+                                         (f"zoe@{TENANT}", "five", hosted.tenant, f"zoe@{TENANT}"),
+                                         (f"ann@{TENANT}", "six", hosted.new, f"ann@{TENANT}")):
+        assert send(hosted.mx, user, token).accepted == [user]
+        reaches(target, token, address)
+    hosted.mx.wait_empty()
+    assert [len(t.messages) for t in (hosted.new, hosted.old, hosted.tenant)] == [3, 2, 1]
+
+
+def test_deliver_as_in_another_domain_waits_for_a_hold(hosted):
+    """What was rewritten before the hold began waits in the queue, and follows the flip."""
+    hosted.new.script["connect"] = "421 4.3.2 not now"
+    assert send(hosted.mx, ANN, "late").accepted == [ANN]
+    wait_for(lambda: hosted.mx.logged("status=deferred"), 20, "a deferred message")
+    hosted.site.maptool("hold", ANN)
+    hosted.site.kill("lookup")
+    hosted.site.start("lookup")
+    assert send(hosted.mx, BOB, "between").accepted == [BOB]  # the queue manager remembers one answer
+    reaches(hosted.old, "between", BOB)
+    hosted.mx.flush()
+    wait_for(lambda: hosted.mx.logged("dsn=4.2.1, status=deferred (Mailbox is being moved"), 20, "it to wait")
+    hosted.site.maptool("release", ANN)
+    hosted.site.set(ANN, "old")
+    assert send(hosted.mx, BOB, "after").accepted == [BOB]
+    reaches(hosted.old, "after", BOB)
+    hosted.mx.flush()
+    reaches(hosted.old, "late", f"ann@{TENANT}")
+    assert not received(hosted.tenant, "late") and not received(hosted.new, "late")
+
+
 def test_lookup_killed(routed):
     assert send(routed.mx, ANN, "before").accepted == [ANN]
     arrives(routed.old, ANN, "before")

@@ -75,6 +75,18 @@ def test_the_next_recipient_sees_a_change(routed):
     assert [len(with_token(routed.old, f"flip{n}")) for n in range(4)] == [0, 1, 0, 1]
 
 
+def test_deliver_as_in_another_domain(routed):
+    routed.site.maptool("set", CAT, "route=old", "deliver_as=cat@tenant.test")
+    routed.site.maptool("set", ANN, "route=new", "deliver_as=ann@tenant.test")
+    for user, token, target, address in ((ANN, "one", routed.new, "ann@tenant.test"), (BOB, "three", routed.old, BOB),
+                                         ("cat+Box@example.org", "two", routed.old, "cat+Box@tenant.test")):
+        assert send(routed.mx, user, token).accepted == [user]
+        assert arrives(target, token).recipients == [address]
+    routed.site.maptool("hold", ANN)
+    assert 400 <= refuse(routed.mx, ANN).code < 500
+    assert refuse(routed.mx, NOBODY).code == 550
+
+
 def test_held(routed):
     routed.site.maptool("hold", ANN)
     assert 400 <= refuse(routed.mx, ANN).code < 500

@@ -102,7 +102,9 @@ static void test_request_limit(void **state)
 
 /* --- Answers ----------------------------------------------------------------------- */
 
-static const char conf_text[] = "domain \"example.org\" { model = central default = reject }\n"
+static const char conf_text[] = "domain \"whole.test\" { }\ndomain \"catch.test\" { }\n"
+                                "domain \"frozen.test\" { }\n"
+                                "domain \"example.org\" { model = central default = reject }\n"
                                 "domain \"all.test\" { default = \"new\" }\n"
                                 "server \"old\" { smtp = \"smtp://10.1.1.5\" tls = none }\n"
                                 "server \"new\" { smtp = \"smtp://127.0.0.1:2526\" tls = none }\n"
@@ -196,6 +198,24 @@ static const struct {
     {"", "", "TEMP 4.3.5 no such map: " LIST_OF_MAPS},
 };
 
+/* All entries with a deliver_as may be the origin of any address. */
+static void find_origins(void *arg, struct slice key, socketmap_on_origin *on_origin, void *to)
+{
+    const struct site_map *map = arg;
+
+    (void)key;
+    for (const struct site_row *row = map->rows; row->key != NULL; row++)
+        if (!on_origin(to, slice_str(row->key)))
+            return;
+}
+
+static struct socketmap_site make_site(const struct conf *conf, struct site_map *map)
+{
+    return (struct socketmap_site){.conf = conf,
+        .view = site_view(map),
+        .origins = {.find = map->is_unknown ? NULL : find_origins, .arg = map}};
+}
+
 /* The text of a reply, which must be exactly one netstring. */
 static struct slice content(struct slice wire)
 {
@@ -212,7 +232,7 @@ static void test_answers(void **state)
 {
     struct conf *conf = site_conf(conf_text);
     struct site_map map = {.rows = rows};
-    struct route_view view = site_view(&map);
+    struct socketmap_site site = make_site(conf, &map);
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(answers); i++) {
@@ -221,7 +241,7 @@ static void test_answers(void **state)
         struct buf out;
 
         buf_init(&out, SOCKETMAP_REPLY_MAX);
-        assert_int_equal(socketmap_answer(conf, &view, &r, 1000, &out, &result), 0);
+        assert_int_equal(socketmap_answer(&site, &r, 1000, &out, &result), 0);
         if (!slice_eq(content(buf_slice(&out)), slice_str(answers[i].want)))
             fail_msg("%s %s: got %s", answers[i].map, answers[i].key, buf_cstr(&out));
         assert_true(
@@ -231,13 +251,139 @@ static void test_answers(void **state)
     conf_free(&conf);
 }
 
+/* What `aliases` gives, `transport` knows, wherever it is; it is rewritten no further. */
+static const struct site_row tenant_rows[] = {
+    {.key = "ann@example.org", .route = "new", .deliver_as = "Ann@tenant.test", .epoch = 1},
+    {.key = "ann+box@example.org", .route = "old", .epoch = 1},
+    {.key = "bob@example.org", .route = "old", .deliver_as = "@tenant.test", .epoch = 2},
+    {.key = "held@example.org",
+        .route = "old",
+        .deliver_as = "x@tenant.test",
+        .state = ROUTE_STATE_HELD,
+        .epoch = 3},
+    {.key = "held2@example.org", .route = "new", .deliver_as = "x@tenant.test", .epoch = 9},
+    {.key = "own@example.org", .route = "old", .epoch = 4},
+    {.key = "cat@example.org", .route = "new", .deliver_as = "own@example.org", .epoch = 5},
+    {.key = "dan@example.org", .route = "old", .deliver_as = "d123@example.org", .epoch = 6},
+    {.key = "eve@example.org", .route = "six", .deliver_as = "e123@all.test", .epoch = 6},
+    {.key = "two1@example.org", .route = "old", .deliver_as = "two@tenant.test", .epoch = 7},
+    {.key = "two2@example.org", .route = "new", .deliver_as = "two@tenant.test", .epoch = 8},
+    {.key = "lost@example.org", .route = "mars", .deliver_as = "lost@tenant.test", .epoch = 8},
+    {.key = "quo@example.org", .route = "old", .deliver_as = "\"q o\"@tenant.test", .epoch = 8},
+    {.key = "per@example.org", .route = "old", .deliver_as = "p%er@tenant.test", .epoch = 8},
+    {.key = "pm@example.org", .route = "new", .deliver_as = "postmaster@example.org", .epoch = 8},
+    {.key = "no@example.org", .deliver_as = "no@tenant.test", .epoch = 8},
+    {.key = "@whole.test", .route = "six", .deliver_as = "@hosted.test", .epoch = 8},
+    {.key = "zoe@whole.test", .route = "old", .epoch = 8},
+    {.key = "@catch.test", .route = "six", .deliver_as = "all@hosted2.test", .epoch = 8},
+    {.key = "all@catch.test", .route = "old", .epoch = 8},
+    {.key = "@frozen.test",
+        .route = "new",
+        .deliver_as = "@hosted3.test",
+        .state = ROUTE_STATE_HELD,
+        .epoch = 8},
+    {.key = "fay@frozen.test", .route = "old", .deliver_as = "fay@tenant.test", .epoch = 8},
+    {0},
+};
+
+#define NEW_HOP "OK smtp:[127.0.0.1]:2526"
+#define OLD_HOP "OK smtp:[10.1.1.5]:25"
+#define SIX_HOP "OK smtp:[::1]:25"
+#define RETRY "OK retry:4.2.1 Mailbox is being moved, try again later"
+#define NO "NOTFOUND "
+
+static const struct {
+    const char *key, *aliases, *transport;
+} rewritten[] = {
+    {"ann@example.org", "OK Ann@tenant.test", NEW_HOP},
+    {"Ann@Tenant.test", NO, NEW_HOP},
+    {"ann+x@example.org", "OK Ann+x@tenant.test", NEW_HOP},
+    {"ann+x@tenant.test", NO, NEW_HOP},
+    {"\"ann+a b\"@example.org", "OK \"Ann+a b\"@tenant.test", NEW_HOP},
+    {"\"ann+a b\"@tenant.test", NO, NEW_HOP},
+    {"ann+a b@tenant.test", NO, NEW_HOP},
+    /* By an entry of its own ann+box is somewhere else, and under no other address. */
+    {"ann+box@tenant.test", NO, NO},
+    {"annx@tenant.test", NO, NO},
+    {"tenant.test", NO, NO},
+    {"@tenant.test", NO, NO},
+    {"bob@example.org", "OK bob@tenant.test", OLD_HOP},
+    {"bob@tenant.test", NO, OLD_HOP},
+    {"bob+x@tenant.test", NO, OLD_HOP},
+    {"held@example.org", "TEMP 4.2.1 Mailbox is being moved, try again later", RETRY},
+    {"x@tenant.test", NO, RETRY},
+    {"x+d@tenant.test", NO, RETRY},
+    /* An entry of its own is heard first. */
+    {"own@example.org", NO, OLD_HOP},
+    {"dan@example.org", "OK d123@example.org", OLD_HOP},
+    {"d123@example.org", NO, OLD_HOP},
+    {"d123+x@example.org", NO, OLD_HOP},
+    {"d124@example.org", NO, NO},
+    /* So is an address by which somebody is delivered, before a default. */
+    {"e123@all.test", NO, SIX_HOP},
+    {"e124@all.test", NO, NEW_HOP},
+    {"two@tenant.test", NO, NEW_HOP},
+    {"lost@tenant.test", "TEMP 4.3.5 Recipient is routed to a server not configured here",
+        "TEMP 4.3.5 Recipient is routed to a server not configured here"},
+    {"q o@tenant.test", NO, OLD_HOP},
+    {"\"q o\"@tenant.test", NO, OLD_HOP},
+    {"\"q o+d\"@tenant.test", NO, OLD_HOP},
+    {"p%er@tenant.test", NO, OLD_HOP},
+    {"p%er+x@tenant.test", NO, NO},
+    {"ann+a%b@tenant.test", NO, NO},
+    {"postmaster@example.org", NO, OLD_HOP},
+    {"no@tenant.test", NO, NO},
+    {"any@whole.test", "OK any@hosted.test", SIX_HOP},
+    {"any@hosted.test", NO, SIX_HOP},
+    {"any+x@hosted.test", NO, SIX_HOP},
+    {"zoe@hosted.test", NO, NO},
+    {"any%x@hosted.test", NO, NO},
+    {"any@catch.test", "OK all@hosted2.test", SIX_HOP},
+    {"all@hosted2.test", NO, SIX_HOP},
+    {"any@hosted3.test", NO, RETRY},
+    {"fay@tenant.test", NO, RETRY},
+    {"x@elsewhere.test", NO, NO},
+};
+
+static void test_rewritten(void **state)
+{
+    struct conf *conf = site_conf(conf_text);
+    struct site_map map = {.rows = tenant_rows};
+    struct socketmap_site site = make_site(conf, &map);
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT_OF(rewritten); i++) {
+        struct socketmap_request r = {
+            i % 2 ? SLICE_LIT("aliases") : SLICE_LIT("transport"), slice_str(rewritten[i / 2].key)};
+        const char *want = i % 2 ? rewritten[i / 2].aliases : rewritten[i / 2].transport;
+        struct buf out;
+
+        buf_init(&out, SOCKETMAP_REPLY_MAX);
+        assert_int_equal(socketmap_answer(&site, &r, 1000, &out, NULL), 0);
+        if (!slice_eq(content(buf_slice(&out)), slice_str(want)))
+            fail_msg("%.*s %s: got %s", SLICE_ARG(r.map), rewritten[i / 2].key, buf_cstr(&out));
+        buf_fini(&out);
+    }
+    /* When the map is lost, what was known before is enough to say that we do not know. */
+    site.origins.find = find_origins;
+    map.is_unknown = true;
+    struct socketmap_request r = {SLICE_LIT("transport"), SLICE_LIT("ann@tenant.test")};
+    enum socketmap_result result;
+    struct buf out;
+    buf_init(&out, SOCKETMAP_REPLY_MAX);
+    assert_int_equal(socketmap_answer(&site, &r, 1000, &out, &result), 0);
+    assert_int_equal(result, SOCKETMAP_TEMP);
+    buf_fini(&out);
+    conf_free(&conf);
+}
+
 /* Without a map nothing of ours is "not found", and what is not ours is no business of the map. */
 static void test_unknown_state(void **state)
 {
     static const char *const maps[] = {"transport", "recipients", "aliases", "mailhost"};
     struct conf *conf = site_conf(conf_text);
     struct site_map map = {.rows = rows, .is_unknown = true};
-    struct route_view view = site_view(&map);
+    struct socketmap_site site = make_site(conf, &map);
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(maps); i++) {
@@ -258,7 +404,7 @@ static void test_unknown_state(void **state)
             struct buf out;
 
             buf_init(&out, SOCKETMAP_REPLY_MAX);
-            assert_int_equal(socketmap_answer(conf, &view, &r, 1000, &out, &result), 0);
+            assert_int_equal(socketmap_answer(&site, &r, 1000, &out, &result), 0);
             assert_row(keys[k].key, result == keys[k].want);
             buf_fini(&out);
         }
@@ -276,7 +422,7 @@ static void test_held_domain(void **state)
     };
     struct conf *conf = site_conf(conf_text);
     struct site_map map = {.rows = held};
-    struct route_view view = site_view(&map);
+    struct socketmap_site site = make_site(conf, &map);
     struct socketmap_request known = {SLICE_LIT("recipients"), SLICE_LIT("ann@example.org")};
     struct socketmap_request other = {SLICE_LIT("recipients"), SLICE_LIT("who@example.org")};
     enum socketmap_result result;
@@ -284,9 +430,9 @@ static void test_held_domain(void **state)
 
     (void)state;
     buf_init(&out, (size_t)2 * SOCKETMAP_REPLY_MAX);
-    assert_int_equal(socketmap_answer(conf, &view, &known, 1000, &out, &result), 0);
+    assert_int_equal(socketmap_answer(&site, &known, 1000, &out, &result), 0);
     assert_int_equal(result, SOCKETMAP_OK);
-    assert_int_equal(socketmap_answer(conf, &view, &other, 1000, &out, &result), 0);
+    assert_int_equal(socketmap_answer(&site, &other, 1000, &out, &result), 0);
     assert_int_not_equal(result, SOCKETMAP_NOTFOUND);
     buf_fini(&out);
     conf_free(&conf);
@@ -297,13 +443,13 @@ static void test_no_room(void **state)
 {
     struct conf *conf = site_conf(conf_text);
     struct site_map map = {.rows = rows};
-    struct route_view view = site_view(&map);
+    struct socketmap_site site = make_site(conf, &map);
     struct socketmap_request r = {SLICE_LIT("recipients"), SLICE_LIT("ann@example.org")};
     struct buf out;
 
     (void)state;
     buf_init(&out, strlen("6:OK old,") - 1);
-    assert_int_equal(socketmap_answer(conf, &view, &r, 1000, &out, NULL), -1);
+    assert_int_equal(socketmap_answer(&site, &r, 1000, &out, NULL), -1);
     assert_int_equal(out.n, 0);
     buf_fini(&out);
     conf_free(&conf);
@@ -316,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_bad_early),
         cmocka_unit_test(test_request_limit),
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_rewritten),
         cmocka_unit_test(test_unknown_state),
         cmocka_unit_test(test_held_domain),
         cmocka_unit_test(test_no_room),
