@@ -330,11 +330,11 @@ ARRANGEMENTS = {
 @pytest.fixture
 def open_house(site, scripted, postfix):
     """An arrangement of the recipe in front of a server that takes whatever comes."""
-    def make(name):
+    def make(name, **more):
         blocks, main = ARRANGEMENTS[name]
         target = scripted()
         made = site({"old": {"smtp": f"smtp://127.0.0.1:{target.port}"}},
-                    settings={"milter": {"stamp": "no" if "relay" in name else "yes"}})
+                    settings={"milter": {"stamp": "no" if "relay" in name else "yes"}, "relay": {"hold_wait": "0s"}})
         made.init({ANN: "old", BOB: "old"}).start("lookup", "milter", *(["relay"] if "relay" in name else []))
         places = {LOOKUP: f"127.0.0.1:{made.lookup_port}", MILTER: f"127.0.0.1:{made.milter_port}",
                   "[127.0.0.1]:10025": f"[127.0.0.1]:{made.relay_port}"}
@@ -342,7 +342,7 @@ def open_house(site, scripted, postfix):
         for block in blocks:
             text = recipes.block("postfix.md", block)
             settings |= recipes.settings(recipes.block("postfix.md", block, {k: v for k, v in places.items() if k in text}))
-        return SimpleNamespace(site=made, target=target, mx=postfix(main={**settings, **main}))
+        return SimpleNamespace(site=made, target=target, mx=postfix(main={**settings, **main, **more}))
     return make
 
 
@@ -361,6 +361,69 @@ def test_a_loop_of_strange_spellings(open_house, name):
         if number < 2:
             data = wait_for(lambda n=number: made.target.messages[n:], 20, "the message")[0].data
     assert outcome.data.code == 554 and outcome.data.text.startswith("5.4.6 "), outcome
+
+
+# --- Addresses that RCPT never shows --------------------------------------------------------------
+
+REWRITTEN = {
+    "virtual alias": ("info@alias.test", {"virtual_alias_domains": "alias.test",
+                                          "virtual_alias_maps": "inline:{{{{info@alias.test = {0}}}}}"}),
+    "copy of a recipient": ("x@elsewhere.test", {"recipient_bcc_maps": "inline:{{{{x@elsewhere.test = {0}}}}}"}),
+    "copy of everything": ("x@elsewhere.test", {"always_bcc": "{0}"}),
+    "canonical address": ("x@elsewhere.test", {"recipient_canonical_maps": "inline:{{{{x@elsewhere.test = {0}}}}}"}),
+}
+
+
+@pytest.fixture
+def hidden(open_house):
+    """The relay behind Postfix, and one of Postfix's tables that leads from an address elsewhere to one of ours."""
+    def make(table, leads_to):
+        said, main = REWRITTEN[table]
+        made = open_house("relay behind", **PATIENT, **{k: v.format(leads_to) for k, v in main.items()})
+        made.said = said
+        return made
+    return make
+
+
+@pytest.mark.parametrize("table", REWRITTEN)
+def test_behind_the_relay_a_hold_counts_for_what_rcpt_never_shows(hidden, table):
+    made = hidden(table, ANN)
+    made.site.maptool("hold", ANN)
+    assert send(made.mx, made.said, "held").accepted == [made.said]
+    wait_for(lambda: made.mx.logged("status=deferred") and made.mx.logged("450 4.2.1"), 20, "a deferred message")
+    assert made.target.messages == []
+    made.site.maptool("release", ANN)
+    made.mx.flush()
+    assert wait_for(lambda: made.target.messages, 20, "the message")[0].recipients == [ANN]
+
+
+@pytest.mark.parametrize("table", ["virtual alias", "copy of a recipient"])
+def test_behind_the_relay_a_loop_of_what_rcpt_never_shows_is_found(hidden, table):
+    made = hidden(table, ANN)
+    data = smtp.message("loop")
+    for number in range(3):
+        assert smtp.send(made.mx.smtp_port, "a@example.net", [made.said], data).accepted == [made.said]
+        if number < 2:
+            data = wait_for(lambda n=number: made.target.messages[n:], 20, "the message")[0].data
+    wait_for(lambda: made.mx.logged("status=bounced") and made.mx.logged("554 5.4.6"), 20, "a loop")
+    assert len(made.target.messages) == 2
+
+
+def test_behind_the_relay_an_unknown_one_that_rcpt_never_shows_bounces(hidden):
+    made = hidden("virtual alias", NOBODY)
+    assert send(made.mx, made.said, "unknown").accepted == [made.said]
+    wait_for(lambda: made.mx.logged("status=bounced") and made.mx.logged("550 5.1.1"), 20, "a bounce")
+    assert made.target.messages == []
+
+
+def test_routed_by_the_map_a_hold_counts_for_a_virtual_alias(open_house):
+    """Postfix asks for the route of the final address: its queue keeps what is held."""
+    _, main = REWRITTEN["virtual alias"]
+    made = open_house("routes", **PATIENT, **{k: v.format(ANN) for k, v in main.items()})
+    made.site.maptool("hold", ANN)
+    assert send(made.mx, "info@alias.test", "held").accepted == ["info@alias.test"]
+    wait_for(lambda: made.mx.logged("dsn=4.2.1, status=deferred"), 20, "a deferred message")
+    assert made.target.messages == []
 
 
 # --- The milter is the only guard ----------------------------------------------------------

@@ -196,6 +196,42 @@ def test_every_spelling_when_a_mailer_takes_names_without_a_domain(guarded):
     spellings.check(made.mx, made.site, made.old, ANN, NEMO, BOB, fewest=5)
 
 
+# --- Addresses that RCPT never shows --------------------------------------------------------------
+
+
+def test_virtusertable_is_seen_at_rcpt(guarded):
+    """Its result is what {rcpt_addr} says."""
+    table = "".join(f"R{said} < @ alias . test . >\t$: {to} < @ example . org >\n"
+                    for said, to in (("ann", "ann"), ("bob", "bob"), ("nemo", "nemo")))
+    made = guarded(mc=f"LOCAL_RULE_0\n{table}")
+    made.site.maptool("hold", BOB)
+    outcome = send(made.mx, ["ann@alias.test", "bob@alias.test", "nemo@alias.test"], "one")
+    assert [v.code for v in outcome.rcpts.values()] == [250, 450, 550]
+    assert arrives(made.old, "one").data.count(b"Coexist-Trace:") == 1
+
+
+def test_behind_the_relay_a_hold_counts_for_an_alias(scripted, site, sendmail):
+    old = scripted()
+    made = site({"old": {"smtp": f"smtp://127.0.0.1:{old.port}"}}, settings={"milter": {"stamp": "no"}, "relay": {"hold_wait": "0s"}})
+    made.init({ANN: "old"}).start("milter", "relay")
+    mc = block("sendmail.mc relay behind", milter=made.milter_port, relay=made.relay_port)
+    domain, mailer = recipes.block("sendmail.md", "mailertable relay behind").split()
+    mx = sendmail(mc=mc.replace("FEATURE(`mailertable')dnl\n", ""), mailertable={domain: mailer}, aliases={"info": ANN})
+    made.maptool("hold", ANN)
+    assert send(mx, "info@mx.test", "held").accepted == ["info@mx.test"]
+    wait_for(lambda: mx.logged("450 4.2.1"), 20, "a deferred message")
+    assert old.messages == []
+    made.maptool("release", ANN)
+    data = arrives(old, "held").data
+    for _ in range(2):
+        count = len(old.messages)
+        assert smtp.send(mx.smtp_port, "a@example.net", ["info@mx.test"], data).accepted == ["info@mx.test"]
+        if _ == 0:
+            data = wait_for(lambda n=count: old.messages[n:], 20, "the message")[0].data
+    wait_for(lambda: mx.logged("554 5.4.6"), 20, "a loop")
+    assert len(with_token(old, "held")) == 2
+
+
 # --- The milter is the only guard ----------------------------------------------------------
 
 

@@ -93,7 +93,7 @@ class Sendmail(Guest):
     etc = "/etc/mail"
 
     def __init__(self, folder, mailers=None, lmtp=(), mailertable=None, milters=None, mc="",
-                 ldap_route_domains=(), mailhost_map=None, relay_port=25, mailer_flags="", hostname="mx.test"):
+                 ldap_route_domains=(), mailhost_map=None, relay_port=25, mailer_flags="", aliases=None, hostname="mx.test"):
         super().__init__(folder)
         self.mailers = dict(mailers or {})
         self.lmtp = set(lmtp)
@@ -104,6 +104,7 @@ class Sendmail(Guest):
         self.mailhost_map = mailhost_map
         self.relay_port = relay_port
         self.mailer_flags = mailer_flags
+        self.aliases = dict(aliases or {})
         self.hostname = hostname
         self.smtp_port = free_port()
         certs.install(self.dir / "inst", hostname)
@@ -143,14 +144,17 @@ class Sendmail(Guest):
         self.write("etc/sendmail.mc", text)
         made = self.run("/usr/bin/m4", "-D_CF_DIR_=/usr/share/sendmail/cf/", "/etc/mail/sendmail.mc").stdout
         self.write("etc/sendmail.cf", made)
-        for name in ("local-host-names", "trusted-users", "relay-domains", "aliases"):
+        for name in ("local-host-names", "trusted-users", "relay-domains"):
             self.write(f"etc/{name}", "")
+        self.write("etc/aliases", "".join(f"{name}: {value}\n" for name, value in self.aliases.items()))
         self.write("etc/sink", "exec cat >/dev/null\n")
         self.write("etc/service.switch", "hosts files\naliases files\npasswd files\n")
         self.write("etc/submit.cf", made)
         table = "".join(f"{key}\t{value}\n" for key, value in {".": "sink:none", **self.mailertable}.items())
         self.run("/usr/libexec/sendmail/makemap", "-C", "/etc/mail/sendmail.cf", "hash", "/etc/mail/mailertable",
                  input=table)
+        if self.aliases:
+            self.run(SENDMAIL, "-C", "/etc/mail/sendmail.cf", "-bi")
 
     def resolve(self, address):
         """What sendmail -bv says about an address, its route included."""
