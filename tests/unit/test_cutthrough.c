@@ -465,6 +465,23 @@ static const struct script {
     {"dot answered by garbage", MAIL RCPT DOTTED "< what\n= unclaim-ambiguous close 451 4.4.1\n"},
     {"lost behind the dot", MAIL RCPT DOTTED "! lost\n= unclaim-ambiguous close 451 4.4.1\n" MAIL},
 
+    {"a message behind another one is a new one", MAIL RCPT DOTTED
+        "< 250 kept\n= unclaim keep 250 2.0.0\n" MAIL RCPT
+        "! data\n= 354\n! content A: b\n! empty\n= judge:8\n! judged\n> DATA\n< 354 go\n"
+        "> Received: x\n> A: b\n> \n! content y\n> y\n! end\n= claim:1\n"},
+    {"a short header behind a longer one", MAIL RCPT DOTTED
+        "< 250 kept\n= unclaim keep 250 2.0.0\n" MAIL RCPT "! data\n= 354\n! empty\n= judge:2\n"},
+    {"an outcome that is known behind one that is not",
+        MAIL RCPT DOTTED "! lost\n= unclaim-ambiguous close 451 4.4.1\n" MAIL RCPT DOTTED
+                         "< 250 kept\n= unclaim keep 250 2.0.0\n"},
+    {"each transaction may replace a dead connection",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n! lost\n"
+             "= close connect-fresh old\n! notarget\n= 451 4.4.1\n! abort\n" MAIL
+             "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n! lost\n"
+             "= close connect-fresh old\n"},
+    {"messages are measured one by one", MAIL SIZED("25") BODY
+        "! content ab\n> ab\n! end\n= claim:1\n! claimed\n> .\n"
+        "< 250 kept\n= unclaim keep 250 2.0.0\n" MAIL SIZED("25") BODY "! content ab\n> ab\n"},
     {"abort: mail", MAIL "! abort\n" MAIL},
     {"abort: held", MAIL "! rcpt hold\n= hold\n! abort\n" MAIL},
     {"abort: connecting", MAIL "! rcpt old\n= connect old\n! abort\n" MAIL},
@@ -612,6 +629,99 @@ static void test_lmtp_recipient_limit(void **state)
     buf_fini(&r.done);
 }
 
+static void to_waiting(struct run *r)
+{
+    cutthrough_init(&r->ct, servers, HEADER_MAX, false);
+    buf_init(&r->sent, 1 << 20);
+    buf_init(&r->done, 10000);
+    act(r, SLICE_LIT("mail"));
+    act(r, SLICE_LIT("rcpt old"));
+    act(r, SLICE_LIT("target"));
+    feed(r, SLICE_LIT("250 ok\r\n250 ok\r\n"));
+    act(r, SLICE_LIT("data"));
+    act(r, SLICE_LIT("empty"));
+    act(r, SLICE_LIT("judged"));
+    assert_int_equal(r->ct.state, CUT_WAITING);
+    buf_clear(&r->done);
+}
+
+/* Owners hold content back far earlier; this is the last line. */
+static void test_content_that_has_no_room(void **state)
+{
+    static unsigned char piece[1 << 20];
+    struct run r = {.name = "full"};
+    size_t before;
+
+    (void)state;
+    to_waiting(&r);
+    before = cutthrough_backlog(&r.ct);
+    assert_true(before > 0);
+    memset(piece, 'x', sizeof(piece));
+    cutthrough_content(&r.ct, slice_make(piece, 100));
+    work(&r);
+    assert_int_equal(cutthrough_backlog(&r.ct), before + 100);
+    for (int i = 0; i < 40 && r.ct.state == CUT_WAITING; i++) {
+        cutthrough_content(&r.ct, slice_make(piece, sizeof(piece)));
+        work(&r);
+    }
+    assert_int_equal(r.ct.state, CUT_REFUSED);
+    assert_int_equal(cutthrough_backlog(&r.ct), 0);
+    act(&r, SLICE_LIT("end"));
+    expect(&r, &r.done, SLICE_LIT("close 451 4.3.0"));
+    cutthrough_fini(&r.ct);
+    buf_fini(&r.sent);
+    buf_fini(&r.done);
+}
+
+/* What was asked for and not done yet is not done after the client has left. */
+static void test_abort_takes_back(void **state)
+{
+    struct run r = {.name = "abort"};
+
+    (void)state;
+    to_waiting(&r);
+    cutthrough_content(&r.ct, SLICE_LIT("x\r\n"));
+    feed(&r, SLICE_LIT("354 go\r\n"));
+    cutthrough_end(&r.ct);
+    cutthrough_abort(&r.ct);
+    work(&r);
+    expect(&r, &r.done, SLICE_LIT("close"));
+    cutthrough_fini(&r.ct);
+    buf_fini(&r.sent);
+    buf_fini(&r.done);
+}
+
+/* Many recipients give their memory back, a few keep theirs. */
+static void test_forget(void **state)
+{
+    (void)state;
+    for (size_t n = 3; n <= 9; n += 6) {
+        struct run r = {.name = "forget"};
+
+        cutthrough_init(&r.ct, servers, HEADER_MAX, false);
+        buf_init(&r.sent, 10000);
+        buf_init(&r.done, 10000);
+        act(&r, SLICE_LIT("mail"));
+        act(&r, SLICE_LIT("rcpt old"));
+        act(&r, SLICE_LIT("target"));
+        feed(&r, SLICE_LIT("250 ok\r\n250 ok\r\n"));
+        for (size_t i = 1; i < n; i++) {
+            act(&r, SLICE_LIT("rcpt old"));
+            feed(&r, SLICE_LIT("250 ok\r\n"));
+        }
+        assert_int_equal(r.ct.n_decisions, n);
+        act(&r, SLICE_LIT("abort"));
+        cutthrough_forget(&r.ct);
+        assert_int_equal(r.ct.decisions != NULL, n == 3);
+        assert_int_equal(r.ct.decisions_cap, n == 3 ? 4 : 0);
+        act(&r, SLICE_LIT("mail"));
+        act(&r, SLICE_LIT("abort"));
+        cutthrough_fini(&r.ct);
+        buf_fini(&r.sent);
+        buf_fini(&r.done);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +730,9 @@ int main(void)
         cmocka_unit_test(test_header_limit),
         cmocka_unit_test(test_header_endless),
         cmocka_unit_test(test_lmtp_recipient_limit),
+        cmocka_unit_test(test_content_that_has_no_room),
+        cmocka_unit_test(test_abort_takes_back),
+        cmocka_unit_test(test_forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,11 @@ static void feed(struct run *r, struct slice more)
         buf_consume(&r->in, used);
         if (kind == SMTP_SERVER_CONTENT)
             assert_int_equal(buf_add(&r->content, ev.content), 0);
-        else if (kind != SMTP_SERVER_MORE)
+        else if (kind == SMTP_SERVER_GOT_MAIL || kind == SMTP_SERVER_GOT_RCPT)
+            assert_non_null(ev.command);
+        if (kind == SMTP_SERVER_SPOILED)
+            assert_true(ev.answer != NULL && ev.answer->code / 100 == 5);
+        if (kind != SMTP_SERVER_MORE && kind != SMTP_SERVER_CONTENT)
             assert_int_equal(buf_addf(&r->events, " %s", kind_names[kind]), 0);
         take_output(r);
         if (kind == SMTP_SERVER_STARTTLS)
@@ -146,6 +150,7 @@ static void run(
 #define HELLO "< EHLO me\n> 250\n"
 #define MAIL "< MAIL FROM:<a@b.c>\n= MAIL\n! 250\n> 250\n"
 #define RCPT "< RCPT TO:<r@b.c>\n= RCPT\n! 250\n> 250\n"
+#define SIXTY "012345678901234567890123456789012345678901234567890123456789"
 #define DATA "< DATA\n= DATA\n! 354\n> 354\n"
 
 static const struct script {
@@ -201,6 +206,19 @@ static const struct script {
     {"deferred recipients are not", 0,
         HELLO MAIL "< X\n< X\n< X\n< X\n> 500 500 500 500\n< RCPT TO:<r@b.c>\n= RCPT\n! 450\n"
                    "> 450\n"},
+    {"messages are measured one by one", 0,
+        HELLO MAIL RCPT DATA "< " SIXTY "\n< .\n= END\n! 250\n> 250\n" MAIL RCPT DATA "< " SIXTY
+                             "\n< .\n= END\n! 250\n> 250\n"},
+    {"a message behind one that was too big", 0,
+        HELLO MAIL RCPT DATA "< " SIXTY "\n< " SIXTY "\n< .\n= SPOILED\n> 552\n" MAIL RCPT DATA
+                             "< a\n< .\n= END\n! 250\n> 250\n"},
+    {"too big with one error left", 0,
+        HELLO "< X\n< X\n< X\n> 500 500 500\n" MAIL RCPT DATA "< " SIXTY "\n< " SIXTY
+              "\n< .\n= SPOILED\n> 552\n" MAIL},
+    {"too big is one error too many", 0,
+        HELLO "< X\n< X\n< X\n< X\n> 500 500 500 500\n" MAIL RCPT DATA "< " SIXTY "\n< " SIXTY
+              "\n< .\n= SPOILED CLOSE\n> 552 421\n"},
+    {"text behind HELO", 1, "< HELO me\n< MAIL FROM:<a@b.c>\n> 503\n= CLOSE\n"},
     {"a message pays off errors", 0,
         HELLO "< X\n< X\n< X\n< X\n> 500 500 500 500\n" MAIL RCPT DATA "< .\n= END\n! 250\n> 250\n"
               "< X\n> 500\n"},
@@ -497,7 +515,31 @@ static void test_hello_offers(void **state)
         "250-gw.example.org\r\n250-PIPELINING\r\n250-SIZE 100\r\n250-8BITMIME\r\n250-STARTTLS\r\n"
         "250 ENHANCEDSTATUSCODES\r\n");
     smtp_server_fini(&s);
+
+    struct smtp_server_options bare = plain;
+    bare.offers_starttls = false;
+    smtp_server_init(&s, &bare, &scratch);
+    smtp_server_greet(&s, NULL);
+    smtp_server_feed(&s, SLICE_LIT("EHLO x\r\n"), &used, &ev);
+    assert_true(slice_search(buf_slice(&s.output), SLICE_LIT("STARTTLS")) < 0);
+    smtp_server_fini(&s);
     buf_fini(&scratch);
+}
+
+/* In a message that is too big already. */
+static void start_big(struct run *r, const char *name, const struct smtp_server_options *options)
+{
+    static const char *const lines[] = {
+        "EHLO x\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<r@b.c>\r\n", "DATA\r\n", SIXTY SIXTY};
+
+    start(r, name, options);
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        feed(r, slice_str(lines[i]));
+        if (r->server.asked != SMTP_SERVER_MORE)
+            reply(r, i == 3 ? 354 : 250);
+    }
+    buf_clear(&r->codes);
+    expect(r, &r->events, SLICE_LIT("MAIL RCPT DATA SPOILED"));
 }
 
 /* What is thrown away may hide an end as well as what is kept. */
@@ -515,26 +557,13 @@ static void test_doubt_in_what_is_thrown_away(void **state)
         {"LF", "a\nb\r\n", CONF_BARE_LF_NORMALISE, false},
         {"LF", "a\nb\r\n", CONF_BARE_LF_REFUSE, true},
     };
-    char big[200];
-
     (void)state;
-    memset(big, 'x', sizeof(big));
     for (size_t i = 0; i < COUNT_OF(rows) * 2; i++) {
         struct smtp_server_options options = plain;
         struct run r;
 
         options.bare_lf = rows[i / 2].bare_lf;
-        start(&r, rows[i / 2].name, &options);
-        feed(&r, SLICE_LIT("EHLO me\r\n"));
-        feed(&r, SLICE_LIT("MAIL FROM:<a@b.c>\r\n"));
-        reply(&r, 250);
-        feed(&r, SLICE_LIT("RCPT TO:<r@b.c>\r\n"));
-        reply(&r, 250);
-        feed(&r, SLICE_LIT("DATA\r\n"));
-        reply(&r, 354);
-        feed(&r, slice_make(big, 110));
-        buf_clear(&r.codes);
-        expect(&r, &r.events, SLICE_LIT("MAIL RCPT DATA SPOILED"));
+        start_big(&r, rows[i / 2].name, &options);
         if (i % 2 == 0) {
             feed(&r, slice_str(rows[i / 2].tail));
             feed(&r, SLICE_LIT("\r\n.\r\n"));
@@ -548,16 +577,7 @@ static void test_doubt_in_what_is_thrown_away(void **state)
     }
     /* NUL, which no string can have. */
     struct run r;
-    start(&r, "NUL", &plain);
-    feed(&r, SLICE_LIT("EHLO me\r\n"));
-    feed(&r, SLICE_LIT("MAIL FROM:<a@b.c>\r\n"));
-    reply(&r, 250);
-    feed(&r, SLICE_LIT("RCPT TO:<r@b.c>\r\n"));
-    reply(&r, 250);
-    feed(&r, SLICE_LIT("DATA\r\n"));
-    reply(&r, 354);
-    feed(&r, slice_make(big, 110));
-    buf_clear(&r.events);
+    start_big(&r, "NUL", &plain);
     feed(&r, SLICE_LIT("a\0b\r\n.\r\n"));
     expect(&r, &r.events, SLICE_LIT("CLOSE"));
     stop(&r);
@@ -586,29 +606,109 @@ static void test_bare_sender(void **state)
         feed(&r, slice_str(rows[i].line));
         assert_row(rows[i].line, r.server.asked == SMTP_SERVER_GOT_MAIL);
         assert_slice_equal(r.server.command.mailbox, rows[i].sender);
+        assert_row(rows[i].line, r.server.command.path == (rows[i].sender[0] ? ADDRESS_PATH_MAILBOX
+                                                                             : ADDRESS_PATH_NULL));
         stop(&r);
     }
-    for (size_t n = ADDRESS_LOCAL_MAX; n <= ADDRESS_LOCAL_MAX + 1; n++) {
-        struct run r;
-        struct buf line;
+}
 
-        start(&r, "long", &plain);
-        buf_init(&line, 1000);
-        assert_int_equal(buf_add_str(&line, "EHLO me\r\n"), 0);
-        feed(&r, buf_slice(&line));
-        buf_clear(&line);
-        assert_int_equal(buf_add_str(&line, "MAIL FROM:<"), 0);
-        for (size_t i = 0; i < n; i++)
-            assert_int_equal(buf_add_byte(&line, 'a'), 0);
-        assert_int_equal(buf_add_str(&line, ">\r\n"), 0);
+/* With our name behind it the sender would be too long. */
+static void test_bare_sender_limit(void **state)
+{
+    char host[ADDRESS_DOMAIN_MAX + 1], line[ADDRESS_MAX + 20];
+    struct smtp_server_options options = plain;
+    const size_t n_local = 200;
+
+    (void)state;
+    options.hostname = host;
+    memset(host, 'h', sizeof(host));
+    for (size_t i = 50; i < sizeof(host); i += 51)
+        host[i] = '.';
+    for (size_t n = ADDRESS_MAX - 1; n <= ADDRESS_MAX + 1; n++) {
+        struct run r;
+        struct slice name = slice_make(host, n - n_local - 1);
+
+        host[name.n] = '\0';
+        start(&r, "long", &options);
+        feed(&r, SLICE_LIT("EHLO me\r\n"));
         buf_clear(&r.codes);
-        feed(&r, buf_slice(&line));
+        memset(line, 'a', sizeof(line));
+        memcpy(line, "MAIL FROM:<", 11);
+        memcpy(line + 11 + n_local, ">\r\n", 3);
+        feed(&r, slice_make(line, 11 + n_local + 3));
         assert_int_equal(
-            r.server.asked, n <= ADDRESS_LOCAL_MAX ? SMTP_SERVER_GOT_MAIL : SMTP_SERVER_MORE);
-        expect(&r, &r.codes, n <= ADDRESS_LOCAL_MAX ? SLICE_NONE : SLICE_LIT("501"));
-        buf_fini(&line);
+            r.server.asked, n <= ADDRESS_MAX ? SMTP_SERVER_GOT_MAIL : SMTP_SERVER_MORE);
+        expect(&r, &r.codes, n <= ADDRESS_MAX ? SLICE_NONE : SLICE_LIT("501"));
+        stop(&r);
+        host[name.n] = 'h';
+    }
+}
+
+/* What moves no mail is counted, what may move some is not. */
+static void test_what_idles(void **state)
+{
+    static const struct {
+        const char *line;
+        uint32_t counts;
+    } rows[] = {{"EHLO x", 1}, {"HELO x", 1}, {"RSET", 1}, {"NOOP", 1}, {"VRFY x", 1}, {"HELP", 1},
+        {"STARTTLS", 1}, {"MAIL FROM:<>", 0}, {"QUIT", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct run r;
+
+        start(&r, rows[i].line, &plain);
+        feed(&r, SLICE_LIT("EHLO me\r\n"));
+        feed(&r, slice_str(rows[i].line));
+        feed(&r, SLICE_LIT("\r\n"));
+        assert_row(rows[i].line, r.server.n_idle_commands == 1 + rows[i].counts);
         stop(&r);
     }
+    struct run r;
+    start(&r, "transaction", &plain);
+    feed(&r, SLICE_LIT("EHLO me\r\n"));
+    feed(&r, SLICE_LIT("MAIL FROM:<>\r\n"));
+    reply(&r, 250);
+    feed(&r, SLICE_LIT("RCPT TO:<a@b.c>\r\n"));
+    reply(&r, 250);
+    feed(&r, SLICE_LIT("DATA\r\n"));
+    assert_int_equal(r.server.n_idle_commands, 1);
+    stop(&r);
+}
+
+static void test_what_tls_forgets(void **state)
+{
+    struct run r;
+
+    (void)state;
+    start(&r, "tls", &plain);
+    feed(&r, SLICE_LIT("EHLO before\r\n"));
+    assert_string_equal(r.server.hello, "before");
+    assert_true(r.server.is_esmtp);
+    feed(&r, SLICE_LIT("STARTTLS\r\n"));
+    smtp_server_secured(&r.server);
+    assert_string_equal(r.server.hello, "");
+    assert_false(r.server.is_esmtp);
+    assert_int_equal(r.server.n_idle_commands, 0);
+    feed(&r, SLICE_LIT("HELO be\r\n"));
+    assert_string_equal(r.server.hello, "be");
+    assert_false(r.server.is_esmtp);
+    stop(&r);
+}
+
+static void test_closed_once(void **state)
+{
+    struct run r;
+    struct answer a;
+
+    (void)state;
+    answer_set(&a, 421, "4.3.2", "stop");
+    start(&r, "twice", &plain);
+    smtp_server_close(&r.server, &a);
+    smtp_server_close(&r.server, &a);
+    take_output(&r);
+    expect(&r, &r.codes, SLICE_LIT("421"));
+    stop(&r);
 }
 
 static void test_strict(void **state)
@@ -679,6 +779,10 @@ int main(void)
         cmocka_unit_test(test_hello_offers),
         cmocka_unit_test(test_doubt_in_what_is_thrown_away),
         cmocka_unit_test(test_bare_sender),
+        cmocka_unit_test(test_bare_sender_limit),
+        cmocka_unit_test(test_what_idles),
+        cmocka_unit_test(test_what_tls_forgets),
+        cmocka_unit_test(test_closed_once),
         cmocka_unit_test(test_strict),
         cmocka_unit_test(test_refused_greeting_and_close),
     };
