@@ -24,6 +24,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/clock.h"
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/os/hmac.h"
 #include "base/os/io.h"
@@ -38,7 +39,7 @@ struct claims {
     struct claims_file *file;
     uint32_t free[CLAIMS_SLOTS]; /* a stack */
     size_t n_free;
-    uint32_t ambiguous[CLAIMS_SLOTS]; /* a ring, oldest first */
+    uint32_t ambiguous[CLAIMS_AMBIGUOUS_MAX]; /* a ring, oldest first */
     size_t ambiguous_first, n_ambiguous;
 };
 
@@ -46,7 +47,25 @@ const char claims_magic[8] = {'C', 'X', 'C', 'L', 'A', 'I', 'M', '1'};
 
 /* --- The file -------------------------------------------------------------------------- */
 
-static int fill_file(struct claims *c, const char *path, struct err *err)
+/* Nobody can open the file before it is locked, and then only mapd, which is in our group and can
+ * take no lock that we hold.  The directory hands down the group of all who make claims. */
+static int lock_file(struct claims *c, const char *path, struct err *err)
+{
+    struct stat st;
+    if (fstat(c->fd, &st) != 0)
+        return err_sys(err, errno, "%s", path);
+    if (flock(c->fd, LOCK_EX | LOCK_NB) != 0)
+        return err_sys(err, errno, "%s: cannot lock", path);
+    if (st.st_gid != getegid() && fchown(c->fd, (uid_t)-1, getegid()) != 0)
+        return err_sys(err, errno, "%s: cannot set the group", path);
+    if (fchmod(c->fd, 0640) != 0) /* whatever the umask is */
+        return err_sys(err, errno, "%s: cannot set the mode", path);
+    return 0;
+}
+
+/* What is remembered in `old`, if there is one, is in the new file from its first moment. */
+static int fill_file(
+    struct claims *c, const struct claims_file *old, const char *path, struct err *err)
 {
     int errnum = posix_fallocate(c->fd, 0, sizeof *c->file);
     if (errnum != 0)
@@ -60,11 +79,12 @@ static int fill_file(struct claims *c, const char *path, struct err *err)
     c->file->head.n_slots = CLAIMS_SLOTS;
     if (boot_id(c->file->head.boot, err) != 0)
         return -1;
-    if (fchmod(c->fd, 0640) != 0) /* mapd reads it by its group, whatever the umask is */
-        return err_sys(err, errno, "%s: cannot set the mode", path);
-    if (flock(c->fd, LOCK_EX) != 0)
-        return err_sys(err, errno, "%s: cannot lock", path);
-    return 0;
+    if (old) {
+        memcpy(c->file->slots, old->slots, sizeof old->slots);
+        memcpy(c->file->crowds, old->crowds, sizeof old->crowds);
+        atomic_store(&c->file->head.used, atomic_load(&old->head.used));
+    }
+    return lock_file(c, path, err);
 }
 
 static void drop_file(struct claims *c)
@@ -77,7 +97,7 @@ static void drop_file(struct claims *c)
 
 /* A file appears at c->path that is complete and locked: a file there that is not locked is one of
  * a dead process. */
-static int create_file(struct claims *c, struct err *err)
+static int create_file(struct claims *c, const struct claims_file *old, struct err *err)
 {
     for (int i = 0; i < CREATE_TRIES; i++) {
         unsigned char r[8];
@@ -88,10 +108,10 @@ static int create_file(struct claims *c, struct err *err)
             fmt_into(path_new, sizeof path_new, "%s/" CLAIMS_NEW_PREFIX "%s", c->dir, id) != 0 ||
             fmt_into(c->path, sizeof c->path, "%s/%s", c->dir, id) != 0)
             return err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", c->dir);
-        c->fd = open(path_new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+        c->fd = open(path_new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (c->fd < 0)
             return err_sys(err, errno, "%s: cannot create", path_new);
-        if (fill_file(c, path_new, err) != 0) {
+        if (fill_file(c, old, path_new, err) != 0) {
             unlink(path_new);
             drop_file(c);
             return -1;
@@ -119,8 +139,6 @@ int claims_open(const char *run_dir, struct claims **out, struct err *err)
 {
     struct claims *c = mem_zalloc(sizeof *c);
     struct buf dir;
-    enum claims_scan_verdict ignored;
-    struct err sweep_err = ERR_INIT;
     c->fd = -1;
     buf_init(&dir, sizeof c->path);
     if (io_path(&dir, run_dir, CLAIMS_DIR) != 0) {
@@ -128,13 +146,12 @@ int claims_open(const char *run_dir, struct claims **out, struct err *err)
         goto fail;
     }
     c->dir = buf_steal_cstr(&dir);
-    if (claims_make_dir(run_dir, err) != 0 || create_file(c, err) != 0)
-        goto fail;
     reset_slots(c);
-    /* Without a barrier for a long time, files of dead processes would pile up.  No key has the
-     * hash 0, and what this finds is of no interest here. */
-    if (claims_scan(run_dir, 0, 0, &ignored, &sweep_err) != 0)
-        err_clear(&sweep_err);
+    /* A mapd that has never run here is on its way; until then there are no look-ups either. */
+    if (access(c->dir, F_OK) != 0 && errno == ENOENT)
+        log_info("claims_wait", log_str("dir", c->dir));
+    else if (create_file(c, NULL, err) != 0)
+        goto fail;
     buf_fini(&dir);
     *out = c;
     return 0;
@@ -149,6 +166,7 @@ void claims_close(struct claims **c)
     struct claims *x = *c;
     if (!x)
         return;
+    /* Claims in a crowd are older than the single ones, so with none of these there is no crowd. */
     if (x->file && x->n_free == CLAIMS_SLOTS)
         unlink(x->path);
     drop_file(x);
@@ -157,18 +175,34 @@ void claims_close(struct claims **c)
     *c = NULL;
 }
 
-/* True when mapd can find our file; makes a new one when the old one is gone and nothing is in
- * it. */
+/* A new file takes over what the one that was removed has to be remembered for. */
+static bool replace_file(struct claims *c)
+{
+    struct claims_file *old = c->file;
+    struct err err = ERR_INIT;
+    int old_fd = c->fd;
+    c->file = NULL;
+    c->fd = -1;
+    bool is_there = create_file(c, old, &err) == 0;
+    if (!is_there) { /* perhaps the next time */
+        c->file = old;
+        c->fd = old_fd;
+        return false;
+    }
+    if (old)
+        munmap(old, sizeof *old);
+    io_close(&old_fd);
+    return true;
+}
+
+/* True when mapd can find our file; makes a new one when the old one is gone and no delivery relies
+ * on it. */
 static bool is_visible(struct claims *c)
 {
     struct stat st;
-    struct err err = ERR_INIT;
     if (c->file && fstat(c->fd, &st) == 0 && st.st_nlink > 0)
         return true;
-    if (c->n_free < CLAIMS_SLOTS)
-        return false;
-    drop_file(c);
-    return create_file(c, &err) == 0;
+    return c->n_free + c->n_ambiguous == CLAIMS_SLOTS && replace_file(c);
 }
 
 /* --- Claims ----------------------------------------------------------------------------- */
@@ -196,19 +230,52 @@ static void give_back(struct claims *c, uint32_t slot)
     c->free[c->n_free++] = slot;
 }
 
+/* A set of claims that must be remembered becomes one: for all keys of its share of the hashes,
+ * from the oldest epoch, as long as the youngest.  The oldest single claims go there, since they
+ * lengthen the life of the crowd least. */
+static void join_crowd(struct claims *c, uint32_t slot)
+{
+    const struct claim *k = &c->file->slots[slot];
+    uint64_t hash = atomic_load_explicit(&k->key_hash, memory_order_relaxed);
+    uint64_t epoch = atomic_load_explicit(&k->epoch, memory_order_relaxed);
+    uint64_t time_ms = atomic_load_explicit(&k->time_ms, memory_order_relaxed);
+    struct claim *crowd = &c->file->crowds[claims_crowd(hash)];
+    bool is_new = atomic_load_explicit(&crowd->state, memory_order_relaxed) == CLAIM_FREE;
+
+    if (is_new || epoch < atomic_load_explicit(&crowd->epoch, memory_order_relaxed))
+        atomic_store_explicit(&crowd->epoch, epoch, memory_order_relaxed);
+    if (is_new || time_ms > atomic_load_explicit(&crowd->time_ms, memory_order_relaxed))
+        atomic_store_explicit(&crowd->time_ms, time_ms, memory_order_relaxed);
+    atomic_store(&crowd->state, CLAIM_AMBIGUOUS);
+    give_back(c, slot);
+}
+
+static uint32_t take_oldest(struct claims *c)
+{
+    uint32_t slot = c->ambiguous[c->ambiguous_first];
+    c->ambiguous_first = (c->ambiguous_first + 1) % CLAIMS_AMBIGUOUS_MAX;
+    c->n_ambiguous--;
+    return slot;
+}
+
+static bool is_forgotten(const struct claim *k, uint64_t now_ms)
+{
+    return now_ms - atomic_load_explicit(&k->time_ms, memory_order_relaxed) > CLAIMS_AMBIGUOUS_MS;
+}
+
 /* Ambiguous claims become free again when they are old enough. */
 static void reclaim(struct claims *c)
 {
     uint64_t now = clock_mono_ms();
-    while (c->n_ambiguous > 0) {
-        uint32_t slot = c->ambiguous[c->ambiguous_first];
-        uint64_t then = atomic_load_explicit(&c->file->slots[slot].time_ms, memory_order_relaxed);
-        if (now - then <= CLAIMS_AMBIGUOUS_MS)
-            return;
-        c->ambiguous_first = (c->ambiguous_first + 1) % CLAIMS_SLOTS;
-        c->n_ambiguous--;
-        give_back(c, slot);
+    for (size_t i = 0; i < CLAIMS_CROWDS; i++) {
+        struct claim *crowd = &c->file->crowds[i];
+        if (atomic_load_explicit(&crowd->state, memory_order_relaxed) != CLAIM_FREE &&
+            is_forgotten(crowd, now))
+            atomic_store(&crowd->state, CLAIM_FREE);
     }
+    while (
+        c->n_ambiguous > 0 && is_forgotten(&c->file->slots[c->ambiguous[c->ambiguous_first]], now))
+        give_back(c, take_oldest(c));
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -291,9 +358,9 @@ static void drop_older(struct claims *c, uint32_t slot)
     uint64_t epoch = atomic_load_explicit(&slots[slot].epoch, memory_order_relaxed);
     uint32_t older = CLAIMS_SLOTS;
     for (size_t i = 0; i < c->n_ambiguous; i++) {
-        uint32_t *at = &c->ambiguous[(c->ambiguous_first + i) % CLAIMS_SLOTS];
+        uint32_t *at = &c->ambiguous[(c->ambiguous_first + i) % CLAIMS_AMBIGUOUS_MAX];
         if (older < CLAIMS_SLOTS)
-            c->ambiguous[(c->ambiguous_first + i - 1) % CLAIMS_SLOTS] = *at;
+            c->ambiguous[(c->ambiguous_first + i - 1) % CLAIMS_AMBIGUOUS_MAX] = *at;
         else if (atomic_load_explicit(&slots[*at].key_hash, memory_order_relaxed) == hash &&
                  atomic_load_explicit(&slots[*at].epoch, memory_order_relaxed) == epoch)
             older = *at;
@@ -314,7 +381,10 @@ void claims_end(struct claims *c, struct claims_set *set, enum claims_outcome ou
         /* First the new one: a scan finds one of the two. */
         set_state(c, set->slots[i], CLAIM_AMBIGUOUS);
         drop_older(c, set->slots[i]);
-        c->ambiguous[(c->ambiguous_first + c->n_ambiguous++) % CLAIMS_SLOTS] = set->slots[i];
+        if (c->n_ambiguous == CLAIMS_AMBIGUOUS_MAX)
+            join_crowd(c, take_oldest(c));
+        c->ambiguous[(c->ambiguous_first + c->n_ambiguous++) % CLAIMS_AMBIGUOUS_MAX] =
+            set->slots[i];
     }
     free(set->slots);
     *set = (struct claims_set){0};

@@ -21,6 +21,13 @@
 
 #define CLAIMS_DIR "claims"
 #define CLAIMS_SLOTS 4096 /* per process */
+/* Of these, at most so many are ever AMBIGUOUS, so that a server that loses answer after answer
+ * leaves room for the mail of the others: what is left holds the largest message.  When more users
+ * have lost answers, the oldest of these claims are put together into crowds: one claim for every
+ * key of a share of all hashes, older than the oldest of them.  Barriers for keys of that share are
+ * then ambiguous, which is true and costs only that the sweeps look again. */
+#define CLAIMS_AMBIGUOUS_MAX 1024
+#define CLAIMS_CROWDS 64
 /* How long a claim without an answer is remembered.  A server may work on a message for ten minutes
  * before it answers the dot (RFC 5321 4.5.3.2.6), and so may store it that long after we lost the
  * connection; a hold that begins later finds the message in the mailbox, or it will never come. */
@@ -44,7 +51,8 @@ enum claims_outcome {
 };
 
 /* Creates RUN/claims/<id> and locks it for life; call after fork, one per thread.  A child that is
- * forked later and does not exec would keep the file alive. */
+ * forked later and does not exec would keep the file alive.  While there is no RUN/claims, which
+ * mapd makes, claims_begin() says FULL. */
 int claims_open(const char *run_dir, struct claims **out, struct err *err) ATTR_WUR;
 /* The file goes too, unless a claim in it must be remembered. */
 void claims_close(struct claims **c);
@@ -66,13 +74,18 @@ enum claims_scan_verdict {
 /* One pass over the directory for one key: claims that are older than `epoch` count (their decision
  * saw a smaller one), and open claims of dead processes count as ambiguous.  Call it after the
  * epoch was published.  Removes files of dead processes when nothing in them matters any more. Only
- * reads claims, but needs write permission for the directory.  -1 only for errors: then nothing is
- * known. */
+ * reads claims, but the directory has to be ours: only mapd calls it.  -1 only for errors: then
+ * nothing is known.
+ *
+ * Everybody who may make claims may also put other things into the directory, and no file of
+ * another user's can be removed, renamed or opened by him (sticky directory, mode 0640 with his own
+ * group). What is no file is removed and tells nothing; a file that we may not read keeps a barrier
+ * busy: the flip is late, never wrong. */
 int claims_scan(const char *run_dir, uint64_t key_hash, uint64_t epoch,
     enum claims_scan_verdict *out, struct err *err) ATTR_WUR;
-/* Makes RUN/claims when it is missing, writable for the group of RUN.  mapd's start does it
- * (through snapshot_writer_open), so that a missing directory later is an error and not an empty
- * one. */
+/* Makes RUN/claims when it is missing, and sets its mode: writable for the group of RUN, sticky.
+ * mapd's start does it (through snapshot_writer_open), so that a missing directory later is an
+ * error and not an empty one. */
 int claims_make_dir(const char *run_dir, struct err *err) ATTR_WUR;
 /* A reboot takes the claims away with the file system they were on.  mapd calls this when its
  * database says that the machine was started anew: scans are at best ambiguous for

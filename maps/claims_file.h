@@ -14,7 +14,7 @@
 #include "maps/boot.h"
 #include "maps/claims.h"
 
-#define CLAIMS_VERSION 1
+#define CLAIMS_VERSION 2
 #define CLAIMS_DEAD_PREFIX "dead."
 #define CLAIMS_NEW_PREFIX ".new."
 #define CLAIMS_ID_MAX 64
@@ -22,7 +22,8 @@
 enum claim_state { CLAIM_FREE, CLAIM_COMMITTING, CLAIM_AMBIGUOUS };
 
 /* A cache line, so that two claims never share one.  The words but `state` are written only while
- * state is FREE (time_ms also just before AMBIGUOUS). */
+ * state is FREE (time_ms also just before AMBIGUOUS); those of a crowd at any time, but its epoch
+ * only falls and its time only rises while it is AMBIGUOUS. */
 struct claim {
     _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t key_hash;
@@ -38,10 +39,20 @@ struct claims_head {
     _Alignas(64) _Atomic uint64_t used;
 };
 
+/* The crowds come last in a scan: a claim is put into one before its slot is free, so whoever finds
+ * the slot free finds the crowd filled. */
 struct claims_file {
     struct claims_head head;
     struct claim slots[CLAIMS_SLOTS];
+    struct claim
+        crowds[CLAIMS_CROWDS]; /* FREE or AMBIGUOUS; crowd i: hashes with claims_crowd() i */
 };
+
+/* Which crowd a key belongs to. */
+static inline uint32_t claims_crowd(uint64_t key_hash)
+{
+    return (uint32_t)(key_hash >> 32) % CLAIMS_CROWDS;
+}
 
 extern const char claims_magic[8];
 

@@ -22,12 +22,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/clock.h"
+#include "base/core/log.h"
 #include "base/core/num.h"
 #include "base/os/io.h"
 #include "maps/claims_file.h"
 
 #define PASSES_MAX 100
-#define BLOCK 64          /* claims that are read at a time */
+#define BLOCK 64 /* claims that are read at a time */
+#define CLAIMS_DIR_MODE 03770
+#define TELL_AGAIN_MS 60000
 #define NEW_FILE_OLD_S 60 /* no process needs so long between creation and lock */
 
 struct pass {
@@ -47,26 +50,38 @@ struct content {
     bool is_ambiguous;
 };
 
-/* The states are those of `early`, the other words of `late`, which was read after it: so each word
- * is at least as new as the state that vouches for it. */
-static void look_at_claim(const struct pass *p, const struct claim *early, const struct claim *late,
-    bool is_this_boot, struct content *out)
+/* The state of a claim, its words read after it. */
+struct seen {
+    uint64_t state, epoch, time_ms;
+    bool is_key; /* it is for the key, or for a crowd that the key belongs to */
+};
+
+static void judge_claim(
+    const struct pass *p, const struct seen *s, bool is_this_boot, struct content *out)
 {
-    uint64_t state = atomic_load_explicit(&early->state, memory_order_relaxed);
-    if (state == CLAIM_FREE)
+    if (s->state == CLAIM_FREE)
         return;
-    uint64_t then = atomic_load_explicit(&late->time_ms, memory_order_relaxed);
-    if (state == CLAIM_AMBIGUOUS && is_this_boot && then <= p->now_ms &&
-        p->now_ms - then > CLAIMS_AMBIGUOUS_MS)
+    if (s->state == CLAIM_AMBIGUOUS && is_this_boot && s->time_ms <= p->now_ms &&
+        p->now_ms - s->time_ms > CLAIMS_AMBIGUOUS_MS)
         return;
     out->is_open = true;
-    if (atomic_load_explicit(&late->key_hash, memory_order_relaxed) != p->key_hash ||
-        atomic_load_explicit(&late->epoch, memory_order_relaxed) >= p->epoch)
+    if (!s->is_key || s->epoch >= p->epoch)
         return;
-    if (state == CLAIM_COMMITTING)
+    if (s->state == CLAIM_COMMITTING)
         out->is_committing = true;
     else
         out->is_ambiguous = true;
+}
+
+/* The states are those of `early`, the other words of `late`, which was read after it: so each word
+ * is at least as new as the state that vouches for it. */
+static struct seen see(const struct claim *early, const struct claim *late)
+{
+    return (struct seen){
+        .state = atomic_load_explicit(&early->state, memory_order_relaxed),
+        .epoch = atomic_load_explicit(&late->epoch, memory_order_relaxed),
+        .time_ms = atomic_load_explicit(&late->time_ms, memory_order_relaxed),
+    };
 }
 
 static bool read_at(int fd, size_t at, void *to, size_t n)
@@ -74,24 +89,43 @@ static bool read_at(int fd, size_t at, void *to, size_t n)
     return pread(fd, to, n, (off_t)at) == (ssize_t)n;
 }
 
-/* False: the file is shorter than it has to be. */
+/* Reads n claims twice. False: the file is shorter than it has to be. */
+static bool read_twice(int fd, size_t at, size_t n, struct claim *early, struct claim *late)
+{
+    if (!read_at(fd, at, early, n * sizeof *early))
+        return false;
+    atomic_thread_fence(memory_order_seq_cst);
+    return read_at(fd, at, late, n * sizeof *late);
+}
+
 static bool look_at_claims(
     const struct pass *p, int fd, uint64_t used, bool is_this_boot, struct content *out)
 {
     struct claim early[BLOCK], late[BLOCK];
     for (uint64_t i = 0; i < used; i += BLOCK) {
         size_t n = used - i < BLOCK ? (size_t)(used - i) : BLOCK;
-        size_t at = offsetof(struct claims_file, slots) + (size_t)i * sizeof *early;
-        if (!read_at(fd, at, early, n * sizeof *early))
+        if (!read_twice(fd, offsetof(struct claims_file, slots) + (size_t)i * sizeof *early, n,
+                early, late))
             return false;
-        atomic_thread_fence(memory_order_seq_cst);
-        if (!read_at(fd, at, late, n * sizeof *late))
-            return false;
-        for (size_t k = 0; k < n; k++)
-            look_at_claim(p, &early[k], &late[k], is_this_boot, out);
+        for (size_t k = 0; k < n; k++) {
+            struct seen s = see(&early[k], &late[k]);
+            s.is_key = atomic_load_explicit(&late[k].key_hash, memory_order_relaxed) == p->key_hash;
+            judge_claim(p, &s, is_this_boot, out);
+        }
+    }
+    /* Behind the slots: see struct claims_file. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!read_twice(fd, offsetof(struct claims_file, crowds), CLAIMS_CROWDS, early, late))
+        return false;
+    for (uint32_t i = 0; i < CLAIMS_CROWDS; i++) {
+        struct seen s = see(&early[i], &late[i]);
+        s.is_key = i == claims_crowd(p->key_hash);
+        judge_claim(p, &s, is_this_boot, out);
     }
     return true;
 }
+
+_Static_assert(CLAIMS_CROWDS <= BLOCK, "read at once");
 
 /* Reads, and does not map: somebody else may cut the file short at any time, and mapd must not die
  * of that.  A read sees what the mapping of the claims' owner holds, as both are the page cache. */
@@ -183,27 +217,70 @@ static void sweep_new(const struct pass *p, const char *name)
         unlinkat(p->dir_fd, name, 0);
 }
 
+/* Links, pipes, folders: no process of ours makes them, so they say nothing about a claim. */
+static void remove_stranger(const struct pass *p, const char *name, mode_t mode)
+{
+    if (unlinkat(p->dir_fd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0) == 0)
+        log_warn("claims_stranger", log_str("dir", p->path), log_str("name", name));
+}
+
+/* A file that we may not open may hold any claim of a living process. */
+static void note_closed(struct pass *p, const char *name, const struct stat *st)
+{
+    static _Atomic uint64_t told_ms;
+    p->is_busy = true;
+    if (p->now_ms - atomic_load(&told_ms) < TELL_AGAIN_MS && atomic_load(&told_ms) != 0)
+        return;
+    atomic_store(&told_ms, p->now_ms);
+    log_error("claims_closed", log_str("dir", p->path), log_str("name", name),
+        log_u64("uid", st->st_uid), log_u64("gid", st->st_gid),
+        log_str("error", "cannot be read: coexist-mapd has to be in the group of that user"));
+}
+
+static int test_lock(struct pass *p, int fd, const char *name, struct err *err)
+{
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+        return look_at_dead(p, fd, name, err);
+    if (errno == EWOULDBLOCK)
+        return look_at_living(p, fd, name, err);
+    return err_sys(err, errno, "%s/%s: cannot test the lock", p->path, name);
+}
+
 static int look_at(struct pass *p, const char *name, struct err *err)
 {
+    struct stat st;
     if (name[0] == '.') {
         if (slice_starts(slice_str(name), SLICE_LIT(CLAIMS_NEW_PREFIX)))
             sweep_new(p, name);
         return 0;
     }
+    if (fstatat(p->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT)
+            return err_sys(err, errno, "%s/%s", p->path, name);
+        p->is_disturbed = true;
+        return 0;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        remove_stranger(p, name, st.st_mode);
+        return 0;
+    }
     int fd = openat(p->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
-        if (errno != ENOENT)
+        if (errno == EACCES || errno == EPERM) {
+            note_closed(p, name, &st);
+            return 0;
+        }
+        /* It went away, or something else took its name. */
+        if (errno != ENOENT && errno != ELOOP && errno != ENXIO)
             return err_sys(err, errno, "%s/%s: cannot read claims", p->path, name);
         p->is_disturbed = true;
         return 0;
     }
-    int rc;
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
-        rc = look_at_dead(p, fd, name, err);
-    else if (errno == EWOULDBLOCK)
-        rc = look_at_living(p, fd, name, err);
+    int rc = 0;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        rc = test_lock(p, fd, name, err);
     else
-        rc = err_sys(err, errno, "%s/%s: cannot test the lock", p->path, name);
+        p->is_disturbed = true;
     close(fd);
     return rc;
 }
@@ -262,12 +339,27 @@ done:
 int claims_make_dir(const char *run_dir, struct err *err)
 {
     char path[4096];
+    struct stat st, run;
+    int rc = -1;
     if (fmt_into(path, sizeof path, "%s/" CLAIMS_DIR, run_dir) != 0)
         return err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
-    if (mkdir(path, 0770) != 0)
-        return errno == EEXIST ? 0 : err_sys(err, errno, "%s: cannot create", path);
-    /* Whatever the umask is: relay, milter and sync run as other users of this group. */
-    return chmod(path, 02770) == 0 ? 0 : err_sys(err, errno, "%s: cannot set the mode", path);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return err_sys(err, errno, "%s: cannot create", path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0 || stat(run_dir, &run) != 0)
+        err_sys(err, errno, "%s: cannot open", path);
+    else if (st.st_uid != geteuid())
+        err_set(err, ERR_PERM, EX_NOPERM, "%s belongs to user %u and not to us, user %u", path,
+            (unsigned)st.st_uid, (unsigned)geteuid());
+    /* Whatever the umask is: the others run as other users of this group.  Sticky: none of them can
+     * remove or rename the claims of another. */
+    else if ((st.st_gid != run.st_gid && fchown(fd, (uid_t)-1, run.st_gid) != 0) ||
+             fchmod(fd, CLAIMS_DIR_MODE) != 0)
+        err_sys(err, errno, "%s: cannot set group and mode", path);
+    else
+        rc = 0;
+    io_close(&fd);
+    return rc;
 }
 
 int claims_note_reboot(const char *run_dir, struct err *err)
@@ -283,7 +375,8 @@ int claims_note_reboot(const char *run_dir, struct err *err)
         err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
         goto done;
     }
-    int fd = open(buf_cstr(&path), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    (void)unlink(buf_cstr(&path));
+    int fd = open(buf_cstr(&path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0) {
         err_sys(err, errno, "%s: cannot create", buf_cstr(&path));
         goto done;

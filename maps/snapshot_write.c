@@ -23,7 +23,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -36,6 +35,12 @@
 
 #define CTL_NEW_NAME SNAPSHOT_CTL_NAME ".new"
 
+#define LOCK_NAME "mapd.lock"
+
+/* What has to stay where it is as long as this process publishes. */
+static const char *const own_names[] = {SNAPSHOT_CTL_NAME, LOCK_NAME, CLAIMS_DIR};
+#define N_OWN (sizeof own_names / sizeof own_names[0])
+
 /* A word that publication will store. */
 struct pending {
     uint64_t cell, word;
@@ -46,9 +51,11 @@ struct pending {
 
 struct snapshot_writer {
     char *run_dir;
-    int ctl_fd; /* holds the lock */
-    dev_t ctl_dev;
-    ino_t ctl_ino;
+    int lock_fd;
+    struct {
+        dev_t dev;
+        ino_t ino;
+    } own[N_OWN];
     struct snapshot_ctl *ctl;
     struct snapshot_ids ids;
     struct snapshot_rw live;   /* what readers see, once this process has built it */
@@ -80,7 +87,8 @@ static int create_ctl(const struct snapshot_writer *w, const char *path, struct 
         return -1;
     memcpy(page, &empty, sizeof empty);
     memcpy(page, snapshot_ctl_magic, sizeof snapshot_ctl_magic);
-    int fd = open(path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    (void)unlink(path_new); /* left by one that died */
+    int fd = open(path_new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0)
         return err_sys(err, errno, "%s: cannot create", path_new);
     if (io_write_all(fd, slice_make(page, sizeof page), err) != 0)
@@ -95,73 +103,89 @@ static int create_ctl(const struct snapshot_writer *w, const char *path, struct 
     return rc;
 }
 
-static bool is_ctl(int fd)
+/* Ours, complete, and under no other name. */
+static bool is_ctl(int fd, struct stat *st)
 {
     char magic[sizeof snapshot_ctl_magic];
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == SNAPSHOT_PAGE &&
+    return fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size == SNAPSHOT_PAGE &&
+           st->st_uid == geteuid() && st->st_nlink == 1 &&
            pread(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
            memcmp(magic, snapshot_ctl_magic, sizeof magic) == 0;
 }
 
-static bool is_linked(const struct snapshot_writer *w, const char *path)
+/* Readers may open the control file, and whoever may open a file can hold its lock: ours is on a
+ * file that only we can open. */
+static int take_lock(struct snapshot_writer *w, struct err *err)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && st.st_dev == w->ctl_dev && st.st_ino == w->ctl_ino;
+    char path[4096];
+    if (path_of(w, LOCK_NAME, path, err) != 0)
+        return -1;
+    if (io_lock_file(path, &w->lock_fd, err) == 0)
+        return 0;
+    return err->code == EX_TEMPFAIL
+               ? err_wrap(err, "another coexist-mapd or maptool publishes there")
+               : -1;
 }
 
-/* Opens and locks the control file that is at its path, and makes one first if need be. */
+/* Opens the control file that is at its path, and makes one first if need be. */
 static int open_ctl(struct snapshot_writer *w, struct err *err)
 {
     char path[4096];
     struct stat st;
     if (path_of(w, SNAPSHOT_CTL_NAME, path, err) != 0)
         return -1;
-    for (;;) {
-        w->ctl_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        if (w->ctl_fd < 0 && errno != ENOENT)
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || !is_ctl(fd, &st)) {
+        io_close(&fd);
+        if (create_ctl(w, path, err) != 0)
+            return -1;
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0)
             return err_sys(err, errno, "%s: cannot open", path);
-        if (w->ctl_fd < 0) {
-            if (create_ctl(w, path, err) != 0)
-                return -1;
-            continue;
+        if (!is_ctl(fd, &st)) {
+            io_close(&fd);
+            return err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s is being replaced", path);
         }
-        if (flock(w->ctl_fd, LOCK_EX | LOCK_NB) != 0) {
-            if (errno == EWOULDBLOCK)
-                return err_set(err, ERR_TEMP, EX_TEMPFAIL,
-                    "%s is locked: another coexist-mapd or maptool publishes there", path);
-            return err_sys(err, errno, "%s: cannot lock", path);
-        }
-        if (fstat(w->ctl_fd, &st) != 0)
-            return err_sys(err, errno, "%s", path);
-        w->ctl_dev = st.st_dev;
-        w->ctl_ino = st.st_ino;
-        /* Between open and lock another writer may have put a new one there. */
-        if (is_linked(w, path)) {
-            if (is_ctl(w->ctl_fd))
-                break;
-            if (create_ctl(w, path, err) != 0)
-                return -1;
-        }
-        io_close(&w->ctl_fd);
     }
-    void *base = mmap(NULL, SNAPSHOT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, w->ctl_fd, 0);
+    void *base = mmap(NULL, SNAPSHOT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    int errnum = errno;
+    io_close(&fd);
     if (base == MAP_FAILED)
-        return err_sys(err, errno, "%s: cannot map", path);
+        return err_sys(err, errnum, "%s: cannot map", path);
     w->ctl = base;
     return 0;
 }
 
-/* Readers find the control file by its path: what we publish in another one they do not see. */
-static int check_ctl(const struct snapshot_writer *w, struct err *err)
+/* --- What belongs to this writer ---------------------------------------------------------- */
+
+static int note_own(struct snapshot_writer *w, struct err *err)
 {
     char path[4096];
-    if (path_of(w, SNAPSHOT_CTL_NAME, path, err) != 0)
-        return -1;
-    if (is_linked(w, path))
-        return 0;
-    return err_set(err, ERR_TEMP, EX_UNAVAILABLE,
-        "%s was removed or replaced: coexist-mapd must be restarted", path);
+    struct stat st;
+    for (size_t i = 0; i < N_OWN; i++) {
+        if (path_of(w, own_names[i], path, err) != 0)
+            return -1;
+        if (lstat(path, &st) != 0)
+            return err_sys(err, errno, "%s", path);
+        w->own[i].dev = st.st_dev;
+        w->own[i].ino = st.st_ino;
+    }
+    return 0;
+}
+
+/* Readers find the control file by its path: what we publish in another one they do not see. */
+int snapshot_writer_check(const struct snapshot_writer *w, struct err *err)
+{
+    char path[4096];
+    struct stat st;
+    for (size_t i = 0; i < N_OWN; i++) {
+        if (path_of(w, own_names[i], path, err) != 0)
+            return -1;
+        if (lstat(path, &st) != 0 || st.st_dev != w->own[i].dev || st.st_ino != w->own[i].ino)
+            return err_set(err, ERR_TEMP, EX_TEMPFAIL,
+                "%s was removed or replaced: a new start of coexist-mapd repairs it", path);
+    }
+    return 0;
 }
 
 /* Removes all data files but the one that the control word names. */
@@ -199,7 +223,7 @@ int snapshot_writer_open(
     struct slice id = slice_str(map_id);
     struct snapshot_writer *w = mem_zalloc(sizeof *w);
     w->run_dir = mem_strdup(run_dir);
-    w->ctl_fd = -1;
+    w->lock_fd = -1;
     w->pending = mem_realloc_array(NULL, SNAPSHOT_IN_PLACE_MAX, sizeof *w->pending);
     if (id.n == 0 || id.n >= sizeof w->ids.map) {
         err_set(
@@ -208,7 +232,8 @@ int snapshot_writer_open(
     }
     memcpy(w->ids.map, id.p, id.n);
     if (boot_id(w->ids.boot, err) != 0 || io_mkdir(run_dir, 0750, err) != 0 ||
-        claims_make_dir(run_dir, err) != 0 || open_ctl(w, err) != 0)
+        claims_make_dir(run_dir, err) != 0 || take_lock(w, err) != 0 || open_ctl(w, err) != 0 ||
+        note_own(w, err) != 0)
         goto fail;
     set_ids(w);
     remove_others(w);
@@ -228,7 +253,7 @@ void snapshot_writer_close(struct snapshot_writer **w)
     snapshot_rw_fini(&x->live);
     if (x->ctl)
         munmap(x->ctl, SNAPSHOT_PAGE);
-    io_close(&x->ctl_fd);
+    io_close(&x->lock_fd);
     free(x->pending);
     mem_free_string(&x->run_dir);
     free(x);
@@ -275,7 +300,7 @@ int snapshot_writer_rebuild(struct snapshot_writer *w, const struct snapshot_sou
     uint64_t live = 0;
     int rc = -1;
     buf_init(&record, ROUTE_RECORD_MAX);
-    if (check_ctl(w, err) != 0)
+    if (snapshot_writer_check(w, err) != 0)
         goto done;
     for (;;) {
         struct slice key;
@@ -424,7 +449,7 @@ int snapshot_writer_stage(struct snapshot_writer *w, const struct snapshot_chang
     BUG_ON(w->staged.base || w->n_pending > 0);
     if (!w->live.base)
         return err_set(err, ERR_BUG, EX_SOFTWARE, "%s: no snapshot has been built", w->run_dir);
-    if (check_ctl(w, err) != 0)
+    if (snapshot_writer_check(w, err) != 0)
         return -1;
     if (n > SNAPSHOT_IN_PLACE_MAX)
         return stage_file(w, changes, n, generation, err);

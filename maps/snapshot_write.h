@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * snapshot_write: how coexist-mapd publishes the map (and how maptool marks it invalid before it
- * opens the database itself).  One writer per run directory, by a lock on the control file.
+ * opens the database itself).  One writer per run directory, by a lock on a file of its own.
  *
  *     snapshot_writer_open(run_dir, map_id, &w, err)
  *     snapshot_writer_rebuild(w, &source, n, generation, err)   at start, after the recovery
@@ -47,6 +47,9 @@ struct snapshot_source {
  * has the lock. */
 int snapshot_writer_open(const char *run_dir, const char *map_id, struct snapshot_writer **out,
     struct err *err) ATTR_WUR;
+/* -1, EX_TEMPFAIL: control file, lock or claims directory were removed or replaced, so readers no
+ * longer see what we publish.  Any thread may ask. */
+int snapshot_writer_check(const struct snapshot_writer *w, struct err *err) ATTR_WUR;
 /* Leaves the snapshot as it is: it stays true while nothing can change the map. */
 void snapshot_writer_close(struct snapshot_writer **w);
 

@@ -41,6 +41,7 @@ struct mapd {
     struct store *store;
     struct publish *publish;
     struct buf socket_path;
+    struct err lost;
     struct loop_signal *on_term, *on_int, *on_hup;
 };
 
@@ -78,6 +79,13 @@ static int listen_control(struct mapd *m, const struct conf *conf, int *fd_out, 
     struct net_endpoint where = {
         .scheme = NET_SCHEME_UNIX, .host = (char *)(uintptr_t)buf_cstr(&m->socket_path)};
     return sock_listen(&where, false, SOCKET_MODE, fd_out, err);
+}
+
+static void on_lost(void *arg, const struct err *err)
+{
+    struct mapd *m = arg;
+    m->lost = *err;
+    loop_stop(m->loop);
 }
 
 /* --- Signals ------------------------------------------------------------------------- */
@@ -124,7 +132,9 @@ static int start_own(struct mapd *m, struct conf *conf, struct err *err)
     log_info("map_open", log_str("map_id", store_map_id(m->store)),
         log_u64("generation", store_generation(m->store)),
         log_u64("keys", store_live_count(m->store)));
-    return server_new_own(m->loop, conf, m->store, m->publish, listen_fd, &m->server, err);
+    const struct server_socket socket = {
+        .fd = listen_fd, .path = buf_cstr(&m->socket_path), .lost = on_lost, .arg = m};
+    return server_new_own(m->loop, conf, m->store, m->publish, &socket, &m->server, err);
 }
 
 int mapd_run_own(const char *conf_path, struct conf *conf, struct err *err)
@@ -141,11 +151,15 @@ int mapd_run_own(const char *conf_path, struct conf *conf, struct err *err)
     if (rc == 0) {
         daemon_ready();
         loop_run(m.loop);
+        if (m.lost.class != ERR_NONE) {
+            *err = m.lost;
+            rc = -1;
+        }
     }
     loop_signal_free(&m.on_term);
     loop_signal_free(&m.on_int);
     loop_signal_free(&m.on_hup);
-    if (m.server)
+    if (m.server && m.lost.class == ERR_NONE)
         unlink(buf_cstr(&m.socket_path));
     server_free(&m.server);
     loop_free(&m.loop);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/log.h"
@@ -27,11 +28,18 @@ static int mark_path(const char *run_dir, char out[4096], struct err *err)
 
 static int make_mark(const char *path, struct err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    (void)unlink(path); /* whoever makes claims can have made this */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0)
         return err_sys(err, errno, "%s: cannot create", path);
     close(fd);
     return 0;
+}
+
+static bool is_ours(const char *mark)
+{
+    struct stat st;
+    return lstat(mark, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid();
 }
 
 int reboot_note(struct store *s, const char *run_dir, const char *boot, struct err *err)
@@ -41,7 +49,7 @@ int reboot_note(struct store *s, const char *run_dir, const char *boot, struct e
     if (store_boot(s, last, err) != 0 || mark_path(run_dir, mark, err) != 0)
         return -1;
     bool is_same_boot = strcmp(last, boot) == 0;
-    if (is_same_boot && access(mark, F_OK) == 0)
+    if (is_same_boot && is_ours(mark))
         return 0;
     /* A new map has no deliveries behind it. */
     if (last[0] != '\0') {

@@ -18,6 +18,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/log.h"
@@ -26,6 +27,7 @@
 #include "base/os/io.h"
 #include "base/os/sock.h"
 #include "base/os/stream.h"
+#include "maps/claims.h"
 #include "maps/client.h"
 #include "maps/mapd/barrier.h"
 #include "maps/mapd/reload.h"
@@ -49,6 +51,13 @@ struct server {
     struct reload *reload;
     char *run_dir; /* stays when the configuration is replaced */
     int listen_fd;
+    struct publish *publish;
+    struct server_socket socket;
+    dev_t socket_dev;
+    ino_t socket_ino;
+    struct loop_timer *tick;
+    unsigned ticks;
+    bool is_lost;
     struct loop_io *listener;
     struct loop_timer *accept_pause;
     struct loop_async *async;
@@ -341,6 +350,40 @@ static void finish_job(struct job *job)
     job_free(&job);
 }
 
+/* A control file or a socket that nobody finds is worse than no mapd: a supervisor cannot see it,
+ * and no hold would end. */
+static void check_own(struct server *s)
+{
+    struct err err = ERR_INIT;
+    struct stat st;
+
+    if (s->is_lost)
+        return;
+    if (publish_check(s->publish, &err) != 0)
+        s->is_lost = true;
+    else if (lstat(s->socket.path, &st) != 0 || st.st_dev != s->socket_dev ||
+             st.st_ino != s->socket_ino)
+        s->is_lost = err_set(&err, ERR_TEMP, EX_TEMPFAIL,
+                         "%s was removed or replaced: a new start of coexist-mapd repairs it",
+                         s->socket.path) != 0;
+    if (s->is_lost)
+        s->socket.lost(s->socket.arg, &err);
+}
+
+static void on_tick(void *arg)
+{
+    struct server *s = arg;
+    struct err err = ERR_INIT;
+    enum claims_scan_verdict ignored;
+
+    check_own(s);
+    /* No claim is older than the epoch 0. */
+    if (s->ticks++ % SERVER_SWEEP_TICKS == 0 && !s->is_lost &&
+        claims_scan(s->run_dir, 0, 0, &ignored, &err) != 0)
+        log_error("claims_unreadable", log_err(&err));
+    loop_timer_start(s->tick, SERVER_TICK_MS);
+}
+
 static void on_results(void *arg)
 {
     struct server *s = arg;
@@ -349,6 +392,7 @@ static void on_results(void *arg)
         next = job->next;
         finish_job(job);
     }
+    check_own(s);
 }
 
 static void wake_loop(void *arg)
@@ -405,14 +449,22 @@ int server_reload_own(struct server *s, struct conf *conf, struct err *err)
  */
 
 int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
-    struct publish *publish, int listen_fd, struct server **out, struct err *err)
+    struct publish *publish, const struct server_socket *socket, struct server **out,
+    struct err *err)
 {
     struct server *s = mem_zalloc(sizeof *s);
+    struct stat st;
 
     s->loop = loop;
     s->conf = conf;
     s->run_dir = mem_strdup(conf->run);
-    s->listen_fd = listen_fd;
+    s->listen_fd = socket->fd;
+    s->publish = publish;
+    s->socket = *socket;
+    if (lstat(socket->path, &st) == 0) { /* else the first tick says so */
+        s->socket_dev = st.st_dev;
+        s->socket_ino = st.st_ino;
+    }
     s->async = loop_async_new(loop, on_results, s);
     s->reload = reload_new(loop, on_reloaded, s);
     if (access_writers_load(conf, &s->writers, err) != 0 ||
@@ -421,8 +473,10 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
         return -1;
     }
     s->accept_pause = loop_timer_new(loop, on_accept_pause_over, s);
-    s->listener = loop_io_new(loop, listen_fd, on_listen, s);
+    s->listener = loop_io_new(loop, s->listen_fd, on_listen, s);
     loop_io_want(s->listener, LOOP_READ);
+    s->tick = loop_timer_new(loop, on_tick, s);
+    loop_timer_start(s->tick, 0);
     *out = s;
     return 0;
 }
@@ -432,6 +486,8 @@ void server_free(struct server **sp)
     struct server *s = *sp;
     if (!s)
         return;
+    s->is_lost = true; /* nobody is to be told any more */
+    loop_timer_free(&s->tick);
     loop_timer_free(&s->accept_pause);
     loop_io_free(&s->listener);
     io_close(&s->listen_fd);

@@ -19,12 +19,24 @@
 /* For a request that has begun to arrive, and for a reply to be read. */
 #define SERVER_FRAME_TIMEOUT_MS 30000
 #define SERVER_ACCEPT_PAUSE_MS 100
+#define SERVER_TICK_MS 1000
+#define SERVER_SWEEP_TICKS 60 /* files of dead processes do not pile up without barriers */
 
 struct server;
 
-/* Starts the store thread. Takes over conf, borrows the rest. */
+struct server_socket {
+    int fd; /* listens; the server's from then on */
+    const char *path;
+    /* Called once from the loop when a file that the others need of us is gone: our work has no
+     * effect any more, and a new start repairs it. */
+    void (*lost)(void *arg, const struct err *err);
+    void *arg;
+};
+
+/* Starts the store thread. Takes over conf and socket->fd, borrows the rest. */
 int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
-    struct publish *publish, int listen_fd, struct server **out, struct err *err) ATTR_WUR;
+    struct publish *publish, const struct server_socket *socket, struct server **out,
+    struct err *err) ATTR_WUR;
 /* The new configuration holds as soon as its users have been looked up, which is logged; state and
  * run have to be the same. */
 int server_reload_own(struct server *s, struct conf *conf, struct err *err) ATTR_WUR;

@@ -42,6 +42,11 @@ void publish_close(struct publish **p)
     *p = NULL;
 }
 
+int publish_check(const struct publish *p, struct err *err)
+{
+    return snapshot_writer_check(p->writer, err);
+}
+
 void publish_invalidate(struct publish *p)
 {
     snapshot_writer_invalidate(p->writer);

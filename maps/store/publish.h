@@ -18,6 +18,8 @@ struct publish;
 int publish_open(
     const char *run_dir, struct store *store, struct publish **out, struct err *err) ATTR_WUR;
 void publish_close(struct publish **p); /* the snapshot stays as it is */
+/* As snapshot_writer_check(). */
+int publish_check(const struct publish *p, struct err *err) ATTR_WUR;
 /* Makes look-ups answer "unknown state" until something is published: before a change that nobody
  * would publish if its maker died. */
 void publish_invalidate(struct publish *p);

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from lib.smtp import message, send
-from lib.wait import free_port
+from lib.socketmap import SocketMapClient
+from lib.wait import free_port, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become other users")
 # Numbers, as no test may make users on the host.
@@ -177,3 +178,155 @@ def test_root_makes_nothing_in_a_foreign_folder(site):
     done = made.maptool("init", check=False)
     assert done.returncode == 77 and "root makes nothing in" in done.stderr, done.stderr
     assert not list(made.run.iterdir())
+
+
+# --- Claims -------------------------------------------------------------------------------------------
+
+def claims_of(run):
+    return sorted(path for path in (run / "claims").iterdir() if not path.name.startswith("."))
+
+
+def test_claims_of_others(users):
+    """No other program removes, renames, opens or locks the claims of the relay, nor mapd's mark."""
+    made = users.site
+    folder = made.run / "claims"
+    assert owner(folder) == (MAPD, GROUP, 0o3770)
+    mine, = claims_of(made.run)
+    assert owner(mine) == (RELAY, RELAY, 0o640)
+    lines = [line for path in (mine, folder / ".seen") for line in (
+        f"os.unlink({str(path)!r})", f"os.rename({str(path)!r}, {str(folder / 'x')!r})", f"open({str(path)!r}, 'r+b')",
+        f"os.truncate({str(path)!r}, 0)", f"os.chmod({str(path)!r}, 0o666)")]
+    lines += [f"fcntl.flock(open({str(mine)!r}, 'rb'), fcntl.LOCK_SH | fcntl.LOCK_NB)", f"os.link({str(mine)!r}, {str(folder / 'y')!r})",
+              f"open({str(folder / 'z')!r}, 'w'); os.rename({str(folder / 'z')!r}, {str(mine)!r})"]
+    done = run_as(LOOKUP, REFUSED, json.dumps(lines))
+    assert set(done.stdout.splitlines()) <= {"Permission denied", "Operation not permitted"} and not done.stderr, done
+    assert len(done.stdout.splitlines()) == len(lines)
+    assert ask_as(SYNC, made.run, {"op": "barrier", "key": "ann@example.org", "epoch": 9, "timeout_ms": 20000})[0][0]["result"] in (
+        "clear", "ambiguous")
+
+
+STRANGERS = """
+import os, socket, sys
+os.chdir(sys.argv[1])
+os.mkfifo("fifo")
+os.symlink("/nonexistent", "dangling")
+os.symlink("/dev/zero", "link")
+os.mkdir("folder")
+socket.socket(socket.AF_UNIX).bind("socket")
+"""
+CLOSED = """
+import fcntl, os, sys, time
+os.umask(0)
+fd = os.open(sys.argv[1] + "/closed", os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_strangers_among_the_claims(users):
+    """What is no file neither hangs nor blinds a barrier; a file that mapd may not read makes it late, and is named."""
+    made = users.site
+    barrier = {"op": "barrier", "key": "ann@example.org", "epoch": 9, "timeout_ms": 2000}
+    done = run_as(LOOKUP, STRANGERS, made.run / "claims")
+    assert not done.stderr
+    assert ask_as(SYNC, made.run, barrier)[0][0]["result"] == "clear"
+    assert len(claims_of(made.run)) == 1
+    holder = subprocess.Popen(["setpriv", f"--reuid={LOOKUP}", f"--regid={LOOKUP}", f"--groups={GROUP}", sys.executable, "-I", "-c", CLOSED,
+                               str(made.run / "claims")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"here\n"
+        assert ask_as(SYNC, made.run, barrier)[0][0]["result"] == "timeout"
+        assert made.wait_event("mapd", "claims_closed")["uid"] == str(LOOKUP)
+    finally:
+        holder.communicate()
+    (made.run / "claims" / "closed").unlink()
+    assert ask_as(SYNC, made.run, barrier)[0][0]["result"] == "clear"
+
+
+def test_the_relay_waits_for_the_claims_folder(users):
+    """Whoever starts first: without a mapd that has made the folder there is a temporary answer, and then mail flows."""
+    made = users.site
+    made.stop("relay")
+    made.stop("mapd")
+    subprocess.run(["rm", "-r", made.run], check=True)
+    made.start("relay")
+    assert not (made.run / "claims").exists()
+    first = send(made.relay_port, "sender@example.net", "ann@example.org", message("early"))
+    assert not first.accepted
+    made.start("mapd")
+    wait_for(lambda: send(made.relay_port, "sender@example.net", "ann@example.org", message("late")).accepted, 20, "mail to flow")
+    assert [owner(path)[0] for path in claims_of(made.run) if not path.name.startswith("dead")] == [RELAY]
+
+
+# --- The lock, and what mapd needs of its own ------------------------------------------------------------
+
+HOLD = """
+import fcntl, os, sys
+locks = [os.open(path, os.O_RDONLY) for path in sys.argv[1:]]
+for fd in locks:
+    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_reader_cannot_keep_mapd_from_starting(users):
+    made = users.site
+    assert owner(made.run / "mapd.lock") == (MAPD, GROUP, 0o600)
+    assert "Permission denied" in run_as(RELAY, REFUSED, json.dumps([f"open({str(made.run / 'mapd.lock')!r}, 'rb')"])).stdout
+    made.stop("mapd")
+    holder = subprocess.Popen(["setpriv", f"--reuid={RELAY}", f"--regid={RELAY}", f"--groups={GROUP}", sys.executable, "-I", "-c", HOLD,
+                               made.run / "map.ctl", *claims_of(made.run)[:1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+    try:
+        made.start("mapd")
+        made.set("ann@example.org", "new")
+    finally:
+        holder.communicate()
+
+
+@pytest.fixture
+def live(site):
+    return site({"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "smtp://10.1.2.5:25"}}).init({"ann@example.org": "old"})
+
+
+def replace(path):
+    aside = path.with_name("aside")
+    aside.write_bytes(path.read_bytes())
+    aside.chmod(0o640)
+    aside.rename(path)
+
+
+LOST = {"ctl removed": lambda run: (run / "map.ctl").unlink(), "ctl replaced": lambda run: replace(run / "map.ctl"),
+        "socket removed": lambda run: (run / "mapd.sock").unlink(), "lock removed": lambda run: (run / "mapd.lock").unlink(),
+        "claims removed": lambda run: subprocess.run(["rm", "-r", run / "claims"], check=True),
+        "all removed": lambda run: subprocess.run(["rm", "-r", run], check=True)}
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_mapd_ends_when_its_files_are_gone(live, how):
+    """Nobody sees what it would publish: it ends, and a start repairs everything, holds included."""
+    live.start("lookup")
+    live.json("hold", "ann@example.org")
+    LOST[how](live.run)
+    assert live.processes["mapd"].wait(20) == 75
+    assert "was removed or replaced" in live.log("mapd").read_text()
+    if how in ("ctl removed", "all removed"):
+        with SocketMapClient(live.lookup_port) as asks:
+            wait_for(lambda: asks.query("transport", "bob@example.org")[0] == "TEMP", 10, "readers to know that they know nothing")
+    live.processes.pop("mapd")
+    live.start("mapd")
+    live.maptool("release", "ann@example.org")
+    live.set("ann@example.org", "new")
+    assert live.json("get", "ann@example.org")["route"] == "new"
+
+
+def test_a_change_notices_too(live):
+    """The first change behind the loss is refused, not half done, and mapd ends at once."""
+    (live.run / "map.ctl").unlink()
+    live.maptool("set", "ann@example.org", "route=new", check=False)
+    assert live.processes["mapd"].wait(20) == 75
+    live.processes.pop("mapd")
+    live.start("mapd")
+    live.set("ann@example.org", "old")
