@@ -18,6 +18,7 @@
 #include <sysexits.h>
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "base/mail/header.h"
 #include "base/os/hmac.h"
 
 #define KEY_SIZE 32
@@ -110,22 +111,8 @@ static unsigned char *put_64(unsigned char *p, uint64_t v)
     return p;
 }
 
-static void base64(const unsigned char mac[MAC_SIZE], char out[MAC_TEXT])
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned bits = 0, n_bits = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < MAC_SIZE; i++) {
-        bits = (bits & 0xff) << 8 | mac[i];
-        for (n_bits += 8; n_bits >= 6; n_bits -= 6)
-            out[n++] = alphabet[bits >> (n_bits - 6) & 63];
-    }
-    out[n] = alphabet[bits << (6 - n_bits) & 63];
-}
-
 static void make_mac(const struct trace_key *key, int64_t time_s, struct slice server,
-    uint64_t epoch, struct slice rcpt_key, char out[MAC_TEXT])
+    uint64_t epoch, struct slice rcpt_key, char out[HMAC_BASE64_SIZE(MAC_SIZE)])
 {
     static const char label[] = "coexist-trace-1";
     unsigned char text[sizeof label + 24 + SERVER_MAX + ROUTE_KEY_MAX], mac[SHA256_SIZE];
@@ -139,7 +126,7 @@ static void make_mac(const struct trace_key *key, int64_t time_s, struct slice s
     memcpy(p, rcpt_key.p, rcpt_key.n);
     p += rcpt_key.n;
     hmac_sha256(slice_make(key->secret, KEY_SIZE), slice_make(text, (size_t)(p - text)), mac);
-    base64(mac, out);
+    hmac_base64(slice_make(mac, MAC_SIZE), out);
 }
 
 /* --- Writing -------------------------------------------------------------------------------- */
@@ -153,7 +140,7 @@ int trace_stamp(const struct trace_keys *k, const struct trace_rcpt *rcpts, size
             SLICE_ARG(server)) != 0)
         goto fail;
     for (size_t i = 0; i < n; i++) {
-        char mac[MAC_TEXT], item[64];
+        char mac[HMAC_BASE64_SIZE(MAC_SIZE)], item[64];
         if (rcpts[i].key.n > ROUTE_KEY_MAX)
             goto fail;
         make_mac(&k->v[0], now_s, server, rcpts[i].epoch, rcpts[i].key, mac);
@@ -173,21 +160,6 @@ fail:
 }
 
 /* --- Reading -------------------------------------------------------------------------------- */
-
-/* Cuts the next field with its folded lines off *rest; false at the end of the header. */
-static bool next_field(struct slice *rest, struct slice *field_out)
-{
-    size_t n = 0;
-    if (rest->n == 0 || rest->p[0] == '\r' || rest->p[0] == '\n')
-        return false;
-    do {
-        ptrdiff_t lf = slice_find(slice_from(*rest, n), '\n');
-        n = lf < 0 ? rest->n : n + (size_t)lf + 1;
-    } while (n < rest->n && ascii_is_blank(rest->p[n]));
-    *field_out = slice_sub(*rest, 0, n);
-    *rest = slice_from(*rest, n);
-    return true;
-}
 
 static struct slice trim_fws(struct slice s)
 {
@@ -218,16 +190,13 @@ struct stamp_field {
     struct slice server, items;
 };
 
-static bool parse_field(const struct trace_keys *k, struct slice field, struct stamp_field *out)
+static bool parse_field(
+    const struct trace_keys *k, const struct header_field *field, struct stamp_field *out)
 {
-    struct slice rest = field, version, id, time;
+    struct slice rest = field->value, version, id, time;
     uint64_t time_s;
-    if (!slice_starts_nocase(rest, SLICE_LIT(TRACE_FIELD)))
+    if (!slice_eq_nocase(field->name, SLICE_LIT(TRACE_FIELD)))
         return false;
-    rest = trim_fws(slice_from(rest, sizeof TRACE_FIELD - 1));
-    if (rest.n == 0 || rest.p[0] != ':')
-        return false;
-    rest = slice_from(rest, 1);
     if (!take_tag(&rest, "v=", &version) || !slice_eq(version, SLICE_LIT("1")) ||
         !take_tag(&rest, "k=", &id) || !take_tag(&rest, "t=", &time) ||
         num_u64(time, 0, INT64_MAX, &time_s) != 0 || !take_tag(&rest, "s=", &out->server) ||
@@ -247,7 +216,7 @@ static bool find_item(
     const struct stamp_field *f, struct slice rcpt_key, size_t *macs_left, uint64_t *epoch_out)
 {
     struct slice rest = f->items, item, epoch_text;
-    char mac[MAC_TEXT];
+    char mac[HMAC_BASE64_SIZE(MAC_SIZE)];
     bool has_mac = false;
     uint64_t mac_epoch = 0, epoch;
     while (slice_split(&rest, ',', &item)) {
@@ -275,13 +244,13 @@ size_t trace_find(const struct trace_keys *k, struct slice header, struct slice 
     int64_t now_s, struct decide_stamp *out, size_t max)
 {
     size_t n = 0, n_fields = 0, macs_left = TRACE_MACS_MAX;
-    struct slice field;
+    struct header_field field;
     if (rcpt_key.n > ROUTE_KEY_MAX)
         return 0;
-    while (n < max && n_fields < TRACE_FIELDS_MAX && next_field(&header, &field)) {
+    while (n < max && n_fields < TRACE_FIELDS_MAX && header_next(&header, &field)) {
         struct stamp_field f;
         uint64_t epoch;
-        if (!parse_field(k, field, &f))
+        if (!parse_field(k, &field, &f))
             continue;
         n_fields++;
         /* A time in the future comes from another gateway's clock: our key vouches for it. */

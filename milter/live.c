@@ -5,16 +5,12 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
-#include "base/core/buf.h"
 #include "base/core/conf.h"
 #include "base/core/err.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/os/io.h"
-#include "maps/trace.h"
+#include "maps/trace_file.h"
 #include "milter/live.h"
-
-#define KEY_FILE_MAX 4096
 
 struct counted {
     struct live live; /* first, so that a pointer to it is one to us */
@@ -31,28 +27,13 @@ static void counted_free(struct counted *c)
     free(c);
 }
 
-static int read_keys(const char *path, struct trace_keys **out, struct err *err)
-{
-    struct buf text;
-    int rc = -1;
-
-    buf_init(&text, KEY_FILE_MAX);
-    if (io_read_secret(path, KEY_FILE_MAX, &text, err) == 0) {
-        rc = trace_keys_parse(buf_slice(&text), out, err);
-        if (rc != 0)
-            err_wrap(err, "%s", path);
-    }
-    buf_fini_wipe(&text);
-    return rc;
-}
-
 /* No key, no start; only shadow mode, which stamps nothing, may do without. */
 static int load_keys(const struct conf *conf, struct trace_keys **out, struct err *err)
 {
     const char *path = conf->milter.trace_key_file != NULL ? conf->milter.trace_key_file
                                                            : conf->relay.trace_key_file;
 
-    if (!conf->milter.stamp || read_keys(path, out, err) == 0)
+    if (!conf->milter.stamp || trace_keys_load(path, out, err) == 0)
         return 0;
     if (conf->milter.mode == CONF_MILTER_SHADOW) {
         log_warn("shadow_without_stamps", log_err(err));

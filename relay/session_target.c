@@ -133,6 +133,13 @@ void session_judge(struct session *s)
     cutthrough_rcpt(&s->ct, &d, room);
 }
 
+/* A first line that begins with a blank would go on in the last of our fields and spoil the stamp.
+ * An empty line in front of it makes it the first one of the body, as MTAs do. */
+static int close_prefix(struct slice header, struct buf *prefix)
+{
+    return header.n > 0 && ascii_is_blank(header.p[0]) ? buf_add_str(prefix, "\r\n") : 0;
+}
+
 static void judge_message(struct session *s)
 {
     struct cutthrough *ct = &s->ct;
@@ -144,7 +151,8 @@ static void judge_message(struct session *s)
     if (judge_header(&s->w->judge, header, s->source_server, ct->decisions, ct->n_decisions, &no) !=
         0) {
         cutthrough_judged(ct, &no, SLICE_NONE);
-    } else if (make_prefix(s, ct->decisions, ct->n_decisions, buf_slice(&s->only), &prefix) != 0) {
+    } else if (make_prefix(s, ct->decisions, ct->n_decisions, buf_slice(&s->only), &prefix) != 0 ||
+               close_prefix(header, &prefix) != 0) {
         answer_set(&no, 451, "4.3.0", "the trace fields could not be made");
         cutthrough_judged(ct, &no, SLICE_NONE);
     } else {

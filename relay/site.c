@@ -4,10 +4,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/mem.h"
-#include "base/os/io.h"
+#include "maps/trace_file.h"
 #include "relay/site.h"
-
-#define KEY_FILE_MAX 4096
 
 static int check(const struct conf *conf, struct err *err)
 {
@@ -31,17 +29,9 @@ static int check(const struct conf *conf, struct err *err)
     return 0;
 }
 
-static int read_keys(struct site *s, struct err *err)
+static int load_keys(struct site *s, struct err *err)
 {
-    const char *path = s->conf->relay.trace_key_file;
-    struct buf text;
-    int rc;
-
-    buf_init(&text, KEY_FILE_MAX);
-    rc = io_read_secret(path, KEY_FILE_MAX, &text, err);
-    if (rc == 0 && trace_keys_parse(buf_slice(&text), &s->keys, err) != 0)
-        rc = err_wrap(err, "%s", path);
-    buf_fini_wipe(&text);
+    int rc = trace_keys_load(s->conf->relay.trace_key_file, &s->keys, err);
     return rc != 0 ? err_wrap(err, "relay.trace_key_file") : 0;
 }
 
@@ -75,7 +65,7 @@ int site_new_own(struct conf **conf, struct site **out, struct err *err)
     s->conf = *conf;
     *conf = NULL;
     s->workers = count_workers(&s->conf->relay);
-    if (check(s->conf, err) != 0 || read_keys(s, err) != 0 || make_tls(s, err) != 0)
+    if (check(s->conf, err) != 0 || load_keys(s, err) != 0 || make_tls(s, err) != 0)
         site_free(&s);
     *out = s;
     return s != NULL ? 0 : -1;

@@ -2,7 +2,8 @@
 /*
  * header: reading a header block in place (RFC 5322 2.2).  Nothing is copied, decoded or changed;
  * every function is bounded by the length of its input.  Obsolete syntax is taken as it comes:
- * blanks in front of the colon are allowed, a line that is no field is stepped over.
+ * blanks in front of the colon are allowed, a line that is no field is stepped over, a line may end
+ * with LF alone (as milters get them).  An empty line is the end.
  */
 #include "base/mail/header.h"
 
@@ -52,6 +53,8 @@ bool header_next(struct slice *rest, struct header_field *out)
         struct slice line = first_line(*rest), from = *rest;
         size_t n = line.n;
 
+        if (line.p[0] == '\n' || (line.n > 1 && line.p[0] == '\r' && line.p[1] == '\n'))
+            return false;
         *rest = slice_from(*rest, line.n);
         while (rest->n > 0 && ascii_is_blank(rest->p[0])) {
             size_t more = first_line(*rest).n;

@@ -20,7 +20,7 @@ struct header_field {
     struct slice value; /* behind the colon, folds and the last CRLF as they are */
 };
 /* Takes the next field off *rest.  Lines that are no field are stepped over; false at the end of
- * the block. */
+ * the block, which an empty line is. */
 bool header_next(struct slice *rest, struct header_field *out);
 /* How many fields have this name, ASCII case ignored; counting stops at max. */
 size_t header_count(struct slice block, struct slice name, size_t max);

@@ -84,6 +84,12 @@ void hmac_sha256(struct slice key, struct slice bytes, unsigned char out[SHA256_
     EVP_MAC_CTX_free(ctx);
 }
 
+void hmac_base64(struct slice bytes, char *out)
+{
+    BUG_ON(bytes.n > SHA256_SIZE);
+    (void)EVP_EncodeBlock((unsigned char *)out, bytes.p, (int)bytes.n);
+}
+
 bool hmac_equal(const void *a, const void *b, size_t n)
 {
     return CRYPTO_memcmp(a, b, n) == 0;

@@ -25,6 +25,10 @@ void hmac_sha256(struct slice key, struct slice bytes, unsigned char out[SHA256_
 /* For secrets and keyed digests. */
 bool hmac_equal(const void *a, const void *b, size_t n);
 
+/* In base64 with its padding, and terminated. */
+#define HMAC_BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
+void hmac_base64(struct slice bytes, char *out);
+
 /* From the system's generator; never fails (without entropy the process ends). */
 void random_bytes(void *out, size_t n);
 

@@ -48,6 +48,19 @@ def test_octets_pass_exactly(site, scripted):
     assert {body_of(m.data) for m in gate.old.messages[len(texts):]} == {text}
 
 
+@pytest.mark.parametrize("first", [b" x\r\n", b"\tX: y\r\n", b" \r\n", b" only", b" x\r\n\r\n"])
+def test_first_line_that_begins_with_a_blank(site, scripted, first):
+    """It is the first one of the body and spoils no field of ours: the loop is found in the third pass."""
+    gate = Gate(site, scripted)
+    text = first + b"Subject: s\r\n\r\nbody\r\n"
+    assert gate.send("ann@example.org", text=text).data.code == 250
+    data = gate.old.wait_messages(1)[0].data
+    assert body_of(data) == b"\r\n" + text
+    assert gate.send("ann@example.org", text=data).data.code == 250
+    outcome = gate.send("ann@example.org", text=gate.old.wait_messages(2)[1].data)
+    assert (outcome.data.code, outcome.data.text[:5]) == (554, "5.4.6")
+
+
 def test_unknown_and_foreign_recipients(site, scripted):
     gate = Gate(site, scripted)
     with gate.client() as c:

@@ -53,6 +53,36 @@ static void test_fields(void **state)
     assert_false(header_next(&rest, &f));
 }
 
+/* Behind an empty line is no header, and lines may end with LF alone. */
+static void test_ends(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t fields;
+    } rows[] = {
+        {"A: b\r\n\r\nB: c\r\n", 1},
+        {"A: b\n\nB: c\n", 1},
+        {"\r\nA: b\r\n", 0},
+        {"\nA: b\n", 0},
+        {"A: b\n c\nB: d", 2},
+        {" blank first\r\nA: b\r\n", 1},
+        {"A: b\r\n \r\nB: c\r\n", 2},
+        {"\rA: b\r\nB: c\r\n", 1},
+        {"\r", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct slice rest = slice_str(rows[i].text);
+        struct header_field f;
+        size_t n = 0;
+
+        while (header_next(&rest, &f))
+            n++;
+        assert_row(rows[i].text, n == rows[i].fields);
+    }
+}
+
 static void test_count_and_find(void **state)
 {
     struct slice block = SLICE_LIT("Received: a\r\nX: Received: no\r\nRECEIVED: b\r\n"
@@ -74,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_end),
         cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_ends),
         cmocka_unit_test(test_count_and_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,10 +74,26 @@ static void test_equal_and_random(void **state)
     random_bytes(a, 0);
 }
 
+/* RFC 4648 section 10. */
+static void test_base64(void **state)
+{
+    static const char *const rows[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char out[HMAC_BASE64_SIZE(6)];
+        hmac_base64(slice_str(rows[i][0]), out);
+        assert_string_equal(out, rows[i][1]);
+        assert_true(strlen(out) < HMAC_BASE64_SIZE(strlen(rows[i][0])));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers),
+        cmocka_unit_test(test_base64),
         cmocka_unit_test(test_streaming),
         cmocka_unit_test(test_equal_and_random),
     };
