@@ -298,7 +298,7 @@ def test_shadow_mode_takes_any_mail_server(judge):
 def test_only_needed_steps_are_asked_for(judge):
     site = judge()
     with session(site.milter_port) as mta:
-        assert mta.actions == 0x101 and mta.steps == 0x02 | 0x10 | 0x40 | 0x100 | 0x200 | 0x80 | 0x1000 | 0x4000
+        assert mta.actions == 0x101 and mta.steps == 0x02 | 0x10 | 0x40 | 0x100, "every step that remains is answered"
         assert mta.symbols == {0: "_ {client_addr}", 2: "i", 3: "i {rcpt_addr}", 5: "i"}
 
 
@@ -407,8 +407,9 @@ def test_packet_limit(judge):
             assert mta.rcpt(f"<{ANN}>").code == 250
             value = "x" * (size - len("Subject") - 2)  # with a NUL behind each
             try:
-                mta.headers([("Subject", value)])
-                code = mta.end().code
+                code = mta.step("L", f"Subject\0{value}\0".encode()).code
+                if code == 250:
+                    code = mta.end().code
             except ConnectionError:
                 code = 0
             assert code == (250 if size <= limit else 0), size
