@@ -44,7 +44,7 @@ void clients_free(struct clients **c)
     *c = NULL;
 }
 
-static struct net_addr who(const struct net_addr *peer)
+struct net_addr clients_key(const struct net_addr *peer)
 {
     struct net_addr addr = *peer;
 
@@ -83,7 +83,7 @@ static void grow(struct clients *c)
 
 size_t clients_enter(struct clients *c, const struct net_addr *peer)
 {
-    struct net_addr addr = who(peer);
+    struct net_addr addr = clients_key(peer);
     struct client *slot;
 
     if (2 * c->n_used >= c->n_slots)
@@ -98,7 +98,7 @@ size_t clients_enter(struct clients *c, const struct net_addr *peer)
 
 void clients_leave(struct clients *c, const struct net_addr *peer)
 {
-    struct net_addr addr = who(peer);
+    struct net_addr addr = clients_key(peer);
     size_t mask = c->n_slots - 1, hole = find(c, &addr), i;
 
     BUG_ON(c->slots[hole].n == 0);

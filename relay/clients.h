@@ -11,6 +11,9 @@
 
 struct clients;
 
+/* What stands for the client: the address, or its /64. */
+struct net_addr clients_key(const struct net_addr *peer);
+
 struct clients *clients_new(void);
 void clients_free(struct clients **c);
 /* Counts a session; returns how many this client has now. */

@@ -9,10 +9,9 @@
  * Turns: while we owe the client an answer, or its content waits for the target, the client has no
  * deadline and nothing more is read from it; the peer feels that by its TCP window.  While it is
  * the client's turn, one deadline covers the whole next step (a command, 64 KiB of content), so
- * that a byte now and then buys no time.  While others wait for a connection to the server that a
- * session has one of, its client's turns without a step of the transaction may last
- * SESSION_HURRY_MS: else a few clients that stop behind RCPT, or say NOOP there, could keep a
- * server from everybody.
+ * that a byte now and then buys no time; another one covers the envelope, from MAIL to DATA.  How
+ * long the client's turns have lasted since the session has a connection to a server decides, while
+ * others wait for one, whether it may keep it (session_target.c).
  *
  * A client that leaves behind the dot changes nothing: the session stays until the target has
  * answered, so that the claim ends with what really happened.
@@ -51,11 +50,11 @@ static void write_output(struct session *s)
     buf_clear(&s->server.output);
 }
 
-static void end_session(struct session *s, int code, const char *enhanced, const char *text)
+static void end_with(struct session *s, const char *enhanced, const char *text)
 {
     struct answer a;
 
-    answer_set(&a, code, enhanced, "%s", text);
+    answer_set(&a, 421, enhanced, "%s", text);
     smtp_server_close(&s->server, &a);
 }
 
@@ -78,6 +77,11 @@ static bool is_mere_visit(const struct session *s)
            (s->n_messages == 0 && s->server.n_errors == 0 && s->server.state != SMTP_SERVER_TLS);
 }
 
+void session_end(struct session *s, const char *text)
+{
+    end_with(s, "4.4.2", text);
+}
+
 /* --- What the client wants ------------------------------------------------------------------- */
 
 static void start_message(struct session *s, const struct smtp_command *mail)
@@ -86,6 +90,7 @@ static void start_message(struct session *s, const struct smtp_command *mail)
         BUG("a message id is short");
     buf_clear(&s->only);
     s->n_blocks = 0;
+    s->mail_ms = loop_now_ms(s->w->loop);
     cutthrough_mail(&s->ct, mail);
 }
 
@@ -191,7 +196,7 @@ static size_t pump(struct session *s, struct slice in)
     } while (ev.kind != SMTP_SERVER_STARTTLS);
     if (s->server.n_content / BLOCK != s->n_blocks) {
         s->n_blocks = s->server.n_content / BLOCK;
-        s->has_progress = s->has_moved = true;
+        s->has_progress = true;
     }
     return total;
 }
@@ -204,6 +209,11 @@ void session_start_timer(struct session *s, uint64_t delay_ms)
         return;
     s->timer_ms = loop_now_ms(s->w->loop) + delay_ms;
     loop_timer_start(s->timer, delay_ms);
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 static void set_deadline(struct session *s)
@@ -220,15 +230,11 @@ static void set_deadline(struct session *s)
     }
     if (s->due_ms == 0)
         s->turn_ms = now;
-    if (s->has_moved) {
-        s->turn_ms = now;
-        s->lain_ms = 0;
-        s->has_moved = false;
-    }
     if (s->due_ms == 0 || s->has_progress) {
         s->due_ms = now + (is_data ? conf->data_timeout_ms : conf->command_timeout_ms);
-        if (s->due_ms > end)
-            s->due_ms = end;
+        if (s->server.state == SMTP_SERVER_ENVELOPE)
+            end = min_u64(end, s->mail_ms + conf->envelope_timeout_ms);
+        s->due_ms = min_u64(s->due_ms, end);
         s->has_progress = false;
     }
     if (s->timer_ms == 0 || s->timer_ms > s->due_ms)
@@ -243,7 +249,7 @@ static void settle(struct session *s)
     }
     (void)pump(s, SLICE_NONE);
     if (s->w->is_draining && smtp_server_is_between(&s->server)) {
-        end_session(s, 421, "4.3.2", "the service stops");
+        end_with(s, "4.3.2", "the service stops");
         (void)pump(s, SLICE_NONE);
     }
     write_output(s);
@@ -274,12 +280,7 @@ static void destroy(struct session *s)
     cutthrough_fini(&s->ct);
     buf_fini(&s->rcpt);
     buf_fini(&s->only);
-    if (s->prev)
-        s->prev->next = s->next;
-    else
-        w->sessions = s->next;
-    if (s->next)
-        s->next->prev = s->prev;
+    LIST_REMOVE(s, entry);
     w->n_sessions--;
     free(s);
     worker_session_gone(w, &peer, was_refused);
@@ -373,7 +374,7 @@ static void on_timer(void *arg)
         if (s->server.state == SMTP_SERVER_TLS)
             lose_client(s);
         else
-            end_session(s, 421, "4.4.2", "timed out");
+            session_end(s, "timed out");
     }
     session_leave(s);
 }
@@ -426,11 +427,9 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
     buf_init(&s->rcpt, ADDRESS_MAX);
     buf_init(&s->only, ADDRESS_MAX);
     smtp_server_init(&s->server, &options, &w->scratch);
-    cutthrough_init(&s->ct, w->targets, conf->header_size_max, is_lmtp);
-    s->next = w->sessions;
-    if (s->next)
-        s->next->prev = s;
-    w->sessions = s;
+    cutthrough_init(&s->ct, w->servers, conf->header_size_max, is_lmtp);
+    s->user = (struct pool_user){.client = *peer, .events = &session_user_events};
+    LIST_INSERT_HEAD(&w->sessions, s, entry);
     w->n_sessions++;
     s->timer = loop_timer_new(w->loop, on_timer, s);
     s->stream = stream_new_own(w->loop, fd, false, &stream_events, s,
@@ -449,21 +448,6 @@ void session_drain(struct session *s)
     session_leave(s); /* settles */
 }
 
-void session_hurry(struct session *s, int server)
-{
-    uint64_t now = loop_now_ms(s->w->loop);
-
-    if (s->conn == NULL || s->conn_server != server || s->due_ms == 0 ||
-        s->lain_ms + (now - s->turn_ms) < SESSION_HURRY_MS)
-        return;
-    session_enter(s);
-    log_info("client_timeout", log_str("sid", s->sid), log_str("client", s->peer_text),
-        log_str("state", smtp_server_state_name(s->server.state)),
-        log_str("wanted", session_server_name(s, server)));
-    end_session(s, 421, "4.4.2", "timed out, others wait for this server");
-    session_leave(s);
-}
-
 bool session_is_dotted(const struct session *s)
 {
     return s->ct.state == CUT_DOTTED;
@@ -477,7 +461,7 @@ void session_kill(struct session *s)
     err_set(&why, ERR_TEMP, 0, "the relay stops");
     session_enter(s);
     /* RFC 5321 3.8: never without a word.  Nobody waits until it has been read. */
-    end_session(s, 421, "4.3.2", "the service stops");
+    end_with(s, "4.3.2", "the service stops");
     write_output(s);
     stream_free(&s->stream);
     session_abort(s, "the relay stops");
@@ -490,5 +474,5 @@ void session_kill(struct session *s)
 
 struct session *session_next(const struct session *s)
 {
-    return s->next;
+    return LIST_NEXT(s, entry);
 }

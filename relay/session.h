@@ -16,8 +16,6 @@
 #include "relay/answer.h"
 #include "relay/worker.h"
 
-#define SESSION_HURRY_MS 10000
-
 struct session;
 
 /* Takes over fd.  refusal: what the client hears instead of a greeting, or NULL. */
@@ -26,10 +24,6 @@ void session_start_own(struct worker *w, int fd, const struct net_addr *peer, bo
 /* The worker stops (w->is_draining): between transactions the session says 421 and closes, else
  * behind this one.  It may be gone when this returns. */
 void session_drain(struct session *s);
-/* Others wait for the connection to this server that the session may have: when its client has let
- * it lie for SESSION_HURRY_MS, whatever else it said, the session ends.  It may be gone when this
- * returns. */
-void session_hurry(struct session *s, int server);
 /* The dot has gone to a target and is not answered yet. */
 bool session_is_dotted(const struct session *s);
 /* Ends at once, whatever is open. */

@@ -8,6 +8,7 @@
 
 #include "base/os/stream.h"
 #include "maps/trace.h"
+#include "relay/cutthrough.h"
 #include "relay/received.h"
 #include "relay/session.h"
 #include "relay/smtp_server.h"
@@ -17,11 +18,12 @@
 
 struct session {
     struct worker *w;
-    struct session *prev, *next;
-    struct stream *stream; /* NULL once the client is gone */
+    LIST_ENTRY(session) entry; /* of worker->sessions */
+    struct stream *stream;     /* NULL once the client is gone */
     struct loop_timer *timer;
     struct smtp_server server;
     struct cutthrough ct;
+    struct pool_user user;
     struct smtp_conn *conn; /* lent by the pool */
     int conn_server;
     struct pool_request *request;
@@ -37,13 +39,14 @@ struct session {
 
     uint64_t started_ms, asked_ms;
     uint64_t due_ms;   /* the client's deadline; 0: it is not its turn */
-    uint64_t turn_ms;  /* when it began, or the transaction made a step in it */
-    uint64_t lain_ms;  /* how long its turns before were, since the last step */
+    uint64_t mail_ms;  /* when the envelope began */
+    uint64_t turn_ms;  /* when its turn began, or it got the connection in it */
+    uint64_t lain_ms;  /* how long its turns before were, since it has the connection */
     uint64_t timer_ms; /* what the timer is set to; 0: it is not */
     uint64_t n_blocks; /* of content, so far */
     uint64_t held_ms, held_user;
     int busy;
-    bool is_holding, has_claim, has_progress, has_moved, is_paused, is_closing, is_over, is_refused;
+    bool is_holding, has_claim, has_progress, is_paused, is_closing, is_over, is_refused;
     bool is_early; /* it spoke before the greeting */
     bool has_left; /* it has closed its side */
 };
@@ -55,7 +58,12 @@ void session_enter(struct session *s);
 void session_leave(struct session *s);
 void session_start_timer(struct session *s, uint64_t delay_ms);
 
+/* Ends with 421, for what is in the text. */
+void session_end(struct session *s, const char *text);
+
 /* --- session_target.c --- */
+
+extern const struct pool_user_events session_user_events;
 
 /* Does what the transaction engine asks for, until it asks for nothing. */
 void session_work(struct session *s);

@@ -7,6 +7,12 @@
 #include "base/core/log.h"
 #include "relay/session_parts.h"
 
+/* So long a client may let a connection lie that others wait for, all its turns together; a
+ * recipient and content at 32 KiB/s take more. */
+#define SLOW_MS 10000
+#define SLOW_RCPT_MS 100
+#define SLOW_BYTES_PER_MS 32
+
 /* --- Holds ----------------------------------------------------------------------------------- */
 
 void session_leave_hold(struct session *s)
@@ -66,14 +72,20 @@ static void use_target(struct session *s, struct smtp_conn *conn, bool is_reused
 {
     s->conn = conn;
     s->conn_server = s->ct.server;
-    s->has_moved = true;
+    s->turn_ms = loop_now_ms(s->w->loop);
+    s->lain_ms = 0;
     smtp_conn_set_owner(conn, &target_events, s);
     cutthrough_target(&s->ct, smtp_conn_client(conn), is_reused, NULL);
 }
 
-static void on_target(void *arg, struct smtp_conn *conn, const struct err *why)
+static struct session *session_of(struct pool_user *user)
 {
-    struct session *s = arg;
+    return (struct session *)(void *)((char *)user - offsetof(struct session, user));
+}
+
+static void on_served(struct pool_user *user, struct smtp_conn *conn, const struct err *why)
+{
+    struct session *s = session_of(user);
 
     session_enter(s);
     s->request = NULL;
@@ -85,14 +97,66 @@ static void on_target(void *arg, struct smtp_conn *conn, const struct err *why)
     session_leave(s);
 }
 
+/* Steps buy little: who adds a recipient now and then, or sends its content in drops, would keep a
+ * connection from others as well as one who is silent. */
+static enum pool_pace on_pace(const struct pool_user *user)
+{
+    const struct session *s = session_of((struct pool_user *)(uintptr_t)user);
+    uint64_t lain_ms = s->lain_ms + (s->due_ms != 0 ? loop_now_ms(s->w->loop) - s->turn_ms : 0);
+
+    if (s->ct.state == CUT_DOTTED)
+        return POOL_PACE_BOUND;
+    if (s->is_holding ||
+        lain_ms > SLOW_MS + s->ct.n_decisions * SLOW_RCPT_MS + s->ct.n_content / SLOW_BYTES_PER_MS)
+        return POOL_PACE_SLOW;
+    return POOL_PACE_DECENT;
+}
+
+/* A recipient that is held is the first to give way: its sender tries again, and the others of the
+ * transaction go on. */
+static void on_end(struct pool_user *user)
+{
+    struct session *s = session_of(user);
+
+    session_enter(s);
+    if (s->is_holding) {
+        cutthrough_hold_over(&s->ct);
+        session_work(s);
+    } else {
+        log_info("client_timeout", log_str("sid", s->sid), log_str("client", s->peer_text),
+            log_str("state", smtp_server_state_name(s->server.state)),
+            log_str("wanted", session_server_name(s, s->conn_server)));
+        session_end(s, "timed out, others wait for this server");
+        session_abort(s, "others wait for the server");
+    }
+    session_leave(s);
+}
+
+const struct pool_user_events session_user_events = {
+    .served = on_served, .pace = on_pace, .end = on_end};
+
+static enum pool_give_back give_back(enum cutthrough_release how)
+{
+    switch (how) {
+    case CUT_RELEASE_KEEP:
+        return POOL_KEEP;
+    case CUT_RELEASE_RESET:
+        return POOL_RESET;
+    case CUT_RELEASE_CLOSE:
+        return POOL_CLOSE;
+    }
+    BUG("unknown release");
+}
+
 static void get_target(struct session *s)
 {
-    struct smtp_conn *conn = s->ct.wants_fresh ? NULL : pool_take(s->w->pool, s->ct.server);
+    struct pool_target *target = s->w->targets[s->ct.server];
+    struct smtp_conn *conn = s->ct.wants_fresh ? NULL : pool_take(target, &s->user);
 
     if (conn)
         use_target(s, conn, true);
     else
-        s->request = pool_ask(s->w->pool, s->ct.server, on_target, s);
+        s->request = pool_ask(target, &s->user);
 }
 
 /* --- The header and the claim ---------------------------------------------------------------- */
@@ -202,8 +266,6 @@ static void give_answer(struct session *s)
         if (s->ct.n_decisions == 1 && buf_add(&s->only, buf_slice(&s->rcpt)) != 0)
             BUG("the grammar bounds an address");
     }
-    if (answer_is_positive(a)) /* a refused recipient is no step */
-        s->has_moved = true;
     session_log_answer(s, asked);
     for (uint32_t i = 0; is_open && i < s->ct.n_answers; i++)
         smtp_server_answer(&s->server, a);
@@ -219,7 +281,7 @@ void session_work(struct session *s)
             unclaim(s);
             break;
         case CUT_RELEASE:
-            pool_put_own(s->w->pool, s->conn_server, &s->conn, s->ct.release);
+            pool_put_own(s->w->targets[s->conn_server], &s->conn, give_back(s->ct.release));
             break;
         case CUT_HOLD:
             hold(s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* site: see site.h.  Everything is checked before anything of it is used. */
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/mem.h"
@@ -35,6 +36,19 @@ static int load_keys(struct site *s, struct err *err)
     return rc != 0 ? err_wrap(err, "relay.trace_key_file") : 0;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool is_same_tls(const struct conf_server *a, const struct conf_server *b)
+{
+    return a->tls == b->tls && a->tls_level == b->tls_level &&
+           is_same_text(a->tls_name, b->tls_name) && is_same_text(a->tls_min, b->tls_min) &&
+           is_same_text(a->tls_ca_file, b->tls_ca_file) &&
+           is_same_text(a->tls_fingerprint, b->tls_fingerprint);
+}
+
 static int make_tls(struct site *s, struct err *err)
 {
     const struct conf *conf = s->conf;
@@ -44,10 +58,17 @@ static int make_tls(struct site *s, struct err *err)
             0)
         return err_wrap(err, "STARTTLS of the relay");
     s->client_tls = mem_zalloc(conf->n_servers * sizeof(struct tls_ctx *));
-    for (size_t i = 0; i < conf->n_servers; i++)
-        if (conf->servers[i].smtp.host != NULL && conf->servers[i].tls != CONF_TLS_NONE &&
-            tls_ctx_client(&conf->servers[i], &s->client_tls[i], err) != 0)
+    for (size_t i = 0; i < conf->n_servers; i++) {
+        const struct conf_server *server = &conf->servers[i];
+
+        if (server->smtp.host == NULL || server->tls == CONF_TLS_NONE)
+            continue;
+        for (size_t k = 0; k < i && s->client_tls[i] == NULL; k++)
+            if (s->client_tls[k] != NULL && is_same_tls(server, &conf->servers[k]))
+                s->client_tls[i] = s->client_tls[k];
+        if (s->client_tls[i] == NULL && tls_ctx_client(server, &s->client_tls[i], err) != 0)
             return -1;
+    }
     return 0;
 }
 
@@ -78,8 +99,14 @@ void site_free(struct site **sp)
     *sp = NULL;
     if (s == NULL)
         return;
-    for (size_t i = 0; s->client_tls != NULL && i < s->conf->n_servers; i++)
-        tls_ctx_free(&s->client_tls[i]);
+    for (size_t i = 0; s->client_tls != NULL && i < s->conf->n_servers; i++) {
+        struct tls_ctx *ctx = s->client_tls[i];
+
+        for (size_t k = i; ctx != NULL && k < s->conf->n_servers; k++)
+            if (s->client_tls[k] == ctx)
+                s->client_tls[k] = NULL;
+        tls_ctx_free(&ctx);
+    }
     free(s->client_tls);
     tls_ctx_free(&s->server_tls);
     trace_keys_free(&s->keys);

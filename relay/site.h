@@ -15,8 +15,9 @@
 struct site {
     struct conf *conf;
     struct trace_keys *keys;
-    struct tls_ctx *server_tls;  /* NULL: STARTTLS is not offered */
-    struct tls_ctx **client_tls; /* one per server; NULL where its policy is none */
+    struct tls_ctx *server_tls; /* NULL: STARTTLS is not offered */
+    struct tls_ctx *
+        *client_tls; /* one per server, the same where all is the same; NULL without TLS */
     /* How many there are to be, up to CONF_WORKERS_MAX.  The cores are counted once: while this
      * configuration lives, each slot has its sockets, whatever comes or goes. */
     unsigned workers;

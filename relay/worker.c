@@ -27,6 +27,7 @@
 #include "base/os/sock.h"
 #include "maps/access.h"
 #include "relay/clients.h"
+#include "relay/cutthrough.h"
 #include "relay/session.h"
 #include "relay/smtp_server.h"
 #include "relay/worker.h"
@@ -105,19 +106,6 @@ static void on_accept(void *arg, int events)
     }
 }
 
-/* --- Connections to servers --------------------------------------------------------------- */
-
-static void on_short(void *arg, int server)
-{
-    struct worker *w = arg;
-    struct session *next;
-
-    for (struct session *s = w->sessions; s != NULL; s = next) {
-        next = session_next(s);
-        session_hurry(s, server);
-    }
-}
-
 /* --- Listening ---------------------------------------------------------------------------- */
 
 static void start_listening(struct worker *w)
@@ -151,7 +139,7 @@ static void end_sessions(struct worker *w, bool with_dots)
 {
     struct session *next;
 
-    for (struct session *s = w->sessions; s != NULL; s = next) {
+    for (struct session *s = LIST_FIRST(&w->sessions); s != NULL; s = next) {
         next = session_next(s);
         if (with_dots || !session_is_dotted(s))
             session_kill(s);
@@ -186,7 +174,7 @@ static void drain(struct worker *w, const char *why)
         return;
     w->is_draining = true;
     stop_listening(w);
-    for (struct session *s = w->sessions; s != NULL; s = next) {
+    for (struct session *s = LIST_FIRST(&w->sessions); s != NULL; s = next) {
         next = session_next(s);
         session_drain(s);
     }
@@ -250,15 +238,34 @@ void worker_session_gone(struct worker *w, const struct net_addr *peer, bool was
 
 /* --- Life --------------------------------------------------------------------------------- */
 
-static struct cutthrough_server *make_targets(const struct conf *conf)
+static struct cutthrough_server *make_servers(const struct conf *conf)
 {
-    struct cutthrough_server *targets = mem_realloc_array(NULL, conf->n_servers, sizeof(*targets));
+    struct cutthrough_server *servers = mem_realloc_array(NULL, conf->n_servers, sizeof(*servers));
 
     for (size_t i = 0; i < conf->n_servers; i++)
-        targets[i] = (struct cutthrough_server){.name = conf->servers[i].name,
+        servers[i] = (struct cutthrough_server){.name = conf->servers[i].name,
             .is_lmtp = conf->servers[i].smtp.scheme == NET_SCHEME_LMTP,
             .refuses_8bit = conf->servers[i].eight_bit == CONF_EIGHT_BIT_REFUSE};
-    return targets;
+    return servers;
+}
+
+static int make_targets(struct worker *w, struct err *err)
+{
+    w->targets = mem_realloc_array(NULL, w->conf->n_servers, sizeof(struct pool_target *));
+    for (size_t i = 0; i < w->conf->n_servers; i++) {
+        const struct conf_server *server = &w->conf->servers[i];
+        struct pool_hop hop = {.name = server->name,
+            .where = &server->smtp,
+            .policy = server->tls,
+            .tls_name = server->tls_name,
+            .tls = w->setup->client_tls[i],
+            .never_pipelines = !server->pipelining,
+            .connections_max = server->smtp_connections_max};
+
+        if (pool_target(w->pool, &hop, &w->targets[i], err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int open_all(struct worker *w, struct err *err)
@@ -271,14 +278,13 @@ static int open_all(struct worker *w, struct err *err)
     w->snapshot = snapshot_new(conf->run);
     w->judge =
         (struct judge){.conf = conf, .view = snapshot_view(w->snapshot), .keys = w->setup->keys};
-    w->targets = make_targets(conf);
+    w->servers = make_servers(conf);
     w->holds = hold_room_new(conf->relay.hold_waits_max, conf->relay.hold_waits_per_user_max);
     w->clients = clients_new();
     w->loop = loop_new();
-    w->pool = pool_new(w->loop, conf, w->setup->client_tls, err);
-    if (w->pool == NULL)
+    w->pool = pool_new(w->loop, &conf->relay);
+    if (make_targets(w, err) != 0)
         return -1;
-    pool_on_short(w->pool, on_short, w);
     w->accept_pause = loop_timer_new(w->loop, on_accept_pause_over, w);
     w->drain_step = loop_timer_new(w->loop, on_drain_step, w);
     w->on_term = loop_signal_new(w->loop, SIGTERM, on_stop, w);
@@ -305,6 +311,7 @@ static void close_all(struct worker *w)
     hold_room_free(&w->holds);
     snapshot_free(&w->snapshot);
     free(w->targets);
+    free(w->servers);
     claims_close(&w->claims);
     buf_fini(&w->scratch);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include "base/core/buf.h"
 #include "base/core/conf.h"
 #include "base/os/loop.h"
@@ -22,7 +23,9 @@
 #include "relay/pool.h"
 
 struct clients;
+struct cutthrough_server;
 struct session;
+LIST_HEAD(worker_sessions, session);
 struct worker_listening;
 
 /* What a worker is told when others have taken its place: finish, there is no hurry. */
@@ -56,9 +59,10 @@ struct worker {
     struct claims *claims;
     struct pool *pool;
     struct hold_room *holds;
-    struct cutthrough_server *targets; /* by index of conf->servers */
+    struct cutthrough_server *servers; /* by index of conf->servers */
+    struct pool_target **targets;      /* so too */
     struct clients *clients;
-    struct session *sessions;
+    struct worker_sessions sessions;
     size_t n_sessions, n_refused; /* refused: those among them that only hear 421 */
     bool is_draining;
     struct buf scratch;  /* content of the session that is being fed */

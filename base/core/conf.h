@@ -91,7 +91,7 @@ struct conf_relay {
     uint32_t errors_max, hold_waits_max, hold_waits_per_user_max;
     uint64_t command_timeout_ms, data_timeout_ms, session_timeout_ms;
     uint64_t connect_timeout_ms, reply_timeout_ms, dot_timeout_ms, idle_pool_ms, hold_wait_ms;
-    uint64_t stop_timeout_ms, stop_dot_timeout_ms;
+    uint64_t envelope_timeout_ms, stop_timeout_ms, stop_dot_timeout_ms;
 };
 
 struct conf_milter {

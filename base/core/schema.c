@@ -114,6 +114,7 @@ const struct schema_key schema_keys[] = {
     RELAY("hold_waits_per_user_max", hold_waits_per_user_max, NUMBER, "10", RANGE(0, 1000)),
     RELAY("command_timeout", command_timeout_ms, DURATION, "5m", RANGE(100, HOUR)),
     RELAY("data_timeout", data_timeout_ms, DURATION, "5m", RANGE(100, HOUR)),
+    RELAY("envelope_timeout", envelope_timeout_ms, DURATION, "10m", RANGE(100, HOUR)),
     RELAY("session_timeout", session_timeout_ms, DURATION, "1h", RANGE(100, DAY)),
     RELAY("connect_timeout", connect_timeout_ms, DURATION, "30s", RANGE(100, 10 * MINUTE)),
     RELAY("reply_timeout", reply_timeout_ms, DURATION, "5m", RANGE(100, HOUR)),

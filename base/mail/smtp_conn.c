@@ -122,16 +122,16 @@ static void set_timer(struct smtp_conn *c);
 
 static int connect_now(struct smtp_conn *c, struct err *err)
 {
-    const struct conf_server *server = c->setup.server;
+    const struct net_endpoint *where = c->setup.where;
     struct smtp_client_options options = {.hello_name = c->setup.hello_name,
-        .is_lmtp = server->smtp.scheme == NET_SCHEME_LMTP,
-        .never_pipelines = !server->pipelining,
+        .is_lmtp = where->scheme == NET_SCHEME_LMTP,
+        .never_pipelines = c->setup.never_pipelines,
         .tls = {.policy = c->policy,
             .is_loopback = net_addr_is_loopback(&c->setup.addr),
-            .is_implicit = server->smtp.scheme == NET_SCHEME_SMTPS}};
+            .is_implicit = where->scheme == NET_SCHEME_SMTPS}};
     int fd;
 
-    if (sock_connect(&c->setup.addr, server->smtp.port, &fd, err) != 0)
+    if (sock_connect(&c->setup.addr, where->port, &fd, err) != 0)
         return -1;
     smtp_client_init(&c->client, &options);
     c->stream = stream_new_own(c->loop, fd, true, &stream_events, c,
@@ -160,8 +160,7 @@ static bool fall_back(struct smtp_conn *c, enum smtp_client_state state, const s
         smtp_tls_next(c->client.options.tls, SMTP_TLS_BROKEN) != SMTP_TLS_AGAIN)
         return false;
     net_addr_format(&c->setup.addr, addr);
-    log_warn("tls_fallback", log_str("server", c->setup.server->name), log_str("addr", addr),
-        log_err(why));
+    log_warn("tls_fallback", log_str("server", c->setup.name), log_str("addr", addr), log_err(why));
     stream_free(&c->stream);
     smtp_client_fini(&c->client);
     c->policy = CONF_TLS_NONE;
@@ -267,11 +266,11 @@ void smtp_conn_flush(struct smtp_conn *c)
 
 static void start_tls(struct smtp_conn *c)
 {
-    const struct conf_server *server = c->setup.server;
+    const struct smtp_conn_setup *setup = &c->setup;
+    const char *name = setup->tls_name != NULL ? setup->tls_name : setup->where->host;
     struct err why = ERR_INIT;
 
-    if (stream_start_tls(c->stream, c->setup.tls,
-            server->tls_name != NULL ? server->tls_name : server->smtp.host, true, &why) != 0)
+    if (stream_start_tls(c->stream, setup->tls, name, true, &why) != 0)
         fail(c, &why);
 }
 
@@ -373,14 +372,14 @@ struct smtp_conn *smtp_conn_new(struct loop *loop, const struct smtp_conn_setup 
     struct smtp_conn *c;
 
     if (setup->tls == NULL &&
-        (setup->server->tls != CONF_TLS_NONE || setup->server->smtp.scheme == NET_SCHEME_SMTPS)) {
+        (setup->policy != CONF_TLS_NONE || setup->where->scheme == NET_SCHEME_SMTPS)) {
         err_set(err, ERR_PERM, EX_CONFIG, "TLS is wanted, and there is no TLS context for it");
         return NULL;
     }
     c = mem_zalloc(sizeof(*c));
     c->loop = loop;
     c->setup = *setup;
-    c->policy = setup->server->tls;
+    c->policy = setup->policy;
     c->is_alive = true;
     c->timer = loop_timer_new(loop, on_timer, c);
     smtp_conn_set_owner(c, events, arg);

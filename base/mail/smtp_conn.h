@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * smtp_conn: one connection to an SMTP or LMTP server: the smtp_client engine on a stream, with the
- * TLS policy and the deadlines of the server's entry.  It knows the wire, the engine the protocol,
+ * smtp_conn: one connection to an SMTP or LMTP server: the smtp_client engine on a stream, with a
+ * TLS policy and deadlines.  It knows the wire, the engine the protocol,
  * and the owner what it wants to say.
  *
  *     conn = smtp_conn_new(loop, &setup, &events, arg, &err);
@@ -27,13 +27,17 @@ struct tls_ctx;
 struct smtp_conn;
 
 struct smtp_conn_setup {
-    const struct conf_server *server; /* borrowed for life */
-    struct net_addr addr;             /* one address of server->smtp */
-    struct tls_ctx *tls;              /* the server's; NULL when server->tls is none; borrowed */
-    const char *hello_name;           /* borrowed for life */
-    uint64_t connect_timeout_ms;      /* connection, TLS, greeting and EHLO, all together */
-    uint64_t reply_timeout_ms; /* each reply, and each stretch of content that does not move */
-    uint64_t dot_timeout_ms;   /* the answer to the dot */
+    const char *name;                 /* for the log; borrowed for life */
+    const struct net_endpoint *where; /* so too */
+    struct net_addr addr;             /* one address of it */
+    enum conf_tls policy;
+    struct tls_ctx *tls;    /* NULL when the policy is none; borrowed for life */
+    const char *tls_name;   /* the name that is verified, NULL: the host of `where`; borrowed */
+    const char *hello_name; /* borrowed for life */
+    bool never_pipelines;   /* though it be offered */
+    uint64_t connect_timeout_ms; /* connection, TLS, greeting and EHLO, all together */
+    uint64_t reply_timeout_ms;   /* each reply, and each stretch of content that does not move */
+    uint64_t dot_timeout_ms;     /* the answer to the dot */
 };
 
 struct smtp_conn_events {

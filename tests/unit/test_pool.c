@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 #include <signal.h>
-#include "relay/pool.h"
+#include <stddef.h>
+#include "relay/pool_parts.h"
 #include "tests/unit/smtp_peer.h"
 
 enum { ASKERS = 8 };
 
 struct asker {
     struct fixture *f;
+    struct pool_user user;
+    enum pool_pace pace;
+    int ended;
     struct pool_request *request;
     struct smtp_conn *conn;
     struct err why;
@@ -19,8 +23,8 @@ struct fixture {
     struct smtp_peer peers[2];
     struct conf conf;
     struct conf_server servers[2];
-    struct tls_ctx *tls[2];
     struct pool *pool;
+    struct pool_target *targets[2];
     struct asker askers[ASKERS];
     bool (*is_there)(struct fixture *f);
 };
@@ -82,8 +86,14 @@ static void start(struct fixture *f)
 {
     struct err err = ERR_INIT;
 
-    f->pool = pool_new(f->loop, &f->conf, f->tls, &err);
-    assert_non_null(f->pool);
+    f->pool = pool_new(f->loop, &f->conf.relay);
+    for (int i = 0; i < 2; i++) {
+        struct pool_hop hop = {.name = f->servers[i].name,
+            .where = &f->servers[i].smtp,
+            .connections_max = f->servers[i].smtp_connections_max};
+
+        assert_int_equal(pool_target(f->pool, &hop, &f->targets[i], &err), 0);
+    }
 }
 
 static int tear_down(void **state)
@@ -93,7 +103,7 @@ static int tear_down(void **state)
     for (int i = 0; i < ASKERS; i++) {
         pool_cancel(&f->askers[i].request);
         if (f->askers[i].conn != NULL)
-            pool_put_own(f->pool, 0, &f->askers[i].conn, CUT_RELEASE_CLOSE);
+            pool_put_own(f->targets[0], &f->askers[i].conn, POOL_CLOSE);
     }
     pool_free(&f->pool);
     smtp_peer_stop(&f->peers[0]);
@@ -112,9 +122,14 @@ static void on_event(void *arg, const struct smtp_client_event *ev)
 
 static const struct smtp_conn_events asker_events = {.event = on_event};
 
-static void on_done(void *arg, struct smtp_conn *conn, const struct err *why)
+static struct asker *asker_of(const struct pool_user *user)
 {
-    struct asker *a = arg;
+    return (struct asker *)((uintptr_t)user - offsetof(struct asker, user));
+}
+
+static void on_done(struct pool_user *user, struct smtp_conn *conn, const struct err *why)
+{
+    struct asker *a = asker_of(user);
 
     a->called++;
     a->request = NULL;
@@ -125,15 +140,40 @@ static void on_done(void *arg, struct smtp_conn *conn, const struct err *why)
         smtp_conn_set_owner(conn, &asker_events, a);
 }
 
+static enum pool_pace on_pace(const struct pool_user *user)
+{
+    return asker_of(user)->pace;
+}
+
+static void on_end(struct pool_user *user)
+{
+    struct asker *a = asker_of(user);
+
+    a->ended++;
+    assert_true(a->pace != POOL_PACE_BOUND);
+    pool_put_own(a->f->targets[0], &a->conn, POOL_RESET);
+}
+
+static const struct pool_user_events asker_user_events = {
+    .served = on_done, .pace = on_pace, .end = on_end};
+
+/* The last byte of the network says who it is; within it all are one. */
+static void is_client(struct fixture *f, int i, unsigned char who)
+{
+    f->askers[i].user.client.b[7] = who;
+    f->askers[i].user.client.b[15] = (unsigned char)i;
+}
+
 static void ask(struct fixture *f, int i)
 {
-    f->askers[i].request = pool_ask(f->pool, 0, on_done, &f->askers[i]);
+    f->askers[i].user.events = &asker_user_events;
+    f->askers[i].request = pool_ask(f->targets[0], &f->askers[i].user);
     assert_int_equal(f->askers[i].called, 0);
 }
 
-static void put(struct fixture *f, int i, enum cutthrough_release how)
+static void put(struct fixture *f, int i, enum pool_give_back how)
 {
-    pool_put_own(f->pool, 0, &f->askers[i].conn, how);
+    pool_put_own(f->targets[0], &f->askers[i].conn, how);
 }
 
 static bool first_called(struct fixture *f)
@@ -162,19 +202,19 @@ static void the_last_used_is_used_first(void **state)
     struct smtp_conn *a, *b;
 
     start(f);
-    assert_null(pool_take(f->pool, 0));
+    assert_null(pool_take(f->targets[0], &f->askers[0].user));
     ask(f, 0);
     ask(f, 1);
     ask(f, 2);
     until(f, three_called);
     a = f->askers[0].conn;
     b = f->askers[1].conn;
-    put(f, 0, CUT_RELEASE_KEEP);
-    put(f, 1, CUT_RELEASE_KEEP);
-    assert_null(pool_take(f->pool, 1));
-    assert_ptr_equal(pool_take(f->pool, 0), b);
-    assert_ptr_equal(pool_take(f->pool, 0), a);
-    assert_null(pool_take(f->pool, 0));
+    put(f, 0, POOL_KEEP);
+    put(f, 1, POOL_KEEP);
+    assert_null(pool_take(f->targets[1], &f->askers[0].user));
+    assert_ptr_equal(pool_take(f->targets[0], &f->askers[0].user), b);
+    assert_ptr_equal(pool_take(f->targets[0], &f->askers[0].user), a);
+    assert_null(pool_take(f->targets[0], &f->askers[0].user));
     assert_int_equal(f->peers[0].accepted, 3);
     assert_int_equal(f->peers[1].accepted, 0);
     f->askers[0].conn = a;
@@ -193,8 +233,8 @@ static void the_fourth_waits_for_a_place(void **state)
     assert_int_equal(f->askers[3].called, 0);
     assert_int_equal(f->peers[0].accepted, 3);
     a = f->askers[1].conn;
-    put(f, 1, CUT_RELEASE_KEEP);
-    assert_null(pool_take(f->pool, 0)); /* it is promised */
+    put(f, 1, POOL_KEEP);
+    assert_null(pool_take(f->targets[0], &f->askers[0].user)); /* it is promised */
     until(f, fourth_called);
     assert_ptr_equal(f->askers[3].conn, a);
 }
@@ -207,7 +247,7 @@ static void a_closed_one_makes_room(void **state)
     for (int i = 0; i < 4; i++)
         ask(f, i);
     until(f, three_called);
-    put(f, 1, CUT_RELEASE_CLOSE);
+    put(f, 1, POOL_CLOSE);
     until(f, fourth_called);
     assert_non_null(f->askers[3].conn);
     assert_int_equal(f->peers[0].accepted, 4);
@@ -224,8 +264,8 @@ static void reset_before_the_next_one(void **state)
     client = smtp_conn_client(f->askers[0].conn);
     assert_int_equal(smtp_client_mail(client, SLICE_LIT("a@b.example"), 0, false), 0);
     smtp_conn_flush(f->askers[0].conn);
-    put(f, 0, CUT_RELEASE_RESET);
-    assert_null(pool_take(f->pool, 0));
+    put(f, 0, POOL_RESET);
+    assert_null(pool_take(f->targets[0], &f->askers[0].user));
     f->askers[0].called = 0;
     for (int i = 0; i < 3; i++)
         ask(f, i);
@@ -244,8 +284,9 @@ static void kept_though_not_idle(void **state)
     assert_int_equal(
         smtp_client_mail(smtp_conn_client(f->askers[0].conn), SLICE_LIT("a@b.example"), 0, false),
         0);
-    put(f, 0, CUT_RELEASE_KEEP);
-    assert_null(pool_take(f->pool, 0)); /* a reply is owed: it is reset first */
+    put(f, 0, POOL_KEEP);
+    assert_null(
+        pool_take(f->targets[0], &f->askers[0].user)); /* a reply is owed: it is reset first */
 }
 
 static void say_unasked(struct fixture *f)
@@ -264,7 +305,7 @@ static void what_was_not_asked_for(struct fixture *f, bool is_before)
     until(f, three_called);
     if (is_before)
         say_unasked(f);
-    put(f, 0, CUT_RELEASE_KEEP);
+    put(f, 0, POOL_KEEP);
     if (!is_before)
         say_unasked(f);
     until(f, fourth_called);
@@ -295,7 +336,7 @@ static void canceled(void **state)
     until(f, three_called);
     ask(f, 3);
     ask(f, 4);
-    put(f, 0, CUT_RELEASE_KEEP);
+    put(f, 0, POOL_KEEP);
     pool_cancel(&f->askers[3].request); /* was ready */
     f->is_there = NULL;
     until(f, first_called);
@@ -305,12 +346,17 @@ static void canceled(void **state)
     assert_non_null(f->askers[4].conn);
 }
 
+static void stop_listening(struct fixture *f)
+{
+    loop_io_free(&f->peers[0].io);
+    io_close(&f->peers[0].fd);
+}
+
 static void nobody_listens(void **state)
 {
     struct fixture *f = *state;
 
-    loop_io_free(&f->peers[0].io);
-    io_close(&f->peers[0].fd);
+    stop_listening(f);
     start(f);
     for (int i = 0; i < ASKERS; i++)
         ask(f, i);
@@ -387,7 +433,7 @@ static void the_servers_own_limit(void **state)
         until(f, first_called);
     until(f, first_called);
     assert_int_equal(f->askers[3].called, 0);
-    put(f, 0, CUT_RELEASE_KEEP);
+    put(f, 0, POOL_KEEP);
     until(f, fourth_called);
     assert_non_null(f->askers[3].conn);
     assert_int_equal(f->askers[4].called, 0);
@@ -401,7 +447,7 @@ static void idle_ones_leave(void **state)
     start(f);
     ask(f, 0);
     until(f, first_called);
-    put(f, 0, CUT_RELEASE_KEEP);
+    put(f, 0, POOL_KEEP);
     until(f, none_open);
     assert_true(slice_search(buf_slice(&f->peers[0].lines), SLICE_LIT("QUIT\n")) > 0);
 }
@@ -413,10 +459,10 @@ static void an_idle_one_dies(void **state)
     start(f);
     ask(f, 0);
     until(f, first_called);
-    put(f, 0, CUT_RELEASE_KEEP);
+    put(f, 0, POOL_KEEP);
     stream_finish(f->peers[0].conns->stream);
     until(f, none_open);
-    assert_null(pool_take(f->pool, 0));
+    assert_null(pool_take(f->targets[0], &f->askers[0].user));
 }
 
 static void draining(void **state)
@@ -428,12 +474,12 @@ static void draining(void **state)
     ask(f, 1);
     ask(f, 2);
     until(f, three_called);
-    put(f, 0, CUT_RELEASE_KEEP);
+    put(f, 0, POOL_KEEP);
     pool_drain(f->pool);
-    assert_null(pool_take(f->pool, 0));
+    assert_null(pool_take(f->targets[0], &f->askers[0].user));
     assert_false(pool_is_empty(f->pool));
-    put(f, 1, CUT_RELEASE_KEEP);
-    put(f, 2, CUT_RELEASE_RESET);
+    put(f, 1, POOL_KEEP);
+    put(f, 2, POOL_RESET);
     until(f, none_open);
 }
 
@@ -476,6 +522,225 @@ static void the_most_able_server_counts(void **state)
     assert_true(pool_size_most(f->pool) == 5000);
 }
 
+/* --- Targets that are down ---------------------------------------------------------------- */
+
+static bool is_up(struct fixture *f)
+{
+    return f->peers[0].accepted > 0 && f->peers[0].lines.n > 0;
+}
+
+/* The first one waits to find out, the next ones do not, until a try finds out that it is up. */
+static void known_to_be_down(void **state)
+{
+    static const struct smtp_peer_row silent[] = {{"", ""}, {NULL, NULL}};
+    struct fixture *f = *state;
+    uint64_t started;
+
+    f->peers[0].rows = silent;
+    f->conf.relay.connect_timeout_ms = 300;
+    start(f);
+    ask(f, 0);
+    until(f, first_called);
+    assert_null(f->askers[0].conn);
+    started = loop_now_ms(f->loop);
+    for (int i = 1; i < 4; i++)
+        ask(f, i);
+    until(f, fourth_called);
+    assert_true(loop_now_ms(f->loop) - started < 200);
+    for (int i = 1; i < 4; i++) {
+        assert_null(f->askers[i].conn);
+        assert_non_null(strstr(f->askers[i].why.text, "timed out"));
+    }
+    assert_int_equal(f->peers[0].accepted, 1);
+    f->peers[0].rows = NULL;
+    until(f, is_up);
+    f->askers[0].called = 0;
+    do {
+        ask(f, 0);
+        until(f, first_called);
+        f->askers[0].called = 0;
+    } while (f->askers[0].conn == NULL);
+    /* One was tried at a time, and the one that was tried serves. */
+    assert_in_range(f->peers[0].accepted, 2, 3);
+}
+
+/* Some addresses of it work: it is not down. */
+static void one_address_of_two(void **state)
+{
+    struct fixture *f = *state;
+
+    f->servers[0].smtp.host = (char *)(uintptr_t) "localhost"; /* ::1 too, where nobody listens */
+    start(f);
+    for (int i = 0; i < 3; i++) {
+        ask(f, i);
+        f->askers[0].called = i == 0 ? 0 : 1;
+    }
+    until(f, three_called);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(f->askers[i].conn);
+}
+
+/* With a connection alive nobody is refused, though no new one can be had; without one, whoever
+ * asks is the one to find out. */
+static void not_down_while_a_connection_lives(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f);
+    ask(f, 0);
+    until(f, first_called);
+    stop_listening(f);
+    ask(f, 3);
+    put(f, 0, POOL_KEEP);
+    until(f, fourth_called);
+    assert_non_null(f->askers[3].conn);
+    put(f, 3, POOL_CLOSE);
+    f->askers[0].called = 0;
+    ask(f, 0);
+    until(f, first_called);
+    assert_null(f->askers[0].conn);
+    assert_non_null(strstr(f->askers[0].why.text, "refused"));
+}
+
+/* --- Shares ------------------------------------------------------------------------------- */
+
+static void start_with(struct fixture *f, unsigned connections_max)
+{
+    f->servers[0].smtp_connections_max = connections_max;
+    start(f);
+}
+
+/* The one that has least comes first, whoever asked first. */
+static void less_than_a_share_comes_first(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 6; i++)
+        is_client(f, i, i == 5 ? 2 : 1);
+    start_with(f, 3);
+    for (int i = 0; i < 5; i++)
+        ask(f, i);
+    until(f, three_called);
+    ask(f, 5);
+    put(f, 0, POOL_KEEP);
+    while (f->askers[5].called == 0)
+        until(f, three_called);
+    assert_int_equal(f->askers[3].called + f->askers[4].called, 0);
+    put(f, 1, POOL_KEEP);
+    until(f, fourth_called);
+    assert_int_equal(f->askers[4].called, 0);
+}
+
+static bool last_called(struct fixture *f)
+{
+    return f->askers[ASKERS - 1].called > 0;
+}
+
+/* Who waits is client 9 with the last asker; the rows say who has what. */
+struct shares_row {
+    const char *name;
+    unsigned char who[4];
+    enum pool_pace pace[4];
+    int ends; /* an asker, or -1 */
+};
+
+static void shares(struct fixture *f, const struct shares_row *row)
+{
+    start_with(f, 4);
+    is_client(f, ASKERS - 1, 9);
+    for (int i = 0; i < 4; i++) {
+        is_client(f, i, row->who[i]);
+        f->askers[i].pace = row->pace[i];
+        ask(f, i);
+        while (f->askers[i].called == 0)
+            until(f, first_called);
+    }
+    ask(f, ASKERS - 1);
+    f->askers[ASKERS - 1].request->since_ms -= POOL_GREED_MS;
+    if (row->ends < 0) {
+        pool_line_tick(f->targets[0]);
+        assert_row(row->name, f->askers[ASKERS - 1].called == 0);
+    } else {
+        until(f, last_called);
+        assert_row(row->name, f->askers[ASKERS - 1].conn != NULL);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_row(row->name, f->askers[i].ended == (i == row->ends));
+}
+
+static void who_ends_when_others_wait(void **state)
+{
+    static const enum pool_pace D = POOL_PACE_DECENT, S = POOL_PACE_SLOW, B = POOL_PACE_BOUND;
+    const struct shares_row rows[] = {
+        {"the oldest of one that has all", {1, 1, 1, 1}, {D, D, D, D}, 0},
+        {"the oldest that may end", {1, 1, 1, 1}, {B, D, D, D}, 1},
+        {"the oldest of the one with most", {2, 1, 1, 1}, {D, D, D, D}, 1},
+        {"nobody has more than a share", {1, 2, 3, 4}, {D, D, D, D}, -1},
+        {"a slow one, whoever it is", {1, 1, 1, 2}, {D, D, D, S}, 3},
+        {"of the slow ones, one of the greediest", {1, 2, 2, 3}, {S, D, S, S}, 2},
+        {"no dot is cut", {1, 1, 1, 1}, {B, B, B, B}, -1},
+        {"its own decent ones are not ended", {9, 9, 9, 9}, {D, D, D, D}, -1},
+        {"its own slow ones are", {9, 9, 9, 9}, {D, D, S, D}, 2},
+    };
+
+    tear_down(state);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(set_up(state), 0);
+        shares(*state, &rows[i]);
+        tear_down(state);
+    }
+    assert_int_equal(set_up(state), 0);
+    start(*state);
+}
+
+/* Before its time nobody is greedy, and slow ones are ended at once. */
+static void greed_takes_time(void **state)
+{
+    struct fixture *f = *state;
+
+    start_with(f, 3);
+    for (int i = 0; i < 3; i++)
+        ask(f, i);
+    until(f, three_called);
+    is_client(f, 3, 9);
+    ask(f, 3);
+    pool_line_tick(f->targets[0]);
+    assert_int_equal(f->askers[0].ended + f->askers[1].ended + f->askers[2].ended, 0);
+    f->askers[1].pace = POOL_PACE_SLOW;
+    pool_line_tick(f->targets[0]);
+    assert_int_equal(f->askers[1].ended, 1);
+    until(f, fourth_called);
+    assert_non_null(f->askers[3].conn);
+}
+
+/* Servers that are one next hop share its connections. */
+static void one_target_for_one_hop(void **state)
+{
+    struct fixture *f = *state;
+    struct pool_hop hop = {.name = "same", .where = &f->servers[0].smtp, .connections_max = 7};
+    struct net_endpoint lmtp = f->servers[0].smtp;
+    struct pool_target *t;
+    struct err err = ERR_INIT;
+
+    start(f);
+    assert_int_equal(pool_target(f->pool, &hop, &t, &err), 0);
+    assert_ptr_equal(t, f->targets[0]);
+    assert_ptr_not_equal(t, f->targets[1]);
+    hop.policy = CONF_TLS_MAY;
+    assert_int_equal(pool_target(f->pool, &hop, &t, &err), 0);
+    assert_ptr_not_equal(t, f->targets[0]);
+    hop.policy = CONF_TLS_NONE;
+    hop.tls_name = "other.example";
+    assert_int_equal(pool_target(f->pool, &hop, &t, &err), 0);
+    assert_ptr_not_equal(t, f->targets[0]);
+    hop.tls_name = NULL;
+    lmtp.scheme = NET_SCHEME_LMTP;
+    hop.where = &lmtp;
+    assert_int_equal(pool_target(f->pool, &hop, &t, &err), 0);
+    assert_ptr_not_equal(t, f->targets[0]);
+    pool_free(&f->pool); /* lmtp is gone with us */
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -499,6 +764,13 @@ int main(void)
         TEST(draining),
         TEST(learns_what_servers_take),
         TEST(the_most_able_server_counts),
+        TEST(one_target_for_one_hop),
+        TEST(greed_takes_time),
+        TEST(who_ends_when_others_wait),
+        TEST(less_than_a_share_comes_first),
+        TEST(not_down_while_a_connection_lives),
+        TEST(one_address_of_two),
+        TEST(known_to_be_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,7 +124,8 @@ static int set_up(void **state)
     f->server.smtp.host = (char *)(uintptr_t) "127.0.0.1";
     f->server.smtp.scheme = NET_SCHEME_SMTP;
     f->server.smtp.port = f->peer.port;
-    f->setup = (struct smtp_conn_setup){.server = &f->server,
+    f->setup = (struct smtp_conn_setup){.name = "old",
+        .where = &f->server.smtp,
         .hello_name = "relay.test",
         .connect_timeout_ms = 20000,
         .reply_timeout_ms = 20000,
@@ -171,8 +172,9 @@ static void use_tls(struct fixture *f, enum conf_tls policy, const char *name)
         fmt_into(cert_file, sizeof(cert_file), "%s", tmpdir_file(&f->dir, "peer.crt")), 0);
     assert_int_equal(
         tls_ctx_server(cert_file, tmpdir_file(&f->dir, "peer.key"), &f->peer.tls, &f->why), 0);
-    f->server.tls = policy;
+    f->server.tls = f->setup.policy = policy;
     f->server.tls_name = (char *)(uintptr_t)name;
+    f->setup.tls_name = name;
     f->server.tls_ca_file = mem_strdup(tmpdir_file(&f->dir, "ca.crt"));
     assert_int_equal(tls_ctx_client(&f->server, &f->tls, &f->why), 0);
     mem_free_string(&f->server.tls_ca_file);
@@ -285,7 +287,7 @@ static void tls_without_a_context(void **state)
 {
     struct fixture *f = *state;
 
-    f->server.tls = CONF_TLS_VERIFY;
+    f->setup.policy = CONF_TLS_VERIFY;
     assert_null(smtp_conn_new(f->loop, &f->setup, &events, f, &f->why));
     assert_int_equal(f->why.class, ERR_PERM);
 }
