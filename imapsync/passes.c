@@ -3,6 +3,7 @@
 #include "imapsync/passes.h"
 
 #include <poll.h>
+#include <sysexits.h>
 
 #include "base/core/log.h"
 
@@ -17,10 +18,14 @@ int passes_run(struct copy *c, enum plan_mode mode, struct copy_counts *n, struc
             return 0;
         if (n->messages_copied > before)
             i = 1;
-        if (err->class != ERR_TEMP || err->scope != ERR_SCOPE_HOST || i >= TRIES_MAX)
+        /* A journal that was found damaged is set aside, and the next pass begins another. */
+        bool is_damage = err->scope == ERR_SCOPE_USER && err->code == EX_DATAERR;
+        if (err->class != ERR_TEMP || !(err->scope == ERR_SCOPE_HOST || is_damage) ||
+            i >= TRIES_MAX)
             return -1;
         log_warn("copy_again", log_err(err));
-        poll(NULL, 0, WAIT_MS << i);
+        if (!is_damage)
+            poll(NULL, 0, WAIT_MS << i);
         /* What a broken pass has looked at is looked at again. */
         n->folders = n->folders_unchanged = n->messages_same = n->messages_total = 0;
     }

@@ -177,7 +177,7 @@ static int fail_start(
     if (err->code == EX_TEMPFAIL)
         err->code = EX_IOERR;
     if (e->options.is_contained) {
-        err->code = may_pass(cause) ? EX_IOERR : EX_DATAERR;
+        err->code = may_pass(cause) || cause == EIO ? EX_IOERR : EX_DATAERR;
         err_scope_set(err, ERR_SCOPE_USER);
     }
     return -1;
@@ -203,7 +203,7 @@ static int sync_or_end(int fd)
 {
     while (fdatasync(fd) != 0)
         if (errno != EINTR && atomic_load(&is_contained)) {
-            return -1;
+            return errno;
         } else if (errno != EINTR) {
             log_error("bdb_sync_failed", log_str("error", strerrordesc_np(errno)));
             _exit(EX_SOFTWARE);

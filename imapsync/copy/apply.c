@@ -7,15 +7,16 @@
  * the UIDs that the plan names; without UIDPLUS nothing is deleted, since EXPUNGE alone would take
  * messages that are not ours.  UIDs are only good for one UIDVALIDITY, and hours may lie between
  * the STATUS and the SELECT: a folder that was replaced meanwhile is left alone.  The journal
- * follows each answer, and every step can be repeated.
+ * follows each answer, and every step can be repeated: a deletion is an intent before it is begun.
  */
 #include "imapsync/copy/apply.h"
 
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/core/clock.h"
 #include "imapsync/copy/listing.h"
-#include "imapsync/imap/set.h"
+#include "imapsync/imap/uids.h"
 
 #define GROUP_MAX 200 /* UIDs in one command */
 
@@ -26,7 +27,7 @@ static void store(struct apply_job *job, const uint32_t *uids, size_t n, const c
     struct buf set, list;
     buf_init(&set, 16 * GROUP_MAX);
     buf_init(&list, 64u << 10);
-    BUG_ON(imap_set_add(&set, uids, n) != 0 || flags_format(flags, job->keywords, &list) != 0);
+    BUG_ON(uids_write(&set, uids, n) != 0 || flags_format(flags, job->keywords, &list) != 0);
     *o = (struct imap_outcome){0};
     imap_cmd_begin(client, imap_outcome_set, o);
     imap_cmd_f(client, "UID STORE %s %sFLAGS.SILENT (%s)", buf_cstr(&set), how, buf_cstr(&list));
@@ -100,7 +101,7 @@ static int flags_of(struct apply_job *job, const struct plan_deletion *v, size_t
     buf_init(&set, 16 * GROUP_MAX);
     for (size_t i = 0; i < n; i++)
         uids[i] = v[i].tgt_uid;
-    BUG_ON(imap_set_add(&set, uids, n) != 0);
+    BUG_ON(uids_write(&set, uids, n) != 0);
     imap_conn_events(job->target, &events, out);
     imap_cmd_begin(client, imap_outcome_set, &o);
     imap_cmd_f(client, "UID FETCH %s (UID FLAGS)", buf_cstr(&set));
@@ -111,11 +112,29 @@ static int flags_of(struct apply_job *job, const struct plan_deletion *v, size_t
     return result == 0 ? listing_finish(out, err) : err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
+/* UIDs that an earlier run has begun to delete: \Deleted on them may be ours. */
+static bool is_begun(const struct apply_job *job, uint32_t uid)
+{
+    for (size_t i = 0; i < job->n_begun; i++) {
+        for (size_t k = 0; k < job->begun[i].n; k++) {
+            if (job->begun[i].uids[k] == uid)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Whether someone has touched our copy: another system flag, or a keyword more than we gave it. */
-static bool is_touched(const struct listed *l, const struct flags *ours)
+static bool is_touched(
+    const struct apply_job *job, const struct listed *l, const struct flags *ours)
 {
     struct flags more = flags_minus(&l->flags, ours);
-    return l->flags.system != ours->system || !flags_empty(&more);
+    unsigned changed = l->flags.system ^ ours->system;
+    if (is_begun(job, l->uid)) {
+        more.system &= (uint8_t)~FLAG_DELETED;
+        changed &= ~(unsigned)FLAG_DELETED;
+    }
+    return changed != 0 || !flags_empty(&more);
 }
 
 static int expunge(struct apply_job *job, const uint32_t *uids, size_t n, struct err *err)
@@ -127,7 +146,7 @@ static int expunge(struct apply_job *job, const uint32_t *uids, size_t n, struct
     if (n == 0)
         return 0;
     buf_init(&set, 16 * GROUP_MAX);
-    BUG_ON(imap_set_add(&set, uids, n) != 0);
+    BUG_ON(uids_write(&set, uids, n) != 0);
     store(job, uids, n, "+", &deleted, &flag);
     imap_cmd_begin(client, imap_outcome_set, &gone);
     imap_cmd_f(client, "UID EXPUNGE %s", buf_cstr(&set));
@@ -140,6 +159,13 @@ static int expunge(struct apply_job *job, const uint32_t *uids, size_t n, struct
     return err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
+static int write_intent(struct apply_job *job, struct intent *i, struct err *err)
+{
+    journal_begin(job->journal);
+    journal_intent_put(job->journal, job->folder->id, i);
+    return journal_commit(job->journal, err);
+}
+
 static int delete_some(
     struct apply_job *job, const struct plan_deletion *v, size_t n, struct err *err)
 {
@@ -150,15 +176,21 @@ static int delete_some(
     int result = flags_of(job, v, n, &there, err);
     for (size_t i = 0; result == 0 && i < n; i++) {
         const struct listed *l = listing_find(&there, v[i].tgt_uid);
-        if (l && is_touched(l, &v[i].flags))
+        if (l && is_touched(job, l, &v[i].flags))
             n_kept++;
         else if (l)
             uids[n_uids++] = v[i].tgt_uid;
     }
     listing_fini(&there);
-    if (result != 0 || expunge(job, uids, n_uids, err) != 0)
+    /* Cut between the mark and the expunge, the next run knows whose mark it is. */
+    struct intent intent = {
+        .kind = INTENT_DELETE, .time_ms = clock_wall_ms(), .uids = uids, .n = n_uids};
+    if (result != 0 || (n_uids > 0 && write_intent(job, &intent, err) != 0) ||
+        expunge(job, uids, n_uids, err) != 0)
         return -1;
     journal_begin(job->journal);
+    if (n_uids > 0)
+        journal_intent_del(job->journal, job->folder->id, intent.id);
     for (size_t i = 0; i < n; i++)
         journal_pair_del(job->journal, job->folder->id, v[i].src_uid);
     job->n_deleted += n_uids;
@@ -193,6 +225,30 @@ static int select_folder(struct apply_job *job, struct err *err)
     return result == 0 ? 0 : err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
+/* What an earlier run has begun is in the plan again, since its pairs are there until the end. */
+static int all_deletions(struct apply_job *job, struct err *err)
+{
+    const struct plan *p = job->plan;
+    if (journal_intents(
+            job->journal, job->folder->id, INTENT_DELETE, &job->begun, &job->n_begun, err) != 0)
+        return -1;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < p->n_deletions; i += GROUP_MAX) {
+        size_t n = p->n_deletions - i < GROUP_MAX ? p->n_deletions - i : GROUP_MAX;
+        result = delete_some(job, &p->deletions[i], n, err);
+    }
+    if (result == 0 && job->n_begun > 0) {
+        journal_begin(job->journal);
+        for (size_t i = 0; i < job->n_begun; i++)
+            journal_intent_del(job->journal, job->folder->id, job->begun[i].id);
+        result = journal_commit(job->journal, err);
+    }
+    intents_free(job->begun, job->n_begun);
+    job->begun = NULL;
+    job->n_begun = 0;
+    return result;
+}
+
 int apply_plan(struct apply_job *job, struct err *err)
 {
     struct imap_client *client = imap_conn_client(job->target);
@@ -204,10 +260,5 @@ int apply_plan(struct apply_job *job, struct err *err)
         return -1;
     if (all_flags(job, err) != 0)
         return -1;
-    for (size_t i = 0; may_delete && i < p->n_deletions; i += GROUP_MAX) {
-        size_t n = p->n_deletions - i < GROUP_MAX ? p->n_deletions - i : GROUP_MAX;
-        if (delete_some(job, &p->deletions[i], n, err) != 0)
-            return -1;
-    }
-    return 0;
+    return may_delete && p->n_deletions > 0 ? all_deletions(job, err) : 0;
 }

@@ -13,6 +13,8 @@ struct apply_job {
     const struct journal_folder *folder;
     struct keywords *keywords;
     const struct plan *plan;
+    struct intent *begun; /* its own: deletions that an earlier run has begun */
+    size_t n_begun;
     /* Out. */
     size_t n_flagged, n_deleted;
     size_t n_kept; /* deleted on the source, but touched by the target's user: theirs now */

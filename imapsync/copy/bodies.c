@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include "base/core/mem.h"
 
-#include "imapsync/imap/set.h"
+#include "imapsync/imap/uids.h"
 
 #define WINDOW 100
 
@@ -70,7 +70,7 @@ static void send_window(
     buf_init(&set, 16 * WINDOW);
     for (size_t i = 0; i < n; i++)
         uids[i] = v[i].uid;
-    BUG_ON(imap_set_add(&set, uids, n) != 0);
+    BUG_ON(uids_write(&set, uids, n) != 0);
     *o = (struct imap_outcome){0};
     imap_cmd_begin(client, imap_outcome_set, o);
     imap_cmd_f(client, "UID FETCH %s (UID BODY.PEEK[])", buf_cstr(&set));

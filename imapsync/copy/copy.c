@@ -74,7 +74,6 @@ void copy_free(struct copy **c)
     }
     copy_disconnect(*c);
     journal_close(&(*c)->journal);
-    compared_free(&(*c)->compared);
     free(*c);
     *c = NULL;
 }

@@ -86,7 +86,7 @@ struct copy_verdict {
 };
 
 /* Compares what the source lists with the journal and the target.  with_content: reads every
- * message of the target that this copy has not found right before, and compares its SHA-256 with
+ * message of the target that was not found right before, and compares its SHA-256 with
  * the one that was copied. */
 int copy_verify(
     struct copy *c, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;

@@ -15,7 +15,6 @@ struct copy {
     const struct imap_place *silent;
     bool is_torn; /* a command is half sent: the connections are only good for closing */
     bool has_told_vanished;
-    struct compared *compared;
 };
 
 struct pass {
@@ -28,15 +27,6 @@ struct pass {
     struct folder_list
         *there; /* of the target: those before the pass, and those it made at first */
 };
-
-/* What a verification has found right, by folder: a UID never changes its content. */
-struct compared {
-    struct compared *next;
-    uint32_t folder, tgt_uidvalidity;
-    uint32_t *tgt_uids; /* ascending */
-    size_t n;
-};
-void compared_free(struct compared **list);
 
 bool copy_is_cancelled(const struct copy *c);
 int copy_check_cancelled(const struct copy *c, struct err *err) ATTR_WUR;

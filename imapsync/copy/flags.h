@@ -23,10 +23,11 @@ enum flag_system {
 
 #define FLAGS_WORDS (IMAP_KEYWORDS_MAX / 64)
 
+/* 20 octets instead of 24: there are as many as messages. */
 struct flags {
     uint64_t keywords[FLAGS_WORDS];
     uint8_t system; /* of enum flag_system */
-};
+} __attribute__((packed, aligned(4)));
 
 struct keywords {
     char *names[IMAP_KEYWORDS_MAX];

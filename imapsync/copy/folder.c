@@ -23,7 +23,7 @@
 #include "imapsync/copy/listing.h"
 #include "imapsync/copy/resolve.h"
 #include "imapsync/copy/stream.h"
-#include "imapsync/imap/set.h"
+#include "imapsync/imap/uids.h"
 
 struct work {
     struct copy *c;
@@ -60,13 +60,45 @@ static int keep_keywords(struct work *w, struct err *err)
     return journal_keywords_put(w->c->journal, w->record->id, &w->keywords, err);
 }
 
-static bool has_gone_pairs(const struct work *w)
+static bool has_state(const struct work *w, enum pair_state state)
 {
     for (size_t i = 0; i < w->n_pairs; i++) {
-        if (w->pairs[i].state == PAIR_GONE)
+        if (w->pairs[i].state == state)
             return true;
     }
     return false;
+}
+
+/* The target has said OK to them, and they are not there.  Before the flip that is a loss that
+ * somebody has to look at; behind it the target's user may have been quicker than we. */
+static int tell_vanished(struct work *w, struct err *err)
+{
+    size_t n = 0;
+    uint32_t first = 0;
+    bool is_users = w->p->mode == PLAN_ADD;
+    journal_begin(w->c->journal);
+    for (size_t i = 0; i < w->n_pairs; i++) {
+        struct pair *p = &w->pairs[i];
+        if (p->state != PAIR_SENT || !listing_find(&w->listing, p->src_uid))
+            continue;
+        first = n++ == 0 ? p->src_uid : first;
+        if (is_users) {
+            p->state = PAIR_GONE;
+            journal_pair_put(w->c->journal, w->record->id, p, NULL);
+        }
+    }
+    if (journal_commit(w->c->journal, err) != 0)
+        return -1;
+    if (n == 0 || is_users)
+        return 0;
+    char text[200];
+    BUG_ON(fmt_into(text, sizeof(text),
+               "E-VANISHED: the target has taken %zu message%s and does not have %s", n,
+               n == 1 ? "" : "s, this one first,", n == 1 ? "it" : "them") != 0);
+    w->p->counts->messages_failed += n;
+    w->n_exceptions += n;
+    copy_report(w->c, w->record->source.name, first, text);
+    return 0;
 }
 
 static int detach(struct work *w, struct err *err)
@@ -86,7 +118,7 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     *adopt_out = false;
     if (w->p->mode == PLAN_ADD && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
         return detach(w, err);
-    if (w->p->mode == PLAN_MIRROR && !has_changed && has_gone_pairs(w)) {
+    if (w->p->mode == PLAN_MIRROR && !has_changed && has_state(w, PAIR_GONE)) {
         /* The user is on the source again: what is there has to be on the target too.  Written
          * first, so that a crash in the middle of forgetting repeats it. */
         has_changed = true;
@@ -163,7 +195,7 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
         intents[i].tgt_uidnext = 1; /* the one that we know was another folder's */
     if (w->target->uidvalidity == 0) {
         result = n > 0 ? drop_intents(w, intents, n, err) : 0;
-    } else if (n > 0 || adopt) {
+    } else if (n > 0 || adopt || has_state(w, PAIR_SENT)) {
         struct resolve_job job = {.source = w->c->from,
             .target = w->c->to,
             .journal = w->c->journal,
@@ -205,7 +237,7 @@ static struct plan_pair plan_pair_at(void *arg, size_t i)
     return (struct plan_pair){.src_uid = p->src_uid,
         .tgt_uid = p->state == PAIR_STORED ? p->tgt_uid : 0,
         .flags = p->flags,
-        .is_gone = p->state == PAIR_GONE};
+        .is_gone = p->state == PAIR_GONE || p->state == PAIR_SENT};
 }
 
 static void make_plan(struct work *w)
@@ -381,7 +413,7 @@ static int remember(struct work *w, const struct folder *source, struct err *err
 
 static int run(struct work *w, const struct folder *source, struct err *err)
 {
-    bool adopt, has_unknown_uids;
+    bool adopt, has_unknown_uids, has_sent;
     if (journal_keywords_get(w->c->journal, w->record->id, &w->keywords, err) != 0)
         return -1;
     w->n_keywords_known = w->keywords.n;
@@ -394,7 +426,8 @@ static int run(struct work *w, const struct folder *source, struct err *err)
     if (load_pairs(w, err) != 0 || check_uidvalidity(w, &adopt, err) != 0 ||
         resolve_open(w, adopt, err) != 0)
         return -1;
-    w->has_gone_pairs = has_gone_pairs(w);
+    w->has_gone_pairs = has_state(w, PAIR_GONE);
+    has_sent = has_state(w, PAIR_SENT);
     make_plan(w);
     if (w->plan.n_copies > 0 && w->target->uidvalidity == 0 && make_folder(w, source, err) != 0)
         return -1;
@@ -403,6 +436,8 @@ static int run(struct work *w, const struct folder *source, struct err *err)
         return -1;
     /* A target that tells no UIDs is asked what it has now. */
     if (has_unknown_uids && (load_pairs(w, err) != 0 || resolve_open(w, false, err) != 0))
+        return -1;
+    if ((has_sent || has_unknown_uids) && (load_pairs(w, err) != 0 || tell_vanished(w, err) != 0))
         return -1;
     if (apply(w, err) != 0)
         return -1;

@@ -304,12 +304,31 @@ static int read_state(struct journal *j, struct err *err)
     return result;
 }
 
+static int is_log(const struct dirent *e)
+{
+    return strncmp(e->d_name, "log.", 4) == 0;
+}
+
+static bool has_log(const char *home)
+{
+    struct dirent **v;
+    int n = scandir(home, &v, is_log, NULL);
+    for (int i = 0; i < n; i++)
+        free(v[i]);
+    if (n >= 0)
+        free(v);
+    return n > 0;
+}
+
 static int open_tables(struct journal *j, const char *home, struct err *err)
 {
     struct buf mark;
     j->is_damaged = false;
     int result = path_of(&mark, home, "clean", err);
     j->is_marked = result == 0 && is_there(buf_cstr(&mark));
+    /* Without one the library begins a new log, and finds out at the first write. */
+    if (result == 0 && j->is_marked && !has_log(home))
+        result = journal_damaged(j, "no log", err);
     if (result == 0)
         result = tables_open(home, j->is_marked, false, &j->t, err);
     if (result == 0)

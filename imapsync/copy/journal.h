@@ -32,7 +32,7 @@ struct journal;
 
 struct pair {
     uint32_t src_uid, tgt_uid; /* tgt_uid is 0 unless it is STORED */
-    enum pair_state state;
+    enum pair_state state : 8; /* small: a large folder has half a million of these */
     bool is_compared;
     struct flags flags; /* that both sides last had in common */
 };
@@ -119,7 +119,7 @@ int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE]
 void journal_begin(struct journal *j);
 /* Replaces the pair of this source UID. */
 void journal_pair_put(struct journal *j, uint32_t folder, const struct pair *p,
-    const struct content *content); /* NULL: keep what is there */
+    const struct content *content); /* NULL: keep what is there, also that it was compared */
 void journal_pair_del(struct journal *j, uint32_t folder, uint32_t src_uid);
 void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i); /* sets id */
 void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id);

@@ -156,8 +156,11 @@ static int put_pair(struct migration *m, struct slice key, struct slice value, s
     bool is_right = unpack_u32(&key, &folder) && unpack_u32(&key, &p.uid[SIDE_A]) &&
                     unpack_u8(&value, &state) && unpack_u32(&value, &p.uid[SIDE_B]) &&
                     unpack_u8(&value, &p.flags.system);
-    for (size_t i = 0; is_right && i < FLAGS_WORDS; i++)
-        is_right = unpack_u64(&value, &p.flags.keywords[i]);
+    for (size_t i = 0; is_right && i < FLAGS_WORDS; i++) {
+        uint64_t word = 0;
+        is_right = unpack_u64(&value, &word);
+        p.flags.keywords[i] = word;
+    }
     if (!is_right || value.n != SHA256_SIZE || state < PAIR_STORED || state > PAIR_GONE ||
         p.uid[SIDE_A] == 0 || (state == PAIR_STORED) != (p.uid[SIDE_B] != 0))
         return damaged("pair", err);

@@ -233,6 +233,7 @@ void journal_pair_put(
         new.has_digest = old.has_digest;
         new.size = old.size;
         new.since = old.since;
+        new.is_compared = new.is_compared || (old.is_compared && old.uid[j->to] == p->tgt_uid);
         memcpy(new.digest, old.digest, SHA256_SIZE);
     }
     /* A change of flags, the most frequent one, touches one record. */

@@ -40,7 +40,7 @@ int tables_put_pair(struct journal_tables *t, uint32_t folder, const struct reco
 
 /* --- On the disk ----------------------------------------------------------------------- */
 
-#define JOURNAL_CACHE_SIZE (2u << 20)
+#define JOURNAL_CACHE_SIZE (1u << 20)
 
 /* Opens all tables of a journal in `home`; is_new: makes them. */
 int tables_open(const char *home, bool is_clean, bool is_new, struct journal_tables *out,

@@ -269,8 +269,10 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
     if (out->state == PAIR_SENT && !unpack_u32(&s, &out->since))
         return false;
     for (size_t i = 0; i < FLAGS_WORDS && bits & BIT_KEYWORDS; i++) {
-        if (!unpack_u64(&s, &out->flags.keywords[i]))
+        uint64_t word;
+        if (!unpack_u64(&s, &word))
             return false;
+        out->flags.keywords[i] = word;
     }
     out->is_compared = bits & BIT_COMPARED;
     out->has_digest = bits & BIT_DIGEST;

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/core/mem.h"
+#include "imapsync/imap/uids.h"
 
 /* Doubles at powers of two: no capacity to carry about. */
 static void *room(void *v, size_t n, size_t size)
@@ -85,12 +86,6 @@ static int by_target(const void *a, const void *b)
     return x->tgt_uid < y->tgt_uid ? -1 : x->tgt_uid > y->tgt_uid;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 /* A target that keeps equal messages once (Gmail) gives two of ours the same UID.  While one of
  * them is listed its copy stays; the pair of the other is only forgotten. */
 static void spare_shared(const struct plan_input *in, struct plan *p)
@@ -104,10 +99,10 @@ static void spare_shared(const struct plan_input *in, struct plan *p)
         if (i < in->n_messages && in->message(in->arg, i).uid == pair.src_uid)
             kept[n_kept++] = pair.tgt_uid;
     }
-    mem_sort(kept, n_kept, sizeof(*kept), by_number);
+    n_kept = uids_sort(kept, n_kept);
     for (size_t i = 0; i < p->n_deletions; i++) {
         struct plan_deletion d = p->deletions[i];
-        if (n_kept > 0 && mem_search(&d.tgt_uid, kept, n_kept, sizeof(*kept), by_number))
+        if (uids_have(kept, n_kept, d.tgt_uid))
             add_uid(&p->forgotten, &p->n_forgotten, d.src_uid);
         else
             p->deletions[left++] = d;

@@ -26,7 +26,7 @@ struct plan_message {
 struct plan_pair {
     uint32_t src_uid, tgt_uid; /* tgt_uid 0: the target has refused the message */
     struct flags flags;
-    bool is_gone; /* it had taken the message, and the folder has gone away since */
+    bool is_gone; /* it has taken the message, which went away with its folder, or is not found */
 };
 
 /* Where the two sorted arrays come from; get must give ascending source UIDs. */

@@ -2,11 +2,12 @@
 /*
  * resolve: a matching of two multisets by SHA-256.
  *
- * Candidates on the target are the UIDs at or above the UIDNEXT that the oldest intent recorded
- * (all UIDs when adopting) which no pair names; on the source the messages of the intents (all
- * that are not paired when adopting).  Sizes cut both down before a body is read.  Equal digests
- * are paired in the order of their UIDs: k equal messages against m equal copies make min(k, m)
- * pairs, so equal messages stay as many as they were.
+ * Candidates on the target are the UIDs at or above the UIDNEXT that the oldest intent or SENT pair
+ * recorded (all UIDs when adopting) which no pair names; on the source the messages of the intents
+ * (all that are not paired when adopting), and SENT ones, whose digest is known.  When adopting
+ * sizes cut both down before a body is read; for what we have sent ourselves no server's word about
+ * a size counts.  Equal digests are paired in the order of their UIDs: k equal messages against m
+ * equal copies make min(k, m) pairs, so equal messages stay as many as they were.
  *
  * Known weakness: a batch whose connection broke may be stored later than settle_ms.
  */
@@ -18,7 +19,7 @@
 #include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/bodies.h"
-#include "imapsync/imap/set.h"
+#include "imapsync/imap/uids.h"
 
 #define SIZES_WINDOW 500
 #define LOOK_AGAIN_MS 100
@@ -47,17 +48,6 @@ static void side_add(struct side *s, size_t *cap, uint32_t uid, uint32_t size)
     s->sizes[s->n++] = size;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static bool has_number(const uint32_t *sorted, size_t n, uint32_t x)
-{
-    return n > 0 && mem_search(&x, sorted, n, sizeof(x), by_number) != NULL;
-}
-
 /* --- Candidates of the target ----------------------------------------------------------- */
 
 static int list_target(struct resolve_job *job, struct listing *there, struct side *out,
@@ -66,7 +56,7 @@ static int list_target(struct resolve_job *job, struct listing *there, struct si
     uint32_t from = 1;
     size_t cap = 0;
     if (!job->adopt_all) {
-        from = UINT32_MAX;
+        from = job->sent_since;
         for (size_t i = 0; i < job->n_intents; i++) {
             if (job->intents[i].tgt_uidnext < from)
                 from = job->intents[i].tgt_uidnext;
@@ -78,7 +68,7 @@ static int list_target(struct resolve_job *job, struct listing *there, struct si
         return -1;
     /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
     for (size_t i = 0; i < there->n; i++) {
-        if (there->v[i].uid >= from && !has_number(known, n_known, there->v[i].uid))
+        if (there->v[i].uid >= from && !uids_have(known, n_known, there->v[i].uid))
             side_add(out, &cap, there->v[i].uid, there->v[i].size);
     }
     return 0;
@@ -86,7 +76,7 @@ static int list_target(struct resolve_job *job, struct listing *there, struct si
 
 /* --- Candidates of the source ------------------------------------------------------------- */
 
-static bool is_paired(const struct resolve_job *job, uint32_t uid)
+static const struct pair *find_pair(const struct resolve_job *job, uint32_t uid)
 {
     size_t low = 0, high = job->n_pairs;
     while (low < high) {
@@ -96,8 +86,37 @@ static bool is_paired(const struct resolve_job *job, uint32_t uid)
         else
             high = mid;
     }
-    return low < job->n_pairs && job->pairs[low].src_uid == uid &&
-           job->pairs[low].state != PAIR_REFUSED;
+    return low < job->n_pairs && job->pairs[low].src_uid == uid ? &job->pairs[low] : NULL;
+}
+
+static bool is_paired(const struct resolve_job *job, uint32_t uid)
+{
+    const struct pair *p = find_pair(job, uid);
+    return p && p->state != PAIR_REFUSED;
+}
+
+/* What the target has said OK to without telling a UID; their digests are in the journal. */
+static int add_sent(struct resolve_job *job, struct side *out, struct err *err)
+{
+    size_t cap = 0;
+    int result = 0;
+    job->sent_since = UINT32_MAX;
+    for (size_t i = 0; result == 0 && i < job->n_pairs; i++) {
+        struct content c;
+        bool found;
+        uint32_t uid = job->pairs[i].src_uid;
+        if (job->pairs[i].state != PAIR_SENT || !listing_find(job->listing, uid))
+            continue;
+        result = journal_content(job->journal, job->folder->id, uid, &c, &found, err);
+        if (result != 0 || !found || !c.has_digest)
+            continue;
+        side_add(out, &cap, uid, c.size);
+        out->v[out->n - 1].is_there = true;
+        memcpy(out->v[out->n - 1].digest, c.digest, SHA256_SIZE);
+        if (c.since < job->sent_since)
+            job->sent_since = c.since;
+    }
+    return result;
 }
 
 static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n_out)
@@ -117,14 +136,8 @@ static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n
                 v[n++] = uid;
         }
     }
-    mem_sort(v, n, sizeof(*v), by_number);
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (kept == 0 || v[kept - 1] != v[i])
-            v[kept++] = v[i];
-    }
     *out = v;
-    *n_out = kept;
+    *n_out = uids_sort(v, n);
 }
 
 struct size_reader {
@@ -154,7 +167,7 @@ static int source_sizes(
         struct imap_outcome o = {0};
         struct buf set;
         buf_init(&set, 16 * SIZES_WINDOW);
-        BUG_ON(imap_set_add(&set, uids + i, n - i < SIZES_WINDOW ? n - i : SIZES_WINDOW) != 0);
+        BUG_ON(uids_write(&set, uids + i, n - i < SIZES_WINDOW ? n - i : SIZES_WINDOW) != 0);
         imap_cmd_begin(client, imap_outcome_set, &o);
         imap_cmd_f(client, "UID FETCH %s (UID RFC822.SIZE)", buf_cstr(&set));
         imap_cmd_end(client);
@@ -189,9 +202,9 @@ static void keep_sizes(struct side *s, const struct side *other)
     size_t kept = 0;
     if (other->n > 0)
         memcpy(sizes, other->sizes, other->n * sizeof(*sizes));
-    mem_sort(sizes, other->n, sizeof(*sizes), by_number);
+    size_t n_sizes = uids_sort(sizes, other->n);
     for (size_t i = 0; i < s->n; i++) {
-        if (!has_number(sizes, other->n, s->sizes[i]))
+        if (!uids_have(sizes, n_sizes, s->sizes[i]))
             continue;
         s->sizes[kept] = s->sizes[i];
         s->v[kept++] = s->v[i];
@@ -202,6 +215,25 @@ static void keep_sizes(struct side *s, const struct side *other)
         mem_sort(s->v, s->n, sizeof(*s->v), by_uid); /* the sizes are not needed any more */
 }
 
+/* The messages of the source that are worth reading, and those of the target. */
+static int choose(struct resolve_job *job, const uint32_t *asked, size_t n_asked,
+    struct side *source, struct side *target, struct err *err)
+{
+    size_t cap = 0;
+    if (!job->adopt_all) {
+        for (size_t i = 0; i < n_asked; i++)
+            side_add(source, &cap, asked[i], 0);
+        return 0;
+    }
+    if (source_sizes(job, asked, n_asked, source, err) != 0)
+        return -1;
+    struct side all = *source;
+    keep_sizes(source, target);
+    all.n = source->n;
+    keep_sizes(target, &all);
+    return 0;
+}
+
 static void pair_up(struct resolve_job *job, const struct listing *there, const struct body *s,
     const struct body *t)
 {
@@ -210,9 +242,10 @@ static void pair_up(struct resolve_job *job, const struct listing *there, const 
     if (!from || !to)
         return;
     struct pair p = {.src_uid = s->uid, .tgt_uid = t->uid, .state = PAIR_STORED};
-    /* After a crash the target's flags are those that we gave it.  An adopted message has no common
-     * past: what both have counts as seen, so the source's flags are added and none is removed. */
-    p.flags = job->adopt_all ? flags_and(&from->flags, &to->flags) : to->flags;
+    const struct pair *sent = find_pair(job, s->uid);
+    /* What both have counts as seen, so the source's flags are added and none is removed that the
+     * target's user has set meanwhile.  Of what was SENT it is known which flags it was given. */
+    p.flags = sent && sent->state == PAIR_SENT ? sent->flags : flags_and(&from->flags, &to->flags);
     struct content content = {.has_digest = true, .size = from->size};
     memcpy(content.digest, s->digest, SHA256_SIZE);
     journal_pair_put(job->journal, job->folder->id, &p, &content);
@@ -272,7 +305,7 @@ static bool may_still_arrive(const struct resolve_job *job)
 int resolve(struct resolve_job *job, struct err *err)
 {
     struct listing there = {0};
-    struct side source = {0}, target = {0};
+    struct side source = {0}, target = {0}, sent = {0};
     uint32_t *known = mem_realloc_array(NULL, job->n_pairs + 1, sizeof(*known)), *asked;
     size_t n_known = 0, n_asked, n_keywords = job->keywords->n;
     int result = -1;
@@ -280,12 +313,14 @@ int resolve(struct resolve_job *job, struct err *err)
         if (job->pairs[i].state == PAIR_STORED)
             known[n_known++] = job->pairs[i].tgt_uid;
     }
-    mem_sort(known, n_known, sizeof(*known), by_number);
+    n_known = uids_sort(known, n_known);
     source_candidates(job, &asked, &n_asked);
+    if (add_sent(job, &sent, err) != 0)
+        goto done;
     for (;;) {
         if (list_target(job, &there, &target, known, n_known, err) != 0)
             goto done;
-        if (target.n >= n_asked || !may_still_arrive(job))
+        if (target.n >= n_asked + sent.n || !may_still_arrive(job))
             break;
         poll(NULL, 0, LOOK_AGAIN_MS);
         listing_fini(&there);
@@ -295,16 +330,18 @@ int resolve(struct resolve_job *job, struct err *err)
     if (job->keywords->n > n_keywords &&
         journal_keywords_put(job->journal, job->folder->id, job->keywords, err) != 0)
         goto done;
-    if (target.n > 0 && n_asked > 0) {
-        if (source_sizes(job, asked, n_asked, &source, err) != 0)
+    if (target.n > 0 && n_asked + sent.n > 0) {
+        if (choose(job, asked, n_asked, &source, &target, err) != 0)
             goto done;
-        struct side all = source;
-        keep_sizes(&source, &target);
-        all.n = source.n;
-        keep_sizes(&target, &all);
         if (bodies_digest(job->source, source.v, source.n, err) != 0 ||
-            bodies_digest(job->target, target.v, target.n, err) != 0 ||
-            match(job, &there, &source, &target, err) != 0)
+            bodies_digest(job->target, target.v, target.n, err) != 0)
+            goto done;
+        size_t cap = source.n;
+        for (size_t i = 0; i < sent.n; i++) {
+            side_add(&source, &cap, sent.v[i].uid, sent.sizes[i]);
+            source.v[source.n - 1] = sent.v[i];
+        }
+        if (match(job, &there, &source, &target, err) != 0)
             goto done;
     }
     result = close_intents(job, err);
@@ -312,6 +349,7 @@ done:
     listing_fini(&there);
     side_fini(&source);
     side_fini(&target);
+    side_fini(&sent);
     free(known);
     free(asked);
     return result;

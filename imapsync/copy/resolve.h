@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * resolve: finding out which messages are on the target already, by content: after a crash (open
- * intents), on targets that tell no UIDs, and where the journal was lost or a UIDVALIDITY changed.
+ * intents), on targets that tell no UIDs (SENT pairs), and where the journal was lost or a
+ * UIDVALIDITY changed.
  */
 #ifndef IMAPSYNC_COPY_RESOLVE_H
 #define IMAPSYNC_COPY_RESOLVE_H
@@ -27,7 +28,8 @@ struct resolve_job {
      * source that it does not know. */
     bool adopt_all;
     uint64_t settle_ms;
-    size_t n_adopted; /* out */
+    size_t n_adopted;    /* out */
+    uint32_t sent_since; /* its own: the oldest UIDNEXT of SENT pairs */
 };
 
 int resolve(struct resolve_job *job, struct err *err) ATTR_WUR;

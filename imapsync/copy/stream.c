@@ -18,7 +18,9 @@
  * A source that dies inside a body ends the job with the target in the middle of a literal: the
  * caller closes the connection and the target drops what it has, which is why nothing is padded.
  *
- * Order of the journal: intent, messages, result; the last result removes the intent.
+ * Order of the journal: intent, messages, result; the last result removes the intent.  An OK
+ * without UIDs is a result too: what was sent is known by its digest from then on, and not sent
+ * again.
  */
 #include "imapsync/copy/stream.h"
 
@@ -28,7 +30,7 @@
 #include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "imapsync/imap/fault.h"
-#include "imapsync/imap/set.h"
+#include "imapsync/imap/uids.h"
 
 #define FETCHES_MAX 2       /* on their way at once */
 #define APPENDS_MAX 24      /* without their answer, before the source is paused */
@@ -42,7 +44,7 @@ struct batch {
     size_t n;
     uint64_t intent;
     size_t n_appends; /* without a settled answer */
-    bool is_fetched, keeps_intent;
+    bool is_fetched;
     bool is_plain; /* without keywords and odd dates */
     struct imap_outcome fetch;
     uint32_t uids[STREAM_FETCH_MAX];
@@ -111,7 +113,7 @@ static void on_appended(void *arg, const struct imap_response *r)
     /* An APPENDUID of another UIDVALIDITY or with another number of UIDs says nothing. */
     a->has_uids = r->code.kind == IMAP_CODE_APPENDUID &&
                   r->code.number == a->batch->stream->job->folder->target.uidvalidity &&
-                  imap_set_expand(r->code.set, uids, STREAM_FETCH_MAX, &n) == 0 && n == a->n;
+                  uids_read(r->code.set, uids, STREAM_FETCH_MAX, &n) == 0 && n == a->n;
     for (size_t i = 0; a->has_uids && i < n; i++)
         a->members[i].tgt_uid = uids[i];
 }
@@ -341,7 +343,7 @@ static int start_batch(struct stream *s)
         return -1;
     struct buf set;
     buf_init(&set, 16 * STREAM_FETCH_MAX);
-    BUG_ON(imap_set_add(&set, b->uids, b->n) != 0);
+    BUG_ON(uids_write(&set, b->uids, b->n) != 0);
     imap_cmd_begin(s->source, on_fetched, b);
     imap_cmd_f(s->source, "UID FETCH %s (UID BODY.PEEK[])", buf_cstr(&set));
     imap_cmd_end(s->source);
@@ -365,20 +367,20 @@ static void record_copied(struct stream *s, const struct append *a)
     for (size_t i = 0; i < a->n; i++) {
         const struct member *m = &a->members[i];
         const struct listed *l = listing_find(s->job->listing, m->uid);
-        struct pair p = {
-            .src_uid = m->uid, .tgt_uid = m->tgt_uid, .state = PAIR_STORED, .flags = l->flags};
-        struct content content = {.has_digest = true, .size = (uint32_t)m->size};
+        struct pair p = {.src_uid = m->uid,
+            .tgt_uid = a->has_uids ? m->tgt_uid : 0,
+            .state = a->has_uids ? PAIR_STORED : PAIR_SENT,
+            .flags = l->flags};
+        struct content content = {
+            .has_digest = true, .size = (uint32_t)m->size, .since = s->job->tgt_uidnext};
         memcpy(content.digest, m->digest, SHA256_SIZE);
-        if (a->has_uids)
-            journal_pair_put(s->job->journal, s->job->folder->id, &p, &content);
+        journal_pair_put(s->job->journal, s->job->folder->id, &p, &content);
         s->job->copied(s->job->arg, m->size);
         if (a->batch->is_plain)
             s->job->reduced(s->job->arg, m->uid);
     }
-    if (!a->has_uids) {
-        a->batch->keeps_intent = true;
+    if (!a->has_uids)
         s->job->has_unknown_uids = true;
-    }
 }
 
 /* The answer to one APPEND.  -1: nothing more can go to this folder or user now. */
@@ -496,8 +498,7 @@ static int settle(struct stream *s, struct err *err)
         if (!is_over(b))
             continue;
         settle_missing(s, b);
-        if (!b->keeps_intent)
-            journal_intent_del(s->job->journal, s->job->folder->id, b->intent);
+        journal_intent_del(s->job->journal, s->job->folder->id, b->intent);
         forget_batch(s, b);
     }
     if (journal_commit(s->job->journal, err) != 0)

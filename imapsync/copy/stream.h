@@ -32,7 +32,7 @@ struct stream_job {
      * ends as if there were no more. */
     bool (*is_cancelled)(void *arg);
     void *arg;
-    /* Out: messages have arrived whose UIDs the target did not tell; their intents are open. */
+    /* Out: messages have arrived whose UIDs the target did not tell; they are SENT. */
     bool has_unknown_uids;
     bool is_whole; /* no command is half sent, no answer is missing */
 };

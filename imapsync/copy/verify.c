@@ -3,7 +3,8 @@
  * verify: the source's listing against the journal, and the journal against the target.
  *
  * Each message of the source needs a pair, each pair's target UID has to be there, and with_content
- * its body needs the SHA-256 that was taken when the message was copied.  Since pairs are one to
+ * its body needs the SHA-256 that was taken when the message was copied, which the journal
+ * remembers: a UID never changes its content, so each message is read once.  Since pairs are one to
  * one, all of them right means that the multisets of contents are equal.
  */
 #include <stdlib.h>
@@ -23,10 +24,8 @@ struct check {
     struct listing source, target;
     struct pair *pairs;
     size_t n_pairs;
-    uint32_t *src_new, *tgt_new; /* pairs whose contents have not been compared */
+    struct pair *new; /* whose contents have not been compared */
     size_t n_new;
-    uint32_t *tgt_uids; /* of all pairs that are there, compared before or not */
-    size_t n_tgt_uids;
 };
 
 static void check_fini(struct check *k)
@@ -36,61 +35,7 @@ static void check_fini(struct check *k)
     listing_fini(&k->source);
     listing_fini(&k->target);
     free(k->pairs);
-    free(k->src_new);
-    free(k->tgt_new);
-    free(k->tgt_uids);
-}
-
-/* --- What was compared before ------------------------------------------------------------ */
-
-void compared_free(struct compared **list)
-{
-    while (*list) {
-        struct compared *next = (*list)->next;
-        free((*list)->tgt_uids);
-        free(*list);
-        *list = next;
-    }
-}
-
-static struct compared *compared_of(struct copy *c, const struct journal_folder *record)
-{
-    struct compared *d = c->compared;
-    while (d && d->folder != record->id)
-        d = d->next;
-    if (!d) {
-        d = mem_zalloc(sizeof(*d));
-        d->folder = record->id;
-        d->next = c->compared;
-        c->compared = d;
-    }
-    if (d->tgt_uidvalidity != record->target.uidvalidity)
-        d->n = 0;
-    d->tgt_uidvalidity = record->target.uidvalidity;
-    return d;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static bool was_compared(const struct compared *d, uint32_t tgt_uid)
-{
-    return d->n > 0 && mem_search(&tgt_uid, d->tgt_uids, d->n, sizeof(tgt_uid), by_number) != NULL;
-}
-
-/* All of the folder's pairs are right. */
-static void remember_compared(struct check *k)
-{
-    struct compared *d = compared_of(k->c, &k->record);
-    free(d->tgt_uids);
-    d->tgt_uids = k->tgt_uids;
-    d->n = k->n_tgt_uids;
-    k->tgt_uids = NULL;
-    if (d->n > 0)
-        mem_sort(d->tgt_uids, d->n, sizeof(*d->tgt_uids), by_number);
+    free(k->new);
 }
 
 /* --- One folder ------------------------------------------------------------------------------ */
@@ -107,24 +52,35 @@ static int check_some(
 {
     struct body bodies[CONTENTS_AT_ONCE] = {0};
     for (size_t i = 0; i < n; i++)
-        bodies[i].uid = k->tgt_new[from + i];
+        bodies[i].uid = k->new[from + i].tgt_uid;
     mem_sort(bodies, n, sizeof(*bodies), by_uid);
     int result = bodies_digest(k->c->to, bodies, n, err);
+    if (result != 0)
+        return -1;
+    journal_begin(k->c->journal);
     for (size_t i = from; result == 0 && i < from + n; i++) {
+        struct pair *p = &k->new[i];
         struct content want;
         bool found = false;
-        result = journal_content(k->c->journal, k->record.id, k->src_new[i], &want, &found, err);
+        result = journal_content(k->c->journal, k->record.id, p->src_uid, &want, &found, err);
         if (result != 0)
             break;
-        struct body key = {.uid = k->tgt_new[i]};
+        struct body key = {.uid = p->tgt_uid};
         const struct body *have = mem_search(&key, bodies, n, sizeof(*bodies), by_uid);
-        if (!found || !have || !have->is_there || !want.has_digest ||
-            memcmp(have->digest, want.digest, SHA256_SIZE) != 0) {
+        if (found && want.has_digest && have && have->is_there &&
+            memcmp(have->digest, want.digest, SHA256_SIZE) == 0) {
+            p->is_compared = true;
+            journal_pair_put(k->c->journal, k->record.id, p, NULL);
+        } else {
             out->different++;
-            copy_report(k->c, k->record.source.name, k->src_new[i], "the copy has other content");
+            copy_report(k->c, k->record.source.name, p->src_uid, "the copy has other content");
         }
     }
-    return result;
+    struct err first = *err;
+    int written = journal_commit(k->c->journal, err);
+    if (result != 0)
+        *err = first;
+    return result != 0 ? result : written;
 }
 
 static int check_content(struct check *k, struct copy_verdict *out, struct err *err)
@@ -143,10 +99,7 @@ static int check_content(struct check *k, struct copy_verdict *out, struct err *
 static void check_pairs(struct check *k, struct copy_verdict *out)
 {
     size_t i = 0, p = 0, ours = 0;
-    k->src_new = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->src_new));
-    k->tgt_new = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->tgt_new));
-    k->tgt_uids = mem_realloc_array(NULL, k->n_pairs + 1, sizeof(*k->tgt_uids));
-    const struct compared *before = compared_of(k->c, &k->record);
+    size_t cap = 0;
     while (i < k->source.n || p < k->n_pairs) {
         uint32_t uid = i < k->source.n ? k->source.v[i].uid : UINT32_MAX;
         const struct pair *pair = p < k->n_pairs ? &k->pairs[p] : NULL;
@@ -155,17 +108,17 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         bool is_there = has_pair && pair->state == PAIR_STORED &&
                         listing_find(&k->target, pair->tgt_uid) != NULL;
         ours += is_there;
-        if (is_listed && (!has_pair || pair->state == PAIR_REFUSED)) {
+        if (is_listed && (!has_pair || pair->state == PAIR_REFUSED || pair->state == PAIR_SENT)) {
             out->missing++;
             copy_report(k->c, k->record.source.name, uid, "not on the target");
         } else if (is_listed && !is_there) {
             out->gone++;
-        } else if (is_listed) {
-            k->tgt_uids[k->n_tgt_uids++] = pair->tgt_uid;
-            if (!was_compared(before, pair->tgt_uid)) {
-                k->src_new[k->n_new] = pair->src_uid;
-                k->tgt_new[k->n_new++] = pair->tgt_uid;
+        } else if (is_listed && !pair->is_compared) {
+            if (k->n_new == cap) {
+                cap = cap ? cap + cap / 2 : 256;
+                k->new = mem_realloc_array(k->new, cap, sizeof(*k->new));
             }
+            k->new[k->n_new++] = *pair;
         }
         i += is_listed;
         p += has_pair;
@@ -219,10 +172,7 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
     listing_fini(&k.target);
     free(k.pairs);
     k.pairs = NULL;
-    uint64_t different = out->different;
     result = with_content ? check_content(&k, out, err) : 0;
-    if (with_content && result == 0 && out->different == different)
-        remember_compared(&k);
 done:
     check_fini(&k);
     return result;

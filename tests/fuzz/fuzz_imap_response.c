@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include "base/core/err.h"
 #include "imapsync/imap/client.h"
-#include "imapsync/imap/set.h"
+#include "imapsync/imap/uids.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +20,7 @@ static void add(uint64_t *sum, struct slice s)
 static void on_untagged(void *arg, const struct imap_response *r)
 {
     struct imap_str prefix;
-    struct imap_range range;
+    struct uid_range range;
     struct slice word, list = r->list, part = r->personal, set = r->set;
     int delimiter;
     add(arg, slice_make(&r->kind, sizeof(r->kind)));
@@ -29,7 +29,7 @@ static void on_untagged(void *arg, const struct imap_response *r)
         add(arg, word);
     while (imap_namespace_next(&part, &prefix, &delimiter))
         add(arg, prefix.raw);
-    while (imap_set_next(&set, &range) > 0)
+    while (uids_next(&set, &range) > 0)
         add(arg, slice_make(&range, sizeof(range)));
     struct buf name;
     buf_init(&name, 1000);

@@ -2,7 +2,6 @@
 #include "base/core/buf.h"
 #include "imapsync/imap/limits.h"
 #include "imapsync/imap/response.h"
-#include "imapsync/imap/set.h"
 #include "tests/unit/unit.h"
 
 static int parse(const char *text, struct imap_response *r)
@@ -220,49 +219,6 @@ static void test_nesting(void **state)
     }
 }
 
-static void test_sets(void **state)
-{
-    static const struct {
-        const char *set;
-        int n; /* -1: invalid */
-    } rows[] = {
-        {"", 0},
-        {"1", 1},
-        {"1:3", 3},
-        {"3:1", 3},
-        {"1,5,9:11", 5},
-        {"4294967295", 1},
-        {"1:8", 8},
-        {"1:9", -1},
-        {"1:4294967295", -1},
-        {"0", -1},
-        {"1,", -1},
-        {",1", -1},
-        {"1:", -1},
-        {"1:2:3", -1},
-        {"*", -1},
-        {"a", -1},
-    };
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        uint32_t uids[8];
-        size_t n = 0;
-        int r = imap_set_expand(slice_str(rows[i].set), uids, COUNT_OF(uids), &n);
-        assert_row(rows[i].set, r == (rows[i].n < 0 ? -1 : 0));
-        assert_row(rows[i].set, rows[i].n < 0 || n == (size_t)rows[i].n);
-    }
-    struct buf b;
-    static const uint32_t uids[] = {1, 2, 3, 7, 9, 10, UINT32_MAX};
-    buf_init(&b, 100);
-    assert_int_equal(imap_set_add(&b, uids, COUNT_OF(uids)), 0);
-    assert_slice_equal(buf_slice(&b), "1:3,7,9:10,4294967295");
-    buf_fini(&b);
-    buf_init(&b, 6);
-    assert_int_not_equal(imap_set_add(&b, uids, COUNT_OF(uids)), 0);
-    assert_int_equal(b.n, 0);
-    buf_fini(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,7 +227,6 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_streamed_head),
         cmocka_unit_test(test_nesting),
-        cmocka_unit_test(test_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

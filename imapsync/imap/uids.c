@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * set: a range is read without being expanded, so "1:4294967295" costs nothing until someone asks
+ * uids: a range is read without being expanded, so "1:4294967295" costs nothing until someone asks
  * for its numbers, and that call names its bound.
  */
-#include "imapsync/imap/set.h"
+#include "imapsync/imap/uids.h"
 
+#include "base/core/mem.h"
 #include "base/core/num.h"
 
-int imap_set_next(struct slice *set, struct imap_range *out)
+int uids_next(struct slice *set, struct uid_range *out)
 {
     struct slice part, first;
     uint32_t a, b;
@@ -20,16 +21,16 @@ int imap_set_next(struct slice *set, struct imap_range *out)
     b = a;
     if (part.p && num_u32(part, 1, UINT32_MAX, &b) != 0)
         return -1;
-    *out = a <= b ? (struct imap_range){a, b} : (struct imap_range){b, a};
+    *out = a <= b ? (struct uid_range){a, b} : (struct uid_range){b, a};
     return 1;
 }
 
-int imap_set_expand(struct slice set, uint32_t *out, size_t max, size_t *n_out)
+int uids_read(struct slice set, uint32_t *out, size_t max, size_t *n_out)
 {
-    struct imap_range r;
+    struct uid_range r;
     size_t n = 0;
     int got;
-    while ((got = imap_set_next(&set, &r)) > 0) {
+    while ((got = uids_next(&set, &r)) > 0) {
         if (r.last - r.first >= max - n)
             return -1;
         for (uint32_t i = 0; i <= r.last - r.first; i++)
@@ -39,7 +40,7 @@ int imap_set_expand(struct slice set, uint32_t *out, size_t max, size_t *n_out)
     return got;
 }
 
-int imap_set_add(struct buf *out, const uint32_t *uids, size_t n)
+int uids_write(struct buf *out, const uint32_t *uids, size_t n)
 {
     size_t start = out->n;
     for (size_t i = 0; i < n;) {
@@ -56,4 +57,26 @@ int imap_set_add(struct buf *out, const uint32_t *uids, size_t n)
         i = end + 1;
     }
     return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+size_t uids_sort(uint32_t *uids, size_t n)
+{
+    size_t kept = 0;
+    mem_sort(uids, n, sizeof(*uids), by_number);
+    for (size_t i = 0; i < n; i++) {
+        if (kept == 0 || uids[kept - 1] != uids[i])
+            uids[kept++] = uids[i];
+    }
+    return kept;
+}
+
+bool uids_have(const uint32_t *sorted, size_t n, uint32_t uid)
+{
+    return mem_search(&uid, sorted, n, sizeof(uid), by_number) != NULL;
 }

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: ISC
+"""The journal on the disk: what it costs, kills at each of its writes, damage, a full disk, and its loss behind a flip."""
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from lib import smtp, strace
+from lib.cutover import ANN, cutover, imap_servers, status
+from lib.mailbox import ROOT, Mail, argv, fill, look, message, run, same
+from lib.wait import wait_for
+
+BOB = "bob@example.org"
+PLAIN = ROOT / "build" / "bin" / "coexist-sync"
+WRITES = "write,pwrite64,fdatasync,fsync,rename,unlink,openat,ftruncate"
+
+
+def on_disk(folder):
+    return sum(p.stat().st_blocks * 512 for p in folder.rglob("*") if p.is_file())
+
+
+def journal_of(folder):
+    """The folder that has the lock, the journal and what was set aside."""
+    [found] = [p.parent for p in folder.rglob("journal") if p.is_dir()]
+    return found
+
+
+def set_aside(folder):
+    return list(folder.rglob("damaged-*"))
+
+
+def written(line, tmp_path):
+    """Octets that a run writes to files below tmp_path, and its result."""
+    out = tmp_path / "written"
+    done = subprocess.run(["strace", "-f", "-y", "-o", out, "-e", "trace=write,pwrite64", *line], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    mine = re.compile(rf"(?:write|pwrite64)\(\d+<{re.escape(str(tmp_path))}/state[^>]*>.* = (\d+)$", re.M)
+    return sum(int(n) for n in mine.findall(out.read_text())), json.loads(done.stdout)
+
+
+def spec(count=50):
+    return {"INBOX": [Mail(message(f"m{i}", f"{i}\r\n" * 20), ("\\Seen",) if i % 2 else ("Work",)) for i in range(count)]}
+
+
+def test_costs(dovecot, tmp_path, record_property):
+    """A pass that finds nothing new, the size of a small journal, and that of one which was killed."""
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), spec())
+    state = tmp_path / "state"
+    line = argv(old, new, state, "--settle=0s", binary=PLAIN)
+    first, counts = written(line, tmp_path)
+    assert counts["messages_copied"] == 50
+    idle, counts = written(line, tmp_path)
+    assert counts["messages_copied"] == 0
+    size = on_disk(state)
+    # Killed with the journal open: the next run recovers, which fills its log file.
+    fill(old.imap(ANN), {"INBOX": [Mail(message("late"))]})
+    _, was_killed = strace.killed_at(line, tmp_path, "fdatasync", 2)
+    assert was_killed
+    assert run(line).status == 0
+    recovered = on_disk(state)
+    again, _ = written(line, tmp_path)
+    print(f"first {first}, idle {idle}, again {again} octets written; {size}, recovered {recovered} octets on disk")
+    record_property("idle_octets", idle)
+    record_property("disk_octets", recovered)
+    assert idle <= 16 << 10 and again <= 16 << 10
+    assert size <= 200 << 10 and recovered <= 200 << 10
+
+
+def calls_on_the_journal(line, folder):
+    """(name, k): the k-th call of that name of all touches the journal."""
+    done = subprocess.run(["strace", "-f", "-y", "-o", folder / "calls", "-e", f"trace={WRITES}", *line], text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen, calls = collections.Counter(), []
+    for call in re.findall(r"^\d+ +(\w+\(.*)", (folder / "calls").read_text(), re.M):
+        name = call.split("(")[0]
+        seen[name] += 1
+        if "/state/" in call and not (name == "openat" and "O_CREAT" not in call):
+            calls.append((name, seen[name]))
+    return calls
+
+
+def test_killed_at_each_write(dovecot, tmp_path):
+    """First copy, then flags, a deletion and new mail: a kill at every write of the journal, and one more run."""
+    users = {f"u{i}@example.org": "secret" for i in range(400)}
+    old, new = dovecot("old"), dovecot("new", users=users)
+    client = old.imap(ANN)
+    fill(client, {"INBOX": spec(8)["INBOX"], "Work": spec(3)["INBOX"]})
+    taken = iter(users)
+
+    def line(name, user):
+        state = tmp_path / name / "state"
+        return argv(old, new, state, "--settle=0s", binary=PLAIN, target_user=user)
+
+    def attempt(name, user, at):
+        done, killed = strace.killed_at(line(name, user), tmp_path, *at)
+        second = run(line(name, user))
+        assert second.status == 0, (at, done.stderr, second.log)
+        same(look(client), look(new.imap(user)))
+        third = run(line(name, user))
+        assert (third.status, third.messages_copied, third.flags_changed) == (0, 0, 0), (at, third.counts)
+        assert not set_aside(tmp_path / name)
+        return killed
+
+    calls = calls_on_the_journal(line("whole", next(taken)), tmp_path)
+    assert len(calls) > 60
+    kills = sum(attempt(f"first{i}", next(taken), at) for i, at in enumerate(strace.sampled(calls, 40)))
+    assert kills >= 35
+
+    # The same journal again and again: a mailbox that was whole, and changes.
+    later = [next(taken) for _ in range(31)]
+    for i, user in enumerate(later):
+        assert run(line(f"later{i}", user)).status == 0
+    client.select("INBOX")
+    client.uid("STORE", "1", "+FLAGS", "(\\Flagged Work)")
+    client.uid("STORE", "2:3", "+FLAGS", "(\\Deleted)")
+    client.uid("EXPUNGE", "2:3")
+    fill(client, {"INBOX": [Mail(message("new"))]})
+    calls = calls_on_the_journal(line("later30", later[30]), tmp_path)
+    kills = sum(attempt(f"later{i}", later[i], at) for i, at in enumerate(strace.sampled(calls, 30)))
+    assert kills >= 25
+
+
+# --- Damage -------------------------------------------------------------------------------------
+
+
+def noise(path):
+    with open(path, "r+b") as f:
+        for page in range(1, path.stat().st_size // 4096):
+            f.seek(page * 4096)
+            f.write(os.urandom(4096))
+
+
+def flip(path):
+    with open(path, "r+b") as f:
+        f.seek(4096 + 4000)
+        octet = f.read(1)
+        f.seek(4096 + 4000)
+        f.write(bytes([octet[0] ^ 0x10]))
+
+
+DAMAGES = {
+    "noise": lambda home: noise(home / "pairs.db"),
+    "one bit": lambda home: flip(home / "pairs.db"),
+    "cut": lambda home: os.truncate(home / "pairs.db", 4096),
+    "missing": lambda home: (home / "pairs.db").unlink(),
+    "no log": lambda home: [p.unlink() for p in home.glob("log.*")],
+    "no state": lambda home: os.truncate(home / "state.db", 0),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damage_before_the_flip(dovecot, tmp_path, how):
+    """The copy goes on with a new journal: nothing comes twice."""
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), spec())
+    line = argv(old, new, tmp_path / "state", "--settle=0s")
+    assert run(line).status == 0
+    DAMAGES[how](journal_of(tmp_path) / "journal")
+    fill(old.imap(ANN), {"INBOX": [Mail(message("late"))]})
+    done = run(line)
+    assert done.status == 0, done.log
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
+    assert len(set_aside(tmp_path)) == 1
+    assert "journal_set_aside" in done.log
+    again = run(line)
+    assert (again.status, again.messages_copied) == (0, 0), again.log
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
+
+
+@pytest.fixture
+def moved(dovecot, site, tmp_path):
+    """ann and bob are on new; ann has tidied up there."""
+    old, new = dovecot("old"), dovecot("new")
+    made = site(imap_servers(tmp_path, old=old, new=new), settings={"sync": {"sweep_interval": "300ms"}})
+    made.init({ANN: "old", BOB: "old"})
+    made.old, made.new = old, new
+    for user in (ANN, BOB):
+        fill(old.imap(user), {"INBOX": [Mail(message(f"m{i}")) for i in range(60)], "Work": [Mail(message("w"))] * 3})
+        done = cutover(made, user)
+        assert done.status == 0, done.log
+    client = new.imap(ANN)
+    client.select("INBOX")
+    client.uid("STORE", "1:20", "+FLAGS", "(\\Deleted)")
+    client.expunge()
+    client.delete("Work")
+    return made
+
+
+def counts(server, user=ANN):
+    return {name: len(mails) for name, mails in look(server.imap(user)).items()}
+
+
+def journal_of_user(place, user):
+    [dir_] = [p.parent for p in (place.state / "sync").glob("*/cutover.json") if json.loads(p.read_text())["user"] == user]
+    return journal_of(dir_)
+
+
+def break_it(place, how):
+    found = journal_of_user(place, ANN)
+    if how == "lost":
+        shutil.rmtree(found)
+    else:
+        DAMAGES[how](found / "journal")
+
+
+@pytest.mark.parametrize("how", [*DAMAGES, "lost"])
+def test_damage_behind_the_flip(moved, how):
+    """What its user has deleted does not come back; what is in doubt is told, once; later mail comes."""
+    break_it(moved, how)
+    moved.old.deliver(ANN, smtp.message("in-doubt"))
+    told = cutover(moved)
+    again = cutover(moved)
+    assert again.status == 0, (told.log, again.log)
+    assert counts(moved.new) == {"INBOX": 40}
+    assert told.status != 0 and "E-LATE-UNKNOWN" in str(told.lines) + told.log, told
+    moved.old.deliver(ANN, smtp.message("late"))
+    fill(moved.old.imap(ANN), {"Neu": [Mail(message("late too"))]})
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 41, "Neu": 1}
+    assert counts(moved.new, BOB) == {"INBOX": 60, "Work": 3}
+
+
+def test_the_daemon_outlives_a_damaged_journal(moved):
+    break_it(moved, "noise")
+    moved.start("sync", args=("run",))
+    moved.old.deliver(BOB, smtp.message("late-bob"))
+    wait_for(lambda: counts(moved.new, BOB)["INBOX"] == 61, 30, "bob's mail to come")
+    moved.old.deliver(ANN, smtp.message("first"))
+    wait_for(lambda: set_aside(moved.state), 30, "the journal to be set aside")
+    before = status(moved)[ANN]["sweeps"]
+    wait_for(lambda: status(moved)[ANN]["sweeps"] > before + 1, 30, "ann to be swept again")
+    moved.old.deliver(ANN, smtp.message("second"))
+    wait_for(lambda: any(b"second" in m.data for m in moved.new.messages(ANN)), 30, "ann's mail to come")
+    assert moved.running("sync")
+    assert counts(moved.new)["INBOX"] in (41, 42)
+
+
+# --- A disk that is full ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state], stderr=subprocess.PIPE, check=False).returncode:
+        pytest.skip("cannot mount a small file system here")
+    try:
+        yield state
+    finally:
+        subprocess.run(["umount", state], check=True)
+
+
+@pytest.mark.parametrize("room", [0, 60, 300])
+def test_a_full_disk(dovecot, tmp_path, small, room):
+    """An error, and not damage: with room again the same journal goes on, and nothing comes twice."""
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(20)]})
+    line = argv(old, new, small, "--settle=2s", binary=PLAIN)
+    assert run(line).status == 0
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"n{i}")) for i in range(1500)]})
+    free = shutil.disk_usage(small).free - (room << 10)
+    subprocess.run(["fallocate", "-l", str(free), small / "filler"], check=True)
+    for _ in range(2):
+        done = run(line)
+        assert done.status in (74, 75), done.log
+        assert "No space left on device" in done.log
+    (small / "filler").unlink()
+    done = run(line)
+    assert done.status == 0, done.log
+    assert not set_aside(small)
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
+    assert run(line).messages_copied == 0
+
+
+@pytest.mark.parametrize("error", ("EIO", "ENOSPC"))
+@pytest.mark.parametrize("when", (1, 4, 9))
+def test_a_failed_sync(dovecot, tmp_path, error, when):
+    """The run fails, and the next one recovers what is true."""
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), spec(250))
+    line = argv(old, new, tmp_path / "state", "--settle=2s", binary=PLAIN)
+    done = subprocess.run(["strace", "-f", "-o", tmp_path / "calls", "-e", "trace=fdatasync", "-e",
+                           f"inject=fdatasync:error={error}:when={when}", *line], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert "INJECTED" in (tmp_path / "calls").read_text()
+    assert done.returncode in (0, 74), done.stderr
+    assert run(line).status == 0
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
+    assert run(line).messages_copied == 0
