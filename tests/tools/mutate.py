@@ -73,9 +73,9 @@ def load():
 
 
 def check(mutations):
-    """Prints what cannot be applied; the number of such mutations."""
+    """Prints what cannot be applied; the mutations that can be, and how many cannot."""
     known = {name for name, _ in run_model.MUTATIONS}
-    bad = 0
+    good = []
     for m in mutations:
         try:
             text = (ROOT / m.path).read_text()
@@ -83,10 +83,10 @@ def check(mutations):
                 raise ValueError(f"{m}: nothing is changed")
             if m.order and m.order not in known:
                 raise ValueError(f"{m}: the model has no mutation {m.order}")
+            good.append(m)
         except (OSError, ValueError) as why:
-            bad += 1
-            print(f"mutants: {why}", flush=True)
-    return bad
+            print(f"BAD       {why}", flush=True)
+    return good, len(mutations) - len(good)
 
 
 # --- A copy of the tree ----------------------------------------------------------------------------
@@ -197,14 +197,14 @@ def attempt(copies, mutation, limits):
         copies.put(copy)
 
 
-def run(mutations):
+def run(mutations, bad):
     started = time.monotonic()
     tests = sorted({t for m in mutations for t in m.tests})
     limits = baseline(tests)
     copies = queue.Queue()
     for number in range(JOBS):
         copies.put(Copy(number, tests))
-    passed, failed, orders = 0, [], []
+    passed, failed, orders = 0, [f"{bad} that cannot be applied, see above"] if bad else [], []
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         tried = pool.map(lambda m: attempt(copies, m, limits), mutations)
         for mutation, (noticed, problem) in zip(mutations, tried):
@@ -224,7 +224,8 @@ def run(mutations):
         print("\nnot noticed:\n    " + "\n    ".join(failed))
     print(f"mutants: {len(mutations)} mutations in {time.monotonic() - started:.0f} s, "
           f"{len(orders)} of memory order left to the model")
-    print(f"{passed} passed, {len(failed)} failed")
+    n_failed = len(failed) + max(0, bad - 1)
+    print(f"{passed} passed, {n_failed} failed")
     return 1 if failed or not passed else 0
 
 
@@ -235,10 +236,11 @@ def main(args):
     if options == ["--list"]:
         print("\n".join(map(str, mutations)))
         return 0
-    if check(mutations):
-        print("0 passed, 1 failed")
-        return 1
-    return 0 if options == ["--check"] else run(mutations)
+    mutations, bad = check(mutations)
+    if options == ["--check"]:
+        print(f"{len(mutations)} passed, {bad} failed")
+        return 1 if bad else 0
+    return run(mutations, bad)
 
 
 if __name__ == "__main__":
