@@ -2,7 +2,7 @@
 """Claims and the snapshot: what the order of a hold and a dot rests on."""
 
 GROUPS = [
-    ("maps/claims.c", ["test_claims", "test_claims_crowds"], [
+    ("maps/claims.c", ["test_claims_file", "test_claims", "test_claims_crowds"], [
         ("a file that was removed is used on",
          "if (c->file && fstat(c->fd, &st) == 0 && st.st_nlink > 0) return true;",
          "if (c->file && fstat(c->fd, &st) == 0) return true;"),
@@ -115,7 +115,7 @@ GROUPS = [
          "atomic_store_explicit(&k->state, state, memory_order_relaxed);",
          "NO_FENCE_CONSUMER"),
     ]),
-    ("maps/claims_scan.c", ["test_claims", "test_claims_crowds"], [
+    ("maps/claims_scan.c", ["test_claims_file", "test_claims", "test_claims_crowds"], [
         ("an ambiguous claim is forgotten at once",
          "if (s->state == CLAIM_AMBIGUOUS && is_this_boot && s->time_ms <= p->now_ms && "
          "p->now_ms - s->time_ms > CLAIMS_AMBIGUOUS_MS)",
