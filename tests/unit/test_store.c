@@ -160,6 +160,40 @@ static void test_epochs(void **state)
     assert_slice_equal(get(NULL, "a@x").route, "old");
 }
 
+/* An epoch stands for all that a delivery and a hold depend on, and for nothing else. */
+static void test_same_route(void **state)
+{
+    const struct route_entry held = {.state = ROUTE_STATE_HELD,
+        .route = SLICE_LIT("old"),
+        .deliver_as = SLICE_LIT("a@b"),
+        .hold_owner = SLICE_LIT("me"),
+        .hold_request = SLICE_LIT("r1"),
+        .hold_deadline_ms = 7};
+    struct route_entry other[7];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(other); i++)
+        other[i] = held;
+    other[0].kind = ROUTE_KIND_REJECT;
+    other[1].state = ROUTE_STATE_ACTIVE;
+    other[2].route = SLICE_LIT("new");
+    other[3].deliver_as = SLICE_LIT("c@b");
+    other[4].hold_owner = SLICE_LIT("you");
+    other[5].hold_request = SLICE_LIT("r2");
+    other[6].hold_deadline_ms = 8;
+    for (size_t i = 0; i < COUNT_OF(other); i++) {
+        assert_false(store_same_route(&held, &other[i]));
+        assert_false(store_same_route(&other[i], &held));
+    }
+    struct route_entry noted = held, gone = held;
+    noted.note = noted.who = SLICE_LIT("somebody");
+    noted.when_s = 9;
+    noted.epoch = 9;
+    assert_true(store_same_route(&held, &noted));
+    gone.is_tombstone = true;
+    assert_false(store_same_route(&held, &gone));
+    assert_true(store_same_route(&gone, &(struct route_entry){.is_tombstone = true}));
+}
+
 static void test_abort(void **state)
 {
     (void)state;
@@ -426,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_map, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_epochs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_abort, set_up, tear_down),
+        cmocka_unit_test(test_same_route),
         cmocka_unit_test_setup_teardown(test_holds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changed_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scans, set_up, tear_down),

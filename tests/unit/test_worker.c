@@ -3,10 +3,12 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <unistd.h>
-/* The wall clock of this program is set by the tests. */
+/* The clocks of this program are set by the tests. */
 #define clock_wall_ms real_wall_ms
+#define clock_mono_ms real_mono_ms
 #include "base/core/clock.c"
 #undef clock_wall_ms
+#undef clock_mono_ms
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "maps/mapd/worker.h"
@@ -28,11 +30,18 @@ static const struct conf CONF = {.servers = servers,
     .mapd = {.hold_max_ms = HOLD_MS}};
 
 static _Atomic int64_t wall_step_ms;
+static _Atomic uint64_t passed_ms; /* time that the tests let pass */
+
+uint64_t clock_mono_ms(void);
+uint64_t clock_mono_ms(void)
+{
+    return real_mono_ms() + passed_ms;
+}
 
 int64_t clock_wall_ms(void);
 int64_t clock_wall_ms(void)
 {
-    return real_wall_ms() + wall_step_ms;
+    return real_wall_ms() + wall_step_ms + (int64_t)passed_ms;
 }
 
 static struct tmpdir dir;
@@ -60,6 +69,7 @@ static int set_up(void **state)
     log_set_level(LOG_LEVEL_ERROR);
     tmpdir_make(&dir);
     wall_step_ms = 0;
+    passed_ms = 0;
     must(store_create(dir.path, 8U << 20, &err), &err);
     must(store_open(dir.path, 8U << 20, &store, &err), &err);
     must(publish_open(dir.path, store, &publish, &err), &err);
@@ -146,6 +156,7 @@ static void test_a_hold_behind_an_import_has_all_its_time(void **state)
     submit(1, "{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}");
     expect_ok();
     stage_busy();
+    const uint64_t began_ms = clock_mono_ms();
     /* The first commit keeps the thread busy while the second one and the hold gather. */
     submit(0, "{\"op\":\"commit\"}");
     submit(1, "{\"op\":\"begin\",\"replace\":true,\"max_drop\":100}");
@@ -162,7 +173,8 @@ static void test_a_hold_behind_an_import_has_all_its_time(void **state)
         json_integer_value(json_object_get(json_object_get(entry, "hold"), "deadline_ms")) -
         clock_wall_ms();
     job_free(&job);
-    if (left < HOLD_MS - 50)
+    /* The commits take nearly all of the time since; how much that is, the machine says. */
+    if (HOLD_MS - left > (int64_t)(clock_mono_ms() - began_ms) / 2)
         fail_msg("%lld ms are missing", (long long)(HOLD_MS - left));
 }
 
@@ -190,10 +202,10 @@ static void hold(const char *request)
 static void test_a_hold_does_not_follow_the_clock_back(void **state)
 {
     (void)state;
-    hold("{\"op\":\"hold\",\"key\":\"ann@example.org\",\"owner\":\"t\",\"deadline_ms\":300}");
+    hold("{\"op\":\"hold\",\"key\":\"ann@example.org\",\"owner\":\"t\",\"deadline_ms\":60000}");
     wall_step_ms = -3600000;
-    for (int i = 0; i < 100 && is_held(); i++)
-        poll(NULL, 0, 50);
+    assert_true(is_held());
+    passed_ms += 60000;
     assert_false(is_held());
 }
 
