@@ -206,6 +206,37 @@ static void test_refused(void **state)
     assert_int_equal(store_generation(control.store), 0);
 }
 
+/* Texts have their length, and not one byte more. */
+static void test_text_limits(void **state)
+{
+    static const struct {
+        const char *before, *after;
+        size_t max;
+    } texts[] = {
+        {"{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"},\"id\":\"", "\"}",
+            STORE_REQUEST_ID_MAX},
+        {"{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"route\":\"new\"},\"why\":\"",
+            "\"}", STORE_WHY_MAX},
+        {"{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"note\":\"", "\"}}",
+            ROUTE_NOTE_MAX},
+        {"{\"op\":\"hold\",\"key\":\"ann@example.org\",\"deadline_ms\":9,\"owner\":\"", "\"}",
+            STORE_OWNER_MAX},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        char text[STORE_WHY_MAX + 2], request[2048];
+        memset(text, 'x', sizeof text);
+        text[texts[i].max + 1] = '\0';
+        assert_int_equal(
+            fmt_into(request, sizeof request, "%s%s%s", texts[i].before, text, texts[i].after), 0);
+        expect_error(request, EX_DATAERR, "longer than");
+        text[texts[i].max] = '\0';
+        assert_int_equal(
+            fmt_into(request, sizeof request, "%s%s%s", texts[i].before, text, texts[i].after), 0);
+        (void)number(request, "generation");
+    }
+}
+
 static void test_rights(void **state)
 {
     (void)state;
@@ -606,6 +637,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_set_get_del, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_text_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_request_ids, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),

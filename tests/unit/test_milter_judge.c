@@ -419,6 +419,50 @@ static void test_changed(void **state)
     }
 }
 
+/* What the first recipient hears is what the message hears. */
+static void test_first_change(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(rcpt(f, "<bob@example.org>").code, 0);
+    assert_int_equal(rcpt(f, "<ann@case.test>").code, 550);
+    assert_int_equal(rcpt(f, "<Ann@case.test>").code, 0);
+    f->map.rows = later; /* bob is held, Ann is gone */
+    struct judge_finding got = message(f);
+    assert_int_equal(got.code, 450);
+    assert_slice_equal(got.rcpt, "bob@example.org");
+}
+
+/* At the end a message must not go back to the server that sent it, whatever RCPT said. */
+static void test_direction_at_the_end(void **state)
+{
+    static const struct site_row back[] = {
+        {.key = "ann@chain.test", .route = "new", .epoch = 12}, {0}};
+    struct fixture *f = *state;
+
+    milter_judge_begin(f->judge, &f->site, NEW);
+    assert_int_equal(rcpt(f, "<ann@chain.test>").code, 0);
+    f->map.rows = back;
+    assert_int_equal(message(f).code / 100, 4);
+}
+
+/* Two spellings of one user are one item: two would look like two passes. */
+static void test_one_item_per_key(void **state)
+{
+    struct fixture *f = *state;
+    struct decide_stamp found[4];
+    struct buf field;
+
+    assert_int_equal(rcpt(f, "<ann@example.org>").code, 0);
+    assert_int_equal(rcpt(f, "<ANN@example.org>").code, 0);
+    assert_int_equal(message(f).code, 0);
+    buf_init(&field, 65536);
+    assert_int_equal(milter_judge_stamp(f->judge, OLD, NOW, &field), 1);
+    assert_int_equal(
+        trace_find(f->keys, buf_slice(&field), SLICE_LIT("ann@example.org"), NOW, found, 4), 1);
+    buf_fini(&field);
+}
+
 /* The stamp names the resolved address, so that a loop of strange spellings is found. */
 static void test_stamp_of_a_strange_spelling(void **state)
 {
@@ -548,6 +592,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_next_message, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_first_change, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_direction_at_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_item_per_key, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stamp_of_a_strange_spelling, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stamp_after_flip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_largest_stamp, setup, teardown),

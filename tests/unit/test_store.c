@@ -441,6 +441,10 @@ static void test_history_record(void **state)
                 slice_eq(in.request_id, out.request_id) && slice_eq(in.new_value, out.new_value));
     for (size_t n = 0; n < b.n; n++)
         assert_int_equal(history_decode(slice_sub(buf_slice(&b), 0, n), &out), -1);
+    b.p[b.off]++; /* the version */
+    assert_int_equal(history_decode(buf_slice(&b), &out), -1);
+    b.p[b.off]--;
+    assert_int_equal(history_decode(buf_slice(&b), &out), 0);
     assert_int_equal(buf_add_byte(&b, 0), 0);
     assert_int_equal(history_decode(buf_slice(&b), &out), -1);
     buf_fini(&b);

@@ -12,6 +12,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "maps/mapd/worker.h"
+#include "maps/snapshot.h"
 #include "maps/snapshot_file.h"
 #include "tests/unit/tmpdir.h"
 
@@ -218,6 +219,27 @@ static void test_a_hold_does_not_follow_the_clock_forth(void **state)
     assert_true(is_held());
 }
 
+/* Behind a mark that the map is not valid, the next change publishes all of it. */
+static void test_invalid_until_the_next_change(void **state)
+{
+    (void)state;
+    struct snapshot *reader = snapshot_new(dir.path);
+    struct route_store bytes;
+    struct route_entry entry;
+    submit(0, "{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}");
+    expect_ok();
+    publish_invalidate(publish);
+    assert_int_equal(
+        snapshot_get(reader, SLICE_LIT("ann@example.org"), &bytes, &entry), ROUTE_UNKNOWN);
+    submit(0, "{\"op\":\"set\",\"key\":\"bob@example.org\",\"set\":{\"route\":\"old\"}}");
+    expect_ok();
+    assert_int_equal(
+        snapshot_get(reader, SLICE_LIT("ann@example.org"), &bytes, &entry), ROUTE_FOUND);
+    assert_int_equal(
+        snapshot_get(reader, SLICE_LIT("bob@example.org"), &bytes, &entry), ROUTE_FOUND);
+    snapshot_free(&reader);
+}
+
 static void test_rows_are_taken_once(void **state)
 {
     (void)state;
@@ -251,6 +273,7 @@ int main(void)
             test_a_hold_does_not_follow_the_clock_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_hold_does_not_follow_the_clock_forth, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_invalid_until_the_next_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows_are_taken_once, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
