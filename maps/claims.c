@@ -148,6 +148,10 @@ int claims_open(const char *run_dir, struct claims **out, struct err *err)
     c->dir = buf_steal_cstr(&dir);
     reset_slots(c);
     /* A mapd that has never run here is on its way; until then there are no look-ups either. */
+    if (access(run_dir, F_OK) != 0) {
+        err_sys(err, errno, "%s", run_dir);
+        goto fail;
+    }
     if (access(c->dir, F_OK) != 0 && errno == ENOENT)
         log_info("claims_wait", log_str("dir", c->dir));
     else if (create_file(c, NULL, err) != 0)

@@ -52,7 +52,7 @@ enum claims_outcome {
 
 /* Creates RUN/claims/<id> and locks it for life; call after fork, one per thread.  A child that is
  * forked later and does not exec would keep the file alive.  While there is no RUN/claims, which
- * mapd makes, claims_begin() says FULL. */
+ * mapd makes in RUN, claims_begin() says FULL. */
 int claims_open(const char *run_dir, struct claims **out, struct err *err) ATTR_WUR;
 /* The file goes too, unless a claim in it must be remembered. */
 void claims_close(struct claims **c);

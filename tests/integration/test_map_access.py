@@ -250,6 +250,8 @@ def test_the_relay_waits_for_the_claims_folder(users):
     made.stop("relay")
     made.stop("mapd")
     subprocess.run(["rm", "-r", made.run], check=True)
+    made.run.mkdir(0o750)
+    os.chown(made.run, MAPD, GROUP)
     made.start("relay")
     assert not (made.run / "claims").exists()
     first = send(made.relay_port, "sender@example.net", "ann@example.org", message("early"))

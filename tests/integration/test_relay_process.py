@@ -419,10 +419,10 @@ def failed_start(site):
     ({"relay": {"trace_key_file": "/nowhere/trace.key"}}, 69, ["/nowhere/trace.key"]),
     ({"relay": {"tls_cert_file": "/nowhere/cert.pem", "tls_key_file": "/nowhere/key.pem"}}, None, ["/nowhere/"]),
     ({"": {"run": "/proc/nowhere"}}, None, ["/proc/nowhere"]),
-    ({"": {"user": "nobody-of-that-name"}}, 67, ["nobody-of-that-name"])])
+    ({"relay": {"user": "nobody-of-that-name"}}, 67, ["nobody-of-that-name"])])
 def test_starts_that_fail(site, settings, status, words):
     here = site({"old": {"smtp": f"smtp://127.0.0.1:{free_port()}"}}, settings=settings)
-    if "user" in settings.get("", {}) and os.geteuid() != 0:
+    if "user" in settings.get("relay", {}) and os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     code, line = failed_start(here)
     assert code == status or (status is None and 64 <= code <= 78), (code, line)
@@ -459,10 +459,8 @@ def let_others_in(folder):
 def test_workers_are_somebody_else(site, scripted):
     """The master stays root for ports and keys below 1024 and 0600; workers cannot go back, and a reload works."""
     target = scripted()
-    made = site({"old": {"smtp": f"smtp://127.0.0.1:{target.port}"}}, settings={"": {"user": "nobody"}})
+    made = site({"old": {"smtp": f"smtp://127.0.0.1:{target.port}"}}, settings={"": {"group": "nogroup"}, "relay": {"user": "nobody"}})
     let_others_in(made.dir)
-    for folder in (made.state, made.run):
-        shutil.chown(folder, "nobody")
     made.init({ANN: "old"})
     made.start("relay")
     for name in ("relay.test", "renamed.test"):
