@@ -137,6 +137,8 @@ static const struct {
 
     /* What was resolved is judged, whatever was said. */
     {"percent, known", "<ann%example.org>", "ann@example.org", OUTSIDE, LET_PASS},
+    {"capitals where case does not matter", "<ANN%example.org>", "ann@example.org", OUTSIDE,
+        LET_PASS},
     {"percent, unknown", "<nobody%example.org>", "nobody@example.org", OUTSIDE, UNKNOWN},
     {"percent, held", "<held%example.org>", "held@example.org", OUTSIDE, HELD},
     {"bang", "<mx!example.org!held>", "held@example.org", OUTSIDE, HELD},
@@ -485,6 +487,29 @@ static void test_stamp_of_a_strange_spelling(void **state)
     free_stamps(stamps, n);
 }
 
+/* Of several that changed the first one is told, and a key is stamped once. */
+static void test_several(void **state)
+{
+    struct fixture *f = *state;
+    struct decide_stamp found[4];
+    struct buf field;
+
+    assert_int_equal(rcpt(f, "<ann@example.org>").code, 0);
+    assert_int_equal(rcpt(f, "<ANN@example.org>").code, 0);
+    assert_int_equal(message(f).code, 0);
+    buf_init(&field, 65536);
+    assert_int_equal(milter_judge_stamp(f->judge, OLD, NOW, &field), 1);
+    assert_int_equal(
+        trace_find(f->keys, buf_slice(&field), SLICE_LIT("ann@example.org"), NOW, found, 4), 1);
+    buf_fini(&field);
+
+    milter_judge_begin(f->judge, &f->site, OUTSIDE);
+    assert_int_equal(rcpt(f, "<bob@example.org>").code, 0);
+    assert_int_equal(rcpt(f, "<ann@chain.test>").code, 0);
+    f->map.rows = later;
+    assert_int_equal(message(f).code, 450);
+}
+
 /* The flip is stamped under the epoch that routes it. */
 static void test_stamp_after_flip(void **state)
 {
@@ -596,6 +621,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_direction_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_item_per_key, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stamp_of_a_strange_spelling, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_several, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stamp_after_flip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_largest_stamp, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forged, setup, teardown),
