@@ -188,7 +188,8 @@ static struct folder *find_target(const struct pass *p, const struct journal_fol
 /* Behind a flip the target's user does with his folders what he likes. */
 static bool is_users(const struct pass *p, const struct journal_folder *record)
 {
-    return p->mode == PLAN_ADD && record->source.uidvalidity != 0;
+    return p->mode == PLAN_ADD &&
+           (record->source.uidvalidity != 0 || record->target.uidvalidity != 0);
 }
 
 /* Mail without its subscription is worth more than neither. */

@@ -10,8 +10,9 @@
  * A listing that is shorter than the server's own count (EXISTS) is no witness of a deletion.
  *
  * Behind a flip (PLAN_ADD) it is the target's user who has renamed, removed or replaced a folder
- * there.  None of what was copied into it comes again; only what is new on the source does.  With a
- * journal that was lost there nothing is known to be new, and nothing is copied.
+ * there.  None of what was copied into it comes again; only what is new on the source does, which
+ * in a folder that is new there, or numbered anew, is told by content (late.h).  With a journal
+ * that was lost there nothing is known to be new, and nothing is copied.
  */
 #include <stdlib.h>
 #include <sysexits.h>
@@ -20,6 +21,7 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/apply.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/late.h"
 #include "imapsync/copy/listing.h"
 #include "imapsync/copy/resolve.h"
 #include "imapsync/copy/stream.h"
@@ -40,6 +42,7 @@ struct work {
     size_t n_missing;
     size_t n_exceptions; /* of this folder in this pass */
     bool is_unknown;     /* see give_up_unknown() */
+    bool is_late;        /* see late.h */
     bool is_detached;    /* nothing of what the pairs name is there */
     bool has_gone_pairs;
 };
@@ -129,10 +132,20 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     if (!is_new && !has_changed)
         return 0;
     w->is_unknown = w->p->is_blind;
-    if (has_changed &&
-        (journal_folder_forget(w->c->journal, r->id, err) != 0 || load_pairs(w, err) != 0))
+    w->is_late = w->p->mode == PLAN_ADD && !w->p->is_blind;
+    if (has_changed && w->is_late) {
+        /* What was there stays known, by its content, under the number that the folder had. */
+        r->id = 0;
+        r->source.uidvalidity = 0;
+        journal_set(&r->source.token, SLICE_NONE);
+        if (journal_folder_put(w->c->journal, r, err) != 0 ||
+            journal_keywords_put(w->c->journal, r->id, &w->keywords, err) != 0 ||
+            load_pairs(w, err) != 0)
+            return -1;
+    } else if (has_changed &&
+               (journal_folder_forget(w->c->journal, r->id, err) != 0 || load_pairs(w, err) != 0))
         return -1;
-    *adopt_out = w->target->uidnext > 1 || w->is_unknown;
+    *adopt_out = w->target->uidnext > 1 || w->is_unknown || w->is_late;
     journal_set(&r->source.token, SLICE_NONE);
     if (*adopt_out)
         return 0; /* remembered when the adoption is done, so that a crash repeats it */
@@ -181,7 +194,19 @@ static int give_up_unknown(struct work *w, struct err *err)
         w->n_exceptions += n;
         copy_report(w->c, w->record->source.name, 0, text);
     }
-    return result == 0 ? load_pairs(w, err) : -1;
+    return result;
+}
+
+/* Before the folder counts as known, so that a crash repeats it. */
+static int leave_known(struct work *w, struct err *err)
+{
+    struct late_job job = {.source = w->c->from,
+        .journal = w->c->journal,
+        .folder = w->record->id,
+        .listing = &w->listing,
+        .pairs = w->pairs,
+        .n_pairs = w->n_pairs};
+    return w->is_unknown ? give_up_unknown(w, err) : late_forget_known(&job, err);
 }
 
 static int resolve_open(struct work *w, bool adopt, struct err *err)
@@ -212,14 +237,14 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
         w->p->counts->messages_adopted += job.n_adopted;
     }
     intents_free(intents, n);
+    if (result == 0 && adopt && (w->is_unknown || w->is_late))
+        result = load_pairs(w, err) == 0 ? leave_known(w, err) : -1;
     if (result == 0 && (adopt || w->is_detached)) {
         w->record->source.uidvalidity = w->listing.uidvalidity;
         w->record->target.uidvalidity = w->target->uidvalidity;
         result = journal_folder_put(w->c->journal, w->record, err);
     }
-    if (result == 0)
-        result = load_pairs(w, err);
-    return result == 0 && w->is_unknown ? give_up_unknown(w, err) : result;
+    return result == 0 ? load_pairs(w, err) : -1;
 }
 
 /* --- The plan's view --------------------------------------------------------------------- */

@@ -103,3 +103,35 @@ def test_a_server_that_gets_another_address_is_still_the_same(moved):
     done = cutover(moved)
     assert done.status == 0, done.log
     assert counts(moved.new) == {"INBOX": 11, "Work": 5}
+
+
+def expunge(client, folder, uids):
+    client.select(folder)
+    client.uid("STORE", uids, "+FLAGS", "(\\Deleted)")
+    client.uid("EXPUNGE", uids)
+
+
+def test_a_new_uidvalidity_on_old_brings_nothing_back(moved):
+    """Old is restored: the same messages under other numbers, and one that is new."""
+    expunge(moved.new.imap(ANN), "Work", "1:2")
+    client = moved.old.imap(ANN)
+    client.delete("Work")
+    fill(client, {"Work": [Mail(message(f"w{i}")) for i in range(5)] + [Mail(message("late"))]})
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": 10, "Work": 4}
+    # And once more, with what the first restore left.
+    client.delete("Work")
+    fill(client, {"Work": [Mail(message(f"w{i}")) for i in range(5)] + [Mail(message("late")), Mail(message("later"))]})
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 10, "Work": 5}
+
+
+def test_a_folder_renamed_on_old_brings_nothing_back(moved):
+    """What new's user has deleted of it stays away; a message that comes to the new name is late."""
+    expunge(moved.new.imap(ANN), "Work", "1:2")
+    moved.old.imap(ANN).rename("Work", "Alt")
+    late(moved, "Alt", "late")
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": 10, "Work": 3, "Alt": 1}
