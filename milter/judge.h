@@ -9,10 +9,7 @@
  *     milter_judge_message(j, &view, now_s, &finding);             at the end
  *     milter_judge_stamp(j, server, now_s, &field)                 for each server, when accepted
  *
- * What is judged is the address that the mail server will deliver to, which it tells beside the
- * client's spelling: of the many ways to write one address ("<ann%example.org>",
- * "<example.org!ann>", with comments, routes or a dot at the end) only the mail server knows which
- * one leads where.
+ * Which mailbox a recipient is says milter/meaning.h.
  *
  * A recipient is refused by itself at RCPT.  What the header brings to light (a loop) is a verdict
  * on the whole message, for a milter that deletes recipients would lose mail without a word.
@@ -27,6 +24,7 @@
 #include "base/core/slice.h"
 #include "maps/route.h"
 #include "maps/trace.h"
+#include "milter/meaning.h"
 
 #define JUDGE_RCPTS_MAX 500 /* of our domains, per message; keeps the stamps below 32 KiB */
 #define JUDGE_TRACE_MAX (96u * 1024) /* bytes of trace fields that are looked at, from the top */
@@ -58,27 +56,18 @@ struct judge_finding {
     bool is_ours; /* false: not a recipient of our domains, nothing was judged */
 };
 
-/* A recipient in the mail server's words. */
-struct judge_rcpt {
-    struct slice said;     /* the argument of RCPT as the client wrote it */
-    struct slice resolved; /* the address that the mail server will deliver to; n == 0: not told */
-};
-
 struct milter_judge *milter_judge_new(void);
 void milter_judge_free(struct milter_judge **j);
 
 /* Forgets everything about the message before. */
 void milter_judge_begin(struct milter_judge *j, const struct judge_site *site, int source_server);
 /*
- * A resolved address with a domain is judged, whatever was said, if the domain is one of ours.  A
- * plain address (user@domain, nothing in it that a mail server might take for a route) means what
- * it says: it is judged when nothing was resolved, and when the mail server rewrites an address of
- * ours to one elsewhere.  Where neither helps nobody knows where the mail would go, and it is
- * refused: for good when the mail server says that it delivers the mail by itself under a name
- * without a domain, else 451.
+ * Where nobody knows where the mail would go (MEANING_UNKNOWN) it is refused: for good when the
+ * mail server says that it delivers the mail by itself under a name without a domain, or cannot
+ * tell the letter case where that matters, else 451.
  */
 void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view,
-    const struct judge_rcpt *rcpt, int64_t now_s, struct judge_finding *out);
+    const struct meaning_rcpt *rcpt, int64_t now_s, struct judge_finding *out);
 void milter_judge_header(struct milter_judge *j, struct slice name, struct slice value);
 /* For all recipients that milter_judge_rcpt() let pass. */
 void milter_judge_message(struct milter_judge *j, const struct route_view *view, int64_t now_s,

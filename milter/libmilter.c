@@ -286,7 +286,7 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
 {
     struct session *s = session_of(ctx);
     struct judge_finding f;
-    struct judge_rcpt rcpt;
+    struct meaning_rcpt rcpt;
     char *resolved;
     struct route_view view;
     struct report report;
@@ -297,7 +297,7 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
         return refuse(ctx, 451, "4.3.2", "coexist-milter is being stopped, try again");
     view = thread_view();
     resolved = smfi_getsymval(ctx, (char[]){"{rcpt_addr}"});
-    rcpt = (struct judge_rcpt){.said = slice_str(argv[0]), .resolved = slice_str(resolved)};
+    rcpt = (struct meaning_rcpt){.said = slice_str(argv[0]), .resolved = slice_str(resolved)};
     milter_judge_rcpt(s->judge, &view, &rcpt, clock_wall_s(), &f);
     report = report_of(ctx, s);
     milter_report_rcpt(&report, &f);

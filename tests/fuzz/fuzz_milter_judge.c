@@ -44,12 +44,12 @@ static int key_of_ours(const struct conf *conf, struct slice address, struct buf
 static void rcpt(struct milter_judge *j, struct slice text)
 {
     struct slice said = SLICE_NONE;
-    struct judge_rcpt r;
+    struct meaning_rcpt r;
     struct judge_finding f;
     struct buf want, got;
 
     (void)slice_split(&text, '\t', &said);
-    r = (struct judge_rcpt){.said = said, .resolved = text};
+    r = (struct meaning_rcpt){.said = said, .resolved = text};
     milter_judge_rcpt(j, &view, &r, NOW, &f);
     check(&f);
     buf_init(&want, ROUTE_KEY_MAX);

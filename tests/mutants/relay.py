@@ -200,7 +200,7 @@ GROUPS = [
          "ct->todo &= (unsigned)CUT_RELEASE; ct->state = CUT_IDLE;",
          "ct->state = CUT_IDLE;"),
     ]),
-    ("relay/smtp_server.c", ["test_smtp_server", "fuzz_smtp_server"], [
+    ("relay/smtp_server.c", ["test_smtp_server", "test_smtp_server_content", "fuzz_smtp_server"], [
         ("one error more than the most",
          "if (s->n_errors++ < s->options.errors_max) return false;",
          "if (s->n_errors++ <= s->options.errors_max) return false;"),

@@ -73,7 +73,7 @@ static int teardown(void **state)
 /* resolved: NULL when the mail server does not tell. */
 static struct judge_finding resolved(struct fixture *f, const char *said, const char *resolved)
 {
-    struct judge_rcpt rcpt = {.said = slice_str(said), .resolved = slice_str(resolved)};
+    struct meaning_rcpt rcpt = {.said = slice_str(said), .resolved = slice_str(resolved)};
     struct judge_finding finding;
 
     milter_judge_rcpt(f->judge, &f->view, &rcpt, NOW, &finding);

@@ -1,113 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Dialogues with the server engine, written as scripts:
+ * Dialogues with the server engine (content is in test_smtp_server_content.c), written as scripts:
  *     < text    the client sends a line; several in a row arrive in one piece
  *     > code    the codes of all replies so far
  *     = KIND    the events so far
  *     ! code    the owner answers
  * Each script runs with whole pieces and byte by byte, unless it is about pieces.
  */
-#include "relay/smtp_server.h"
+#include "tests/unit/smtp_server_run.h"
 #include "tests/unit/unit.h"
-
-static const char *const kind_names[] = {
-    "MORE", "MAIL", "RCPT", "DATA", "CONTENT", "END", "RESET", "SPOILED", "STARTTLS", "CLOSE"};
-
-static const struct smtp_server_options plain = {.hostname = "gw.example.org",
-    .offers_starttls = true,
-    .size_max = 100,
-    .recipients_max = 3,
-    .errors_max = 4};
-
-struct run {
-    const char *name;
-    struct smtp_server server;
-    struct buf scratch, in, events, codes, content;
-};
-
-static void take_output(struct run *r)
-{
-    struct slice rest = buf_slice(&r->server.output), line;
-
-    while (rest.n > 0 && slice_split(&rest, '\n', &line))
-        if (line.n >= 4 && line.p[3] != '-')
-            assert_int_equal(buf_addf(&r->codes, " %.*s", 3, (const char *)line.p), 0);
-    buf_clear(&r->server.output);
-}
-
-static void start(struct run *r, const char *name, const struct smtp_server_options *options)
-{
-    *r = (struct run){.name = name};
-    buf_init(&r->scratch, 2 * SMTP_SERVER_CONTENT_STEP + 1);
-    buf_init(&r->in, 1 << 20);
-    buf_init(&r->events, 10000);
-    buf_init(&r->codes, 1 << 20);
-    buf_init(&r->content, 1 << 20);
-    smtp_server_init(&r->server, options, &r->scratch);
-    smtp_server_greet(&r->server, NULL);
-    take_output(r);
-    buf_clear(&r->codes);
-}
-
-static void stop(struct run *r)
-{
-    smtp_server_fini(&r->server);
-    buf_fini(&r->scratch);
-    buf_fini(&r->in);
-    buf_fini(&r->events);
-    buf_fini(&r->codes);
-    buf_fini(&r->content);
-}
-
-/* Feeds what the engine did not use before together with the new bytes, as a stream does. */
-static void feed(struct run *r, struct slice more)
-{
-    enum smtp_server_kind kind;
-    struct smtp_server_event ev;
-
-    assert_int_equal(buf_add(&r->in, more), 0);
-    do {
-        size_t used = 0;
-        kind = smtp_server_feed(&r->server, buf_slice(&r->in), &used, &ev);
-        buf_consume(&r->in, used);
-        if (kind == SMTP_SERVER_CONTENT)
-            assert_int_equal(buf_add(&r->content, ev.content), 0);
-        else if (kind == SMTP_SERVER_GOT_MAIL || kind == SMTP_SERVER_GOT_RCPT)
-            assert_non_null(ev.command);
-        if (kind == SMTP_SERVER_SPOILED)
-            assert_true(ev.answer != NULL && ev.answer->code / 100 == 5);
-        if (kind != SMTP_SERVER_MORE && kind != SMTP_SERVER_CONTENT)
-            assert_int_equal(buf_addf(&r->events, " %s", kind_names[kind]), 0);
-        take_output(r);
-        if (kind == SMTP_SERVER_STARTTLS)
-            buf_clear(&r->in); /* as the stream does */
-        if (kind == SMTP_SERVER_MORE && used > 0)
-            kind = SMTP_SERVER_CONTENT;
-    } while (kind != SMTP_SERVER_MORE);
-}
-
-static void feed_bytes(struct run *r, struct slice in)
-{
-    for (size_t i = 0; i < in.n; i++)
-        feed(r, slice_sub(in, i, 1));
-}
-
-static void reply(struct run *r, int code)
-{
-    struct answer a;
-
-    answer_set(&a, code, "", "x");
-    smtp_server_answer(&r->server, &a);
-    take_output(r);
-    feed(r, SLICE_NONE);
-}
-
-static void expect(struct run *r, struct buf *got, struct slice want)
-{
-    if (!slice_eq(slice_trim(buf_slice(got)), want))
-        fail_msg("'%s': expected %.*s, got %s", r->name, SLICE_ARG(want), buf_cstr(got));
-    buf_clear(got);
-}
 
 static void run(
     const char *name, const struct smtp_server_options *options, const char *script, bool bytewise)
@@ -150,7 +51,6 @@ static void run(
 #define HELLO "< EHLO me\n> 250\n"
 #define MAIL "< MAIL FROM:<a@b.c>\n= MAIL\n! 250\n> 250\n"
 #define RCPT "< RCPT TO:<r@b.c>\n= RCPT\n! 250\n> 250\n"
-#define SIXTY "012345678901234567890123456789012345678901234567890123456789"
 #define DATA "< DATA\n= DATA\n! 354\n> 354\n"
 
 static const struct script {
@@ -311,121 +211,6 @@ static void test_every_state(void **state)
     }
 }
 
-static void open_data(struct run *r, const char *name, const struct smtp_server_options *options)
-{
-    start(r, name, options);
-    feed(r, SLICE_LIT("EHLO x\r\n"));
-    feed(r, SLICE_LIT("MAIL FROM:<>\r\n"));
-    reply(r, 250);
-    feed(r, SLICE_LIT("RCPT TO:<x@y.z>\r\n"));
-    reply(r, 250);
-    feed(r, SLICE_LIT("DATA\r\n"));
-    reply(r, 354);
-    buf_clear(&r->codes);
-    buf_clear(&r->events);
-}
-
-/* A1: no doubtful end ever starts a second transaction, wherever the bytes are cut. */
-static void test_smuggling(void **state)
-{
-    static const struct {
-        const char *name;
-        struct slice end;
-        bool is_message; /* normalised and passed on; else refused and closed */
-    } forms[] = {
-        {"LF.LF", SLICE_LIT("\n.\n"), true},
-        {"LF.CRLF", SLICE_LIT("\n.\r\n"), true},
-        {"CRLF.LF", SLICE_LIT("\r\n.\n"), true},
-        {"CR.CR", SLICE_LIT("\r.\r"), false},
-        {"CR.LF", SLICE_LIT("\r.\n"), false},
-        {"LF.CR", SLICE_LIT("\n.\r"), false},
-        {"CR.CRLF", SLICE_LIT("\r.\r\n"), false},
-        {"CRLF.CR", SLICE_LIT("\r\n.\r"), false},
-        {"CRLF NUL.CRLF", SLICE_LIT("\r\n\0.\r\n"), false},
-        {"CRLF.NUL CRLF", SLICE_LIT("\r\n.\0\r\n"), false},
-        {"CRLF.CR CRLF", SLICE_LIT("\r\n.\r\r\n"), false},
-        {"CR CRLF.CR CRLF", SLICE_LIT("\r\r\n.\r\r\n"), false},
-    };
-    struct slice second =
-        SLICE_LIT("MAIL FROM:<evil@x.y>\r\nRCPT TO:<v@y.z>\r\nDATA\r\nX\r\n.\r\n");
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(forms); i++) {
-        for (int refuses_lf = 0; refuses_lf < 2; refuses_lf++) {
-            struct smtp_server_options options = plain;
-            struct buf all;
-            bool is_message = forms[i].is_message && !refuses_lf;
-
-            options.bare_lf = refuses_lf ? CONF_BARE_LF_REFUSE : CONF_BARE_LF_NORMALISE;
-            options.size_max = 1000;
-            buf_init(&all, 1000);
-            assert_int_equal(buf_add_str(&all, "Subject: x\r\n\r\nbody"), 0);
-            assert_int_equal(buf_add(&all, forms[i].end), 0);
-            assert_int_equal(buf_add(&all, second), 0);
-            for (size_t cut = 0; cut <= all.n; cut++) {
-                struct run r;
-
-                open_data(&r, forms[i].name, &options);
-                feed(&r, slice_sub(buf_slice(&all), 0, cut));
-                feed(&r, slice_from(buf_slice(&all), cut));
-                if (is_message) {
-                    expect(&r, &r.events, SLICE_LIT("END"));
-                    assert_int_equal(r.codes.n, 0);
-                    assert_true(slice_search(buf_slice(&r.content), SLICE_LIT("DATA\r\n")) > 0);
-                } else {
-                    expect(&r, &r.events, SLICE_LIT("SPOILED CLOSE"));
-                    expect(&r, &r.codes, SLICE_LIT("550"));
-                }
-                assert_int_equal(r.in.n, 0);
-                stop(&r);
-            }
-            buf_fini(&all);
-        }
-    }
-}
-
-/* The declared limit holds for what really comes, and a big message is read to its end. */
-static void test_content_limit(void **state)
-{
-    (void)state;
-    for (size_t n = 99; n <= 101; n++) {
-        for (size_t step = 1; step <= 50; step += 49) {
-            char text[110];
-            struct run r;
-            struct slice in;
-
-            memset(text, 'x', sizeof(text));
-            memcpy(text + n - 2, "\r\n.\r\n", 5);
-            in = slice_make(text, n + 3);
-            open_data(&r, "size", &plain);
-            for (size_t at = 0; at < in.n; at += step)
-                feed(&r, slice_sub(in, at, step));
-            expect(&r, &r.events, n <= 100 ? SLICE_LIT("END") : SLICE_LIT("SPOILED"));
-            expect(&r, &r.codes, n <= 100 ? SLICE_NONE : SLICE_LIT("552"));
-            if (n > 100) {
-                feed(&r, SLICE_LIT("NOOP\r\n"));
-                expect(&r, &r.codes, SLICE_LIT("250"));
-            }
-            stop(&r);
-        }
-    }
-}
-
-static void test_discard_limit(void **state)
-{
-    struct run r;
-
-    (void)state;
-    open_data(&r, "endless", &plain);
-    for (size_t i = 0; i < 201; i++)
-        feed(&r, SLICE_LIT("x"));
-    expect(&r, &r.events, SLICE_LIT("SPOILED"));
-    feed(&r, SLICE_LIT("x"));
-    expect(&r, &r.events, SLICE_LIT("CLOSE"));
-    expect(&r, &r.codes, SLICE_LIT("552"));
-    stop(&r);
-}
-
 static void test_line_limit(void **state)
 {
     (void)state;
@@ -524,63 +309,6 @@ static void test_hello_offers(void **state)
     assert_true(slice_search(buf_slice(&s.output), SLICE_LIT("STARTTLS")) < 0);
     smtp_server_fini(&s);
     buf_fini(&scratch);
-}
-
-/* In a message that is too big already. */
-static void start_big(struct run *r, const char *name, const struct smtp_server_options *options)
-{
-    static const char *const lines[] = {
-        "EHLO x\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<r@b.c>\r\n", "DATA\r\n", SIXTY SIXTY};
-
-    start(r, name, options);
-    for (size_t i = 0; i < COUNT_OF(lines); i++) {
-        feed(r, slice_str(lines[i]));
-        if (r->server.asked != SMTP_SERVER_MORE)
-            reply(r, i == 3 ? 354 : 250);
-    }
-    buf_clear(&r->codes);
-    expect(r, &r->events, SLICE_LIT("MAIL RCPT DATA SPOILED"));
-}
-
-/* What is thrown away may hide an end as well as what is kept. */
-static void test_doubt_in_what_is_thrown_away(void **state)
-{
-    static const struct {
-        const char *name, *tail;
-        enum conf_bare_lf bare_lf;
-        bool closes;
-    } rows[] = {
-        {"nothing", "", CONF_BARE_LF_NORMALISE, false},
-        {"CR", "a\rb\r\n", CONF_BARE_LF_NORMALISE, true},
-        {"CR before the end", "a\r", CONF_BARE_LF_NORMALISE, true},
-        {"dot CR", ".\rx\r\n", CONF_BARE_LF_NORMALISE, true},
-        {"LF", "a\nb\r\n", CONF_BARE_LF_NORMALISE, false},
-        {"LF", "a\nb\r\n", CONF_BARE_LF_REFUSE, true},
-    };
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(rows) * 2; i++) {
-        struct smtp_server_options options = plain;
-        struct run r;
-
-        options.bare_lf = rows[i / 2].bare_lf;
-        start_big(&r, rows[i / 2].name, &options);
-        if (i % 2 == 0) {
-            feed(&r, slice_str(rows[i / 2].tail));
-            feed(&r, SLICE_LIT("\r\n.\r\n"));
-        } else {
-            feed_bytes(&r, slice_str(rows[i / 2].tail));
-            feed_bytes(&r, SLICE_LIT("\r\n.\r\n"));
-        }
-        expect(&r, &r.codes, SLICE_LIT("552"));
-        expect(&r, &r.events, rows[i / 2].closes ? SLICE_LIT("CLOSE") : SLICE_NONE);
-        stop(&r);
-    }
-    /* NUL, which no string can have. */
-    struct run r;
-    start_big(&r, "NUL", &plain);
-    feed(&r, SLICE_LIT("a\0b\r\n.\r\n"));
-    expect(&r, &r.events, SLICE_LIT("CLOSE"));
-    stop(&r);
 }
 
 /* A sender without a domain. */
@@ -769,15 +497,11 @@ int main(void)
         cmocka_unit_test(test_scripts),
         cmocka_unit_test(test_lmtp),
         cmocka_unit_test(test_every_state),
-        cmocka_unit_test(test_smuggling),
-        cmocka_unit_test(test_content_limit),
-        cmocka_unit_test(test_discard_limit),
         cmocka_unit_test(test_line_limit),
         cmocka_unit_test(test_line_ends),
         cmocka_unit_test(test_idle_limit),
         cmocka_unit_test(test_flood),
         cmocka_unit_test(test_hello_offers),
-        cmocka_unit_test(test_doubt_in_what_is_thrown_away),
         cmocka_unit_test(test_bare_sender),
         cmocka_unit_test(test_bare_sender_limit),
         cmocka_unit_test(test_what_idles),
