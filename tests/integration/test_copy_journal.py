@@ -71,6 +71,17 @@ def test_costs(dovecot, tmp_path, record_property):
     assert size <= 200 << 10 and recovered <= 200 << 10
 
 
+def test_costs_of_many(tmp_path):
+    """Octets on the disk for each message; the bench prints memory and time too, with half a million."""
+    done = subprocess.run([ROOT / "build" / "bin" / "bench_journal", tmp_path / "state", "20000"], stdout=subprocess.PIPE,
+                          text=True, timeout=120, check=True)
+    print(done.stdout)
+    found = json.loads(done.stdout)
+    assert found["messages"] == 20000
+    assert found["octets_per_message"] <= 240
+    assert found["memory_kib"] <= 24 << 10
+
+
 def calls_on_the_journal(line, folder):
     """(name, k): the k-th call of that name of all touches the journal."""
     done = subprocess.run(["strace", "-f", "-y", "-o", folder / "calls", "-e", f"trace={WRITES}", *line], text=True,
