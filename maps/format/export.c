@@ -11,6 +11,12 @@
  * for the end of a key) and those that begin with "#", which are comments.  No other line may then
  * speak for them: where the line of the domain would refuse such a user or give it to another
  * server, it makes the mail wait.
+ *
+ * Postfix folds letters of keys and of what it looks up.  Where the domain does not (case = keep),
+ * users who differ in nothing else have one line together: their server's if they have one,
+ * otherwise the mail waits.
+ *
+ * Known weakness: only ASCII letters are compared so, while Postfix folds all of Unicode.
  */
 #include "maps/format/export.h"
 
@@ -19,7 +25,8 @@
 #include "maps/format/csv.h"
 #include "maps/next_hop.h"
 
-#define NAMES_MAX 4096 /* bytes of names that are told */
+#define NAMES_MAX 4096  /* bytes of names that are told */
+#define ANSWER_MAX 1024 /* bytes of a table's right side */
 #define COUNT_OF_ROLES 2
 
 int export_format_parse(const char *name, enum export_format *out)
@@ -56,6 +63,12 @@ struct export_domain {
     int lost_server;
 };
 
+/* An address of a domain with case = keep.  The texts are its own. */
+struct export_cased {
+    char *key, *folded, *answer;
+    bool is_refusal;
+};
+
 static const char *const roles[COUNT_OF_ROLES] = {"postmaster", "abuse"};
 
 static bool fits_table(struct slice key)
@@ -86,14 +99,24 @@ static struct export_domain *domain_of(const struct export *x, struct slice key)
     return d ? &x->domains[d - x->conf->domains] : NULL;
 }
 
-static void leave_out(
-    struct export *x, struct export_domain *domain, struct slice key, const struct route_entry *e)
+static bool is_refusal(const struct route_entry *e)
+{
+    return e->kind == ROUTE_KIND_REJECT && e->state == ROUTE_STATE_ACTIVE;
+}
+
+static void tell(struct export *x, struct slice key)
 {
     size_t before = x->left_out_names.n;
     x->left_out++;
     if (buf_add(&x->left_out_names, key) != 0 || buf_add_byte(&x->left_out_names, '\n') != 0)
         buf_truncate(&x->left_out_names, before);
-    if (!domain || (e->kind == ROUTE_KIND_REJECT && e->state == ROUTE_STATE_ACTIVE))
+}
+
+static void leave_out(
+    struct export *x, struct export_domain *domain, struct slice key, const struct route_entry *e)
+{
+    tell(x, key);
+    if (!domain || is_refusal(e))
         return;
     int server = conf_server_index(x->conf, e->route);
     domain->is_lost_scattered |= e->state == ROUTE_STATE_HELD || server == CONF_SERVER_NONE ||
@@ -138,6 +161,65 @@ static int role_of(struct slice key)
     return -1;
 }
 
+/* Its line is written by write_cased(). */
+static int add_cased(struct export *x, struct slice key, const struct route_entry *e)
+{
+    struct export_cased *c;
+    struct buf answer;
+
+    buf_init(&answer, ANSWER_MAX);
+    if (add_answer(x->conf, e, conf_server_index(x->conf, e->route), &answer) != 0) {
+        buf_fini(&answer);
+        return -1;
+    }
+    if (x->n_cased == x->cap_cased) {
+        x->cap_cased = x->cap_cased ? 2 * x->cap_cased : 64;
+        x->cased = mem_realloc_array(x->cased, x->cap_cased, sizeof *x->cased);
+    }
+    c = &x->cased[x->n_cased++];
+    *c = (struct export_cased){.key = mem_zalloc(key.n + 1),
+        .folded = mem_zalloc(key.n + 1),
+        .answer = mem_strdup(buf_cstr(&answer)),
+        .is_refusal = is_refusal(e)};
+    memcpy(c->key, key.p, key.n);
+    for (size_t i = 0; i < key.n; i++)
+        c->folded[i] = (char)ascii_lower(key.p[i]);
+    buf_fini(&answer);
+    return 0;
+}
+
+/* Refusals last: they give way to a user, whose server refuses the others. */
+static int compare_cased(const void *a, const void *b)
+{
+    const struct export_cased *one = a, *other = b;
+    int order = strcmp(one->folded, other->folded);
+
+    return order != 0 ? order : (int)one->is_refusal - (int)other->is_refusal;
+}
+
+static int write_cased(struct export *x, struct buf *out)
+{
+    size_t from, to;
+
+    mem_sort(x->cased, x->n_cased, sizeof *x->cased, compare_cased);
+    for (from = 0; from < x->n_cased; from = to) {
+        const struct export_cased *first = &x->cased[from];
+        bool is_one = true;
+
+        for (to = from + 1; to < x->n_cased && strcmp(x->cased[to].folded, first->folded) == 0;
+             to++)
+            is_one &= x->cased[to].is_refusal || strcmp(x->cased[to].answer, first->answer) == 0;
+        for (size_t i = from; i < to; i++)
+            if (!is_one || strcmp(x->cased[i].answer, first->answer) != 0)
+                tell(x, slice_str(x->cased[i].key));
+        if (buf_addf(out, "%s\t%s\n", first->folded,
+                is_one ? first->answer
+                       : "retry:4.3.5 This table cannot tell upper and lower case") != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int transport_entry(
     struct export *x, struct slice key, const struct route_entry *e, struct buf *out)
 {
@@ -159,6 +241,9 @@ static int transport_entry(
         domain->has_entry = true;
         if (add_domain(x, (size_t)(domain - x->domains), e, out) != 0)
             return -1;
+    } else if (domain && key.p[0] != '@' &&
+               !x->conf->domains[domain - x->domains].fold_local_part) {
+        return add_cased(x, key, e);
     } else if (buf_add(out, key.p[0] == '@' ? slice_from(key, 1) : key) != 0 ||
                buf_add_byte(out, '\t') != 0 ||
                add_answer(x->conf, e, conf_server_index(x->conf, e->route), out) != 0) {
@@ -169,6 +254,8 @@ static int transport_entry(
 
 static int transport_end(struct export *x, struct buf *out)
 {
+    if (write_cased(x, out) != 0)
+        return -1;
     for (size_t i = 0; i < x->conf->n_domains; i++) {
         const struct conf_domain *domain = &x->conf->domains[i];
         for (size_t role = 0; role < COUNT_OF_ROLES; role++)
@@ -212,6 +299,14 @@ int export_end(struct export *x, struct buf *out)
 
 void export_fini(struct export *x)
 {
+    for (size_t i = 0; i < x->n_cased; i++) {
+        mem_free_string(&x->cased[i].key);
+        mem_free_string(&x->cased[i].folded);
+        mem_free_string(&x->cased[i].answer);
+    }
+    free(x->cased);
+    x->cased = NULL;
+    x->n_cased = x->cap_cased = 0;
     free(x->domains);
     x->domains = NULL;
     buf_fini(&x->left_out_names);

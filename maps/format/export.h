@@ -20,6 +20,7 @@
 enum export_format { EXPORT_CSV, EXPORT_POSTFIX_TRANSPORT };
 
 struct export_domain;
+struct export_cased;
 
 struct export
 {
@@ -31,6 +32,8 @@ struct export
     struct buf left_out_names;     /* a line each */
     size_t deferred;               /* domains whose own line waits instead, for their sake */
     struct export_domain *domains; /* by index in conf->domains */
+    struct export_cased *cased;    /* lines that wait for the end */
+    size_t n_cased, cap_cased;
 };
 
 int export_format_parse(const char *name, enum export_format *out) ATTR_WUR;

@@ -14,8 +14,8 @@ static struct conf_server servers[] = {
     {.name = names[4]},
 };
 static struct conf_domain domains[] = {
-    {.name = names[5], .default_server = CONF_SERVER_NONE},
-    {.name = names[6], .default_server = 1},
+    {.name = names[5], .default_server = CONF_SERVER_NONE, .fold_local_part = true},
+    {.name = names[6], .default_server = 1, .fold_local_part = true},
 };
 static const struct conf CONF = {
     .servers = servers, .n_servers = 5, .domains = domains, .n_domains = 2};
@@ -197,6 +197,57 @@ static void test_left_out(void **state)
     }
 }
 
+/* Postfix knows no upper and lower case: users who differ in nothing else, in a domain that does,
+ * have one line, which refuses none of them and gives none to another's server. */
+static void test_letter_case(void **state)
+{
+#define CASED "retry:4.3.5 This table cannot tell upper and lower case"
+    static const struct route_entry old = {.route = SLICE_LIT("old")},
+                                    new = {.route = SLICE_LIT("new")},
+                                    reject = {.kind = ROUTE_KIND_REJECT},
+                                    held = {.route = SLICE_LIT("old"), .state = ROUTE_STATE_HELD};
+    static const struct {
+        const char *name;
+        const struct route_entry *entries[3]; /* of ANN, Ann and ann */
+        const char *want;
+        size_t left_out;
+    } rows[] = {
+        {"one", {NULL, &old, NULL}, "smtp:[10.1.1.5]:25", 0},
+        {"the same server", {&old, &old, &old}, "smtp:[10.1.1.5]:25", 0},
+        {"two servers", {NULL, &new, &old}, CASED, 2},
+        {"two of three on one", {&new, &new, &old}, CASED, 3},
+        {"one is held", {&held, NULL, &old}, CASED, 2},
+        {"the last is refused", {NULL, &old, &reject}, "smtp:[10.1.1.5]:25", 1},
+        {"the first is refused", {&reject, &old, &old}, "smtp:[10.1.1.5]:25", 1},
+        {"all are refused", {&reject, NULL, &reject}, "error:5.1.1 User unknown", 0},
+        {"refused, held", {&reject, &held, NULL}, "retry:4.2.1 This mailbox is being moved", 1},
+    };
+    static const char *const keys[] = {"ANN@example.org", "Ann@example.org", "ann@example.org"};
+    struct conf_domain keep = {.name = names[5], .default_server = CONF_SERVER_NONE};
+    const struct conf conf = {.servers = servers, .n_servers = 5, .domains = &keep, .n_domains = 1};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct export x = {.conf = &conf, .format = EXPORT_POSTFIX_TRANSPORT};
+        struct buf out;
+        char line[128];
+        buf_init(&out, TEXT_MAX);
+        assert_int_equal(export_begin(&x, &out), 0);
+        for (size_t k = 0; k < COUNT_OF(keys); k++)
+            if (rows[i].entries[k])
+                assert_int_equal(export_entry(&x, slice_str(keys[k]), rows[i].entries[k], &out), 0);
+        assert_int_equal(export_end(&x, &out), 0);
+        assert_int_equal(fmt_into(line, sizeof line, "\nann@example.org\t%s\n", rows[i].want), 0);
+        const char *first = strstr(buf_cstr(&out), line);
+        if (!first)
+            fail_msg("row '%s': no%s in\n%s", rows[i].name, line, buf_cstr(&out));
+        assert_row(rows[i].name, !strstr(first + 1, "\nann@") && !strstr(buf_cstr(&out), "Ann"));
+        assert_row(rows[i].name, x.left_out == rows[i].left_out);
+        assert_row(rows[i].name, strstr(buf_cstr(&out), "\nexample.org\terror:") != NULL);
+        export_fini(&x);
+        buf_fini(&out);
+    }
+}
+
 /* The names of what was left out, as many as there is room for. */
 static void test_names(void **state)
 {
@@ -252,7 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_entries),
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_left_out), cmocka_unit_test(test_names), cmocka_unit_test(test_full),
-        cmocka_unit_test(test_formats)};
+        cmocka_unit_test(test_left_out), cmocka_unit_test(test_letter_case),
+        cmocka_unit_test(test_names), cmocka_unit_test(test_full), cmocka_unit_test(test_formats)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
