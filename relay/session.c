@@ -141,6 +141,8 @@ static void handle(struct session *s, const struct smtp_server_event *ev)
         cutthrough_content(&s->ct, ev->content);
         break;
     case SMTP_SERVER_END:
+        if (s->conn)
+            smtp_conn_content_ended(s->conn);
         cutthrough_end(&s->ct);
         break;
     case SMTP_SERVER_RESET:

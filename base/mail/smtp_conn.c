@@ -43,6 +43,7 @@ struct smtp_conn {
     struct smtp_client client;
     struct err err;      /* of the stream */
     uint64_t active_ms;  /* when the dialogue last moved */
+    uint64_t end_ms;     /* when the message has to be over, whatever moves; 0: not told */
     uint64_t due_ms;     /* what the timer is set to; 0: it is not */
     uint64_t n_written;  /* bytes given to the stream */
     uint64_t n_left_due; /* bytes that had left when the timer was set */
@@ -78,6 +79,7 @@ void smtp_conn_set_owner(struct smtp_conn *c, const struct smtp_conn_events *eve
 {
     c->events = events;
     c->arg = arg;
+    c->end_ms = 0;
 }
 
 struct smtp_client *smtp_conn_client(struct smtp_conn *c)
@@ -197,15 +199,33 @@ static uint64_t patience(const struct smtp_conn *c)
     return 0;
 }
 
+/* When the patience is over; UINT64_MAX: nobody waits. */
+static uint64_t deadline(const struct smtp_conn *c)
+{
+    uint64_t wait_ms = patience(c), due = wait_ms != 0 ? c->active_ms + wait_ms : UINT64_MAX;
+    bool is_in_message = c->client.state == SMTP_CLIENT_DATA_ASKED ||
+                         c->client.state == SMTP_CLIENT_IN_DATA ||
+                         c->client.state == SMTP_CLIENT_DOTTED;
+
+    return is_in_message && c->end_ms != 0 && c->end_ms < due ? c->end_ms : due;
+}
+
 static void set_timer(struct smtp_conn *c)
 {
-    uint64_t wait_ms = patience(c), now = loop_now_ms(c->loop), due = c->active_ms + wait_ms;
+    uint64_t now = loop_now_ms(c->loop), due = deadline(c);
 
-    if (wait_ms == 0 || c->timer == NULL || (c->due_ms != 0 && c->due_ms <= due))
+    if (due == UINT64_MAX || c->timer == NULL || (c->due_ms != 0 && c->due_ms <= due))
         return;
     c->due_ms = due;
     c->n_left_due = c->n_written - smtp_conn_unsent(c);
     loop_timer_start(c->timer, due > now ? due - now : 0);
+}
+
+void smtp_conn_content_ended(struct smtp_conn *c)
+{
+    c->end_ms = loop_now_ms(c->loop) + c->setup.dot_timeout_ms;
+    if (c->stream != NULL)
+        set_timer(c);
 }
 
 /* Something moved.  The time until READY is one deadline for all its steps. */
@@ -219,21 +239,21 @@ static void moved(struct smtp_conn *c)
 static void on_timer(void *arg)
 {
     struct smtp_conn *c = arg;
-    uint64_t wait_ms = patience(c);
+    uint64_t since_ms = c->active_ms, now = loop_now_ms(c->loop);
     struct err why = ERR_INIT;
 
     c->due_ms = 0;
     if (c->n_written - smtp_conn_unsent(c) != c->n_left_due)
-        c->active_ms = loop_now_ms(c->loop);
-    if (wait_ms == 0)
-        return;
-    if (c->active_ms + wait_ms > loop_now_ms(c->loop)) {
+        c->active_ms = now;
+    if (deadline(c) > now) {
         set_timer(c);
         return;
     }
     c->busy++;
     err_set(&why, ERR_TEMP, EX_TEMPFAIL, "timed out (state %s, after %llu ms)",
-        smtp_client_state_name(c->client.state), (unsigned long long)wait_ms);
+        smtp_client_state_name(c->client.state),
+        (unsigned long long)(c->end_ms != 0 && c->end_ms <= now ? c->setup.dot_timeout_ms
+                                                                : now - since_ms));
     if (!fall_back(c, c->client.state, &why))
         fail(c, &why);
     leave(c);

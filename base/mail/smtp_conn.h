@@ -37,7 +37,7 @@ struct smtp_conn_setup {
     bool never_pipelines;   /* though it be offered */
     uint64_t connect_timeout_ms; /* connection, TLS, greeting and EHLO, all together */
     uint64_t reply_timeout_ms;   /* each reply, and each stretch of content that does not move */
-    uint64_t dot_timeout_ms;     /* the answer to the dot */
+    uint64_t dot_timeout_ms;     /* the answer to the dot; see also smtp_conn_content_ended() */
 };
 
 struct smtp_conn_events {
@@ -56,6 +56,9 @@ void smtp_conn_free(struct smtp_conn **c); /* closes at once */
 struct smtp_client *smtp_conn_client(struct smtp_conn *c);
 /* Writes what the engine has to say; a failure arrives by `event`, from the loop. */
 void smtp_conn_flush(struct smtp_conn *c);
+/* The owner's client has sent its dot and waits: from now on everything, the answer to DATA, the
+ * tail of the content, and all answers to our dot, has to come within dot_timeout_ms together. */
+void smtp_conn_content_ended(struct smtp_conn *c);
 size_t smtp_conn_unsent(
     const struct smtp_conn *c); /* bytes given and not yet taken by the system */
 /* Nothing has come in that the engine does not know.  What waits on a connection between two

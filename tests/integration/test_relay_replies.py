@@ -2,11 +2,13 @@
 """What a server says counts, however it says it and whenever: long replies, LF alone, a refusal while content is still being sent,
 "too many recipients".  What we say ourselves keeps to the limits of RFC 5321."""
 import socket
+import threading
+import time
 
 import pytest
 
 from lib.relay import Gate, envelope
-from lib.smtp import Client, Step, message, raw, send
+from lib.smtp import Client, Step, message, raw, send, wait
 
 ANN, BOB = "ann@example.org", "bob@example.org"
 LINE_MAX, LINES_MAX = 8192, 1000
@@ -180,6 +182,61 @@ def test_a_small_message_that_is_refused_at_once(site, scripted):
         gate.old.reached("data").wait(10)
         c.write(b"body\r\n.\r\n")
         assert c.reply().code == 552
+
+
+# --- An answer in time ---------------------------------------------------------------------------
+
+def trickles(session, _):
+    """A reply of one byte every tenth of a second, without an end."""
+    session.sock.sendall(b"250 ")
+    while not session.server.stopping:
+        session.sock.sendall(b"x")
+        session.server.never.wait(0.1)
+    return Step(text=None)
+
+
+def reads_slowly(session):
+    """Takes the content, and never so little that it could be called dead."""
+    session.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    while not session.server.stopping and session.sock.recv(20000):
+        session.server.never.wait(0.1)
+
+
+STALLS = {
+    "354": ({"data": wait(threading.Event(), "354 go")}, None),
+    "dot": ({"dot": wait(threading.Event())}, None),
+    "trickle": ({"dot": trickles}, None),
+    "slow-tail": ({}, reads_slowly),
+}
+
+
+@pytest.mark.parametrize("how", STALLS)
+def test_an_answer_within_dot_timeout(site, scripted, how):
+    """Whatever the server does, the client hears 451 within dot_timeout and 5 s, and no step buys it more time."""
+    script, hook = STALLS[how]
+    gate = Gate(site, scripted, settings={"dot_timeout": "1500ms", "reply_timeout": "60s"}, old=script)
+    gate.old.never, gate.old.data_hook = threading.Event(), hook
+    with gate.client() as c:
+        envelope(c, ANN)
+        assert c.cmd("DATA").code == 354
+        c.write((BIG[:400 * 1000] + b"\r\n" if hook else b"Subject: x\r\n\r\nx\r\n") + b".\r\n")
+        start = time.monotonic()
+        assert c.reply().code == 451
+        assert time.monotonic() - start < 1.5 + 5
+    assert "timed out" in gate.wait_event("refuse")["text"]
+
+
+def test_lmtp_answers_one_by_one_have_one_time(site, scripted):
+    def late(session, _):
+        session.server.never.wait(1)
+        return "250 2.0.0 stored"
+    gate = Gate(site, scripted, lmtp=True, settings={"dot_timeout": "1500ms"}, old={"dot": late}, start=False)
+    gate.old.never = threading.Event()
+    gate.site.settings["relay"]["listen"] = [f"lmtp://127.0.0.1:{gate.site.relay_port}"]
+    gate.site.write_conf()
+    gate.site.start("relay")
+    outcome = gate.send([ANN, BOB], lmtp=True)
+    assert [r.code for r in outcome.data] == [250, 451], outcome
 
 
 # --- Too many recipients -----------------------------------------------------------------------

@@ -20,6 +20,7 @@ struct fixture {
     enum smtp_client_kind stop_at, free_at;
     bool sends;        /* a whole message at READY */
     const char *early; /* what the server says before it has the message */
+    bool has_ended;    /* the client of the owner waits for the answer to its dot */
     bool goes_away;    /* and then resets the connection */
     int early_code;
     size_t n_lines; /* of 80 bytes, in its body; the server stops reading */
@@ -77,6 +78,8 @@ static void on_event(void *arg, const struct smtp_client_event *ev)
             assert_int_equal(stream_write(f->peer.conns->stream, slice_str(f->early)), 0);
         if (f->goes_away)
             smtp_peer_drop(&f->peer);
+        if (f->has_ended)
+            smtp_conn_content_ended(f->conn);
         assert_int_equal(smtp_client_dot(client), 0);
     } else if (ev->kind == SMTP_CLIENT_DOT_REPLY && ev->is_early) {
         f->early_code = ev->reply->code;
@@ -406,6 +409,22 @@ static void a_server_that_never_reads(void **state)
     assert_non_null(strstr(f->why.text, "timed out"));
 }
 
+/* The tail of the content has no time of its own behind the client's dot. */
+static void one_time_for_tail_and_answer(void **state)
+{
+    struct fixture *f = *state;
+    int small = 4096;
+
+    assert_int_equal(setsockopt(f->peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    f->sends = f->has_ended = true;
+    f->n_lines = 45000;
+    f->setup.reply_timeout_ms = 1000000; /* the guard is nearer */
+    f->setup.dot_timeout_ms = 20;
+    run(f);
+    assert_slice_equal(buf_slice(&f->said), "rmtdF");
+    assert_non_null(strstr(f->why.text, "timed out"));
+}
+
 /* What comes while the end of the message waits with us: no acceptance, but a refusal.  So too when
  * the server closes behind it, and our writes fail before we have read it. */
 static void an_answer_before_the_message(void **state)
@@ -485,6 +504,7 @@ int main(void)
         TEST(waiting_for_the_owner_has_no_deadline),
         TEST(slow_reader),
         TEST(a_server_that_never_reads),
+        TEST(one_time_for_tail_and_answer),
         TEST(an_answer_before_the_message),
         TEST(freed_in_each_callback),
     };
