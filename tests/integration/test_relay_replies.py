@@ -109,7 +109,7 @@ def test_all_of_a_long_hello_is_learned(site, scripted, lines):
     with gate.client() as c:
         outcome = c.transaction("s@example.net", [ANN], message("size"), mail_args=" SIZE=1000")
     assert outcome.data.code == 250
-    assert "MAIL FROM:<s@example.net> SIZE=1000" in gate.old.commands()
+    assert any(line.startswith("MAIL FROM:<s@example.net> SIZE=") for line in gate.old.commands())
 
 
 @pytest.mark.parametrize("reply", [b"220 go\n250 injected\n", b"220 go\n\r", b"220-a\n220 go\nx"])
