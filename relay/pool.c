@@ -29,7 +29,7 @@ static void unlink_from(struct pool_link *l)
     pool_unlend(l);
 }
 
-void pool_link_move(struct pool_link *l, enum pool_place place)
+static void link_move(struct pool_link *l, enum pool_place place)
 {
     unlink_from(l);
     l->place = place;
@@ -51,7 +51,8 @@ void pool_drop(struct pool_link *l)
     pool_fill(t);
 }
 
-void pool_leave(struct pool_link *l)
+/* Says QUIT. */
+static void link_leave(struct pool_link *l)
 {
     struct smtp_client *client = smtp_conn_client(l->conn);
 
@@ -59,7 +60,7 @@ void pool_leave(struct pool_link *l)
         pool_drop(l);
         return;
     }
-    pool_link_move(l, PLACE_BUSY);
+    link_move(l, PLACE_BUSY);
     smtp_conn_flush(l->conn);
 }
 
@@ -68,12 +69,12 @@ void pool_offer(struct pool_link *l)
     struct pool_target *t = l->target;
 
     if (t->n_line > 0) {
-        pool_link_move(l, PLACE_LENT);
+        link_move(l, PLACE_LENT);
         pool_serve(t, l, NULL);
     } else if (t->pool->is_draining) {
-        pool_leave(l);
+        link_leave(l);
     } else {
-        pool_link_move(l, PLACE_IDLE);
+        link_move(l, PLACE_IDLE);
     }
 }
 
@@ -130,7 +131,7 @@ static void on_kick(void *arg)
 
         if (l != NULL && !smtp_conn_is_quiet(l->conn)) {
             pool_return_to_line(r);
-            pool_link_move(l, PLACE_IDLE);
+            link_move(l, PLACE_IDLE);
             continue;
         }
         call(r);
@@ -149,7 +150,7 @@ struct smtp_conn *pool_take(struct pool_target *t, struct pool_user *user)
     if (l == NULL)
         return NULL;
     c = pool_client_get(t, &user->client);
-    pool_link_move(l, PLACE_LENT);
+    link_move(l, PLACE_LENT);
     pool_lend(l, c);
     pool_client_put(c);
     l->user = user;
@@ -169,7 +170,7 @@ void pool_put_own(struct pool_target *t, struct smtp_conn **conn, enum pool_give
     if (how == POOL_KEEP && smtp_client_is_idle(client)) {
         pool_offer(l);
     } else if (how != POOL_CLOSE && smtp_client_rset(client) == 0) {
-        pool_link_move(l, PLACE_BUSY);
+        link_move(l, PLACE_BUSY);
         smtp_conn_flush(l->conn);
     } else {
         pool_drop(l);
@@ -210,7 +211,7 @@ static void tick_target(struct pool_target *t)
 
     while ((oldest = TAILQ_LAST(&t->links[PLACE_IDLE], pool_links)) != NULL &&
            (now - oldest->since_ms >= idle_ms || (t->pool->is_draining && t->n_line == 0)))
-        pool_leave(oldest);
+        link_leave(oldest);
     pool_line_tick(t);
 }
 
@@ -261,7 +262,7 @@ void pool_drain(struct pool *p)
     p->is_draining = true;
     for (t = LIST_FIRST(&p->targets); t != NULL; t = LIST_NEXT(t, entry))
         while (!TAILQ_EMPTY(&t->links[PLACE_IDLE]))
-            pool_leave(TAILQ_FIRST(&t->links[PLACE_IDLE]));
+            link_leave(TAILQ_FIRST(&t->links[PLACE_IDLE]));
 }
 
 bool pool_is_empty(const struct pool *p)

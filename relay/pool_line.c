@@ -111,7 +111,7 @@ static void take_out_of_line(struct pool_request *r)
         TAILQ_REMOVE(&c->target->line, c, entry);
 }
 
-void pool_request_ready(struct pool_request *r, struct pool_link *l, const struct err *why)
+static void request_ready(struct pool_request *r, struct pool_link *l, const struct err *why)
 {
     struct pool *p = r->client->target->pool;
 
@@ -137,7 +137,7 @@ void pool_serve(struct pool_target *t, struct pool_link *l, const struct err *wh
         TAILQ_REMOVE(&t->line, c, entry);
         TAILQ_INSERT_TAIL(&t->line, c, entry);
     }
-    pool_request_ready(r, l, why);
+    request_ready(r, l, why);
 }
 
 void pool_return_to_line(struct pool_request *r)
@@ -172,7 +172,7 @@ struct pool_request *pool_ask(struct pool_target *t, struct pool_user *user)
     r->user = user;
     r->since_ms = loop_now_ms(t->pool->loop);
     if (t->is_down && t->is_slow_to_fail) {
-        pool_request_ready(r, NULL, &t->why);
+        request_ready(r, NULL, &t->why);
         return r;
     }
     if (TAILQ_EMPTY(&c->line))
@@ -271,7 +271,7 @@ void pool_line_tick(struct pool_target *t)
     err_set(&busy, ERR_TEMP, EX_TEMPFAIL, "all connections to it are in use");
     while ((r = overdue(t)) != NULL) {
         take_out_of_line(r);
-        pool_request_ready(r, NULL, &busy);
+        request_ready(r, NULL, &busy);
     }
     pool_fill(t);
     make_room(t);

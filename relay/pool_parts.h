@@ -95,11 +95,9 @@ struct pool {
 
 /* --- pool.c --- */
 
-void pool_link_move(struct pool_link *l, enum pool_place place);
 /* A connection that can serve. */
 void pool_offer(struct pool_link *l);
 void pool_drop(struct pool_link *l);
-void pool_leave(struct pool_link *l); /* says QUIT */
 size_t pool_n_living(const struct pool_target *t);
 size_t pool_n_all(const struct pool_target *t);
 
@@ -122,7 +120,6 @@ void pool_client_put(struct pool_client *c);
 void pool_serve(struct pool_target *t, struct pool_link *l, const struct err *why);
 /* Back to where it was: what it was to get is dead. */
 void pool_return_to_line(struct pool_request *r);
-void pool_request_ready(struct pool_request *r, struct pool_link *l, const struct err *why);
 /* Those who have waited too long, and those who keep others waiting. */
 void pool_line_tick(struct pool_target *t);
 

@@ -160,7 +160,19 @@ static int set_aside_old(struct journal *j, const char *why, struct err *err)
 
 /* --- Opening --------------------------------------------------------------------------------- */
 
-int tables_open(
+/* true: nothing has to be recovered */
+static bool tables_close(struct journal_tables *t)
+{
+    bdb_abort(&t->txn);
+    bdb_close(&t->state);
+    bdb_close(&t->pairs);
+    bdb_close(&t->uids);
+    bdb_close(&t->digests);
+    return bdb_env_close(&t->env);
+}
+
+/* Opens all tables of a journal in `home`; is_new: makes them. */
+static int tables_open(
     const char *home, bool is_clean, bool is_new, struct journal_tables *out, struct err *err)
 {
     const struct bdb_options options = {.cache_size = JOURNAL_CACHE_SIZE,
@@ -178,16 +190,6 @@ int tables_open(
         return 0;
     (void)tables_close(out);
     return -1;
-}
-
-bool tables_close(struct journal_tables *t)
-{
-    bdb_abort(&t->txn);
-    bdb_close(&t->state);
-    bdb_close(&t->pairs);
-    bdb_close(&t->uids);
-    bdb_close(&t->digests);
-    return bdb_env_close(&t->env);
 }
 
 /* Without the mark the next opening recovers, which is slow and right. */
@@ -495,12 +497,6 @@ int journal_commit(struct journal *j, struct err *err)
     *err = j->txn_err;
     err_scope_set(err, ERR_SCOPE_USER);
     return err_wrap(err, "cannot write the journal");
-}
-
-void journal_fail(struct journal *j, const struct err *err)
-{
-    j->txn_err = *err;
-    j->txn_result = -1;
 }
 
 void journal_put_record(

@@ -81,7 +81,6 @@ int journal_complete(struct journal *j, struct err *err) ATTR_WUR;
 
 /* --- Folders ----------------------------------------------------------------------- */
 
-void journal_end_fini(struct journal_end *e);
 void journal_folder_fini(struct journal_folder *f);
 /* Takes a copy. */
 void journal_set(struct slice *owned, struct slice value);

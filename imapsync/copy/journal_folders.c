@@ -13,7 +13,7 @@ void journal_set(struct slice *owned, struct slice value)
     *owned = slice_make(copy, value.n);
 }
 
-void journal_end_fini(struct journal_end *e)
+static void journal_end_fini(struct journal_end *e)
 {
     free((void *)(uintptr_t)e->name.p);
     free((void *)(uintptr_t)e->mailboxid.p);

@@ -28,7 +28,6 @@ struct journal {
 
 /* The records make no sense: the journal will be set aside. */
 int journal_damaged(struct journal *j, const char *what, struct err *err);
-void journal_fail(struct journal *j, const struct err *err); /* the transaction */
 void journal_put_record(
     struct journal *j, struct bdb *db, const struct buf *key, const struct buf *value);
 void journal_del_record(struct journal *j, struct bdb *db, const struct buf *key);
@@ -41,11 +40,6 @@ int tables_put_pair(struct journal_tables *t, uint32_t folder, const struct reco
 /* --- On the disk ----------------------------------------------------------------------- */
 
 #define JOURNAL_CACHE_SIZE (1u << 20)
-
-/* Opens all tables of a journal in `home`; is_new: makes them. */
-int tables_open(const char *home, bool is_clean, bool is_new, struct journal_tables *out,
-    struct err *err) ATTR_WUR;
-bool tables_close(struct journal_tables *t); /* true: nothing has to be recovered */
 
 /* Whether dir has a journal of the version before this one, which lay in the folder itself. */
 bool journal_is_old(const char *dir);
