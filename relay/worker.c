@@ -24,7 +24,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/os/io.h"
-#include "base/os/sock.h"
+#include "base/os/listener.h"
 #include "maps/access.h"
 #include "relay/clients.h"
 #include "relay/cutthrough.h"
@@ -32,17 +32,14 @@
 #include "relay/smtp_server.h"
 #include "relay/worker.h"
 
-#define ACCEPTS_MAX 64  /* per turn of the loop and listener */
 #define REFUSALS_MAX 64 /* sessions above a limit that hear why */
-#define ACCEPT_PAUSE_MS 100
 #define DRAIN_STEP_MS 20
 #define DRAIN_QUIT_MS 1000 /* for the QUITs of the pool */
 #define END_MS 5000        /* for the very end, those QUITs included */
 
 struct worker_listening {
     struct worker *worker;
-    struct loop_io *io;
-    int fd;
+    struct listener *listener;
     bool is_lmtp;
 };
 
@@ -71,40 +68,23 @@ static void admit_own(struct worker *w, int fd, const struct net_addr *peer, boo
     session_start_own(w, fd, peer, is_lmtp, why);
 }
 
-static void listen_all(struct worker *w, int events)
+static void on_accepted_own(void *arg, int fd, const struct net_addr *peer)
 {
-    for (size_t i = 0; i < w->setup->n_listeners; i++)
-        if (w->listening[i].io != NULL)
-            loop_io_want(w->listening[i].io, events);
+    const struct worker_listening *l = arg;
+
+    admit_own(l->worker, fd, peer, l->is_lmtp);
 }
 
-static void on_accept_pause_over(void *arg)
+static bool on_accept_failed(void *arg, const struct err *err)
 {
-    listen_all(arg, LOOP_READ);
+    const struct worker_listening *l = arg;
+
+    log_error("accept_failed", log_err(err), log_u64("sessions", l->worker->n_sessions));
+    return false;
 }
 
-static void on_accept(void *arg, int events)
-{
-    struct worker_listening *l = arg;
-    struct worker *w = l->worker;
-    struct net_addr peer;
-    struct err err = ERR_INIT;
-    int fd;
-
-    (void)events;
-    for (int i = 0; i < ACCEPTS_MAX; i++) {
-        if (sock_accept(l->fd, &fd, &peer, &err) != 0) {
-            /* No descriptor is free, most likely: what waits can wait a little longer. */
-            log_error("accept_failed", log_err(&err), log_u64("sessions", w->n_sessions));
-            listen_all(w, 0);
-            loop_timer_start(w->accept_pause, ACCEPT_PAUSE_MS);
-            return;
-        }
-        if (fd < 0)
-            return;
-        admit_own(w, fd, &peer, l->is_lmtp);
-    }
-}
+static const struct listener_events listener_events = {
+    .accepted_own = on_accepted_own, .failed = on_accept_failed};
 
 /* --- Listening ---------------------------------------------------------------------------- */
 
@@ -116,21 +96,15 @@ static void start_listening(struct worker *w)
     for (size_t i = 0; i < n; i++) {
         struct worker_listening *l = &w->listening[i];
 
-        *l = (struct worker_listening){.worker = w,
-            .fd = w->setup->listeners[i].fd,
-            .is_lmtp = w->setup->listeners[i].is_lmtp};
-        l->io = loop_io_new(w->loop, l->fd, on_accept, l);
-        loop_io_want(l->io, LOOP_READ);
+        *l = (struct worker_listening){.worker = w, .is_lmtp = w->setup->listeners[i].is_lmtp};
+        l->listener = listener_new_own(w->loop, w->setup->listeners[i].fd, &listener_events, l);
     }
 }
 
 static void stop_listening(struct worker *w)
 {
-    loop_timer_free(&w->accept_pause);
-    for (size_t i = 0; i < w->setup->n_listeners; i++) {
-        loop_io_free(&w->listening[i].io);
-        io_close(&w->listening[i].fd);
-    }
+    for (size_t i = 0; i < w->setup->n_listeners; i++)
+        listener_free(&w->listening[i].listener);
 }
 
 /* --- Draining ----------------------------------------------------------------------------- */
@@ -285,7 +259,6 @@ static int open_all(struct worker *w, struct err *err)
     w->pool = pool_new(w->loop, &conf->relay);
     if (make_targets(w, err) != 0)
         return -1;
-    w->accept_pause = loop_timer_new(w->loop, on_accept_pause_over, w);
     w->drain_step = loop_timer_new(w->loop, on_drain_step, w);
     w->on_term = loop_signal_new(w->loop, SIGTERM, on_stop, w);
     w->on_int = loop_signal_new(w->loop, SIGINT, on_stop, w);

@@ -70,7 +70,6 @@ struct worker {
     uint64_t session_id; /* of the next session, among those of this worker */
 
     struct worker_listening *listening; /* one per listener */
-    struct loop_timer *accept_pause;    /* while descriptors are short */
     struct loop_timer *drain_step;
     struct loop_signal *on_term, *on_int, *on_retire;
     struct loop_io *master;

@@ -25,6 +25,7 @@
 #include "base/core/mem.h"
 #include "base/os/daemon.h"
 #include "base/os/io.h"
+#include "base/os/listener.h"
 #include "base/os/loop.h"
 #include "base/os/sock.h"
 #include "imapsync/move/cutover.h"
@@ -37,7 +38,6 @@
 #define TEND_EVERY_MIN_MS 50
 #define TEND_EVERY_MAX_MS 15000
 #define LINE_TIMEOUT_MS 2000
-#define ACCEPT_PAUSE_MS 100
 #define SWEEP_WAIT_MS 10000 /* our own sweep may be at work on the user */
 #define USER_MAX (2 * ROUTE_KEY_MAX)
 
@@ -57,11 +57,11 @@ struct used_conf {
 struct service {
     const char *conf_path;
     struct loop *loop;
-    struct loop_io *listener;
+    struct listener *listener;
     struct loop_signal *on_term, *on_int, *on_hup;
-    struct loop_timer *tick, *accept_pause;
+    struct loop_timer *tick;
     struct buf socket_path;
-    int listen_fd, lock_fd;
+    int lock_fd;
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -314,26 +314,9 @@ static int thread_start(struct service *s, void *(*run)(void *), void *arg)
     return result;
 }
 
-static void on_accept_pause_over(void *arg)
+static void on_accepted_own(void *arg, int fd, const struct net_addr *peer ATTR_UNUSED)
 {
     struct service *s = arg;
-    loop_io_want(s->listener, LOOP_READ);
-}
-
-static void on_listen(void *arg, int events ATTR_UNUSED)
-{
-    struct service *s = arg;
-    struct err err = ERR_INIT;
-    int fd;
-    if (sock_accept(s->listen_fd, &fd, NULL, &err) != 0) {
-        /* Most likely no descriptor is free, and the listener stays readable. */
-        log_error("accept_failed", log_err(&err));
-        loop_io_want(s->listener, 0);
-        loop_timer_start(s->accept_pause, ACCEPT_PAUSE_MS);
-        return;
-    }
-    if (fd < 0)
-        return;
     struct visitor *v = mem_zalloc(sizeof(*v));
     v->s = s;
     v->fd = fd;
@@ -349,6 +332,19 @@ static void on_listen(void *arg, int events ATTR_UNUSED)
         free(v);
     }
 }
+
+static bool on_accept_failed(void *arg, const struct err *err)
+{
+    struct service *s = arg;
+    pthread_mutex_lock(&s->mutex);
+    unsigned n_threads = s->n_threads;
+    pthread_mutex_unlock(&s->mutex);
+    log_error("accept_failed", log_err(err), log_u64("threads", n_threads));
+    return false;
+}
+
+static const struct listener_events listener_events = {
+    .accepted_own = on_accepted_own, .failed = on_accept_failed};
 
 /* --- Tending -----------------------------------------------------------------------------------
  */
@@ -516,6 +512,8 @@ static int take_lock(struct service *s, const struct conf *conf, struct err *err
 
 static int start(struct service *s, const struct conf *conf, struct err *err)
 {
+    int listen_fd;
+
     if (access_become_sync(conf, err) != 0 || take_lock(s, conf, err) != 0 ||
         (conf->sync.user == NULL && io_mkdir(conf->run, 0750, err) != 0))
         return -1;
@@ -523,11 +521,9 @@ static int start(struct service *s, const struct conf *conf, struct err *err)
         return -1;
     struct net_endpoint where = {
         .scheme = NET_SCHEME_UNIX, .host = (char *)(uintptr_t)buf_cstr(&s->socket_path)};
-    if (sock_listen(&where, false, SOCKET_MODE, &s->listen_fd, err) != 0)
+    if (sock_listen(&where, false, SOCKET_MODE, &listen_fd, err) != 0)
         return -1;
-    s->listener = loop_io_new(s->loop, s->listen_fd, on_listen, s);
-    loop_io_want(s->listener, LOOP_READ);
-    s->accept_pause = loop_timer_new(s->loop, on_accept_pause_over, s);
+    s->listener = listener_new_own(s->loop, listen_fd, &listener_events, s);
     s->tick = loop_timer_new(s->loop, on_tick, s);
     set_tick(s, conf);
     on_tick(s); /* what the last process has left comes first */
@@ -561,12 +557,10 @@ static bool wait_for_jobs(struct service *s)
 static void service_fini(struct service *s)
 {
     loop_timer_free(&s->tick);
-    loop_timer_free(&s->accept_pause);
-    loop_io_free(&s->listener);
+    listener_free(&s->listener);
     loop_signal_free(&s->on_term);
     loop_signal_free(&s->on_int);
     loop_signal_free(&s->on_hup);
-    io_close(&s->listen_fd);
     io_close(&s->lock_fd);
     loop_free(&s->loop);
     buf_fini(&s->socket_path);
@@ -577,8 +571,7 @@ static void service_fini(struct service *s)
 
 int service_run_own(const char *conf_path, struct conf *conf, struct err *err)
 {
-    struct service s = {
-        .conf_path = conf_path, .now = use_own(conf), .listen_fd = -1, .lock_fd = -1};
+    struct service s = {.conf_path = conf_path, .now = use_own(conf), .lock_fd = -1};
     pthread_mutex_init(&s.mutex, NULL);
     pthread_cond_init(&s.changed, NULL);
     buf_init(&s.socket_path, PATH_LENGTH_MAX);

@@ -10,6 +10,7 @@
  * request.
  */
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <unistd.h>
 #include "base/core/buf.h"
 #include "base/core/clock.h"
@@ -17,7 +18,7 @@
 #include "base/core/err.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/os/io.h"
+#include "base/os/listener.h"
 #include "base/os/loop.h"
 #include "base/os/sock.h"
 #include "base/os/stream.h"
@@ -28,13 +29,11 @@
 
 /* Any local user may ask, as with a listener on 127.0.0.1. */
 #define SERVER_UNIX_MODE 0666
-#define SERVER_ACCEPTS_PER_TURN 64
-#define SERVER_ACCEPT_PAUSE_MS 100
 
 struct client {
     struct lookup_server *server;
     struct stream *stream;
-    struct client *prev, *next; /* towards longer silence, towards the latest request */
+    TAILQ_ENTRY(client) link;
 };
 
 struct lookup_server {
@@ -43,45 +42,16 @@ struct lookup_server {
     struct snapshot *snapshot;
     struct deliveries *deliveries;
     struct socketmap_site site;
-    int fd;
-    struct loop_io *listener;
-    struct loop_timer *accept_pause;
-    struct client *oldest, *newest;
+    struct listener *listener;
+    TAILQ_HEAD(clients, client) clients; /* the longest silence first */
     size_t n_clients;
     bool is_map_trusted;
     char *unix_path; /* unlinked at the end; NULL for inet */
 };
 
-static void client_unlink(struct client *c)
-{
-    struct lookup_server *s = c->server;
-
-    if (c->prev != NULL)
-        c->prev->next = c->next;
-    else
-        s->oldest = c->next;
-    if (c->next != NULL)
-        c->next->prev = c->prev;
-    else
-        s->newest = c->prev;
-    c->prev = c->next = NULL;
-}
-
-static void client_append(struct client *c)
-{
-    struct lookup_server *s = c->server;
-
-    c->prev = s->newest;
-    if (s->newest != NULL)
-        s->newest->next = c;
-    else
-        s->oldest = c;
-    s->newest = c;
-}
-
 static void client_free(struct client *c)
 {
-    client_unlink(c);
+    TAILQ_REMOVE(&c->server->clients, c, link);
     c->server->n_clients--;
     stream_free(&c->stream);
     free(c);
@@ -89,8 +59,8 @@ static void client_free(struct client *c)
 
 static void client_is_active(struct client *c)
 {
-    client_unlink(c);
-    client_append(c);
+    TAILQ_REMOVE(&c->server->clients, c, link);
+    TAILQ_INSERT_TAIL(&c->server->clients, c, link);
     stream_deadline(c->stream, c->server->conf->lookup.idle_timeout_ms);
 }
 
@@ -172,69 +142,56 @@ static void client_closed(void *arg, const struct err *why)
 static const struct stream_events client_events = {
     .data = client_data, .drained = client_drained, .closed = client_closed};
 
-static void client_new(struct lookup_server *s, int fd)
+/* Who has been silent longest; false: nobody is there. */
+static bool evict_one(struct lookup_server *s)
 {
+    if (TAILQ_EMPTY(&s->clients))
+        return false;
+    log_debug("client_evicted", log_u64("clients", s->n_clients));
+    client_free(TAILQ_FIRST(&s->clients));
+    return true;
+}
+
+static void on_accepted_own(void *arg, int fd, const struct net_addr *peer ATTR_UNUSED)
+{
+    struct lookup_server *s = arg;
     struct client *c = mem_zalloc(sizeof(*c));
 
-    if (s->n_clients >= s->conf->lookup.clients_max && s->oldest != NULL) {
-        log_debug("client_evicted", log_u64("clients", s->n_clients));
-        client_free(s->oldest);
-    }
+    if (s->n_clients >= s->conf->lookup.clients_max)
+        (void)evict_one(s);
     c->server = s;
     c->stream = stream_new_own(s->loop, fd, false, &client_events, c,
         (struct stream_limits){.in_max = SOCKETMAP_WIRE_MAX, .out_max = SERVER_UNSENT_MAX});
-    client_append(c);
+    TAILQ_INSERT_TAIL(&s->clients, c, link);
     s->n_clients++;
     stream_deadline(c->stream, s->conf->lookup.idle_timeout_ms);
 }
 
-static void on_accept_pause_over(void *arg)
+/* Out of descriptors: who is silent goes, as with clients_max. */
+static bool on_accept_failed(void *arg, const struct err *err)
 {
     struct lookup_server *s = arg;
 
-    loop_io_want(s->listener, LOOP_READ);
+    log_error("accept_failed", log_err(err), log_u64("clients", s->n_clients));
+    return evict_one(s);
 }
 
-static void on_listener(void *arg, int events)
-{
-    struct lookup_server *s = arg;
-    struct err err = ERR_INIT;
-    int fd;
-
-    (void)events;
-    for (int i = 0; i < SERVER_ACCEPTS_PER_TURN; i++) {
-        if (sock_accept(s->fd, &fd, NULL, &err) != 0) {
-            log_error("accept", log_err(&err));
-            /* Out of descriptors: the silent ones go, so that the next turn can succeed.  With
-             * nobody left to go it cannot, and trying at once would be a busy loop. */
-            if (s->oldest != NULL) {
-                client_free(s->oldest);
-                return;
-            }
-            loop_io_want(s->listener, 0);
-            loop_timer_start(s->accept_pause, SERVER_ACCEPT_PAUSE_MS);
-            return;
-        }
-        if (fd < 0)
-            return;
-        client_new(s, fd);
-    }
-}
+static const struct listener_events listener_events = {
+    .accepted_own = on_accepted_own, .failed = on_accept_failed};
 
 int lookup_server_new(
     struct loop *loop, const struct conf *conf, struct lookup_server **out, struct err *err)
 {
-    struct lookup_server *s = mem_zalloc(sizeof(*s));
+    struct lookup_server *s;
+    int fd;
 
+    if (sock_listen(&conf->lookup.socketmap, false, SERVER_UNIX_MODE, &fd, err) != 0)
+        return err_wrap(err, "lookup.socketmap");
+    s = mem_zalloc(sizeof(*s));
     s->loop = loop;
     s->conf = conf;
-    s->fd = -1;
     s->is_map_trusted = true;
-    if (sock_listen(&conf->lookup.socketmap, false, SERVER_UNIX_MODE, &s->fd, err) != 0) {
-        err_wrap(err, "lookup.socketmap");
-        free(s);
-        return -1;
-    }
+    TAILQ_INIT(&s->clients);
     if (conf->lookup.socketmap.scheme == NET_SCHEME_UNIX)
         s->unix_path = mem_strdup(conf->lookup.socketmap.host);
     s->snapshot = snapshot_new(conf->run);
@@ -242,9 +199,7 @@ int lookup_server_new(
     s->site = (struct socketmap_site){.conf = conf,
         .view = snapshot_view(s->snapshot),
         .origins = deliveries_origins(s->deliveries)};
-    s->accept_pause = loop_timer_new(loop, on_accept_pause_over, s);
-    s->listener = loop_io_new(loop, s->fd, on_listener, s);
-    loop_io_want(s->listener, LOOP_READ);
+    s->listener = listener_new_own(loop, fd, &listener_events, s);
     *out = s;
     return 0;
 }
@@ -261,11 +216,9 @@ void lookup_server_free(struct lookup_server **sp)
 
     if (s == NULL)
         return;
-    while (s->oldest != NULL)
-        client_free(s->oldest);
-    loop_timer_free(&s->accept_pause);
-    loop_io_free(&s->listener);
-    io_close(&s->fd);
+    listener_free(&s->listener);
+    while (!TAILQ_EMPTY(&s->clients))
+        client_free(TAILQ_FIRST(&s->clients));
     if (s->unix_path != NULL)
         unlink(s->unix_path);
     free(s->unix_path);

@@ -18,6 +18,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@
 #include "base/core/mem.h"
 #include "base/os/daemon.h"
 #include "base/os/io.h"
-#include "base/os/sock.h"
+#include "base/os/listener.h"
 #include "base/os/stream.h"
 #include "maps/claims.h"
 #include "maps/client.h"
@@ -34,7 +35,7 @@
 #include "maps/mapd/worker.h"
 
 struct conn {
-    struct conn *next, *prev;
+    LIST_ENTRY(conn) link;
     struct server *server;
     struct stream *stream; /* NULL: closed, waiting for its job */
     struct control_session session;
@@ -50,7 +51,6 @@ struct server {
     struct access_writers writers;
     struct reload *reload;
     char *run_dir; /* stays when the configuration is replaced */
-    int listen_fd;
     struct publish *publish;
     struct server_socket socket;
     dev_t socket_dev;
@@ -58,11 +58,10 @@ struct server {
     struct loop_timer *tick;
     unsigned ticks;
     bool is_lost;
-    struct loop_io *listener;
-    struct loop_timer *accept_pause;
+    struct listener *listener;
     struct loop_async *async;
     struct worker *worker;
-    struct conn *conns;
+    LIST_HEAD(conns, conn) conns; /* the latest first */
     size_t n_conns;
     bool is_full; /* says so once */
 };
@@ -71,14 +70,8 @@ struct server {
 
 static void conn_free(struct conn *c)
 {
-    struct server *s = c->server;
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        s->conns = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    s->n_conns--;
+    LIST_REMOVE(c, link);
+    c->server->n_conns--;
     barrier_free(&c->barrier);
     control_session_fini(&c->session);
     free(c);
@@ -264,17 +257,18 @@ static void name_peer(
  * first goes, if it waits for nothing. */
 static bool make_room(struct server *s)
 {
-    struct conn *oldest = NULL;
-    for (struct conn *c = s->conns; c; c = c->next)
-        if (!c->session.may_write && !c->is_busy)
-            oldest = c;
+    struct conn *c, *oldest = NULL;
+    LIST_FOREACH(c, &s->conns, link)
+    if (!c->session.may_write && !c->is_busy)
+        oldest = c;
     if (oldest)
         conn_drop(oldest, "its place is needed for a change");
     return oldest != NULL;
 }
 
-static void accept_one(struct server *s, int fd)
+static void on_accepted_own(void *arg, int fd, const struct net_addr *peer ATTR_UNUSED)
 {
+    struct server *s = arg;
     const struct stream_limits limits = {
         .in_max = CLIENT_FRAME_HEAD + CLIENT_FRAME_MAX, .out_max = 2 * CLIENT_FRAME_MAX};
     struct control_session session = {0};
@@ -296,40 +290,21 @@ static void accept_one(struct server *s, int fd)
     c->server = s;
     c->session = session;
     c->uid = uid;
-    c->next = s->conns;
-    if (c->next)
-        c->next->prev = c;
-    s->conns = c;
+    LIST_INSERT_HEAD(&s->conns, c, link);
     s->n_conns++;
     c->stream = stream_new_own(s->loop, fd, false, &EVENTS, c, limits);
 }
 
-static void on_accept_pause_over(void *arg)
+static bool on_accept_failed(void *arg, const struct err *err)
 {
-    struct server *s = arg;
-    loop_io_want(s->listener, LOOP_READ);
+    const struct server *s = arg;
+
+    log_error("accept_failed", log_err(err), log_u64("clients", s->n_conns));
+    return false;
 }
 
-static void on_listen(void *arg, int events ATTR_UNUSED)
-{
-    struct server *s = arg;
-    struct err err = ERR_INIT;
-    int fd;
-
-    for (;;) {
-        if (sock_accept(s->listen_fd, &fd, NULL, &err) != 0) {
-            /* No descriptor is free, most likely, and the listener stays readable: without a pause
-             * we would do nothing but fail here. */
-            log_error("accept_failed", log_err(&err), log_u64("clients", s->n_conns));
-            loop_io_want(s->listener, 0);
-            loop_timer_start(s->accept_pause, SERVER_ACCEPT_PAUSE_MS);
-            return;
-        }
-        if (fd < 0)
-            return;
-        accept_one(s, fd);
-    }
-}
+static const struct listener_events LISTENER_EVENTS = {
+    .accepted_own = on_accepted_own, .failed = on_accept_failed};
 
 /* --- Results --------------------------------------------------------------------------------- */
 
@@ -407,8 +382,8 @@ static void wake_loop(void *arg)
 static void drop_former_writers(struct server *s)
 {
     struct conn *next;
-    for (struct conn *c = s->conns; c; c = next) {
-        next = c->next;
+    for (struct conn *c = LIST_FIRST(&s->conns); c; c = next) {
+        next = LIST_NEXT(c, link);
         if (c->stream && c->session.may_write && !access_writer(&s->writers, c->uid))
             conn_drop(c, "it may not change the map any more");
     }
@@ -458,13 +433,13 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
     s->loop = loop;
     s->conf = conf;
     s->run_dir = mem_strdup(conf->run);
-    s->listen_fd = socket->fd;
     s->publish = publish;
     s->socket = *socket;
     if (lstat(socket->path, &st) == 0) { /* else the first tick says so */
         s->socket_dev = st.st_dev;
         s->socket_ino = st.st_ino;
     }
+    s->listener = listener_new_own(loop, socket->fd, &LISTENER_EVENTS, s);
     s->async = loop_async_new(loop, on_results, s);
     s->reload = reload_new(loop, on_reloaded, s);
     if (access_writers_load(conf, &s->writers, err) != 0 ||
@@ -472,9 +447,6 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
         server_free(&s);
         return -1;
     }
-    s->accept_pause = loop_timer_new(loop, on_accept_pause_over, s);
-    s->listener = loop_io_new(loop, s->listen_fd, on_listen, s);
-    loop_io_want(s->listener, LOOP_READ);
     s->tick = loop_timer_new(loop, on_tick, s);
     loop_timer_start(s->tick, 0);
     *out = s;
@@ -488,15 +460,13 @@ void server_free(struct server **sp)
         return;
     s->is_lost = true; /* nobody is to be told any more */
     loop_timer_free(&s->tick);
-    loop_timer_free(&s->accept_pause);
-    loop_io_free(&s->listener);
-    io_close(&s->listen_fd);
+    listener_free(&s->listener);
     if (s->worker) {
         worker_stop(s->worker);
         on_results(s);
     }
-    while (s->conns)
-        conn_close(s->conns);
+    while (!LIST_EMPTY(&s->conns))
+        conn_close(LIST_FIRST(&s->conns));
     worker_free(&s->worker);
     reload_free(&s->reload);
     access_writers_fini(&s->writers);

@@ -18,7 +18,6 @@
 #define SERVER_READER_FRAME_MAX (64u << 10)
 /* For a request that has begun to arrive, and for a reply to be read. */
 #define SERVER_FRAME_TIMEOUT_MS 30000
-#define SERVER_ACCEPT_PAUSE_MS 100
 #define SERVER_TICK_MS 1000
 #define SERVER_SWEEP_TICKS 60 /* files of dead processes do not pile up without barriers */
 
