@@ -135,6 +135,19 @@ static void reset_slots(struct claims *c)
     c->ambiguous_first = c->n_ambiguous = 0;
 }
 
+/* Who may make a folder there is not for us to guess: a path that leads nowhere looks the same. */
+static int check_run(const char *run_dir, struct err *err)
+{
+    int fd = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return err_sys(err, errno, "run: %s, which coexist-mapd makes", run_dir);
+    if (fd < 0)
+        return err_sys(err, errno, "run: %s", run_dir);
+    io_close(&fd);
+    return 0;
+}
+
 int claims_open(const char *run_dir, struct claims **out, struct err *err)
 {
     struct claims *c = mem_zalloc(sizeof *c);
@@ -147,11 +160,9 @@ int claims_open(const char *run_dir, struct claims **out, struct err *err)
     }
     c->dir = buf_steal_cstr(&dir);
     reset_slots(c);
-    /* A mapd that has never run here is on its way; until then there are no look-ups either. */
-    if (access(run_dir, F_OK) != 0) {
-        err_sys(err, errno, "%s", run_dir);
+    if (check_run(run_dir, err) != 0)
         goto fail;
-    }
+    /* A mapd that has never run here is on its way; until then there are no look-ups either. */
     if (access(c->dir, F_OK) != 0 && errno == ENOENT)
         log_info("claims_wait", log_str("dir", c->dir));
     else if (create_file(c, NULL, err) != 0)

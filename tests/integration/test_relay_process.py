@@ -418,7 +418,9 @@ def failed_start(site):
     ({"relay": {"listen": ["mail.example.org:25"]}}, 78, ["mail.example.org", "address"]),
     ({"relay": {"trace_key_file": "/nowhere/trace.key"}}, 69, ["/nowhere/trace.key"]),
     ({"relay": {"tls_cert_file": "/nowhere/cert.pem", "tls_key_file": "/nowhere/key.pem"}}, None, ["/nowhere/"]),
-    ({"": {"run": "/proc/nowhere"}}, None, ["/proc/nowhere"]),
+    ({"": {"run": "/proc/nowhere"}}, 69, ["run: /proc/nowhere", "coexist-mapd", "No such file"]),
+    ({"": {"run": "/nowhere/run"}}, 69, ["run: /nowhere/run", "No such file"]),
+    ({"": {"run": "/dev/null"}}, None, ["run: /dev/null", "Not a directory"]),
     ({"relay": {"user": "nobody-of-that-name"}}, 67, ["nobody-of-that-name"])])
 def test_starts_that_fail(site, settings, status, words):
     here = site({"old": {"smtp": f"smtp://127.0.0.1:{free_port()}"}}, settings=settings)
@@ -472,6 +474,24 @@ def test_workers_are_somebody_else(site, scripted):
         made.wait_event("relay", "reloaded")
         wait_for(lambda: len(workers(made)) == 1, 20, "the old worker to end")
     made.stop("relay")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+@pytest.mark.parametrize("closed", ["above", "run", "claims"])
+def test_no_right_to_the_run_folder(site, closed):
+    """Not the same as one that mapd has yet to fill: no time will help."""
+    here = site({"old": {"smtp": f"smtp://127.0.0.1:{free_port()}"}}, settings={"relay": {"user": "nobody"}})
+    let_others_in(here.dir)
+    above = here.dir / "above"
+    run = above / "run"
+    (run / "claims").mkdir(parents=True)
+    for folder in (above, run, run / "claims"):
+        folder.chmod(0o755)
+    {"above": above, "run": run, "claims": run / "claims"}[closed].chmod(0o700)
+    here.settings[""]["run"] = str(run)
+    here.write_conf()
+    code, line = failed_start(here)
+    assert code == 77 and str(run) in line and "ermission denied" in line, (code, line)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="runs a command as another user, which needs root")
