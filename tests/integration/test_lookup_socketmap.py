@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """coexist-lookup over the wire: the four maps, the limits, bad clients, restarts and kills."""
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -240,6 +241,23 @@ def test_more_clients_than_allowed_push_out_the_silent_ones(lookup):
         assert clients[1].file.read(1) == b""
         for client in (clients[0], clients[2], clients[3]):
             assert client.query("recipients", ANN) == ("OK", "old")
+    for client in clients:
+        client.close()
+
+
+def test_starved_of_descriptors(site):
+    """Who has been silent longest makes room, so nobody who asks is kept waiting."""
+    here = site(SERVERS, plain=True).init({ANN: "old"}).start("lookup")
+    pid = here.pid("lookup")
+    n_open = len(os.listdir(f"/proc/{pid}/fd"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (n_open + 5, n_open + 5))
+    clients = []
+    for _ in range(20):
+        clients.append(SocketMapClient(here.lookup_port))
+        assert clients[-1].query("recipients", ANN) == ("OK", "old")
+    assert here.events("lookup", "accept_failed")
+    assert clients[0].file.read(1) == b""
+    assert clients[-1].query("recipients", ANN) == ("OK", "old")
     for client in clients:
         client.close()
 
