@@ -77,15 +77,6 @@ static char wait_for_reason(uint64_t deadline_ms)
     }
 }
 
-/* What a reload cannot change is compared, so that nobody waits for it. */
-static bool needs_restart(const struct conf *a, const struct conf *b)
-{
-    const struct net_endpoint *x = &a->milter.listen, *y = &b->milter.listen;
-
-    return x->scheme != y->scheme || x->port != y->port || strcmp(x->host, y->host) != 0 ||
-           strcmp(a->run, b->run) != 0;
-}
-
 static void reload(const char *conf_path)
 {
     struct err err = ERR_INIT;
@@ -96,7 +87,7 @@ static void reload(const char *conf_path)
     if (conf_load(conf_path, &conf, &err) != 0 || milter_live_new_own(conf, &fresh, &err) != 0) {
         log_error("reload_failed", log_err(&err), log_str("kept", "the configuration before"));
     } else {
-        if (needs_restart(old->conf, conf))
+        if (conf_needs_restart(old->conf, &old->conf->milter.listen, conf, &conf->milter.listen))
             log_warn("reload_partial",
                 log_str("reason", "run and milter.listen change only with a restart"));
         milter_live_publish_own(fresh);

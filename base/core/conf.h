@@ -158,6 +158,10 @@ int conf_load(const char *path, struct conf **out, struct err *err) ATTR_WUR;
 /* The same from memory; `path` is what messages and conf->path say. */
 int conf_parse(struct slice text, const char *path, struct conf **out, struct err *err) ATTR_WUR;
 void conf_free(struct conf **conf);
+/* For programs with one address, each with its configuration: true when a reload leaves something
+ * undone, since RUN and the address change only with a restart. */
+bool conf_needs_restart(const struct conf *now, const struct net_endpoint *listens_now,
+    const struct conf *fresh, const struct net_endpoint *listens_fresh);
 /* False for a server that has only an imap address: nothing can be routed there. */
 bool conf_server_takes_mail(const struct conf_server *server);
 /* Index of the server or domain, CONF_SERVER_NONE / NULL when there is none. */

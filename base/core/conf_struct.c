@@ -88,6 +88,12 @@ void conf_free(struct conf **cp)
 
 /* --- Asking ----------------------------------------------------------------------------------- */
 
+bool conf_needs_restart(const struct conf *now, const struct net_endpoint *listens_now,
+    const struct conf *fresh, const struct net_endpoint *listens_fresh)
+{
+    return !net_endpoint_eq(listens_now, listens_fresh) || strcmp(now->run, fresh->run) != 0;
+}
+
 bool conf_server_takes_mail(const struct conf_server *server)
 {
     return server->smtp.host != NULL;

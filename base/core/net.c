@@ -229,3 +229,8 @@ void net_endpoint_fini(struct net_endpoint *e)
     mem_free_string(&e->host);
     *e = (struct net_endpoint){0};
 }
+
+bool net_endpoint_eq(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+    return a->scheme == b->scheme && a->port == b->port && strcmp(a->host, b->host) == 0;
+}

@@ -57,5 +57,6 @@ struct net_endpoint {
 int net_endpoint_parse(
     struct slice text, uint16_t default_port, struct net_endpoint *out, struct err *err) ATTR_WUR;
 void net_endpoint_fini(struct net_endpoint *e);
+bool net_endpoint_eq(const struct net_endpoint *a, const struct net_endpoint *b); /* as written */
 
 #endif

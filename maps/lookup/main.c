@@ -29,15 +29,6 @@ struct lookup {
     struct lookup_server *server;
 };
 
-/* What a reload cannot change is compared, so that nobody waits for it. */
-static bool needs_restart(const struct conf *a, const struct conf *b)
-{
-    const struct net_endpoint *x = &a->lookup.socketmap, *y = &b->lookup.socketmap;
-
-    return x->scheme != y->scheme || x->port != y->port || strcmp(x->host, y->host) != 0 ||
-           strcmp(a->run, b->run) != 0;
-}
-
 static void reload(struct lookup *l)
 {
     struct err err = ERR_INIT;
@@ -47,7 +38,8 @@ static void reload(struct lookup *l)
     if (conf_load(l->args.conf_path, &fresh, &err) != 0) {
         log_error("reload_failed", log_err(&err), log_str("kept", "the configuration before"));
     } else {
-        if (needs_restart(l->conf, fresh))
+        if (conf_needs_restart(
+                l->conf, &l->conf->lookup.socketmap, fresh, &fresh->lookup.socketmap))
             log_warn("reload_partial",
                 log_str("reason", "run and lookup.socketmap change only with a restart"));
         lookup_server_set_conf(l->server, fresh);

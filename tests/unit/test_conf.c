@@ -2,6 +2,7 @@
 #include <sysexits.h>
 #include "base/core/conf.h"
 #include "base/core/conf_value.h"
+#include "base/core/mem.h"
 #include "base/core/schema.h"
 #include "base/os/io.h"
 #include "tests/unit/tmpdir.h"
@@ -517,6 +518,34 @@ static void test_examples_of_the_page(void **state)
     buf_fini(&page);
 }
 
+static void test_what_needs_a_restart(void **state)
+{
+    static const struct {
+        const char *run, *socketmap;
+        bool needs;
+    } rows[] = {{"/run/coexist", "inet:127.0.0.1:10225", false},
+        {"/run/other", "inet:127.0.0.1:10225", true},
+        {"/run/coexist", "inet:127.0.0.1:10226", true},
+        {"/run/coexist", "inet:127.0.0.2:10225", true},
+        {"/run/coexist", "unix:/run/coexist/lookup.sock", true}};
+    struct conf *now = must_parse(example);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct conf *fresh = must_parse(example);
+
+        mem_free_string(&fresh->run);
+        fresh->run = mem_strdup(rows[i].run);
+        net_endpoint_fini(&fresh->lookup.socketmap);
+        assert_int_equal(
+            net_endpoint_parse(slice_str(rows[i].socketmap), 0, &fresh->lookup.socketmap, NULL), 0);
+        assert_row(rows[i].socketmap, conf_needs_restart(now, &now->lookup.socketmap, fresh,
+                                          &fresh->lookup.socketmap) == rows[i].needs);
+        conf_free(&fresh);
+    }
+    conf_free(&now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_dump_is_a_configuration),
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_examples_of_the_page),
+        cmocka_unit_test(test_what_needs_a_restart),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
