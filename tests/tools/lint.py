@@ -342,6 +342,28 @@ def check_schema_page():
         report(SCHEMA_PAGE, number - 1, f"{section} {name} is not in {SCHEMA}".replace("  ", " "))
 
 
+# --- Events of the log and the manual pages ------------------------------------------------------
+
+# Whose page tells of the lines that a file writes; the first prefix that fits counts.
+EVENT_PAGES = (("relay/", "coexist-relay"), ("base/mail/smtp_conn", "coexist-relay"),
+               ("maps/claims.c", "coexist-relay"), ("milter/", "coexist-milter"),
+               ("maps/lookup/", "coexist-lookup"), ("maps/tool/", None),  # for a terminal
+               ("maps/", "coexist-mapd"), ("base/os/bdb", "coexist-mapd"),
+               ("imapsync/", "coexist-sync"))
+EVENT = re.compile(r'\blog_(?:error|warn|info|at)\(\s*(?:[^,"]*,\s*)?"([a-z_]+)"')
+
+
+def check_events(path, text):
+    page = next((page for prefix, page in EVENT_PAGES if path.startswith(prefix)), None)
+    if page is None or not path.endswith(".c"):
+        return
+    told = (ROOT / f"docs/man/{page}.8").read_text(encoding="utf-8")
+    for hit in EVENT.finditer(text):
+        if not re.search(rf"^\.It (?:.* )?{hit[1]}(?: |$)", told, re.M):
+            report(path, text.count("\n", 0, hit.start(1)) + 1,
+                   f"{page}(8) does not tell of event {hit[1]}")
+
+
 # --- Other tools ------------------------------------------------------------------------------
 
 def check_pages(pages):
@@ -396,6 +418,7 @@ def check_all(c_files):
             code = code_only(text)
             check_includes(path, text)
             check_functions(path, code)
+            check_events(path, text)
             if path.endswith(".h"):
                 check_guard(path, code)
         elif path.endswith(".py"):
