@@ -180,6 +180,19 @@ static int add_named(
     return 0;
 }
 
+/* A user that this host does not have runs no program here. */
+static void add_consumer(struct access_writers *w, const char *name)
+{
+    struct user u;
+    struct err ignored = ERR_INIT;
+
+    if (name == NULL || user_find(name, &u, &ignored) != 0)
+        return;
+    if (access_writer(w, u.uid) == NULL)
+        w->consumers[w->n_consumers++] = u.uid;
+    user_fini(&u);
+}
+
 int access_writers_load(const struct conf *conf, struct access_writers *out, struct err *err)
 {
     struct access_writers w = {0};
@@ -191,11 +204,15 @@ int access_writers_load(const struct conf *conf, struct access_writers *out, str
         rc = add_named(&w, "sync.user", conf->sync.user, err);
     for (size_t i = 0; i < conf->mapd.writers.n && rc == 0; i++)
         rc = add_named(&w, "mapd.writers", conf->mapd.writers.v[i], err);
-    if (rc == 0)
-        *out = w;
-    else
+    if (rc != 0) {
         access_writers_fini(&w);
-    return rc;
+        return rc;
+    }
+    add_consumer(&w, conf->relay.user);
+    add_consumer(&w, conf->milter.user);
+    add_consumer(&w, conf->lookup.user);
+    *out = w;
+    return 0;
 }
 
 const struct access_writer *access_writer(const struct access_writers *w, uid_t uid)
@@ -204,6 +221,14 @@ const struct access_writer *access_writer(const struct access_writers *w, uid_t 
         if (w->v[i].uid == uid)
             return &w->v[i];
     return NULL;
+}
+
+bool access_is_consumer(const struct access_writers *w, uid_t uid)
+{
+    for (size_t i = 0; i < w->n_consumers; i++)
+        if (w->consumers[i] == uid)
+            return true;
+    return false;
 }
 
 void access_writers_fini(struct access_writers *w)

@@ -36,9 +36,13 @@ struct access_writer {
     char name[USER_NAME_MAX];
 };
 
+#define ACCESS_CONSUMERS_MAX 3
+
 struct access_writers {
     struct access_writer *v; /* owned */
     size_t n;
+    uid_t consumers[ACCESS_CONSUMERS_MAX];
+    size_t n_consumers;
 };
 
 /* Root, our own user, that of coexist-sync, and mapd.writers. */
@@ -46,6 +50,9 @@ int access_writers_load(
     const struct conf *conf, struct access_writers *out, struct err *err) ATTR_WUR;
 /* NULL: this user may only read. */
 const struct access_writer *access_writer(const struct access_writers *w, uid_t uid);
+/* The user of the relay, the milter or the lookup, who has the snapshot and needs nothing of mapd:
+ * whoever takes such a program over is to learn no more than it knew. */
+bool access_is_consumer(const struct access_writers *w, uid_t uid);
 void access_writers_fini(struct access_writers *w);
 
 #endif

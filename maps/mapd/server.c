@@ -155,12 +155,10 @@ static int barrier_start(struct conn *c, const json_t *request, struct err *err)
     int rc = -1;
 
     buf_init(&key, 2 * ROUTE_KEY_MAX);
-    if (!c->session.may_write)
-        err_set(
-            err, ERR_PERM, EX_NOPERM, "user %s may read the map but not change it", c->session.who);
-    else if (control_key(s->conf, request, &key, err) == 0 &&
-             control_number(request, "epoch", INT64_MAX, true, &epoch, err) == 0 &&
-             control_number(request, "timeout_ms", max_ms, true, &timeout_ms, err) == 0)
+    if (control_may(&c->session, false, err) == 0 &&
+        control_key(s->conf, request, &key, err) == 0 &&
+        control_number(request, "epoch", INT64_MAX, true, &epoch, err) == 0 &&
+        control_number(request, "timeout_ms", max_ms, true, &timeout_ms, err) == 0)
         rc = 0;
     if (rc == 0)
         c->barrier = barrier_new(s->loop, s->run_dir, route_key_hash(buf_slice(&key)), epoch,
@@ -248,6 +246,7 @@ static void name_peer(
         *uid_out = cred.uid;
     const struct access_writer *writer = access_writer(&s->writers, *uid_out);
     session->may_write = writer != NULL;
+    session->is_shut_out = access_is_consumer(&s->writers, *uid_out);
     if (!writer || fmt_into(session->who, sizeof session->who, "%s", writer->name) != 0)
         if (fmt_into(session->who, sizeof session->who, "uid%lu", (unsigned long)*uid_out) != 0)
             BUG("a number fits");

@@ -240,13 +240,23 @@ static enum control_outcome run_change(struct control_call *call, const struct o
     return record(call, digest);
 }
 
+int control_may(const struct control_session *s, bool reads, struct err *err)
+{
+    if (s->is_shut_out)
+        return err_set(err, ERR_PERM, EX_NOPERM,
+            "user %s has the snapshot to read and may ask nothing here", s->who);
+    if (!reads && !s->may_write)
+        return err_set(
+            err, ERR_PERM, EX_NOPERM, "user %s may read the map but not change it", s->who);
+    return 0;
+}
+
 static enum control_outcome run_op(struct control_call *call, const struct op *op)
 {
     if (!op || !op->run)
         return control_refuse(call, ERR_PERM, EX_USAGE, "unknown \"op\"");
-    if (op->kind != CONTROL_READ && !call->session->may_write)
-        return control_refuse(call, ERR_PERM, EX_NOPERM,
-            "user %s may read the map but not change it", call->session->who);
+    if (control_may(call->session, op->kind == CONTROL_READ, call->err) != 0)
+        return CONTROL_REFUSED;
     if (op->kind == CONTROL_WRITE || op->kind == CONTROL_BATCH)
         return run_change(call, op);
     return op->run(call);

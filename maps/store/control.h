@@ -64,9 +64,12 @@ struct control_import;
 struct control_session {
     char who[STORE_WHO_MAX];
     bool may_write;
+    bool is_shut_out;              /* may not even read: a program that has the snapshot */
     struct control_import *import; /* opened by begin; freed by control_session_fini */
 };
 void control_session_fini(struct control_session *s);
+/* Whether this session may ask something that only reads, or that changes something. */
+int control_may(const struct control_session *s, bool reads, struct err *err) ATTR_WUR;
 
 /* What a request is executed with. */
 struct control {

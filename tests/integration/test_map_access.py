@@ -109,12 +109,17 @@ def test_only_named_users_change_the_map(users):
                {"op": "release", "key": "ann@example.org", "epoch": 1}, {"op": "begin"}, {"op": "commit"},
                {"op": "flip", "key": "ann@example.org", "epoch": 1, "route": "new"},
                {"op": "barrier", "key": "ann@example.org", "epoch": 1, "timeout_ms": 0}]
+    reads = [{"op": "get", "key": "ann@example.org"}, {"op": "log"}]
     for uid in (RELAY, LOOKUP):
-        replies, _ = ask_as(uid, made.run, {"op": "get", "key": "ann@example.org"}, *changes)
-        assert replies[0]["ok"]
-        for reply in replies[1:]:
+        replies, _ = ask_as(uid, made.run, *reads, *changes)
+        assert len(replies) == len(reads) + len(changes)
+        for reply in replies:
             assert not reply["ok"] and reply["error"]["code"] == 77, reply
-            assert f"user uid{uid} may read the map but not change it" in reply["error"]["text"]
+            assert f"user uid{uid} has the snapshot to read" in reply["error"]["text"]
+    replies, _ = ask_as(61998, made.run, *reads, *changes)  # somebody else of the group
+    assert [r["ok"] for r in replies] == [True] * len(reads) + [False] * len(changes), replies
+    for reply in replies[len(reads):]:
+        assert reply["error"]["code"] == 77 and "may read the map but not change it" in reply["error"]["text"], reply
     assert made.json("get", "ann@example.org")["route"] == "old"
     _, problem = ask_as(61999, made.run, set_)
     assert "PermissionError" not in problem  # in the group: it may read
