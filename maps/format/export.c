@@ -16,7 +16,9 @@
  * users who differ in nothing else have one line together: their server's if they have one,
  * otherwise the mail waits.
  *
- * Known weakness: only ASCII letters are compared so, while Postfix folds all of Unicode.
+ * Known weaknesses: only ASCII letters are compared so, while Postfix folds all of Unicode; and a
+ * key with quotes and a detail is left out and named, but the line of the key without the detail
+ * still speaks for it where Postfix takes details off.
  */
 #include "maps/format/export.h"
 
