@@ -101,9 +101,7 @@ static void finding_from(struct judge_finding *f, const struct decision *d)
     switch (d->kind) {
     case DECIDE_DELIVER:
         break;
-    case DECIDE_NOT_OURS:
-        f->is_ours = false;
-        break;
+    case DECIDE_NOT_OURS: /* its domain is ours, so it is one that no map can have */
     case DECIDE_HOLD:
     case DECIDE_REJECT:
     case DECIDE_DEFER:
@@ -163,7 +161,7 @@ void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view,
     request.rcpt = mailbox;
     decide(j->site.conf, view, &request, &d, NULL);
     finding_from(out, &d);
-    if (out->verdict != JUDGE_CONTINUE || !out->is_ours)
+    if (out->verdict != JUDGE_CONTINUE)
         return;
     if (j->n_rcpts >= JUDGE_RCPTS_MAX || d.n_keys == 0 || keep(j, mailbox, &d) != 0)
         finding_set(out, 452, "4.5.3", "too many recipients in one message");

@@ -52,7 +52,6 @@ static void release(struct cutthrough *ct, enum cutthrough_release how)
     if (!ct->client)
         return;
     ct->client = NULL;
-    ct->is_mail_sent = false;
     ct->release = how;
     ct->todo &= ~(unsigned)CUT_FLUSH; /* the next owner flushes */
     ct->todo |= CUT_RELEASE;

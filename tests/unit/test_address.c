@@ -167,6 +167,24 @@ static void test_path(void **state)
     }
 }
 
+/* A sender without a domain is as long as a local part may be. */
+static void test_bare_length(void **state)
+{
+    char text[ADDRESS_LOCAL_MAX + 3];
+
+    (void)state;
+    for (size_t n = ADDRESS_LOCAL_MAX; n <= ADDRESS_LOCAL_MAX + 1; n++) {
+        struct slice in = slice_make(text, n + 2), mailbox;
+        struct address a;
+
+        memset(text, 'x', sizeof(text));
+        text[0] = '<';
+        text[n + 1] = '>';
+        assert_int_equal(address_path_parse(&in, false, &a, &mailbox),
+            n == ADDRESS_LOCAL_MAX ? ADDRESS_PATH_LOCAL : ADDRESS_PATH_BAD);
+    }
+}
+
 static void test_quotes(void **state)
 {
     static const struct {
@@ -271,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_path),
+        cmocka_unit_test(test_bare_length),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_idn),
     };

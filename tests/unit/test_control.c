@@ -148,6 +148,20 @@ static void test_set_get_del(void **state)
     expect_error("{\"op\":\"del\",\"key\":\"ann@example.org\"}", 1, "no entry");
 }
 
+static void test_note_alone(void **state)
+{
+    static const char NOTE[] =
+        "{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"note\":\"moved\"}}";
+    (void)state;
+    number(SET("ann@example.org", "old"), "generation");
+    assert_int_equal(number(NOTE, "changed"), 1);
+    assert_int_equal(number(NOTE, "changed"), 0);
+    json_t *reply = ask("{\"op\":\"get\",\"key\":\"ann@example.org\"}");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(reply, "entry"), "note")), "moved");
+    json_decref(reply);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -405,6 +419,22 @@ static void test_deadline(void **state)
     json_decref(reply);
 }
 
+/* A clock that is set moves no deadline: the hold lasts as long as it was made for. */
+static void test_clock_step(void **state)
+{
+    (void)state;
+    number(SET("a@example.org", "old"), "generation");
+    number(HOLD("a@example.org"), "epoch");
+    control.clock_step_ms = 3600000;
+    control.now_ms = 1000000 + 3600000;
+    assert_int_equal(expire(), 0);
+    control.now_ms += 4999;
+    assert_int_equal(expire(), 0);
+    control.now_ms += 1;
+    assert_int_equal(expire(), 1);
+    control.clock_step_ms = 0;
+}
+
 static void test_apply(void **state)
 {
     (void)state;
@@ -447,6 +477,13 @@ static void test_import(void **state)
     number(PUT(ROW("c@example.org", "new")), "rows");
     for (int i = 0; i < 2; i++)
         assert_int_equal(number("{\"op\":\"commit\",\"id\":\"i1\"}", "added"), 1);
+    /* A second one begins with nothing of the first. */
+    number(BEGIN, "ok");
+    number(PUT(ROW("d@example.org", "new")), "rows");
+    number(BEGIN, "ok");
+    assert_int_equal(number(PUT(ROW("e@example.org", "new")), "rows"), 1);
+    assert_int_equal(number("{\"op\":\"commit\"}", "added"), 1);
+    assert_string_equal(route_of("d@example.org"), "-");
 }
 
 static void check_row(const char *request, int row, const char *part)
@@ -622,6 +659,10 @@ static void test_list_and_log(void **state)
     reply = ask("{\"op\":\"list\",\"domain\":\"example.net\"}");
     assert_int_equal(json_array_size(json_object_get(reply, "entries")), 0);
     json_decref(reply);
+    number("{\"op\":\"del\",\"key\":\"u1@example.org\"}", "generation");
+    reply = ask("{\"op\":\"list\"}");
+    assert_int_equal(json_array_size(json_object_get(reply, "entries")), 4);
+    json_decref(reply);
     reply = ask("{\"op\":\"log\",\"limit\":2}");
     assert_int_equal(json_array_size(json_object_get(reply, "changes")), 2);
     assert_int_equal(json_integer_value(json_object_get(reply, "next")), 3);
@@ -636,6 +677,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_set_get_del, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_note_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rights, set_up, tear_down),
@@ -644,6 +686,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hold_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hold_domain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_clock_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_apply, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),

@@ -80,6 +80,7 @@ static void work(struct run *r)
             assert_int_equal(buf_addf(&r->done, " claim:%zu", r->ct.n_decisions), 0);
             break;
         case CUT_FLUSH:
+            assert_row(r->name, r->has_client);
             flush(r);
             break;
         case CUT_NOTHING:
@@ -691,6 +692,32 @@ static void test_abort_takes_back(void **state)
     buf_fini(&r.done);
 }
 
+/* Nor is it after the target has left. */
+static void test_trouble_takes_back(void **state)
+{
+    (void)state;
+    for (int is_early = 0; is_early < 2; is_early++) {
+        struct err lost = {.class = ERR_TEMP, .text = "gone"};
+        struct smtp_client_event ev = {.kind = SMTP_CLIENT_FAILED, .err = &lost};
+        struct run r = {.name = "trouble"};
+        size_t used;
+
+        to_waiting(&r);
+        feed(&r, SLICE_LIT("354 go\r\n"));
+        cutthrough_end(&r.ct);
+        if (is_early)
+            assert_int_equal(
+                smtp_client_feed(&r.client, SLICE_LIT("552 5.3.4 big\r\n"), &used, &ev),
+                SMTP_CLIENT_DOT_REPLY);
+        cutthrough_target_event(&r.ct, &ev);
+        work(&r);
+        expect(&r, &r.done, is_early ? SLICE_LIT("close 552 5.3.4") : SLICE_LIT("close 451 4.4.1"));
+        cutthrough_fini(&r.ct);
+        buf_fini(&r.sent);
+        buf_fini(&r.done);
+    }
+}
+
 /* Many recipients give their memory back, a few keep theirs. */
 static void test_forget(void **state)
 {
@@ -732,6 +759,7 @@ int main(void)
         cmocka_unit_test(test_lmtp_recipient_limit),
         cmocka_unit_test(test_content_that_has_no_room),
         cmocka_unit_test(test_abort_takes_back),
+        cmocka_unit_test(test_trouble_takes_back),
         cmocka_unit_test(test_forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

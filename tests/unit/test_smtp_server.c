@@ -299,6 +299,15 @@ static void test_hello_offers(void **state)
     assert_string_equal(buf_cstr(&s.output),
         "250-gw.example.org\r\n250-PIPELINING\r\n250-SIZE 100\r\n250-8BITMIME\r\n250-STARTTLS\r\n"
         "250 ENHANCEDSTATUSCODES\r\n");
+    /* Inside TLS it is not offered again. */
+    assert_int_equal(
+        smtp_server_feed(&s, SLICE_LIT("STARTTLS\r\n"), &used, &ev), SMTP_SERVER_STARTTLS);
+    smtp_server_secured(&s);
+    buf_clear(&s.output);
+    smtp_server_feed(&s, SLICE_LIT("EHLO x\r\n"), &used, &ev);
+    assert_string_equal(buf_cstr(&s.output),
+        "250-gw.example.org\r\n250-PIPELINING\r\n250-SIZE 100\r\n250-8BITMIME\r\n"
+        "250 ENHANCEDSTATUSCODES\r\n");
     smtp_server_fini(&s);
 
     struct smtp_server_options bare = plain;
