@@ -268,6 +268,9 @@ static void test_rights(void **state)
     assert_string_equal(route_of("ann@example.org"), "old");
     assert_int_equal(number("{\"op\":\"status\"}", "keys"), 1);
     session.may_write = true;
+    session.is_shut_out = true;
+    expect_error("{\"op\":\"get\",\"key\":\"ann@example.org\"}", EX_NOPERM, "may ask nothing here");
+    session.is_shut_out = false;
 }
 
 static void test_request_ids(void **state)
