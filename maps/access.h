@@ -18,9 +18,9 @@
 /* As root: becomes `user` (of the program's section; NULL: stays root) and joins the group that may
  * read RUN.  Nothing for others. */
 int access_become(const struct conf *conf, const char *user, struct err *err) ATTR_WUR;
-/* As root: RUN is there, STATE/map too with makes_map, and both belong to mapd's user, which this
- * process then is.  It joins the group of the relay's user, whose claims it reads.  For mapd, and
- * for maptool when it works without one. */
+/* As root, with a user of mapd or a group in the configuration: RUN is there, STATE/map too with
+ * makes_map, and both belong to mapd's user, which this process then is.  It joins the group of the
+ * relay's user, whose claims it reads.  For mapd, and for maptool when it works without one. */
 int access_become_mapd(const struct conf *conf, bool makes_map, struct err *err) ATTR_WUR;
 /* As root: STATE/sync is there and belongs to its user, which this process then is. */
 int access_become_sync(const struct conf *conf, struct err *err) ATTR_WUR;
