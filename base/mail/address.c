@@ -74,14 +74,19 @@ static size_t local_end(struct slice s, bool *is_quoted)
     return *is_quoted ? 0 : i;
 }
 
-/* The grammar allows "<" and ">" here, which no address needs, and a literal with them would end
- * the path that it stands in. */
+/* IPv4, IPv6 and tagged addresses need no more than this, while the grammar also allows what would
+ * end, quote or route in the path that the literal stands in: "<", ">", a quote, "@", ",". */
+static bool is_literal_byte(unsigned char c)
+{
+    return ascii_is_alpha(c) || ascii_is_digit(c) || c == '.' || c == ':' || c == '-';
+}
+
 static bool is_literal_domain(struct slice d)
 {
     if (d.n < 3 || d.p[0] != '[' || d.p[d.n - 1] != ']')
         return false;
     for (size_t i = 1; i + 1 < d.n; i++)
-        if (d.p[i] <= ' ' || d.p[i] > '~' || memchr("<>[\\]", d.p[i], 5))
+        if (!is_literal_byte(d.p[i]))
             return false;
     return true;
 }
