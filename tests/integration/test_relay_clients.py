@@ -171,6 +171,7 @@ def test_health_checks_are_quiet(site, scripted):
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", gate.port)) as s:       # speaks early
             s.sendall(b"EHLO check\r\n")
+            s.shutdown(socket.SHUT_WR)                                      # or it came too late to be early
             while s.recv(4096):
                 pass
         reset(gate.client(hello=False))
