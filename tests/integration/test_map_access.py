@@ -338,3 +338,44 @@ def test_a_change_notices_too(live):
     live.processes.pop("mapd")
     live.start("mapd")
     live.set("ann@example.org", "old")
+
+
+SLOW_NAMES = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A directory service that hangs: who asks it leaves a mark and waits for ever. */
+int getpwuid_r(uid_t uid, struct passwd *pwd, char *buf, size_t n, struct passwd **result)
+{
+    if (access(getenv("NAMES_HANG"), F_OK) == 0) {
+        close(open(getenv("NAMES_MARK"), O_WRONLY | O_CREAT, 0600));
+        for (;;)
+            pause();
+    }
+    (void)uid, (void)pwd, (void)buf, (void)n;
+    *result = NULL;
+    return 0;
+}
+"""
+
+
+def test_nobody_waits_for_a_slow_name_service(site, tmp_path):
+    """The names of users are known from the start: no request asks a directory service."""
+    library, hang, mark = tmp_path / "slow.so", tmp_path / "hang", tmp_path / "mark"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=SLOW_NAMES, text=True, check=True)
+    made = site({name: {"smtp": f"smtp://127.0.0.1:{free_port()}"} for name in SERVERS}, plain=True)
+    made.init({"ann@example.org": "old"})
+    made.stop("mapd")
+    plain_env = made.env
+    made.env = lambda: dict(plain_env(), LD_PRELOAD=str(library), NAMES_HANG=str(hang), NAMES_MARK=str(mark))
+    made.start("mapd")
+    made.env = plain_env
+    hang.touch()
+    for _ in range(3):
+        replies, problem = ask_as(0, made.run, {"op": "get", "key": "ann@example.org"},
+                                  {"op": "set", "key": "ann@example.org", "set": {"note": "x"}})
+        assert [r["ok"] for r in replies] == [True, True], (replies, problem)
+    assert not mark.exists()
