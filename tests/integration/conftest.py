@@ -30,6 +30,7 @@ Plain functions and classes: lib.smtp.send, lib.smtp.Client, lib.smtp.message, l
 lib.wait.free_port, lib.socketmap.SocketMapClient (asks coexist-lookup).
 COEXIST_BIN chooses another folder of binaries than build/asan.
 """
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,8 +104,13 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     actors = getattr(item, "stage", None)
+    item.failed = getattr(item, "failed", False) or report.failed
     if report.failed and actors is not None:
         report.sections.append(("ends of the logs", actors.tails()))
+    # A site takes 48 MiB (a map's log and its reserve), and there are a thousand of them: only what
+    # a failed test left is worth the disk.
+    if report.when == "teardown" and not item.failed and "tmp_path" in item.funcargs:
+        shutil.rmtree(item.funcargs["tmp_path"], ignore_errors=True)
 
 
 @pytest.fixture
