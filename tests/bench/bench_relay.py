@@ -4,6 +4,9 @@
 10 KiB messages, 20 sessions, 100,001 recipients, every second one on the new server.  Two sinks
 stand for the two servers.  "kept" keeps a session for many messages, "new" opens one for each.
 The rate counts a message when a sink has it, so Postfix' queue is waited for.
+
+BENCH_BEFORE=FOLDER runs the programs of another build (a checkout of an earlier commit, its
+build/bin) in the same rounds, so that a change of speed is seen beside the noise of the machine.
 """
 import os
 import shutil
@@ -20,7 +23,8 @@ from lib.wait import free_port, listens, wait_for
 
 TITLE = "Relaying: delivered messages per second"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-MESSAGES = {"straight": 20000, "coexist": 20000, "postfix": 4000, "exim": 4000}
+BEFORE = os.environ.get("BENCH_BEFORE")
+MESSAGES = {"straight": 20000, "coexist": 20000, "before": 20000, "postfix": 4000, "exim": 4000}
 RECIPIENTS = 100001
 WORK = ROOT / "build" / "bench" / "relay"
 
@@ -66,15 +70,20 @@ def route(n):
     return "new" if n % 2 else "old"
 
 
-def start_coexist(sinks):
-    site = Coexist(WORK / "coexist", plain=True, servers={
+def start_coexist(sinks, name="coexist", programs=ROOT / "build" / "bin"):
+    site = Coexist(WORK / name, plain=True, servers={
         name: {"smtp": f"smtp://127.0.0.1:{sink.port}"} for name, sink in sinks.items()},
         settings={"relay": {"workers": 0, "sessions_per_client_max": 1000}})
+    site.bin = Path(programs).resolve()
     site.init()
     csv = "address,route\n" + "".join(f"{recipient(n)},{route(n)}\n" for n in range(1, RECIPIENTS + 1))
     site.maptool("import", "-", input=csv)
     site.start("relay")
     return site, site.relay_port
+
+
+def start_before(sinks):
+    return start_coexist(sinks, "before", BEFORE)
 
 
 def start_postfix(sinks):
@@ -133,14 +142,16 @@ def run():
     rates = {}
     try:
         ports = {"straight": sinks["old"].port}
-        for name, start in (("coexist", start_coexist), ("postfix", start_postfix), ("exim", start_exim)):
+        programs = [("coexist", start_coexist), ("postfix", start_postfix), ("exim", start_exim)]
+        for name, start in programs + ([("before", start_before)] if BEFORE else []):
             server, ports[name] = start(sinks)
             started.append(server)
         for keep in (True, False):
             for name in ports:
                 send(ports[name], 200, keep)  # warm: connections, caches, processes
             for number in range(ROUNDS):
-                for name, port in ports.items():
+                # Who comes first finds another machine than who comes last.
+                for name, port in list(ports.items())[::-1 if number % 2 else 1]:
                     rate = measure(name, port, sinks, keep)
                     rates.setdefault((name, keep), []).append(rate)
                     print(f"   round {number + 1}, {'kept' if keep else 'new'} sessions: {name} {rate:,.0f}/s", flush=True)
@@ -163,4 +174,15 @@ def table(rates):
         straight, ours, postfix, exim = (median[(n, keep)] for n in ("straight", "coexist", "postfix", "exim"))
         lines.append(f"| {'kept' if keep else 'one per message'} | {straight:,.0f} | {ours:,.0f} | {postfix:,.0f} | {exim:,.0f} "
                      f"| {ours / postfix:.1f} | {ours / exim:.1f} | {ours / straight:.2f} |")
+    if BEFORE:
+        lines += ["", "Beside the programs of an earlier commit, in the same rounds:", "",
+                  "| sessions | now (lowest to highest) | before (lowest to highest) | now / before |", "|---|---|---|---|"]
+        for keep in (True, False):
+            now, before = rates[("coexist", keep)], rates[("before", keep)]
+            lines.append(f"| {'kept' if keep else 'one per message'} | {spread(now)} | {spread(before)} "
+                         f"| {statistics.median(now) / statistics.median(before):.2f} |")
     return "\n".join(lines)
+
+
+def spread(values):
+    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
