@@ -3,9 +3,10 @@
  * export: CSV, which `maptool import` reads back, and Postfix' transport(5).
  *
  * A transport table routes; it does not rewrite and knows no hold.  deliver_as is therefore lost
- * (the caller tells), a held address becomes a temporary failure, an address that is to be refused
- * an error.  "@domain" entries, and the defaults of the configuration where there is none, become
- * lines for the domain itself: Postfix looks for the address first.
+ * (the caller tells), a held address becomes a temporary failure, and so do all addresses of a
+ * domain that is held, an address that is to be refused an error.  "@domain" entries, and the
+ * defaults of the configuration where there is none, become lines for the domain itself: Postfix
+ * looks for the address first.
  *
  * What a table cannot have is left out and named: keys with quotes (postmap(1) of old takes blanks
  * for the end of a key) and those that begin with "#", which are comments.  No other line may then
@@ -58,6 +59,7 @@ static int csv_entry(struct slice key, const struct route_entry *e, struct buf *
 
 /* What the lines of a domain depend on. */
 struct export_domain {
+    bool is_held;
     bool has_entry; /* "@domain", whose line is written */
     bool has_role[COUNT_OF_ROLES];
     /* Users that the table cannot have, and where they are: a server's index, or several. */
@@ -71,6 +73,7 @@ struct export_cased {
     bool is_refusal;
 };
 
+static const struct route_entry held = {.state = ROUTE_STATE_HELD};
 static const char *const roles[COUNT_OF_ROLES] = {"postmaster", "abuse"};
 
 static bool fits_table(struct slice key)
@@ -223,9 +226,10 @@ static int write_cased(struct export *x, struct buf *out)
 }
 
 static int transport_entry(
-    struct export *x, struct slice key, const struct route_entry *e, struct buf *out)
+    struct export *x, struct slice key, const struct route_entry *entry, struct buf *out)
 {
     struct export_domain *domain = domain_of(x, key);
+    const struct route_entry *e = domain && domain->is_held ? &held : entry;
     int role = role_of(key);
 
     if (!fits_table(key)) {
@@ -237,7 +241,7 @@ static int transport_entry(
         return 0; /* export_end() writes the line */
     if (domain && role >= 0)
         domain->has_role[role] = true;
-    x->deliver_as += e->deliver_as.n > 0;
+    x->deliver_as += entry->deliver_as.n > 0;
     x->held += e->state == ROUTE_STATE_HELD;
     if (key.p[0] == '@' && domain) {
         domain->has_entry = true;
@@ -263,7 +267,9 @@ static int transport_end(struct export *x, struct buf *out)
         for (size_t role = 0; role < COUNT_OF_ROLES; role++)
             if (!x->domains[i].has_role[role] &&
                 (buf_addf(out, "%s@%s\t", roles[role], domain->name) != 0 ||
-                    add_nexthop(x->conf, domain->postmaster_server, out) != 0 ||
+                    (x->domains[i].is_held
+                            ? add_answer(x->conf, &held, CONF_SERVER_NONE, out)
+                            : add_nexthop(x->conf, domain->postmaster_server, out)) != 0 ||
                     buf_add_byte(out, '\n') != 0))
                 return -1;
         if (!x->domains[i].has_entry &&
@@ -284,6 +290,13 @@ int export_begin(struct export *x, struct buf *out)
     if (x->format == EXPORT_CSV)
         return buf_add_str(out, "key,route,kind,deliver_as,note\n");
     return buf_add_str(out, "# transport(5) table, made by `maptool export`\n");
+}
+
+void export_hold_domain(struct export *x, struct slice key)
+{
+    struct export_domain *domain = domain_of(x, key);
+    if (domain)
+        domain->is_held = true;
 }
 
 int export_entry(

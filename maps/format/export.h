@@ -3,10 +3,12 @@
  * export: the map in formats of others, one entry at a time, pure.
  *
  *     struct export x = {.conf = conf, .format = EXPORT_CSV};
- *     export_begin(&x, out); export_entry(&x, entry, out) ...; export_end(&x, out);
- * export_fini(&x);
+ *     export_begin(&x, out);
+ *     export_hold_domain(&x, key) ...; export_entry(&x, key, entry, out) ...;
+ *     export_end(&x, out);
+ *     export_fini(&x);
  *
- * Entries come in the order of their keys.
+ * Entries come in the order of their keys, so domains that are held have to be told before.
  */
 #ifndef MAPS_FORMAT_EXPORT_H
 #define MAPS_FORMAT_EXPORT_H
@@ -40,6 +42,7 @@ int export_format_parse(const char *name, enum export_format *out) ATTR_WUR;
 /* All return -1 when out is full.  After a begin, whatever it returned, comes a fini; begin may be
  * called anew before it. */
 int export_begin(struct export *x, struct buf *out) ATTR_WUR;
+void export_hold_domain(struct export *x, struct slice key); /* "@domain" */
 int export_entry(
     struct export *x, struct slice key, const struct route_entry *entry, struct buf *out) ATTR_WUR;
 int export_end(struct export *x, struct buf *out) ATTR_WUR;

@@ -16,7 +16,16 @@
 #define TRIES_MAX 10
 #define FILE_MODE 0644
 
-static int add_entry(struct export *x, const json_t *e, struct buf *out, struct err *err)
+/* One reading of the map, over several pages. */
+struct reading {
+    struct tool *t;
+    struct export *x;
+    struct buf *out;
+    bool has_generation;
+    uint64_t generation;
+};
+
+static int to_export(const struct reading *r, const json_t *e, struct err *err)
 {
     struct route_entry entry = {.route = slice_str(tool_text(e, "route")),
         .deliver_as = slice_str(tool_text(e, "deliver_as")),
@@ -25,31 +34,46 @@ static int add_entry(struct export *x, const json_t *e, struct buf *out, struct 
     if (route_kind_parse(slice_str(tool_text(e, "kind")), &entry.kind) != 0 ||
         route_state_parse(slice_str(tool_text(e, "state")), &entry.state) != 0)
         return err_set(err, ERR_PEER, EX_PROTOCOL, "an entry of unknown kind or state");
-    if (export_entry(x, slice_str(tool_text(e, "key")), &entry, out) != 0)
+    if (export_entry(r->x, slice_str(tool_text(e, "key")), &entry, r->out) != 0)
         return err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
     return 0;
 }
 
-/* 0: a whole state is in out; 1: the map changed meanwhile. */
-static int read_pages(struct tool *t, struct export *x, struct buf *out, struct err *err)
+/* Takes what concerns the whole of a domain; 2 behind the last one. */
+static int to_domains(const struct reading *r, const json_t *e, struct err *err ATTR_UNUSED)
 {
-    json_t *request = json_pack("{ss}", "op", "list"), *reply = NULL;
-    uint64_t generation = 0;
-    bool is_first = true, is_more = true;
+    struct slice key = slice_str(tool_text(e, "key"));
+
+    if (key.n == 0 || key.p[0] != '@')
+        return 2;
+    if (slice_eq(slice_str(tool_text(e, "state")), slice_str(route_state_name(ROUTE_STATE_HELD))))
+        export_hold_domain(r->x, key);
+    return 0;
+}
+
+/* 0: all behind that key was taken, or as much as is wanted; 1: the map changed meanwhile. */
+static int read_pages(struct reading *r, const char *after,
+    int (*take)(const struct reading *, const json_t *, struct err *), struct err *err)
+{
+    json_t *request = json_pack("{ssss}", "op", "list", "after", after), *reply = NULL;
+    bool is_more = true;
     int rc = 0;
 
     while (rc == 0 && is_more) {
         size_t i;
         const json_t *entry;
-        rc = tool_call_own(t, json_incref(request), &reply, err);
-        if (rc == 0 && !is_first && tool_number(reply, "generation") != generation)
+        rc = tool_call_own(r->t, json_incref(request), &reply, err);
+        if (rc != 0)
+            break;
+        uint64_t generation = tool_number(reply, "generation");
+        if (r->has_generation && generation != r->generation)
             rc = 1;
-        generation = tool_number(reply, "generation");
-        is_first = false;
+        r->generation = generation;
+        r->has_generation = true;
         json_array_foreach(json_object_get(reply, "entries"), i, entry)
         {
             if (rc == 0)
-                rc = add_entry(x, entry, out, err);
+                rc = take(r, entry, err);
         }
         json_t *next = json_object_get(reply, "next");
         is_more = json_is_string(next);
@@ -58,13 +82,18 @@ static int read_pages(struct tool *t, struct export *x, struct buf *out, struct 
         json_decref(reply);
     }
     json_decref(request);
-    return rc;
+    return rc == 2 ? 0 : rc;
 }
 
 static int export_once(struct tool *t, struct export *x, struct buf *out, struct err *err)
 {
+    struct reading r = {.t = t, .x = x, .out = out};
+    int rc;
+
     buf_clear(out);
-    int rc = export_begin(x, out) == 0 ? read_pages(t, x, out, err) : -1;
+    rc = export_begin(x, out) == 0 ? read_pages(&r, "@", to_domains, err) : -1;
+    if (rc == 0)
+        rc = read_pages(&r, "", to_export, err);
     if (export_end(x, out) != 0 && rc == 0)
         rc = err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
     return rc;

@@ -111,6 +111,16 @@ def test_export_postfix_transport(live, tmp_path):
         "example.net\tsmtps:[mx.example.net]:465"]
 
 
+def test_export_of_a_held_domain(live):
+    """Whoever holds a domain holds all of it: no line of a user goes around that."""
+    live.maptool("import", "-", input="key,route\n1@example.org,old\nann@example.org,old\n@example.org,new\ncat@example.net,cloud\n")
+    live.maptool("hold", "@example.org")
+    lines = dict(line.split("\t") for line in live.maptool("export", "--format", "postfix-transport").stdout.splitlines()[1:])
+    held = {key for key, answer in lines.items() if answer.startswith("retry:4.2.1 ")}
+    assert held == {"1@example.org", "ann@example.org", "postmaster@example.org", "abuse@example.org", "example.org"}
+    assert lines["cat@example.net"] == "smtps:[mx.example.net]:465"
+
+
 def test_export_refuses_nobody_whom_it_leaves_out(live, tmp_path):
     live.maptool("import", "-", input='key,route\nann@example.org,old\n#tag@example.org,new\n'
                  '"""a b""@example.org",old\n#tag@example.net,cloud\n')

@@ -136,6 +136,53 @@ static void test_roles(void **state)
     }
 }
 
+/* While a domain is held, all of it is, whatever its entries say. */
+static void test_held_domain(void **state)
+{
+    static const struct {
+        const char *key;
+        struct route_entry entry;
+    } rows[] = {
+        {"#a@example.org", {.route = SLICE_LIT("old")}},
+        {"1@example.org", {.route = SLICE_LIT("old")}},
+        {"@example.org", {.state = ROUTE_STATE_HELD}},
+        {"abuse@example.org", {.kind = ROUTE_KIND_REJECT}},
+        {"ann@example.net", {.route = SLICE_LIT("old")}},
+        {"ann@example.org", {.route = SLICE_LIT("old")}},
+        {"eve@example.org", {.kind = ROUTE_KIND_REJECT}},
+    };
+    (void)state;
+    for (int fold = 0; fold < 2; fold++) {
+        struct conf_domain own[2] = {domains[0], domains[1]};
+        struct conf conf = CONF;
+        struct export x = {.conf = &conf, .format = EXPORT_POSTFIX_TRANSPORT};
+        struct buf out;
+        size_t lines = 0;
+        own[0].fold_local_part = fold != 0;
+        conf.domains = own;
+        buf_init(&out, TEXT_MAX);
+        assert_int_equal(export_begin(&x, &out), 0);
+        size_t head = out.n;
+        export_hold_domain(&x, SLICE_LIT("@example.org"));
+        for (size_t i = 0; i < COUNT_OF(rows); i++)
+            assert_int_equal(export_entry(&x, slice_str(rows[i].key), &rows[i].entry, &out), 0);
+        assert_int_equal(export_end(&x, &out), 0);
+        struct slice rest = slice_from(buf_slice(&out), head), line, key;
+        while (slice_split(&rest, '\n', &line) && line.n > 0) {
+            assert_true(slice_split(&line, '\t', &key));
+            if (slice_ends_nocase(key, SLICE_LIT("example.org"))) {
+                lines++;
+                assert_slice_equal(line, "retry:4.2.1 This mailbox is being moved");
+            } else if (slice_starts(key, SLICE_LIT("ann"))) {
+                assert_slice_equal(line, "smtp:[10.1.1.5]:25");
+            }
+        }
+        assert_int_equal(lines, 6); /* "#a" has none, postmaster has */
+        export_fini(&x);
+        buf_fini(&out);
+    }
+}
+
 /* A user that the table cannot have is not refused, nor given to another server, by the line of the
  * domain. */
 static void test_left_out(void **state)
@@ -303,7 +350,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_entries),
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_left_out), cmocka_unit_test(test_letter_case),
-        cmocka_unit_test(test_names), cmocka_unit_test(test_full), cmocka_unit_test(test_formats)};
+        cmocka_unit_test(test_held_domain), cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_letter_case), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_full), cmocka_unit_test(test_formats)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
