@@ -265,12 +265,13 @@ static void accept_pending(struct cutthrough *ct)
     ct->decisions[ct->n_decisions++] = ct->pending;
 }
 
-/* A pooled connection is of no use, and nobody was accepted on it: once, a fresh one takes over. */
-static bool replace(struct cutthrough *ct, enum cutthrough_release how)
+/* A pooled connection is of no use, and nobody was accepted on it: once, a fresh one takes over.
+ * It is closed, else the pool could give it out again, to us first. */
+static bool replace(struct cutthrough *ct)
 {
     if (!ct->is_reused || ct->was_replaced || ct->n_decisions > 0)
         return false;
-    release(ct, how);
+    release(ct, CUT_RELEASE_CLOSE);
     ct->was_replaced = true;
     connect_target(ct, true);
     return true;
@@ -289,9 +290,9 @@ static void mail_replied(struct cutthrough *ct, const struct smtp_reply *reply)
 
     if (ct->state != CUT_ASKED || reply->code / 100 == 2)
         return;
-    /* The RCPT behind it is refused too; its reply goes to the pool. */
-    if (is_about_connection(reply) && replace(ct, CUT_RELEASE_RESET))
+    if (is_about_connection(reply) && replace(ct))
         return;
+    /* The RCPT behind it is refused too; its reply goes to the pool. */
     answer_from_target(ANSWER_MAIL, reply, server_name(ct), &a);
     release(ct, CUT_RELEASE_RESET);
     end_rcpt(ct);
@@ -536,7 +537,7 @@ static void target_lost(struct cutthrough *ct, const struct err *why)
     struct answer a;
 
     answer_from_target_error(server_name(ct), why, &a);
-    if (ct->state == CUT_ASKED && replace(ct, CUT_RELEASE_CLOSE))
+    if (ct->state == CUT_ASKED && replace(ct))
         return;
     release(ct, CUT_RELEASE_CLOSE);
     switch (ct->state) {

@@ -270,6 +270,15 @@ def test_a_timed_out_connection_is_replaced(site, scripted):
     assert len(gate.old.messages) == 2
 
 
+def test_a_timed_out_connection_is_not_its_own_replacement(site, scripted):
+    """There is room for one connection: the useless one leaves, whatever else comes free."""
+    gate = Gate(site, scripted, server={"smtp_connections_max": 1},
+                old={"mail": lambda session, _: "451 4.4.2 timeout" if session.commands.count("DATA") else "250 ok"})
+    assert [gate.send([ANN]).data.code for _ in range(3)] == [250] * 3
+    useless = [s.commands.count("MAIL FROM:<s@example.net>") for s in gate.old.sessions if "DATA" in s.commands]
+    assert sorted(useless) == [1, 2, 2]
+
+
 # --- Our own lines -----------------------------------------------------------------------------
 
 def lines_of(port, *commands):

@@ -347,11 +347,11 @@ static const struct script {
              "= close 451 4.4.1\n"},
     {"reused and timed out: once more on a fresh one",
         MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
-             "< 451 4.4.2 timeout\n= reset connect-fresh old\n! reused\n> MAIL FROM:<s@x>\n"
+             "< 451 4.4.2 timeout\n= close connect-fresh old\n! reused\n> MAIL FROM:<s@x>\n"
              "> RCPT TO:<r@x>\n< 451 4.4.2 timeout\n< 503 no\n= reset 451 4.4.2\n"},
     {"reused and 4xx without a reason: once more on a fresh one",
         MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
-             "< 451 timeout\n= reset connect-fresh old\n"},
+             "< 451 timeout\n= close connect-fresh old\n"},
     {"fresh and timed out", MAIL ASK "< 451 4.4.2 timeout\n= reset 451 4.4.2\n"},
     {"reused and refused for another reason",
         MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
