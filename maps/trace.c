@@ -131,13 +131,26 @@ static void make_mac(const struct trace_key *key, int64_t time_s, struct slice s
 
 /* --- Writing -------------------------------------------------------------------------------- */
 
+/* The id of the key, the time, the server. */
+#define HEAD_FORMAT TRACE_FIELD ": v=1; k=%s; t=%" PRId64 ";\r\n s=%.*s;"
+
+size_t trace_stamp_size(
+    const struct trace_keys *k, uint64_t epoch, struct slice server, int64_t now_s)
+{
+    char text[TRACE_STAMP_MAX];
+
+    if (fmt_into(text, sizeof text, HEAD_FORMAT "\r\n %" PRIu64 ":%*s\r\n", k->v[0].id, now_s,
+            SLICE_ARG(server), epoch, MAC_TEXT, "") != 0)
+        return TRACE_STAMP_MAX;
+    return strlen(text);
+}
+
 int trace_stamp(const struct trace_keys *k, const struct trace_rcpt *rcpts, size_t n,
     struct slice server, int64_t now_s, struct buf *out)
 {
     size_t before = out->n, column = 0;
     if (n == 0 || now_s < 0 || !trace_is_server_name(server) ||
-        buf_addf(out, TRACE_FIELD ": v=1; k=%s; t=%" PRId64 ";\r\n s=%.*s;", k->v[0].id, now_s,
-            SLICE_ARG(server)) != 0)
+        buf_addf(out, HEAD_FORMAT, k->v[0].id, now_s, SLICE_ARG(server)) != 0)
         goto fail;
     for (size_t i = 0; i < n; i++) {
         char mac[HMAC_BASE64_SIZE(MAC_SIZE)], item[64];

@@ -36,6 +36,9 @@ bool trace_is_server_name(struct slice name);
  * out is full, or the server has no such name. */
 int trace_stamp(const struct trace_keys *k, const struct trace_rcpt *rcpts, size_t n,
     struct slice server, int64_t now_s, struct buf *out) ATTR_WUR;
+/* How many bytes that field has for one recipient. */
+size_t trace_stamp_size(
+    const struct trace_keys *k, uint64_t epoch, struct slice server, int64_t now_s);
 /* The stamps for one recipient in a header block (whole fields with line ends) that are valid and
  * younger than TRACE_VALID_S.  Slices borrow from header. Returns how many, at most max. */
 size_t trace_find(const struct trace_keys *k, struct slice header, struct slice rcpt_key,

@@ -78,3 +78,9 @@ int judge_stamp(const struct judge *j, const struct decision *decisions, size_t 
         free(rcpts);
     return rc;
 }
+
+size_t judge_stamp_size(const struct judge *j, const struct decision *d)
+{
+    return trace_stamp_size(
+        j->keys, d->epoch, slice_str(j->conf->servers[d->server].name), clock_wall_s());
+}

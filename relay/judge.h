@@ -28,5 +28,7 @@ int judge_header(const struct judge *j, struct slice header, int source_server,
 /* The stamp that goes in front of the header. */
 int judge_stamp(
     const struct judge *j, const struct decision *decisions, size_t n, struct buf *out) ATTR_WUR;
+/* How many bytes that stamp has for this recipient alone. */
+size_t judge_stamp_size(const struct judge *j, const struct decision *d);
 
 #endif

@@ -161,9 +161,8 @@ static void get_target(struct session *s)
 
 /* --- The header and the claim ---------------------------------------------------------------- */
 
-/* rcpt: n == 0 when there are several decisions. */
-static int make_prefix(const struct session *s, const struct decision *decisions, size_t n,
-    struct slice rcpt, struct buf *out)
+/* rcpt: n == 0 when there are several. */
+static int add_received(const struct session *s, struct slice rcpt, struct buf *out)
 {
     char date[48];
     struct received r = {.hello = s->server.hello,
@@ -177,23 +176,31 @@ static int make_prefix(const struct session *s, const struct decision *decisions
         .date = date};
 
     clock_format_rfc5322(clock_wall_s(), date);
-    if (received_field(&r, out) != 0)
-        return -1;
-    return judge_stamp(&s->w->judge, decisions, n, out);
+    return received_field(&r, out);
+}
+
+/* How much our fields take of what the server takes, when this is the only recipient.  That is
+ * asked at each RCPT, so nothing is signed for it. */
+static size_t prefix_size(const struct session *s, struct slice rcpt, const struct decision *d)
+{
+    struct buf field;
+    size_t n;
+
+    buf_init(&field, RECEIVED_MAX);
+    n = add_received(s, rcpt, &field) == 0 ? field.n : RECEIVED_MAX;
+    buf_fini(&field);
+    return n + judge_stamp_size(&s->w->judge, d);
 }
 
 void session_judge(struct session *s)
 {
     struct slice rcpt = buf_slice(&s->rcpt);
     struct decision d;
-    struct buf prefix;
     size_t room = 0;
 
     judge_rcpt(&s->w->judge, rcpt, s->source_server, &d);
-    buf_init(&prefix, SESSION_PREFIX_MAX);
-    if (s->ct.size > 0 && d.kind == DECIDE_DELIVER && make_prefix(s, &d, 1, rcpt, &prefix) == 0)
-        room = prefix.n;
-    buf_fini(&prefix);
+    if (s->ct.size > 0 && d.kind == DECIDE_DELIVER)
+        room = prefix_size(s, rcpt, &d);
     cutthrough_rcpt(&s->ct, &d, room);
 }
 
@@ -215,7 +222,8 @@ static void judge_message(struct session *s)
     if (judge_header(&s->w->judge, header, s->source_server, ct->decisions, ct->n_decisions, &no) !=
         0) {
         cutthrough_judged(ct, &no, SLICE_NONE);
-    } else if (make_prefix(s, ct->decisions, ct->n_decisions, buf_slice(&s->only), &prefix) != 0 ||
+    } else if (add_received(s, buf_slice(&s->only), &prefix) != 0 ||
+               judge_stamp(&s->w->judge, ct->decisions, ct->n_decisions, &prefix) != 0 ||
                close_prefix(header, &prefix) != 0) {
         answer_set(&no, 451, "4.3.0", "the trace fields could not be made");
         cutthrough_judged(ct, &no, SLICE_NONE);

@@ -16,6 +16,29 @@ static struct trace_keys *keys_of(const char *text)
     return k;
 }
 
+static void test_size(void **state)
+{
+    static const char longest[] =
+        "server-name.of_the_longest.kind-0123456789abcdefghijklmnopqrstuv";
+    static const uint64_t epochs[] = {0, 9, 10, 12345678901, UINT64_MAX};
+    static const int64_t times[] = {0, NOW, INT64_MAX};
+    struct trace_keys *k = keys_of("abcdefghijklmnopqrstuvwxyz.-_456 " HEX_A);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(epochs) * COUNT_OF(times) * 2; i++) {
+        struct trace_rcpt rcpt = {SLICE_LIT("alice@example.org"), epochs[i % COUNT_OF(epochs)]};
+        int64_t now = times[i / COUNT_OF(epochs) % COUNT_OF(times)];
+        struct slice server = slice_str(i % 2 ? longest : "x");
+        struct buf out;
+
+        buf_init(&out, TRACE_STAMP_MAX);
+        assert_int_equal(trace_stamp(k, &rcpt, 1, server, now, &out), 0);
+        assert_int_equal(trace_stamp_size(k, rcpt.epoch, server, now), out.n);
+        buf_fini(&out);
+    }
+    trace_keys_free(&k);
+}
+
 static void test_keys(void **state)
 {
     static const struct {
@@ -269,6 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_size),
         cmocka_unit_test(test_field),
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_forms),
