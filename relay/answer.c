@@ -30,11 +30,22 @@ void answer_from_decision(const struct decision *d, struct answer *out)
     answer_set(out, d->code, d->enhanced, "%s", d->text);
 }
 
-/* 5xx codes that tell of sequence, syntax, authentication or the service as a whole. */
-static bool is_about_connection(int code)
+/* RFC 3463: X.1, X.2 and X.6 speak of an address, a mailbox or the content, whatever the code. */
+static bool is_about_mail(const struct smtp_reply *reply)
 {
-    return (code >= 500 && code <= 504) || code == 521 || (code >= 530 && code <= 539) ||
-           code == 555;
+    const char *subject = reply->enhanced[0] != '\0' ? reply->enhanced + 1 : "";
+
+    return subject[0] == '.' && memchr("126", subject[1], 3) != NULL && subject[2] == '.';
+}
+
+/* 5xx codes that tell of sequence, syntax, authentication or the service as a whole. */
+static bool is_about_connection(const struct smtp_reply *reply)
+{
+    int code = reply->code;
+
+    return ((code >= 500 && code <= 504) || code == 521 || (code >= 530 && code <= 539) ||
+               code == 555) &&
+           !is_about_mail(reply);
 }
 
 /* RFC 3463: X.5.3 is "too many recipients".  A class that does not fit the code stays in the text.
@@ -88,7 +99,7 @@ void answer_from_target(
         answer_set(out, 250, reply->enhanced[0] ? reply->enhanced : good[stage], "%s", text);
     else if (is_too_many(stage, reply))
         answer_set(out, 452, "4.5.3", "%s", text);
-    else if (class < 4 || reply->code == 421 || is_about_connection(reply->code))
+    else if (class < 4 || reply->code == 421 || is_about_connection(reply))
         answer_set(out, 451, "4.3.5", "server %s said: %d %s", server, reply->code, text);
     else
         answer_set(out, reply->code,

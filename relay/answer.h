@@ -38,8 +38,10 @@ enum answer_stage {
 /* What the client hears when the target said this.  2xx, 4xx and those 5xx that speak of sender,
  * recipient or content pass with their text.  A 5xx that speaks of the connection between the two
  * of us (sequence, syntax, authentication wanted, no service) becomes 451, because the mail is not
- * at fault, and so does every reply of a class that does not fit the stage.  "Too many recipients",
- * however it is said, is 452 4.5.3: the others come in a transaction of their own. */
+ * at fault, and so does every reply of a class that does not fit the stage.  Where code and
+ * enhanced code disagree the latter tells: "501 5.1.7 bad sender address" would be said of that
+ * sender for ever.  "Too many recipients", however it is said, is 452 4.5.3: the others come in a
+ * transaction of their own. */
 void answer_from_target(enum answer_stage stage, const struct smtp_reply *reply, const char *server,
     struct answer *out);
 /* 451 4.4.1: the target is down or did not behave. */
