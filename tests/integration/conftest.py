@@ -9,6 +9,7 @@ Mail servers (tests/integration/lib/, each file documents its class at the top)
     dovecot(name="old", users=..., conf=...)      started Dovecot: .lmtp_port .imap_port .imaps_port,
                                                   .deliver .imap .messages .add_user .remove_user
     cyrus(name="cyrus", users=..., conf=...)      the same for Cyrus
+    courier(name="courier", users=...)            Courier IMAP: .imap_port .deliver .imap .messages
     postfix(main=..., master=..., start=True)     Postfix: .smtp_port .queue() .mailq() .flush() .wait_empty()
                                                   .table() .query() .reload() .sendmail()
     sendmail(mailers=..., milters=..., ...)       Sendmail: .smtp_port .queued() .flush() .wait_empty() .resolve()
@@ -40,6 +41,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lib.coexist import Coexist  # noqa: E402
+from lib.courier import Courier  # noqa: E402
 from lib.cyrus import Cyrus  # noqa: E402
 from lib.dovecot import Dovecot  # noqa: E402
 from lib.exim import Exim  # noqa: E402
@@ -124,6 +126,13 @@ def dovecot(stage):
 def cyrus(stage):
     def make(name="cyrus", users=None, **kwargs):
         return stage.enter(Cyrus(stage.path(name), users=users or USERS, hostname=f"{name}.test", **kwargs))
+    return make
+
+
+@pytest.fixture
+def courier(stage):
+    def make(name="courier", users=None, **kwargs):
+        return stage.enter(Courier(stage.path(name), users=users or USERS, hostname=f"{name}.test", **kwargs))
     return make
 
 

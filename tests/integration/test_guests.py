@@ -66,6 +66,19 @@ def test_dovecot_keeps_mail_over_stop_and_kill(dovecot):
     assert tokens(server.messages(ANN)) == ["one", "two"]
 
 
+def test_courier_shows_what_was_delivered_and_appended(courier):
+    server = courier()
+    server.deliver(ANN, smtp.message("one"))
+    client = server.imap(ANN)
+    assert client.create("INBOX.Archive")[0] == "OK"
+    assert client.append("INBOX.Archive", "(\\Seen)", None, smtp.message("kept"))[0] == "OK"
+    client.logout()
+    server.kill()
+    server.start()
+    assert [(m.folder, m.flags) for m in server.messages(ANN)] == [("INBOX", frozenset()), ("INBOX.Archive", {"\\Seen"})]
+    assert server.messages(BOB) == []
+
+
 def test_postfix_relays_to_dovecot(dovecot, postfix):
     target = dovecot()
     mx = postfix(start=False, main={"relay_domains": "example.org"})

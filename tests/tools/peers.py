@@ -52,6 +52,8 @@ GUESTS = {
     "exim": {"packages": ["exim4-daemon-heavy"], "drop": NO_PERL},
     "cyrus": {"packages": ["cyrus-imapd", "sasl2-bin"], "drop": NO_PERL,
               "provides": "default-mta, mail-transport-agent"},
+    "courier": {"packages": ["courier-imap", "courier-authlib", "courier-authlib-userdb"], "drop": NO_PERL,
+                "mount_points": ["etc/courier"]},
     "isync": {"packages": ["isync"], "drop": []},
     "interimap": {"packages": ["interimap", "perl"], "drop": []},
 }
@@ -195,7 +197,7 @@ def unpack(debs, tree):
             raise PeersError(f"{deb.name} cannot be unpacked: {target.stderr.strip()[-200:]}")
 
 
-def furnish(tree):
+def furnish(tree, name):
     """The files in /etc, devices and mount points that every guest needs."""
     etc = tree / "etc"
     etc.mkdir(exist_ok=True)
@@ -218,7 +220,7 @@ def furnish(tree):
     # What the packages have in /var is moved away: instances mount their own.
     if (tree / "var").exists():
         shutil.rmtree(tree / "var")
-    for point in MOUNT_POINTS:
+    for point in MOUNT_POINTS + GUESTS[name].get("mount_points", []):
         (tree / point).mkdir(parents=True, exist_ok=True)
     for device in DEVICES:
         (tree / "dev" / device).touch()
@@ -238,7 +240,7 @@ def build(name, closure, apt, cache):
         aside.mkdir()
         aside.chmod(0o755)
         unpack(debs, aside)
-        furnish(aside)
+        furnish(aside, name)
         (aside / "coexist-tree.json").write_text(json.dumps(
             {"layout": LAYOUT, "name": name, "recipe": recipe(name), "packages": closure}, indent=1))
         shutil.rmtree(final, ignore_errors=True)
