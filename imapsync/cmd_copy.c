@@ -8,16 +8,16 @@
 
 #include "base/core/log.h"
 #include "base/core/num.h"
+#include "imapsync/account_args.h"
+#include "imapsync/copy/passes.h"
 #include "imapsync/copy/resolve.h"
+#include "imapsync/copy/state_dir.h"
 #include "imapsync/options.h"
-#include "imapsync/passes.h"
 #include "imapsync/progress.h"
-#include "imapsync/side.h"
-#include "imapsync/state_dir.h"
 #include "imapsync/sync.h"
 
 struct copy_args {
-    struct side_args source, target;
+    struct account_args source, target;
     const char *state, *delete_percent, *timeout, *settle;
     bool is_json, verifies, no_subscriptions, wants_help;
 };
@@ -88,7 +88,8 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
 }
 
 static int run(const struct copy_args *a, const struct copy_options *options,
-    const struct side *source, const struct side *target, struct progress *p, struct err *err)
+    const struct imap_account *source, const struct imap_account *target, struct progress *p,
+    struct err *err)
 {
     struct copy_counts n = {0};
     struct copy_verdict verdict;
@@ -119,7 +120,7 @@ int sync_cmd_copy(const struct program_args *args)
 {
     struct copy_args a = {0};
     struct copy_options options = {0};
-    struct side source = {0}, target = {0};
+    struct imap_account source = {0}, target = {0};
     struct progress p;
     struct err err = ERR_INIT;
     int result = parse(args, &a, &err);
@@ -129,16 +130,16 @@ int sync_cmd_copy(const struct program_args *args)
     if (result == 0)
         result = numbers(&a, &options, &err);
     if (result == 0)
-        result = side_from_args(&a.source, &source, &err);
+        result = account_from_args(&a.source, &source, &err);
     if (result == 0)
-        result = side_from_args(&a.target, &target, &err);
+        result = account_from_args(&a.target, &target, &err);
     if (result == 0) {
         progress_fini(&p);
         progress_init(&p, a.is_json); /* not counting the time to type passwords */
         result = run(&a, &options, &source, &target, &p, &err);
     }
-    side_fini(&source);
-    side_fini(&target);
+    imap_account_fini(&source);
+    imap_account_fini(&target);
     progress_fini(&p);
     return result < 0 ? program_fail(&sync_program, &err) : result;
 }

@@ -10,8 +10,8 @@
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "imapsync/copy/resolve.h"
-#include "imapsync/passes.h"
-#include "imapsync/state_dir.h"
+#include "imapsync/copy/passes.h"
+#include "imapsync/copy/state_dir.h"
 
 #define PROGRESS_EVERY_MS 500
 #define EXCEPTIONS_SHOWN_MAX 100
@@ -123,8 +123,8 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
 void move_job_close(struct move_job *j)
 {
     copy_free(&j->copy);
-    side_fini(&j->source);
-    side_fini(&j->target);
+    imap_account_fini(&j->source);
+    imap_account_fini(&j->target);
     authority_fini(&j->map);
     move_dir_close(&j->dir);
 }
@@ -150,14 +150,16 @@ int move_job_advance(struct move_job *j, enum move_event event, struct err *err)
 
 /* --- The two mailboxes ------------------------------------------------------------------------ */
 
-static int open_side(struct move_job *j, const char *server, struct side *out, struct err *err)
+static int open_account(
+    struct move_job *j, const char *server, struct imap_account *out, struct err *err)
 {
     int i = conf_server_index(j->conf, slice_str(server));
     if (i == CONF_SERVER_NONE)
         return err_set(
             err, ERR_PERM, EX_CONFIG, "there is no server \"%s\" in the configuration", server);
     const struct conf_server *s = &j->conf->servers[i];
-    return side_from_conf(s, s->name, j->r.mailbox, j->conf->sync.imap_timeout_ms, out, err);
+    return imap_account_from_conf(
+        s, s->name, j->r.mailbox, j->conf->sync.imap_timeout_ms, out, err);
 }
 
 int move_job_connect(struct move_job *j, struct err *err)
@@ -169,9 +171,9 @@ int move_job_connect(struct move_job *j, struct err *err)
     if (j->copy)
         return copy_connect(j->copy, err);
     if (!j->source.user)
-        result = open_side(j, j->r.from, &j->source, err);
+        result = open_account(j, j->r.from, &j->source, err);
     if (result == 0 && !j->target.user)
-        result = open_side(j, j->r.to, &j->target, err);
+        result = open_account(j, j->r.to, &j->target, err);
     /* One journal for each pair of servers, so that a later way back starts with its own. */
     buf_init(&dir, 4096);
     if (result == 0)

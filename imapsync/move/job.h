@@ -8,9 +8,9 @@
 
 #include <jansson.h>
 #include "imapsync/copy/copy.h"
+#include "imapsync/imap/account.h"
 #include "imapsync/move/authority.h"
 #include "imapsync/move/record.h"
-#include "imapsync/side.h"
 
 struct move_events {
     /* What has just happened: {user, state, text, ms, ...}; borrowed.  `ms` counts from the start
@@ -35,7 +35,7 @@ struct move_job {
     struct move_dir dir;
     struct move_record r;
     struct authority map;
-    struct side source, target;
+    struct imap_account source, target;
     struct copy *copy;
     uint64_t start_ms, hold_start_ms, shown_ms; /* monotonic */
     bool is_comparing;

@@ -15,7 +15,7 @@
 
 #include "base/core/mem.h"
 #include "base/os/io.h"
-#include "imapsync/state_dir.h"
+#include "imapsync/copy/state_dir.h"
 
 #define RECORD_VERSION 1
 #define FILE_MAX (64u << 10)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* passes: see passes.h.  Whoever makes progress may try for ever. */
-#include "imapsync/passes.h"
+#include "imapsync/copy/passes.h"
 
 #include <poll.h>
 #include <sysexits.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* state_dir: where the journal of a pair lives. */
-#ifndef IMAPSYNC_STATE_DIR_H
-#define IMAPSYNC_STATE_DIR_H
+#ifndef IMAPSYNC_COPY_STATE_DIR_H
+#define IMAPSYNC_COPY_STATE_DIR_H
 
 #include "base/core/attr.h"
 #include "base/core/buf.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* state_dir: the id is a digest of both names, so that any character may be in them. */
-#include "imapsync/state_dir.h"
+#include "imapsync/copy/state_dir.h"
 
 #include <stdlib.h>
 #include <sysexits.h>

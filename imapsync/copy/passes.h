@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* passes: a whole pass of a copy, over as many connections as it takes. */
-#ifndef IMAPSYNC_PASSES_H
-#define IMAPSYNC_PASSES_H
+#ifndef IMAPSYNC_COPY_PASSES_H
+#define IMAPSYNC_COPY_PASSES_H
 
 #include "imapsync/copy/copy.h"
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account_args: URL, credentials and TLS policy of one end, as the command line says them.
+ *
+ * Certificates are verified unless the administrator gives a fingerprint or says "encrypt" for this
+ * side.
+ */
+#include "imapsync/account_args.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "base/core/num.h"
+#include "imapsync/imap/secret.h"
+
+static int usage(struct err *err, const char *text)
+{
+    return err_set(err, ERR_PERM, EX_USAGE, "%s", text);
+}
+
+/* %XX of the user part of a URL (RFC 3986); no control characters. */
+static char *unescape(struct slice s)
+{
+    struct buf out;
+    buf_init(&out, 1024);
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = s.p[i];
+        if (c == '%') {
+            if (num_hex(slice_sub(s, i + 1, 2), &c, 1) != 0)
+                goto bad;
+            i += 2;
+        }
+        if (c < 0x20 || c == 0x7f || buf_add_byte(&out, c) != 0)
+            goto bad;
+    }
+    if (out.n > 0)
+        return buf_steal_cstr(&out);
+bad:
+    buf_fini(&out);
+    return NULL;
+}
+
+/* scheme://user@host[:port][/], where the user may hold "@" as such or as %40. */
+static int parse_url(const struct account_args *args, struct imap_account *a, struct err *err)
+{
+    struct slice url = slice_str(args->url);
+    ptrdiff_t scheme = slice_search(url, SLICE_LIT("://"));
+    if (scheme < 0)
+        return usage(err, "not a URL: imap://user@host:port/ or imaps://...");
+    struct slice rest = slice_from(url, (size_t)scheme + 3);
+    if (rest.n > 0 && rest.p[rest.n - 1] == '/')
+        rest.n--;
+    ptrdiff_t at = slice_rfind(rest, '@');
+    if (at <= 0 || slice_find(rest, '/') >= 0)
+        return usage(err, "the URL is imap://user@host:port/");
+    struct slice user = slice_sub(rest, 0, (size_t)at);
+    if (slice_find(user, ':') >= 0)
+        return usage(err, "no password in a URL: other users see it; use a file");
+    a->user = unescape(user);
+    if (!a->user)
+        return usage(err, "the user in the URL cannot be read");
+    struct buf endpoint;
+    buf_init(&endpoint, 1024);
+    int result = buf_addf(&endpoint, "%.*s://%.*s", SLICE_ARG(slice_sub(url, 0, (size_t)scheme)),
+                     SLICE_ARG(slice_from(rest, (size_t)at + 1))) == 0
+                     ? net_endpoint_parse(buf_slice(&endpoint), 0, &a->endpoint, err)
+                     : -1;
+    buf_fini(&endpoint);
+    if (result == 0 && a->endpoint.scheme != NET_SCHEME_IMAP &&
+        a->endpoint.scheme != NET_SCHEME_IMAPS)
+        return usage(err, "the URL is imap:// or imaps://");
+    return result;
+}
+
+static const struct {
+    const char *name;
+    enum conf_tls tls;
+} policies[] = {
+    {"none", CONF_TLS_NONE},
+    {"verify", CONF_TLS_VERIFY},
+    {"encrypt", CONF_TLS_ENCRYPT},
+    {"fingerprint", CONF_TLS_FINGERPRINT},
+};
+
+static int policy_from_args(
+    const struct account_args *args, struct imap_account *a, struct err *err)
+{
+    a->policy =
+        (struct conf_server){.tls = args->fingerprint ? CONF_TLS_FINGERPRINT : CONF_TLS_VERIFY,
+            .tls_ca_file = (char *)(uintptr_t)args->ca_file,
+            .tls_fingerprint = (char *)(uintptr_t)args->fingerprint,
+            .tls_min = (char *)(uintptr_t) "TLSv1.2",
+            .tls_level = 1};
+    if (!args->tls)
+        return 0;
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        if (strcmp(args->tls, policies[i].name) == 0) {
+            a->policy.tls = policies[i].tls;
+            return 0;
+        }
+    }
+    return usage(err, "TLS is one of none, verify, encrypt, fingerprint");
+}
+
+int account_from_args(const struct account_args *args, struct imap_account *out, struct err *err)
+{
+    *out = (struct imap_account){0};
+    buf_init(&out->password, SECRET_MAX);
+    out->admin = mem_strdup(args->admin);
+    out->auth = mem_strdup(args->auth);
+    out->tls_name = mem_strdup(args->tls_name);
+    int result = parse_url(args, out, err);
+    if (result == 0)
+        result = policy_from_args(args, out, err);
+    if (result == 0)
+        result = imap_account_secure(out, args->label, args->tls != NULL, err);
+    if (result == 0 && args->password_file)
+        result = secret_from_file(args->password_file, &out->password, err);
+    else if (result == 0 && args->password_command)
+        result = secret_from_command(args->password_command, &out->password, err);
+    else if (result == 0)
+        result = secret_from_terminal(args->label, args->url, &out->password, err);
+    if (result != 0) {
+        imap_account_fini(out);
+        return err_wrap(err, "%s", args->label);
+    }
+    imap_account_finish(out, args->timeout_ms);
+    return 0;
+}

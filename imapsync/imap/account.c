@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account: see account.h.
+ *
+ * imaps:// is TLS from the first byte.  imap:// is STARTTLS, which must succeed, except towards a
+ * loopback address, or where the administrator has said "none".
+ */
+#include "imapsync/imap/account.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "base/os/sock.h"
+#include "imapsync/imap/secret.h"
+
+static bool is_loopback(const char *host)
+{
+    struct net_addr addr;
+    return strcmp(host, "localhost") == 0 ||
+           (net_addr_parse(slice_str(host), &addr) == 0 && net_addr_is_loopback(&addr));
+}
+
+int imap_account_secure(struct imap_account *a, const char *label, bool wants_tls, struct err *err)
+{
+    struct imap_place *p = &a->place;
+    bool is_local = is_loopback(a->endpoint.host);
+    p->label = label;
+    p->host = a->endpoint.host;
+    p->port = a->endpoint.port;
+    p->tls_name = a->tls_name ? a->tls_name : a->endpoint.host;
+    if (a->endpoint.scheme == NET_SCHEME_IMAPS)
+        p->security = IMAP_SECURITY_TLS;
+    else if (a->policy.tls == CONF_TLS_NONE || (is_local && !wants_tls))
+        p->security = IMAP_SECURITY_NONE;
+    else
+        p->security = IMAP_SECURITY_STARTTLS;
+    if (p->security == IMAP_SECURITY_NONE)
+        return 0;
+    if (a->policy.tls == CONF_TLS_NONE)
+        a->policy.tls = CONF_TLS_VERIFY;
+    return tls_ctx_client(&a->policy, &p->tls, err);
+}
+
+void imap_account_finish(struct imap_account *a, uint64_t timeout_ms)
+{
+    a->place.user = a->user;
+    a->place.admin = a->admin;
+    a->place.auth = a->auth;
+    a->place.password = buf_slice(&a->password);
+    a->place.timeout_ms = timeout_ms;
+}
+
+int imap_account_from_conf(const struct conf_server *server, const char *label, const char *user,
+    uint64_t timeout_ms, struct imap_account *out, struct err *err)
+{
+    *out = (struct imap_account){.policy = *server, .endpoint = server->imap};
+    out->endpoint.host = mem_strdup(server->imap.host);
+    buf_init(&out->password, SECRET_MAX);
+    out->user = mem_strdup(user);
+    out->admin = mem_strdup(server->imap_user);
+    out->auth = mem_strdup(server->imap_auth);
+    out->tls_name = mem_strdup(server->tls_name);
+    int result = 0;
+    if (!out->endpoint.host)
+        result = err_set(err, ERR_PERM, EX_CONFIG, "the server has no imap address");
+    else if (!server->imap_password_file)
+        result = err_set(err, ERR_PERM, EX_CONFIG, "the server has no imap_password_file");
+    if (result == 0)
+        result = imap_account_secure(
+            out, label, server->tls != CONF_TLS_NONE && server->tls != CONF_TLS_MAY, err);
+    if (result == 0)
+        result = secret_from_file(server->imap_password_file, &out->password, err);
+    if (result != 0) {
+        imap_account_fini(out);
+        return err_wrap(err, "server \"%s\"", server->name);
+    }
+    imap_account_finish(out, timeout_ms);
+    out->place.is_named = true;
+    return 0;
+}
+
+void imap_account_fini(struct imap_account *a)
+{
+    tls_ctx_free(&a->place.tls);
+    net_endpoint_fini(&a->endpoint);
+    mem_free_string(&a->user);
+    mem_free_string(&a->admin);
+    mem_free_string(&a->auth);
+    mem_free_string(&a->tls_name);
+    buf_fini_wipe(&a->password);
+    a->place = (struct imap_place){0};
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * account: one mailbox on one server, with what it takes to sign in there, as a place to connect
+ * to.
+ */
+#ifndef IMAPSYNC_IMAP_ACCOUNT_H
+#define IMAPSYNC_IMAP_ACCOUNT_H
+
+#include "base/core/conf.h"
+#include "imapsync/imap/conn.h"
+
+struct imap_account {
+    struct imap_place place;
+    struct net_endpoint endpoint;
+    struct conf_server policy; /* for the TLS context; owns nothing */
+    char *user, *admin, *auth, *tls_name;
+    struct buf password;
+};
+
+/* The mailbox of `user` on a server of the configuration, by its administrative login. */
+int imap_account_from_conf(const struct conf_server *server, const char *label, const char *user,
+    uint64_t timeout_ms, struct imap_account *out, struct err *err) ATTR_WUR;
+void imap_account_fini(struct imap_account *a); /* wipes the password */
+
+/* For those who fill one themselves. Needs endpoint and policy.tls; wants_tls: on loopback too. */
+int imap_account_secure(
+    struct imap_account *a, const char *label, bool wants_tls, struct err *err) ATTR_WUR;
+/* All of it is there: sets the place. */
+void imap_account_finish(struct imap_account *a, uint64_t timeout_ms);
+
+#endif
