@@ -12,10 +12,9 @@
 
 #include "imapsync/move/job.h"
 
-#define CUTOVER_SMALL 25     /* so few new messages are little enough for a hold */
-#define CUTOVER_SMALL_MS 500 /* and so is a pass that takes no longer */
+#define CUTOVER_EXIT_EXCEPTIONS 1 /* flipped, and something has to be looked at again */
 
-/* `to`: server's name, NULL: the other one of two.  0: done.  SYNC_EXIT_EXCEPTIONS: flipped, and
+/* `to`: server's name, NULL: the other one of two.  0: done.  CUTOVER_EXIT_EXCEPTIONS: flipped, and
  * a sweep has to look again (err says so when one failed).  -1: not flipped, the user is on old,
  * except where err says that nobody could be asked. */
 int cutover_run(const struct conf *conf, const char *address, const char *to,
@@ -23,10 +22,8 @@ int cutover_run(const struct conf *conf, const char *address, const char *to,
 /* Ends a cut-over that has not flipped: the user stays on old. */
 int cutover_back(const struct conf *conf, const char *address, const struct move_events *events,
     void *arg, struct err *err) ATTR_WUR;
-/* For the daemon: finds out what became of an interrupted cut-over, and looks for late arrivals of
- * one that has flipped. dir: the user's folder.  Nothing happens while somebody else works on it or
- * when the last sweep is younger than sync.sweep_interval. */
-int cutover_tend(const struct conf *conf, const char *dir, const struct move_events *events,
-    void *arg, struct err *err) ATTR_WUR;
+/* From where the job is to the end, to a sweep that has to come again (*is_settled_out false), or
+ * to an error. */
+int cutover_go_on(struct move_job *j, bool *is_settled_out, struct err *err) ATTR_WUR;
 
 #endif

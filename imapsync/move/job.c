@@ -41,6 +41,11 @@ void move_job_say_own(struct move_job *j, json_t *extra, const char *fmt, ...)
     buf_fini(&text);
 }
 
+json_t *move_job_number(const char *name, uint64_t value)
+{
+    return json_pack("{s:I}", name, (json_int_t)value);
+}
+
 static void on_progress(void *arg, const struct copy_counts *n)
 {
     struct move_job *j = arg;
@@ -75,6 +80,11 @@ static void on_exception(void *arg, const struct copy_exception *e)
 bool move_job_wants_back(const struct move_job *j)
 {
     return j->events->wants_back && j->events->wants_back(j->arg);
+}
+
+int move_job_stopped(struct err *err)
+{
+    return err_set(err, ERR_TEMP, EX_TEMPFAIL, "stopped on request");
 }
 
 static bool on_is_cancelled(void *arg)
@@ -146,6 +156,18 @@ int move_job_advance(struct move_job *j, enum move_event event, struct err *err)
         log_str("to", move_state_name(to)), log_str("cause", move_event_name(event)),
         log_u64("epoch", j->r.hold_epoch));
     return move_job_save(j, err);
+}
+
+void move_job_set_error(struct move_job *j, const struct err *err)
+{
+    j->r.error_code = err ? err_exit_code(err) : 0;
+    if (fmt_into(j->r.error, sizeof(j->r.error), "%s", err ? err->text : "") != 0)
+        BUG("an error's text fits");
+}
+
+uint64_t move_job_held_ms(const struct move_job *j)
+{
+    return clock_mono_ms() - j->hold_start_ms;
 }
 
 /* --- The two mailboxes ------------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * job: one user's cut-over while somebody works on it: lock, record, both mailboxes, the map.  The
- * works of the machine's states are functions of a job (cutover.c, sweep.c).
+ * works of the machine's states are functions of a job (works.c, sweep.c).
  */
 #ifndef IMAPSYNC_MOVE_JOB_H
 #define IMAPSYNC_MOVE_JOB_H
@@ -22,7 +22,7 @@ struct move_events {
     void (*critical)(void *arg, bool is_critical);
     /* How long to wait for whoever has the user's lock, a sweep for example. */
     uint64_t lock_wait_ms;
-    /* For cutover_tend(), both or none: a server did not answer at all; and whether one did not
+    /* For tend_user(), both or none: a server did not answer at all; and whether one did not
      * lately, so that users with a mailbox there need not try. */
     void (*silent)(void *arg, const char *server);
     bool (*is_silent)(void *arg, const char *server);
@@ -62,6 +62,11 @@ int move_job_pass(
 int move_job_compare(
     struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;
 bool move_job_wants_back(const struct move_job *j);
+int move_job_stopped(struct err *err); /* -1 with the error of one that somebody wanted back */
+/* For the record, which is not written yet; NULL: none. */
+void move_job_set_error(struct move_job *j, const struct err *err);
+uint64_t move_job_held_ms(const struct move_job *j);       /* since the hold was asked for */
+json_t *move_job_number(const char *name, uint64_t value); /* {name: value}, a member of a line */
 /* extra: more members, taken over; NULL: none. */
 void move_job_say_own(struct move_job *j, json_t *extra, const char *fmt, ...) ATTR_PRINTF(3, 4);
 

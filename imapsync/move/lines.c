@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/core/log.h"
+
 void lines_init(struct lines *l, bool is_json)
 {
     *l = (struct lines){.is_json = is_json, .is_terminal = isatty(STDOUT_FILENO) == 1};
@@ -29,4 +31,13 @@ void lines_show(void *arg, const json_t *line)
         l->has_progress = is_progress;
     }
     fflush(stdout);
+}
+
+void lines_log(const json_t *line)
+{
+    const char *user = json_string_value(json_object_get(line, "user"));
+    const char *state = json_string_value(json_object_get(line, "state"));
+    const char *text = json_string_value(json_object_get(line, "text"));
+    if (!json_object_get(line, "progress") && user && state && text)
+        log_info("cutover", log_str("user", user), log_str("state", state), log_str("text", text));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* lines: what a person or a script sees of a cut-over, on standard output as it happens. */
+/* lines: what a person or a script sees of a cut-over as it happens. */
 #ifndef IMAPSYNC_MOVE_LINES_H
 #define IMAPSYNC_MOVE_LINES_H
 
@@ -15,5 +15,7 @@ struct lines {
 void lines_init(struct lines *l, bool is_json);
 /* As move_events.line. arg: struct lines */
 void lines_show(void *arg, const json_t *line);
+/* For the log of the daemon. */
+void lines_log(const json_t *line);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * machine: the states of one user's cut-over, as a table and nothing else.  Pure: what is done in a
- * state is in cutover.h and sweep.h, what is known about it on disk in record.h.
+ * state is in works.h and sweep.h, what is known about it on disk in record.h.
  *
  * The legal orders:
  *

@@ -7,8 +7,6 @@
 #include "base/core/conf.h"
 #include "base/core/err.h"
 
-#define SERVICE_VISITORS_MAX 256
-#define SERVICE_REQUEST_MS 30000
 #define SERVICE_STOP_MS 60000 /* for users whose mail waits, at SIGTERM */
 
 /* Until SIGTERM or SIGINT.  SIGHUP: conf_path is read again, for what begins from then on. */

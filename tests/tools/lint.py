@@ -74,6 +74,9 @@ PROGRAM_FOLDERS = ("maps/mapd", "maps/lookup", "maps/tool", "relay", "milter", "
 # maptool imports and exports: its format folder is part of its room.
 ROOM_OF = {"maps/format": "maps/tool"}
 
+# Within imapsync arrows run down this list: protocol, ends, copy, cut-over, commands.
+SYNC_LAYERS = ("imapsync/imap", "imapsync/ends", "imapsync/copy", "imapsync/move", "imapsync")
+
 # A foreign header and the only files that may include it.
 ADAPTERS = {
     r"uv\.h": ["base/os/loop.c"],
@@ -94,7 +97,7 @@ JSON_FOLDERS = ("maps/client", "maps/mapd/", "maps/store/", "maps/tool/", "maps/
 PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(normalise|record|decide|trace)\.c",
         r"relay/(smtp_server|smtp_command|data_codec|cutthrough)\.c", r"milter/(judge|meaning)\.c",
         r"imapsync/imap/(token|response|utf7|client|uids)\.c",
-        r"imapsync/copy/(plan|journal_record|pack)\.c"]
+        r"imapsync/copy/(plan|journal_record|pack)\.c", r"imapsync/move/machine\.c"]
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "iso646.h", "limits.h", "math.h", "stdalign.h",
     "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "stdnoreturn.h", "string.h",
@@ -117,8 +120,14 @@ def room(path):
     return folder
 
 
+def sync_layer(path):
+    folder = path.rsplit("/", 1)[0]
+    return SYNC_LAYERS.index(folder) if folder in SYNC_LAYERS else -1
+
+
 def check_includes(path, text):
     mine = room(path)
+    layer = sync_layer(path)
     pure = any(re.fullmatch(p, path) for p in PURE)
     for hit in INCLUDE.finditer(text):
         line = text.count("\n", 0, hit.start()) + 1
@@ -136,6 +145,9 @@ def check_includes(path, text):
                        "what both need goes down to maps/ or base/")
             elif mine != "tests" and theirs == "tests":
                 report(path, line, "programs never include tests/")
+            elif 0 <= layer < sync_layer(name):
+                report(path, line, f"{SYNC_LAYERS[layer]} knows nothing of {name}: "
+                       f"arrows run {' < '.join(SYNC_LAYERS)}")
             elif pure and name.startswith("base/os/") and name not in PURE_ALLOWED:
                 report(path, line, f'{path} is grammar or engine: no "{name}"; '
                        "let an adapter pass the bytes and the time in")
