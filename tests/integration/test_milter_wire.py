@@ -527,8 +527,8 @@ def test_a_link_in_the_run_folder_is_no_way_to_root(given_away, name, is_hard, t
     try:
         site.start("milter")
         site.stop("milter")
-    except ProgramError:
-        pass
+    except ProgramError as refusal:
+        assert str(link) in str(refusal)
     assert state(victim) == before
     if is_hard:
         victim.unlink()
@@ -557,8 +557,8 @@ def test_links_that_change_while_it_starts(given_away):
         try:
             site.start("milter")
             site.kill("milter")
-        except ProgramError:
-            pass
+        except ProgramError as refusal:
+            assert str(path) in str(refusal)
         assert state(victim) == before
     ended.set()
     thread.join()
@@ -674,6 +674,35 @@ def test_idle_stop_is_quick_and_never_by_libmilter(judge):
             mta.abort()
             wait_for(lambda: not site.running("milter"), 4, "the milter to end")
         assert site.processes["milter"].returncode == 0
+
+
+AT_EXIT = r"""
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What exit() takes apart before a process ends. */
+__attribute__((destructor)) static void mark(void)
+{
+    close(open(getenv("EXIT_MARK"), O_WRONLY | O_CREAT, 0600));
+}
+"""
+
+
+def test_the_end_takes_nothing_apart(judge, tmp_path):
+    """Threads of libmilter may be at work until the very end, with OpenSSL and all that exit() would tidy up."""
+    library, mark = tmp_path / "at_exit.so", tmp_path / "mark"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=AT_EXIT, text=True, check=True)
+    preloaded = {"LD_PRELOAD": str(library), "EXIT_MARK": str(mark)}
+    site = judge(plain=True)
+    site.stop("milter")
+    subprocess.run([site.bin / "coexist-milter", "-n", "-c", site.conf], env=dict(os.environ, **preloaded), check=True)
+    mark.unlink()       # whoever calls exit() leaves it
+    plain_env = site.env
+    site.env = lambda: dict(plain_env(), **preloaded)
+    site.start("milter")
+    site.stop("milter")
+    assert not mark.exists()
 
 
 def test_killed_milter_comes_back_and_harms_nothing(judge):

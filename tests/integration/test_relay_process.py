@@ -171,6 +171,20 @@ def test_reload_under_load(gate):
     assert len(site.target.messages) == sum(len(s.acked) for s in senders)
 
 
+def test_names_of_sessions(gate):
+    """However many workers start in the same moment, no two sessions are named alike: each has its worker's pid in front."""
+    site = gate(workers=3)
+    pids = {w.pid for w in workers(site)}
+
+    def named():
+        assert send(site.relay_port, "s@example.net", ANN, message("named")).accepted
+        sids = [e["sid"].partition("-") for e in site.events("relay", "rcpt_accept")]
+        assert len(set(sids)) == len(sids)
+        assert {int(worker, 16) & 0x3fffff for worker, _, _ in sids} <= {pid & 0x3fffff for pid in pids}
+        return len({worker for worker, _, _ in sids}) == len(pids)
+    wait_for(named, 20, "each worker to have had a session")
+
+
 def test_reload_of_addresses(gate):
     site = gate()
     first, second = site.relay_port, free_port()
@@ -266,6 +280,7 @@ def test_drain_in_each_phase(gate):
     ends = client(*mail, rcpt, "DATA")
     site.wait_event("relay", "rcpt_hold")
     site.target.reached("rcpt").wait(20)
+    started = time.monotonic()
     site.signal("relay", signal.SIGTERM)
     for c in early.values():
         assert (c.reply().code, c.reply().code) == (421, 0)
@@ -273,6 +288,7 @@ def test_drain_in_each_phase(gate):
     assert (ends.reply().code, ends.reply().code) == (250, 421)
     for phase, c in cut.items():
         assert (c.reply().code, c.reply().code) == (421, 0), phase
+    assert time.monotonic() - started < 20      # much less than without the setting
     assert site.processes["relay"].wait(20) == 0
     assert len(site.target.messages) == 1
 
