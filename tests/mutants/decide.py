@@ -96,6 +96,9 @@ GROUPS = [
         ("a user whom nothing names goes to the default although that is reject",
          'step(j, "the domain\'s default is reject"); answer(j, DECIDE_REJECT, 550,',
          'step(j, "the domain\'s default is reject"); answer(j, DECIDE_DEFER, 450,'),
+        ("a server without smtp takes mail",
+         "if (conf_server_takes_mail(&j->conf->servers[j->out->server])) return true;",
+         "return true;"),
     ]),
     ("maps/delivery.c", ["test_decide"], [
         ("'!' is not foreign",
