@@ -10,6 +10,7 @@
 #include "base/core/clock.h"
 #include "imapsync/move/settle.h"
 #include "imapsync/move/works.h"
+#include "maps/delivery.h"
 #include "maps/route.h"
 
 /* --- Beginning ---------------------------------------------------------------------------------
@@ -37,7 +38,12 @@ static int choose_target(
 static int set_names(
     struct move_record *r, const struct authority_entry *entry, const char *to, struct err *err)
 {
-    const char *mailbox = entry->deliver_as[0] ? entry->deliver_as : r->user;
+    struct slice key = slice_str(r->user);
+    char mailbox[ROUTE_KEY_MAX + 1]; /* the address by which mail is delivered names it too */
+    if (delivery_address(key, key, DECIDE_BY_KEY, slice_str(entry->deliver_as), mailbox) !=
+        DELIVERY_GOOD)
+        return err_set(
+            err, ERR_PERM, EX_DATAERR, "the map names a delivery address that is not one");
     if (fmt_into(r->mailbox, sizeof(r->mailbox), "%s", mailbox) != 0 ||
         fmt_into(r->from, sizeof(r->from), "%s", entry->route) != 0 ||
         fmt_into(r->to, sizeof(r->to), "%s", to) != 0)

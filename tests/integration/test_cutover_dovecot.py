@@ -44,3 +44,17 @@ def test_a_user_moves_while_mail_flows(place):
     assert (record["state"], record["error"], record["late"]) == ("done", "", 0)
     again = cutover(place)
     assert (again.status, again.states) == (0, ["sweeping", "done"]), again.log
+
+
+@pytest.mark.parametrize("deliver_as", ["bob@tenant.test", "@tenant.test"])
+def test_the_mailbox_has_the_name_that_mail_is_delivered_by(place, deliver_as):
+    bob, mailbox = "bob@example.org", "bob@tenant.test"
+    for server in (place.old, place.new):
+        server.add_user(mailbox)
+    fill(place.old.imap(mailbox, password="secret"), sample(12))
+    before = look(place.old.imap(mailbox, password="secret"))
+    place.maptool("set", bob, f"deliver_as={deliver_as}")
+    moved = cutover(place, bob)
+    assert moved.status == 0, moved.log
+    assert moved.line("prepared")["text"].startswith(f"{mailbox} moves from old to new")
+    same(before, look(place.new.imap(mailbox, password="secret"), "/"))
