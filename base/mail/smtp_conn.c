@@ -243,7 +243,7 @@ static void on_timer(void *arg)
     struct err why = ERR_INIT;
 
     c->due_ms = 0;
-    if (c->n_written - smtp_conn_unsent(c) != c->n_left_due)
+    if (c->client.state >= SMTP_CLIENT_OPEN && c->n_written - smtp_conn_unsent(c) != c->n_left_due)
         c->active_ms = now;
     if (deadline(c) > now) {
         set_timer(c);

@@ -351,6 +351,31 @@ static void each_step_has_a_deadline(void **state)
     }
 }
 
+static void on_late(void *arg)
+{
+    (void)arg;
+    fail_msg("the deadline moved");
+}
+
+/* Whatever we have said meanwhile.  The timers are on one loop, which runs them in their order, so
+ * no load turns them round. */
+static void one_time_until_ready(void **state)
+{
+    static const struct smtp_peer_row script[] = {{"EHLO", ""}, {NULL, NULL}};
+    struct fixture *f = *state;
+    struct loop_timer *late = loop_timer_new(f->loop, on_late, f);
+
+    f->peer.rows = script;
+    f->setup.connect_timeout_ms = 200;
+    f->conn = smtp_conn_new(f->loop, &f->setup, &events, f, &f->why);
+    assert_non_null(f->conn);
+    loop_timer_start(late, 300);
+    loop_run(f->loop);
+    loop_timer_free(&late);
+    assert_slice_equal(buf_slice(&f->said), "F");
+    assert_non_null(strstr(f->why.text, "timed out"));
+}
+
 static void on_pause(void *arg)
 {
     struct fixture *f = arg;
@@ -501,6 +526,7 @@ int main(void)
         TEST(nobody_listens),
         TEST(closed_by_the_server),
         TEST(each_step_has_a_deadline),
+        TEST(one_time_until_ready),
         TEST(waiting_for_the_owner_has_no_deadline),
         TEST(slow_reader),
         TEST(a_server_that_never_reads),
