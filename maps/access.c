@@ -180,17 +180,29 @@ static int add_named(
     return 0;
 }
 
-/* A user that this host does not have runs no program here. */
-static void add_consumer(struct access_writers *w, const char *name)
+/* A user that this host does not have runs no program here.  The configuration was compared by the
+ * names in it; this is about who they are. */
+static int add_consumer(
+    struct access_writers *w, const char *setting, const char *name, struct err *err)
 {
     struct user u;
     struct err ignored = ERR_INIT;
+    uid_t uid;
 
     if (name == NULL || user_find(name, &u, &ignored) != 0)
-        return;
-    if (access_writer(w, u.uid) == NULL)
-        w->consumers[w->n_consumers++] = u.uid;
+        return 0;
+    uid = u.uid;
     user_fini(&u);
+    if (uid == 0)
+        return 0;
+    if (access_writer(w, uid) == NULL) {
+        w->consumers[w->n_consumers++] = uid;
+        return 0;
+    }
+    return err_set(err, ERR_PERM, EX_CONFIG,
+        "%s: user %s may change the map, and a program that serves others may not: give it a user "
+        "of its own",
+        setting, name);
 }
 
 int access_writers_load(const struct conf *conf, struct access_writers *out, struct err *err)
@@ -204,15 +216,17 @@ int access_writers_load(const struct conf *conf, struct access_writers *out, str
         rc = add_named(&w, "sync.user", conf->sync.user, err);
     for (size_t i = 0; i < conf->mapd.writers.n && rc == 0; i++)
         rc = add_named(&w, "mapd.writers", conf->mapd.writers.v[i], err);
-    if (rc != 0) {
+    if (rc == 0)
+        rc = add_consumer(&w, "relay.user", conf->relay.user, err);
+    if (rc == 0)
+        rc = add_consumer(&w, "milter.user", conf->milter.user, err);
+    if (rc == 0)
+        rc = add_consumer(&w, "lookup.user", conf->lookup.user, err);
+    if (rc == 0)
+        *out = w;
+    else
         access_writers_fini(&w);
-        return rc;
-    }
-    add_consumer(&w, conf->relay.user);
-    add_consumer(&w, conf->milter.user);
-    add_consumer(&w, conf->lookup.user);
-    *out = w;
-    return 0;
+    return rc;
 }
 
 const struct access_writer *access_writer(const struct access_writers *w, uid_t uid)

@@ -45,7 +45,8 @@ struct access_writers {
     size_t n_consumers;
 };
 
-/* Root, our own user, that of coexist-sync, and mapd.writers. */
+/* Root, our own user, that of coexist-sync, and mapd.writers; an error if one of these, root aside,
+ * is also the user of the relay, the milter or the lookup. */
 int access_writers_load(
     const struct conf *conf, struct access_writers *out, struct err *err) ATTR_WUR;
 /* NULL: this user may only read. */

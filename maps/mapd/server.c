@@ -377,14 +377,20 @@ static void wake_loop(void *arg)
 
 /* --- Reload ---------------------------------------------------------------------------------- */
 
-/* Who has lost the right to change the map has to come again. */
-static void drop_former_writers(struct server *s)
+static bool has_lost_rights(const struct server *s, const struct conn *c)
+{
+    return (c->session.may_write && !access_writer(&s->writers, c->uid)) ||
+           (!c->session.is_shut_out && access_is_consumer(&s->writers, c->uid));
+}
+
+/* Whoever may do less than before has to come again. */
+static void drop_former_rights(struct server *s)
 {
     struct conn *next;
     for (struct conn *c = LIST_FIRST(&s->conns); c; c = next) {
         next = LIST_NEXT(c, link);
-        if (c->stream && c->session.may_write && !access_writer(&s->writers, c->uid))
-            conn_drop(c, "it may not change the map any more");
+        if (c->stream && has_lost_rights(s, c))
+            conn_drop(c, "its rights have changed");
     }
 }
 
@@ -401,7 +407,7 @@ static void on_reloaded(
     struct job *job = mem_zalloc(sizeof *job);
     access_writers_fini(&s->writers);
     s->writers = *writers;
-    drop_former_writers(s);
+    drop_former_rights(s);
     job->conf = conf;
     s->conf = conf;
     worker_submit(s->worker, job);

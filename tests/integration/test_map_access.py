@@ -2,6 +2,8 @@
 """A user for each program: who may change the map, and what a program that was taken over can reach."""
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lib.coexist import ProgramError
 from lib.smtp import message, send
 from lib.socketmap import SocketMapClient
 from lib.wait import free_port, wait_for
@@ -155,6 +158,58 @@ def test_writers_change_with_a_reload(users):
     made.reload("mapd")
     made.wait_event("mapd", "reloaded")
     assert ask_as(WRITER, made.run, set_)[0][0]["error"]["code"] == 77
+
+
+def connect_as(uid, run):
+    """A connection of that user, who is in the group."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20)
+    os.setegid(GROUP)
+    os.seteuid(uid)
+    try:
+        client.connect(str(run / "mapd.sock"))
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    return client
+
+
+def ask(client, request):
+    """The reply on an open connection, None when mapd has closed it."""
+    body = json.dumps(request).encode()
+    try:
+        client.sendall(struct.pack(">I", len(body)) + body)
+        head = client.recv(4, socket.MSG_WAITALL)
+    except (BrokenPipeError, ConnectionResetError):
+        return None
+    return json.loads(client.recv(struct.unpack(">I", head)[0], socket.MSG_WAITALL)) if head else None
+
+
+def test_open_connections_lose_what_a_reload_takes(users):
+    """Whoever may do less than before is sent away; nobody else is."""
+    made = users.site
+    get = {"op": "get", "key": "ann@example.org"}
+    clients = {uid: connect_as(uid, made.run) for uid in (WRITER, 61997, 61998, SYNC, MAPD)}
+    for uid, client in clients.items():
+        assert ask(client, get)["ok"], uid
+    del made.settings["mapd"]["writers"]
+    made.settings["milter"] = {"user": 61997}
+    made.reload("mapd")
+    made.wait_event("mapd", "reloaded")
+    assert {uid for uid, client in clients.items() if ask(client, get) is None} == {WRITER, 61997}
+    for client in clients.values():
+        client.close()
+
+
+def test_no_other_name_for_a_writer(users):
+    """A user is who he is, whatever the configuration calls him."""
+    made = users.site
+    made.settings["relay"]["user"] = f"{WRITER}:{RELAY}"
+    made.reload("mapd")
+    assert "relay.user: user" in made.wait_event("mapd", "reload_failed")["error"]
+    made.stop("mapd")
+    with pytest.raises(ProgramError, match="status 78"):
+        made.start("mapd")
 
 
 def test_what_a_worker_reaches(users):
