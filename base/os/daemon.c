@@ -4,6 +4,7 @@
  * socket that NOTIFY_SOCKET names ("@..." is an abstract name), so no library is needed.  A failure
  * to notify is logged and is no reason to stop.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -88,10 +89,48 @@ static int check_parent(const char *path, struct err *err)
     return rc;
 }
 
+/* Ours have none before we own them; those of the system, such as /run, do.  -1: not known. */
+static int has_folders(int fd)
+{
+    int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = 0;
+    DIR *dir = own >= 0 ? fdopendir(own) : NULL;
+    const struct dirent *e;
+    struct stat st;
+
+    if (dir == NULL) {
+        io_close(&own);
+        return -1;
+    }
+    while (!found && (e = readdir(dir)) != NULL)
+        found = strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+                fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    closedir(dir);
+    return found;
+}
+
+static int give(int fd, const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return err_sys(err, errno, "stat %s", path);
+    if (st.st_uid != 0 && st.st_uid != uid)
+        return err_set(err, ERR_PERM, EX_NOPERM, "%s belongs to user %u and not to user %u", path,
+            (unsigned)st.st_uid, (unsigned)uid);
+    if (st.st_uid != uid && has_folders(fd) != 0)
+        return err_set(err, ERR_PERM, EX_NOPERM,
+            "%s belongs to root and has folders in it, so root does not give it to user %u", path,
+            (unsigned)uid);
+    if (((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) != 0) ||
+        fchmod(fd, mode) != 0)
+        return err_sys(err, errno, "give %s to user %u", path, (unsigned)uid);
+    return 0;
+}
+
 int daemon_prepare_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err)
 {
     struct stat st;
-    int fd, rc = 0;
+    int fd, rc;
 
     if (geteuid() != 0)
         return io_mkdir(path, mode, err);
@@ -102,14 +141,7 @@ int daemon_prepare_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, stru
             return -1;
     }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        rc = err_sys(err, errno, "open %s", path);
-    else if (st.st_uid != 0 && st.st_uid != uid)
-        rc = err_set(err, ERR_PERM, EX_NOPERM, "%s belongs to user %u and not to user %u", path,
-            (unsigned)st.st_uid, (unsigned)uid);
-    else if (((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) != 0) ||
-             fchmod(fd, mode) != 0)
-        rc = err_sys(err, errno, "give %s to user %u", path, (unsigned)uid);
+    rc = fd < 0 ? err_sys(err, errno, "open %s", path) : give(fd, path, mode, uid, gid, err);
     io_close(&fd);
     return rc;
 }

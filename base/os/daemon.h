@@ -19,8 +19,9 @@ void daemon_notify(const char *state); /* "STOPPING=1", "RELOADING=1" */
 /* As root: becomes this user with these groups and can never come back; else nothing. */
 int daemon_become(const struct user *user, struct err *err) ATTR_WUR;
 /* As root: the directory is there and belongs to this user and group with this mode.  Root makes
- * nothing in a folder of somebody else's, follows no link, and takes nothing from a third user:
- * those are errors.  Not as root: makes it if it is missing. */
+ * nothing in a folder of somebody else's, follows no link, takes nothing from a third user, and
+ * gives away no folder that has others in it, since that may be one of the system: those are
+ * errors.  Not as root: makes it if it is missing. */
 int daemon_prepare_dir(
     const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *err) ATTR_WUR;
 

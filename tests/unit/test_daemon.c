@@ -137,6 +137,21 @@ static void test_prepare_dir(void **state)
     assert_int_equal(daemon_prepare_dir(path, 0750, 54321, 1, &err), -1); /* a third one's */
     assert_non_null(strstr(err.text, "belongs to user 12345"));
     assert_owner(path, 12345, 12347, 0750);
+    /* Nor is a folder of the system given away, such as /run or /var/lib by mistake. */
+    assert_int_equal(fmt_into(path, sizeof(path), "%s/var", dir.path), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(fmt_into(path, sizeof(path), "%s/var/lib", dir.path), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(fmt_into(path, sizeof(path), "%s/var", dir.path), 0);
+    assert_int_equal(daemon_prepare_dir(path, 0750, 12345, 12346, &err), -1);
+    assert_non_null(strstr(err.text, "has folders in it"));
+    assert_owner(path, 0, 0, 0755);
+    assert_int_equal(daemon_prepare_dir(path, 0755, 0, 0, &err), 0);
+    /* An empty one may be, as somebody who prepares the host leaves it. */
+    assert_int_equal(fmt_into(path, sizeof(path), "%s/var/lib", dir.path), 0);
+    assert_int_equal(daemon_prepare_dir(path, 0750, 12345, 12346, &err), 0);
+    assert_owner(path, 12345, 12346, 0750);
+    assert_int_equal(fmt_into(path, sizeof(path), "%s/run", dir.path), 0);
     /* In it root makes nothing, and follows no link. */
     assert_int_equal(fmt_into(path, sizeof(path), "%s/run/in", dir.path), 0);
     assert_int_equal(daemon_prepare_dir(path, 0750, 12345, 12346, &err), -1);
