@@ -416,13 +416,25 @@ SLOW_NAMES = r"""
 #include <unistd.h>
 
 /* A directory service that hangs: who asks it leaves a mark and waits for ever. */
-int getpwuid_r(uid_t uid, struct passwd *pwd, char *buf, size_t n, struct passwd **result)
+static void ask(void)
 {
     if (access(getenv("NAMES_HANG"), F_OK) == 0) {
         close(open(getenv("NAMES_MARK"), O_WRONLY | O_CREAT, 0600));
         for (;;)
             pause();
     }
+}
+
+struct passwd *getpwuid(uid_t uid)
+{
+    ask();
+    (void)uid;
+    return NULL;
+}
+
+int getpwuid_r(uid_t uid, struct passwd *pwd, char *buf, size_t n, struct passwd **result)
+{
+    ask();
     (void)uid, (void)pwd, (void)buf, (void)n;
     *result = NULL;
     return 0;
@@ -430,8 +442,9 @@ int getpwuid_r(uid_t uid, struct passwd *pwd, char *buf, size_t n, struct passwd
 """
 
 
-def test_nobody_waits_for_a_slow_name_service(site, tmp_path):
-    """The names of users are known from the start: no request asks a directory service."""
+@pytest.fixture
+def slow(site, tmp_path):
+    """A mapd whose names come from a directory service that hangs from `hang` on, and marks who asks it."""
     library, hang, mark = tmp_path / "slow.so", tmp_path / "hang", tmp_path / "mark"
     subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=SLOW_NAMES, text=True, check=True)
     made = site({name: {"smtp": f"smtp://127.0.0.1:{free_port()}"} for name in SERVERS}, plain=True)
@@ -441,9 +454,29 @@ def test_nobody_waits_for_a_slow_name_service(site, tmp_path):
     made.env = lambda: dict(plain_env(), LD_PRELOAD=str(library), NAMES_HANG=str(hang), NAMES_MARK=str(mark))
     made.start("mapd")
     made.env = plain_env
-    hang.touch()
+    return SimpleNamespace(site=made, hang=hang, mark=mark)
+
+
+def ask_thrice(made):
     for _ in range(3):
         replies, problem = ask_as(0, made.run, {"op": "get", "key": "ann@example.org"},
                                   {"op": "set", "key": "ann@example.org", "set": {"note": "x"}})
         assert [r["ok"] for r in replies] == [True, True], (replies, problem)
-    assert not mark.exists()
+
+
+def test_nobody_waits_for_a_slow_name_service(slow):
+    """The names of users are known from the start: no request asks a directory service."""
+    slow.hang.touch()
+    ask_thrice(slow.site)
+    assert not slow.mark.exists()
+
+
+def test_a_stop_waits_for_no_name_service(slow):
+    """A reload has asked and gets no answer: meanwhile all goes on, and a stop leaves the question behind."""
+    slow.hang.touch()
+    slow.site.reload("mapd")
+    wait_for(slow.mark.exists, 20, "the reload to ask for a name")
+    ask_thrice(slow.site)
+    slow.site.stop("mapd")
+    slow.site.start("mapd")
+    ask_thrice(slow.site)
