@@ -159,9 +159,9 @@ static void on_event(DB_ENV *env, u_int32_t event, void *info)
     if (e->options.is_contained) {
         if (e->panic_rc == 0 && info != NULL)
             e->panic_rc = *(int *)info;
-        e->has_panicked = true;
-    } else if (e->is_in_use)
+    } else if (e->is_in_use) {
         end_process("panic of the environment");
+    }
     e->has_panicked = true;
 }
 

@@ -23,9 +23,9 @@ struct bdb;
 struct bdb_txn;
 struct bdb_cursor;
 
-/* home is created (0750) when missing; one with a DB_CONFIG file is refused, because that would
- * change what is promised here.  cache_size in bytes; below 64 MiB the logs are kept small too.  A
- * busy lock is ERR_TEMP. */
+/* home is created when missing, and closed to others (0700) where it is ours; one with a DB_CONFIG
+ * file is refused, because that would change what is promised here.  cache_size in bytes; below 64
+ * MiB the logs are kept small too.  A busy lock is ERR_TEMP. */
 int bdb_env_open(
     const char *home, uint64_t cache_size, struct bdb_env **out, struct err *err) ATTR_WUR;
 

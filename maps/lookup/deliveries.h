@@ -4,7 +4,8 @@
  * (deliver_as), for mail servers that rewrite the recipient first and ask for its route then.
  *
  *     d = deliveries_new(snapshot, conf);
- *     deliveries_find(d, SLICE_LIT("ann@tenant.test"), on_key, arg);
+ *     struct socketmap_origins o = deliveries_origins(d);
+ *     o.find(o.arg, SLICE_LIT("ann@tenant.test"), on_key, arg);
  */
 #ifndef MAPS_LOOKUP_DELIVERIES_H
 #define MAPS_LOOKUP_DELIVERIES_H
@@ -18,7 +19,7 @@ struct deliveries *deliveries_new(struct snapshot *snapshot, const struct conf *
 void deliveries_free(struct deliveries **d);
 /* The keys are those of another configuration: everything is read anew. */
 void deliveries_set_conf(struct deliveries *d, const struct conf *conf);
-/* As struct socketmap_origins wants it. */
+/* As long as d. */
 struct socketmap_origins deliveries_origins(struct deliveries *d);
 
 #endif
