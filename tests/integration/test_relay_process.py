@@ -171,6 +171,47 @@ def test_reload_under_load(gate):
     assert len(site.target.messages) == sum(len(s.acked) for s in senders)
 
 
+CORES = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A machine with as many cores as a file has bytes. */
+long sysconf(int name)
+{
+    long (*real)(int) = (long (*)(int))dlsym(RTLD_NEXT, "sysconf");
+    struct stat st;
+
+    return name == _SC_NPROCESSORS_ONLN && stat(getenv("CORES"), &st) == 0 ? (long)st.st_size : real(name);
+}
+"""
+
+
+def test_cores_that_come_and_go(gate, tmp_path):
+    """Each socket has its worker for as long as it is there; a reload counts anew."""
+    library, cores = tmp_path / "cores.so", tmp_path / "cores"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"], input=CORES, text=True, check=True)
+    site = gate(workers=0, plain=True)
+    site.stop("relay")
+    plain_env = site.env
+    site.env = lambda: dict(plain_env(), LD_PRELOAD=str(library), CORES=str(cores))
+    cores.write_text("***")
+    site.start("relay")
+    for now in ("*", "*****"):
+        cores.write_text(now)
+        before = {w.pid for w in workers(site)}
+        assert len(before) == 3
+        for worker in workers(site):
+            worker.kill()
+        wait_for(lambda before=before: len({w.pid for w in workers(site)} - before) == 3, 20, "a worker for each socket")
+        assert send(site.relay_port, "s@example.net", ANN, message("served")).accepted
+    site.reload("relay")
+    site.wait_event("relay", "reloaded", workers="5")
+    site.stop("relay")
+
+
 def test_names_of_sessions(gate):
     """However many workers start in the same moment, no two sessions are named alike: each has its worker's pid in front."""
     site = gate(workers=3)
