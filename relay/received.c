@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * received: see received.h.  All texts come from a grammar that allows no control bytes, so nothing
- * in them can end the field.
+ * received: see received.h.  No text that comes here has control bytes, so nothing in them can end
+ * the field.
  */
 #include "relay/received.h"
 

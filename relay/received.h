@@ -11,7 +11,7 @@
 #define RECEIVED_MAX 1152 /* of the field, more than its parts can have */
 
 struct received {
-    const char *hello; /* as the client gave it; the grammar keeps comments and line ends out */
+    const char *hello; /* the client's name, one word without comments: smtp_server keeps it so */
     const char *peer;  /* IP address */
     const char *hostname;
     bool is_lmtp, is_esmtp, is_secure;

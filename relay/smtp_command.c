@@ -4,8 +4,7 @@
  *
  * The verb is looked up in one table, which also names the function for what follows it.  Any byte
  * outside printable ASCII makes the line a syntax error before anything else is looked at, so no
- * later part can meet a control byte; only a tab may be there, which is no part of an address or a
- * name.
+ * later part can meet a control byte; only a tab may be there, which is no part of an address.
  */
 #include "relay/smtp_command.h"
 
@@ -50,8 +49,15 @@ static bool next_word(struct slice *rest, struct slice *word_out)
     return n > 0;
 }
 
-/* Real clients send names with "_" and bare host names, so this is looser than Domain; but nothing
- * that could end or forge a header field passes: in an atom there is no such character. */
+/* A client that hangs up does no harm by saying more. */
+static int quit_argument(
+    struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad)
+{
+    return is_strict ? no_argument(rest, is_strict, out, bad) : 0;
+}
+
+/* Names with "_" and bare host names are common, so this is looser than Domain by any rules.  The
+ * server makes harmless what it keeps of the others. */
 static int hello_argument(
     struct slice rest, bool is_strict, struct smtp_command *out, struct answer *bad)
 {
@@ -61,10 +67,9 @@ static int hello_argument(
         return bad_argument(bad, "your name is missing");
     if (rest.n > ADDRESS_DOMAIN_MAX)
         return bad_argument(bad, "that name is too long");
-    for (i = 0; i < rest.n; i++) {
+    for (i = 0; is_strict && i < rest.n; i++) {
         unsigned char c = rest.p[i];
-        if (!ascii_is_alpha(c) && !ascii_is_digit(c) && !memchr("-._:[]", c, 6) &&
-            (is_strict || !memchr("!#$%&'*+/=?^`{|}~", c, 17)))
+        if (!ascii_is_alpha(c) && !ascii_is_digit(c) && !memchr("-._:[]", c, 6))
             return bad_argument(bad, "that is no host name");
     }
     out->argument = rest;
@@ -81,7 +86,7 @@ static int path_argument(struct slice *rest, const char *word, bool is_strict,
     if (!slice_starts_nocase(*rest, prefix))
         return bad_argument(bad, "the word in front of the address is missing");
     *rest = slice_trim(slice_from(*rest, prefix.n));
-    out->path = address_path_parse(rest, is_strict, &address, &out->mailbox);
+    out->path = address_path_parse(rest, is_strict, &address, &out->mailbox, out->plain);
     /* What follows the path is parameters, or the path was not what it seemed. */
     if (out->path == ADDRESS_PATH_BAD || (rest->n > 0 && !ascii_is_blank(rest->p[0])))
         return -1;
@@ -157,7 +162,7 @@ static const struct {
     {"EHLO", SMTP_VERB_EHLO, hello_argument},
     {"HELO", SMTP_VERB_HELO, hello_argument},
     {"LHLO", SMTP_VERB_LHLO, hello_argument},
-    {"QUIT", SMTP_VERB_QUIT, no_argument},
+    {"QUIT", SMTP_VERB_QUIT, quit_argument},
     {"RSET", SMTP_VERB_RSET, no_argument},
     {"STARTTLS", SMTP_VERB_STARTTLS, no_argument},
     {"NOOP", SMTP_VERB_NOOP, any_argument},

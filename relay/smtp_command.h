@@ -10,8 +10,8 @@
  *
  * Stricter than the RFC allows: no control or 8-bit bytes anywhere, each parameter once.  Looser:
  * one or more blanks after the colon (many clients) and at the line's end.  Unless is_strict, also
- * tabs for blanks, paths as address_path_parse() takes them, and names with any character of an
- * atom.
+ * tabs for blanks, paths as address_path_parse() takes them, names of any printable characters, and
+ * an argument of QUIT.
  */
 #ifndef RELAY_SMTP_COMMAND_H
 #define RELAY_SMTP_COMMAND_H
@@ -45,15 +45,16 @@ enum smtp_verb {
 
 struct smtp_command {
     enum smtp_verb verb;
-    struct slice argument;  /* EHLO, HELO, LHLO: the name; printable, no blank */
+    struct slice argument;  /* EHLO, HELO, LHLO: the name, as it was written */
     enum address_path path; /* MAIL: NULL, MAILBOX, LOCAL; RCPT: MAILBOX, POSTMASTER */
     struct slice mailbox;   /* without brackets; "" for the null path */
     bool has_size, has_body, is_8bit;
     uint64_t size;
+    unsigned char plain[ADDRESS_MAX]; /* where a mailbox may lie */
 };
 
-/* One line without its CRLF; slices borrow from it.  0, or -1 with the answer; the verb is set in
- * both cases. */
+/* One line without its CRLF; slices borrow from it and from *out, which is not to be copied.  0, or
+ * -1 with the answer; the verb is set in both cases. */
 int smtp_command_parse(
     struct slice line, bool is_strict, struct smtp_command *out, struct answer *bad_out) ATTR_WUR;
 

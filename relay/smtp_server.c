@@ -105,6 +105,18 @@ static enum smtp_server_kind ask(struct smtp_server *s, enum smtp_server_kind wh
     return what;
 }
 
+/* The name goes into a Received field.  What could end a word there, or forge one, becomes "?". */
+static void keep_name(struct smtp_server *s, struct slice name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = name.p[i];
+        bool is_word = ascii_is_alpha(c) || ascii_is_digit(c) ||
+                       memchr("-._:[]!#$%&'*+/=?^`{|}~", c, 23) != NULL;
+        s->hello[i] = (char)(is_word ? c : '?');
+    }
+    s->hello[name.n] = '\0';
+}
+
 static enum smtp_server_kind do_hello(struct smtp_server *s)
 {
     struct slice name = s->command.argument;
@@ -117,8 +129,7 @@ static enum smtp_server_kind do_hello(struct smtp_server *s)
     }
     end_transaction(s);
     s->is_esmtp = verb != SMTP_VERB_HELO;
-    memcpy(s->hello, name.p, name.n);
-    s->hello[name.n] = '\0';
+    keep_name(s, name);
     if (!s->is_esmtp) {
         say(s, 250, "", s->options.hostname);
     } else if (buf_addf(&s->output,

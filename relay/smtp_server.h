@@ -82,7 +82,7 @@ struct smtp_server {
     enum smtp_server_state state;
     enum smtp_server_kind asked; /* what the owner has to answer; MORE: nothing */
     bool is_esmtp, is_secure;
-    char hello[ADDRESS_DOMAIN_MAX + 1]; /* the client's name, "" before EHLO */
+    char hello[ADDRESS_DOMAIN_MAX + 1]; /* the client's name, harmless in a field; "" before EHLO */
     uint64_t n_content;                 /* canonical bytes of this message */
     uint32_t n_rcpts;                   /* accepted in this transaction */
     uint32_t n_answers;                 /* still owed behind END, for LMTP */

@@ -134,7 +134,7 @@ int address_parse(struct slice text, struct address *out)
     return (out->is_literal ? is_literal_domain(out->domain) : is_domain(out->domain)) ? 0 : -1;
 }
 
-/* Length of what stands before the first `end` outside of quotes, s.n when there is none. */
+/* Length of what stands before the first `end` that is not quoted, s.n when there is none. */
 static size_t length_before(struct slice s, unsigned char end)
 {
     bool is_quoted = false;
@@ -142,7 +142,7 @@ static size_t length_before(struct slice s, unsigned char end)
     for (; i < s.n && (is_quoted || s.p[i] != end); i++) {
         if (s.p[i] == '"')
             is_quoted = !is_quoted;
-        else if (is_quoted && s.p[i] == '\\')
+        else if (s.p[i] == '\\')
             i++;
     }
     return i < s.n ? i : s.n;
@@ -163,23 +163,67 @@ static int take_source_route(struct slice *path)
             return -1;
     *path = slice_from(*path, n + 1);
     /* The bare forms have no route in front of them. */
-    return slice_find(*path, '@') >= 0 ? 0 : -1;
+    return length_before(*path, '@') < path->n ? 0 : -1;
 }
 
-/* The path without brackets. */
-static enum address_path path_kind(
-    struct slice path, bool is_strict, struct address *out, struct slice *mailbox_out)
+/* What a local part says that is written by the older rules: words between dots, each quoted or
+ * not (RFC 5322 4.4 obs-local-part), where a backslash quotes outside of quotes too (RFC
+ * 821 4.1.2), and colons.  A comment may be part of a name, or hide an address, so it is no such
+ * word.  Returns the index behind it, 0 when there is none. */
+static size_t old_local(struct slice s, unsigned char *meaning, size_t *n_out)
+{
+    size_t i = 0, n = 0;
+    bool is_word_start = true, is_quoted;
+    while (i < s.n && s.p[i] != '@') {
+        unsigned char c = s.p[i];
+        if (c == '"') {
+            size_t end = local_end(slice_from(s, i), &is_quoted);
+            bool is_word = i + end == s.n || s.p[i + end] == '.' || s.p[i + end] == '@';
+            if (end == 0 || !is_word_start || !is_word || i + end > ADDRESS_LOCAL_MAX)
+                return 0;
+            n += address_unquote(slice_sub(s, i, end), meaning + n);
+            i += end;
+            is_word_start = false;
+            continue;
+        }
+        is_word_start = c == '.';
+        if (c == '\\') {
+            if (++i == s.n || !ascii_is_print(c = s.p[i]))
+                return 0;
+        } else if (!is_atext(c) && c != '.' && c != ':') {
+            return 0;
+        }
+        if (++i > ADDRESS_LOCAL_MAX)
+            return 0;
+        meaning[n++] = c;
+    }
+    *n_out = n;
+    return i;
+}
+
+/* The same address by the rules of today, in `plain`. */
+static int rewrite(struct slice *path, unsigned char plain[ADDRESS_MAX])
+{
+    unsigned char meaning[ADDRESS_LOCAL_MAX];
+    struct buf out;
+    size_t n, end = old_local(*path, meaning, &n);
+    int rc = -1;
+    if (end == 0)
+        return -1;
+    buf_init(&out, ADDRESS_MAX);
+    if (address_quote(slice_make(meaning, n), &out) == 0 &&
+        buf_add(&out, slice_from(*path, end)) == 0) {
+        memcpy(plain, buf_slice(&out).p, out.n);
+        *path = slice_make(plain, out.n);
+        rc = 0;
+    }
+    buf_fini(&out);
+    return rc;
+}
+
+static enum address_path mailbox_kind(struct slice path, bool is_strict, struct address *out)
 {
     bool is_quoted;
-    if (!is_strict)
-        path = slice_trim(path);
-    if (path.n == 0)
-        return ADDRESS_PATH_NULL;
-    if (take_source_route(&path) != 0)
-        return ADDRESS_PATH_BAD;
-    if (!is_strict && path.n > 1 && path.p[path.n - 1] == '.' && slice_rfind(path, '@') >= 0)
-        path.n--;
-    *mailbox_out = path;
     if (address_parse(path, out) == 0)
         return out->domain.n == 0 ? ADDRESS_PATH_POSTMASTER : ADDRESS_PATH_MAILBOX;
     if (is_strict || path.n > ADDRESS_LOCAL_MAX || local_end(path, &is_quoted) != path.n)
@@ -188,8 +232,28 @@ static enum address_path path_kind(
     return ADDRESS_PATH_LOCAL;
 }
 
-enum address_path address_path_parse(
-    struct slice *in, bool is_strict, struct address *out, struct slice *mailbox_out)
+/* The path without brackets. */
+static enum address_path path_kind(struct slice path, bool is_strict, struct address *out,
+    struct slice *mailbox_out, unsigned char plain[ADDRESS_MAX])
+{
+    enum address_path kind;
+    if (!is_strict)
+        path = slice_trim(path);
+    if (path.n == 0)
+        return ADDRESS_PATH_NULL;
+    if (take_source_route(&path) != 0)
+        return ADDRESS_PATH_BAD;
+    if (!is_strict && path.n > 1 && path.p[path.n - 1] == '.' && length_before(path, '@') < path.n)
+        path.n--;
+    kind = mailbox_kind(path, is_strict, out);
+    if (kind == ADDRESS_PATH_BAD && !is_strict && rewrite(&path, plain) == 0)
+        kind = mailbox_kind(path, is_strict, out);
+    *mailbox_out = path;
+    return kind;
+}
+
+enum address_path address_path_parse(struct slice *in, bool is_strict, struct address *out,
+    struct slice *mailbox_out, unsigned char plain[ADDRESS_MAX])
 {
     enum address_path kind = ADDRESS_PATH_BAD;
     struct slice mailbox = SLICE_NONE;
@@ -198,13 +262,13 @@ enum address_path address_path_parse(
     if (in->n > 0 && in->p[0] == '<') {
         n = length_before(*in, '>');
         if (n < in->n)
-            kind = path_kind(slice_sub(*in, 1, n++ - 1), is_strict, out, &mailbox);
+            kind = path_kind(slice_sub(*in, 1, n++ - 1), is_strict, out, &mailbox, plain);
     } else if (!is_strict) {
         size_t tab = length_before(*in, '\t');
         n = length_before(*in, ' ');
         n = tab < n ? tab : n;
         if (n > 0)
-            kind = path_kind(slice_sub(*in, 0, n), is_strict, out, &mailbox);
+            kind = path_kind(slice_sub(*in, 0, n), is_strict, out, &mailbox, plain);
         /* "FROM: SIZE=1" has no address, only a parameter. */
         if (kind == ADDRESS_PATH_LOCAL && slice_find(mailbox, '=') >= 0)
             kind = ADDRESS_PATH_BAD;

@@ -39,11 +39,12 @@ bool address_is_ascii(struct slice text);
 
 /* A path at the start of *in: "<>", "<user@example.org>", "<Postmaster>".  On success *in starts
  * behind it, and the mailbox is what address_parse() takes, or for LOCAL and POSTMASTER a local
- * part alone.
+ * part alone.  It borrows from *in, or from `plain`, where it had to be written anew.
  *
  * A source route "<@a,@b:user@c>" is taken off, as RFC 5321 4.1.1.3 asks for.  Unless is_strict, so
- * are blanks within the brackets and one dot behind the domain, brackets may be left out, and there
- * is LOCAL.  What is left is the address, for every use that follows. */
+ * are blanks within the brackets and one dot behind the domain, brackets may be left out, there is
+ * LOCAL, and a local part by older rules ("a".b, a\b, a:b) is written by those of today.  What is
+ * left is the address, for every use that follows. */
 enum address_path {
     ADDRESS_PATH_BAD,
     ADDRESS_PATH_NULL,
@@ -51,7 +52,7 @@ enum address_path {
     ADDRESS_PATH_POSTMASTER,
     ADDRESS_PATH_LOCAL, /* without a domain */
 };
-enum address_path address_path_parse(
-    struct slice *in, bool is_strict, struct address *out, struct slice *mailbox_out);
+enum address_path address_path_parse(struct slice *in, bool is_strict, struct address *out,
+    struct slice *mailbox_out, unsigned char plain[ADDRESS_MAX]);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A command line: what is accepted is printable, its parts lie within the line, and its address
- * reads the same between brackets, by the strict rules too.
+ * A command line: what is accepted is printable, its parts lie within the line or where an address
+ * is written anew, and the address reads the same between brackets, by the strict rules too.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -45,7 +45,10 @@ static void check(const uint8_t *data, size_t size, bool is_strict)
         return;
     }
     check_within(c.argument, data, size, is_strict);
-    check_within(c.mailbox, data, size, true);
+    if (c.mailbox.p == c.plain && !is_strict)
+        check_within(c.mailbox, c.plain, sizeof(c.plain), true);
+    else
+        check_within(c.mailbox, data, size, true);
     if (c.mailbox.n > ADDRESS_MAX || (c.verb == SMTP_VERB_RCPT && c.mailbox.n == 0))
         abort();
     if (c.verb == SMTP_VERB_UNKNOWN || (is_strict && c.path == ADDRESS_PATH_LOCAL))

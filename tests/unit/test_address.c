@@ -4,6 +4,8 @@
 #include "base/mail/idn.h"
 #include "tests/unit/unit.h"
 
+#define LABEL_64 "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd"
+
 static void test_parse(void **state)
 {
     static const struct {
@@ -39,6 +41,8 @@ static void test_parse(void **state)
         {"leading dot in the domain", "a@.example.org", -1, NULL, NULL, false, false},
         {"double dot in the domain", "a@example..org", -1, NULL, NULL, false, false},
         {"only a dot", "a@.", -1, NULL, NULL, false, false},
+        {"address without brackets", "a@1.2.3.4", 0, "a", "1.2.3.4", false, false},
+        {"label of 64", "a@" LABEL_64 ".c", 0, "a", LABEL_64 ".c", false, false},
         {"hyphen first", "a@-c", 0, "a", "-c", false, false},
         {"hyphen last", "a@c-", 0, "a", "c-", false, false},
         {"hyphen before a dot", "a@c-.d", 0, "a", "c-.d", false, false},
@@ -161,8 +165,9 @@ static void test_path(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct slice in = slice_str(rows[i].in), mailbox;
+        unsigned char plain[ADDRESS_MAX];
         struct address a;
-        assert_row(rows[i].in, address_path_parse(&in, true, &a, &mailbox) == rows[i].want);
+        assert_row(rows[i].in, address_path_parse(&in, true, &a, &mailbox, plain) == rows[i].want);
         if (rows[i].want == ADDRESS_PATH_BAD) {
             assert_slice_equal(in, rows[i].in);
             continue;
@@ -180,14 +185,102 @@ static void test_bare_length(void **state)
     (void)state;
     for (size_t n = ADDRESS_LOCAL_MAX; n <= ADDRESS_LOCAL_MAX + 1; n++) {
         struct slice in = slice_make(text, n + 2), mailbox;
+        unsigned char plain[ADDRESS_MAX];
         struct address a;
 
         memset(text, 'x', sizeof(text));
         text[0] = '<';
         text[n + 1] = '>';
-        assert_int_equal(address_path_parse(&in, false, &a, &mailbox),
+        assert_int_equal(address_path_parse(&in, false, &a, &mailbox, plain),
             n == ADDRESS_LOCAL_MAX ? ADDRESS_PATH_LOCAL : ADDRESS_PATH_BAD);
     }
+}
+
+/* Local parts by the rules of RFC 821 and 822, read as Postfix reads them. */
+static void test_old_forms(void **state)
+{
+    static const struct {
+        const char *in;
+        enum address_path want;
+        const char *mailbox;
+    } rows[] = {
+        {"<\"a\".x@c>", ADDRESS_PATH_MAILBOX, "a.x@c"},
+        {"<x.\"a b\"@c>", ADDRESS_PATH_MAILBOX, "\"x.a b\"@c"},
+        {"<\"a\".\"b\"@c>", ADDRESS_PATH_MAILBOX, "a.b@c"},
+        {"<\"a\\\"\".b@c>", ADDRESS_PATH_MAILBOX, "\"a\\\".b\"@c"},
+        {"<\"a@b\".x@c>", ADDRESS_PATH_MAILBOX, "\"a@b.x\"@c"},
+        {"<\"x\".@c>", ADDRESS_PATH_MAILBOX, "x.@c"},
+        {"<.\"x\"@c.>", ADDRESS_PATH_MAILBOX, ".x@c"},
+        {"<a:b@c>", ADDRESS_PATH_MAILBOX, "\"a:b\"@c"},
+        {"<@x:a:b@c>", ADDRESS_PATH_MAILBOX, "\"a:b\"@c"},
+        {"<a\\b@c>", ADDRESS_PATH_MAILBOX, "ab@c"},
+        {"<\\a@c>", ADDRESS_PATH_MAILBOX, "a@c"},
+        {"<a\\ b@c>", ADDRESS_PATH_MAILBOX, "\"a b\"@c"},
+        {"<a\\@b@c>", ADDRESS_PATH_MAILBOX, "\"a@b\"@c"},
+        {"<a\\>b@c>", ADDRESS_PATH_MAILBOX, "\"a>b\"@c"},
+        {"<a\\\"b@c>", ADDRESS_PATH_MAILBOX, "\"a\\\"b\"@c"},
+        {"<a\\\\b@c>", ADDRESS_PATH_MAILBOX, "\"a\\\\b\"@c"},
+        {"<a\\%b@c>", ADDRESS_PATH_MAILBOX, "a%b@c"},
+        {"a\\ b@c", ADDRESS_PATH_MAILBOX, "\"a b\"@c"},
+        {"<a\\b>", ADDRESS_PATH_LOCAL, "ab"},
+        {"<\"a@b.\">", ADDRESS_PATH_LOCAL, "\"a@b.\""},
+        {"<a\\@b.>", ADDRESS_PATH_LOCAL, "\"a@b.\""},
+        {"<post\\master>", ADDRESS_PATH_POSTMASTER, "postmaster"},
+        {"<a\"b\"@c>", ADDRESS_PATH_BAD, NULL},
+        {"<\"a\"b@c>", ADDRESS_PATH_BAD, NULL},
+        {"<\"a\"\"b\"@c>", ADDRESS_PATH_BAD, NULL},
+        {"<\"a\"\\b@c>", ADDRESS_PATH_BAD, NULL},
+        {"<\"a\":b@c>", ADDRESS_PATH_BAD, NULL},
+        {"<\\\"a\"@c>", ADDRESS_PATH_BAD, NULL},
+        {"<a\\@c>", ADDRESS_PATH_LOCAL, "\"a@c\""},
+        {"<a\\", ADDRESS_PATH_BAD, NULL},
+        {"<a(x)@c>", ADDRESS_PATH_BAD, NULL},
+        {"<(x)a@c>", ADDRESS_PATH_BAD, NULL},
+        {"<a[b@c>", ADDRESS_PATH_BAD, NULL},
+        {"<a;b@c>", ADDRESS_PATH_BAD, NULL},
+        {"<a,b@c>", ADDRESS_PATH_BAD, NULL},
+        {"<a:b@c@d>", ADDRESS_PATH_BAD, NULL},
+        {"<a:b@>", ADDRESS_PATH_BAD, NULL},
+        {"<\"a\xc3\".x@c>", ADDRESS_PATH_BAD, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct slice in = slice_str(rows[i].in), mailbox;
+        unsigned char plain[ADDRESS_MAX];
+        struct address a;
+
+        assert_row(
+            rows[i].in, address_path_parse(&in, true, &a, &mailbox, plain) == ADDRESS_PATH_BAD);
+        assert_row(rows[i].in, address_path_parse(&in, false, &a, &mailbox, plain) == rows[i].want);
+        if (rows[i].want != ADDRESS_PATH_BAD)
+            assert_slice_equal(mailbox, rows[i].mailbox);
+    }
+}
+
+/* At its limits a local part by older rules is neither cut nor more than there is room for. */
+static void test_old_lengths(void **state)
+{
+    char text[ADDRESS_MAX + 10];
+    unsigned char plain[ADDRESS_MAX];
+
+    (void)state;
+    for (size_t local = ADDRESS_LOCAL_MAX - 4; local <= ADDRESS_LOCAL_MAX + 1; local++)
+        for (size_t domain = 1; domain <= 63; domain++) {
+            struct slice in, mailbox;
+            struct address a;
+            bool fits = local + 2 <= ADDRESS_LOCAL_MAX && local + 3 + domain <= ADDRESS_MAX;
+
+            memset(text, 'x', sizeof(text));
+            text[0] = '<';
+            text[2] = ':'; /* costs two quotes */
+            text[1 + local] = '@';
+            text[2 + local + domain] = '>';
+            in = slice_make(text, 3 + local + domain);
+            assert_int_equal(address_path_parse(&in, false, &a, &mailbox, plain),
+                fits ? ADDRESS_PATH_MAILBOX : ADDRESS_PATH_BAD);
+            assert_int_equal(mailbox.n, fits ? local + 3 + domain : 0);
+        }
 }
 
 static void test_quotes(void **state)
@@ -295,6 +388,8 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_path),
         cmocka_unit_test(test_bare_length),
+        cmocka_unit_test(test_old_forms),
+        cmocka_unit_test(test_old_lengths),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_idn),
     };
