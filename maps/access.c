@@ -93,20 +93,38 @@ done:
     return rc;
 }
 
+/* A user that this host does not have runs no program here.  One of whom nobody can tell is another
+ * matter: what would be left out for him is left out until the next start. */
+static int find_if_there(
+    const char *setting, const char *name, struct user *out, bool *is_there_out, struct err *err)
+{
+    struct err why = ERR_INIT;
+
+    *is_there_out = name != NULL && user_find(name, out, &why) == 0;
+    if (*is_there_out || name == NULL)
+        return 0;
+    if (why.code == EX_NOUSER)
+        return 0;
+    *err = why;
+    return err_wrap(err, "%s", setting);
+}
+
 /* A relay that is not on this host makes no claims here. */
-static void join_relay(const struct conf *conf, struct user *u)
+static int join_relay(const struct conf *conf, struct user *u, struct err *err)
 {
     struct user relay;
-    struct err err = ERR_INIT;
+    bool is_there;
 
-    if (conf->relay.user == NULL)
-        return;
-    if (user_find(conf->relay.user, &relay, &err) != 0) {
-        log_warn("user_unknown", log_str("setting", "relay.user"), log_err(&err));
-        return;
+    if (find_if_there("relay.user", conf->relay.user, &relay, &is_there, err) != 0)
+        return -1;
+    if (is_there) {
+        user_add_group(u, relay.gid);
+        user_fini(&relay);
+    } else if (conf->relay.user != NULL) {
+        log_warn(
+            "user_unknown", log_str("setting", "relay.user"), log_str("user", conf->relay.user));
     }
-    user_add_group(u, relay.gid);
-    user_fini(&relay);
+    return 0;
 }
 
 int access_become_mapd(const struct conf *conf, bool makes_map, struct err *err)
@@ -126,8 +144,7 @@ int access_become_mapd(const struct conf *conf, bool makes_map, struct err *err)
         return err_wrap(err, "mapd.user");
     user_add_group(&u, group);
     u.gid = group;
-    join_relay(conf, &u);
-    if (prepare_state(conf, "map", makes_map, &u, err) == 0 &&
+    if (join_relay(conf, &u, err) == 0 && prepare_state(conf, "map", makes_map, &u, err) == 0 &&
         daemon_prepare_dir(conf->run, RUN_MODE, u.uid, group, err) == 0)
         rc = daemon_become(&u, err);
     user_fini(&u);
@@ -180,16 +197,17 @@ static int add_named(
     return 0;
 }
 
-/* A user that this host does not have runs no program here.  The configuration was compared by the
- * names in it; this is about who they are. */
+/* The configuration was compared by the names in it; this is about who they are. */
 static int add_consumer(
     struct access_writers *w, const char *setting, const char *name, struct err *err)
 {
     struct user u;
-    struct err ignored = ERR_INIT;
+    bool is_there;
     uid_t uid;
 
-    if (name == NULL || user_find(name, &u, &ignored) != 0)
+    if (find_if_there(setting, name, &u, &is_there, err) != 0)
+        return -1;
+    if (!is_there)
         return 0;
     uid = u.uid;
     user_fini(&u);

@@ -13,6 +13,12 @@
 
 #define GROUPS_MAX 65536 /* NGROUPS_MAX of Linux */
 
+/* What getpwnam(3) and getgrnam(3) may leave in errno for a name that they know not to be there. */
+static bool is_absent(int errnum)
+{
+    return errnum == 0 || errnum == ENOENT || errnum == ESRCH || errnum == EBADF || errnum == EPERM;
+}
+
 static int parse_id(struct slice text, uint32_t *out)
 {
     uint64_t v;
@@ -74,7 +80,7 @@ int user_find(const char *text, struct user *out, struct err *err)
     pw = has_group ? NULL : is_number ? getpwuid(uid) : getpwnam(text);
     if (pw != NULL)
         return from_passwd(pw, out, err);
-    if (!has_group && errno != 0 && errno != ENOENT && errno != ESRCH)
+    if (!has_group && !is_absent(errno))
         return err_sys(err, errno, "look up user %s", text);
     if (!is_number || (has_group && parse_id(rest, &gid) != 0))
         return err_set(err, ERR_PERM, EX_NOUSER, "there is no user %s on this host", text);
@@ -91,7 +97,7 @@ int user_find_group(const char *text, gid_t *out, struct err *err)
         return 0;
     errno = 0;
     group = getgrnam(text);
-    if (group == NULL && errno != 0 && errno != ENOENT && errno != ESRCH)
+    if (group == NULL && !is_absent(errno))
         return err_sys(err, errno, "look up group %s", text);
     if (group == NULL)
         return err_set(err, ERR_PERM, EX_NOUSER, "there is no group %s on this host", text);

@@ -410,6 +410,7 @@ def test_a_change_notices_too(live):
 
 SLOW_NAMES = r"""
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -432,6 +433,14 @@ struct passwd *getpwuid(uid_t uid)
     return NULL;
 }
 
+/* One that is away. */
+struct passwd *getpwnam(const char *name)
+{
+    (void)name;
+    errno = EIO;
+    return NULL;
+}
+
 int getpwuid_r(uid_t uid, struct passwd *pwd, char *buf, size_t n, struct passwd **result)
 {
     ask();
@@ -451,10 +460,15 @@ def slow(site, tmp_path):
     made.init({"ann@example.org": "old"})
     made.stop("mapd")
     plain_env = made.env
-    made.env = lambda: dict(plain_env(), LD_PRELOAD=str(library), NAMES_HANG=str(hang), NAMES_MARK=str(mark))
-    made.start("mapd")
-    made.env = plain_env
-    return SimpleNamespace(site=made, hang=hang, mark=mark)
+
+    def start():
+        made.env = lambda: dict(plain_env(), LD_PRELOAD=str(library), NAMES_HANG=str(hang), NAMES_MARK=str(mark))
+        try:
+            made.start("mapd")
+        finally:
+            made.env = plain_env
+
+    return SimpleNamespace(site=made, hang=hang, mark=mark, start=start)
 
 
 def ask_thrice(made):
@@ -466,6 +480,7 @@ def ask_thrice(made):
 
 def test_nobody_waits_for_a_slow_name_service(slow):
     """The names of users are known from the start: no request asks a directory service."""
+    slow.start()
     slow.hang.touch()
     ask_thrice(slow.site)
     assert not slow.mark.exists()
@@ -473,6 +488,7 @@ def test_nobody_waits_for_a_slow_name_service(slow):
 
 def test_a_stop_waits_for_no_name_service(slow):
     """A reload has asked and gets no answer: meanwhile all goes on, and a stop leaves the question behind."""
+    slow.start()
     slow.hang.touch()
     slow.site.reload("mapd")
     wait_for(slow.mark.exists, 20, "the reload to ask for a name")
@@ -480,3 +496,13 @@ def test_a_stop_waits_for_no_name_service(slow):
     slow.site.stop("mapd")
     slow.site.start("mapd")
     ask_thrice(slow.site)
+
+
+@pytest.mark.parametrize("section, mapd", [("relay", {"user": MAPD}), ("relay", {}), ("milter", {}), ("lookup", {})])
+def test_a_user_of_whom_nobody_can_tell(slow, section, mapd):
+    """mapd would not shut that user out, or not see the claims, until its next start: so it starts when it can ask."""
+    slow.site.settings["mapd"] = mapd
+    slow.site.settings[section] = {"user": "somebody"}
+    slow.site.write_conf()
+    with pytest.raises(ProgramError, match=f"{section}.user: look up user somebody"):
+        slow.start()
