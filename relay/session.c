@@ -9,9 +9,9 @@
  * Turns: while we owe the client an answer, or its content waits for the target, the client has no
  * deadline and nothing more is read from it; the peer feels that by its TCP window.  While it is
  * the client's turn, one deadline covers the whole next step (a command, 64 KiB of content), so
- * that a byte now and then buys no time; another one covers the envelope, from MAIL to DATA.  How
- * long the client's turns have lasted since the session has a connection to a server decides, while
- * others wait for one, whether it may keep it (session_target.c).
+ * that a byte now and then buys no time; another one covers all turns of the envelope, from MAIL to
+ * DATA.  How long the client's turns have lasted since the session has a connection to a server
+ * decides, while others wait for one, whether it may keep it (session_target.c).
  *
  * A client that leaves behind the dot changes nothing: the session stays until the target has
  * answered, so that the claim ends with what really happened.
@@ -225,13 +225,17 @@ static void set_deadline(struct session *s)
     bool is_data = s->server.state == SMTP_SERVER_DATA || s->server.state == SMTP_SERVER_DISCARD;
 
     if (s->is_closing || s->server.asked != SMTP_SERVER_MORE || is_backlogged(s)) {
-        if (s->due_ms != 0)
+        if (s->due_ms != 0) {
             s->lain_ms += now - s->turn_ms;
+            s->owed_ms = now;
+        }
         s->due_ms = 0;
         return;
     }
-    if (s->due_ms == 0)
+    if (s->due_ms == 0) {
         s->turn_ms = now;
+        s->mail_ms += now - s->owed_ms;
+    }
     if (s->due_ms == 0 || s->has_progress) {
         s->due_ms = now + (is_data ? conf->data_timeout_ms : conf->command_timeout_ms);
         if (s->server.state == SMTP_SERVER_ENVELOPE)

@@ -39,8 +39,9 @@ struct session {
 
     uint64_t started_ms, asked_ms;
     uint64_t due_ms;   /* the client's deadline; 0: it is not its turn */
-    uint64_t mail_ms;  /* when the envelope began */
+    uint64_t mail_ms;  /* when the envelope began, and later by what we took since */
     uint64_t turn_ms;  /* when its turn began, or it got the connection in it */
+    uint64_t owed_ms;  /* when its last turn ended */
     uint64_t lain_ms;  /* how long its turns before were, since it has the connection */
     uint64_t timer_ms; /* what the timer is set to; 0: it is not */
     uint64_t n_blocks; /* of content, so far */

@@ -194,6 +194,18 @@ def test_the_envelope_has_one_deadline(site, scripted, command):
             assert c.reply().code == 250
 
 
+def test_what_a_server_takes_is_not_the_clients_time(site, scripted):
+    """A slow server would have the same client sent away at each try."""
+    never = threading.Event()
+    gate = Gate(site, scripted, settings={"envelope_timeout": "1s"}, old={"rcpt": lambda *_: "250 2.1.5 ok" if not never.wait(0.6) else ""})
+    with gate.client() as c:
+        envelope(c, *[ANN] * 4)
+        assert c.cmd("DATA").code == 354
+        c.write(wire(message("slow")))
+        assert c.reply().code == 250
+    assert not gate.events("client_timeout")
+
+
 # --- Servers that are down -----------------------------------------------------------------
 
 
