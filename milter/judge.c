@@ -254,7 +254,8 @@ void milter_judge_message(
     }
 }
 
-/* One item per key: two for one would look like two passes to whoever reads them. */
+/* One item per key, however many spellings of it were accepted: of two in one field the reader
+ * looks at the first alone. */
 static bool has_key(const struct trace_rcpt *rcpts, size_t n, struct slice key)
 {
     for (size_t i = 0; i < n; i++)

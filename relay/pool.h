@@ -67,7 +67,8 @@ struct pool_user_events {
     void (*served)(struct pool_user *user, struct smtp_conn *conn, const struct err *why);
     /* How it gets on with the connection that it has. */
     enum pool_pace (*pace)(const struct pool_user *user);
-    /* Others need the connection: it is to be given back now. */
+    /* Others need the connection: it is to be given back now, or whatever made the user slow is to
+     * end.  Called again as long as others wait. */
     void (*end)(struct pool_user *user);
 };
 

@@ -349,6 +349,35 @@ static void test_bare_sender(void **state)
     }
 }
 
+/* What is kept of a client's name is one word, whatever it says. */
+static void test_kept_name(void **state)
+{
+    char line[6 + 256 + 2] = "EHLO x", *name = line + 5;
+    size_t n = 1;
+
+    (void)state;
+    for (char c = ' '; c <= '~'; c++)
+        name[n++] = c;
+    name[n] = 'x';
+    memcpy(name + n + 1, "\r\n", 2);
+    for (int is_strict = 0; is_strict <= 1; is_strict++) {
+        struct smtp_server_options options = plain;
+        struct run r;
+
+        options.is_strict = is_strict;
+        start(&r, "name", &options);
+        feed(&r, slice_make(line, 5 + n + 3));
+        expect(&r, &r.codes, is_strict ? SLICE_LIT("501") : SLICE_LIT("250"));
+        assert_string_equal(r.server.hello, is_strict ? ""
+                                                      : "x?!?#$%&'??*+?-./0123456789:?"
+                                                        "?=?"
+                                                        "?"
+                                                        "?ABCDEFGHIJKLMNOPQRSTUVWXYZ[?]^_`"
+                                                        "abcdefghijklmnopqrstuvwxyz{|}~x");
+        stop(&r);
+    }
+}
+
 /* With our name behind it the sender would be too long. */
 static void test_bare_sender_limit(void **state)
 {
@@ -513,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_hello_offers),
         cmocka_unit_test(test_bare_sender),
         cmocka_unit_test(test_bare_sender_limit),
+        cmocka_unit_test(test_kept_name),
         cmocka_unit_test(test_what_idles),
         cmocka_unit_test(test_what_tls_forgets),
         cmocka_unit_test(test_closed_once),
