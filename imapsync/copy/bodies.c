@@ -96,6 +96,10 @@ int bodies_digest(struct imap_conn *c, struct body *v, size_t n, struct err *err
         result = imap_conn_check(c, &o[done % 2], "cannot read messages", err);
         done++;
     }
+    /* The answer to the other window is on its way to this frame. */
+    struct err ignored;
+    if (result != 0 && imap_conn_drain(c, &ignored) != 0)
+        imap_conn_abandon(c);
     imap_conn_events(c, NULL, NULL);
     sha256_free(&r.sha);
     return result;

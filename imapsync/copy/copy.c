@@ -89,7 +89,7 @@ static int open_end(
     struct copy *c, const struct imap_place *place, struct imap_conn **out, struct err *err)
 {
     bool is_silent;
-    if (imap_login(place, out, &is_silent, err) == 0)
+    if (imap_login(place, NULL, out, &is_silent, err) == 0)
         return 0;
     c->silent = is_silent ? place : NULL;
     return -1;

@@ -6,7 +6,8 @@
  * us.  Its bodies go into APPENDs as they come: one MULTIAPPEND (RFC 3502) per batch or per
  * STREAM_APPEND_SIZE, or one APPEND per message where the target cannot do more.  The size that an
  * APPEND announces is the size of the literal that the source has announced; RFC822.SIZE is not
- * trusted.  While the target has much to take the source is paused.
+ * trusted.  While the target has much to take the source is paused; what has come by then and does
+ * not find room any more is left out and asked for again.
  *
  * MULTIAPPEND is atomic: when one message is refused none of them is there, so the batch comes back
  * in halves until the culprit stands alone; it is recorded and the rest goes on.  A message with
@@ -36,7 +37,7 @@
 #define APPENDS_MAX 24      /* without their answer, before the source is paused */
 #define SINGLE_FETCH_MAX 16 /* messages of one FETCH where each is an APPEND of its own */
 
-enum message_state { MESSAGE_ASKED, MESSAGE_TAKEN, MESSAGE_TOO_BIG };
+enum message_state { MESSAGE_ASKED, MESSAGE_TAKEN, MESSAGE_TOO_BIG, MESSAGE_LATER };
 
 struct batch {
     struct batch *next;
@@ -221,6 +222,10 @@ static void on_body_begin(void *arg, uint32_t uid, uint64_t size)
     uint64_t limit = imap_client_append_limit(s->target);
     if (limit > 0 && size > limit) {
         b->states[at] = MESSAGE_TOO_BIG;
+        return;
+    }
+    if (imap_cmd_is_full(s->target)) {
+        b->states[at] = MESSAGE_LATER;
         return;
     }
     if (s->open && (s->open->batch != b || imap_cmd_is_over(s->target)))
@@ -423,14 +428,18 @@ static int settle_append(struct stream *s, struct append *a, struct err *err)
 /* Messages of a FETCH that is over whose body never came. */
 static void settle_missing(struct stream *s, struct batch *b)
 {
-    uint32_t missing[STREAM_FETCH_MAX];
-    size_t n = 0;
+    uint32_t missing[STREAM_FETCH_MAX], later[STREAM_FETCH_MAX];
+    size_t n = 0, n_later = 0;
     for (size_t i = 0; i < b->n; i++) {
         if (b->states[i] == MESSAGE_ASKED)
             missing[n++] = b->uids[i];
+        else if (b->states[i] == MESSAGE_LATER)
+            later[n_later++] = b->uids[i];
         else if (b->states[i] == MESSAGE_TOO_BIG)
             record_refused(s, b->uids[i], "target: larger than the server's limit (APPENDLIMIT)");
     }
+    if (n_later > 0)
+        come_again(s, later, n_later, b->is_plain);
     if (n == 0)
         return;
     bool is_refused = b->fetch.status != IMAP_STATUS_OK;
@@ -516,12 +525,14 @@ static bool may_start(const struct stream *s)
         (!s->again && s->next_uid == s->job->n_uids))
         return false;
     /* Single APPENDs: each message asked for needs its place in the target's pipeline. */
-    return s->is_multi || s->n_appends + (FETCHES_MAX + 1) * SINGLE_FETCH_MAX <= IMAP_PIPELINE_MAX;
+    return s->is_multi || imap_client_pending(s->target) + (FETCHES_MAX + 1) * SINGLE_FETCH_MAX <=
+                              IMAP_PIPELINE_MAX;
 }
 
 static int run(struct stream *s, struct err *err)
 {
-    struct imap_conn *both[] = {s->job->source, s->job->target};
+    /* The target first: what the source has just sent goes on when it has been judged. */
+    struct imap_conn *both[] = {s->job->target, s->job->source};
     for (;;) {
         s->is_cancelled = s->is_cancelled || s->job->is_cancelled(s->job->arg);
         while (may_start(s)) {
@@ -533,6 +544,7 @@ static int run(struct stream *s, struct err *err)
         if (!s->batches)
             break;
         imap_conn_pause(s->job->source, imap_client_unsent(s->target) > STREAM_UNSENT_MAX ||
+                                            imap_cmd_is_full(s->target) ||
                                             (s->is_multi && s->n_appends > APPENDS_MAX));
         if (imap_conn_pump(both, 2, err) != 0)
             return -1;
@@ -562,6 +574,11 @@ int stream_copy(struct stream_job *job, struct err *err)
     int result = run(&s, err);
     imap_conn_events(job->source, NULL, NULL);
     imap_conn_pause(job->source, false);
+    if (!job->is_whole) {
+        /* What is still on its way is answered into what is freed next. */
+        imap_conn_abandon(job->source);
+        imap_conn_abandon(job->target);
+    }
     while (s.appends)
         forget_append(&s, s.appends);
     while (s.batches)

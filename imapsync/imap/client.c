@@ -2,10 +2,10 @@
 /*
  * client: tags, the queue of commands, continuations, capabilities.
  *
- * The output is one buffer with absolute positions.  A synchronising literal puts a wait at the
- * position behind its header: bytes beyond it are not offered until the "+" has come.  When the
- * command is refused there instead, its remaining bytes are cut out and what was queued behind it
- * goes on; a command that is still being composed becomes a command whose bytes go nowhere.
+ * A synchronising literal puts a wait into the output (out.h) behind its header: bytes beyond it
+ * are not offered until the "+" has come.  When the command is refused there instead, its remaining
+ * bytes are cut out and what was queued behind it goes on; a command that is still being composed
+ * becomes a command whose bytes go nowhere.
  *
  * Before TLS nothing but the greeting, capabilities and tagged answers has an effect, and
  * imap_client_secured() forgets those as well.  Bytes behind the OK to STARTTLS were sent by
@@ -21,9 +21,11 @@
 
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "imapsync/imap/cause.h"
 #include "imapsync/imap/fault.h"
 #include "imapsync/imap/frame.h"
-#include "imapsync/imap/limits.h"
+#include "imapsync/imap/out.h"
+#include "imapsync/imap/secrets.h"
 
 struct command {
     uint32_t tag;
@@ -32,12 +34,11 @@ struct command {
     void (*challenge)(void *arg, struct slice text);
     void *arg;
     bool is_starttls;
+    struct imap_verb verb;
 };
 
-struct wait {
-    uint64_t at;
-    uint32_t tag;
-};
+/* One more than callers may have, for a connection that keeps itself alive. */
+#define COMMANDS_MAX (IMAP_PIPELINE_MAX + 1)
 
 struct imap_client {
     struct imap_frame frame;
@@ -48,62 +49,25 @@ struct imap_client {
     uint64_t append_limit;
     char bye[IMAP_TEXT_KEPT_MAX];
 
-    struct buf out;
-    uint64_t out_base; /* absolute position of the first byte in out */
-    struct wait waits[IMAP_PIPELINE_MAX];
-    size_t n_waits;
+    struct imap_out out;
+    struct imap_secrets secrets;
 
-    struct command commands[IMAP_PIPELINE_MAX];
+    struct command commands[COMMANDS_MAX];
     size_t n_commands;
     uint32_t last_tag;
     bool is_composing;
     bool is_muted;     /* the command being composed was refused at a literal */
     bool is_exclusive; /* STARTTLS or AUTHENTICATE is in flight */
     bool wants_tls;
+    bool is_closed; /* commands go nowhere any more */
 };
-
-static const struct {
-    const char *name;
-    unsigned caps;
-} cap_rows[] = {
-    {"STARTTLS", IMAP_CAP_STARTTLS},
-    {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
-    {"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
-    {"AUTH=LOGIN", IMAP_CAP_AUTH_LOGIN},
-    {"AUTH=SCRAM-SHA-1", IMAP_CAP_AUTH_SCRAM_SHA_1},
-    {"AUTH=SCRAM-SHA-256", IMAP_CAP_AUTH_SCRAM_SHA_256},
-    {"SASL-IR", IMAP_CAP_SASL_IR},
-    {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
-    {"LITERAL-", IMAP_CAP_LITERAL_MINUS},
-    {"UIDPLUS", IMAP_CAP_UIDPLUS},
-    {"MULTIAPPEND", IMAP_CAP_MULTIAPPEND},
-    {"LIST-EXTENDED", IMAP_CAP_LIST_EXTENDED},
-    {"LIST-STATUS", IMAP_CAP_LIST_STATUS},
-    {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
-    {"CREATE-SPECIAL-USE", IMAP_CAP_CREATE_SPECIAL_USE},
-    {"NAMESPACE", IMAP_CAP_NAMESPACE},
-    {"ENABLE", IMAP_CAP_ENABLE},
-    {"CONDSTORE", IMAP_CAP_CONDSTORE},
-    {"QRESYNC", IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE},
-    {"ID", IMAP_CAP_ID},
-    {"IDLE", IMAP_CAP_IDLE},
-    {"ESEARCH", IMAP_CAP_ESEARCH},
-    {"IMAP4rev1", IMAP_CAP_IMAP4REV1},
-    {"IMAP4rev2", IMAP_CAP_IMAP4REV2},
-};
-
-/* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it
- * has by itself. */
-static const unsigned caps_of_rev2 = IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH |
-                                     IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE | IMAP_CAP_SPECIAL_USE |
-                                     IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS |
-                                     IMAP_CAP_LITERAL_MINUS | IMAP_CAP_SASL_IR;
 
 struct imap_client *imap_client_new(void)
 {
     struct imap_client *c = mem_zalloc(sizeof(*c));
     imap_frame_init(&c->frame);
-    buf_init(&c->out, IMAP_OUT_MAX);
+    imap_out_init(&c->out);
+    imap_secrets_init(&c->secrets);
     return c;
 }
 
@@ -111,8 +75,10 @@ void imap_client_free(struct imap_client **c)
 {
     if (!*c)
         return;
+    imap_client_cancel(*c);
     imap_frame_fini(&(*c)->frame);
-    buf_fini_wipe(&(*c)->out);
+    imap_out_fini(&(*c)->out);
+    imap_secrets_fini(&(*c)->secrets);
     free(*c);
     *c = NULL;
 }
@@ -148,6 +114,23 @@ size_t imap_client_pending(const struct imap_client *c)
     return c->n_commands;
 }
 
+bool imap_client_is_owed(const struct imap_client *c)
+{
+    return c->session == IMAP_SESSION_GREETING || imap_out_ready(&c->out).n > 0 ||
+           imap_out_is_held(&c->out) ||
+           c->n_commands > (c->is_composing && !imap_cmd_is_over(c) ? 1u : 0u);
+}
+
+unsigned imap_client_awaits(const struct imap_client *c)
+{
+    unsigned kinds = 0;
+    for (size_t i = 0; i < c->n_commands; i++) {
+        if (c->commands[i].start < c->out.base)
+            kinds |= imap_verb_causes(&c->commands[i].verb);
+    }
+    return kinds;
+}
+
 const char *imap_client_bye(const struct imap_client *c)
 {
     return c->bye;
@@ -175,53 +158,69 @@ void imap_client_secured(struct imap_client *c)
 
 /* --- Output -------------------------------------------------------------------- */
 
+static struct command *command_by_tag(struct imap_client *c, uint32_t tag)
+{
+    for (size_t i = c->n_commands; i-- > 0;) {
+        if (c->commands[i].tag == tag)
+            return &c->commands[i];
+    }
+    return NULL;
+}
+
 static void emit(struct imap_client *c, struct slice s)
 {
     BUG_ON(!c->is_composing);
-    if (c->is_muted)
-        return;
-    /* Callers look at imap_client_unsent() before they compose; a full buffer is their bug. */
-    if (buf_add(&c->out, s) != 0)
-        BUG("imap_client output is full");
-}
-
-static uint64_t out_end(const struct imap_client *c)
-{
-    return c->out_base + c->out.n;
+    struct command *cmd = command_by_tag(c, c->last_tag);
+    if (cmd)
+        imap_verb_add(&cmd->verb, s);
+    if (!c->is_muted)
+        imap_out_add(&c->out, s);
 }
 
 struct slice imap_client_out(struct imap_client *c)
 {
-    struct slice s = buf_slice(&c->out);
-    if (c->n_waits > 0 && c->waits[0].at - c->out_base < s.n)
-        s.n = (size_t)(c->waits[0].at - c->out_base);
-    return s;
+    return imap_out_ready(&c->out);
 }
 
 void imap_client_sent(struct imap_client *c, size_t n)
 {
-    buf_consume(&c->out, n);
-    c->out_base += n;
+    imap_out_sent(&c->out, n);
 }
 
 size_t imap_client_unsent(const struct imap_client *c)
 {
-    return c->out.n;
+    return c->out.bytes.n;
+}
+
+bool imap_cmd_is_full(const struct imap_client *c)
+{
+    return imap_out_is_full(&c->out);
+}
+
+int imap_client_check(const struct imap_client *c, struct err *err)
+{
+    if (!c->out.is_overrun)
+        return 0;
+    err_set(err, ERR_PEER, EX_PROTOCOL, "the server takes less than has to be sent at a time");
+    return err_scope_set(err, ERR_SCOPE_HOST);
 }
 
 bool imap_client_may_send(const struct imap_client *c)
 {
-    return c->n_commands < IMAP_PIPELINE_MAX && !c->is_exclusive && !c->is_composing;
+    return c->n_commands < IMAP_PIPELINE_MAX && !c->is_exclusive && !c->is_composing &&
+           !c->is_closed && !imap_out_is_full(&c->out);
 }
 
 void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg)
 {
-    BUG_ON(!imap_client_may_send(c));
+    BUG_ON(c->n_commands == COMMANDS_MAX || c->is_exclusive || c->is_composing);
     c->is_composing = true;
-    c->is_muted = false;
+    c->is_muted = c->is_closed;
     struct command *cmd = &c->commands[c->n_commands++];
-    *cmd = (struct command){.tag = ++c->last_tag, .start = out_end(c), .done = done, .arg = arg};
+    *cmd = (struct command){
+        .tag = ++c->last_tag, .start = imap_out_end(&c->out), .done = done, .arg = arg};
     imap_cmd_f(c, "c%u ", cmd->tag);
+    cmd->verb = (struct imap_verb){0};
 }
 
 void imap_cmd_text(struct imap_client *c, const char *text)
@@ -232,13 +231,16 @@ void imap_cmd_text(struct imap_client *c, const char *text)
 void imap_cmd_f(struct imap_client *c, const char *fmt, ...)
 {
     BUG_ON(!c->is_composing);
+    size_t before = c->out.bytes.n;
     if (c->is_muted)
         return;
     va_list ap;
     va_start(ap, fmt);
-    int r = buf_vaddf(&c->out, fmt, ap);
+    imap_out_addf(&c->out, fmt, ap);
     va_end(ap);
-    BUG_ON(r != 0);
+    struct command *cmd = command_by_tag(c, c->last_tag);
+    if (cmd)
+        imap_verb_add(&cmd->verb, slice_from(buf_slice(&c->out.bytes), before));
 }
 
 void imap_cmd_literal(struct imap_client *c, uint64_t size)
@@ -249,8 +251,7 @@ void imap_cmd_literal(struct imap_client *c, uint64_t size)
     imap_cmd_f(c, "{%llu%s}\r\n", (unsigned long long)size, is_free ? "+" : "");
     if (is_free || c->is_muted)
         return;
-    BUG_ON(c->n_waits == IMAP_PIPELINE_MAX);
-    c->waits[c->n_waits++] = (struct wait){.at = out_end(c), .tag = c->last_tag};
+    imap_out_wait(&c->out, c->last_tag);
 }
 
 void imap_cmd_octets(struct imap_client *c, struct slice octets)
@@ -277,13 +278,16 @@ void imap_cmd_astring(struct imap_client *c, struct slice s)
     imap_cmd_text(c, "\"");
 }
 
-static struct command *command_by_tag(struct imap_client *c, uint32_t tag)
+void imap_client_hide(struct imap_client *c, struct slice secret)
 {
-    for (size_t i = 0; i < c->n_commands; i++) {
-        if (c->commands[i].tag == tag)
-            return &c->commands[i];
-    }
-    return NULL;
+    imap_secrets_add(&c->secrets, secret);
+}
+
+/* One line of a SASL exchange; shorter ones are "" and "*". */
+static void hide_line(struct imap_client *c, const char *text)
+{
+    if (slice_str(text).n >= 4)
+        imap_secrets_add(&c->secrets, slice_str(text));
 }
 
 void imap_cmd_end(struct imap_client *c)
@@ -293,7 +297,7 @@ void imap_cmd_end(struct imap_client *c)
     c->is_muted = false;
     struct command *cmd = command_by_tag(c, c->last_tag);
     if (cmd)
-        cmd->end = out_end(c);
+        cmd->end = imap_out_end(&c->out);
 }
 
 bool imap_cmd_is_over(const struct imap_client *c)
@@ -323,6 +327,7 @@ void imap_cmd_authenticate(struct imap_client *c, const char *mechanism, const c
     if (initial) {
         imap_cmd_text(c, " ");
         imap_cmd_text(c, initial);
+        hide_line(c, initial);
     }
     imap_cmd_end(c);
     c->is_exclusive = true;
@@ -330,31 +335,16 @@ void imap_cmd_authenticate(struct imap_client *c, const char *mechanism, const c
 
 void imap_cmd_line(struct imap_client *c, const char *text)
 {
-    c->is_composing = true;
-    emit(c, slice_str(text));
-    emit(c, SLICE_LIT("\r\n"));
-    c->is_composing = false;
+    hide_line(c, text);
+    imap_out_add(&c->out, slice_str(text));
+    imap_out_add(&c->out, SLICE_LIT("\r\n"));
 }
 
 /* --- Input --------------------------------------------------------------------- */
 
 static void learn_caps(struct imap_client *c, struct slice list)
 {
-    static const struct slice limit = {(const unsigned char *)"APPENDLIMIT=", 12};
-    struct slice word;
-    c->caps = IMAP_CAP_KNOWN;
-    c->append_limit = 0;
-    while (imap_word_next(&list, &word)) {
-        if (slice_starts_nocase(word, limit) &&
-            num_u64(slice_from(word, limit.n), 1, UINT64_MAX, &c->append_limit) != 0)
-            c->append_limit = 0;
-        for (size_t i = 0; i < sizeof(cap_rows) / sizeof(cap_rows[0]); i++) {
-            if (slice_eq_nocase(word, slice_str(cap_rows[i].name)))
-                c->caps |= cap_rows[i].caps;
-        }
-    }
-    if (imap_client_has(c, IMAP_CAP_IMAP4REV2) && !imap_client_has(c, IMAP_CAP_IMAP4REV1))
-        c->caps |= caps_of_rev2;
+    c->caps = imap_caps_read(list, &c->append_limit);
 }
 
 static void note_bye(struct imap_client *c, struct slice text)
@@ -372,37 +362,42 @@ static int peer_error(struct err *err, const char *what)
 /* The refused command's remaining bytes leave the output; what was queued behind moves up. */
 static void cut_refused(struct imap_client *c, const struct command *cmd)
 {
-    size_t i = 0;
-    while (i < c->n_waits && c->waits[i].tag != cmd->tag)
-        i++;
-    if (i == c->n_waits)
-        return;
-    uint64_t from = c->waits[i].at;
     bool is_open = c->is_composing && cmd->tag == c->last_tag;
-    uint64_t to = is_open ? out_end(c) : cmd->end;
-    size_t at = (size_t)(from - c->out_base), n = (size_t)(to - from);
+    uint64_t to = is_open ? imap_out_end(&c->out) : cmd->end;
+    struct imap_cut cut;
+    if (!imap_out_cut(&c->out, cmd->tag, to, &cut))
+        return;
     if (is_open)
         c->is_muted = true;
-    unsigned char *p = c->out.p + c->out.off;
-    memmove(p + at, p + at + n, c->out.n - at - n);
-    buf_truncate(&c->out, c->out.n - n);
-    size_t kept = 0;
-    for (i = 0; i < c->n_waits; i++) {
-        struct wait w = c->waits[i];
-        if (w.tag == cmd->tag)
-            continue;
-        if (w.at > from)
-            w.at -= n;
-        c->waits[kept++] = w;
-    }
-    c->n_waits = kept;
-    for (i = 0; i < c->n_commands; i++) {
+    for (size_t i = 0; i < c->n_commands; i++) {
         struct command *o = &c->commands[i];
         if (o->start >= to && o->tag != cmd->tag)
-            o->start -= n;
+            o->start -= cut.n;
         if (o->end >= to)
-            o->end -= n;
+            o->end -= cut.n;
     }
+}
+
+static void finish(struct imap_client *c, struct command *cmd, const struct imap_response *r)
+{
+    struct command finished = *cmd;
+    memmove(cmd, cmd + 1, (size_t)(&c->commands[c->n_commands] - (cmd + 1)) * sizeof(*cmd));
+    c->n_commands--;
+    if (c->n_commands == 0)
+        c->is_exclusive = false;
+    c->wants_tls = finished.is_starttls && r->status == IMAP_STATUS_OK;
+    finished.done(finished.arg, r);
+}
+
+void imap_client_cancel(struct imap_client *c)
+{
+    const struct imap_response r = {.kind = IMAP_KIND_TAGGED,
+        .status = IMAP_STATUS_CANCELLED,
+        .text = SLICE_LIT("the connection ended before the answer")};
+    c->is_closed = true;
+    c->is_muted = true;
+    while (c->n_commands > 0)
+        finish(c, &c->commands[0], &r);
 }
 
 static int on_tagged(struct imap_client *c, const struct imap_response *r, struct err *err)
@@ -412,37 +407,28 @@ static int on_tagged(struct imap_client *c, const struct imap_response *r, struc
     if (r->tag.n > 1 && r->tag.p[0] == 'c' &&
         num_u32(slice_from(r->tag, 1), 1, UINT32_MAX, &tag) == 0)
         cmd = command_by_tag(c, tag);
-    if (!cmd || cmd->start >= c->out_base)
+    if (!cmd || cmd->start >= c->out.base)
         return peer_error(err, "an answer to a command that was not given");
     if (r->status == IMAP_STATUS_OK) {
-        for (size_t i = 0; i < c->n_waits; i++) {
-            if (c->waits[i].tag == tag)
-                return peer_error(err, "OK to a command whose literal was not asked for");
-        }
+        if (imap_out_has_waits(&c->out, tag))
+            return peer_error(err, "OK to a command whose literal was not asked for");
         if (r->code.kind == IMAP_CODE_CAPABILITY)
             learn_caps(c, r->code.list);
     } else {
         cut_refused(c, cmd);
     }
-    struct command finished = *cmd;
-    memmove(cmd, cmd + 1, (size_t)(&c->commands[c->n_commands] - (cmd + 1)) * sizeof(*cmd));
-    c->n_commands--;
-    if (c->n_commands == 0)
-        c->is_exclusive = false;
-    c->wants_tls = finished.is_starttls && r->status == IMAP_STATUS_OK;
-    finished.done(finished.arg, r);
+    finish(c, cmd, r);
     return 0;
 }
 
 static int on_continue(struct imap_client *c, const struct imap_response *r, struct err *err)
 {
-    if (c->n_waits > 0 && c->waits[0].at == c->out_base) {
-        c->n_waits--;
-        memmove(&c->waits[0], &c->waits[1], c->n_waits * sizeof(c->waits[0]));
+    if (imap_out_is_held(&c->out)) {
+        imap_out_go_on(&c->out);
         return 0;
     }
     /* Only an answer to something we have sent in full: a "+" to STARTTLS is an attack. */
-    if (c->n_commands == 1 && c->commands[0].challenge && c->out.n == 0) {
+    if (c->n_commands == 1 && c->commands[0].challenge && c->out.bytes.n == 0) {
         c->commands[0].challenge(c->commands[0].arg, r->text);
         return 0;
     }
@@ -465,6 +451,7 @@ static int on_greeting(struct imap_client *c, const struct imap_response *r, str
         return 0;
     case IMAP_STATUS_NO:
     case IMAP_STATUS_BAD:
+    case IMAP_STATUS_CANCELLED:
         return peer_error(err, "no greeting");
     }
     if (r->code.kind == IMAP_CODE_CAPABILITY)
@@ -539,6 +526,8 @@ static int on_frame(
     }
     if (imap_response_parse(imap_frame_text(&c->frame), c->frame.streamed, &r) != 0)
         return peer_error(err, "a response that is not IMAP");
+    if (r.status != IMAP_STATUS_OK && imap_secrets_are_in(&c->secrets, r.text))
+        r.text = SLICE_LIT("(a text that repeats what was sent to sign in)");
     if (e == IMAP_FRAME_RESPONSE)
         return on_response(c, &r, err);
     if (c->session == IMAP_SESSION_GREETING)
@@ -551,6 +540,8 @@ static int on_frame(
 
 int imap_client_feed(struct imap_client *c, struct slice in, struct err *err)
 {
+    if (imap_client_check(c, err) != 0)
+        return -1;
     while (in.n > 0) {
         if (c->wants_tls)
             return peer_error(err, "bytes behind the answer to STARTTLS");

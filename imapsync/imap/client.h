@@ -11,35 +11,8 @@
 #define IMAPSYNC_IMAP_CLIENT_H
 
 #include "base/core/err.h"
+#include "imapsync/imap/caps.h"
 #include "imapsync/imap/response.h"
-
-enum imap_cap {
-    IMAP_CAP_KNOWN = 1 << 0, /* the server has told its capabilities */
-    IMAP_CAP_STARTTLS = 1 << 1,
-    IMAP_CAP_LOGINDISABLED = 1 << 2,
-    IMAP_CAP_AUTH_PLAIN = 1 << 3,
-    IMAP_CAP_AUTH_LOGIN = 1 << 4,
-    IMAP_CAP_AUTH_SCRAM_SHA_1 = 1 << 5,
-    IMAP_CAP_AUTH_SCRAM_SHA_256 = 1 << 6,
-    IMAP_CAP_SASL_IR = 1 << 7,
-    IMAP_CAP_LITERAL_PLUS = 1 << 8,
-    IMAP_CAP_LITERAL_MINUS = 1 << 9,
-    IMAP_CAP_UIDPLUS = 1 << 10,
-    IMAP_CAP_MULTIAPPEND = 1 << 11,
-    IMAP_CAP_LIST_EXTENDED = 1 << 12,
-    IMAP_CAP_LIST_STATUS = 1 << 13,
-    IMAP_CAP_SPECIAL_USE = 1 << 14,
-    IMAP_CAP_CREATE_SPECIAL_USE = 1 << 15,
-    IMAP_CAP_NAMESPACE = 1 << 16,
-    IMAP_CAP_ENABLE = 1 << 17,
-    IMAP_CAP_CONDSTORE = 1 << 18,
-    IMAP_CAP_QRESYNC = 1 << 19,
-    IMAP_CAP_ID = 1 << 20,
-    IMAP_CAP_IDLE = 1 << 21,
-    IMAP_CAP_ESEARCH = 1 << 22,
-    IMAP_CAP_IMAP4REV1 = 1 << 23,
-    IMAP_CAP_IMAP4REV2 = 1 << 24,
-};
 
 enum imap_session {
     IMAP_SESSION_GREETING, /* nothing has come yet */
@@ -62,7 +35,12 @@ struct imap_events {
 typedef void imap_done_fn(void *arg, const struct imap_response *r);
 
 struct imap_client *imap_client_new(void);
-void imap_client_free(struct imap_client **c); /* wipes what it still holds */
+/* As imap_client_cancel() first; wipes what it still holds. */
+void imap_client_free(struct imap_client **c);
+/* The connection is over: every command without an answer gets one of its own, with the status
+ * CANCELLED, the oldest first.  Commands that are composed from now on go nowhere and wait for the
+ * next cancel; a callback that composes one here is answered here. */
+void imap_client_cancel(struct imap_client *c);
 /* Callbacks may compose commands.  events is borrowed until the next call; NULL drops all data. */
 void imap_client_events(struct imap_client *c, const struct imap_events *events, void *arg);
 
@@ -74,6 +52,11 @@ int imap_client_feed(struct imap_client *c, struct slice in, struct err *err) AT
 struct slice imap_client_out(struct imap_client *c);
 void imap_client_sent(struct imap_client *c, size_t n);
 size_t imap_client_unsent(const struct imap_client *c); /* with what waits for a "+" */
+/* So much waits that nothing more is to be composed, not even the next literal of a command that
+ * has begun: that one is to be ended, or goes on when there is room again. */
+bool imap_cmd_is_full(const struct imap_client *c);
+/* -1: it was filled all the same, until bytes were lost; the connection is of no more use. */
+int imap_client_check(const struct imap_client *c, struct err *err) ATTR_WUR;
 
 /* --- State --------------------------------------------------------------------- */
 
@@ -82,7 +65,11 @@ bool imap_client_has(const struct imap_client *c, unsigned caps); /* all of them
 unsigned imap_client_caps(const struct imap_client *c);
 /* RFC 7889 APPENDLIMIT; 0: the server tells none. */
 uint64_t imap_client_append_limit(const struct imap_client *c);
-size_t imap_client_pending(const struct imap_client *c);  /* commands without their answer */
+size_t imap_client_pending(const struct imap_client *c); /* commands without their answer */
+/* Whether it is the server's turn: a greeting, an answer or a "+" is due, or bytes to be taken. */
+bool imap_client_is_owed(const struct imap_client *c);
+/* Bits 1u << enum imap_kind: untagged responses that the commands on their way can cause. */
+unsigned imap_client_awaits(const struct imap_client *c);
 const char *imap_client_bye(const struct imap_client *c); /* BYE's text made printable, or "" */
 /* Forgets capabilities: before signing in, since they change with it. */
 void imap_client_forget_caps(struct imap_client *c);
@@ -93,7 +80,7 @@ void imap_client_secured(struct imap_client *c);
 
 /* --- Commands ------------------------------------------------------------------ */
 
-bool imap_client_may_send(const struct imap_client *c); /* the pipeline has room */
+bool imap_client_may_send(const struct imap_client *c); /* the pipeline and the output have room */
 /* Starts a command; all of it up to imap_cmd_end() must come before the next one. */
 void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg);
 void imap_cmd_text(struct imap_client *c, const char *text);
@@ -108,6 +95,9 @@ void imap_cmd_octets(struct imap_client *c, struct slice octets);
 void imap_cmd_end(struct imap_client *c);
 /* Whether the answer to the command that is being composed has come already (it was refused). */
 bool imap_cmd_is_over(const struct imap_client *c);
+/* Texts of the server that repeat it, or a good part of it, are not shown any more.  What is sent
+ * by imap_cmd_authenticate() and imap_cmd_line() is hidden by itself. */
+void imap_client_hide(struct imap_client *c, struct slice secret);
 /* STARTTLS, and what needs challenges: nothing may be pipelined behind them. */
 void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg);
 /* `challenge` is called for each "+"; it answers with imap_cmd_line(). */

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conn: sockets and clocks under the engine.
+ * conn: sockets and clocks under the engines.
  *
- * Deadlines: a connection that has something to do must make progress within its timeout.  Progress
- * is a tagged answer, data that was asked for, octets of a body or octets sent, IMAP_PROGRESS_BYTES
- * of them; "* OK Still here" is none, and neither is one byte a minute.  Signing in has a total
- * limit besides.  A paused connection owes nothing.
+ * Three things end a wait.  The server's time: whose turn it is has to make progress within its
+ * timeout.  Progress is a tagged answer, data that a command on its way can cause, octets of a body
+ * or octets sent, PATIENCE_OCTETS of them; "* OK Still here" is none, nor is a FETCH while LIST is
+ * waited for, and a command without octets has a total as well.  The job's time and its wish to
+ * stop (struct wait_limits) end every wait for something, whatever the server does.  All are looked
+ * at behind what has come meanwhile, so that a process that was stopped finds its answers first.
+ *
+ * A connection that owes nothing and is owed nothing has no time; it says NOOP now and then, since
+ * servers end sessions that say nothing for half an hour, and many do after some minutes.
  *
  * Errors: a connection that ends is temporary (run again, the journal knows where), a server that
  * breaks the protocol is ERR_PEER; either way the connection is broken and only good for closing.
@@ -13,36 +18,43 @@
 #include "imapsync/imap/conn.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "base/core/clock.h"
 #include "base/core/mem.h"
-#include "base/os/io.h"
-#include "base/os/sock.h"
 #include "imapsync/imap/fault.h"
+#include "imapsync/imap/patience.h"
+#include "imapsync/imap/signin.h"
+#include "imapsync/imap/wire.h"
 
 #define READ_SIZE (64u << 10)
-#define ADDRESSES_MAX 8
 #define LOGOUT_TIMEOUT_MS 2000
+
+enum conn_state {
+    CONN_CONNECTING,
+    CONN_SECURING,
+    CONN_SIGNING_IN, /* greeting included */
+    CONN_READY,
+};
 
 struct imap_conn {
     const struct imap_place *place;
+    const struct wait_limits *limits;
+    enum conn_state state;
+    struct imap_wire wire;
     struct imap_client *client;
-    int fd;
-    struct tls *tls;
+    struct imap_signin *signin; /* until READY */
     const struct imap_events *events;
     void *arg;
-    bool is_broken, is_silent, is_paused, was_busy;
-    bool read_wants_write, write_wants_read;
-    uint64_t progress_ms;  /* when it made progress last */
-    uint64_t limit_at_ms;  /* 0: none */
-    uint64_t small_octets; /* too few yet to be progress */
+    struct imap_conn *beside;
+    bool is_paused;
+    enum imap_broken broken;
+    struct err why;
+    struct patience patience;
+    uint64_t spoke_ms; /* when something was sent last */
     uint64_t untagged;
-    unsigned char in[READ_SIZE];
 };
 
 struct imap_client *imap_conn_client(struct imap_conn *c)
@@ -55,9 +67,19 @@ const struct imap_place *imap_conn_place(const struct imap_conn *c)
     return c->place;
 }
 
+bool imap_conn_is_ready(const struct imap_conn *c)
+{
+    return c->state == CONN_READY && c->broken == IMAP_BROKEN_NOT;
+}
+
+enum imap_broken imap_conn_broken(const struct imap_conn *c)
+{
+    return c->broken;
+}
+
 bool imap_conn_is_broken(const struct imap_conn *c)
 {
-    return c->is_broken;
+    return c->broken != IMAP_BROKEN_NOT;
 }
 
 void imap_conn_pause(struct imap_conn *c, bool on)
@@ -65,53 +87,28 @@ void imap_conn_pause(struct imap_conn *c, bool on)
     c->is_paused = on;
 }
 
-void imap_conn_limit(struct imap_conn *c, uint64_t total_ms)
+void imap_conn_beside(struct imap_conn *c, struct imap_conn *other)
 {
-    c->limit_at_ms = total_ms > 0 ? clock_mono_ms() + total_ms : 0;
+    if (c->beside)
+        c->beside->beside = NULL;
+    c->beside = other;
+    if (other)
+        other->beside = c;
 }
 
-/* --- Progress ------------------------------------------------------------------- */
-
-static void progress(struct imap_conn *c)
+static uint64_t now_ms(const struct imap_conn *c)
 {
-    c->progress_ms = clock_mono_ms();
-    c->small_octets = 0;
+    return c->place->now_ms ? c->place->now_ms() : clock_mono_ms();
 }
 
-static void progress_octets(struct imap_conn *c, size_t n)
-{
-    c->small_octets += n;
-    if (c->small_octets >= IMAP_PROGRESS_BYTES)
-        progress(c);
-}
+/* --- Events --------------------------------------------------------------------- */
 
 static void on_untagged(void *arg, const struct imap_response *r)
 {
     struct imap_conn *c = arg;
     c->untagged++;
-    switch (r->kind) {
-    case IMAP_KIND_LIST:
-    case IMAP_KIND_LSUB:
-    case IMAP_KIND_MAILBOX_STATUS:
-    case IMAP_KIND_SEARCH:
-    case IMAP_KIND_ESEARCH:
-    case IMAP_KIND_FETCH:
-    case IMAP_KIND_VANISHED:
-    case IMAP_KIND_NAMESPACE:
-        progress(c);
-        break;
-    case IMAP_KIND_TAGGED:
-    case IMAP_KIND_STATUS:
-    case IMAP_KIND_CONTINUE:
-    case IMAP_KIND_CAPABILITY:
-    case IMAP_KIND_ENABLED:
-    case IMAP_KIND_FLAGS:
-    case IMAP_KIND_EXISTS:
-    case IMAP_KIND_RECENT:
-    case IMAP_KIND_EXPUNGE:
-    case IMAP_KIND_OTHER:
-        break;
-    }
+    if (imap_client_awaits(c->client) & 1u << r->kind)
+        patience_progress(&c->patience);
     if (c->events && c->events->untagged)
         c->events->untagged(c->arg, r);
 }
@@ -126,7 +123,8 @@ static void on_body_begin(void *arg, uint32_t uid, uint64_t size)
 static void on_body_data(void *arg, struct slice octets)
 {
     struct imap_conn *c = arg;
-    progress_octets(c, octets.n);
+    if (imap_client_awaits(c->client) & 1u << IMAP_KIND_FETCH)
+        patience_octets(&c->patience, octets.n);
     if (c->events && c->events->body_data)
         c->events->body_data(c->arg, octets);
 }
@@ -149,334 +147,476 @@ void imap_conn_events(struct imap_conn *c, const struct imap_events *events, voi
 {
     c->events = events;
     c->arg = arg;
-    imap_client_events(c->client, &own_events, c);
 }
 
-/* --- Bytes ---------------------------------------------------------------------- */
+/* --- Ends ------------------------------------------------------------------------- */
 
-static int broken(struct imap_conn *c, struct err *err)
+static int broken(struct imap_conn *c, enum imap_broken why, const struct err *err)
 {
-    c->is_broken = true;
-    return err_wrap(err, "%s (%s)", c->place->label, c->place->host);
+    c->broken = why;
+    c->why = *err;
+    err_wrap(&c->why, "%s (%s)", c->place->label, c->place->host);
+    imap_client_cancel(c->client);
+    return -1;
 }
 
-static int lost(struct imap_conn *c, int errnum, struct err *err)
+static int lost(struct imap_conn *c, struct err *err)
 {
     const char *bye = imap_client_bye(c->client);
     if (bye[0])
         err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server ended the connection: %s", bye);
-    else if (errnum != 0)
-        err_sys(err, errnum, "the connection was lost");
-    else
+    else if (err->class == ERR_NONE)
         err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server closed the connection");
-    if (err) {
-        err->class = ERR_TEMP;
-        err->code = EX_TEMPFAIL;
-    }
+    err->class = ERR_TEMP;
+    err->code = EX_TEMPFAIL;
     err_scope_set(err, ERR_SCOPE_HOST);
-    return broken(c, err);
+    return broken(c, IMAP_BROKEN_LOST, err);
 }
 
-static int tls_result(struct imap_conn *c, enum tls_want want, bool *again, struct err *err)
+/* CLOSED or FAILED. */
+static int fell(struct imap_conn *c, enum imap_wire_result r, struct err *err)
 {
-    *again = want == TLS_WANT_READ || want == TLS_WANT_WRITE;
-    if (want == TLS_DONE || *again)
-        return 0;
-    if (want == TLS_CLOSED)
-        return lost(c, 0, err);
-    return broken(c, err);
+    return r == IMAP_WIRE_CLOSED ? lost(c, err) : broken(c, IMAP_BROKEN_LOST, err);
 }
 
-/* Sends what may be sent.  *moved_out: bytes have left. */
-static int send_some(struct imap_conn *c, bool *moved_out, struct err *err)
+void imap_conn_abandon(struct imap_conn *c)
+{
+    struct err err = ERR_INIT;
+    if (imap_conn_is_broken(c))
+        return;
+    err_set(&err, ERR_TEMP, EX_TEMPFAIL, "the connection was given up");
+    broken(c, IMAP_BROKEN_ABANDONED, &err);
+}
+
+/* --- Steps ------------------------------------------------------------------------ */
+
+static bool is_late(const struct imap_conn *c)
+{
+    return patience_is_over(&c->patience);
+}
+
+static void enter(struct imap_conn *c, enum conn_state state, bool *moved)
+{
+    c->state = state;
+    *moved = true;
+}
+
+/* Connected: from here on signing in has its total. */
+static void begin_session(struct imap_conn *c)
+{
+    uint64_t timeout_ms = c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
+    patience_init(&c->patience, timeout_ms);
+    patience_limit(&c->patience, IMAP_LOGIN_TIMEOUT_MS);
+    c->state = c->place->security == IMAP_SECURITY_TLS ? CONN_SECURING : CONN_SIGNING_IN;
+}
+
+static void begin_connecting(struct imap_conn *c)
+{
+    uint64_t timeout_ms = c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
+    if (timeout_ms > IMAP_CONNECT_TIMEOUT_MS)
+        timeout_ms = IMAP_CONNECT_TIMEOUT_MS;
+    patience_init(&c->patience, timeout_ms);
+    c->state = CONN_CONNECTING;
+}
+
+static int connecting(struct imap_conn *c, short revents, bool *moved, struct err *err)
+{
+    if (revents == 0 && !is_late(c))
+        return 0;
+    *moved = true;
+    switch (imap_wire_connected(&c->wire, c->place, revents == 0, err)) {
+    case IMAP_WIRE_DONE:
+        begin_session(c);
+        return 0;
+    case IMAP_WIRE_AGAIN:
+        begin_connecting(c);
+        return 0;
+    case IMAP_WIRE_CLOSED:
+    case IMAP_WIRE_FAILED:
+        break;
+    }
+    /* Nobody is there, whichever way we were told. */
+    return broken(c, IMAP_BROKEN_SILENT, err);
+}
+
+static int securing(struct imap_conn *c, bool *moved, struct err *err)
+{
+    enum imap_wire_result r = imap_wire_secure(&c->wire, c->place, err);
+    if (r == IMAP_WIRE_AGAIN)
+        return 0;
+    if (r != IMAP_WIRE_DONE)
+        return fell(c, r, err);
+    if (imap_client_wants_tls(c->client))
+        imap_signin_secured(c->signin);
+    enter(c, CONN_SIGNING_IN, moved);
+    return 0;
+}
+
+/* Sends what may be sent. */
+static int send_some(struct imap_conn *c, bool *moved, struct err *err)
 {
     struct slice out;
     while ((out = imap_client_out(c->client)).n > 0) {
         size_t n = 0;
-        if (c->tls) {
-            bool again;
-            enum tls_want want = tls_write(c->tls, out.p, out.n, &n, err);
-            if (tls_result(c, want, &again, err) != 0)
-                return -1;
-            c->write_wants_read = want == TLS_WANT_READ;
-            if (again)
-                return 0;
-        } else {
-            ssize_t r = send(c->fd, out.p, out.n, MSG_NOSIGNAL);
-            if (r < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
-            if (r < 0)
-                return lost(c, errno, err);
-            n = (size_t)r;
-        }
+        enum imap_wire_result r = imap_wire_send(&c->wire, out, &n, err);
+        if (r == IMAP_WIRE_AGAIN)
+            return 0;
+        if (r != IMAP_WIRE_DONE)
+            return fell(c, r, err);
         imap_client_sent(c->client, n);
-        progress_octets(c, n);
-        *moved_out = true;
+        patience_octets(&c->patience, n);
+        c->spoke_ms = now_ms(c);
+        *moved = true;
+    }
+    if (imap_client_check(c->client, err) != 0)
+        return broken(c, IMAP_BROKEN_LOST, err);
+    return 0;
+}
+
+static int receive_some(struct imap_conn *c, bool *moved, struct err *err)
+{
+    unsigned char in[READ_SIZE];
+    size_t n = 0;
+    enum imap_wire_result r = imap_wire_receive(&c->wire, in, sizeof(in), &n, err);
+    if (r == IMAP_WIRE_AGAIN)
+        return 0;
+    if (r != IMAP_WIRE_DONE)
+        return fell(c, r, err);
+    *moved = true;
+    size_t before = imap_client_pending(c->client);
+    bool was_greeted = imap_client_session(c->client) != IMAP_SESSION_GREETING;
+    if (imap_client_feed(c->client, slice_make(in, n), err) != 0)
+        return broken(c, IMAP_BROKEN_LOST, err);
+    if (imap_client_pending(c->client) != before || !was_greeted) {
+        c->untagged = 0;
+        patience_answer(&c->patience);
+    }
+    if (c->untagged > IMAP_UNTAGGED_MAX) {
+        err_set(err, ERR_PEER, EX_PROTOCOL, "the server sends data without end");
+        return broken(c, IMAP_BROKEN_LOST, err);
     }
     return 0;
 }
 
-static int receive_some(struct imap_conn *c, bool *moved_out, struct err *err)
+static int signing_in(struct imap_conn *c, bool *moved, struct err *err)
 {
-    size_t n = 0;
-    if (c->tls) {
-        bool again;
-        enum tls_want want = tls_read(c->tls, c->in, sizeof(c->in), &n, err);
-        if (tls_result(c, want, &again, err) != 0)
-            return -1;
-        c->read_wants_write = want == TLS_WANT_WRITE;
-        if (again)
-            return 0;
-    } else {
-        ssize_t r = recv(c->fd, c->in, sizeof(c->in), 0);
-        if (r < 0 && (errno == EAGAIN || errno == EINTR))
-            return 0;
-        if (r <= 0)
-            return lost(c, r < 0 ? errno : 0, err);
-        n = (size_t)r;
+    switch (imap_signin_step(c->signin, err)) {
+    case IMAP_SIGNIN_WAITS:
+        return 0;
+    case IMAP_SIGNIN_WANTS_TLS:
+        enter(c, CONN_SECURING, moved);
+        return 0;
+    case IMAP_SIGNIN_DONE:
+        imap_signin_free(&c->signin);
+        patience_limit(&c->patience, 0);
+        enter(c, CONN_READY, moved);
+        return 0;
+    case IMAP_SIGNIN_FAILED:
+        break;
     }
-    *moved_out = true;
-    size_t before = imap_client_pending(c->client);
-    if (imap_client_feed(c->client, slice_make(c->in, n), err) != 0)
-        return broken(c, err);
-    if (imap_client_pending(c->client) != before) {
-        c->untagged = 0;
-        progress(c);
+    return broken(c, IMAP_BROKEN_REFUSED, err);
+}
+
+static int talking(struct imap_conn *c, short revents, bool *moved, struct err *err)
+{
+    if (send_some(c, moved, err) != 0)
+        return -1;
+    bool may_read = revents != 0 || is_late(c) || imap_wire_has_read(&c->wire);
+    if (may_read && !c->is_paused && receive_some(c, moved, err) != 0)
+        return -1;
+    if (c->state == CONN_SIGNING_IN && signing_in(c, moved, err) != 0)
+        return -1;
+    /* A BYE while signing in is the end; later its reason is shown when the connection ends. */
+    if (c->state == CONN_SIGNING_IN && imap_client_session(c->client) == IMAP_SESSION_BYE)
+        return lost(c, err);
+    return c->state == CONN_SECURING ? 0 : send_some(c, moved, err);
+}
+
+/* --- Time -------------------------------------------------------------------------- */
+
+/* Something is to be waited for, from whomever. */
+static bool is_busy(const struct imap_conn *c)
+{
+    return c->state != CONN_READY || imap_client_pending(c->client) > 0;
+}
+
+static bool is_owed(const struct imap_conn *c)
+{
+    return is_busy(c) && !c->is_paused &&
+           (c->state < CONN_SIGNING_IN || imap_client_is_owed(c->client));
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+/* The job's own limits, for whoever waits under them. */
+static enum imap_broken judge_limits(
+    const struct wait_limits *limits, uint64_t now, struct err *err)
+{
+    if (!limits)
+        return IMAP_BROKEN_NOT;
+    if (is_readable(limits->cancel_fd)) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "stopped on request");
+        return IMAP_BROKEN_STOPPED;
     }
-    if (c->untagged > IMAP_UNTAGGED_MAX) {
-        err_set(err, ERR_PEER, EX_PROTOCOL, "the server sends data without end");
-        return broken(c, err);
+    if (limits->until_ms > 0 && now >= limits->until_ms) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "the time for this is over");
+        return IMAP_BROKEN_LIMIT;
     }
-    return 0;
+    return IMAP_BROKEN_NOT;
+}
+
+static void judge(struct imap_conn *c, struct err *err)
+{
+    enum imap_broken why = judge_limits(c->limits, now_ms(c), err);
+    if (why == IMAP_BROKEN_NOT && is_owed(c) && is_late(c)) {
+        why = IMAP_BROKEN_SILENT;
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server did not answer in time");
+        err_scope_set(err, ERR_SCOPE_HOST);
+    }
+    if (why != IMAP_BROKEN_NOT)
+        broken(c, why, err);
+}
+
+static void on_noop(void *arg, const struct imap_response *r)
+{
+    (void)arg, (void)r;
+}
+
+/* Milliseconds until it has to say something; UINT64_MAX: it is not idle. */
+static uint64_t idle_left(const struct imap_conn *c, uint64_t now)
+{
+    uint64_t interval = c->place->keepalive_ms > 0 ? c->place->keepalive_ms : IMAP_KEEPALIVE_MS;
+    if (is_busy(c) || c->is_paused || !imap_client_may_send(c->client) ||
+        imap_client_unsent(c->client) > 0 || imap_client_session(c->client) == IMAP_SESSION_BYE)
+        return UINT64_MAX;
+    return now - c->spoke_ms < interval ? interval - (now - c->spoke_ms) : 0;
+}
+
+static void keep_alive(struct imap_conn *c)
+{
+    if (idle_left(c, now_ms(c)) > 0)
+        return;
+    imap_cmd_begin(c->client, on_noop, NULL);
+    imap_cmd_text(c->client, "NOOP");
+    imap_cmd_end(c->client);
 }
 
 /* --- Waiting -------------------------------------------------------------------- */
 
-static uint64_t timeout_of(const struct imap_conn *c)
+static short wanted_events(const struct imap_conn *c)
 {
-    return c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
+    if (c->state == CONN_CONNECTING)
+        return POLLOUT;
+    bool is_open = c->state != CONN_SECURING;
+    return imap_wire_events(&c->wire, !c->is_paused, is_open && imap_client_out(c->client).n > 0);
 }
 
-/* Milliseconds until the connection has waited too long; -1: it waits for nothing. */
-static int64_t patience(struct imap_conn *c, uint64_t now)
+void imap_conn_prepare(struct imap_conn *c, struct pollfd *fd_out, int *timeout_ms_out)
 {
-    bool is_busy = imap_client_pending(c->client) > 0 ||
-                   imap_client_session(c->client) == IMAP_SESSION_GREETING;
-    if (!is_busy || c->is_paused || !c->was_busy)
-        progress(c);
-    c->was_busy = is_busy;
-    if (!is_busy && c->limit_at_ms == 0)
-        return -1;
-    uint64_t at = c->progress_ms + timeout_of(c);
-    if (c->limit_at_ms > 0 && c->limit_at_ms < at)
-        at = c->limit_at_ms;
-    return at > now ? (int64_t)(at - now) : 0;
+    uint64_t now = now_ms(c), ms = patience_wait(&c->patience, now, is_owed(c));
+    uint64_t idle_ms = idle_left(c, now);
+    *fd_out = (struct pollfd){.fd = -1};
+    *timeout_ms_out = 0;
+    if (imap_conn_is_broken(c))
+        return;
+    ms = idle_ms < ms ? idle_ms : ms;
+    if (c->limits && c->limits->until_ms > 0 && is_busy(c)) {
+        uint64_t left_ms = c->limits->until_ms > now ? c->limits->until_ms - now : 0;
+        ms = left_ms < ms ? left_ms : ms;
+    }
+    if (c->state >= CONN_SIGNING_IN && !c->is_paused && imap_wire_has_read(&c->wire))
+        ms = 0;
+    *timeout_ms_out = ms == UINT64_MAX ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms;
+    /* A paused one that has hung up would be ready all the time. */
+    short events = wanted_events(c);
+    if (events != 0)
+        *fd_out = (struct pollfd){.fd = c->wire.fd, .events = events};
 }
 
-static int timed_out(struct imap_conn *c, struct err *err)
+static int step(struct imap_conn *c, short revents, bool *moved, struct err *err)
 {
-    c->is_silent = true;
-    err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server did not answer in time");
-    err_scope_set(err, ERR_SCOPE_HOST);
-    return broken(c, err);
+    switch (c->state) {
+    case CONN_CONNECTING:
+        return connecting(c, revents, moved, err);
+    case CONN_SECURING:
+        return securing(c, moved, err);
+    case CONN_SIGNING_IN:
+    case CONN_READY:
+        return talking(c, revents, moved, err);
+    }
+    BUG("imap_conn state");
 }
 
-static short wanted_events(struct imap_conn *c)
+int imap_conn_advance(struct imap_conn *c, short revents, bool *moved, struct err *err)
 {
-    short events = 0;
-    if (!c->is_paused)
-        events |= c->read_wants_write ? POLLOUT : POLLIN;
-    if (imap_client_out(c->client).n > 0)
-        events |= c->write_wants_read ? POLLIN : POLLOUT;
-    return events;
+    struct err why = ERR_INIT;
+    patience_look(&c->patience, now_ms(c));
+    if (!imap_conn_is_broken(c)) {
+        keep_alive(c);
+        /* A new state has something to do before it can wait: TLS begins with our words. */
+        enum conn_state before;
+        int result;
+        do {
+            before = c->state;
+            result = step(c, revents, moved, &why);
+            revents = 0;
+        } while (result == 0 && c->state != before);
+        if (result == 0 && is_busy(c))
+            judge(c, &why);
+    }
+    if (imap_conn_is_broken(c) && err)
+        *err = c->why;
+    return imap_conn_is_broken(c) ? -1 : 0;
 }
 
 #define PUMP_MAX 4
 
+/* The connections and those beside them, none twice; the first n are the caller's. */
+static size_t all_of(struct imap_conn *const *conns, size_t n, struct imap_conn **out)
+{
+    size_t total = n;
+    memcpy(out, conns, n * sizeof(*out));
+    for (size_t i = 0; i < n; i++) {
+        struct imap_conn *other = conns[i]->beside;
+        bool is_known = !other || imap_conn_is_broken(other);
+        for (size_t k = 0; k < total; k++)
+            is_known = is_known || out[k] == other;
+        if (!is_known)
+            out[total++] = other;
+    }
+    return total;
+}
+
 int imap_conn_pump(struct imap_conn *const *conns, size_t n, struct err *err)
 {
-    struct pollfd fds[PUMP_MAX];
+    struct imap_conn *all[2 * PUMP_MAX];
+    struct pollfd fds[4 * PUMP_MAX];
+    struct err ignored = ERR_INIT;
+    bool moved = false;
     BUG_ON(n > PUMP_MAX);
-    for (;;) {
-        bool moved = false;
-        int64_t wait_ms = -1;
-        uint64_t now = clock_mono_ms();
-        for (size_t i = 0; i < n; i++) {
-            if (send_some(conns[i], &moved, err) != 0)
-                return -1;
-            int64_t ms = patience(conns[i], now);
-            if (ms == 0)
-                return timed_out(conns[i], err);
-            if (ms > 0 && (wait_ms < 0 || ms < wait_ms))
+    while (!moved) {
+        size_t total = all_of(conns, n, all), n_fds = total;
+        int wait_ms = -1;
+        for (size_t i = 0; i < total; i++) {
+            int ms;
+            imap_conn_prepare(all[i], &fds[i], &ms);
+            if (ms >= 0 && (wait_ms < 0 || ms < wait_ms))
                 wait_ms = ms;
-            if (conns[i]->tls && !conns[i]->is_paused && tls_has_pending(conns[i]->tls))
-                wait_ms = 0;
-            short events = wanted_events(conns[i]);
-            /* A paused one that has hung up would be ready all the time. */
-            fds[i] = (struct pollfd){.fd = events != 0 ? conns[i]->fd : -1, .events = events};
+            int cancel_fd = all[i]->limits ? all[i]->limits->cancel_fd : -1;
+            fds[n_fds++] = (struct pollfd){.fd = cancel_fd, .events = POLLIN};
         }
-        /* What was sent counts, but look at the input before saying so. */
-        int r = poll(fds, n, moved ? 0 : (int)(wait_ms > INT32_MAX ? INT32_MAX : wait_ms));
-        if (r < 0 && errno != EINTR)
-            return err_sys(err, errno, "poll");
-        for (size_t i = 0; i < n; i++) {
-            struct imap_conn *c = conns[i];
-            bool ready = r > 0 && fds[i].revents != 0;
-            if (c->is_paused || (!ready && !(c->tls && tls_has_pending(c->tls))))
-                continue;
-            if (receive_some(c, &moved, err) != 0)
+        int r = poll(fds, n_fds, wait_ms);
+        if (r < 0 && errno != EINTR) {
+            struct err why = ERR_INIT;
+            err_sys(&why, errno, "poll");
+            broken(conns[0], IMAP_BROKEN_LOST, &why);
+        }
+        for (size_t i = 0; i < total; i++) {
+            bool other_moved = false, is_mine = i < n;
+            int result = imap_conn_advance(all[i], r > 0 ? fds[i].revents : 0,
+                is_mine ? &moved : &other_moved, is_mine ? err : &ignored);
+            if (result != 0 && is_mine)
                 return -1;
         }
-        if (moved)
-            return 0;
+        /* One that has nothing to wait for does not break because of them. */
+        if (!moved && judge_limits(conns[0]->limits, now_ms(conns[0]), err) != IMAP_BROKEN_NOT)
+            return -1;
     }
+    return 0;
 }
 
 /* --- Opening and closing ---------------------------------------------------------- */
 
-/* Waits for one descriptor, neither past until_ms nor longer than the timeout. */
-static int wait_fd(struct imap_conn *c, short events, uint64_t until_ms, struct err *err)
-{
-    uint64_t now = clock_mono_ms(), end = now + timeout_of(c);
-    end = until_ms < end ? until_ms : end;
-    for (;; now = clock_mono_ms()) {
-        struct pollfd fd = {.fd = c->fd, .events = events};
-        int r = now < end ? poll(&fd, 1, (int)(end - now)) : 0;
-        if (r > 0)
-            return 0;
-        if (r == 0)
-            return timed_out(c, err);
-        if (errno != EINTR)
-            return err_sys(err, errno, "poll");
-    }
-}
-
-int imap_conn_secure(struct imap_conn *c, struct err *err)
-{
-    if (tls_new(c->place->tls, c->fd, c->place->tls_name, &c->tls, err) != 0)
-        return broken(c, err);
-    for (;;) {
-        switch (tls_handshake(c->tls, err)) {
-        case TLS_DONE:
-            return 0;
-        case TLS_WANT_READ:
-            if (wait_fd(c, POLLIN, c->limit_at_ms, err) != 0)
-                return -1;
-            break;
-        case TLS_WANT_WRITE:
-            if (wait_fd(c, POLLOUT, c->limit_at_ms, err) != 0)
-                return -1;
-            break;
-        case TLS_CLOSED:
-            return lost(c, 0, err);
-        case TLS_FAILED:
-            return broken(c, err);
-        }
-    }
-}
-
-static int connect_to(struct imap_conn *c, const struct net_addr *addr, struct err *err)
-{
-    if (sock_connect(addr, c->place->port, &c->fd, err) != 0)
-        return -1;
-    if (wait_fd(c, POLLOUT, clock_mono_ms() + IMAP_CONNECT_TIMEOUT_MS, err) == 0 &&
-        sock_connect_result(c->fd, err) == 0) {
-        c->is_broken = false;
-        return 0;
-    }
-    io_close(&c->fd);
-    return -1;
-}
-
-static int open_conn(struct imap_conn *c, struct err *err)
-{
-    struct net_addr addrs[ADDRESSES_MAX];
-    size_t n;
-    if (sock_resolve(c->place->host, addrs, ADDRESSES_MAX, &n, err) != 0)
-        return -1;
-    for (size_t i = 0; i < n && c->fd < 0; i++) {
-        if (connect_to(c, &addrs[i], err) != 0 && i + 1 == n) {
-            c->is_silent = true;
-            return err_wrap(err, "%s", c->place->label);
-        }
-    }
-    c->is_silent = false; /* an address before this one may have been */
-    imap_conn_limit(c, IMAP_LOGIN_TIMEOUT_MS);
-    if (c->place->security == IMAP_SECURITY_TLS && imap_conn_secure(c, err) != 0)
-        return -1;
-    while (imap_client_session(c->client) == IMAP_SESSION_GREETING) {
-        if (imap_conn_pump(&c, 1, err) != 0)
-            return -1;
-    }
-    if (imap_client_session(c->client) == IMAP_SESSION_BYE)
-        return lost(c, 0, err);
-    return 0;
-}
-
-int imap_conn_open(
-    const struct imap_place *place, struct imap_conn **out, bool *is_silent_out, struct err *err)
+static struct imap_conn *new_conn(const struct imap_place *place, const struct wait_limits *limits)
 {
     struct imap_conn *c = mem_zalloc(sizeof(*c));
     c->place = place;
-    c->fd = -1;
+    c->limits = limits;
+    imap_wire_init(&c->wire);
     c->client = imap_client_new();
-    *is_silent_out = false;
-    if (open_conn(c, err) != 0) {
-        *is_silent_out = c->is_silent;
+    imap_client_events(c->client, &own_events, c);
+    c->signin = imap_signin_new(c->client, place);
+    return c;
+}
+
+int imap_conn_start(const struct imap_place *place, const struct wait_limits *limits,
+    struct imap_conn **out, struct err *err)
+{
+    struct imap_conn *c = new_conn(place, limits);
+    struct err why = ERR_INIT;
+    if (imap_wire_look_up(&c->wire, place, err) != 0) {
         imap_conn_close(&c);
-        return -1;
+        return err_wrap(err, "%s", place->label);
     }
+    begin_connecting(c);
+    if (imap_wire_dial(&c->wire, place, &why) != 0)
+        broken(c, IMAP_BROKEN_SILENT, &why);
     *out = c;
     return 0;
 }
 
-void imap_conn_close(struct imap_conn **c)
+struct imap_conn *imap_conn_adopt(
+    const struct imap_place *place, const struct wait_limits *limits, int fd_own)
+{
+    struct imap_conn *c = new_conn(place, limits);
+    c->wire.fd = fd_own;
+    begin_session(c);
+    return c;
+}
+
+static void close_conn(struct imap_conn **c, bool is_polite)
 {
     if (!*c)
         return;
-    tls_free(&(*c)->tls);
-    io_close(&(*c)->fd);
+    imap_conn_beside(*c, NULL);
+    imap_client_cancel((*c)->client);
+    imap_signin_free(&(*c)->signin);
+    imap_wire_close(&(*c)->wire, is_polite);
     imap_client_free(&(*c)->client);
     free(*c);
     *c = NULL;
 }
 
+void imap_conn_close(struct imap_conn **c)
+{
+    close_conn(c, false);
+}
+
 void imap_conn_logout(struct imap_conn **c)
 {
-    if (*c && !(*c)->is_broken && imap_client_may_send((*c)->client) &&
-        imap_client_pending((*c)->client) == 0) {
-        struct imap_outcome o = {0};
-        struct err ignored = ERR_INIT;
-        imap_conn_limit(*c, LOGOUT_TIMEOUT_MS);
+    struct imap_outcome o = {0};
+    struct err ignored;
+    bool is_polite = *c && imap_conn_is_ready(*c) && imap_client_may_send((*c)->client) &&
+                     imap_client_pending((*c)->client) == 0;
+    if (is_polite) {
+        imap_conn_beside(*c, NULL);
+        patience_limit(&(*c)->patience, LOGOUT_TIMEOUT_MS);
         imap_cmd_begin((*c)->client, imap_outcome_set, &o);
         imap_cmd_text((*c)->client, "LOGOUT");
         imap_cmd_end((*c)->client);
         /* Only politeness: the server keeps nothing of ours open. */
-        if (imap_conn_wait(*c, &o, &ignored) == 0 && (*c)->tls)
-            tls_shutdown((*c)->tls);
+        is_polite = imap_conn_wait(*c, &o, &ignored) == 0;
     }
-    imap_conn_close(c);
+    close_conn(c, is_polite);
 }
 
 /* --- One command at a time ---------------------------------------------------------- */
 
-void imap_outcome_set(void *outcome, const struct imap_response *r)
-{
-    struct imap_outcome *o = outcome;
-    o->is_done = true;
-    o->status = r->status;
-    o->code = r->code.kind;
-    o->number = r->code.number;
-    imap_fault_text(r->text, o->text, sizeof(o->text));
-}
-
 int imap_conn_wait(struct imap_conn *c, const struct imap_outcome *o, struct err *err)
 {
     while (!o->is_done) {
-        if (imap_conn_pump(&c, 1, err) != 0)
+        if (imap_conn_pump(&c, 1, err) != 0 && !o->is_done)
             return -1;
     }
-    return 0;
+    if (o->status != IMAP_STATUS_CANCELLED)
+        return 0;
+    if (err)
+        *err = c->why;
+    return -1;
 }
 
 int imap_conn_check(
@@ -488,4 +628,13 @@ int imap_conn_check(
         return 0;
     imap_fault_parts(o->status, o->code, o->text, what, err);
     return err_wrap(err, "%s", c->place->label);
+}
+
+int imap_conn_drain(struct imap_conn *c, struct err *err)
+{
+    while (imap_client_pending(c->client) > 0) {
+        if (imap_conn_pump(&c, 1, err) != 0)
+            return -1;
+    }
+    return 0;
 }

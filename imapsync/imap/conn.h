@@ -1,87 +1,87 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conn: an IMAP connection for straight-line code: the engine of client.h over a socket and TLS,
- * with deadlines.  imap_conn_pump() moves bytes on several connections at once, so that a thread
- * that fills one of them keeps reading the others and nothing waits in a circle.
+ * conn: an IMAP connection: the engines of client.h and signin.h over a socket and TLS, with time.
+ * It never waits by itself: imap_conn_prepare() tells what for and how long, imap_conn_advance()
+ * goes on.  imap_conn_pump() is the loop over the two for straight-line code, for several
+ * connections at once, so that a thread that fills one of them keeps reading the others and nothing
+ * waits in a circle.
  *
  *     imap_cmd_begin(imap_conn_client(c), imap_outcome_set, &o);
  *     ...
  *     if (imap_conn_check(c, &o, "cannot list the folders", err) != 0)
+ *
+ * Every command is answered: when the connection breaks, or is closed, those on their way are
+ * answered with CANCELLED (imap_client_cancel()).  So an outcome on the stack is good as long as
+ * its frame waits for it or for the end of the connection; who leaves earlier drains or abandons.
  */
 #ifndef IMAPSYNC_IMAP_CONN_H
 #define IMAPSYNC_IMAP_CONN_H
 
-#include "base/os/tls.h"
+#include <poll.h>
+#include "base/os/wait.h"
 #include "imapsync/imap/client.h"
-#include "imapsync/imap/limits.h"
+#include "imapsync/imap/outcome.h"
+#include "imapsync/imap/place.h"
 
-#define IMAP_TIMEOUT_MS 120000 /* without progress, default */
-#define IMAP_CONNECT_TIMEOUT_MS 30000
-#define IMAP_LOGIN_TIMEOUT_MS 60000 /* from the connection to the end of signing in */
-#define IMAP_PROGRESS_BYTES 4096    /* fewer octets of a body are no progress */
-#define IMAP_UNTAGGED_MAX 8000000   /* untagged responses before a tagged one */
+#define IMAP_UNTAGGED_MAX 8000000 /* untagged responses before a tagged one */
 
-enum imap_security {
-    IMAP_SECURITY_TLS,      /* from the first byte (993) */
-    IMAP_SECURITY_STARTTLS, /* required */
-    IMAP_SECURITY_NONE,     /* loopback, or the administrator said so */
-};
-
-struct imap_place {
-    const char *label; /* "source": for errors */
-    bool is_named;     /* the label is the server's name in the configuration, and lasts */
-    const char *host;
-    uint16_t port;
-    enum imap_security security;
-    struct tls_ctx *tls; /* NULL only without TLS */
-    const char *tls_name;
-    const char *user;  /* whose mailbox */
-    const char *admin; /* who signs in for the user, NULL: the user */
-    struct slice password;
-    const char *auth;    /* "plain", "login", a SASL mechanism, or NULL: the best that is offered */
-    uint64_t timeout_ms; /* 0: IMAP_TIMEOUT_MS */
+/* Why a connection is only good for closing. */
+enum imap_broken {
+    IMAP_BROKEN_NOT,
+    IMAP_BROKEN_LOST,    /* it ended, it could not be begun, or the server broke the protocol */
+    IMAP_BROKEN_REFUSED, /* not signed in */
+    IMAP_BROKEN_SILENT,  /* the server did not answer in time; scope HOST */
+    IMAP_BROKEN_LIMIT,   /* the time of the job is over */
+    IMAP_BROKEN_STOPPED, /* somebody wants the job to end */
+    IMAP_BROKEN_ABANDONED,
 };
 
 struct imap_conn;
 
-/* Connected, secured and greeted, not signed in (login.h). place is borrowed for life.
- * *is_silent_out: it failed since nobody is there or nothing came in time, whoever the user is. */
-int imap_conn_open(const struct imap_place *place, struct imap_conn **out, bool *is_silent_out,
-    struct err *err) ATTR_WUR;
-void imap_conn_close(struct imap_conn **c); /* at once; an unfinished command stays unfinished */
+/* Begins to connect; ready when it is secured, signed in and its capabilities are known.  Both are
+ * borrowed for life; limits NULL: none but the server's time.  -1: it could not even begin. */
+int imap_conn_start(const struct imap_place *place, const struct wait_limits *limits,
+    struct imap_conn **out, struct err *err) ATTR_WUR;
+/* The same from a socket on that is connected already and does not block. */
+struct imap_conn *imap_conn_adopt(
+    const struct imap_place *place, const struct wait_limits *limits, int fd_own);
+bool imap_conn_is_ready(const struct imap_conn *c);
+void imap_conn_close(struct imap_conn **c); /* at once; NULL is fine */
 /* LOGOUT, waits for its answer a little. */
 void imap_conn_logout(struct imap_conn **c);
 
 struct imap_client *imap_conn_client(struct imap_conn *c);
 const struct imap_place *imap_conn_place(const struct imap_conn *c);
 void imap_conn_events(struct imap_conn *c, const struct imap_events *events, void *arg);
+enum imap_broken imap_conn_broken(const struct imap_conn *c);
 bool imap_conn_is_broken(const struct imap_conn *c);
+/* Breaks it: nothing is sent any more, and what was on its way is answered now. */
+void imap_conn_abandon(struct imap_conn *c);
 /* No bytes are read while it is paused: the server feels it by its window. */
 void imap_conn_pause(struct imap_conn *c, bool on);
-/* Signing in has an end, however lively the server is; 0 ends that mode. */
-void imap_conn_limit(struct imap_conn *c, uint64_t total_ms);
+/* While somebody waits for this one the other is looked after too, which keeps it alive; its errors
+ * come when it is used.  Both ways; NULL: no longer. */
+void imap_conn_beside(struct imap_conn *c, struct imap_conn *other);
 
-/* Waits until at least one of the connections has moved bytes, and moves them.  -1: one of them is
- * broken; err says which and why. */
+/* What it waits for (fd -1: nothing), and how long at most; -1: for ever, 0: it can go on now.
+ * The cancel descriptor of the limits is for the caller to wait for besides. */
+void imap_conn_prepare(struct imap_conn *c, struct pollfd *fd_out, int *timeout_ms_out);
+/* Goes on as far as it can without waiting; revents as poll() gave them, 0 is always right.
+ * *moved is set when bytes have moved or the connection has got further.  -1: it is broken, all its
+ * commands have been answered; the same again whenever it is asked. */
+int imap_conn_advance(struct imap_conn *c, short revents, bool *moved, struct err *err) ATTR_WUR;
+/* Waits until at least one of the connections has moved bytes, and moves them; n <= 4.  -1: one of
+ * them is broken; err says which and why. */
 int imap_conn_pump(struct imap_conn *const *conns, size_t n, struct err *err) ATTR_WUR;
-/* The handshake behind STARTTLS. */
-int imap_conn_secure(struct imap_conn *c, struct err *err) ATTR_WUR;
 
 /* --- One command at a time -------------------------------------------------------- */
 
-struct imap_outcome {
-    bool is_done;
-    enum imap_status status;
-    enum imap_code_kind code;
-    uint64_t number;
-    char text[IMAP_TEXT_KEPT_MAX];
-};
-
-void imap_outcome_set(void *outcome, const struct imap_response *r);
 /* Pumps until the answer is there, whatever it is. */
 int imap_conn_wait(struct imap_conn *c, const struct imap_outcome *o, struct err *err) ATTR_WUR;
 /* And anything but OK is an error that begins with `what`. */
 int imap_conn_check(
     struct imap_conn *c, const struct imap_outcome *o, const char *what, struct err *err) ATTR_WUR;
+/* Pumps until nothing is on its way.  -1: it has broken meanwhile, and nothing is either. */
+int imap_conn_drain(struct imap_conn *c, struct err *err) ATTR_WUR;
 
 #endif

@@ -54,6 +54,10 @@ int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const ch
     /* BAD means that we and the server read the protocol differently. */
     if (status == IMAP_STATUS_BAD)
         row = (struct fault_row){code, ERR_PEER, ERR_SCOPE_NONE, EX_PROTOCOL};
+    if (status == IMAP_STATUS_CANCELLED) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: %s", what, text);
+        return err_scope_set(err, ERR_SCOPE_HOST);
+    }
     const char *name = imap_code_name(code);
     err_set(err, row.class, row.exit_code, "%s: the server says: %s%s%s%s", what,
         name[0] ? "[" : "", name, name[0] ? "] " : "", text);

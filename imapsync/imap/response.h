@@ -33,7 +33,8 @@ enum imap_status {
     IMAP_STATUS_NO,
     IMAP_STATUS_BAD,
     IMAP_STATUS_BYE,
-    IMAP_STATUS_PREAUTH
+    IMAP_STATUS_PREAUTH,
+    IMAP_STATUS_CANCELLED /* said by no server: see imap_client_cancel() */
 };
 
 /* RFC 9051 7.1, RFC 5530, RFC 4315, RFC 7162 and what large servers add. */

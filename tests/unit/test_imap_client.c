@@ -401,6 +401,209 @@ static void test_bye(void **state)
     rig_down(&g);
 }
 
+/* Commands of many literals for a server that wants to be asked for each. */
+static void test_many_waits(void **state)
+{
+    struct rig g;
+    size_t n;
+    (void)state;
+    rig_up(&g, MINUS);
+    imap_cmd_begin(g.c, on_done, &g);
+    imap_cmd_text(g.c, "APPEND a");
+    for (n = 0; !imap_cmd_is_full(g.c); n++) {
+        imap_cmd_text(g.c, " ");
+        imap_cmd_literal(g.c, 5000);
+    }
+    assert_int_equal(n, IMAP_WAITS_FULL);
+    imap_cmd_end(g.c);
+    assert_false(imap_client_may_send(g.c));
+    assert_out(&g, "c1 APPEND a {5000}\r\n");
+    assert_true(imap_client_is_owed(g.c));
+    assert_int_equal(feed(&g, "+ go\r\n"), 0);
+    assert_false(imap_cmd_is_full(g.c));
+    assert_out(&g, " {5000}\r\n");
+    assert_int_equal(feed(&g, "c1 NO enough\r\n"), 0);
+    assert_said(&g, "c1=1 ");
+    assert_int_equal(imap_client_unsent(g.c), 0);
+    rig_down(&g);
+}
+
+/* Who goes on when it is full loses the connection, not the process. */
+static void test_overrun(void **state)
+{
+    static const char much[65536] = {'x'};
+    (void)state;
+    for (int by_waits = 0; by_waits < 2; by_waits++) {
+        struct rig g;
+        rig_up(&g, "* OK [CAPABILITY IMAP4rev1] hi\r\n");
+        imap_cmd_begin(g.c, on_done, &g);
+        imap_cmd_text(g.c, "APPEND a ");
+        if (!by_waits)
+            imap_cmd_literal(g.c, UINT32_MAX);
+        for (size_t i = 0; i <= IMAP_WAITS_MAX; i++) {
+            if (by_waits)
+                imap_cmd_literal(g.c, 1);
+            imap_cmd_octets(g.c, slice_make(much, by_waits ? 1 : sizeof(much)));
+            imap_cmd_f(g.c, " (%s)", "\\Seen");
+        }
+        assert_true(imap_cmd_is_full(g.c));
+        assert_int_equal(imap_client_check(g.c, &g.err), -1);
+        assert_int_equal(g.err.class, ERR_PEER);
+        assert_int_equal(g.err.scope, ERR_SCOPE_HOST);
+        assert_int_equal(imap_client_out(g.c).n, 0);
+        assert_int_equal(feed(&g, "+ go\r\n"), -1);
+        imap_cmd_end(g.c);
+        rig_down(&g);
+    }
+}
+
+static void test_cancel(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, PLUS);
+    command(&g, "NOOP");
+    assert_out(&g, "c1 NOOP\r\n");
+    command(&g, "CHECK");
+    imap_cmd_begin(g.c, on_done, &g);
+    imap_cmd_text(g.c, "APPEND a ");
+    imap_cmd_literal(g.c, 10);
+    imap_client_cancel(g.c);
+    assert_said(&g, "=5 =5 =5 ");
+    assert_int_equal(imap_client_pending(g.c), 0);
+    assert_true(imap_cmd_is_over(g.c));
+    imap_cmd_octets(g.c, SLICE_LIT("0123456789"));
+    imap_cmd_end(g.c);
+    assert_false(imap_client_may_send(g.c));
+    /* One that is composed by someone who has not looked is answered when the client goes. */
+    command(&g, "NOOP");
+    assert_said(&g, "");
+    imap_client_free(&g.c);
+    assert_said(&g, "=5 ");
+    rig_down(&g);
+}
+
+static void test_owed(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, NULL);
+    assert_true(imap_client_is_owed(g.c)); /* the greeting */
+    assert_int_equal(feed(&g, PLUS), 0);
+    assert_false(imap_client_is_owed(g.c));
+    imap_cmd_begin(g.c, on_done, &g);
+    imap_cmd_text(g.c, "APPEND a ");
+    imap_cmd_literal(g.c, 4);
+    assert_true(imap_client_is_owed(g.c)); /* to take it */
+    imap_client_sent(g.c, imap_client_out(g.c).n);
+    assert_false(imap_client_is_owed(g.c)); /* it is our turn */
+    imap_cmd_octets(g.c, SLICE_LIT("body"));
+    imap_cmd_end(g.c);
+    imap_client_sent(g.c, imap_client_out(g.c).n);
+    assert_true(imap_client_is_owed(g.c)); /* the answer */
+    assert_int_equal(feed(&g, "c1 OK in\r\n"), 0);
+    assert_false(imap_client_is_owed(g.c));
+    rig_down(&g);
+}
+
+#define BIT(name) (1u << IMAP_KIND_##name)
+
+static void test_causes(void **state)
+{
+    static const struct {
+        const char *command;
+        unsigned causes;
+    } rows[] = {
+        {"NOOP", 0},
+        {"LIST \"\" \"*\"", BIT(LIST) | BIT(MAILBOX_STATUS)},
+        {"UID FETCH 1:* (UID)", BIT(FETCH) | BIT(VANISHED)},
+        {"uid fetch 1 (UID)", BIT(FETCH) | BIT(VANISHED)},
+        {"FETCH 1 (UID)", BIT(FETCH) | BIT(VANISHED)},
+        {"UID STORE 1 +FLAGS (\\Seen)", BIT(FETCH)},
+        {"UID EXPUNGE 1", BIT(EXPUNGE) | BIT(VANISHED)},
+        {"STATUS INBOX (UIDNEXT)", BIT(MAILBOX_STATUS)},
+        {"CAPABILITY", BIT(CAPABILITY)},
+        {"APPEND a {3+}", 0},
+        {"UID", 0},
+        {"SOMETHING-VERY-LONG-THAT-NOBODY-KNOWS x", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig g;
+        rig_up(&g, PLUS);
+        imap_cmd_begin(g.c, on_done, &g);
+        for (size_t k = 0; rows[i].command[k]; k++)
+            imap_cmd_f(g.c, "%c", rows[i].command[k]);
+        imap_cmd_end(g.c);
+        assert_row(rows[i].command, imap_client_awaits(g.c) == 0);
+        imap_client_sent(g.c, 1);
+        assert_row(rows[i].command, imap_client_awaits(g.c) == rows[i].causes);
+        rig_down(&g);
+    }
+}
+
+static void on_text(void *arg, const struct imap_response *r)
+{
+    say(arg, "%.*s", SLICE_ARG(r->text));
+}
+
+static void test_secrets_are_not_repeated(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_shown;
+    } rows[] = {
+        {"no such user", true},
+        {"unknown command: AUTHENTICATE PLAIN AGFubgBzM2NyM3QtdzByZA==", false},
+        {"unknown command: AUTHENTICATE PLAIN AGFubgBzM2Ny...", false},
+        {"UNKNOWN: AGFUBGBZM2NYM3QTDZBYZA==", false},
+        {"LOGIN \"ann\" \"s3cr\\\"3t-w0rd\"", false},
+        {"bad password s3cr\"3t-w0rd!", false},
+        {"s3cr\"3t-", false},
+        {"the secret is wrong", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (int kind = 0; kind < 3; kind++) {
+            static const char *const before[] = {"c1 BAD ", "c1 NO [ALERT] ", "* BYE "};
+            struct rig g;
+            char line[200];
+            rig_up(&g, GREETING);
+            imap_client_hide(g.c, SLICE_LIT("s3cr\"3t-w0rd"));
+            imap_cmd_authenticate(g.c, "PLAIN", "AGFubgBzM2NyM3QtdzByZA==", NULL, on_text, &g);
+            imap_client_sent(g.c, imap_client_out(g.c).n);
+            assert_int_equal(
+                fmt_into(line, sizeof(line), "%s%s\r\n", before[kind], rows[i].text), 0);
+            assert_int_equal(feed(&g, line), 0);
+            const char *said = kind == 2 ? imap_client_bye(g.c) : buf_cstr(&g.said);
+            assert_row(rows[i].text, (strcmp(said, rows[i].text) == 0) == rows[i].is_shown);
+            assert_row(rows[i].text, rows[i].is_shown || strstr(said, "repeats"));
+            imap_client_events(g.c, NULL, NULL);
+            rig_down(&g);
+        }
+    }
+}
+
+/* A word of three letters is in half of all texts. */
+static void test_short_secrets(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, GREETING);
+    imap_client_hide(g.c, SLICE_LIT("abc"));
+    imap_client_hide(g.c, SLICE_NONE);
+    imap_cmd_begin(g.c, on_text, &g);
+    imap_cmd_end(g.c);
+    imap_cmd_begin(g.c, on_text, &g);
+    imap_cmd_end(g.c);
+    imap_client_sent(g.c, imap_client_out(g.c).n);
+    assert_int_equal(feed(&g, "c1 BAD the abcdef is wrong\r\n"), 0);
+    assert_said(&g, "the abcdef is wrong");
+    assert_int_equal(feed(&g, "c2 BAD LOGIN x abc\r\n"), 0);
+    assert_non_null(strstr(buf_cstr(&g.said), "repeats"));
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +621,13 @@ int main(void)
         cmocka_unit_test(test_starttls),
         cmocka_unit_test(test_authenticate),
         cmocka_unit_test(test_bye),
+        cmocka_unit_test(test_many_waits),
+        cmocka_unit_test(test_overrun),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_owed),
+        cmocka_unit_test(test_causes),
+        cmocka_unit_test(test_secrets_are_not_repeated),
+        cmocka_unit_test(test_short_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

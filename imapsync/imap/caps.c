@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/* caps: see caps.h. */
+#include "imapsync/imap/caps.h"
+
+#include "base/core/num.h"
+#include "imapsync/imap/token.h"
+
+static const struct {
+    const char *name;
+    unsigned caps;
+} cap_rows[] = {
+    {"STARTTLS", IMAP_CAP_STARTTLS},
+    {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
+    {"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
+    {"AUTH=LOGIN", IMAP_CAP_AUTH_LOGIN},
+    {"AUTH=SCRAM-SHA-1", IMAP_CAP_AUTH_SCRAM_SHA_1},
+    {"AUTH=SCRAM-SHA-256", IMAP_CAP_AUTH_SCRAM_SHA_256},
+    {"SASL-IR", IMAP_CAP_SASL_IR},
+    {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
+    {"LITERAL-", IMAP_CAP_LITERAL_MINUS},
+    {"UIDPLUS", IMAP_CAP_UIDPLUS},
+    {"MULTIAPPEND", IMAP_CAP_MULTIAPPEND},
+    {"LIST-EXTENDED", IMAP_CAP_LIST_EXTENDED},
+    {"LIST-STATUS", IMAP_CAP_LIST_STATUS},
+    {"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
+    {"CREATE-SPECIAL-USE", IMAP_CAP_CREATE_SPECIAL_USE},
+    {"NAMESPACE", IMAP_CAP_NAMESPACE},
+    {"ENABLE", IMAP_CAP_ENABLE},
+    {"CONDSTORE", IMAP_CAP_CONDSTORE},
+    {"QRESYNC", IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE},
+    {"ID", IMAP_CAP_ID},
+    {"IDLE", IMAP_CAP_IDLE},
+    {"ESEARCH", IMAP_CAP_ESEARCH},
+    {"IMAP4rev1", IMAP_CAP_IMAP4REV1},
+    {"IMAP4rev2", IMAP_CAP_IMAP4REV2},
+};
+
+/* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it
+ * has by itself. */
+static const unsigned caps_of_rev2 = IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH |
+                                     IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE | IMAP_CAP_SPECIAL_USE |
+                                     IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS |
+                                     IMAP_CAP_LITERAL_MINUS | IMAP_CAP_SASL_IR;
+
+unsigned imap_caps_read(struct slice list, uint64_t *append_limit_out)
+{
+    static const struct slice limit = {(const unsigned char *)"APPENDLIMIT=", 12};
+    struct slice word;
+    unsigned caps = IMAP_CAP_KNOWN;
+    *append_limit_out = 0;
+    while (imap_word_next(&list, &word)) {
+        if (slice_starts_nocase(word, limit) &&
+            num_u64(slice_from(word, limit.n), 1, UINT64_MAX, append_limit_out) != 0)
+            *append_limit_out = 0;
+        for (size_t i = 0; i < sizeof(cap_rows) / sizeof(cap_rows[0]); i++) {
+            if (slice_eq_nocase(word, slice_str(cap_rows[i].name)))
+                caps |= cap_rows[i].caps;
+        }
+    }
+    if (caps & IMAP_CAP_IMAP4REV2 && !(caps & IMAP_CAP_IMAP4REV1))
+        caps |= caps_of_rev2;
+    return caps;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/* caps: a server's capabilities, of which we know these. */
+#ifndef IMAPSYNC_IMAP_CAPS_H
+#define IMAPSYNC_IMAP_CAPS_H
+
+#include <stdint.h>
+#include "base/core/slice.h"
+
+enum imap_cap {
+    IMAP_CAP_KNOWN = 1 << 0, /* the server has told its capabilities */
+    IMAP_CAP_STARTTLS = 1 << 1,
+    IMAP_CAP_LOGINDISABLED = 1 << 2,
+    IMAP_CAP_AUTH_PLAIN = 1 << 3,
+    IMAP_CAP_AUTH_LOGIN = 1 << 4,
+    IMAP_CAP_AUTH_SCRAM_SHA_1 = 1 << 5,
+    IMAP_CAP_AUTH_SCRAM_SHA_256 = 1 << 6,
+    IMAP_CAP_SASL_IR = 1 << 7,
+    IMAP_CAP_LITERAL_PLUS = 1 << 8,
+    IMAP_CAP_LITERAL_MINUS = 1 << 9,
+    IMAP_CAP_UIDPLUS = 1 << 10,
+    IMAP_CAP_MULTIAPPEND = 1 << 11,
+    IMAP_CAP_LIST_EXTENDED = 1 << 12,
+    IMAP_CAP_LIST_STATUS = 1 << 13,
+    IMAP_CAP_SPECIAL_USE = 1 << 14,
+    IMAP_CAP_CREATE_SPECIAL_USE = 1 << 15,
+    IMAP_CAP_NAMESPACE = 1 << 16,
+    IMAP_CAP_ENABLE = 1 << 17,
+    IMAP_CAP_CONDSTORE = 1 << 18,
+    IMAP_CAP_QRESYNC = 1 << 19,
+    IMAP_CAP_ID = 1 << 20,
+    IMAP_CAP_IDLE = 1 << 21,
+    IMAP_CAP_ESEARCH = 1 << 22,
+    IMAP_CAP_IMAP4REV1 = 1 << 23,
+    IMAP_CAP_IMAP4REV2 = 1 << 24,
+};
+
+/* The capabilities among the words of a list, IMAP_CAP_KNOWN always with them.
+ * *append_limit_out: RFC 7889, 0: it tells none. */
+unsigned imap_caps_read(struct slice list, uint64_t *append_limit_out);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/* cause: see cause.h; RFC 9051 6 and 7, RFC 5819, RFC 7162. */
+#include "imapsync/imap/cause.h"
+
+#define KIND(name) (1u << IMAP_KIND_##name)
+#define OPENING (KIND(FLAGS) | KIND(EXISTS) | KIND(RECENT) | KIND(FETCH) | KIND(VANISHED))
+#define REMOVING (KIND(EXPUNGE) | KIND(VANISHED))
+
+static const struct {
+    const char *name;
+    unsigned causes;
+} rows[] = {
+    {"CAPABILITY", KIND(CAPABILITY)},
+    {"ENABLE", KIND(ENABLED)},
+    {"NAMESPACE", KIND(NAMESPACE)},
+    {"LIST", KIND(LIST) | KIND(MAILBOX_STATUS)},
+    {"LSUB", KIND(LSUB)},
+    {"STATUS", KIND(MAILBOX_STATUS)},
+    {"SELECT", OPENING},
+    {"EXAMINE", OPENING},
+    {"SEARCH", KIND(SEARCH) | KIND(ESEARCH)},
+    {"FETCH", KIND(FETCH) | KIND(VANISHED)},
+    {"STORE", KIND(FETCH)},
+    {"EXPUNGE", REMOVING},
+    {"MOVE", REMOVING},
+};
+
+void imap_verb_add(struct imap_verb *v, struct slice text)
+{
+    for (size_t i = 0; i < text.n && !v->is_whole; i++) {
+        if (text.p[i] == ' ' && slice_eq_nocase(slice_make(v->name, v->n), SLICE_LIT("UID")))
+            v->n = 0;
+        else if (text.p[i] <= ' ' || v->n == sizeof(v->name))
+            v->is_whole = true;
+        else
+            v->name[v->n++] = (char)text.p[i];
+    }
+}
+
+unsigned imap_verb_causes(const struct imap_verb *v)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (slice_eq_nocase(slice_make(v->name, v->n), slice_str(rows[i].name)))
+            return rows[i].causes;
+    }
+    return 0;
+}

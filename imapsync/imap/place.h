@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/* place: where a mailbox is, how to get there, and whose it is. */
+#ifndef IMAPSYNC_IMAP_PLACE_H
+#define IMAPSYNC_IMAP_PLACE_H
+
+#include "base/core/slice.h"
+#include "base/os/tls.h"
+
+#define IMAP_TIMEOUT_MS 120000   /* of waiting without progress, default */
+#define IMAP_KEEPALIVE_MS 120000 /* without a word from us, default; RFC 9051 5.4 allows 30 min */
+#define IMAP_CONNECT_TIMEOUT_MS 30000
+#define IMAP_LOGIN_TIMEOUT_MS 60000 /* of waiting, from the connection to the end of signing in */
+
+enum imap_security {
+    IMAP_SECURITY_TLS,      /* from the first byte (993) */
+    IMAP_SECURITY_STARTTLS, /* required */
+    IMAP_SECURITY_NONE,     /* loopback, or the administrator said so */
+};
+
+struct imap_place {
+    const char *label; /* "source": for errors */
+    bool is_named;     /* the label is the server's name in the configuration, and lasts */
+    const char *host;
+    uint16_t port;
+    enum imap_security security;
+    struct tls_ctx *tls; /* NULL only without TLS */
+    const char *tls_name;
+    const char *user;  /* whose mailbox */
+    const char *admin; /* who signs in for the user, NULL: the user */
+    struct slice password;
+    const char *auth;         /* "plain", "login", a SASL mechanism, or NULL: the best there is */
+    uint64_t timeout_ms;      /* 0: IMAP_TIMEOUT_MS */
+    uint64_t keepalive_ms;    /* 0: IMAP_KEEPALIVE_MS */
+    uint64_t (*now_ms)(void); /* NULL: clock_mono_ms() */
+};
+
+#endif
