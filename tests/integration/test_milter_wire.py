@@ -553,15 +553,17 @@ def test_links_that_change_while_it_starts(given_away):
 
     thread = threading.Thread(target=swap)
     thread.start()
-    for _ in range(20):
-        try:
-            site.start("milter")
-            site.kill("milter")
-        except ProgramError as refusal:
-            assert str(path) in str(refusal)
-        assert state(victim) == before
-    ended.set()
-    thread.join()
+    try:
+        for _ in range(20):
+            try:
+                site.start("milter")
+                site.kill("milter")
+            except ProgramError as refusal:
+                assert str(path) in str(refusal)
+            assert state(victim) == before
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_command_line(site):
