@@ -290,10 +290,11 @@ static void mail_replied(struct cutthrough *ct, const struct smtp_reply *reply)
 
     if (ct->state != CUT_ASKED || reply->code / 100 == 2)
         return;
-    if (is_about_connection(reply) && replace(ct))
+    answer_from_target(ANSWER_MAIL, reply, server_name(ct), &a);
+    /* A refusal that does not pass is our trouble: "503 hello first" behind a long pause. */
+    if ((is_about_connection(reply) || a.code != reply->code) && replace(ct))
         return;
     /* The RCPT behind it is refused too; its reply goes to the pool. */
-    answer_from_target(ANSWER_MAIL, reply, server_name(ct), &a);
     release(ct, CUT_RELEASE_RESET);
     end_rcpt(ct);
     answer(ct, &a, 1);

@@ -28,7 +28,8 @@
  *   - A target that refuses while content is still on its way has not stored it: the answer is its
  *     refusal, and nothing is ambiguous.
  *   - A pooled connection that turns out dead before anything was accepted, or whose MAIL is
- *     answered with 4xx that speaks of the connection (4.4.2, or no code at all), is replaced once.
+ *     answered with something that speaks of the connection (4.4.2, a 4xx without enhanced code, a
+ *     5xx about the two of us), is replaced once.
  */
 #ifndef RELAY_CUTTHROUGH_H
 #define RELAY_CUTTHROUGH_H

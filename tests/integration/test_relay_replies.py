@@ -270,6 +270,11 @@ def test_a_timed_out_connection_is_replaced(site, scripted):
     assert len(gate.old.messages) == 2
 
 
+def test_a_connection_that_wants_another_hello_is_replaced(site, scripted):
+    gate = Gate(site, scripted, old={"mail": lambda session, _: "503 5.5.2 Send hello first" if session.commands.count("DATA") else "250 ok"})
+    assert [gate.send([ANN]).data.code for _ in range(2)] == [250] * 2
+
+
 def test_a_timed_out_connection_is_not_its_own_replacement(site, scripted):
     """There is room for one connection: the useless one leaves, whatever else comes free."""
     gate = Gate(site, scripted, server={"smtp_connections_max": 1},

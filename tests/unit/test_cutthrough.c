@@ -352,6 +352,10 @@ static const struct script {
     {"reused and 4xx without a reason: once more on a fresh one",
         MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
              "< 451 timeout\n= close connect-fresh old\n"},
+    {"reused and out of step: once more on a fresh one",
+        MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
+             "< 503 5.5.2 send hello first\n= close connect-fresh old\n"},
+    {"fresh and out of step", MAIL ASK "< 503 5.5.2 send hello first\n= reset 451 4.3.5\n"},
     {"fresh and timed out", MAIL ASK "< 451 4.4.2 timeout\n= reset 451 4.4.2\n"},
     {"reused and refused for another reason",
         MAIL "! rcpt old\n= connect old\n! reused\n> MAIL FROM:<s@x>\n> RCPT TO:<r@x>\n"
