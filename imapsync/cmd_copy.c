@@ -41,7 +41,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         SIDE_ROWS("target", &a->target),
         {"--state", &a->state, NULL, "DIR for the journals"},
         {"--delete-percent", &a->delete_percent, NULL,
-            "N: share of a folder that may be deleted at once; 0: never delete"},
+            "N: share of the mailbox that may be deleted at once; 0: never delete"},
         {"--timeout", &a->timeout, NULL, "TIME without progress, such as 2m"},
         {"--settle", &a->settle, NULL,
             "TIME that a server may take to store what it had got when we were stopped"},
@@ -72,7 +72,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
 
 static int numbers(struct copy_args *a, struct copy_options *out, struct err *err)
 {
-    out->delete_percent = COPY_DELETE_PERCENT;
+    out->delete_percent = PLAN_DELETIONS_PERCENT;
     out->no_subscriptions = a->no_subscriptions;
     if (a->delete_percent &&
         num_u32(slice_str(a->delete_percent), 0, 100, &out->delete_percent) != 0)

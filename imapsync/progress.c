@@ -141,7 +141,8 @@ static void text_summary(const struct copy_counts *n, const struct copy_verdict 
     printf("deleted  %llu messages, %llu kept because they were touched on the target\n",
         (unsigned long long)n->messages_deleted, (unsigned long long)n->messages_kept);
     if (n->deletions_withheld > 0)
-        printf("withheld the deletions of %llu folders: too many at once (--delete-percent)\n",
+        printf("withheld %llu deletions: too many at once (--delete-percent), or the target cannot "
+               "remove single messages\n",
             (unsigned long long)n->deletions_withheld);
     if (n->keywords_lost > 0)
         printf("keywords %llu could not be kept\n", (unsigned long long)n->keywords_lost);

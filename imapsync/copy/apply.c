@@ -4,7 +4,7 @@
  *
  * Flags are only added and removed (+FLAGS, -FLAGS), never set, so what the target's user has done
  * to other flags stays.  A message is deleted with UID STORE and UID EXPUNGE (RFC 4315) of exactly
- * the UIDs that the plan names; without UIDPLUS nothing is deleted, since EXPUNGE alone would take
+ * the UIDs that the plan names; without UIDPLUS it names none, since EXPUNGE alone would take
  * messages that are not ours.  UIDs are only good for one UIDVALIDITY, and hours may lie between
  * the STATUS and the SELECT: a folder that was replaced meanwhile is left alone.  The journal
  * follows each answer, and every step can be repeated: a deletion is an intent before it is begun.
@@ -67,7 +67,7 @@ static int change_flags(
 
 static int all_flags(struct apply_job *job, struct err *err)
 {
-    const struct plan *p = job->plan;
+    const struct folder_plan *p = job->plan;
     for (size_t i = 0; i < p->n_flags;) {
         size_t n = 1;
         while (i + n < p->n_flags && n < GROUP_MAX &&
@@ -228,7 +228,7 @@ static int select_folder(struct apply_job *job, struct err *err)
 /* What an earlier run has begun is in the plan again, since its pairs are there until the end. */
 static int all_deletions(struct apply_job *job, struct err *err)
 {
-    const struct plan *p = job->plan;
+    const struct folder_plan *p = job->plan;
     if (journal_intents(
             job->journal, job->folder->id, INTENT_DELETE, &job->begun, &job->n_begun, err) != 0)
         return -1;
@@ -251,14 +251,12 @@ static int all_deletions(struct apply_job *job, struct err *err)
 
 int apply_plan(struct apply_job *job, struct err *err)
 {
-    struct imap_client *client = imap_conn_client(job->target);
-    const struct plan *p = job->plan;
-    bool may_delete = imap_client_has(client, IMAP_CAP_UIDPLUS);
-    if (p->n_flags == 0 && (p->n_deletions == 0 || !may_delete))
+    const struct folder_plan *p = job->plan;
+    if (p->n_flags == 0 && p->n_deletions == 0)
         return 0;
     if (select_folder(job, err) != 0)
         return -1;
     if (all_flags(job, err) != 0)
         return -1;
-    return may_delete && p->n_deletions > 0 ? all_deletions(job, err) : 0;
+    return p->n_deletions > 0 ? all_deletions(job, err) : 0;
 }

@@ -4,7 +4,7 @@
 #define IMAPSYNC_COPY_APPLY_H
 
 #include "imapsync/copy/journal.h"
-#include "imapsync/copy/plan.h"
+#include "imapsync/copy/folder_plan.h"
 #include "imapsync/imap/conn.h"
 
 struct apply_job {
@@ -12,7 +12,7 @@ struct apply_job {
     struct journal *journal;
     const struct journal_folder *folder;
     struct keywords *keywords;
-    const struct plan *plan;
+    const struct folder_plan *plan;
     struct intent *begun; /* its own: deletions that an earlier run has begun */
     size_t n_begun;
     /* Out. */

@@ -188,7 +188,7 @@ static struct folder *find_target(const struct pass *p, const struct journal_fol
 /* Behind a flip the target's user does with his folders what he likes. */
 static bool is_users(const struct pass *p, const struct journal_folder *record)
 {
-    return p->mode == PLAN_ADD &&
+    return plan_policy(p->policy)->is_behind_flip &&
            (record->source.uidvalidity != 0 || record->target.uidvalidity != 0);
 }
 
@@ -322,10 +322,22 @@ static int make_folders(
     return result;
 }
 
+/* The ceiling of the pass: a share of what the target has, since a source that shows nothing is
+ * what it is about. */
+static size_t most_deletions(const struct copy *c, const struct folder_list *there)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < there->n; i++)
+        n += there->v[i].messages;
+    n = n * c->options.delete_percent / 100;
+    return n > PLAN_DELETIONS_MIN ? (size_t)n : PLAN_DELETIONS_MIN;
+}
+
 static int all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
     int result = p->is_blind ? 0 : make_folders(c, p, from, err);
+    p->deletions_left = most_deletions(c, p->there);
     for (size_t i = 0; i < from->n; i++) {
         if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
@@ -387,7 +399,7 @@ static int tell_vanished(
     struct copy *c, const struct folder_list *from, struct pass *p, struct err *err)
 {
     struct vanished v = {.c = c, .from = from};
-    if (p->mode != PLAN_MIRROR)
+    if (plan_policy(p->policy)->is_behind_flip)
         return 0;
     int result = journal_folders_each(c->journal, on_known_folder, &v, err);
     p->counts->folders_vanished = v.n;
@@ -395,16 +407,17 @@ static int tell_vanished(
     return result;
 }
 
-int copy_pass(struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err)
+int copy_pass(
+    struct copy *c, enum plan_policy_id policy, struct copy_counts *counts, struct err *err)
 {
     struct folder_list from = {0}, there = {0};
     struct folder_map map = {0};
-    struct pass p = {.mode = mode, .counts = counts, .map = &map, .there = &there};
+    struct pass p = {.policy = policy, .counts = counts, .map = &map, .there = &there};
     struct mailboxes_query ask_from, ask_there;
     uint64_t failed = counts->folders_failed;
     if (copy_connect(c, err) != 0)
         return -1;
-    p.is_blind = mode == PLAN_ADD && !journal_is_complete(c->journal);
+    p.is_blind = plan_policy(policy)->is_behind_flip && !journal_is_complete(c->journal);
     mailboxes_ask(c->from, &from, &ask_from);
     mailboxes_ask(c->to, &there, &ask_there);
     int result = mailboxes_wait(c->from, &ask_from, err);

@@ -17,11 +17,8 @@
 #include "imapsync/copy/plan.h"
 #include "imapsync/imap/conn.h"
 
-#define COPY_DELETE_PERCENT 50 /* of a folder in one pass, default */
-#define COPY_DELETE_ALWAYS 20  /* that many may always be deleted */
-
 struct copy_options {
-    unsigned delete_percent; /* 0: nothing is deleted */
+    unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
     bool no_subscriptions;
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
 };
@@ -37,7 +34,7 @@ struct copy_counts {
     uint64_t messages_reduced; /* copied without their keywords or their odd date */
     uint64_t flags_changed, messages_deleted, messages_kept;
     uint64_t keywords_lost;
-    uint64_t deletions_withheld; /* folders in which too much would have been deleted */
+    uint64_t deletions_withheld; /* messages: too many, or the target cannot remove single ones */
 };
 
 /* Something that was not carried over: uid 0: the folder itself. */
@@ -65,8 +62,8 @@ void copy_free(struct copy **c); /* logs out */
 
 /* One pass over all folders.  Adds to *counts.  0 even when single messages or folders could not be
  * carried over (messages_failed, folders_failed); -1 when the pass as a whole could not go on. */
-int copy_pass(
-    struct copy *c, enum plan_mode mode, struct copy_counts *counts, struct err *err) ATTR_WUR;
+int copy_pass(struct copy *c, enum plan_policy_id policy, struct copy_counts *counts,
+    struct err *err) ATTR_WUR;
 /* Signs in on both sides and nothing else: are the credentials right? */
 int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
 /* The label of the end that did not answer when copy_connect(), or a pass, wanted to open a

@@ -18,7 +18,8 @@ struct copy {
 };
 
 struct pass {
-    enum plan_mode mode;
+    enum plan_policy_id policy;
+    size_t deletions_left; /* that may still be made in this pass */
     /* Behind a flip, with a journal that does not know what was copied before it: a message that is
      * not on the target may have been deleted there, so nothing is copied and no folder is made. */
     bool is_blind;

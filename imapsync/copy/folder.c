@@ -9,7 +9,7 @@
  *
  * A listing that is shorter than the server's own count (EXISTS) is no witness of a deletion.
  *
- * Behind a flip (PLAN_ADD) it is the target's user who has renamed, removed or replaced a folder
+ * Behind a flip it is the target's user who has renamed, removed or replaced a folder
  * there.  None of what was copied into it comes again; only what is new on the source does, which
  * in a folder that is new there, or numbered anew, is told by content (late.h).  With a journal
  * that was lost there nothing is known to be new, and nothing is copied.
@@ -21,6 +21,7 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/apply.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/folder_plan.h"
 #include "imapsync/copy/late.h"
 #include "imapsync/copy/listing.h"
 #include "imapsync/copy/resolve.h"
@@ -37,7 +38,7 @@ struct work {
     struct listing listing; /* of the source */
     struct pair *pairs;
     size_t n_pairs;
-    struct plan plan;
+    struct folder_plan plan;
     uint32_t *missing;
     size_t n_missing;
     size_t n_exceptions; /* of this folder in this pass */
@@ -46,6 +47,11 @@ struct work {
     bool is_detached;    /* nothing of what the pairs name is there */
     bool has_gone_pairs;
 };
+
+static bool is_behind_flip(const struct work *w)
+{
+    return plan_policy(w->p->policy)->is_behind_flip;
+}
 
 static int load_pairs(struct work *w, struct err *err)
 {
@@ -78,7 +84,7 @@ static int tell_vanished(struct work *w, struct err *err)
 {
     size_t n = 0;
     uint32_t first = 0;
-    bool is_users = w->p->mode == PLAN_ADD;
+    bool is_users = is_behind_flip(w);
     journal_begin(w->c->journal);
     for (size_t i = 0; i < w->n_pairs; i++) {
         struct pair *p = &w->pairs[i];
@@ -119,9 +125,9 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     bool is_replaced = !is_new && r->target.uidvalidity != w->target->uidvalidity;
     bool has_changed = is_replaced || (!is_new && r->source.uidvalidity != w->listing.uidvalidity);
     *adopt_out = false;
-    if (w->p->mode == PLAN_ADD && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
+    if (is_behind_flip(w) && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
         return detach(w, err);
-    if (w->p->mode == PLAN_MIRROR && !has_changed && has_state(w, PAIR_GONE)) {
+    if (!is_behind_flip(w) && !has_changed && has_state(w, PAIR_GONE)) {
         /* The user is on the source again: what is there has to be on the target too.  Written
          * first, so that a crash in the middle of forgetting repeats it. */
         has_changed = true;
@@ -132,7 +138,7 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     if (!is_new && !has_changed)
         return 0;
     w->is_unknown = w->p->is_blind;
-    w->is_late = w->p->mode == PLAN_ADD && !w->p->is_blind;
+    w->is_late = is_behind_flip(w) && !w->p->is_blind;
     if (has_changed && w->is_late) {
         /* What was there stays known, by its content, under the number that the folder had. */
         r->id = 0;
@@ -247,23 +253,7 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
     return result == 0 ? load_pairs(w, err) : -1;
 }
 
-/* --- The plan's view --------------------------------------------------------------------- */
-
-static struct plan_message plan_message_at(void *arg, size_t i)
-{
-    const struct work *w = arg;
-    return (struct plan_message){.uid = w->listing.v[i].uid, .flags = w->listing.v[i].flags};
-}
-
-static struct plan_pair plan_pair_at(void *arg, size_t i)
-{
-    const struct work *w = arg;
-    const struct pair *p = &w->pairs[i];
-    return (struct plan_pair){.src_uid = p->src_uid,
-        .tgt_uid = p->state == PAIR_STORED ? p->tgt_uid : 0,
-        .flags = p->flags,
-        .is_gone = p->state == PAIR_GONE || p->state == PAIR_SENT};
-}
+/* --- The plan ------------------------------------------------------------------------------ */
 
 static void make_plan(struct work *w)
 {
@@ -271,17 +261,18 @@ static void make_plan(struct work *w)
     if (!is_whole)
         log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
             log_u64("messages", w->listing.opened_with), log_u64("listed", w->listing.n));
-    size_t share = w->n_pairs * w->c->options.delete_percent / 100;
-    struct plan_input in = {.n_messages = w->listing.n,
+    struct folder_plan_input in = {.policy = w->p->policy,
+        .listing = &w->listing,
+        .pairs = w->pairs,
         .n_pairs = w->n_pairs,
-        .message = plan_message_at,
-        .pair = plan_pair_at,
-        .arg = w,
-        .mode = w->c->options.delete_percent > 0 && is_whole ? w->p->mode : PLAN_ADD,
-        .deletions_max = share > COPY_DELETE_ALWAYS ? share : COPY_DELETE_ALWAYS};
-    plan_make(&in, &w->plan);
+        .is_sure = is_whole,
+        .may_delete = w->c->options.delete_percent > 0,
+        .can_remove = imap_client_has(imap_conn_client(w->c->to), IMAP_CAP_UIDPLUS),
+        .deletions_max = w->p->deletions_left};
+    folder_plan_make(&in, &w->plan);
+    w->p->deletions_left -= w->plan.n_deletions;
     w->p->counts->messages_same += w->plan.n_same;
-    w->p->counts->deletions_withheld += w->plan.has_too_many_deletions;
+    w->p->counts->deletions_withheld += w->plan.n_withheld;
     /* The pairs have done their part; a large folder needs the room. */
     free(w->pairs);
     w->pairs = NULL;
@@ -425,7 +416,7 @@ static int remember(struct work *w, const struct folder *source, struct err *err
     struct buf token;
     int result = 0;
     if (w->n_exceptions > 0 || w->has_gone_pairs || !listing_is_whole(&w->listing) ||
-        w->plan.has_too_many_deletions)
+        w->plan.n_withheld > 0)
         return 0;
     buf_init(&token, RECORD_TOKEN_MAX);
     if (copy_token(source, &token)) {
@@ -474,7 +465,7 @@ int copy_folder(struct copy *c, struct pass *p, const struct folder *source, str
 {
     struct work w = {.c = c, .p = p, .record = record, .target = target};
     int result = run(&w, source, err);
-    plan_fini(&w.plan);
+    folder_plan_fini(&w.plan);
     listing_fini(&w.listing);
     keywords_fini(&w.keywords);
     free(w.pairs);

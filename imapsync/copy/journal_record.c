@@ -259,7 +259,7 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
     uint32_t *other = &out->uid[key_side == SIDE_A ? SIDE_B : SIDE_A];
     *out = (struct record_pair){0};
     out->uid[key_side] = key_uid;
-    if (key_uid == 0 || !unpack_u8(&s, &state) || state < PAIR_STORED || state > PAIR_SENT ||
+    if (key_uid == 0 || !unpack_u8(&s, &state) || state < PAIR_STORED || state > PAIR_AWAY ||
         !unpack_u8(&s, &bits) || (bits & ~BITS_ALL) != 0 || !unpack_u8(&s, &out->flags.system) ||
         !unpack_u32(&s, other) || !unpack_u32(&s, &out->size))
         return false;

@@ -43,6 +43,7 @@ enum pair_state {
     PAIR_REFUSED = 2, /* the other side did not take it */
     PAIR_GONE = 3,    /* it had been there, and went away with its folder behind a flip */
     PAIR_SENT = 4,    /* the other side has said OK, and its UID there is not known */
+    PAIR_AWAY = 5,    /* it was on the target, and was removed or moved there before the flip */
 };
 
 struct record_pair {

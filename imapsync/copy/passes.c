@@ -10,11 +10,11 @@
 #define TRIES_MAX 4
 #define WAIT_MS 500 /* before the second try; doubles */
 
-int passes_run(struct copy *c, enum plan_mode mode, struct copy_counts *n, struct err *err)
+int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n, struct err *err)
 {
     for (unsigned i = 1;; i++) {
         uint64_t before = n->messages_copied;
-        if (copy_pass(c, mode, n, err) == 0)
+        if (copy_pass(c, policy, n, err) == 0)
             return 0;
         if (n->messages_copied > before)
             i = 1;

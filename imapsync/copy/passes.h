@@ -8,6 +8,6 @@
 /* A connection that is lost is opened again a few times; the journal makes that the same as running
  * the command again.  Counts of passes that broke off stay in. */
 int passes_run(
-    struct copy *c, enum plan_mode mode, struct copy_counts *n, struct err *err) ATTR_WUR;
+    struct copy *c, enum plan_policy_id policy, struct copy_counts *n, struct err *err) ATTR_WUR;
 
 #endif

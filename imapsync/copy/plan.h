@@ -1,72 +1,253 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * plan: what has to happen in one folder, as a pure function of what the source lists and what the
- * journal knows.  Everything that decides what is copied, flagged or deleted is here.
+ * plan: what has to happen in a mailbox: a pure function of the changes of the source, the changes
+ * of the target, the journal and a policy.  Everything that decides what is copied, moved, flagged
+ * or deleted is here; the answer is one list of operations, each with its witness.
  *
- * Before it is called every open intent has been resolved, so a source UID is either paired or has
- * certainly not arrived.
+ *     plan_folders(&(struct plan_names){...}, &names);     when both sides have listed their
+ * folders:
+ *     ... rename and make ...                               which is which, what is renamed and
+ * made
+ *     ... open the folders on both sides, settle what is in doubt ...
+ *     for (;;) {
+ *         plan_make(&(struct plan_input){...}, &plan);
+ *         if (plan.n_asks == 0) break;
+ *         ... read the contents that it asks for; hand their digests in with the messages ...
+ *         plan_fini(&plan);
+ *     }
+ *     ... do plan.ops in their order, tell plan.withheld ...
+ *     plan_fini(&plan);
+ *
+ * Three-way.  For presence, for the folder and for each flag and keyword the journal says what both
+ * sides last had in common, and each side says what has changed since.  What only the source has
+ * changed is made on the target, as far as the policy says; what the target's user has changed
+ * stays his.  A message that is not among a side's changes is there as the journal says.  Messages
+ * of the target that the journal does not know are never named in an operation.
+ *
+ * Before it is called every open intent is settled and every SENT pair was looked for, and pairs
+ * under another UIDVALIDITY are not handed in: their messages were identified anew by content, or,
+ * behind a flip, are told from late ones by `seen`.
+ *
+ * What is withheld, asked for or left out keeps its folder's token where it is.
+ *
+ * Moves are found among the folders of one call.  Hand in all folders that have changes; only where
+ * the journal knows nothing (a first copy) may folders come in several calls, or in windows.
+ *
+ * Nothing of the input is kept.  Equal input gives equal plans.
  */
 #ifndef IMAPSYNC_COPY_PLAN_H
 #define IMAPSYNC_COPY_PLAN_H
 
-#include <stddef.h>
+#include <stdint.h>
+#include "base/core/slice.h"
 #include "imapsync/copy/flags.h"
+#include "imapsync/copy/journal_record.h"
+#include "imapsync/copy/policy.h"
 
-enum plan_mode {
-    PLAN_MIRROR, /* the user works on the source: deletions follow */
-    PLAN_ADD,    /* late arrivals after a flip: nothing is ever deleted */
-};
+/* --- Messages: what goes in --------------------------------------------------------------- */
 
-/* One message of the source, one pair of the journal: the parts that decide. */
+/* A message that is new on a side, or may have changed there. */
 struct plan_message {
     uint32_t uid;
+    uint32_t size; /* as the server tells it: orders what is asked for first; 0: not told */
+    bool has_flags, is_unreadable; /* its content was asked for and cannot be had */
     struct flags flags;
+    struct slice id;             /* EMAILID; empty: not told */
+    const unsigned char *digest; /* of SHA256_SIZE octets; NULL: not known */
 };
 
+struct plan_side {
+    size_t n; /* by ascending UID */
+    struct plan_message (*message)(const void *arg, size_t i);
+    const void *arg;
+    const uint32_t *vanished; /* ascending: known ones that are not there any more */
+    size_t n_vanished;
+    bool is_sure; /* else nothing is known to be gone, whatever `vanished` says */
+};
+
+/* One pair of the journal.  A UID that is 0: there is none on that side; with PAIR_GONE it is the
+ * side that has lost it.  Never both. */
 struct plan_pair {
-    uint32_t src_uid, tgt_uid; /* tgt_uid 0: the target has refused the message */
-    struct flags flags;
-    bool is_gone; /* it has taken the message, which went away with its folder, or is not found */
+    uint32_t src_uid, tgt_uid;
+    enum pair_state state;
+    bool is_touched;    /* as of the last PLAN_NOTE */
+    bool is_begun;      /* an open intent removes it from the target: \Deleted there may be ours */
+    bool may_retry;     /* PAIR_REFUSED: it is due */
+    bool has_twin;      /* pairs that are not handed in name the same message of the target */
+    struct flags flags; /* that both sides last had in common */
+    uint32_t size;      /* of the literal; 0: not known */
+    struct slice id, tgt_id;
+    const unsigned char *digest; /* NULL: none */
 };
 
-/* Where the two sorted arrays come from; get must give ascending source UIDs. */
+struct plan_folder {
+    struct plan_side source, target; /* target: nothing, and sure, where it was not asked */
+    /* Those that a change names, by source UID; those without one come first, by target UID. */
+    size_t n_pairs;
+    struct plan_pair (*pair)(const void *arg, size_t i);
+    const void *arg;
+    size_t n_known; /* STORED pairs of the folder in all, handed in or not */
+
+    bool is_source_lost; /* the source does not list the folder: all pairs are handed in */
+    bool is_target_lost; /* the target does not: all pairs are handed in */
+    bool is_confirmed;   /* looked at again (`again`); of a lost one: an operator has agreed */
+    bool is_target_trash;
+    struct flags storable; /* what lasts on the target */
+
+    /* Of the flip.  The mark is good for one UIDVALIDITY of the source: 0 under another one. */
+    uint32_t mark;        /* the highest UID that was listed when it was verified; 0: none */
+    const uint32_t *owed; /* ascending: below the mark, and not copied then */
+    size_t n_owed;
+};
+
 struct plan_input {
-    size_t n_messages, n_pairs;
-    struct plan_message (*message)(void *arg, size_t i);
-    struct plan_pair (*pair)(void *arg, size_t i);
+    enum plan_policy_id policy;
+    const struct plan_folder *folders;
+    size_t n_folders;
+    size_t n_known; /* STORED pairs of the mailbox in all; at least those of the folders */
+    bool is_all;    /* every folder that is there was asked: else EMPTIED is never said */
+    bool can_remove, can_move;
+    /* The ceiling: more deletions than both are withheld, all of them.  Zero: the defaults. */
+    size_t deletions_min;
+    unsigned deletions_percent;
+    bool may_delete; /* false: what the source has lost is only remembered */
+    /* How many messages of this content the journal and the marks know: that are on the source as
+     * the journal says (pairs that have a UID there, under the present UIDVALIDITY), and that ever
+     * were, which never falls.  NULL: nobody knows any more. */
+    void (*seen)(void *arg, const unsigned char *digest, size_t *there_out, size_t *ever_out);
     void *arg;
-    enum plan_mode mode;
-    /* More deletions than this are not planned: a source that suddenly lacks most of its messages
-     * is more likely broken than tidied up. */
-    size_t deletions_max;
 };
 
-struct plan_flags {
-    uint32_t src_uid, tgt_uid;
-    struct flags add, remove; /* on the target */
-    struct flags now;         /* for the journal, once it is done */
+#define PLAN_DELETIONS_MIN 50
+#define PLAN_DELETIONS_PERCENT 10
+#define PLAN_EMPTIED_MIN 10 /* messages: a smaller folder may become empty without a question */
+
+/* --- What comes out --------------------------------------------------------------------------- */
+
+/* Flags of an operation.  There are few different ones, and operations share them. */
+struct plan_change {
+    struct flags add, remove; /* FLAGS: on the target */
+    struct flags now; /* for the journal, once it is done.  COPY: of these it is stored with those
+                         that last on the target */
+    struct flags was; /* FLAGS, MOVE, TRASH, REMOVE: what the target has as far as we know; if it
+                         is something else when its turn comes, its user was quicker */
 };
 
-struct plan_deletion {
-    uint32_t src_uid, tgt_uid;
-    struct flags flags; /* the target's must still be these: else its user has touched it */
+/* Folders are positions in the input. */
+struct plan_op {
+    enum plan_kind kind : 8;
+    enum plan_witness witness : 8;
+    enum plan_reason reason : 8; /* in `withheld`: why */
+    enum pair_state state : 8;   /* RENUMBER: that the pair then has */
+    bool is_touched;             /* FLAGS, NOTE: that it then is */
+    bool is_target;              /* RENUMBER: new_uid is on the target, in the same folder */
+    uint32_t folder;             /* with src_uid, or tgt_uid, the pair's place in the journal */
+    uint32_t to;                 /* MOVE, RENUMBER: where it then is */
+    uint32_t src_uid;            /* COPY: of the message; else of the pair; 0: it has none */
+    uint32_t new_uid;            /* MOVE, RENUMBER: on the source, in `to` */
+    uint32_t tgt_uid;            /* of our copy, in `folder`; 0: none */
+    uint32_t change;             /* position in the plan's changes; 0: none of the flags */
+};
+
+#define PLAN_NOWHERE UINT32_MAX
+
+/* A content that has to be read before it can be planned. */
+struct plan_ask {
+    bool is_target;
+    uint32_t folder, uid;
 };
 
 struct plan {
-    uint32_t *copies; /* source UIDs, ascending */
-    size_t n_copies;
-    struct plan_flags *flags; /* equal changes stand together */
-    size_t n_flags;
-    struct plan_deletion *deletions; /* by target UID */
-    size_t n_deletions;
-    /* Pairs of messages that are gone from the source and were never on the target. */
-    uint32_t *forgotten;
-    size_t n_forgotten;
-    bool has_too_many_deletions; /* then there are none */
-    size_t n_same;               /* messages with nothing to do */
+    /* By kind (the order of the enum), then by folder; equal changes of flags stand together; UIDs
+     * ascend as far as that allows: copies by src_uid, all others by tgt_uid.  Empty while there
+     * are asks. */
+    struct plan_op *ops;
+    size_t n_ops;
+    struct plan_change *changes;
+    size_t n_changes;
+    struct plan_op *withheld; /* what would have been done, and why it is not */
+    size_t n_withheld;
+    struct plan_ask *asks; /* by side, folder and UID */
+    size_t n_asks;
+    uint32_t *again; /* folders to be opened anew, with is_confirmed in the next call */
+    size_t n_again;
+    /* Folders of which the target has lost half, or all: nothing of them is planned before what is
+     * there was identified by content. */
+    uint32_t *reconcile;
+    size_t n_reconcile;
+    size_t n_unsure; /* folders of which nothing is known to be gone: deletions there wait */
+    size_t n_same;   /* messages among the changes with nothing to do */
+    size_t n_kept;   /* copies that outlive their original: their user has touched them */
+    uint64_t n_of[PLAN_KINDS], n_why[PLAN_REASONS]; /* operations; withheld ones */
 };
 
 void plan_make(const struct plan_input *in, struct plan *out);
 void plan_fini(struct plan *p);
+
+/* --- Folders ------------------------------------------------------------------------------------
+ */
+
+struct plan_name {
+    struct slice name, mailboxid; /* on the wire; RFC 8474, empty: not told */
+};
+
+/* A folder of the journal. */
+struct plan_known {
+    struct plan_name source, target;
+};
+
+/* A folder that the source lists, with the name that it would get on the target if it were new. */
+struct plan_listed {
+    struct plan_name source;
+    struct slice mapped;
+};
+
+struct plan_names {
+    enum plan_policy_id policy;
+    const struct plan_known *known;
+    size_t n_known;
+    const struct plan_listed *source; /* those that are copied */
+    size_t n_source;
+    const struct plan_name *target; /* all that the target lists */
+    size_t n_target;
+    int delimiter; /* of the target; -1: none */
+};
+
+/* One change of a folder's name. */
+struct plan_name_op {
+    enum plan_kind kind; /* NAME, RENAME, MAKE */
+    enum plan_witness witness;
+    uint32_t known, source; /* positions; PLAN_NOWHERE: none */
+    bool is_target;         /* NAME: whose name has changed */
+    struct slice from, to;  /* borrowed from the input, or from the answer */
+};
+
+struct plan_folders {
+    uint32_t *known_of; /* for each folder of the source: its position in known, or PLAN_NOWHERE */
+    struct plan_name_op *ops; /* in the order in which they are done */
+    size_t n_ops;
+    uint32_t *lost; /* of known: the source does not list them any more */
+    size_t n_lost;
+    char **texts; /* owned names */
+    size_t n_texts;
+};
+
+void plan_folders(const struct plan_names *in, struct plan_folders *out);
+void plan_folders_fini(struct plan_folders *f);
+
+/* --- Flags ---------------------------------------------------------------------------------------
+ */
+
+struct plan_three {
+    struct flags base, source, target; /* base: that both last had in common */
+    struct flags storable;
+    bool is_begun; /* \Deleted on the target may be ours */
+};
+
+/* add and remove are for the target; now is what both then have in common. */
+void plan_flags(const struct plan_policy *policy, const struct plan_three *t, bool is_touched,
+    struct flags *add_out, struct flags *remove_out, struct flags *now_out);
+/* Whether the target's user has changed something: a system flag, or a keyword more than ours. */
+bool plan_is_touched(const struct plan_three *t);
 
 #endif

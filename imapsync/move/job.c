@@ -187,7 +187,7 @@ static int open_account(
 int move_job_connect(struct move_job *j, struct err *err)
 {
     const struct copy_options options = {
-        .delete_percent = COPY_DELETE_PERCENT, .settle_ms = RESOLVE_SETTLE_MS};
+        .delete_percent = PLAN_DELETIONS_PERCENT, .settle_ms = RESOLVE_SETTLE_MS};
     struct buf dir;
     int result = 0;
     if (j->copy)
@@ -218,14 +218,15 @@ int move_job_compare(
     return result;
 }
 
-int move_job_pass(struct move_job *j, enum plan_mode mode, uint64_t *new_out, struct err *err)
+int move_job_pass(
+    struct move_job *j, enum plan_policy_id policy, uint64_t *new_out, struct err *err)
 {
     struct copy_counts n = {0};
     j->n_exceptions = 0;
     j->exception = ERR_INIT;
     /* While mail waits there is no time to try again. */
-    int result = move_may_hold(j->r.state) ? copy_pass(j->copy, mode, &n, err)
-                                           : passes_run(j->copy, mode, &n, err);
+    int result = move_may_hold(j->r.state) ? copy_pass(j->copy, policy, &n, err)
+                                           : passes_run(j->copy, policy, &n, err);
     *new_out = n.messages_copied + n.messages_adopted;
     j->r.copied += n.messages_copied;
     j->r.copied_octets += n.octets_copied;

@@ -57,7 +57,7 @@ int move_job_connect(struct move_job *j, struct err *err) ATTR_WUR;
 /* One pass that adds to the record's counts; *new_out: messages that came.  Messages and folders
  * that could not be carried over make it fail, behind the whole pass. */
 int move_job_pass(
-    struct move_job *j, enum plan_mode mode, uint64_t *new_out, struct err *err) ATTR_WUR;
+    struct move_job *j, enum plan_policy_id policy, uint64_t *new_out, struct err *err) ATTR_WUR;
 /* A comparison says nothing by itself: what is missing may have come since the last pass. */
 int move_job_compare(
     struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;

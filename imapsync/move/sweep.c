@@ -24,6 +24,8 @@ int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
     struct copy_verdict v = {0};
     uint64_t late = 0, new = 1;
     bool is_early = may_still_come(j);
+    /* What was changed on old up to the flip is carried once. */
+    enum plan_policy_id policy = j->r.sweeps == 0 ? PLAN_FIRST_SWEEP : PLAN_AFTER_FLIP;
     *is_settled_out = false;
     j->r.swept_ms = clock_wall_ms();
     if (move_job_connect(j, err) != 0)
@@ -33,7 +35,7 @@ int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
             return err_set(err, ERR_TEMP, EX_TEMPFAIL,
                 "mail keeps coming to %s: %llu messages in %u passes", j->r.from,
                 (unsigned long long)late, (unsigned)i);
-        if (move_job_pass(j, PLAN_ADD, &new, err) != 0)
+        if (move_job_pass(j, policy, &new, err) != 0)
             return -1;
         late += new;
         j->r.late += new;

@@ -23,7 +23,7 @@ static void pair(struct slice in, struct buf *out, int side)
     struct record_pair p;
     if (!record_unpack_pair(in, side, 42, &p))
         return;
-    if (p.uid[side] != 42 || p.state < PAIR_STORED || p.state > PAIR_SENT)
+    if (p.uid[side] != 42 || p.state < PAIR_STORED || p.state > PAIR_AWAY)
         abort();
     record_pack_pair(out, &p, side);
     /* Keywords that are there and empty are read, and written without. */

@@ -91,15 +91,20 @@ def test_a_lost_journal_makes_no_duplicate(servers, tmp_path):
 
 
 def test_many_deletions_are_withheld(servers, tmp_path):
+    """The ceiling is the mailbox's: no folder here loses more than it might by itself."""
     old, new = servers
     client = old.imap(ANN)
-    fill(client, {"INBOX": [Mail(message(f"m{i}")) for i in range(30)]})
+    names = ["INBOX", *(f"F{i}" for i in range(6))]
+    fill(client, {name: [Mail(message(f"{name}-{i}")) for i in range(20)] for name in names})
     assert copy(old, new, tmp_path).status == 0
-    store(client, "INBOX", "1:25", "+FLAGS", "\\Deleted")
-    assert client.uid("EXPUNGE", "1:25")[0] == "OK"
+    for name in names:
+        store(client, name, "1:20", "+FLAGS", "\\Deleted")
+        assert client.expunge()[0] == "OK"
     held = copy(old, new, tmp_path)
-    assert (held.status, held.deletions_withheld, held.messages_deleted) == (1, 1, 0)
-    assert len(look(new.imap(ANN))["INBOX"]) == 30
+    assert held.status == 1
+    assert held.messages_deleted <= 50
+    assert held.messages_deleted + held.deletions_withheld == 140
+    assert sum(len(box) for box in look(new.imap(ANN), "/").values()) == held.deletions_withheld
     allowed = copy(old, new, tmp_path, "--delete-percent=100")
-    assert (allowed.status, allowed.messages_deleted) == (0, 25)
-    same(look(old.imap(ANN)), look(new.imap(ANN)))
+    assert (allowed.status, allowed.messages_deleted) == (0, held.deletions_withheld)
+    same(look(old.imap(ANN)), look(new.imap(ANN), "/"))

@@ -100,6 +100,20 @@ def test_a_deletion_that_was_cut_off(tmp_path):
         assert target.received.count(b"UID EXPUNGE 5") == before + 1
 
 
+def test_a_target_that_cannot_remove_single_messages(tmp_path):
+    """EXPUNGE alone would take messages that are not ours, so nothing is deleted: and that is said."""
+    with FakeImap(MAILS) as source, FakeImap() as target:
+        line = argv(source, target, tmp_path, "--timeout=5s", "--settle=0s")
+        assert run(line).status == 0
+        target.messages = list(target.appended)
+        target.capabilities = WITHOUT_UIDPLUS
+        source.messages = MAILS[:4]
+        for _ in range(2):
+            done = run(line)
+            assert (done.status, done.counts["messages_deleted"], done.counts["deletions_withheld"]) == (1, 0, 1), done.log
+        assert b"EXPUNGE" not in target.received
+
+
 def test_what_was_compared_is_not_read_again(tmp_path):
     with FakeImap(MAILS) as source, FakeImap() as target:
         line = argv(source, target, tmp_path, "--timeout=5s", "--settle=0s")

@@ -64,6 +64,20 @@ def test_a_new_uidvalidity_on_new_repeats_nothing(moved):
     assert not any("\\flagged" in seen.flags for seen in there["Work"])
 
 
+def test_flags_of_old_undo_nothing_on_new(moved):
+    """Somebody is still on old: what he adds comes, what he takes away or marks as deleted does not."""
+    source = moved.old.imap(ANN)
+    source.select("INBOX")
+    source.uid("STORE", "1", "+FLAGS", "(\\Deleted \\Seen)")
+    source.uid("STORE", "2", "+FLAGS", "(\\Flagged)")
+    assert cutover(moved).status == 0
+    flags = [mail.flags for mail in look(moved.new.imap(ANN))["INBOX"]]
+    assert flags[:3] == [{"\\seen"}, {"\\flagged"}, set()]
+    source.uid("STORE", "1:2", "-FLAGS", "(\\Seen \\Flagged)")
+    assert cutover(moved).status == 0
+    assert [mail.flags for mail in look(moved.new.imap(ANN))["INBOX"]] == flags
+
+
 def test_a_late_message_and_a_user_who_tidies_up(moved):
     client = moved.new.imap(ANN)
     client.select("INBOX")

@@ -97,7 +97,7 @@ JSON_FOLDERS = ("maps/client", "maps/mapd/", "maps/store/", "maps/tool/", "maps/
 PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(normalise|record|decide|trace)\.c",
         r"relay/(smtp_server|smtp_command|data_codec|cutthrough)\.c", r"milter/(judge|meaning)\.c",
         r"imapsync/imap/(token|response|utf7|client|uids)\.c",
-        r"imapsync/copy/(plan|journal_record|pack)\.c", r"imapsync/move/machine\.c"]
+        r"imapsync/copy/(plan[a-z_]*|policy|journal_record|pack)\.c", r"imapsync/move/machine\.c"]
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "iso646.h", "limits.h", "math.h", "stdalign.h",
     "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "stdnoreturn.h", "string.h",

@@ -41,6 +41,7 @@ static const struct {
             .has_digest = true,
             .size = UINT32_MAX}},
     {"without a digest", SIDE_A, 11, {.uid = {5, 0}, .state = PAIR_REFUSED}},
+    {"away", SIDE_A, 11, {.uid = {5, 0}, .state = PAIR_AWAY}},
     {"gone", SIDE_A, 43, {.uid = {5, 0}, .state = PAIR_GONE, .has_digest = true}},
     {"sent", SIDE_A, 47,
         {.uid = {5, 0},
@@ -88,7 +89,7 @@ static const struct {
     struct slice octets;
 } bad_pairs[] = {
     {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
-    {"a later state", SLICE_LIT("\5\0\0\0\0\0\0\0\0\0\0")},
+    {"a later state", SLICE_LIT("\6\0\0\0\0\0\0\0\0\0\0")},
     {"a later bit", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0")},
     {"stored without a UID", SLICE_LIT("\1\0\0\0\0\0\0\0\0\0\0")},
     {"refused with a UID", SLICE_LIT("\2\0\0\0\0\0\1\0\0\0\0")},

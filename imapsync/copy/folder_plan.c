@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * folder_plan: gives the plan what today's engine knows, and sorts the operations by what it does
+ * with them.  Behind a flip late.h has already told what is late, so every message without a pair
+ * is.  What the source has lost behind a flip needs no record here, since it is not listed the next
+ * time either; and it is not forgotten, because late.h goes by what was there once.
+ */
+#include "imapsync/copy/folder_plan.h"
+
+#include <stdlib.h>
+
+#include "base/core/mem.h"
+
+static const unsigned char any_digest[SHA256_SIZE];
+
+static struct plan_message message_at(const void *arg, size_t i)
+{
+    const struct folder_plan_input *in = arg;
+    const struct listed *l = &in->listing->v[i];
+    return (struct plan_message){
+        .uid = l->uid, .has_flags = true, .flags = l->flags, .digest = any_digest};
+}
+
+static struct plan_pair pair_at(const void *arg, size_t i)
+{
+    const struct folder_plan_input *in = arg;
+    const struct pair *p = &in->pairs[i];
+    /* GONE ones come again by content before a flip: see folder.c. */
+    return (struct plan_pair){.src_uid = p->src_uid,
+        .tgt_uid = p->tgt_uid,
+        .state = p->state,
+        .flags = p->flags,
+        .may_retry = true};
+}
+
+static void all_are_late(void *arg, const unsigned char *digest, size_t *there, size_t *ever)
+{
+    (void)arg, (void)digest;
+    *there = *ever = 0;
+}
+
+static size_t count_stored(const struct folder_plan_input *in)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in->n_pairs; i++)
+        n += in->pairs[i].state == PAIR_STORED;
+    return n;
+}
+
+static uint32_t *not_listed(const struct folder_plan_input *in, size_t *n_out)
+{
+    uint32_t *v = mem_realloc_array(NULL, in->n_pairs + 1, sizeof(*v));
+    *n_out = 0;
+    for (size_t i = 0; i < in->n_pairs; i++) {
+        if (!listing_find(in->listing, in->pairs[i].src_uid))
+            v[(*n_out)++] = in->pairs[i].src_uid;
+    }
+    return v;
+}
+
+static void take(struct folder_plan *out, const struct plan *p, const struct plan_op *op)
+{
+    const struct plan_change *c = &p->changes[op->change];
+    bool is_behind_flip = plan_policy(out->policy)->is_behind_flip;
+    if (op->kind == PLAN_COPY)
+        out->copies[out->n_copies++] = op->src_uid;
+    else if (op->kind == PLAN_FLAGS || op->kind == PLAN_NOTE)
+        out->flags[out->n_flags++] =
+            (struct plan_flags){op->src_uid, op->tgt_uid, c->add, c->remove, c->now};
+    else if (op->kind == PLAN_REMOVE)
+        out->deletions[out->n_deletions++] =
+            (struct plan_deletion){op->src_uid, op->tgt_uid, c->was};
+    else if (op->kind == PLAN_FORGET && !is_behind_flip)
+        out->forgotten[out->n_forgotten++] = op->src_uid;
+}
+
+void folder_plan_make(const struct folder_plan_input *in, struct folder_plan *out)
+{
+    struct plan p;
+    struct plan_folder f = {
+        .source = {.n = in->listing->n, .message = message_at, .arg = in, .is_sure = in->is_sure},
+        .target.is_sure = true,
+        .n_pairs = in->n_pairs,
+        .pair = pair_at,
+        .arg = in,
+        .n_known = count_stored(in),
+        .is_confirmed = true};
+    uint32_t *vanished = not_listed(in, &f.source.n_vanished);
+    struct plan_input input = {.policy = in->policy,
+        .folders = &f,
+        .n_folders = 1,
+        .can_remove = in->can_remove && in->deletions_max > 0,
+        .may_delete = in->may_delete,
+        .deletions_min = in->deletions_max,
+        .seen = all_are_late};
+    f.source.vanished = vanished;
+    f.storable.system = UINT8_MAX;
+    for (size_t i = 0; i < FLAGS_WORDS; i++)
+        f.storable.keywords[i] = UINT64_MAX;
+    plan_make(&input, &p);
+    *out =
+        (struct folder_plan){.policy = in->policy, .n_same = p.n_same, .n_withheld = p.n_withheld};
+    out->copies = mem_realloc_array(NULL, p.n_of[PLAN_COPY] + 1, sizeof(*out->copies));
+    out->flags =
+        mem_realloc_array(NULL, p.n_of[PLAN_FLAGS] + p.n_of[PLAN_NOTE] + 1, sizeof(*out->flags));
+    out->deletions = mem_realloc_array(NULL, p.n_of[PLAN_REMOVE] + 1, sizeof(*out->deletions));
+    out->forgotten = mem_realloc_array(NULL, p.n_of[PLAN_FORGET] + 1, sizeof(*out->forgotten));
+    for (size_t i = 0; i < p.n_ops; i++)
+        take(out, &p, &p.ops[i]);
+    plan_fini(&p);
+    free(vanished);
+}
+
+void folder_plan_fini(struct folder_plan *p)
+{
+    free(p->copies);
+    free(p->flags);
+    free(p->deletions);
+    free(p->forgotten);
+    *p = (struct folder_plan){0};
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * folder_plan: the plan as an engine asks for it that has one folder listed at a time, and nothing
+ * of the target.  Moves are not found that way, and the ceiling is what earlier folders of the pass
+ * have left of it.  It goes when the engine has the changes of all folders: see plan.h.
+ */
+#ifndef IMAPSYNC_COPY_FOLDER_PLAN_H
+#define IMAPSYNC_COPY_FOLDER_PLAN_H
+
+#include "imapsync/copy/journal.h"
+#include "imapsync/copy/listing.h"
+#include "imapsync/copy/plan.h"
+
+struct folder_plan_input {
+    enum plan_policy_id policy;
+    const struct listing *listing; /* of the source */
+    const struct pair *pairs;      /* by source UID */
+    size_t n_pairs;
+    bool is_sure; /* the listing is whole */
+    bool may_delete, can_remove;
+    size_t deletions_max; /* that are left in this pass */
+};
+
+struct plan_flags {
+    uint32_t src_uid, tgt_uid; /* 0: the journal only */
+    struct flags add, remove;  /* on the target */
+    struct flags now;          /* for the journal, once it is done */
+};
+
+struct plan_deletion {
+    uint32_t src_uid, tgt_uid;
+    struct flags flags; /* the target's must still be these: else its user has touched it */
+};
+
+struct folder_plan {
+    enum plan_policy_id policy;
+    uint32_t *copies; /* source UIDs, ascending */
+    size_t n_copies;
+    struct plan_flags *flags; /* equal changes stand together */
+    size_t n_flags;
+    struct plan_deletion *deletions; /* by target UID */
+    size_t n_deletions;
+    uint32_t *forgotten; /* pairs that have no meaning any more */
+    size_t n_forgotten;
+    size_t n_withheld; /* deletions */
+    size_t n_same;     /* messages with nothing to do */
+};
+
+void folder_plan_make(const struct folder_plan_input *in, struct folder_plan *out);
+void folder_plan_fini(struct folder_plan *p);
+
+#endif
