@@ -210,12 +210,13 @@ static bool replace_file(struct claims *c)
     return true;
 }
 
-/* True when mapd can find our file; makes a new one when the old one is gone and no delivery relies
- * on it. */
+/* True when mapd can find our file, which it does by its name; makes a new one when the old one is
+ * gone and no delivery relies on it. */
 static bool is_visible(struct claims *c)
 {
-    struct stat st;
-    if (c->file && fstat(c->fd, &st) == 0 && st.st_nlink > 0)
+    struct stat ours, there;
+    if (c->file && fstat(c->fd, &ours) == 0 && lstat(c->path, &there) == 0 &&
+        ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
         return true;
     return c->n_free + c->n_ambiguous == CLAIMS_SLOTS && replace_file(c);
 }

@@ -4,8 +4,11 @@
 GROUPS = [
     ("maps/claims.c", ["test_claims_file", "test_claims", "test_claims_crowds"], [
         ("a file that was removed is used on",
-         "if (c->file && fstat(c->fd, &st) == 0 && st.st_nlink > 0) return true;",
-         "if (c->file && fstat(c->fd, &st) == 0) return true;"),
+         "&& lstat(c->path, &there) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) return true;",
+         ") return true;"),
+        ("a file that is no more where it was is used on",
+         "lstat(c->path, &there) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) return true;",
+         "ours.st_nlink > 0) return true;"),
         ("a new file is made while claims are open in the old one",
          "return c->n_free + c->n_ambiguous == CLAIMS_SLOTS && replace_file(c);",
          "return replace_file(c);"),

@@ -403,6 +403,31 @@ static void test_removed_file(void **state)
     assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
 }
 
+/* A file whose name leads nowhere, or to another one, is one that no barrier finds, even if it is
+ * still somewhere: with the folder that was moved away, or below another file system. */
+static void test_moved_file(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set;
+    struct err err = ERR_INIT;
+    char dir[256], away[256], path[256];
+    (void)state;
+    assert_int_equal(fmt_into(dir, sizeof dir, "%s/" CLAIMS_DIR, tmp.path), 0);
+    assert_int_equal(fmt_into(away, sizeof away, "%s/away", tmp.path), 0);
+    assert_int_equal(rename(dir, away), 0);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_FULL); /* until mapd has made a new one */
+    assert_int_equal(claims_make_dir(tmp.path, &err), 0);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+    assert_int_equal(count_files("", path), 1);
+    assert_int_equal(unlink(path), 0);
+    touch(strrchr(path, '/') + 1, "");
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    assert_int_equal(scan(USER, 6), CLAIMS_BUSY);
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+}
+
 static void remove_claims_file(void)
 {
     char path[256];
@@ -573,6 +598,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cut_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_moved_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed_in_between, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replaced_control_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_torn_copy, set_up, tear_down),
