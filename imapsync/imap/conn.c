@@ -155,7 +155,11 @@ static int broken(struct imap_conn *c, enum imap_broken why, const struct err *e
 {
     c->broken = why;
     c->why = *err;
-    err_wrap(&c->why, "%s (%s)", c->place->label, c->place->host);
+    /* Which machine it was is of interest unless it has spoken for itself. */
+    if (why == IMAP_BROKEN_REFUSED)
+        err_wrap(&c->why, "%s", c->place->label);
+    else
+        err_wrap(&c->why, "%s (%s)", c->place->label, c->place->host);
     imap_client_cancel(c->client);
     return -1;
 }

@@ -69,13 +69,13 @@ static const struct imap_events events = {on_untagged, on_begin, on_data, on_end
  * looked before: as many literals as the server makes us wait for. */
 static void compose(struct imap_client *c, unsigned how, uint64_t *sum)
 {
-    static const char keywords[4096] = "(\\Seen ";
+    static const char keywords[16384] = "(\\Seen ";
     imap_cmd_begin(c, on_done, sum);
     imap_cmd_text(c, "APPEND x ");
     imap_cmd_literal(c, 5);
     imap_cmd_octets(c, SLICE_LIT("hello"));
     for (unsigned i = 0; i < how * 8 && !imap_cmd_is_full(c) && !imap_cmd_is_over(c); i++) {
-        if (how % 2)
+        if (how == DIALOGUE)
             imap_cmd_octets(c, slice_make(keywords, sizeof(keywords)));
         imap_cmd_literal(c, i % 3 == 0 ? 4097 : 1);
         imap_cmd_octets(c, SLICE_LIT("x"));

@@ -50,6 +50,8 @@ class FakeImap:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
+            # As every server does; else a "+" waits for the client's delayed ACK.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sockets.append(sock)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
