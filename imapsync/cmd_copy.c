@@ -104,16 +104,19 @@ static int run(const struct copy_args *a, const struct copy_options *options,
         result = passes_run(c, PLAN_MIRROR, &n, err);
     if (result == 0 && a->verifies)
         result = copy_verify(c, true, &verdict, err);
+    report_pass(&p->report, &n);
+    if (result == 0 && a->verifies)
+        report_verdict(&p->report, &verdict);
     if (c)
-        progress_summary(p, &n, result == 0 && a->verifies ? &verdict : NULL);
+        progress_summary(p);
     copy_free(&c);
     buf_fini(&dir);
     if (result != 0)
         return -1;
-    bool is_whole = n.messages_failed == 0 && n.folders_failed == 0 && n.deletions_withheld == 0 &&
-                    n.messages_reduced == 0 &&
-                    (!a->verifies || (verdict.missing == 0 && verdict.different == 0));
-    return is_whole ? 0 : SYNC_EXIT_EXCEPTIONS;
+    struct err why = ERR_INIT; /* all of it has been shown */
+    return report_judge(&p->report, REPORT_COPY, NULL, &why) < REPORT_EXCEPTION
+               ? 0
+               : REPORT_EXIT_EXCEPTIONS;
 }
 
 int sync_cmd_copy(const struct program_args *args)
@@ -133,6 +136,8 @@ int sync_cmd_copy(const struct program_args *args)
         result = account_from_args(&a.source, &source, &err);
     if (result == 0)
         result = account_from_args(&a.target, &target, &err);
+    if (result == 0 && imap_account_is_same(&source, &target))
+        result = err_set(&err, ERR_PERM, EX_USAGE, "source and target are the same mailbox");
     if (result == 0) {
         progress_fini(&p);
         progress_init(&p, a.is_json); /* not counting the time to type passwords */

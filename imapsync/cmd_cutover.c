@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "base/core/num.h"
 #include "imapsync/move/cutover.h"
 #include "imapsync/move/lines.h"
 #include "imapsync/move/remote.h"
@@ -17,19 +18,22 @@
 #include "maps/access.h"
 
 struct cutover_args {
-    const char *user, *to;
+    const char *user, *delete_percent;
+    struct cutover_wish wish;
     bool is_json, wants_help;
 };
 
 static int parse(
-    const struct program_args *args, bool has_target, struct cutover_args *a, struct err *err)
+    const struct program_args *args, bool is_back, struct cutover_args *a, struct err *err)
 {
     const struct option_row rows[] = {
         {"--json", NULL, &a->is_json, "print one JSON object for each step"},
         {"--help", NULL, &a->wants_help, "this text"},
-        {"--to", &a->to, NULL, "SERVER to move to, where there are more than two"},
+        {"--to", &a->wish.to, NULL, "SERVER to move to, unless it is the next one below"},
+        {"--delete-percent", &a->delete_percent, NULL,
+            "N: share of the mailbox that may be deleted at once; 0: never delete"},
     };
-    const size_t n = sizeof(rows) / sizeof(rows[0]) - !has_target;
+    const size_t n = sizeof(rows) / sizeof(rows[0]) - (is_back ? 2 : 0);
     const char *words[1] = {NULL};
     int result = options_parse(rows, n, args->argc, args->argv, words, 1, err);
     if (a->wants_help) {
@@ -38,6 +42,10 @@ static int parse(
         return 0;
     }
     a->user = words[0];
+    a->wish.has_delete_percent = a->delete_percent != NULL;
+    if (result == 0 && a->delete_percent &&
+        num_u32(slice_str(a->delete_percent), 0, 100, &a->wish.delete_percent) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "--delete-percent is a number from 0 to 100");
     return result;
 }
 
@@ -73,7 +81,7 @@ static int here(const struct conf *conf, const struct cutover_args *a, bool is_b
     if (access_become_sync(conf, err) != 0)
         return -1;
     return is_back ? cutover_back(conf, a->user, &events, lines, err)
-                   : cutover_run(conf, a->user, a->to, &events, lines, err);
+                   : cutover_run(conf, a->user, &a->wish, &events, lines, err);
 }
 
 static int carry_out(const struct conf *conf, const struct cutover_args *a, bool is_back)
@@ -81,8 +89,11 @@ static int carry_out(const struct conf *conf, const struct cutover_args *a, bool
     struct err err = ERR_INIT;
     struct lines lines;
     int status = 0;
-    json_t *request = json_pack(
-        "{s:s, s:s, s:s*}", "op", is_back ? "rollback" : "cutover", "user", a->user, "to", a->to);
+    json_t *request = json_pack("{s:s, s:s, s:s*}", "op", is_back ? "rollback" : "cutover", "user",
+        a->user, "to", a->wish.to);
+    if (request && a->wish.has_delete_percent)
+        json_object_set_new(
+            request, "delete_percent", json_integer((json_int_t)a->wish.delete_percent));
     lines_init(&lines, a->is_json);
     int result = request ? remote_call(conf, request, lines_show, &lines, &status, &err)
                          : err_set(&err, ERR_PERM, EX_DATAERR, "the address is not UTF-8 text");
@@ -99,7 +110,7 @@ static int run(const struct program_args *args, bool is_back)
     struct cutover_args a = {0};
     struct err err = ERR_INIT;
     struct conf *conf;
-    if (parse(args, !is_back, &a, &err) != 0)
+    if (parse(args, is_back, &a, &err) != 0)
         return program_fail(&sync_program, &err);
     if (a.wants_help)
         return 0;

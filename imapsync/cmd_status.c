@@ -93,6 +93,8 @@ int sync_cmd_status(const struct program_args *args)
         show_json(&t);
     else if (result == 0)
         show_text(&t);
+    for (size_t i = 0; i < t.n; i++)
+        move_record_fini(&t.v[i]);
     free(t.v);
     conf_free(&conf);
     if (result != 0)

@@ -21,14 +21,12 @@ void progress_init(struct progress *p, bool is_json)
     *p = (struct progress){.is_terminal = isatty(STDERR_FILENO) == 1,
         .is_json = is_json,
         .start_ms = now,
-        .shown_ms = now,
-        .exceptions = json_array()};
+        .shown_ms = now};
 }
 
 void progress_fini(struct progress *p)
 {
-    json_decref(p->exceptions);
-    p->exceptions = NULL;
+    report_fini(&p->report);
 }
 
 static void clear_bar(const struct progress *p)
@@ -77,53 +75,15 @@ static void on_exception(void *arg, const struct copy_exception *e)
     clear_bar(p);
     log_warn("copy_exception", log_str("folder", e->folder), log_u64("uid", e->uid),
         log_str("error", e->why));
-    p->n_exceptions++;
-    if (json_array_size(p->exceptions) < PROGRESS_EXCEPTIONS_MAX) {
-        json_t *one = json_pack(
-            "{s:s, s:I, s:s}", "folder", e->folder, "uid", (json_int_t)e->uid, "error", e->why);
-        json_array_append_new(p->exceptions, one ? one : json_null());
-    }
+    report_item(&p->report, e);
 }
 
 const struct copy_events progress_events = {.progress = on_progress, .exception = on_exception};
 
-json_t *progress_counts_json(const struct copy_counts *n)
+static void text_summary(const struct report *r, double seconds)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"folders", n->folders},
-        {"folders_failed", n->folders_failed},
-        {"folders_unchanged", n->folders_unchanged},
-        {"folders_vanished", n->folders_vanished},
-        {"messages_copied", n->messages_copied},
-        {"bytes_copied", n->octets_copied},
-        {"messages_skipped", n->messages_same},
-        {"messages_adopted", n->messages_adopted},
-        {"messages_failed", n->messages_failed},
-        {"messages_reduced", n->messages_reduced},
-        {"flags_changed", n->flags_changed},
-        {"messages_deleted", n->messages_deleted},
-        {"messages_kept", n->messages_kept},
-        {"keywords_lost", n->keywords_lost},
-        {"deletions_withheld", n->deletions_withheld},
-    };
-    json_t *out = json_object();
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        json_object_set_new(out, rows[i].name, json_integer((json_int_t)rows[i].value));
-    return out;
-}
-
-static json_t *verdict_json(const struct copy_verdict *v)
-{
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "messages", (json_int_t)v->messages, "missing",
-        (json_int_t)v->missing, "different", (json_int_t)v->different, "gone", (json_int_t)v->gone,
-        "extra", (json_int_t)v->extra);
-}
-
-static void text_summary(const struct copy_counts *n, const struct copy_verdict *v, double seconds)
-{
+    const struct copy_counts *n = &r->n;
+    const struct copy_verdict *v = r->has_verdict ? &r->verdict : NULL;
     printf("copied   %llu messages, %.1f MiB\n", (unsigned long long)n->messages_copied,
         mebibytes(n->octets_copied));
     printf("skipped  %llu messages (there already), %llu of them found by content\n",
@@ -144,6 +104,9 @@ static void text_summary(const struct copy_counts *n, const struct copy_verdict 
         printf("withheld %llu deletions: too many at once (--delete-percent), or the target cannot "
                "remove single messages\n",
             (unsigned long long)n->deletions_withheld);
+    if (n->folders_short > 0)
+        printf("short    %llu folders: the source lists fewer messages than it counts\n",
+            (unsigned long long)n->folders_short);
     if (n->keywords_lost > 0)
         printf("keywords %llu could not be kept\n", (unsigned long long)n->keywords_lost);
     if (v)
@@ -155,19 +118,15 @@ static void text_summary(const struct copy_counts *n, const struct copy_verdict 
     printf("seconds  %.2f\n", seconds);
 }
 
-void progress_summary(
-    struct progress *p, const struct copy_counts *n, const struct copy_verdict *verdict)
+void progress_summary(struct progress *p)
 {
     double seconds = (double)(clock_mono_ms() - p->start_ms) / 1000;
     clear_bar(p);
     if (!p->is_json) {
-        text_summary(n, verdict, seconds);
+        text_summary(&p->report, seconds);
     } else {
-        json_t *out = progress_counts_json(n);
+        json_t *out = report_json(&p->report, REPORT_ITEMS_MAX);
         json_object_set_new(out, "seconds", json_real(seconds));
-        if (verdict)
-            json_object_set_new(out, "verified", verdict_json(verdict));
-        json_object_set(out, "exceptions", p->exceptions);
         json_dumpf(out, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(out);

@@ -7,8 +7,6 @@
 
 extern const struct program sync_program;
 
-#define SYNC_EXIT_EXCEPTIONS 1 /* done, but not everything could be carried over */
-
 struct sync_command {
     const char *name;
     const char *summary;

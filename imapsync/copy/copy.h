@@ -15,33 +15,13 @@
 #include "imapsync/copy/folders.h"
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/plan.h"
+#include "imapsync/copy/report.h"
 #include "imapsync/imap/conn.h"
 
 struct copy_options {
     unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
     bool no_subscriptions;
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
-};
-
-struct copy_counts {
-    uint64_t folders, folders_failed, folders_unchanged;
-    uint64_t folders_vanished; /* copied once, and not listed by the source any more */
-    uint64_t messages_total;   /* that the source has, where it tells */
-    uint64_t messages_copied, octets_copied;
-    uint64_t messages_same;    /* were there already */
-    uint64_t messages_adopted; /* found on the target by content */
-    uint64_t messages_failed;
-    uint64_t messages_reduced; /* copied without their keywords or their odd date */
-    uint64_t flags_changed, messages_deleted, messages_kept;
-    uint64_t keywords_lost;
-    uint64_t deletions_withheld; /* messages: too many, or the target cannot remove single ones */
-};
-
-/* Something that was not carried over: uid 0: the folder itself. */
-struct copy_exception {
-    const char *folder; /* for people */
-    uint32_t uid;
-    const char *why;
 };
 
 struct copy_events {
@@ -73,14 +53,6 @@ const char *copy_silent_server(const struct copy *c);
 void copy_disconnect(struct copy *c);
 
 /* --- Verification ---------------------------------------------------------------------- */
-
-struct copy_verdict {
-    uint64_t messages;  /* of the source */
-    uint64_t missing;   /* of the source, not on the target */
-    uint64_t different; /* on the target with other content */
-    uint64_t gone;      /* deleted on the target by its user, or by someone else */
-    uint64_t extra;     /* on the target and not from us */
-};
 
 /* Compares what the source lists with the journal and the target.  with_content: reads every
  * message of the target that was not found right before, and compares its SHA-256 with

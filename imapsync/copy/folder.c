@@ -255,12 +255,31 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
 
 /* --- The plan ------------------------------------------------------------------------------ */
 
+static void tell_withheld(struct work *w, bool can_remove)
+{
+    char text[160];
+    BUG_ON(fmt_into(text, sizeof(text), "E-WITHHELD: %zu deletion%s: %s", w->plan.n_withheld,
+               w->plan.n_withheld == 1 ? "" : "s",
+               can_remove ? "too many at once"
+                          : "the target cannot remove single messages (UIDPLUS)") != 0);
+    w->p->counts->deletions_withheld += w->plan.n_withheld;
+    copy_report(w->c, w->record->source.name, 0, text);
+}
+
+static void tell_short(struct work *w)
+{
+    log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
+        log_u64("messages", w->listing.opened_with), log_u64("listed", w->listing.n));
+    w->p->counts->folders_short++;
+    copy_report(
+        w->c, w->record->source.name, 0, "E-SHORT: the source lists fewer messages than it counts");
+}
+
 static void make_plan(struct work *w)
 {
     bool is_whole = listing_is_whole(&w->listing);
     if (!is_whole)
-        log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
-            log_u64("messages", w->listing.opened_with), log_u64("listed", w->listing.n));
+        tell_short(w);
     struct folder_plan_input in = {.policy = w->p->policy,
         .listing = &w->listing,
         .pairs = w->pairs,
@@ -272,7 +291,8 @@ static void make_plan(struct work *w)
     folder_plan_make(&in, &w->plan);
     w->p->deletions_left -= w->plan.n_deletions;
     w->p->counts->messages_same += w->plan.n_same;
-    w->p->counts->deletions_withheld += w->plan.n_withheld;
+    if (w->plan.n_withheld > 0)
+        tell_withheld(w, in.can_remove);
     /* The pairs have done their part; a large folder needs the room. */
     free(w->pairs);
     w->pairs = NULL;

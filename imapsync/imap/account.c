@@ -8,6 +8,7 @@
 #include "imapsync/imap/account.h"
 
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 
 #include "base/core/mem.h"
@@ -90,4 +91,33 @@ void imap_account_fini(struct imap_account *a)
     mem_free_string(&a->tls_name);
     buf_fini_wipe(&a->password);
     a->place = (struct imap_place){0};
+}
+
+#define ADDRESSES_MAX 16
+
+/* Loopback addresses are as good as one. */
+static bool is_same_host(const char *a, const char *b)
+{
+    struct net_addr x[ADDRESSES_MAX], y[ADDRESSES_MAX];
+    size_t n_x, n_y;
+    struct err ignored = ERR_INIT;
+    if (strcasecmp(a, b) == 0)
+        return true;
+    if (sock_resolve(a, x, ADDRESSES_MAX, &n_x, &ignored) != 0 ||
+        sock_resolve(b, y, ADDRESSES_MAX, &n_y, &ignored) != 0)
+        return false;
+    for (size_t i = 0; i < n_x; i++) {
+        for (size_t k = 0; k < n_y; k++) {
+            if (net_addr_eq(&x[i], &y[k]) ||
+                (net_addr_is_loopback(&x[i]) && net_addr_is_loopback(&y[k])))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool imap_account_is_same(const struct imap_account *a, const struct imap_account *b)
+{
+    return a->place.port == b->place.port && strcasecmp(a->user, b->user) == 0 &&
+           is_same_host(a->place.host, b->place.host);
 }

@@ -21,6 +21,9 @@ struct imap_account {
 int imap_account_from_conf(const struct conf_server *server, const char *label, const char *user,
     uint64_t timeout_ms, struct imap_account *out, struct err *err) ATTR_WUR;
 void imap_account_fini(struct imap_account *a); /* wipes the password */
+/* Whether both are the same mailbox, however the server is written: copying one into itself doubles
+ * what is new with every pass.  Looks names up; one that is unknown is not the same as another. */
+bool imap_account_is_same(const struct imap_account *a, const struct imap_account *b);
 
 /* For those who fill one themselves. Needs endpoint and policy.tls; wants_tls: on loopback too. */
 int imap_account_secure(

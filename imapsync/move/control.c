@@ -16,6 +16,7 @@
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "base/os/listener.h"
+#include "imapsync/copy/text.h"
 #include "imapsync/move/cutover.h"
 #include "imapsync/move/lines.h"
 #include "maps/client_frame.h"
@@ -74,7 +75,10 @@ static int carry_out(struct visitor *v, const json_t *request, struct err *err)
 {
     const char *op = json_string_value(json_object_get(request, "op"));
     const char *user = json_string_value(json_object_get(request, "user"));
-    const char *to = json_string_value(json_object_get(request, "to"));
+    const json_t *percent = json_object_get(request, "delete_percent");
+    const struct cutover_wish wish = {.to = json_string_value(json_object_get(request, "to")),
+        .has_delete_percent = json_is_integer(percent),
+        .delete_percent = (unsigned)json_integer_value(percent)};
     const struct conf *conf = v->used->conf;
     struct buf key;
     int result = -1;
@@ -85,13 +89,15 @@ static int carry_out(struct visitor *v, const json_t *request, struct err *err)
         err_set(err, ERR_PERM, EX_USAGE, "%s is no user's address", user);
     } else if (strcmp(op, "cutover") != 0 && strcmp(op, "rollback") != 0) {
         err_set(err, ERR_PERM, EX_USAGE, "there is no operation %s", op);
+    } else if (percent && (json_integer_value(percent) < 0 || json_integer_value(percent) > 100)) {
+        err_set(err, ERR_PERM, EX_USAGE, "delete_percent is a number from 0 to 100");
     } else {
         bool is_back = op[0] == 'r';
         if (is_back)
             jobs_call_back(v->c->jobs, buf_cstr(&key));
         if (jobs_begin(v->c->jobs, buf_cstr(&key), conf->sync.jobs_max, &v->job, err) == 0) {
             result = is_back ? cutover_back(conf, user, &visitor_events, v, err)
-                             : cutover_run(conf, user, to, &visitor_events, v, err);
+                             : cutover_run(conf, user, &wish, &visitor_events, v, err);
             jobs_end(&v->job);
         }
     }
@@ -125,8 +131,8 @@ static void *visit(void *arg)
         else
             err_set(&err, ERR_PERM, EX_NOPERM, "only root and our own user may ask for that");
         json_decref(request);
-        send_own(v, json_pack("{s:{s:i, s:s}}", "end", "status",
-                        result < 0 ? err_exit_code(&err) : result, "text", err.text));
+        send_own(v, json_pack("{s:{s:i, s:o}}", "end", "status",
+                        result < 0 ? err_exit_code(&err) : result, "text", text_json(err.text)));
     }
     io_close(&v->fd);
     conf_use_drop(c->confs, v->used);

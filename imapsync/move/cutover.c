@@ -16,22 +16,35 @@
 /* --- Beginning ---------------------------------------------------------------------------------
  */
 
+/* Users move down the list of servers unless somebody says where to: one who is on the last server
+ * already, by hand or because the records were lost, must not be moved back. */
 static int choose_target(
-    const struct conf *conf, const char *from, const char *to, const char **out, struct err *err)
+    const struct move_job *j, const char *from, const char *to, const char **out, struct err *err)
 {
+    const struct conf *conf = j->conf;
+    int first = conf_server_index(conf, slice_str(from));
+    if (!to && j->r.state != MOVE_NONE && strcmp(j->r.from, from) == 0)
+        to = j->r.to;
     *out = to;
-    for (size_t i = 0; !to && i < conf->n_servers; i++) {
+    for (size_t i = (size_t)(first + 1); !to && i < conf->n_servers; i++) {
         const struct conf_server *s = &conf->servers[i];
-        if (!s->imap.host || strcmp(s->name, from) == 0)
+        if (!s->imap.host)
             continue;
         if (*out)
             return err_set(
                 err, ERR_PERM, EX_USAGE, "there are several servers to move to: use --to SERVER");
         *out = s->name;
     }
-    if (!*out || conf_server_index(conf, slice_str(*out)) == CONF_SERVER_NONE)
-        return err_set(err, ERR_PERM, EX_CONFIG, "there is no server \"%s\" with imap to move to",
-            *out ? *out : "");
+    if (!*out)
+        return err_set(err, ERR_PERM, EX_USAGE,
+            "%s is on %s, and the configuration has no server with imap below that: use --to "
+            "SERVER",
+            j->r.user, from);
+    int index = conf_server_index(conf, slice_str(*out));
+    if (index == CONF_SERVER_NONE || !conf->servers[index].imap.host)
+        return err_set(
+            err, ERR_PERM, EX_CONFIG, "there is no server \"%s\" with imap to move to", *out);
+    *out = conf->servers[index].name;
     return 0;
 }
 
@@ -67,7 +80,7 @@ static int begin_attempt(struct move_job *j, const char *to, struct err *err)
         return err_set(err, ERR_PERM, EX_DATAERR, "%s is no mailbox in the map", r->user);
     if (entry.is_held)
         return err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s is held by %s", r->user, entry.holder);
-    if (choose_target(j->conf, entry.route, to, &to, err) != 0)
+    if (choose_target(j, entry.route, to, &to, err) != 0)
         return -1;
     if (strcmp(entry.route, to) == 0)
         return err_set(err, ERR_PERM, EX_DATAERR, "%s is on %s already", r->user, to);
@@ -82,6 +95,8 @@ static int begin_attempt(struct move_job *j, const char *to, struct err *err)
                               : j->conf->mapd.hold_max_ms;
     r->hold_epoch = r->held_ms = 0;
     r->flipped_ms = 0;
+    report_fini(&r->report);
+    j->before = r->report.n;
     r->is_ambiguous = false;
     move_job_set_error(j, NULL);
     return move_job_advance(j, MOVE_EVENT_BEGIN, err);
@@ -132,6 +147,15 @@ static int after_failure(struct move_job *j, const struct err *why, struct err *
     return -1;
 }
 
+/* A record that cannot be written while mail waits (a full disk) is a failure like any other. */
+static int advance(struct move_job *j, struct err *err)
+{
+    struct err why = ERR_INIT;
+    if (move_job_advance(j, MOVE_EVENT_DONE, &why) == 0)
+        return 0;
+    return after_failure(j, &why, err);
+}
+
 int cutover_go_on(struct move_job *j, bool *is_settled_out, struct err *err)
 {
     *is_settled_out = true;
@@ -146,7 +170,7 @@ int cutover_go_on(struct move_job *j, bool *is_settled_out, struct err *err)
             if (after_failure(j, &why, err) != 0)
                 return -1;
         } else if (*is_settled_out) {
-            if (move_job_advance(j, MOVE_EVENT_DONE, err) != 0)
+            if (advance(j, err) != 0)
                 return -1;
             show_critical(j);
         }
@@ -159,10 +183,12 @@ static int run(struct move_job *j, struct err *err)
 {
     bool is_settled;
     if (cutover_go_on(j, &is_settled, err) != 0)
-        return move_is_forward(j->r.state) ? CUTOVER_EXIT_EXCEPTIONS : -1;
+        return move_is_forward(j->r.state) ? REPORT_EXIT_EXCEPTIONS : -1;
     move_job_say_own(j, NULL, "%s is on %s%s", j->r.user, j->r.to,
         is_settled ? "" : "; the sweeps have to look again later");
-    return is_settled ? 0 : CUTOVER_EXIT_EXCEPTIONS;
+    if (report_judge(&j->r.report, REPORT_MOVE, &j->before, err) >= REPORT_EXCEPTION)
+        return REPORT_EXIT_EXCEPTIONS;
+    return is_settled ? 0 : REPORT_EXIT_EXCEPTIONS;
 }
 
 /* --- Commands ------------------------------------------------------------------------------------
@@ -176,7 +202,7 @@ static int key_of(const struct conf *conf, const char *address, struct buf *out,
     return 0;
 }
 
-int cutover_run(const struct conf *conf, const char *address, const char *to,
+int cutover_run(const struct conf *conf, const char *address, const struct cutover_wish *wish,
     const struct move_events *events, void *arg, struct err *err)
 {
     struct move_job j;
@@ -185,7 +211,8 @@ int cutover_run(const struct conf *conf, const char *address, const char *to,
     if (result == 0)
         result = move_job_open(&j, conf, buf_cstr(&key), NULL, events, arg, err);
     if (result == 0) {
-        result = begin(&j, to, err);
+        j.delete_percent = wish->has_delete_percent ? wish->delete_percent : PLAN_DELETIONS_PERCENT;
+        result = begin(&j, wish->to, err);
         if (result == 0)
             result = run(&j, err);
         move_job_close(&j);

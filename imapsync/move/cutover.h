@@ -12,12 +12,19 @@
 
 #include "imapsync/move/job.h"
 
-#define CUTOVER_EXIT_EXCEPTIONS 1 /* flipped, and something has to be looked at again */
+/* What whoever asks for a cut-over may say besides the user. */
+struct cutover_wish {
+    /* Server's name.  NULL: as in the last attempt, and at the first one the server that stands
+     * below the user's in the configuration, if there is just one. */
+    const char *to;
+    bool has_delete_percent;
+    unsigned delete_percent; /* as struct copy_options */
+};
 
-/* `to`: server's name, NULL: the other one of two.  0: done.  CUTOVER_EXIT_EXCEPTIONS: flipped, and
- * a sweep has to look again (err says so when one failed).  -1: not flipped, the user is on old,
- * except where err says that nobody could be asked. */
-int cutover_run(const struct conf *conf, const char *address, const char *to,
+/* 0: done.  REPORT_EXIT_EXCEPTIONS: flipped,
+ * and a sweep has to look again, or somebody at what err says.  -1: not flipped, the user is on
+ * old, except where err says that nobody could be asked. */
+int cutover_run(const struct conf *conf, const char *address, const struct cutover_wish *wish,
     const struct move_events *events, void *arg, struct err *err) ATTR_WUR;
 /* Ends a cut-over that has not flipped: the user stays on old. */
 int cutover_back(const struct conf *conf, const char *address, const struct move_events *events,

@@ -9,12 +9,14 @@
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
+#include "base/core/mem.h"
 #include "imapsync/copy/resolve.h"
 #include "imapsync/copy/passes.h"
 #include "imapsync/copy/state_dir.h"
+#include "imapsync/copy/text.h"
 
 #define PROGRESS_EVERY_MS 500
-#define EXCEPTIONS_SHOWN_MAX 100
+#define EXCEPTIONS_SHOWN_MAX 100 /* as lines of their own */
 #define LINE_TEXT_MAX 1024
 #define LOCK_POLL_MS 20
 
@@ -29,13 +31,13 @@ void move_job_say_own(struct move_job *j, json_t *extra, const char *fmt, ...)
     if (buf_vaddf(&text, fmt, ap) != 0)
         buf_clear(&text);
     va_end(ap);
-    json_t *line =
-        json_pack("{s:s, s:s, s:I, s:s}", "user", j->r.user, "state", move_state_name(j->r.state),
-            "ms", (json_int_t)(clock_mono_ms() - j->start_ms), "text", buf_cstr(&text));
-    if (line && extra)
+    json_t *line = json_pack("{s:o, s:s, s:I, s:o}", "user", text_json(j->r.user), "state",
+        move_state_name(j->r.state), "ms", (json_int_t)(clock_mono_ms() - j->start_ms), "text",
+        text_json(buf_cstr(&text)));
+    BUG_ON(!line);
+    if (extra)
         json_object_update(line, extra);
-    if (line)
-        j->events->line(j->arg, line);
+    j->events->line(j->arg, line);
     json_decref(extra);
     json_decref(line);
     buf_fini(&text);
@@ -61,20 +63,36 @@ static void on_progress(void *arg, const struct copy_counts *n)
 static void on_exception(void *arg, const struct copy_exception *e)
 {
     struct move_job *j = arg;
-    if (j->n_exceptions++ == 0 && e->uid)
-        err_set(&j->exception, ERR_PERM, EX_DATAERR, "%s, message with UID %u: %s", e->folder,
-            (unsigned)e->uid, e->why);
-    else if (j->n_exceptions == 1)
-        err_set(&j->exception, ERR_PERM, EX_CANTCREAT, "folder %s: %s", e->folder, e->why);
+    struct report *r = &j->r.report;
+    report_item(r, e);
     if (j->is_comparing)
         return;
     log_warn("copy_exception", log_str("user", j->r.user), log_str("folder", e->folder),
         log_u64("uid", e->uid), log_str("error", e->why));
-    if (j->n_exceptions <= EXCEPTIONS_SHOWN_MAX)
-        move_job_say_own(j,
-            json_pack("{s:{s:s, s:I, s:s}}", "exception", "folder", e->folder, "uid",
-                (json_int_t)e->uid, "error", e->why),
-            "%s, UID %u: %s", e->folder, (unsigned)e->uid, e->why);
+    if (r->n_found > EXCEPTIONS_SHOWN_MAX)
+        return;
+    const struct report_item *item = &r->items[r->n_items - 1];
+    move_job_say_own(j, json_pack("{s:o}", "exception", report_item_json(item)), "%s, UID %u: %s",
+        item->folder, (unsigned)item->uid, item->why);
+}
+
+json_t *move_job_report(const struct move_job *j, const char *name, uint64_t value)
+{
+    return json_pack("{s:I, s:o}", name, (json_int_t)value, "report",
+        report_json(&j->r.report, REPORT_SHOWN_MAX));
+}
+
+void move_job_tell(struct move_job *j)
+{
+    struct buf text;
+    buf_init(&text, LINE_TEXT_MAX);
+    report_text(&j->r.report, REPORT_MOVE, REPORT_TOLD, &j->before, &text);
+    if (text.n > 0 && !(j->told && strcmp(j->told, buf_cstr(&text)) == 0)) {
+        mem_free_string(&j->told);
+        j->told = mem_strdup(buf_cstr(&text));
+        move_job_say_own(j, NULL, "%s", j->told);
+    }
+    buf_fini(&text);
 }
 
 bool move_job_wants_back(const struct move_job *j)
@@ -115,12 +133,17 @@ static int take_lock(struct move_job *j, const char *user, const char *dir, stru
 int move_job_open(struct move_job *j, const struct conf *conf, const char *user, const char *dir,
     const struct move_events *events, void *arg, struct err *err)
 {
-    *j = (struct move_job){.conf = conf, .events = events, .arg = arg, .dir.lock_fd = -1};
+    *j = (struct move_job){.conf = conf,
+        .events = events,
+        .arg = arg,
+        .delete_percent = PLAN_DELETIONS_PERCENT,
+        .dir.lock_fd = -1};
     j->start_ms = clock_mono_ms();
     authority_init(&j->map, conf->run);
     int result = take_lock(j, user, dir, err);
     if (result == 0)
         result = move_record_load(j->dir.path, &j->r, err);
+    j->before = j->r.report.n;
     j->map.is_patient = move_may_hold(j->r.state);
     if (result == 0 && j->r.state == MOVE_NONE && user &&
         fmt_into(j->r.user, sizeof(j->r.user), "%s", user) != 0)
@@ -137,6 +160,8 @@ void move_job_close(struct move_job *j)
     imap_account_fini(&j->target);
     authority_fini(&j->map);
     move_dir_close(&j->dir);
+    move_record_fini(&j->r);
+    mem_free_string(&j->told);
 }
 
 int move_job_save(struct move_job *j, struct err *err)
@@ -144,18 +169,44 @@ int move_job_save(struct move_job *j, struct err *err)
     return move_record_save(j->dir.path, &j->r, err);
 }
 
-int move_job_advance(struct move_job *j, enum move_event event, struct err *err)
+static void enter(struct move_job *j, enum move_state s)
+{
+    j->r.state = s;
+    j->map.is_patient = move_may_hold(s);
+}
+
+static void log_state(const struct move_job *j, enum move_state from, enum move_event event)
+{
+    log_info("cutover_state", log_str("user", j->r.user), log_str("from", move_state_name(from)),
+        log_str("to", move_state_name(j->r.state)), log_str("cause", move_event_name(event)),
+        log_u64("epoch", j->r.hold_epoch));
+}
+
+static enum move_state follow(struct move_job *j, enum move_event event)
 {
     enum move_state from = j->r.state, to = move_next(from, event);
     BUG_ON(to == MOVE_NONE);
     if (to != from)
         j->r.since_ms = clock_wall_ms();
-    j->r.state = to;
-    j->map.is_patient = move_may_hold(to);
-    log_info("cutover_state", log_str("user", j->r.user), log_str("from", move_state_name(from)),
-        log_str("to", move_state_name(to)), log_str("cause", move_event_name(event)),
-        log_u64("epoch", j->r.hold_epoch));
-    return move_job_save(j, err);
+    enter(j, to);
+    return from;
+}
+
+void move_job_step(struct move_job *j, enum move_event event)
+{
+    enum move_state from = follow(j, event);
+    log_state(j, from, event);
+}
+
+int move_job_advance(struct move_job *j, enum move_event event, struct err *err)
+{
+    enum move_state from = follow(j, event);
+    if (move_job_save(j, err) != 0) {
+        enter(j, from);
+        return -1;
+    }
+    log_state(j, from, event);
+    return 0;
 }
 
 void move_job_set_error(struct move_job *j, const struct err *err)
@@ -187,7 +238,7 @@ static int open_account(
 int move_job_connect(struct move_job *j, struct err *err)
 {
     const struct copy_options options = {
-        .delete_percent = PLAN_DELETIONS_PERCENT, .settle_ms = RESOLVE_SETTLE_MS};
+        .delete_percent = j->delete_percent, .settle_ms = RESOLVE_SETTLE_MS};
     struct buf dir;
     int result = 0;
     if (j->copy)
@@ -196,6 +247,10 @@ int move_job_connect(struct move_job *j, struct err *err)
         result = open_account(j, j->r.from, &j->source, err);
     if (result == 0 && !j->target.user)
         result = open_account(j, j->r.to, &j->target, err);
+    if (result == 0 && imap_account_is_same(&j->source, &j->target))
+        result = err_set(err, ERR_PERM, EX_CONFIG,
+            "%s and %s are the same mailbox: the sections of both servers name one", j->r.from,
+            j->r.to);
     /* One journal for each pair of servers, so that a later way back starts with its own. */
     buf_init(&dir, 4096);
     if (result == 0)
@@ -207,37 +262,55 @@ int move_job_connect(struct move_job *j, struct err *err)
     return result == 0 ? copy_connect(j->copy, err) : -1;
 }
 
-int move_job_compare(
-    struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err)
+static int compare(struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err)
 {
-    j->n_exceptions = 0;
-    j->exception = ERR_INIT;
+    report_begin(&j->r.report);
     j->is_comparing = true;
     int result = copy_verify(j->copy, with_content, out, err);
     j->is_comparing = false;
     return result;
 }
 
+static int judge(struct move_job *j, struct err *err)
+{
+    struct err why = ERR_INIT;
+    if (report_judge(&j->r.report, REPORT_MOVE, &j->before, &why) < REPORT_LOSS)
+        return 0;
+    *err = why;
+    return -1;
+}
+
+int move_job_compare(struct move_job *j, bool may_miss, struct copy_verdict *out, struct err *err)
+{
+    if (compare(j, true, out, err) != 0)
+        return -1;
+    struct copy_verdict v = *out;
+    if (may_miss)
+        v.missing = 0;
+    report_verdict(&j->r.report, &v);
+    return judge(j, err) == 0 ? 0 : err_wrap(err, "the mailboxes differ");
+}
+
+int move_job_count_missing(struct move_job *j, uint64_t *out, struct err *err)
+{
+    struct copy_verdict v;
+    if (compare(j, false, &v, err) != 0)
+        return -1;
+    *out = v.missing;
+    return 0;
+}
+
 int move_job_pass(
     struct move_job *j, enum plan_policy_id policy, uint64_t *new_out, struct err *err)
 {
     struct copy_counts n = {0};
-    j->n_exceptions = 0;
-    j->exception = ERR_INIT;
+    report_begin(&j->r.report);
     /* While mail waits there is no time to try again. */
     int result = move_may_hold(j->r.state) ? copy_pass(j->copy, policy, &n, err)
                                            : passes_run(j->copy, policy, &n, err);
     *new_out = n.messages_copied + n.messages_adopted;
     j->r.copied += n.messages_copied;
     j->r.copied_octets += n.octets_copied;
-    if (result == 0 && (n.messages_failed > 0 || n.folders_failed > 0)) {
-        *err = j->exception;
-        if (err->class == ERR_NONE)
-            err_set(err, ERR_PERM, EX_DATAERR, "not everything could be carried over");
-        if (j->n_exceptions > 1)
-            err_wrap(err, "%llu messages or folders could not be carried over, first",
-                (unsigned long long)j->n_exceptions);
-        result = -1;
-    }
-    return result;
+    report_pass(&j->r.report, &n);
+    return result == 0 ? judge(j, err) : -1;
 }

@@ -39,9 +39,9 @@ struct move_job {
     struct copy *copy;
     uint64_t start_ms, hold_start_ms, shown_ms; /* monotonic */
     bool is_comparing;
-    /* What could not be carried over in the last pass, or differed in the last comparison. */
-    uint64_t n_exceptions;
-    struct err exception; /* the first of them */
+    unsigned delete_percent;   /* as struct copy_options */
+    char *told;                /* the last of move_job_tell() */
+    struct copy_counts before; /* what the record's report had when this command began */
 };
 
 /* Takes the user's lock and reads the record.  dir NULL: by the user's name. */
@@ -49,18 +49,27 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
     const struct move_events *events, void *arg, struct err *err) ATTR_WUR;
 void move_job_close(struct move_job *j);
 
-/* The record, durable, with this state; every change of state comes through here. */
+/* The record, durable, with the state that follows.  -1: the job is in the state that it was in. */
 int move_job_advance(struct move_job *j, enum move_event event, struct err *err) ATTR_WUR;
+/* The same without the record, for what the map has said and a restart would ask it again. */
+void move_job_step(struct move_job *j, enum move_event event);
 int move_job_save(struct move_job *j, struct err *err) ATTR_WUR;
 /* Opens both sides and the journal unless they are. */
 int move_job_connect(struct move_job *j, struct err *err) ATTR_WUR;
-/* One pass that adds to the record's counts; *new_out: messages that came.  Messages and folders
- * that could not be carried over make it fail, behind the whole pass. */
+/* One pass that adds to the record's report; *new_out: messages that came.  What weighs as a loss
+ * makes it fail, behind the whole pass. */
 int move_job_pass(
     struct move_job *j, enum plan_policy_id policy, uint64_t *new_out, struct err *err) ATTR_WUR;
-/* A comparison says nothing by itself: what is missing may have come since the last pass. */
+/* A comparison that fails when the mailboxes differ.  may_miss: what is missing may have come since
+ * the last pass, and is only told in *out. */
 int move_job_compare(
-    struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;
+    struct move_job *j, bool may_miss, struct copy_verdict *out, struct err *err) ATTR_WUR;
+/* After the flip the target is its user's: no more than what is missing there. */
+int move_job_count_missing(struct move_job *j, uint64_t *out, struct err *err) ATTR_WUR;
+/* The report of this attempt so far, as the member "report" of a line; with a member more. */
+json_t *move_job_report(const struct move_job *j, const char *name, uint64_t value);
+/* What has to be told besides, such as lost keywords: as a line, when there is anything. */
+void move_job_tell(struct move_job *j);
 bool move_job_wants_back(const struct move_job *j);
 int move_job_stopped(struct err *err); /* -1 with the error of one that somebody wanted back */
 /* For the record, which is not written yet; NULL: none. */

@@ -16,9 +16,10 @@
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "imapsync/copy/state_dir.h"
+#include "imapsync/copy/text.h"
 
 #define RECORD_VERSION 1
-#define FILE_MAX (64u << 10)
+#define FILE_MAX (1u << 20)
 #define PATH_LENGTH_MAX 4096
 
 /* --- JSON ------------------------------------------------------------------------------ */
@@ -70,15 +71,15 @@ json_t *move_record_json(const struct move_record *r)
         const char *at = (const char *)r + members[i].offset;
         json_t *value;
         if (members[i].type == MEMBER_TEXT) {
-            value = json_string(at);
+            value = text_json(at);
         } else {
             int64_t number; /* all number members are 64 bits, and none needs the last of them */
             memcpy(&number, at, sizeof(number));
             value = json_integer(number);
         }
-        /* Text of a server that is no UTF-8 must not cost us the record. */
-        json_object_set_new(out, members[i].name, value ? value : json_string("?"));
+        json_object_set_new(out, members[i].name, value);
     }
+    json_object_set_new(out, "report", report_json(&r->report, REPORT_SHOWN_MAX));
     return out;
 }
 
@@ -109,7 +110,13 @@ int move_record_from_json(const json_t *json, struct move_record *out)
         if (read_member(&members[i], json_object_get(json, members[i].name), out) != 0)
             return -1;
     }
-    return 0;
+    const json_t *report = json_object_get(json, "report");
+    return report ? report_from_json(report, &out->report) : 0; /* older ones have none */
+}
+
+void move_record_fini(struct move_record *r)
+{
+    report_fini(&r->report);
 }
 
 /* --- The file ---------------------------------------------------------------------------- */

@@ -12,10 +12,12 @@
 #include "base/core/attr.h"
 #include "base/core/conf.h"
 #include "base/core/err.h"
+#include "imapsync/copy/report.h"
 #include "imapsync/move/machine.h"
 
 #define MOVE_NAME_MAX 512
 #define MOVE_ID_MAX 40
+#define REPORT_SHOWN_MAX 20 /* items of the report, in records and lines */
 
 struct move_record {
     char user[MOVE_NAME_MAX];    /* the map's key */
@@ -34,6 +36,7 @@ struct move_record {
     uint64_t sweeps;
     int error_code; /* sysexits; 0: none */
     char error[ERR_TEXT_MAX];
+    struct report report; /* of this attempt and its sweeps */
 };
 
 struct move_dir {
@@ -48,6 +51,7 @@ int move_dir_open(
 int move_dir_lock(const char *path, struct move_dir *out, struct err *err) ATTR_WUR;
 void move_dir_close(struct move_dir *d);
 
+void move_record_fini(struct move_record *r);
 /* MOVE_NONE in *out when there is none.  A record that cannot be read is an error. */
 int move_record_load(const char *dir, struct move_record *out, struct err *err) ATTR_WUR;
 int move_record_save(const char *dir, const struct move_record *r, struct err *err) ATTR_WUR;

@@ -67,9 +67,10 @@ static int tend_held(void *arg, const char *dir)
 {
     struct move_record r;
     struct err ignored = ERR_INIT;
-    if (move_record_load(dir, &r, &ignored) != 0 || !move_may_hold(r.state))
+    if (move_record_load(dir, &r, &ignored) != 0)
         return 0;
-    return tend_one(arg, dir);
+    move_record_fini(&r);
+    return move_may_hold(r.state) ? tend_one(arg, dir) : 0;
 }
 
 void round_run(struct jobs *jobs, struct conf_use *confs)

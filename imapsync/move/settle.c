@@ -52,8 +52,12 @@ int settle_hold(struct move_job *j, const struct err *why, struct err *err)
     move_job_set_error(j, event == MOVE_EVENT_ON_OLD ? why : NULL);
     if (event == MOVE_EVENT_ON_NEW && j->r.flipped_ms == 0)
         j->r.flipped_ms = clock_wall_ms();
-    if (move_job_advance(j, event, err) != 0)
-        return -1;
+    /* The map has spoken, whether it can be written down or not: a restart asks again. */
+    struct err unwritten = ERR_INIT;
+    if (move_job_advance(j, event, &unwritten) != 0) {
+        log_error("record", log_err(&unwritten));
+        move_job_step(j, event);
+    }
     if (event == MOVE_EVENT_ON_NEW)
         move_job_say_own(j, NULL, "the map says that %s is on %s", j->r.user, j->r.to);
     else

@@ -21,8 +21,7 @@ static bool may_still_come(const struct move_job *j)
 
 int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
 {
-    struct copy_verdict v = {0};
-    uint64_t late = 0, new = 1;
+    uint64_t late = 0, new = 1, missing = 0;
     bool is_early = may_still_come(j);
     /* What was changed on old up to the flip is carried once. */
     enum plan_policy_id policy = j->r.sweeps == 0 ? PLAN_FIRST_SWEEP : PLAN_AFTER_FLIP;
@@ -41,10 +40,11 @@ int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
         j->r.late += new;
     }
     j->r.sweeps++;
-    if (j->r.state != MOVE_DONE && move_job_compare(j, false, &v, err) != 0)
+    if (j->r.state != MOVE_DONE && move_job_count_missing(j, &missing, err) != 0)
         return -1;
-    *is_settled_out = v.missing == 0 && !is_early;
-    move_job_say_own(j, json_pack("{s:I}", "late", (json_int_t)late), "%llu message%s came late",
+    *is_settled_out = missing == 0 && !is_early;
+    move_job_tell(j);
+    move_job_say_own(j, move_job_report(j, "late", late), "%llu message%s came late",
         (unsigned long long)late, late == 1 ? "" : "s");
     return 0;
 }

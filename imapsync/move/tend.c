@@ -51,6 +51,7 @@ int tend_user(const struct conf *conf, const char *dir, const struct move_events
     /* A look without the lock first: most users have nothing to tend. */
     if (move_record_load(dir, &r, err) != 0)
         return -1;
+    move_record_fini(&r);
     if (!move_may_hold(r.state) && !(move_is_forward(r.state) && is_due(conf, &r)))
         return 0;
     if (move_job_open(&j, conf, NULL, dir, events, arg, err) != 0) {

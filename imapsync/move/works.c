@@ -36,19 +36,10 @@ static int copy_all(struct move_job *j, struct err *err)
     uint64_t new, before = j->r.copied_octets, start_ms = clock_mono_ms();
     if (move_job_connect(j, err) != 0 || move_job_pass(j, PLAN_MIRROR, &new, err) != 0)
         return -1;
-    move_job_say_own(j, move_job_number("copied", new),
+    move_job_say_own(j, move_job_report(j, "copied", new),
         "%llu message%s copied, %.1f MiB, in %llu ms", (ull) new, plural(new),
         (double)(j->r.copied_octets - before) / (1 << 20), (ull)(clock_mono_ms() - start_ms));
     return 0;
-}
-
-static int unlike(const struct move_job *j, const struct copy_verdict *v, struct err *err)
-{
-    return err_set(err, ERR_PERM, EX_DATAERR,
-        "the mailboxes differ: %llu message%s missing on %s, %llu with other content, %llu deleted "
-        "there%s%s",
-        (ull)v->missing, plural(v->missing), j->r.to, (ull)v->different, (ull)v->gone,
-        j->n_exceptions > 0 ? "; first " : "", j->exception.text);
 }
 
 static int approach(struct move_job *j, struct err *err)
@@ -69,12 +60,11 @@ static int approach(struct move_job *j, struct err *err)
      * has come since the pass is missing, and is the next delta's affair. */
     if (move_job_compare(j, true, &v, err) != 0)
         return -1;
-    if (v.different > 0 || v.gone > 0)
-        return unlike(j, &v, err);
-    move_job_say_own(j, move_job_number("copied", brought),
+    move_job_say_own(j, move_job_report(j, "copied", brought),
         "%llu message%s came meanwhile, %u pass%s; contents of %llu message%s compared",
         (ull)brought, plural(brought), (unsigned)passes, passes == 1 ? "" : "es", (ull)v.messages,
         plural(v.messages));
+    move_job_tell(j);
     return 0;
 }
 
@@ -147,29 +137,24 @@ static int delta(struct move_job *j, struct err *err)
             return -1;
         passes++;
         brought += new;
-        if (new == 0) {
-            if (move_job_compare(j, true, &v, err) != 0)
-                return -1;
-            if (v.different > 0 || v.gone > 0)
-                return unlike(j, &v, err);
-            if (v.missing == 0)
-                break;
-        }
+        bool is_last = passes >= j->conf->sync.delta_passes_max ||
+                       clock_mono_ms() - start_ms >= j->conf->sync.delta_max_ms;
+        if (new == 0 && move_job_compare(j, !is_last, &v, err) != 0)
+            return -1;
+        if (new == 0 && v.missing == 0)
+            break;
         if (move_job_wants_back(j))
             return move_job_stopped(err);
-        if (passes >= j->conf->sync.delta_passes_max ||
-            clock_mono_ms() - start_ms >= j->conf->sync.delta_max_ms) {
-            if (new == 0)
-                return unlike(j, &v, err);
+        if (is_last)
             return err_set(err, ERR_TEMP, EX_TEMPFAIL,
                 "mail keeps coming to %s by itself: %llu message%s in %u passes and %llu ms",
                 j->r.from, (ull)brought, plural(brought), (unsigned)passes,
                 (ull)(clock_mono_ms() - start_ms));
-        }
     }
     j->r.verified = v.messages;
-    move_job_say_own(j, move_job_number("copied", brought), "%llu message%s came in %u pass%s",
+    move_job_say_own(j, move_job_report(j, "copied", brought), "%llu message%s came in %u pass%s",
         (ull)brought, plural(brought), (unsigned)passes, passes == 1 ? "" : "es");
+    move_job_tell(j);
     move_job_say_own(j,
         json_pack("{s:s, s:I}", "state", move_state_name(MOVE_VERIFIED), "verified",
             (json_int_t)v.messages),

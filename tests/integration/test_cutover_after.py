@@ -3,7 +3,7 @@
 import pytest
 from lib import smtp
 from lib.cutover import ANN, cutover, imap_servers
-from lib.mailbox import Mail, fill, look, message
+from lib.mailbox import Mail, expunge, fill, look, message
 
 
 @pytest.fixture
@@ -117,12 +117,6 @@ def test_a_server_that_gets_another_address_is_still_the_same(moved):
     done = cutover(moved)
     assert done.status == 0, done.log
     assert counts(moved.new) == {"INBOX": 11, "Work": 5}
-
-
-def expunge(client, folder, uids):
-    client.select(folder)
-    client.uid("STORE", uids, "+FLAGS", "(\\Deleted)")
-    client.uid("EXPUNGE", uids)
 
 
 def test_a_new_uidvalidity_on_old_brings_nothing_back(moved):

@@ -8,7 +8,7 @@ import threading
 import pytest
 from lib import smtp
 from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
-from lib.mailbox import Mail, fill, look, message, same, to_wire
+from lib.mailbox import Mail, expunge, fill, look, message, same, to_wire
 from lib.wait import wait_for
 
 
@@ -235,6 +235,22 @@ def test_a_flip_without_its_hold_does_not_happen(stuck):
     pending.join(20)
     assert done.status == 75 and "is not held" in done.log, done.log
     assert is_on_old(place) and done.states[-1] == "released"
+
+
+def test_deletions_are_withheld_while_mail_waits(stuck):
+    place = stuck(barrier="30s")
+    fill(place.old.imap(ANN), {"Trash": [Mail(message(f"t{i}")) for i in range(60)]})
+    pending = Pending(place)
+    result = in_thread(cutover, place)
+    wait_for(lambda: status(place).get(ANN, {}).get("state") == "draining", 20, "the hold")
+    expunge(place.old.imap(ANN), "Trash", "1:*")
+    place.go.set()
+    done = result()
+    pending.join(20)
+    assert done.status == 65 and "E-WITHHELD" in done.log, done.log
+    assert is_on_old(place) and done.states[-1] == "released"
+    assert cutover(place, ANN, "--delete-percent=100").status == 0
+    same(look(place.old.imap(ANN)), look(place.new.imap(ANN)))
 
 
 def test_an_answer_that_never_came(stuck):

@@ -86,6 +86,12 @@ def when(date):
     return datetime.datetime.strptime(date.strip(), "%d-%b-%Y %H:%M:%S %z").timestamp()
 
 
+def expunge(client, folder, uids):
+    client.select(folder)
+    client.uid("STORE", uids, "+FLAGS", "(\\Deleted)")
+    client.uid("EXPUNGE", uids)
+
+
 def look(client, separator="."):
     """What the server shows, by folder; separators are shown as ".", dates as instants."""
     out = {}
