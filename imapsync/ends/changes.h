@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * changes: what open() tells about a folder, the same whichever way the end found it out: by
+ * QRESYNC, by CONDSTORE, by reading all flags, or by reading a directory.
+ *
+ *   messages   each message that is new or may have changed since the token; without a token, or
+ *              with one that was void, every message
+ *   vanished   of `known`: those that are not there any more.  Only when is_sure: an end whose
+ *              listing is shorter than its own count has asked again, and is no witness
+ *   token      to be handed in the next time.  It may only be kept when everything that these
+ *              changes ask for was done, or stands in the journal
+ */
+#ifndef IMAPSYNC_ENDS_CHANGES_H
+#define IMAPSYNC_ENDS_CHANGES_H
+
+#include "base/core/buf.h"
+#include "imapsync/ends/flags.h"
+
+#define END_TOKEN_MAX 256 /* octets */
+
+/* One message.  44 octets: there may be half a million. */
+struct listed {
+    uint32_t uid;
+    int16_t zone_min; /* of the date, minutes east of UTC */
+    bool has_date, has_flags;
+    uint32_t size;  /* when asked for; UINT32_MAX for larger ones; 0: not told */
+    int64_t date_s; /* INTERNALDATE */
+    struct flags flags;
+};
+
+struct end_changes {
+    struct listed *v; /* by UID, each once */
+    size_t n, cap;
+    uint32_t *vanished; /* ascending */
+    size_t n_vanished;
+    bool is_whole; /* v has every message of the folder */
+    bool is_sure;  /* else there may be more messages than these, and nothing is known to be gone */
+    bool is_reset; /* the token was void: another UIDVALIDITY, a restore, or the server forgot it.
+                      UIDs at or above uidnext may have been given to other messages */
+    uint32_t uidvalidity, uidnext, exists; /* 0: the end does not tell; uidvalidity it always does */
+    uint64_t modseq;      /* for end_flags.unchanged_since; 0: none */
+    unsigned storable;    /* system flags that last (of enum flag_system) */
+    bool takes_keywords;  /* new ones as well */
+    size_t flags_lost;    /* keywords that are none, or over a limit */
+    struct buf token;     /* empty: the end has none for this folder */
+    struct keywords *keywords; /* borrowed, extended */
+    struct id_table *ids; /* EMAILIDs by position in v; NULL unless wanted and told */
+};
+
+void end_changes_init(struct end_changes *c, struct keywords *keywords);
+void end_changes_fini(struct end_changes *c);
+const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid);
+/* The EMAILID of v[i], or none. */
+struct slice end_changes_id(const struct end_changes *c, size_t i);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * end: one side of a copy: the folders and messages of one user, wherever they are kept.  Behind
+ * the slots: IMAP (imap_end.h), and in the tests a model server in the same process.  Nothing above
+ * an end names IMAP; docs/ends.md shows how a new one is written.
+ *
+ *     struct end *e;
+ *     struct end_ticket t = {0};
+ *     struct end_changes changes;
+ *     end_changes_init(&changes, &keywords);
+ *     e->ops->open(e, &(struct end_open){.folder = name, .want = END_WANT_FLAGS}, &changes, &t);
+ *     if (end_check(e, &t, "cannot open the folder", &err) != 0) ...
+ *
+ * Order.  An operation is begun by its slot and is over when its ticket says so.  Operations of one
+ * end take effect, and their tickets are answered, in the order in which they were begun, so that
+ * many can be on their way at once: what was begun behind an open() is about that folder, and if
+ * that open() is refused, so are all of them up to the next open(), without any effect.
+ *
+ * Ownership.  A ticket, and whatever else a slot is handed to write into (changes, results, sinks),
+ * is the caller's and stays in place until the ticket is answered.  What is only read (names, UIDs,
+ * flags) is copied by the slot and may go as soon as it returns.  Every ticket is answered exactly
+ * once: at the latest close() answers all that are left, with END_LOST.  So whoever leaves early
+ * closes the end, or drains it (end_drain), and nothing points into a frame that is gone.
+ *
+ * Errors.  END_NO is about this one operation: the end is as good as before, and the ticket's err
+ * has class, scope and words.  END_LOST ends the whole end; of the changes that were on their way
+ * nobody knows whether they were made, and that is for the journal's intents to settle.
+ *
+ * UIDs ascend, are never given twice under one UIDVALIDITY, and are only good for that.  Names are
+ * octets, as on the wire of IMAP4rev1 (modified UTF-7), with the list's delimiter.
+ */
+#ifndef IMAPSYNC_ENDS_END_H
+#define IMAPSYNC_ENDS_END_H
+
+#include <poll.h>
+#include "base/core/attr.h"
+#include "base/core/err.h"
+#include "base/os/wait.h"
+#include "imapsync/ends/changes.h"
+#include "imapsync/ends/mailbox.h"
+
+struct end;
+
+/* --- Tickets --------------------------------------------------------------------------- */
+
+enum end_result {
+    END_PENDING,
+    END_OK,
+    END_NO,   /* refused, without effect unless the slot says otherwise */
+    END_LOST, /* the end has broken, or was closed: not known, and no more will come */
+};
+
+struct end_ticket {
+    enum end_result result;
+    struct err err; /* unless OK */
+    /* Called once, when the result is there; may begin operations, not close the end.  NULL: none.
+     */
+    void (*done)(void *arg, struct end_ticket *t);
+    void *arg;
+};
+
+/* For those who write an end: answers the ticket.  err is copied, NULL with END_OK. */
+void end_answer(struct end_ticket *t, enum end_result result, const struct err *err);
+
+/* --- What an end can do ------------------------------------------------------------------ */
+
+enum end_can {
+    END_CAN_TELL_UIDS = 1,   /* append() and move() say which UIDs they gave */
+    END_CAN_REMOVE = 2,      /* remove(): just these messages, whatever else is marked */
+    END_CAN_MOVE = 4,        /* move() */
+    END_CAN_BATCH = 8,       /* several messages in one append(), all of them or none */
+    END_CAN_GUARD = 16,      /* flags() only where nobody else changed them: `unchanged_since` */
+    END_CAN_TELL_IDS = 32,   /* EMAILID and MAILBOXID (RFC 8474) */
+    END_CAN_TELL_CHANGES = 64, /* open() with a token costs less than a listing */
+    END_CAN_CHECK_SIZE = 128,  /* append_message() knows the largest size: size_max() */
+};
+
+/* --- Operations: what goes in and what comes out -------------------------------------------- */
+
+enum end_want {
+    END_WANT_FLAGS = 1,
+    END_WANT_DATES = 2,
+    END_WANT_SIZES = 4, /* as the server tells them: only good for ordering candidates */
+    END_WANT_IDS = 8,   /* EMAILIDs, where the end can */
+};
+
+struct end_open {
+    struct slice folder;
+    bool is_for_writing;  /* flags(), move() and remove() will follow */
+    bool is_only_opened;  /* nothing is asked: out has only the numbers of the folder */
+    uint32_t uidvalidity; /* that is expected; 0: any.  Under another one the token is void */
+    struct slice token;   /* of an earlier open(); empty: everything is listed */
+    uint32_t from;        /* only UIDs from here on, without a token; 0 and 1: all */
+    const uint32_t *known; /* ascending: UIDs whose absence has to be told */
+    size_t n_known;
+    unsigned want; /* of enum end_want */
+};
+
+/* Bodies that come, in any order, each UID at most once; one that does not come is not there any
+ * more, or refused: then the ticket says NO.  A slot that is NULL is not called. */
+struct end_sink {
+    /* size is that of the octets that follow.  false: they are not wanted and left out. */
+    bool (*begin)(void *arg, uint32_t uid, uint64_t size);
+    void (*data)(void *arg, struct slice octets);
+    void (*end)(void *arg, uint32_t uid);
+};
+
+struct end_flags {
+    bool is_removal; /* takes them away; else adds them.  The others stay as they are */
+    const struct flags *flags;
+    const struct keywords *keywords;
+    /* A MODSEQ as told by open(); 0: always.  Messages that somebody has changed since are left
+     * alone and come back in *modified_out.  Only with END_CAN_GUARD. */
+    uint64_t unchanged_since;
+};
+
+/* UIDs in the order of what was asked, or of none where the end cannot tell. */
+struct end_uids {
+    uint32_t uidvalidity; /* of the folder that they are in; 0: not told, and then n is 0 */
+    uint32_t *v;          /* owned: end_uids_fini() */
+    size_t n;
+};
+
+void end_uids_fini(struct end_uids *u);
+
+struct end_message {
+    const struct flags *flags;
+    const struct keywords *keywords;
+    bool has_date;
+    int64_t date_s; /* INTERNALDATE */
+    int16_t zone_min;
+    uint64_t size; /* exactly so many octets follow */
+};
+
+/* --- The slots ------------------------------------------------------------------------------ */
+
+struct end_ops {
+    const char *kind; /* "imap": for logs */
+
+    /* What it can do, of enum end_can; does not change while it is open. */
+    unsigned (*can)(const struct end *e);
+    /* The largest message it takes, in octets; 0: it tells none. */
+    uint64_t (*size_max)(const struct end *e);
+
+    /* --- Folders --- */
+
+    /* All folders with attributes, subscription, special use and status, into an initialized list;
+     * one whose status cannot be read has none. */
+    void (*folders)(struct end *e, struct folder_list *out, struct end_ticket *t);
+    /* Numbers of one folder, named by out->name, as of now.  NO: it is not there. */
+    void (*status)(struct end *e, struct folder *out, struct end_ticket *t);
+    /* use: a special use to ask for where the end can. */
+    void (*make)(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t);
+    void (*rename)(struct end *e, struct slice name, struct slice to, struct end_ticket *t);
+    void (*subscribe)(struct end *e, struct slice name, bool on, struct end_ticket *t);
+
+    /* --- Reading the folder that is open --- */
+
+    /* Opens a folder in place of the one before and tells what has changed since the token: see
+     * changes.h.  NO: it cannot be opened (err has scope FOLDER). */
+    void (*open)(struct end *e, const struct end_open *o, struct end_changes *out,
+        struct end_ticket *t);
+    /* n > 0.  The sink is called until the ticket is answered.  NO: some of it may have come. */
+    void (*read)(struct end *e, const uint32_t *uids, size_t n, const struct end_sink *sink,
+        void *arg, struct end_ticket *t);
+    /* Flags, dates, sizes or IDs of these messages, into out, which keeps its other fields. */
+    void (*attributes)(struct end *e, const uint32_t *uids, size_t n, unsigned want,
+        struct end_changes *out, struct end_ticket *t);
+
+    /* --- Changing --- */
+
+    /* A batch of messages for a folder, which need not be open: begin; for each message its
+     * description and exactly size octets; end.  Nothing else may be begun on this end meanwhile.
+     * uids_out gets one UID for each message where the end tells them, under its uidvalidity.
+     * Without END_CAN_BATCH a batch has one message.  NO: none of it was stored by an end that
+     * keeps the rules; who depends on it looks. */
+    void (*append_begin)(struct end *e, struct slice folder, struct end_uids *uids_out,
+        struct end_ticket *t);
+    void (*append_message)(struct end *e, const struct end_message *m);
+    void (*append_octets)(struct end *e, struct slice octets);
+    void (*append_end)(struct end *e);
+    /* Octets that have been handed over and wait to be taken: pause the other side. */
+    size_t (*unsent)(const struct end *e);
+    /* Whether another operation can be begun now; if not, pump first. */
+    bool (*has_room)(const struct end *e);
+
+    /* Of the open folder, opened for writing; n > 0.  A message that is not there is passed over. */
+    void (*flags)(struct end *e, const uint32_t *uids, size_t n, const struct end_flags *f,
+        struct end_uids *modified_out, struct end_ticket *t);
+    /* uids_out: their UIDs in the other folder. */
+    void (*move)(struct end *e, const uint32_t *uids, size_t n, struct slice folder,
+        struct end_uids *uids_out, struct end_ticket *t);
+    /* For ever.  NO: some may be marked as deleted and still there. */
+    void (*remove)(struct end *e, const uint32_t *uids, size_t n, struct end_ticket *t);
+
+    /* --- Life --- */
+
+    /* Nothing is read from it while it is paused: it feels it. */
+    void (*pause)(struct end *e, bool on);
+    /* Waiting: what it waits for (fd -1: nothing), and until when at the latest; timeout 0: it can
+     * go on at once, -1: for ever.  Keeps a side that is idle alive. */
+    void (*prepare)(struct end *e, struct pollfd *fd, int *timeout_ms_out);
+    /* Goes on as far as it can without waiting.  *moved_out is set when anything has happened.
+     * -1: it has broken; all its tickets have been answered. */
+    int (*advance)(struct end *e, short revents, bool *moved_out, struct err *err);
+    bool (*is_broken)(const struct end *e);
+    /* What is left answered with END_LOST; politely when nothing is under way. */
+    void (*close)(struct end *e);
+};
+
+/* Each kind's own struct begins with it. */
+struct end {
+    const struct end_ops *ops;
+    const char *label; /* "source": for errors; borrowed */
+};
+
+/* --- For everybody who uses an end ------------------------------------------------------------ */
+
+/* How the ends of one mailbox pair are opened, and opened again. */
+struct end_maker {
+    const char *label; /* "source" or the server's name */
+    const char *name;  /* tells this mailbox from others for ever: for the journal */
+    /* *is_silent_out: nobody is there, whoever the user is. */
+    int (*make)(const struct end_maker *m, const struct wait_limits *limits, struct end **out,
+        bool *is_silent_out, struct err *err);
+};
+
+/* Waits until one of them has gone on, n <= 4.  -1: one has broken, err says which and why; or the
+ * limits say that it is over. */
+int end_pump(struct end *const *ends, size_t n, struct err *err) ATTR_WUR;
+/* Pumps until the ticket is answered.  0: whatever it says but LOST. */
+int end_wait(struct end *e, const struct end_ticket *t, struct err *err) ATTR_WUR;
+/* And a NO is an error that begins with `what`. */
+int end_check(struct end *e, const struct end_ticket *t, const char *what, struct err *err)
+    ATTR_WUR;
+/* Pumps until nothing is on its way.  Behind it the end is good for anything, or broken. */
+int end_drain(struct end *e, struct err *err) ATTR_WUR;
+void end_close(struct end **e); /* NULL is fine */
+
+#endif
