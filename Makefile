@@ -63,7 +63,7 @@ DIRS_lookup := maps/lookup
 DIRS_tool   := maps/tool maps/format
 DIRS_relay  := relay relay/spool
 DIRS_milter := milter
-DIRS_sync   := imapsync imapsync/imap imapsync/copy imapsync/move
+DIRS_sync   := imapsync imapsync/imap imapsync/ends imapsync/copy imapsync/move
 
 MAIN_coexist-mapd   := maps/mapd/main.c
 MAIN_coexist-lookup := maps/lookup/main.c

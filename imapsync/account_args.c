@@ -12,7 +12,7 @@
 
 #include "base/core/mem.h"
 #include "base/core/num.h"
-#include "imapsync/imap/secret.h"
+#include "imapsync/ends/secret.h"
 
 static int usage(struct err *err, const char *text)
 {
@@ -121,10 +121,11 @@ int account_from_args(const struct account_args *args, struct imap_account *out,
         result = secret_from_command(args->password_command, &out->password, err);
     else if (result == 0)
         result = secret_from_terminal(args->label, args->url, &out->password, err);
+    if (result == 0)
+        result = imap_account_finish(out, args->timeout_ms, err);
     if (result != 0) {
         imap_account_fini(out);
         return err_wrap(err, "%s", args->label);
     }
-    imap_account_finish(out, args->timeout_ms);
     return 0;
 }

@@ -3,7 +3,7 @@
 #ifndef IMAPSYNC_ACCOUNT_ARGS_H
 #define IMAPSYNC_ACCOUNT_ARGS_H
 
-#include "imapsync/imap/account.h"
+#include "imapsync/ends/imap_account.h"
 
 /* What the command line may say about an end; all borrowed, NULL when not given. */
 struct account_args {

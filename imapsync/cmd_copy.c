@@ -98,8 +98,8 @@ static int run(const struct copy_args *a, const struct copy_options *options,
     buf_init(&dir, 8192);
     int result = state_dir(a->state, a->source.url, a->target.url, &dir, err);
     if (result == 0)
-        result = copy_new(
-            &source->place, &target->place, buf_cstr(&dir), options, &progress_events, p, &c, err);
+        result = copy_new(&source->end.maker, &target->end.maker, buf_cstr(&dir), options,
+            &progress_events, p, &c, err);
     if (result == 0)
         result = passes_run(c, PLAN_MIRROR, &n, err);
     if (result == 0 && a->verifies)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * apply: STORE by groups of equal changes, and deletion of single UIDs.
+ * apply: flags by groups of equal changes, and deletion of single UIDs.
  *
- * Flags are only added and removed (+FLAGS, -FLAGS), never set, so what the target's user has done
- * to other flags stays.  A message is deleted with UID STORE and UID EXPUNGE (RFC 4315) of exactly
- * the UIDs that the plan names; without UIDPLUS it names none, since EXPUNGE alone would take
- * messages that are not ours.  UIDs are only good for one UIDVALIDITY, and hours may lie between
- * the STATUS and the SELECT: a folder that was replaced meanwhile is left alone.  The journal
- * follows each answer, and every step can be repeated: a deletion is an intent before it is begun.
+ * Flags are only added and removed, never set, so what the target's user has done to other flags
+ * stays.  Exactly the messages that the plan names are deleted; for an end that cannot do that it
+ * names none.  UIDs are only good for one UIDVALIDITY, and hours
+ * may lie between the status and the opening: a folder that was replaced meanwhile is left alone.
+ * The journal follows each answer, and every step can be repeated: a deletion is an intent before
+ * it is begun.
  */
 #include "imapsync/copy/apply.h"
 
@@ -15,25 +15,16 @@
 #include <sysexits.h>
 
 #include "base/core/clock.h"
-#include "imapsync/copy/listing.h"
-#include "imapsync/imap/uids.h"
 
 #define GROUP_MAX 200 /* UIDs in one command */
 
-static void store(struct apply_job *job, const uint32_t *uids, size_t n, const char *how,
-    const struct flags *flags, struct imap_outcome *o)
+static void store(struct apply_job *job, const uint32_t *uids, size_t n, bool is_removal,
+    const struct flags *flags, struct end_ticket *t)
 {
-    struct imap_client *client = imap_conn_client(job->target);
-    struct buf set, list;
-    buf_init(&set, 16 * GROUP_MAX);
-    buf_init(&list, 64u << 10);
-    BUG_ON(uids_write(&set, uids, n) != 0 || flags_format(flags, job->keywords, &list) != 0);
-    *o = (struct imap_outcome){0};
-    imap_cmd_begin(client, imap_outcome_set, o);
-    imap_cmd_f(client, "UID STORE %s %sFLAGS.SILENT (%s)", buf_cstr(&set), how, buf_cstr(&list));
-    imap_cmd_end(client);
-    buf_fini(&set);
-    buf_fini(&list);
+    const struct end_flags f = {
+        .is_removal = is_removal, .flags = flags, .keywords = job->keywords};
+    *t = (struct end_ticket){0};
+    job->target->ops->flags(job->target, uids, n, &f, NULL, t);
 }
 
 /* One group: the same change for up to GROUP_MAX messages. */
@@ -41,18 +32,17 @@ static int change_flags(
     struct apply_job *job, const struct plan_flags *v, size_t n, struct err *err)
 {
     uint32_t uids[GROUP_MAX];
-    struct imap_outcome add = {.is_done = true}, remove = {.is_done = true};
+    struct end_ticket add = {.result = END_OK}, remove = {.result = END_OK};
     for (size_t i = 0; i < n; i++)
         uids[i] = v[i].tgt_uid;
     if (!flags_empty(&v->add))
-        store(job, uids, n, "+", &v->add, &add);
+        store(job, uids, n, false, &v->add, &add);
     if (!flags_empty(&v->remove))
-        store(job, uids, n, "-", &v->remove, &remove);
-    if (imap_conn_wait(job->target, &add, err) != 0 ||
-        imap_conn_wait(job->target, &remove, err) != 0 ||
-        imap_conn_check(job->target, &add, "cannot change flags", err) != 0 ||
-        imap_conn_check(job->target, &remove, "cannot change flags", err) != 0)
-        return err_scope_set(err, ERR_SCOPE_FOLDER);
+        store(job, uids, n, true, &v->remove, &remove);
+    if (end_wait(job->target, &remove, err) != 0 ||
+        end_check(job->target, &add, "cannot change flags", err) != 0 ||
+        end_check(job->target, &remove, "cannot change flags", err) != 0)
+        return -1;
     journal_begin(job->journal);
     for (size_t i = 0; i < n; i++) {
         struct pair p = {.src_uid = v[i].src_uid,
@@ -83,33 +73,17 @@ static int all_flags(struct apply_job *job, struct err *err)
 
 /* --- Deletions ------------------------------------------------------------------------- */
 
-static void on_untagged(void *arg, const struct imap_response *r)
-{
-    if (r->kind == IMAP_KIND_FETCH)
-        listing_add(arg, &r->fetch);
-}
-
-static const struct imap_events events = {.untagged = on_untagged};
-
 static int flags_of(struct apply_job *job, const struct plan_deletion *v, size_t n,
-    struct listing *out, struct err *err)
+    struct end_changes *out, struct err *err)
 {
-    struct imap_client *client = imap_conn_client(job->target);
-    struct imap_outcome o = {0};
+    struct end_ticket t = {0};
     uint32_t uids[GROUP_MAX];
-    struct buf set;
-    buf_init(&set, 16 * GROUP_MAX);
     for (size_t i = 0; i < n; i++)
         uids[i] = v[i].tgt_uid;
-    BUG_ON(uids_write(&set, uids, n) != 0);
-    imap_conn_events(job->target, &events, out);
-    imap_cmd_begin(client, imap_outcome_set, &o);
-    imap_cmd_f(client, "UID FETCH %s (UID FLAGS)", buf_cstr(&set));
-    imap_cmd_end(client);
-    int result = imap_conn_check(job->target, &o, "cannot read flags", err);
-    imap_conn_events(job->target, NULL, NULL);
-    buf_fini(&set);
-    return result == 0 ? listing_finish(out, err) : err_scope_set(err, ERR_SCOPE_FOLDER);
+    job->target->ops->attributes(job->target, uids, n, END_WANT_FLAGS, out, &t);
+    if (end_check(job->target, &t, "cannot read flags", err) == 0)
+        return 0;
+    return err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
 /* UIDs that an earlier run has begun to delete: \Deleted on them may be ours. */
@@ -139,24 +113,11 @@ static bool is_touched(
 
 static int expunge(struct apply_job *job, const uint32_t *uids, size_t n, struct err *err)
 {
-    struct imap_client *client = imap_conn_client(job->target);
-    struct imap_outcome flag, gone = {0};
-    struct flags deleted = {.system = FLAG_DELETED};
-    struct buf set;
+    struct end_ticket t = {0};
     if (n == 0)
         return 0;
-    buf_init(&set, 16 * GROUP_MAX);
-    BUG_ON(uids_write(&set, uids, n) != 0);
-    store(job, uids, n, "+", &deleted, &flag);
-    imap_cmd_begin(client, imap_outcome_set, &gone);
-    imap_cmd_f(client, "UID EXPUNGE %s", buf_cstr(&set));
-    imap_cmd_end(client);
-    buf_fini(&set);
-    if (imap_conn_wait(job->target, &flag, err) == 0 &&
-        imap_conn_check(job->target, &gone, "cannot delete messages", err) == 0 &&
-        imap_conn_check(job->target, &flag, "cannot delete messages", err) == 0)
-        return 0;
-    return err_scope_set(err, ERR_SCOPE_FOLDER);
+    job->target->ops->remove(job->target, uids, n, &t);
+    return end_check(job->target, &t, "cannot delete messages", err);
 }
 
 static int write_intent(struct apply_job *job, struct intent *i, struct err *err)
@@ -171,17 +132,17 @@ static int delete_some(
 {
     uint32_t uids[GROUP_MAX];
     size_t n_uids = 0, n_kept = 0;
-    struct listing there;
-    listing_init(&there, job->keywords);
+    struct end_changes there;
+    end_changes_init(&there, job->keywords);
     int result = flags_of(job, v, n, &there, err);
     for (size_t i = 0; result == 0 && i < n; i++) {
-        const struct listed *l = listing_find(&there, v[i].tgt_uid);
+        const struct listed *l = end_changes_find(&there, v[i].tgt_uid);
         if (l && is_touched(job, l, &v[i].flags))
             n_kept++;
         else if (l)
             uids[n_uids++] = v[i].tgt_uid;
     }
-    listing_fini(&there);
+    end_changes_fini(&there);
     /* Cut between the mark and the expunge, the next run knows whose mark it is. */
     struct intent intent = {
         .kind = INTENT_DELETE, .time_ms = clock_wall_ms(), .uids = uids, .n = n_uids};
@@ -198,31 +159,20 @@ static int delete_some(
     return journal_commit(job->journal, err);
 }
 
-static void on_selected(void *arg, const struct imap_response *r)
+static int open_folder(struct apply_job *job, struct err *err)
 {
-    uint64_t *uidvalidity = arg;
-    if (r->kind == IMAP_KIND_STATUS && r->code.kind == IMAP_CODE_UIDVALIDITY)
-        *uidvalidity = r->code.number;
-}
-
-static const struct imap_events select_events = {.untagged = on_selected};
-
-static int select_folder(struct apply_job *job, struct err *err)
-{
-    struct imap_client *client = imap_conn_client(job->target);
-    struct imap_outcome o = {0};
-    uint64_t uidvalidity = 0;
-    imap_conn_events(job->target, &select_events, &uidvalidity);
-    imap_cmd_begin(client, imap_outcome_set, &o);
-    imap_cmd_text(client, "SELECT ");
-    imap_cmd_astring(client, job->folder->target.name);
-    imap_cmd_end(client);
-    int result = imap_conn_check(job->target, &o, "cannot open the folder", err);
-    imap_conn_events(job->target, NULL, NULL);
-    if (result == 0 && uidvalidity != job->folder->target.uidvalidity)
-        result = err_set(err, ERR_TEMP, EX_TEMPFAIL,
-            "target: the folder was replaced while it was copied (UIDVALIDITY)");
-    return result == 0 ? 0 : err_scope_set(err, ERR_SCOPE_FOLDER);
+    struct end_ticket t = {0};
+    struct end_changes c;
+    end_changes_init(&c, job->keywords);
+    job->target->ops->open(job->target,
+        &(struct end_open){.folder = job->folder->target.name,
+            .is_for_writing = true,
+            .is_only_opened = true,
+            .uidvalidity = job->folder->target.uidvalidity},
+        &c, &t);
+    int result = end_check(job->target, &t, "cannot open the folder", err);
+    end_changes_fini(&c);
+    return result;
 }
 
 /* What an earlier run has begun is in the plan again, since its pairs are there until the end. */
@@ -254,7 +204,7 @@ int apply_plan(struct apply_job *job, struct err *err)
     const struct folder_plan *p = job->plan;
     if (p->n_flags == 0 && p->n_deletions == 0)
         return 0;
-    if (select_folder(job, err) != 0)
+    if (open_folder(job, err) != 0)
         return -1;
     if (all_flags(job, err) != 0)
         return -1;

@@ -5,10 +5,10 @@
 
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/folder_plan.h"
-#include "imapsync/imap/conn.h"
+#include "imapsync/ends/end.h"
 
 struct apply_job {
-    struct imap_conn *target;
+    struct end *target;
     struct journal *journal;
     const struct journal_folder *folder;
     struct keywords *keywords;

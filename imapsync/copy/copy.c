@@ -21,42 +21,20 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/mailboxes.h"
 #include "imapsync/copy/pack.h"
-#include "imapsync/imap/login.h"
+#include "imapsync/ends/limits.h"
 
-/* What tells this end from others in the journal.  A server of the configuration keeps its name
- * when it gets another address or port. */
-static int end_name(const struct imap_place *p, struct buf *out, struct err *err)
-{
-    int result = p->is_named
-                     ? buf_addf(out, "server %s, mailbox %s", p->label, p->user)
-                     : buf_addf(out, "imap://%s@%s:%u/", p->user, p->host, (unsigned)p->port);
-    return result == 0 ? 0 : err_set(err, ERR_PERM, EX_USAGE, "a name is too long");
-}
-
-int copy_new(const struct imap_place *source, const struct imap_place *target, const char *dir,
+int copy_new(const struct end_maker *source, const struct end_maker *target, const char *dir,
     const struct copy_options *options, const struct copy_events *events, void *arg,
     struct copy **out, struct err *err)
 {
     struct copy *c = mem_zalloc(sizeof(*c));
-    struct buf names[2];
-    const struct imap_place *places[] = {source, target};
     c->source = source;
     c->target = target;
     c->options = *options;
     c->events = events;
     c->arg = arg;
-    int result = 0;
-    for (size_t i = 0; i < 2; i++) {
-        buf_init(&names[i], 4096);
-        if (result == 0)
-            result = end_name(places[i], &names[i], err);
-    }
-    if (result == 0)
-        result = journal_open(dir, buf_cstr(&names[0]), buf_cstr(&names[1]), &c->journal, err);
-    for (size_t i = 0; i < 2; i++)
-        buf_fini(&names[i]);
+    int result = journal_open(dir, source->name, target->name, &c->journal, err);
     if (result != 0)
         copy_free(&c);
     else
@@ -68,10 +46,6 @@ void copy_free(struct copy **c)
 {
     if (!*c)
         return;
-    if (!(*c)->is_torn) {
-        imap_conn_logout(&(*c)->from);
-        imap_conn_logout(&(*c)->to);
-    }
     copy_disconnect(*c);
     journal_close(&(*c)->journal);
     free(*c);
@@ -80,18 +54,17 @@ void copy_free(struct copy **c)
 
 void copy_disconnect(struct copy *c)
 {
-    imap_conn_close(&c->from);
-    imap_conn_close(&c->to);
-    c->is_torn = false;
+    end_close(&c->from);
+    end_close(&c->to);
 }
 
 static int open_end(
-    struct copy *c, const struct imap_place *place, struct imap_conn **out, struct err *err)
+    struct copy *c, const struct end_maker *maker, struct end **out, struct err *err)
 {
-    bool is_silent;
-    if (imap_login(place, NULL, out, &is_silent, err) == 0)
+    bool is_silent = false;
+    if (maker->make(maker, c->options.limits, out, &is_silent, err) == 0)
         return 0;
-    c->silent = is_silent ? place : NULL;
+    c->silent = is_silent ? maker : NULL;
     return -1;
 }
 
@@ -100,18 +73,23 @@ const char *copy_silent_server(const struct copy *c)
     return c->silent ? c->silent->label : NULL;
 }
 
+static bool copy_is_broken(const struct copy *c)
+{
+    return (c->from && c->from->ops->is_broken(c->from)) || (c->to && c->to->ops->is_broken(c->to));
+}
+
 int copy_connect(struct copy *c, struct err *err)
 {
     c->silent = NULL;
     if (journal_ready(c->journal, err) != 0)
         return -1;
-    if (c->is_torn || (c->from && imap_conn_is_broken(c->from)) ||
-        (c->to && imap_conn_is_broken(c->to)))
+    if (copy_is_broken(c))
         copy_disconnect(c);
     if (!c->from && open_end(c, c->source, &c->from, err) != 0)
         return -1;
     if (!c->to && open_end(c, c->target, &c->to, err) != 0)
         return -1;
+    end_beside(c->from, c->to);
     return 0;
 }
 
@@ -128,7 +106,7 @@ int copy_check_cancelled(const struct copy *c, struct err *err)
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why)
 {
     struct buf name;
-    buf_init(&name, 4 * IMAP_MAILBOX_NAME_MAX);
+    buf_init(&name, 4 * FOLDER_NAME_MAX);
     folder_text(folder, &name);
     struct copy_exception e = {.folder = buf_cstr(&name), .uid = uid, .why = why};
     c->events->exception(c->arg, &e);
@@ -151,27 +129,33 @@ static int folder_record(struct copy *c, const struct folder *f, struct slice ma
     return journal_folder_put(c->journal, out, err);
 }
 
+static int make(struct copy *c, struct slice name, enum folder_use use, struct err *err)
+{
+    struct end_ticket t = {0};
+    c->to->ops->make(c->to, name, use, &t);
+    return end_check(c->to, &t, "cannot create the folder", err);
+}
+
 /* Creates the folder.  A target that refuses a character of its name gets one without, and the
  * journal keeps the new name. */
 static int create(struct copy *c, const struct pass *p, const struct folder *f,
     struct journal_folder *record, struct err *err)
 {
-    if (mailboxes_create(c->to, record->target.name, f->use, err) == 0)
+    if (make(c, record->target.name, f->use, err) == 0)
         return 0;
     struct buf name;
     struct err again = ERR_INIT;
     int result = -1;
-    buf_init(&name, 16 * IMAP_MAILBOX_NAME_MAX);
+    buf_init(&name, 16 * FOLDER_NAME_MAX);
     if (err->class == ERR_PERM && err->scope == ERR_SCOPE_FOLDER &&
         folder_safe_name(record->target.name, p->map, p->there, &name) &&
-        mailboxes_create(c->to, buf_slice(&name), f->use, &again) == 0) {
+        make(c, buf_slice(&name), f->use, &again) == 0) {
         journal_set(&record->target.name, buf_slice(&name));
         log_info(
             "folder_renamed", log_slice("folder", f->name), log_slice("to", record->target.name));
         /* The next name that comes out the same has to see this one. */
-        const struct imap_mailbox_data data = {
-            .delimiter = p->there->delimiter, .name = {.raw = record->target.name}};
-        result = folder_list_add(p->there, &data, err);
+        result = folder_list_add(
+            p->there, record->target.name, p->there->delimiter, 0, FOLDER_USE_NONE, err);
         if (result == 0)
             result = journal_folder_put(c->journal, record, err);
     }
@@ -196,9 +180,11 @@ static bool is_users(const struct pass *p, const struct journal_folder *record)
 static int subscribe(struct copy *c, const struct pass *p, const struct folder *f,
     const struct journal_folder *record, struct err *err)
 {
-    if (mailboxes_subscribe(c->to, record->target.name, err) == 0)
+    struct end_ticket t = {0};
+    c->to->ops->subscribe(c->to, record->target.name, true, &t);
+    if (end_check(c->to, &t, "cannot subscribe to the folder", err) == 0)
         return 0;
-    if (imap_conn_is_broken(c->to))
+    if (c->to->ops->is_broken(c->to))
         return -1;
     p->counts->folders_failed++;
     copy_report(c, f->name, 0, err->text);
@@ -221,21 +207,23 @@ int copy_folder_on_target(struct copy *c, const struct pass *p, const struct fol
         *out = *t;
         out->name = record->target.name;
     }
-    if (is_there && t->has_status & IMAP_ITEM_UIDVALIDITY && t->has_status & IMAP_ITEM_UIDNEXT)
+    if (is_there && t->has & FOLDER_HAS_UIDVALIDITY && t->has & FOLDER_HAS_UIDNEXT)
         return 0;
+    struct end_ticket ticket = {0};
     *out = (struct folder){.name = record->target.name, .delimiter = p->there->delimiter};
-    return mailboxes_status(c->to, out, err);
+    c->to->ops->status(c->to, out, &ticket);
+    return end_check(c->to, &ticket, "cannot look at the folder", err);
 }
 
 bool copy_token(const struct folder *f, struct buf *out)
 {
-    const unsigned all = IMAP_ITEM_UIDNEXT | IMAP_ITEM_MESSAGES | IMAP_ITEM_HIGHESTMODSEQ;
+    const unsigned all = FOLDER_HAS_UIDNEXT | FOLDER_HAS_MESSAGES | FOLDER_HAS_MODSEQ;
     buf_clear(out);
-    if ((f->has_status & all) != all || f->highestmodseq == 0)
+    if ((f->has & all) != all || f->modseq == 0)
         return false;
     pack_u32(out, f->uidnext);
     pack_u32(out, f->messages);
-    pack_u64(out, f->highestmodseq);
+    pack_u64(out, f->modseq);
     return true;
 }
 
@@ -245,7 +233,7 @@ static bool is_unchanged(
     struct buf token;
     buf_init(&token, RECORD_TOKEN_MAX);
     bool is_same = copy_token(source, &token) && slice_eq(buf_slice(&token), r->source.token) &&
-                   source->has_status & IMAP_ITEM_UIDVALIDITY &&
+                   source->has & FOLDER_HAS_UIDVALIDITY &&
                    r->source.uidvalidity == source->uidvalidity &&
                    r->target.uidvalidity == target->uidvalidity;
     buf_fini(&token);
@@ -279,8 +267,7 @@ done:
 
 bool copy_is_exception(const struct copy *c, const struct err *err)
 {
-    return !c->is_torn && err->scope == ERR_SCOPE_FOLDER && !imap_conn_is_broken(c->from) &&
-           !imap_conn_is_broken(c->to);
+    return err->scope == ERR_SCOPE_FOLDER && c->from && c->to && !copy_is_broken(c);
 }
 
 static bool is_copied(const struct pass *p, const struct folder_list *from, size_t i)
@@ -288,18 +275,76 @@ static bool is_copied(const struct pass *p, const struct folder_list *from, size
     return p->map->names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT);
 }
 
+/* A folder that is being made. */
+struct wish {
+    struct slice name;
+    enum folder_use use;
+    bool is_subscribed;
+    struct end_ticket make, subscribe, status;
+    struct folder folder; /* borrows the name */
+};
+
 static int by_length(const void *a, const void *b)
 {
-    const struct mailboxes_wish *x = a, *y = b;
+    const struct wish *x = a, *y = b;
     return x->name.n < y->name.n ? -1 : x->name.n > y->name.n;
 }
 
-/* Makes the folders that are new to the target, all at once.  Shorter names come first, so that no
- * server has made a folder by itself when its turn comes. */
+static int ask_for(struct end *e, struct wish *w, struct err *err)
+{
+    if (end_room(e, err) != 0)
+        return -1;
+    e->ops->make(e, w->name, w->use, &w->make);
+    w->subscribe.result = END_NO;
+    if (w->is_subscribed) {
+        w->subscribe.result = END_PENDING;
+        e->ops->subscribe(e, w->name, true, &w->subscribe);
+    }
+    w->folder.name = w->name;
+    e->ops->status(e, &w->folder, &w->status);
+    return 0;
+}
+
+/* One that could not be made is not an error here: whoever needs it tries and reports. */
+static int add_made(const struct wish *w, struct folder_list *there, struct err *err)
+{
+    unsigned attrs = w->subscribe.result == END_OK ? FOLDER_SUBSCRIBED : 0;
+    if (w->make.result != END_OK || w->status.result != END_OK)
+        return 0;
+    if (folder_list_add(there, w->name, there->delimiter, attrs, w->use, err) != 0)
+        return -1;
+    struct folder *f = folder_list_find(there, w->name);
+    if (!f)
+        return 0;
+    f->has = w->folder.has;
+    f->uidvalidity = w->folder.uidvalidity;
+    f->uidnext = w->folder.uidnext;
+    f->messages = w->folder.messages;
+    f->modseq = w->folder.modseq;
+    return 0;
+}
+
+/* All at once.  Shorter names come first, so that no server has made a folder by itself when its
+ * turn comes. */
+static int make_all(
+    struct copy *c, struct wish *v, size_t n, struct folder_list *there, struct err *err)
+{
+    int result = 0;
+    mem_sort(v, n, sizeof(*v), by_length);
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = ask_for(c->to, &v[i], err);
+    if (result == 0)
+        result = end_drain(c->to, err);
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = add_made(&v[i], there, err);
+    return result;
+}
+
+/* Makes the folders that are new to the target. */
 static int make_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
-    struct mailboxes_wish *v = mem_realloc_array(NULL, from->n + 1, sizeof(*v));
+    struct wish *v = mem_zalloc((from->n + 1) * sizeof(*v));
     size_t n = 0;
     int result = 0;
     for (size_t i = 0; i < from->n && result == 0; i++) {
@@ -310,14 +355,13 @@ static int make_folders(
         result = journal_folder_get(c->journal, from->v[i].name, &record, &is_known, err);
         journal_folder_fini(&record);
         if (result == 0 && !is_known)
-            v[n++] = (struct mailboxes_wish){.name = p->map->names[i],
+            v[n++] = (struct wish){.name = p->map->names[i],
                 .use = from->v[i].use,
                 .is_subscribed =
                     !c->options.no_subscriptions && from->v[i].attrs & FOLDER_SUBSCRIBED};
     }
-    mem_sort(v, n, sizeof(*v), by_length);
     if (result == 0 && n > 0)
-        result = mailboxes_make(c->to, v, n, p->there, err);
+        result = make_all(c, v, n, p->there, err);
     free(v);
     return result;
 }
@@ -407,22 +451,35 @@ static int tell_vanished(
     return result;
 }
 
+static int list_both(
+    struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err)
+{
+    struct end *both[] = {c->from, c->to};
+    struct end_ticket ask[2] = {0};
+    folder_list_init(from);
+    folder_list_init(there);
+    c->from->ops->folders(c->from, from, &ask[0]);
+    c->to->ops->folders(c->to, there, &ask[1]);
+    while (ask[0].result == END_PENDING || ask[1].result == END_PENDING) {
+        if (end_pump(both, 2, err) != 0)
+            return -1;
+    }
+    if (end_check(c->from, &ask[0], "cannot list the folders", err) != 0)
+        return -1;
+    return end_check(c->to, &ask[1], "cannot list the folders", err);
+}
+
 int copy_pass(
     struct copy *c, enum plan_policy_id policy, struct copy_counts *counts, struct err *err)
 {
     struct folder_list from = {0}, there = {0};
     struct folder_map map = {0};
     struct pass p = {.policy = policy, .counts = counts, .map = &map, .there = &there};
-    struct mailboxes_query ask_from, ask_there;
     uint64_t failed = counts->folders_failed;
     if (copy_connect(c, err) != 0)
         return -1;
     p.is_blind = plan_policy(policy)->is_behind_flip && !journal_is_complete(c->journal);
-    mailboxes_ask(c->from, &from, &ask_from);
-    mailboxes_ask(c->to, &there, &ask_there);
-    int result = mailboxes_wait(c->from, &ask_from, err);
-    if (result == 0)
-        result = mailboxes_wait(c->to, &ask_there, err);
+    int result = list_both(c, &from, &there, err);
     if (result == 0) {
         counts->folders_failed += from.ignored;
         if (from.ignored > 0)

@@ -16,12 +16,13 @@
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/plan.h"
 #include "imapsync/copy/report.h"
-#include "imapsync/imap/conn.h"
+#include "imapsync/ends/end.h"
 
 struct copy_options {
     unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
     bool no_subscriptions;
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
+    const struct wait_limits *limits; /* of every wait; NULL: none */
 };
 
 struct copy_events {
@@ -35,7 +36,7 @@ struct copy_events {
 struct copy;
 
 /* All is borrowed for the life of the copy but dir. */
-int copy_new(const struct imap_place *source, const struct imap_place *target, const char *dir,
+int copy_new(const struct end_maker *source, const struct end_maker *target, const char *dir,
     const struct copy_options *options, const struct copy_events *events, void *arg,
     struct copy **out, struct err *err) ATTR_WUR;
 void copy_free(struct copy **c); /* logs out */

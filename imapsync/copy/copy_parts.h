@@ -6,14 +6,13 @@
 #include "imapsync/copy/copy.h"
 
 struct copy {
-    const struct imap_place *source, *target;
+    const struct end_maker *source, *target;
     struct copy_options options;
     const struct copy_events *events;
     void *arg;
     struct journal *journal;
-    struct imap_conn *from, *to;
-    const struct imap_place *silent;
-    bool is_torn; /* a command is half sent: the connections are only good for closing */
+    struct end *from, *to;
+    const struct end_maker *silent;
     bool has_told_vanished;
 };
 
@@ -39,7 +38,8 @@ void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *
  * to put into it. */
 int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,
     struct journal_folder *record, struct err *err) ATTR_WUR;
-/* What a STATUS of the source says about changes: equal octets, equal folder.  false: it does not.
+/* What the status of a folder of the source says about changes: equal octets, equal folder.  false:
+ * it does not.
  */
 bool copy_token(const struct folder *f, struct buf *out);
 /* Makes the folder on the target when it is not there; *out is its STATUS. */

@@ -23,10 +23,8 @@
 #include "imapsync/copy/copy_parts.h"
 #include "imapsync/copy/folder_plan.h"
 #include "imapsync/copy/late.h"
-#include "imapsync/copy/listing.h"
 #include "imapsync/copy/resolve.h"
 #include "imapsync/copy/stream.h"
-#include "imapsync/imap/uids.h"
 
 struct work {
     struct copy *c;
@@ -35,7 +33,7 @@ struct work {
     struct folder *target;
     struct keywords keywords;
     size_t n_keywords_known;
-    struct listing listing; /* of the source */
+    struct end_changes listing; /* of the source */
     struct pair *pairs;
     size_t n_pairs;
     struct folder_plan plan;
@@ -88,7 +86,7 @@ static int tell_vanished(struct work *w, struct err *err)
     journal_begin(w->c->journal);
     for (size_t i = 0; i < w->n_pairs; i++) {
         struct pair *p = &w->pairs[i];
-        if (p->state != PAIR_SENT || !listing_find(&w->listing, p->src_uid))
+        if (p->state != PAIR_SENT || !end_changes_find(&w->listing, p->src_uid))
             continue;
         first = n++ == 0 ? p->src_uid : first;
         if (is_users) {
@@ -269,7 +267,7 @@ static void tell_withheld(struct work *w, bool can_remove)
 static void tell_short(struct work *w)
 {
     log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
-        log_u64("messages", w->listing.opened_with), log_u64("listed", w->listing.n));
+        log_u64("messages", w->listing.exists), log_u64("listed", w->listing.n));
     w->p->counts->folders_short++;
     copy_report(
         w->c, w->record->source.name, 0, "E-SHORT: the source lists fewer messages than it counts");
@@ -277,7 +275,7 @@ static void tell_short(struct work *w)
 
 static void make_plan(struct work *w)
 {
-    bool is_whole = listing_is_whole(&w->listing);
+    bool is_whole = w->listing.is_sure;
     if (!is_whole)
         tell_short(w);
     struct folder_plan_input in = {.policy = w->p->policy,
@@ -286,7 +284,7 @@ static void make_plan(struct work *w)
         .n_pairs = w->n_pairs,
         .is_sure = is_whole,
         .may_delete = w->c->options.delete_percent > 0,
-        .can_remove = imap_client_has(imap_conn_client(w->c->to), IMAP_CAP_UIDPLUS),
+        .can_remove = w->c->to->ops->can(w->c->to) & END_CAN_REMOVE,
         .deletions_max = w->p->deletions_left};
     folder_plan_make(&in, &w->plan);
     w->p->deletions_left -= w->plan.n_deletions;
@@ -338,34 +336,18 @@ static void on_missing(void *arg, uint32_t uid)
     w->missing[w->n_missing++] = uid;
 }
 
-static void on_untagged(void *arg, const struct imap_response *r)
-{
-    struct work *w = arg;
-    if (r->kind != IMAP_KIND_FETCH || !(r->fetch.has & IMAP_FETCH_UID))
-        return;
-    for (size_t i = 0; i < w->n_missing; i++) {
-        if (w->missing[i] == r->fetch.uid)
-            on_refused(w, r->fetch.uid, "source: the server lists the message and gives no body");
-    }
-}
-
-static const struct imap_events uid_events = {.untagged = on_untagged};
-
 /* Messages without a body: those that the source still lists are exceptions, the others have been
  * expunged while we were reading. */
 static int check_missing(struct work *w, struct err *err)
 {
-    struct imap_client *client = imap_conn_client(w->c->from);
-    int result = 0;
-    imap_conn_events(w->c->from, &uid_events, w);
-    for (size_t i = 0; result == 0 && i < w->n_missing; i++) {
-        struct imap_outcome o = {0};
-        imap_cmd_begin(client, imap_outcome_set, &o);
-        imap_cmd_f(client, "UID FETCH %u (UID)", w->missing[i]);
-        imap_cmd_end(client);
-        result = imap_conn_wait(w->c->from, &o, err);
-    }
-    imap_conn_events(w->c->from, NULL, NULL);
+    struct end_ticket t = {0};
+    struct end_changes there;
+    end_changes_init(&there, &w->keywords);
+    w->c->from->ops->attributes(w->c->from, w->missing, w->n_missing, 0, &there, &t);
+    int result = end_wait(w->c->from, &t, err);
+    for (size_t i = 0; result == 0 && i < there.n; i++)
+        on_refused(w, there.v[i].uid, "source: the server lists the message and gives no body");
+    end_changes_fini(&there);
     return result;
 }
 
@@ -388,10 +370,8 @@ static int copy_new_messages(struct work *w, bool *unknown_out, struct err *err)
     *unknown_out = false;
     if (w->plan.n_copies == 0)
         return 0;
-    if (stream_copy(&job, err) != 0) {
-        w->c->is_torn = !job.is_whole;
+    if (stream_copy(&job, err) != 0)
         return -1;
-    }
     *unknown_out = job.has_unknown_uids;
     return w->n_missing > 0 ? check_missing(w, err) : 0;
 }
@@ -435,8 +415,7 @@ static int remember(struct work *w, const struct folder *source, struct err *err
     struct journal_folder *r = w->record;
     struct buf token;
     int result = 0;
-    if (w->n_exceptions > 0 || w->has_gone_pairs || !listing_is_whole(&w->listing) ||
-        w->plan.n_withheld > 0)
+    if (w->n_exceptions > 0 || w->has_gone_pairs || !w->listing.is_sure || w->plan.n_withheld > 0)
         return 0;
     buf_init(&token, RECORD_TOKEN_MAX);
     if (copy_token(source, &token)) {
@@ -447,16 +426,28 @@ static int remember(struct work *w, const struct folder *source, struct err *err
     return result;
 }
 
+/* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
+ * twice by the end. */
+static int list(struct work *w, const struct folder *source, struct err *err)
+{
+    struct end_ticket t = {0};
+    uint32_t known = w->record->source.uidvalidity;
+    w->c->from->ops->open(w->c->from,
+        &(struct end_open){.folder = w->record->source.name,
+            .uidvalidity = known ? known : source->uidvalidity,
+            .want = END_WANT_FLAGS | END_WANT_DATES},
+        &w->listing, &t);
+    return end_check(w->c->from, &t, "cannot open the folder", err);
+}
+
 static int run(struct work *w, const struct folder *source, struct err *err)
 {
     bool adopt, has_unknown_uids, has_sent;
     if (journal_keywords_get(w->c->journal, w->record->id, &w->keywords, err) != 0)
         return -1;
     w->n_keywords_known = w->keywords.n;
-    listing_init(&w->listing, &w->keywords);
-    if (listing_fetch(
-            w->c->from, w->record->source.name, 1, "FLAGS INTERNALDATE", &w->listing, err) != 0 ||
-        keep_keywords(w, err) != 0)
+    end_changes_init(&w->listing, &w->keywords);
+    if (list(w, source, err) != 0 || keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
     if (load_pairs(w, err) != 0 || check_uidvalidity(w, &adopt, err) != 0 ||
@@ -486,7 +477,7 @@ int copy_folder(struct copy *c, struct pass *p, const struct folder *source, str
     struct work w = {.c = c, .p = p, .record = record, .target = target};
     int result = run(&w, source, err);
     folder_plan_fini(&w.plan);
-    listing_fini(&w.listing);
+    end_changes_fini(&w.listing);
     keywords_fini(&w.keywords);
     free(w.pairs);
     free(w.missing);

@@ -52,7 +52,7 @@ static uint32_t *not_listed(const struct folder_plan_input *in, size_t *n_out)
     uint32_t *v = mem_realloc_array(NULL, in->n_pairs + 1, sizeof(*v));
     *n_out = 0;
     for (size_t i = 0; i < in->n_pairs; i++) {
-        if (!listing_find(in->listing, in->pairs[i].src_uid))
+        if (!end_changes_find(in->listing, in->pairs[i].src_uid))
             v[(*n_out)++] = in->pairs[i].src_uid;
     }
     return v;

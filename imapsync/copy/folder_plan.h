@@ -8,13 +8,13 @@
 #define IMAPSYNC_COPY_FOLDER_PLAN_H
 
 #include "imapsync/copy/journal.h"
-#include "imapsync/copy/listing.h"
+#include "imapsync/ends/changes.h"
 #include "imapsync/copy/plan.h"
 
 struct folder_plan_input {
     enum plan_policy_id policy;
-    const struct listing *listing; /* of the source */
-    const struct pair *pairs;      /* by source UID */
+    const struct end_changes *listing; /* of the source */
+    const struct pair *pairs;          /* by source UID */
     size_t n_pairs;
     bool is_sure; /* the listing is whole */
     bool may_delete, can_remove;

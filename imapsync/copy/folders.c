@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * folders: collecting names and mapping them, without I/O.
+ * folders: mapping names, without I/O.
  *
  * A name is taken apart at the source's delimiter and each level decoded from modified UTF-7; what
  * does not decode is taken as plain bytes.  Each level is put together again for the target: its
@@ -16,45 +16,8 @@
 #include <sysexits.h>
 
 #include "base/core/mem.h"
-#include "imapsync/imap/limits.h"
-#include "imapsync/imap/utf7.h"
-
-static const struct {
-    const char *name;
-    enum folder_use use;
-} uses[] = {
-    {"\\Archive", FOLDER_USE_ARCHIVE},
-    {"\\Drafts", FOLDER_USE_DRAFTS},
-    {"\\Junk", FOLDER_USE_JUNK},
-    {"\\Sent", FOLDER_USE_SENT},
-    {"\\Trash", FOLDER_USE_TRASH},
-};
-
-static const struct {
-    const char *name;
-    unsigned attr;
-} attrs[] = {
-    {"\\Noselect", FOLDER_NOSELECT},
-    {"\\NonExistent", FOLDER_NOSELECT},
-    {"\\Subscribed", FOLDER_SUBSCRIBED},
-    {"\\Noinferiors", FOLDER_NOINFERIORS},
-    {"\\All", FOLDER_VIRTUAL},
-    {"\\Flagged", FOLDER_VIRTUAL},
-};
-
-const char *folder_use_name(enum folder_use use)
-{
-    for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
-        if (uses[i].use == use)
-            return uses[i].name;
-    }
-    return NULL;
-}
-
-void folder_list_init(struct folder_list *l)
-{
-    *l = (struct folder_list){.delimiter = -1};
-}
+#include "imapsync/ends/limits.h"
+#include "imapsync/ends/utf7.h"
 
 static void free_slice(struct slice *s)
 {
@@ -67,127 +30,11 @@ static struct slice dup_slice(struct slice s)
     return slice_make(slice_dup(s), s.n);
 }
 
-void folder_list_fini(struct folder_list *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        free_slice(&l->v[i].name);
-    for (size_t i = 0; i < l->n_foreign; i++)
-        free_slice(&l->foreign[i]);
-    free_slice(&l->personal);
-    free(l->v);
-    free(l->slots);
-    folder_list_init(l);
-}
-
-static bool is_inbox(struct slice name)
-{
-    return slice_eq_nocase(name, SLICE_LIT("INBOX"));
-}
-
-static bool same_name(struct slice a, struct slice b)
-{
-    return slice_eq(a, b) || (is_inbox(a) && is_inbox(b));
-}
-
-/* The slot of the name, or the free one where it belongs. */
-static size_t slot_of(const struct folder_list *l, struct slice name)
-{
-    uint64_t hash = 14695981039346656037u;
-    bool fold = is_inbox(name);
-    for (size_t i = 0; i < name.n; i++)
-        hash = (hash ^ (fold ? ascii_lower(name.p[i]) : name.p[i])) * 1099511628211u;
-    size_t at = (size_t)(hash ^ hash >> 32) & (l->n_slots - 1);
-    while (l->slots[at] != 0 && !same_name(l->v[l->slots[at] - 1].name, name))
-        at = (at + 1) & (l->n_slots - 1);
-    return at;
-}
-
-struct folder *folder_list_find(const struct folder_list *l, struct slice name)
-{
-    if (l->n_slots == 0)
-        return NULL;
-    uint32_t slot = l->slots[slot_of(l, name)];
-    return slot != 0 ? &l->v[slot - 1] : NULL;
-}
-
-/* Room for one more folder; the table stays at most half full. */
-static void grow(struct folder_list *l)
-{
-    if (l->n == l->cap) {
-        l->cap = l->cap ? 2 * l->cap : 32;
-        l->v = mem_realloc_array(l->v, l->cap, sizeof(*l->v));
-    }
-    if (2 * (l->n + 1) <= l->n_slots)
-        return;
-    free(l->slots);
-    l->n_slots = l->n_slots ? 2 * l->n_slots : 64;
-    l->slots = mem_zalloc(l->n_slots * sizeof(*l->slots));
-    for (size_t i = 0; i < l->n; i++)
-        l->slots[slot_of(l, l->v[i].name)] = (uint32_t)i + 1;
-}
-
-static size_t count_levels(struct slice name, int delimiter)
-{
-    size_t n = 1;
-    for (size_t i = 0; i < name.n; i++)
-        n += name.p[i] == delimiter;
-    return n;
-}
-
-int folder_list_add(struct folder_list *l, const struct imap_mailbox_data *m, struct err *err)
-{
-    struct buf name;
-    buf_init(&name, IMAP_MAILBOX_NAME_MAX);
-    struct folder *f = NULL;
-    int result = 0;
-    if (imap_str_add(m->name, &name) != 0 || name.n == 0 ||
-        count_levels(buf_slice(&name), m->delimiter) > IMAP_MAILBOX_LEVELS_MAX ||
-        slice_find(buf_slice(&name), 0) >= 0) {
-        l->ignored++;
-        goto done;
-    }
-    f = folder_list_find(l, buf_slice(&name));
-    if (!f) {
-        if (l->n == IMAP_MAILBOXES_MAX) {
-            result = err_set(err, ERR_PERM, EX_DATAERR, "more than %d folders", IMAP_MAILBOXES_MAX);
-            goto done;
-        }
-        grow(l);
-        l->slots[slot_of(l, buf_slice(&name))] = (uint32_t)l->n + 1;
-        f = &l->v[l->n++];
-        *f = (struct folder){.name = dup_slice(buf_slice(&name)), .delimiter = m->delimiter};
-    }
-    for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++)
-        f->attrs |= imap_words_have(m->attributes, attrs[i].name) ? attrs[i].attr : 0;
-    for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
-        if (imap_words_have(m->attributes, uses[i].name))
-            f->use = uses[i].use;
-    }
-done:
-    buf_fini(&name);
-    return result;
-}
-
-bool folder_is_own(const struct folder_list *l, const struct folder *f)
-{
-    for (size_t i = 0; i < l->n_foreign; i++) {
-        struct slice p = l->foreign[i];
-        if (p.n > 0 && slice_starts(f->name, p))
-            return false;
-        /* "Other Users/" hides the name "Other Users" itself as well. */
-        if (p.n > 1 && slice_eq(f->name, slice_sub(p, 0, p.n - 1)))
-            return false;
-    }
-    return true;
-}
-
-/* --- Mapping -------------------------------------------------------------------- */
-
 /* One level of a name, clean for the target. */
 static void add_level(struct slice level, int delimiter, struct buf *out)
 {
     struct buf text;
-    buf_init(&text, 4 * IMAP_MAILBOX_NAME_MAX);
+    buf_init(&text, 4 * FOLDER_NAME_MAX);
     if (imap_utf7_decode(level, &text) != 0) {
         buf_clear(&text);
         /* Not modified UTF-7: UTF-8 as it is, or each byte as the Latin-1 letter it stands for. */
@@ -214,7 +61,7 @@ static void add_mapped(const struct folder_list *source, const struct folder *f,
     const struct folder_list *target, struct buf *out)
 {
     struct slice rest = f->name, level;
-    if (is_inbox(rest)) {
+    if (folder_is_inbox(rest)) {
         BUG_ON(buf_add_str(out, "INBOX") != 0);
         return;
     }
@@ -257,7 +104,7 @@ static void map_uses(
 {
     for (size_t i = 0; i < source->n; i++) {
         const struct folder *f = &source->v[i];
-        if (f->use == FOLDER_USE_NONE || !m->names[i].p || is_inbox(f->name))
+        if (f->use == FOLDER_USE_NONE || !m->names[i].p || folder_is_inbox(f->name))
             continue;
         for (size_t k = 0; k < target->n; k++) {
             const struct folder *t = &target->v[k];
@@ -274,7 +121,7 @@ static void make_distinct(struct folder_map *m, size_t i)
 {
     for (unsigned k = 2; is_used(m, i, m->names[i]); k++) {
         struct buf name;
-        buf_init(&name, 16 * IMAP_MAILBOX_NAME_MAX);
+        buf_init(&name, 16 * FOLDER_NAME_MAX);
         struct slice base = m->names[i];
         if (k > 2)
             base.n = (size_t)slice_rfind(base, ' ');
@@ -316,7 +163,7 @@ void folder_map_make(
         if (!folder_is_own(source, f) || f->attrs & FOLDER_VIRTUAL)
             continue;
         struct buf name;
-        buf_init(&name, 16 * IMAP_MAILBOX_NAME_MAX);
+        buf_init(&name, 16 * FOLDER_NAME_MAX);
         add_mapped(source, f, target, &name);
         out->names[i] = dup_slice(buf_slice(&name));
         buf_fini(&name);

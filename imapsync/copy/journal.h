@@ -25,7 +25,7 @@
 
 #include "base/core/attr.h"
 #include "base/core/err.h"
-#include "imapsync/copy/flags.h"
+#include "imapsync/ends/flags.h"
 #include "imapsync/copy/journal_record.h"
 
 struct journal;

@@ -29,7 +29,7 @@
 #include "base/core/buf.h"
 #include "base/core/slice.h"
 #include "base/os/hmac.h"
-#include "imapsync/copy/flags.h"
+#include "imapsync/ends/flags.h"
 
 #define RECORD_VERSION 2
 #define RECORD_MAX (256u << 10)

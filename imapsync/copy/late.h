@@ -8,13 +8,13 @@
 #define IMAPSYNC_COPY_LATE_H
 
 #include "imapsync/copy/journal.h"
-#include "imapsync/copy/listing.h"
+#include "imapsync/ends/end.h"
 
 struct late_job {
-    struct imap_conn *source; /* has the folder open */
+    struct end *source; /* has the folder open */
     struct journal *journal;
     uint32_t folder;
-    const struct listing *listing;
+    const struct end_changes *listing;
     const struct pair *pairs; /* of the folder, by source UID */
     size_t n_pairs;
 };

@@ -23,7 +23,7 @@
 
 #include "base/core/err.h"
 #include "imapsync/copy/plan_parts.h"
-#include "imapsync/imap/uids.h"
+#include "base/mail/uids.h"
 
 /* --- The answer -------------------------------------------------------------------------- */
 

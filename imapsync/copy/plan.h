@@ -40,7 +40,7 @@
 
 #include <stdint.h>
 #include "base/core/slice.h"
-#include "imapsync/copy/flags.h"
+#include "imapsync/ends/flags.h"
 #include "imapsync/copy/journal_record.h"
 #include "imapsync/copy/policy.h"
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "base/os/hmac.h"
-#include "imapsync/imap/uids.h"
+#include "base/mail/uids.h"
 
 struct candidate {
     const unsigned char *digest;

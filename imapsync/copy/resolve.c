@@ -19,9 +19,8 @@
 #include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/bodies.h"
-#include "imapsync/imap/uids.h"
+#include "base/mail/uids.h"
 
-#define SIZES_WINDOW 500
 #define LOOK_AGAIN_MS 100
 
 struct side {
@@ -50,7 +49,7 @@ static void side_add(struct side *s, size_t *cap, uint32_t uid, uint32_t size)
 
 /* --- Candidates of the target ----------------------------------------------------------- */
 
-static int list_target(struct resolve_job *job, struct listing *there, struct side *out,
+static int list_target(struct resolve_job *job, struct end_changes *there, struct side *out,
     const uint32_t *known, size_t n_known, struct err *err)
 {
     uint32_t from = 1;
@@ -62,13 +61,17 @@ static int list_target(struct resolve_job *job, struct listing *there, struct si
                 from = job->intents[i].tgt_uidnext;
         }
     }
-    listing_init(there, job->keywords);
-    if (listing_fetch(job->target, job->folder->target.name, from > 0 ? from : 1,
-            "FLAGS RFC822.SIZE", there, err) != 0)
+    struct end_ticket t = {0};
+    end_changes_init(there, job->keywords);
+    job->target->ops->open(job->target,
+        &(struct end_open){.folder = job->folder->target.name,
+            .from = from,
+            .want = END_WANT_FLAGS | END_WANT_SIZES},
+        there, &t);
+    if (end_check(job->target, &t, "cannot open the folder", err) != 0)
         return -1;
-    /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
     for (size_t i = 0; i < there->n; i++) {
-        if (there->v[i].uid >= from && !uids_have(known, n_known, there->v[i].uid))
+        if (!uids_have(known, n_known, there->v[i].uid))
             side_add(out, &cap, there->v[i].uid, there->v[i].size);
     }
     return 0;
@@ -105,7 +108,7 @@ static int add_sent(struct resolve_job *job, struct side *out, struct err *err)
         struct content c;
         bool found;
         uint32_t uid = job->pairs[i].src_uid;
-        if (job->pairs[i].state != PAIR_SENT || !listing_find(job->listing, uid))
+        if (job->pairs[i].state != PAIR_SENT || !end_changes_find(job->listing, uid))
             continue;
         result = journal_content(job->journal, job->folder->id, uid, &c, &found, err);
         if (result != 0 || !found || !c.has_digest)
@@ -132,7 +135,7 @@ static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n
     for (size_t i = 0; !job->adopt_all && i < job->n_intents; i++) {
         for (size_t k = 0; k < job->intents[i].n; k++) {
             uint32_t uid = job->intents[i].uids[k];
-            if (!is_paired(job, uid) && listing_find(job->listing, uid))
+            if (!is_paired(job, uid) && end_changes_find(job->listing, uid))
                 v[n++] = uid;
         }
     }
@@ -140,41 +143,22 @@ static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n
     *n_out = uids_sort(v, n);
 }
 
-struct size_reader {
-    struct side *side;
-    size_t cap;
-};
-
-static void on_size(void *arg, const struct imap_response *r)
-{
-    struct size_reader *s = arg;
-    if (r->kind == IMAP_KIND_FETCH && r->fetch.has & IMAP_FETCH_UID &&
-        r->fetch.has & IMAP_FETCH_SIZE)
-        side_add(s->side, &s->cap, r->fetch.uid,
-            r->fetch.size > UINT32_MAX ? UINT32_MAX : (uint32_t)r->fetch.size);
-}
-
-static const struct imap_events size_events = {.untagged = on_size};
-
 static int source_sizes(
     struct resolve_job *job, const uint32_t *uids, size_t n, struct side *out, struct err *err)
 {
-    struct imap_client *client = imap_conn_client(job->source);
-    struct size_reader reader = {.side = out};
-    int result = 0;
-    imap_conn_events(job->source, &size_events, &reader);
-    for (size_t i = 0; result == 0 && i < n; i += SIZES_WINDOW) {
-        struct imap_outcome o = {0};
-        struct buf set;
-        buf_init(&set, 16 * SIZES_WINDOW);
-        BUG_ON(uids_write(&set, uids + i, n - i < SIZES_WINDOW ? n - i : SIZES_WINDOW) != 0);
-        imap_cmd_begin(client, imap_outcome_set, &o);
-        imap_cmd_f(client, "UID FETCH %s (UID RFC822.SIZE)", buf_cstr(&set));
-        imap_cmd_end(client);
-        buf_fini(&set);
-        result = imap_conn_check(job->source, &o, "cannot read sizes", err);
+    struct end_ticket t = {0};
+    struct end_changes sizes;
+    size_t cap = 0;
+    if (n == 0)
+        return 0;
+    end_changes_init(&sizes, job->keywords);
+    job->source->ops->attributes(job->source, uids, n, END_WANT_SIZES, &sizes, &t);
+    int result = end_check(job->source, &t, "cannot read sizes", err);
+    for (size_t i = 0; result == 0 && i < sizes.n; i++) {
+        if (sizes.v[i].has_size)
+            side_add(out, &cap, sizes.v[i].uid, sizes.v[i].size);
     }
-    imap_conn_events(job->source, NULL, NULL);
+    end_changes_fini(&sizes);
     return result;
 }
 
@@ -234,11 +218,11 @@ static int choose(struct resolve_job *job, const uint32_t *asked, size_t n_asked
     return 0;
 }
 
-static void pair_up(struct resolve_job *job, const struct listing *there, const struct body *s,
+static void pair_up(struct resolve_job *job, const struct end_changes *there, const struct body *s,
     const struct body *t)
 {
-    const struct listed *from = listing_find(job->listing, s->uid);
-    const struct listed *to = listing_find(there, t->uid);
+    const struct listed *from = end_changes_find(job->listing, s->uid);
+    const struct listed *to = end_changes_find(there, t->uid);
     if (!from || !to)
         return;
     struct pair p = {.src_uid = s->uid, .tgt_uid = t->uid, .state = PAIR_STORED};
@@ -254,7 +238,7 @@ static void pair_up(struct resolve_job *job, const struct listing *there, const 
 
 #define PAIRS_AT_ONCE 200
 
-static int match(struct resolve_job *job, const struct listing *there, struct side *source,
+static int match(struct resolve_job *job, const struct end_changes *there, struct side *source,
     struct side *target, struct err *err)
 {
     if (source->n == 0 || target->n == 0)
@@ -304,7 +288,7 @@ static bool may_still_arrive(const struct resolve_job *job)
 
 int resolve(struct resolve_job *job, struct err *err)
 {
-    struct listing there = {0};
+    struct end_changes there = {0};
     struct side source = {0}, target = {0}, sent = {0};
     uint32_t *known = mem_realloc_array(NULL, job->n_pairs + 1, sizeof(*known)), *asked;
     size_t n_known = 0, n_asked, n_keywords = job->keywords->n;
@@ -323,7 +307,7 @@ int resolve(struct resolve_job *job, struct err *err)
         if (target.n >= n_asked + sent.n || !may_still_arrive(job))
             break;
         poll(NULL, 0, LOOK_AGAIN_MS);
-        listing_fini(&there);
+        end_changes_fini(&there);
         side_fini(&target);
     }
     /* Names before the pairs that use their bits: the next run would give those to others. */
@@ -346,7 +330,7 @@ int resolve(struct resolve_job *job, struct err *err)
     }
     result = close_intents(job, err);
 done:
-    listing_fini(&there);
+    end_changes_fini(&there);
     side_fini(&source);
     side_fini(&target);
     side_fini(&sent);

@@ -8,19 +8,19 @@
 #define IMAPSYNC_COPY_RESOLVE_H
 
 #include "imapsync/copy/journal.h"
-#include "imapsync/copy/listing.h"
+#include "imapsync/ends/end.h"
 
 /* How long after an intent a batch may still turn up, default: a server that has the whole of a
  * command in its socket stores it, though the client is gone. */
 #define RESOLVE_SETTLE_MS 3000
 
 struct resolve_job {
-    struct imap_conn *source, *target; /* the source has the folder open */
+    struct end *source, *target; /* the source has the folder open */
     struct journal *journal;
     const struct journal_folder *folder;
-    const struct listing *listing; /* of the source */
-    struct keywords *keywords;     /* new ones are written to the journal */
-    const struct pair *pairs;      /* by source UID */
+    const struct end_changes *listing; /* of the source */
+    struct keywords *keywords;         /* new ones are written to the journal */
+    const struct pair *pairs;          /* by source UID */
     size_t n_pairs;
     const struct intent *intents; /* open ones; they are removed */
     size_t n_intents;

@@ -2,22 +2,20 @@
 /*
  * stream: batches of messages on their way through us.
  *
- * A batch is one FETCH and one intent; two FETCHes are on their way, so the source never waits for
- * us.  Its bodies go into APPENDs as they come: one MULTIAPPEND (RFC 3502) per batch or per
- * STREAM_APPEND_SIZE, or one APPEND per message where the target cannot do more.  The size that an
- * APPEND announces is the size of the literal that the source has announced; RFC822.SIZE is not
- * trusted.  While the target has much to take the source is paused; what has come by then and does
- * not find room any more is left out and asked for again.
+ * A batch is one read() and one intent; two of them are on their way, so the source never waits for
+ * us.  Its bodies go into appends as they come: one for the batch or for STREAM_APPEND_SIZE, or one
+ * for each message where the target cannot do more.  While the target has much to take the source
+ * is paused; what comes all the same is left out and asked for again.
  *
- * MULTIAPPEND is atomic: when one message is refused none of them is there, so the batch comes back
+ * An append is atomic: when one message is refused none of them is there, so the batch comes back
  * in halves until the culprit stands alone; it is recorded and the rest goes on.  A message with
  * keywords or a date that no target needs to take is tried once more without them before that.
  *
  * A refusal that is about the folder (no rights, no such folder) ends the job in order: what is on
- * its way arrives or is refused too, and both connections are good for the next folder.
+ * its way arrives or is refused too, and both ends are good for the next folder.
  *
- * A source that dies inside a body ends the job with the target in the middle of a literal: the
- * caller closes the connection and the target drops what it has, which is why nothing is padded.
+ * A source that dies inside a body ends the job with the target in the middle of a message: the
+ * target is lost with it and drops what it has, which is why nothing is padded.
  *
  * Order of the journal: intent, messages, result; the last result removes the intent.  An OK
  * without UIDs is a result too: what was sent is known by its digest from then on, and not sent
@@ -30,14 +28,18 @@
 
 #include "base/core/clock.h"
 #include "base/core/mem.h"
-#include "imapsync/imap/fault.h"
-#include "imapsync/imap/uids.h"
 
 #define FETCHES_MAX 2       /* on their way at once */
 #define APPENDS_MAX 24      /* without their answer, before the source is paused */
 #define SINGLE_FETCH_MAX 16 /* messages of one FETCH where each is an APPEND of its own */
+#define SINGLES_MAX 56      /* appends of one message on their way */
 
-enum message_state { MESSAGE_ASKED, MESSAGE_TAKEN, MESSAGE_TOO_BIG, MESSAGE_LATER };
+enum message_state {
+    MESSAGE_ASKED,
+    MESSAGE_TAKEN,
+    MESSAGE_TOO_BIG,
+    MESSAGE_LATER, /* the target had no room for it */
+};
 
 struct batch {
     struct batch *next;
@@ -47,14 +49,13 @@ struct batch {
     size_t n_appends; /* without a settled answer */
     bool is_fetched;
     bool is_plain; /* without keywords and odd dates */
-    struct imap_outcome fetch;
+    struct end_ticket fetch;
     uint32_t uids[STREAM_FETCH_MAX];
     uint8_t states[STREAM_FETCH_MAX]; /* of enum message_state */
 };
 
 struct member {
     uint32_t uid;
-    uint32_t tgt_uid;
     uint64_t size;
     unsigned char digest[SHA256_SIZE];
 };
@@ -64,8 +65,9 @@ struct append {
     struct batch *batch;
     size_t n;
     uint64_t size;
-    bool is_open, has_uids;
-    struct imap_outcome outcome;
+    bool is_open;
+    struct end_ticket ticket;
+    struct end_uids uids;
     struct member members[STREAM_FETCH_MAX];
 };
 
@@ -79,11 +81,10 @@ struct again {
 
 struct stream {
     struct stream_job *job;
-    struct imap_client *source, *target;
+    struct end *source, *target;
     bool is_multi;
     bool is_cancelled;
     bool is_refused; /* by the folder, for the reason in err */
-    bool one_by_one; /* the source tells UIDs behind the body */
     size_t next_uid; /* position in job->uids */
     struct again *again;
     struct batch *batches; /* oldest first */
@@ -92,32 +93,10 @@ struct stream {
     struct append *open;
     struct member *current; /* whose body is arriving */
     struct sha256 *sha;
-    int result;
     struct err err;
 };
 
-static void fail(struct stream *s, const struct err *err)
-{
-    if (s->result == 0)
-        s->err = *err;
-    s->result = -1;
-}
-
 /* --- The target's side ---------------------------------------------------------------- */
-
-static void on_appended(void *arg, const struct imap_response *r)
-{
-    struct append *a = arg;
-    uint32_t uids[STREAM_FETCH_MAX];
-    size_t n = 0;
-    imap_outcome_set(&a->outcome, r);
-    /* An APPENDUID of another UIDVALIDITY or with another number of UIDs says nothing. */
-    a->has_uids = r->code.kind == IMAP_CODE_APPENDUID &&
-                  r->code.number == a->batch->stream->job->folder->target.uidvalidity &&
-                  uids_read(r->code.set, uids, STREAM_FETCH_MAX, &n) == 0 && n == a->n;
-    for (size_t i = 0; a->has_uids && i < n; i++)
-        a->members[i].tgt_uid = uids[i];
-}
 
 static void append_open(struct stream *s, struct batch *b)
 {
@@ -130,14 +109,12 @@ static void append_open(struct stream *s, struct batch *b)
     b->n_appends++;
     s->n_appends++;
     s->open = a;
-    imap_cmd_begin(s->target, on_appended, a);
-    imap_cmd_text(s->target, "APPEND ");
-    imap_cmd_astring(s->target, s->job->folder->target.name);
+    s->target->ops->append_begin(s->target, s->job->folder->target.name, &a->uids, &a->ticket);
 }
 
 static void append_end(struct stream *s)
 {
-    imap_cmd_end(s->target);
+    s->target->ops->append_end(s->target);
     s->open->is_open = false;
     s->open = NULL;
 }
@@ -163,127 +140,91 @@ static bool has_extras(const struct listed *m)
     return !flags_eq(&plain.flags, &m->flags) || (m->has_date && plain.date_s != m->date_s);
 }
 
-/* [SP flag-list] [SP date-time] SP literal */
 static void append_message(struct stream *s, const struct listed *m, uint64_t size)
 {
-    struct buf text;
-    buf_init(&text, 64u << 10);
-    int r = flags_format(&m->flags, s->job->listing->keywords, &text);
-    BUG_ON(r != 0);
-    if (text.n > 0)
-        imap_cmd_f(s->target, " (%s)", buf_cstr(&text));
-    buf_clear(&text);
-    if (m->has_date) {
-        r = listing_format_date(m->date_s, m->zone_min, &text);
-        BUG_ON(r != 0);
-        imap_cmd_f(s->target, " \"%s\"", buf_cstr(&text));
-    }
-    buf_fini(&text);
-    imap_cmd_text(s->target, " ");
-    imap_cmd_literal(s->target, size);
+    const struct end_message message = {.flags = &m->flags,
+        .keywords = s->job->listing->keywords,
+        .has_date = m->has_date,
+        .date_s = m->date_s,
+        .zone_min = m->zone_min,
+        .size = size};
+    s->target->ops->append_message(s->target, &message);
 }
 
 /* --- The source's side ---------------------------------------------------------------- */
 
-/* The message that a body belongs to, if it was asked for and has not come yet. */
-static struct batch *find_asked(struct stream *s, uint32_t uid, size_t *at_out)
+static bool is_answered(const struct append *a)
 {
-    for (struct batch *b = s->batches; b; b = b->next) {
-        if (b->is_fetched)
-            continue;
-        if (uid == 0 && b->n == 1 && b->states[0] == MESSAGE_ASKED) {
-            *at_out = 0;
-            return b;
-        }
-        for (size_t i = 0; i < b->n; i++) {
-            if (b->uids[i] == uid && b->states[i] == MESSAGE_ASKED) {
-                *at_out = i;
-                return b;
-            }
-        }
-        if (uid == 0)
-            return NULL;
-    }
-    return NULL;
+    return a->ticket.result != END_PENDING;
 }
 
-static void on_body_begin(void *arg, uint32_t uid, uint64_t size)
+/* Whether the open append takes the next message of the batch; else it is ended. */
+static bool goes_on(struct stream *s, const struct batch *b)
 {
-    struct stream *s = arg;
-    size_t at;
-    struct batch *b = s->result == 0 ? find_asked(s, uid, &at) : NULL;
-    const struct listed *m = b ? listing_find(s->job->listing, b->uids[at]) : NULL;
+    if (s->open && (s->open->batch != b || is_answered(s->open)))
+        append_end(s);
+    return s->open != NULL;
+}
+
+static bool on_begin(void *arg, uint32_t uid, uint64_t size)
+{
+    struct batch *b = arg;
+    struct stream *s = b->stream;
+    const struct listed *m = end_changes_find(s->job->listing, uid);
+    uint64_t limit = s->target->ops->size_max(s->target);
+    size_t at = 0;
     s->current = NULL;
-    if (!m) {
-        /* Not asked for, or the server tells the UID too late: then the rest comes one by one. */
-        s->one_by_one = s->one_by_one || uid == 0;
-        return;
-    }
-    uint64_t limit = imap_client_append_limit(s->target);
+    while (at < b->n && b->uids[at] != uid)
+        at++;
+    if (at == b->n || !m)
+        return false;
     if (limit > 0 && size > limit) {
         b->states[at] = MESSAGE_TOO_BIG;
-        return;
+        return false;
     }
-    if (imap_cmd_is_full(s->target)) {
+    if (s->target->ops->unsent(s->target) > STREAM_FULL ||
+        (!goes_on(s, b) && !s->target->ops->has_room(s->target))) {
         b->states[at] = MESSAGE_LATER;
-        return;
+        return false;
     }
-    if (s->open && (s->open->batch != b || imap_cmd_is_over(s->target)))
-        append_end(s);
     if (!s->open)
         append_open(s, b);
     b->states[at] = MESSAGE_TAKEN;
     s->current = &s->open->members[s->open->n++];
-    *s->current = (struct member){.uid = m->uid, .size = size};
+    *s->current = (struct member){.uid = uid, .size = size};
     struct listed plain = without_extras(m);
     append_message(s, b->is_plain ? &plain : m, size);
+    return true;
 }
 
-static void on_body_data(void *arg, struct slice octets)
+static void on_data(void *arg, struct slice octets)
 {
-    struct stream *s = arg;
-    if (!s->current)
-        return;
+    struct stream *s = ((struct batch *)arg)->stream;
     sha256_add(s->sha, octets);
-    imap_cmd_octets(s->target, octets);
+    s->target->ops->append_octets(s->target, octets);
 }
 
-static void on_body_end(void *arg)
+static void on_end(void *arg, uint32_t uid)
 {
-    struct stream *s = arg;
-    if (!s->current)
-        return;
+    struct stream *s = ((struct batch *)arg)->stream;
+    (void)uid;
     sha256_finish(s->sha, s->current->digest);
     s->open->size += s->current->size;
-}
-
-static void on_untagged(void *arg, const struct imap_response *r)
-{
-    struct stream *s = arg;
-    if (r->kind != IMAP_KIND_FETCH || !s->current)
-        return;
-    if (!(r->fetch.has & IMAP_FETCH_UID) || r->fetch.uid != s->current->uid) {
-        struct err err;
-        err_set(&err, ERR_PEER, EX_PROTOCOL, "source: a message came instead of another");
-        fail(s, &err);
-    } else if (!s->is_multi || s->open->size >= STREAM_APPEND_SIZE ||
-               s->open->n == STREAM_FETCH_MAX || imap_cmd_is_over(s->target)) {
-        append_end(s);
-    }
     s->current = NULL;
+    if (!s->is_multi || s->open->size >= STREAM_APPEND_SIZE || s->open->n == STREAM_FETCH_MAX ||
+        is_answered(s->open))
+        append_end(s);
 }
 
-static const struct imap_events source_events = {
-    on_untagged, on_body_begin, on_body_data, on_body_end};
+static const struct end_sink sink = {on_begin, on_data, on_end};
 
-static void on_fetched(void *arg, const struct imap_response *r)
+static void on_fetched(void *arg, struct end_ticket *t)
 {
     struct batch *b = arg;
     struct stream *s = b->stream;
-    imap_outcome_set(&b->fetch, r);
     b->is_fetched = true;
     s->n_fetches--;
-    if (s->open && s->open->batch == b)
+    if (t->result != END_LOST && s->open && s->open->batch == b)
         append_end(s);
 }
 
@@ -302,7 +243,7 @@ static void come_again(struct stream *s, const uint32_t *uids, size_t n, bool is
 /* The messages of the next batch; 0: nothing is left to ask for. */
 static size_t next_uids(struct stream *s, uint32_t out[STREAM_FETCH_MAX], bool *is_plain_out)
 {
-    size_t max = s->one_by_one ? 1 : s->is_multi ? STREAM_FETCH_MAX : SINGLE_FETCH_MAX;
+    size_t max = s->is_multi ? STREAM_FETCH_MAX : SINGLE_FETCH_MAX;
     struct again *a = s->again;
     size_t n;
     *is_plain_out = a && a->is_plain;
@@ -346,14 +287,10 @@ static int start_batch(struct stream *s)
     *end = b;
     if (write_intent(s, b) != 0)
         return -1;
-    struct buf set;
-    buf_init(&set, 16 * STREAM_FETCH_MAX);
-    BUG_ON(uids_write(&set, b->uids, b->n) != 0);
-    imap_cmd_begin(s->source, on_fetched, b);
-    imap_cmd_f(s->source, "UID FETCH %s (UID BODY.PEEK[])", buf_cstr(&set));
-    imap_cmd_end(s->source);
-    buf_fini(&set);
+    b->fetch.done = on_fetched;
+    b->fetch.arg = b;
     s->n_fetches++;
+    s->source->ops->read(s->source, b->uids, b->n, &sink, b, &b->fetch);
     return 0;
 }
 
@@ -369,12 +306,14 @@ static void record_refused(struct stream *s, uint32_t uid, const char *why)
 
 static void record_copied(struct stream *s, const struct append *a)
 {
+    /* UIDs of another folder, or another number of them, say nothing. */
+    bool has_uids = a->uids.n == a->n && a->uids.uidvalidity == s->job->folder->target.uidvalidity;
     for (size_t i = 0; i < a->n; i++) {
         const struct member *m = &a->members[i];
-        const struct listed *l = listing_find(s->job->listing, m->uid);
+        const struct listed *l = end_changes_find(s->job->listing, m->uid);
         struct pair p = {.src_uid = m->uid,
-            .tgt_uid = a->has_uids ? m->tgt_uid : 0,
-            .state = a->has_uids ? PAIR_STORED : PAIR_SENT,
+            .tgt_uid = has_uids ? a->uids.v[i] : 0,
+            .state = has_uids ? PAIR_STORED : PAIR_SENT,
             .flags = l->flags};
         struct content content = {
             .has_digest = true, .size = (uint32_t)m->size, .since = s->job->tgt_uidnext};
@@ -384,20 +323,19 @@ static void record_copied(struct stream *s, const struct append *a)
         if (a->batch->is_plain)
             s->job->reduced(s->job->arg, m->uid);
     }
-    if (!a->has_uids)
+    if (!has_uids)
         s->job->has_unknown_uids = true;
 }
 
 /* The answer to one APPEND.  -1: nothing more can go to this folder or user now. */
 static int settle_append(struct stream *s, struct append *a, struct err *err)
 {
-    if (a->outcome.status == IMAP_STATUS_OK) {
+    if (a->ticket.result == END_OK) {
         record_copied(s, a);
         return 0;
     }
-    struct err refusal = ERR_INIT;
-    imap_fault_parts(a->outcome.status, a->outcome.code, a->outcome.text,
-        "target: cannot store the message", &refusal);
+    struct err refusal = a->ticket.err;
+    err_wrap(&refusal, "target: cannot store the message");
     if (refusal.scope == ERR_SCOPE_FOLDER) {
         if (!s->is_refused)
             s->err = refusal;
@@ -408,8 +346,8 @@ static int settle_append(struct stream *s, struct append *a, struct err *err)
         *err = refusal;
         return -1;
     }
-    if (a->n == 1 && !a->batch->is_plain && a->outcome.code != IMAP_CODE_TOOBIG &&
-        has_extras(listing_find(s->job->listing, a->members[0].uid))) {
+    if (a->n == 1 && !a->batch->is_plain && refusal.scope != ERR_SCOPE_MESSAGE &&
+        has_extras(end_changes_find(s->job->listing, a->members[0].uid))) {
         come_again(s, &a->members[0].uid, 1, true);
         return 0;
     }
@@ -442,15 +380,15 @@ static void settle_missing(struct stream *s, struct batch *b)
         come_again(s, later, n_later, b->is_plain);
     if (n == 0)
         return;
-    bool is_refused = b->fetch.status != IMAP_STATUS_OK;
-    if (b->n > 1 && (is_refused || s->one_by_one)) {
+    bool is_refused = b->fetch.result != END_OK;
+    if (b->n > 1 && is_refused) {
         for (size_t i = n; i-- > 0;)
             come_again(s, &missing[i], 1, b->is_plain);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         if (is_refused)
-            record_refused(s, missing[i], b->fetch.text);
+            record_refused(s, missing[i], b->fetch.err.text);
         else
             s->job->missing(s->job->arg, missing[i]);
     }
@@ -473,6 +411,7 @@ static void forget_append(struct stream *s, struct append *a)
     *at = a->next;
     a->batch->n_appends--;
     s->n_appends--;
+    end_uids_fini(&a->uids);
     free(a);
 }
 
@@ -486,7 +425,7 @@ static int settle(struct stream *s, struct err *err)
 {
     bool has_some = false;
     for (struct append *a = s->appends; a; a = a->next)
-        has_some = has_some || (a->outcome.is_done && !a->is_open);
+        has_some = has_some || (is_answered(a) && !a->is_open);
     for (struct batch *b = s->batches; b; b = b->next)
         has_some = has_some || is_over(b);
     if (!has_some)
@@ -496,7 +435,7 @@ static int settle(struct stream *s, struct err *err)
     journal_begin(s->job->journal);
     for (struct append *a = s->appends, *next; a; a = next) {
         next = a->next;
-        if (!a->outcome.is_done || a->is_open)
+        if (!is_answered(a) || a->is_open)
             continue;
         if (settle_append(s, a, &first) != 0)
             result = -1;
@@ -525,14 +464,12 @@ static bool may_start(const struct stream *s)
         (!s->again && s->next_uid == s->job->n_uids))
         return false;
     /* Single APPENDs: each message asked for needs its place in the target's pipeline. */
-    return s->is_multi || imap_client_pending(s->target) + (FETCHES_MAX + 1) * SINGLE_FETCH_MAX <=
-                              IMAP_PIPELINE_MAX;
+    return s->is_multi || s->n_appends + (FETCHES_MAX + 1) * SINGLE_FETCH_MAX <= SINGLES_MAX;
 }
 
 static int run(struct stream *s, struct err *err)
 {
-    /* The target first: what the source has just sent goes on when it has been judged. */
-    struct imap_conn *both[] = {s->job->target, s->job->source};
+    struct end *both[] = {s->source, s->target};
     for (;;) {
         s->is_cancelled = s->is_cancelled || s->job->is_cancelled(s->job->arg);
         while (may_start(s)) {
@@ -542,43 +479,28 @@ static int run(struct stream *s, struct err *err)
             }
         }
         if (!s->batches)
-            break;
-        imap_conn_pause(s->job->source, imap_client_unsent(s->target) > STREAM_UNSENT_MAX ||
-                                            imap_cmd_is_full(s->target) ||
-                                            (s->is_multi && s->n_appends > APPENDS_MAX));
-        if (imap_conn_pump(both, 2, err) != 0)
+            return 0;
+        s->source->ops->pause(s->source, s->target->ops->unsent(s->target) > STREAM_UNSENT_MAX ||
+                                             (s->is_multi && s->n_appends > APPENDS_MAX));
+        if (end_pump(both, 2, err) != 0)
             return -1;
-        if (s->result != 0) {
-            *err = s->err;
-            return -1;
-        }
         if (settle(s, err) != 0)
             return -1;
     }
-    s->job->is_whole = true;
-    if (!s->is_refused)
-        return 0;
-    *err = s->err;
-    return -1;
 }
 
 int stream_copy(struct stream_job *job, struct err *err)
 {
-    struct stream s = {.job = job,
-        .source = imap_conn_client(job->source),
-        .target = imap_conn_client(job->target),
-        .sha = sha256_new()};
-    s.is_multi = imap_client_has(s.target, IMAP_CAP_MULTIAPPEND);
-    job->has_unknown_uids = job->is_whole = false;
-    imap_conn_events(job->source, &source_events, &s);
+    struct stream s = {
+        .job = job, .source = job->source, .target = job->target, .sha = sha256_new()};
+    s.is_multi = s.target->ops->can(s.target) & END_CAN_BATCH;
+    job->has_unknown_uids = false;
     int result = run(&s, err);
-    imap_conn_events(job->source, NULL, NULL);
-    imap_conn_pause(job->source, false);
-    if (!job->is_whole) {
-        /* What is still on its way is answered into what is freed next. */
-        imap_conn_abandon(job->source);
-        imap_conn_abandon(job->target);
+    if (result != 0) {
+        end_lose(s.source, err);
+        end_lose(s.target, err);
     }
+    s.source->ops->pause(s.source, false);
     while (s.appends)
         forget_append(&s, s.appends);
     while (s.batches)
@@ -589,5 +511,9 @@ int stream_copy(struct stream_job *job, struct err *err)
         s.again = next;
     }
     sha256_free(&s.sha);
+    if (result == 0 && s.is_refused) {
+        *err = s.err;
+        result = -1;
+    }
     return result;
 }

@@ -7,19 +7,20 @@
 #define IMAPSYNC_COPY_STREAM_H
 
 #include "imapsync/copy/journal.h"
-#include "imapsync/copy/listing.h"
+#include "imapsync/ends/end.h"
 
-#define STREAM_FETCH_MAX 100          /* messages of one FETCH, and of one intent */
-#define STREAM_APPEND_SIZE (4u << 20) /* octets after which a MULTIAPPEND is ended */
-#define STREAM_UNSENT_MAX (256u << 10)
+#define STREAM_FETCH_MAX 100           /* messages of one FETCH, and of one intent */
+#define STREAM_APPEND_SIZE (4u << 20)  /* octets after which a MULTIAPPEND is ended */
+#define STREAM_UNSENT_MAX (256u << 10) /* then the source is paused */
+#define STREAM_FULL (448u << 10)       /* then what it still sends is left out */
 
 struct stream_job {
-    struct imap_conn *source, *target; /* the source has the folder open */
+    struct end *source, *target; /* the source has the folder open */
     struct journal *journal;
     const struct journal_folder *folder;
-    const struct listing *listing; /* flags and dates of the source */
-    uint32_t tgt_uidnext;          /* of the target's folder before this job */
-    const uint32_t *uids;          /* what to copy, ascending */
+    const struct end_changes *listing; /* flags and dates of the source */
+    uint32_t tgt_uidnext;              /* of the target's folder before this job */
+    const uint32_t *uids;              /* what to copy, ascending */
     size_t n_uids;
     void (*copied)(void *arg, uint64_t octets);
     /* Behind copied: without its keywords, and with another date if that was out of the ordinary.
@@ -34,11 +35,10 @@ struct stream_job {
     void *arg;
     /* Out: messages have arrived whose UIDs the target did not tell; they are SENT. */
     bool has_unknown_uids;
-    bool is_whole; /* no command is half sent, no answer is missing */
 };
 
-/* -1: the job ended in the middle.  Intents and results are in the journal; unless is_whole the
- * target's connection may be inside a literal, so both have to be closed, never used on. */
+/* -1: the job ended in the middle, and unless that was in order both ends are lost.  Intents and
+ * results are in the journal. */
 int stream_copy(struct stream_job *job, struct err *err) ATTR_WUR;
 
 #endif

@@ -12,8 +12,6 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/bodies.h"
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/listing.h"
-#include "imapsync/copy/mailboxes.h"
 
 #define CONTENTS_AT_ONCE 1000 /* read in one go */
 
@@ -21,7 +19,7 @@ struct check {
     struct copy *c;
     struct journal_folder record;
     struct keywords keywords;
-    struct listing source, target;
+    struct end_changes source, target;
     struct pair *pairs;
     size_t n_pairs;
     struct pair *new; /* whose contents have not been compared */
@@ -32,8 +30,8 @@ static void check_fini(struct check *k)
 {
     journal_folder_fini(&k->record);
     keywords_fini(&k->keywords);
-    listing_fini(&k->source);
-    listing_fini(&k->target);
+    end_changes_fini(&k->source);
+    end_changes_fini(&k->target);
     free(k->pairs);
     free(k->new);
 }
@@ -106,7 +104,7 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         bool has_pair = pair && (i == k->source.n || pair->src_uid <= uid);
         bool is_listed = i < k->source.n && (!pair || uid <= pair->src_uid);
         bool is_there = has_pair && pair->state == PAIR_STORED &&
-                        listing_find(&k->target, pair->tgt_uid) != NULL;
+                        end_changes_find(&k->target, pair->tgt_uid) != NULL;
         ours += is_there;
         if (is_listed && (!has_pair || pair->state == PAIR_REFUSED || pair->state == PAIR_SENT)) {
             out->missing++;
@@ -135,19 +133,26 @@ static void all_missing(struct check *k, struct slice folder, struct copy_verdic
         copy_report(k->c, folder, 0, "not on the target");
 }
 
+static int list(struct end *e, struct slice folder, struct end_changes *out, struct err *err)
+{
+    struct end_ticket t = {0};
+    e->ops->open(e, &(struct end_open){.folder = folder, .want = END_WANT_FLAGS}, out, &t);
+    return end_check(e, &t, "cannot open the folder", err);
+}
+
 static int check_folder(struct copy *c, const struct folder *f, bool with_content,
     struct copy_verdict *out, struct err *err)
 {
     struct check k = {.c = c};
     bool found = false;
     int result = -1;
-    listing_init(&k.source, &k.keywords);
-    listing_init(&k.target, &k.keywords);
+    end_changes_init(&k.source, &k.keywords);
+    end_changes_init(&k.target, &k.keywords);
     if (journal_folder_get(c->journal, f->name, &k.record, &found, err) != 0 ||
-        listing_fetch(c->from, f->name, 1, "FLAGS", &k.source, err) != 0)
+        list(c->from, f->name, &k.source, err) != 0)
         goto done;
-    if (!listing_is_whole(&k.source)) {
-        out->missing += k.source.opened_with - k.source.n - k.source.n_expunged;
+    if (!k.source.is_sure) {
+        out->missing += k.source.exists > k.source.n ? k.source.exists - k.source.n : 1;
         copy_report(c, f->name, 0, "the source does not list all of its messages");
     }
     if (!found || k.source.uidvalidity != k.record.source.uidvalidity) {
@@ -158,8 +163,7 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
     if (journal_pairs(c->journal, k.record.id, &k.pairs, &k.n_pairs, err) != 0)
         goto done;
     /* UIDVALIDITY 0: a sweep has found that the target's user has removed the folder. */
-    if (k.record.target.uidvalidity != 0 &&
-        listing_fetch(c->to, k.record.target.name, 1, "FLAGS", &k.target, err) != 0)
+    if (k.record.target.uidvalidity != 0 && list(c->to, k.record.target.name, &k.target, err) != 0)
         goto done;
     if (k.target.uidvalidity != k.record.target.uidvalidity) {
         all_missing(&k, f->name, out);
@@ -168,8 +172,8 @@ static int check_folder(struct copy *c, const struct folder *f, bool with_conten
     }
     check_pairs(&k, out);
     /* They have done their part; a large folder needs the room. */
-    listing_fini(&k.source);
-    listing_fini(&k.target);
+    end_changes_fini(&k.source);
+    end_changes_fini(&k.target);
     free(k.pairs);
     k.pairs = NULL;
     result = with_content ? check_content(&k, out, err) : 0;
@@ -184,7 +188,10 @@ int copy_verify(struct copy *c, bool with_content, struct copy_verdict *out, str
     *out = (struct copy_verdict){0};
     if (copy_connect(c, err) != 0)
         return -1;
-    int result = mailboxes_list(c->from, &from, err);
+    struct end_ticket t = {0};
+    folder_list_init(&from);
+    c->from->ops->folders(c->from, &from, &t);
+    int result = end_check(c->from, &t, "cannot list the folders", err);
     for (size_t i = 0; result == 0 && i < from.n; i++) {
         const struct folder *f = &from.v[i];
         if (f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL) || !folder_is_own(&from, f))

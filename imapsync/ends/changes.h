@@ -18,38 +18,47 @@
 
 #define END_TOKEN_MAX 256 /* octets */
 
-/* One message.  44 octets: there may be half a million. */
+/* One message.  40 octets: there may be half a million. */
 struct listed {
-    uint32_t uid;
-    int16_t zone_min; /* of the date, minutes east of UTC */
-    bool has_date, has_flags;
-    uint32_t size;  /* when asked for; UINT32_MAX for larger ones; 0: not told */
     int64_t date_s; /* INTERNALDATE */
+    uint32_t uid;
+    uint32_t size; /* when asked for; UINT32_MAX for larger ones */
     struct flags flags;
+    int16_t zone_min; /* of the date, minutes east of UTC */
+    bool has_date : 1, has_flags : 1, has_size : 1;
 };
 
 struct end_changes {
     struct listed *v; /* by UID, each once */
     size_t n, cap;
+    bool is_disordered; /* while it is being made */
     uint32_t *vanished; /* ascending */
     size_t n_vanished;
     bool is_whole; /* v has every message of the folder */
     bool is_sure;  /* else there may be more messages than these, and nothing is known to be gone */
     bool is_reset; /* the token was void: another UIDVALIDITY, a restore, or the server forgot it.
                       UIDs at or above uidnext may have been given to other messages */
-    uint32_t uidvalidity, uidnext, exists; /* 0: the end does not tell; uidvalidity it always does */
-    uint64_t modseq;      /* for end_flags.unchanged_since; 0: none */
-    unsigned storable;    /* system flags that last (of enum flag_system) */
-    bool takes_keywords;  /* new ones as well */
-    size_t flags_lost;    /* keywords that are none, or over a limit */
-    struct buf token;     /* empty: the end has none for this folder */
+    uint32_t uidvalidity, uidnext,
+        exists;                /* 0: the end does not tell; uidvalidity it always does */
+    uint64_t modseq;           /* for end_flags.unchanged_since; 0: none */
+    unsigned storable;         /* system flags that last (of enum flag_system) */
+    bool takes_keywords;       /* new ones as well */
+    size_t flags_lost;         /* keywords that are none, or over a limit */
+    struct buf token;          /* empty: the end has none for this folder */
     struct keywords *keywords; /* borrowed, extended */
-    struct id_table *ids; /* EMAILIDs by position in v; NULL unless wanted and told */
+    struct id_table *ids;      /* EMAILIDs by position in v; NULL unless wanted and told */
 };
 
 void end_changes_init(struct end_changes *c, struct keywords *keywords);
 void end_changes_fini(struct end_changes *c);
 const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid);
+/* For those who write an end.  One more word about a message, in any order; false: more than
+ * MESSAGES_MAX.  Behind the last one finish() sorts; of several words about a message each counts
+ * for what it tells, the last one for what several tell. */
+bool end_changes_add(struct end_changes *c, const struct listed *m) ATTR_WUR;
+void end_changes_finish(struct end_changes *c);
+/* Tells the vanished from a whole and sure listing. */
+void end_changes_miss(struct end_changes *c, const uint32_t *known, size_t n_known);
 /* The EMAILID of v[i], or none. */
 struct slice end_changes_id(const struct end_changes *c, size_t i);
 

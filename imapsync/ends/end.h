@@ -65,12 +65,12 @@ void end_answer(struct end_ticket *t, enum end_result result, const struct err *
 /* --- What an end can do ------------------------------------------------------------------ */
 
 enum end_can {
-    END_CAN_TELL_UIDS = 1,   /* append() and move() say which UIDs they gave */
-    END_CAN_REMOVE = 2,      /* remove(): just these messages, whatever else is marked */
-    END_CAN_MOVE = 4,        /* move() */
-    END_CAN_BATCH = 8,       /* several messages in one append(), all of them or none */
-    END_CAN_GUARD = 16,      /* flags() only where nobody else changed them: `unchanged_since` */
-    END_CAN_TELL_IDS = 32,   /* EMAILID and MAILBOXID (RFC 8474) */
+    END_CAN_TELL_UIDS = 1,     /* append() and move() say which UIDs they gave */
+    END_CAN_REMOVE = 2,        /* remove(): just these messages, whatever else is marked */
+    END_CAN_MOVE = 4,          /* move() */
+    END_CAN_BATCH = 8,         /* several messages in one append(), all of them or none */
+    END_CAN_GUARD = 16,        /* flags() only where nobody else changed them: `unchanged_since` */
+    END_CAN_TELL_IDS = 32,     /* EMAILID and MAILBOXID (RFC 8474) */
     END_CAN_TELL_CHANGES = 64, /* open() with a token costs less than a listing */
     END_CAN_CHECK_SIZE = 128,  /* append_message() knows the largest size: size_max() */
 };
@@ -86,11 +86,12 @@ enum end_want {
 
 struct end_open {
     struct slice folder;
-    bool is_for_writing;  /* flags(), move() and remove() will follow */
-    bool is_only_opened;  /* nothing is asked: out has only the numbers of the folder */
-    uint32_t uidvalidity; /* that is expected; 0: any.  Under another one the token is void */
-    struct slice token;   /* of an earlier open(); empty: everything is listed */
-    uint32_t from;        /* only UIDs from here on, without a token; 0 and 1: all */
+    bool is_for_writing; /* flags(), move() and remove() will follow */
+    bool is_only_opened; /* nothing is asked: out has only the numbers of the folder */
+    /* That is expected; 0: any.  Under another one the token is void; for writing it is a NO. */
+    uint32_t uidvalidity;
+    struct slice token;    /* of an earlier open(); empty: everything is listed */
+    uint32_t from;         /* only UIDs from here on, without a token; 0 and 1: all */
     const uint32_t *known; /* ascending: UIDs whose absence has to be told */
     size_t n_known;
     unsigned want; /* of enum end_want */
@@ -158,8 +159,8 @@ struct end_ops {
 
     /* Opens a folder in place of the one before and tells what has changed since the token: see
      * changes.h.  NO: it cannot be opened (err has scope FOLDER). */
-    void (*open)(struct end *e, const struct end_open *o, struct end_changes *out,
-        struct end_ticket *t);
+    void (*open)(
+        struct end *e, const struct end_open *o, struct end_changes *out, struct end_ticket *t);
     /* n > 0.  The sink is called until the ticket is answered.  NO: some of it may have come. */
     void (*read)(struct end *e, const uint32_t *uids, size_t n, const struct end_sink *sink,
         void *arg, struct end_ticket *t);
@@ -174,17 +175,19 @@ struct end_ops {
      * uids_out gets one UID for each message where the end tells them, under its uidvalidity.
      * Without END_CAN_BATCH a batch has one message.  NO: none of it was stored by an end that
      * keeps the rules; who depends on it looks. */
-    void (*append_begin)(struct end *e, struct slice folder, struct end_uids *uids_out,
-        struct end_ticket *t);
+    void (*append_begin)(
+        struct end *e, struct slice folder, struct end_uids *uids_out, struct end_ticket *t);
     void (*append_message)(struct end *e, const struct end_message *m);
     void (*append_octets)(struct end *e, struct slice octets);
     void (*append_end)(struct end *e);
     /* Octets that have been handed over and wait to be taken: pause the other side. */
     size_t (*unsent)(const struct end *e);
-    /* Whether another operation can be begun now; if not, pump first. */
+    /* Whether another operation can be begun now.  What is begun all the same waits in memory; an
+     * append must not be. */
     bool (*has_room)(const struct end *e);
 
-    /* Of the open folder, opened for writing; n > 0.  A message that is not there is passed over. */
+    /* Of the open folder, opened for writing; n > 0.  A message that is not there is passed over.
+     */
     void (*flags)(struct end *e, const uint32_t *uids, size_t n, const struct end_flags *f,
         struct end_uids *modified_out, struct end_ticket *t);
     /* uids_out: their UIDs in the other folder. */
@@ -204,37 +207,53 @@ struct end_ops {
      * -1: it has broken; all its tickets have been answered. */
     int (*advance)(struct end *e, short revents, bool *moved_out, struct err *err);
     bool (*is_broken)(const struct end *e);
-    /* What is left answered with END_LOST; politely when nothing is under way. */
+    /* Every operation that was begun has been answered. */
+    bool (*is_idle)(const struct end *e);
+    /* Breaks it: what is on its way is answered with END_LOST. */
+    void (*lose)(struct end *e, const struct err *why);
+    /* As lose() first; politely when nothing is under way. */
     void (*close)(struct end *e);
 };
 
 /* Each kind's own struct begins with it. */
 struct end {
     const struct end_ops *ops;
-    const char *label; /* "source": for errors; borrowed */
+    const char *label;                /* "source": for errors; borrowed */
+    const struct wait_limits *limits; /* of whoever made it; borrowed; NULL: none */
+    /* The other end of the copy: looked after while somebody waits for this one, which keeps it
+     * alive.  Its errors come when it is used.  NULL: none. */
+    struct end *beside;
 };
+
+/* Both ways. */
+void end_beside(struct end *a, struct end *b);
 
 /* --- For everybody who uses an end ------------------------------------------------------------ */
 
 /* How the ends of one mailbox pair are opened, and opened again. */
 struct end_maker {
     const char *label; /* "source" or the server's name */
+    const char *user;  /* whose mailbox it is: for logs */
     const char *name;  /* tells this mailbox from others for ever: for the journal */
     /* *is_silent_out: nobody is there, whoever the user is. */
     int (*make)(const struct end_maker *m, const struct wait_limits *limits, struct end **out,
         bool *is_silent_out, struct err *err);
 };
 
-/* Waits until one of them has gone on, n <= 4.  -1: one has broken, err says which and why; or the
- * limits say that it is over. */
+/* Waits until one of them has gone on, n <= 4.  -1: one has broken, err says which and why, or the
+ * limits say that it is over.  Then all of them are lost: no ticket is open behind a failure. */
 int end_pump(struct end *const *ends, size_t n, struct err *err) ATTR_WUR;
 /* Pumps until the ticket is answered.  0: whatever it says but LOST. */
 int end_wait(struct end *e, const struct end_ticket *t, struct err *err) ATTR_WUR;
 /* And a NO is an error that begins with `what`. */
-int end_check(struct end *e, const struct end_ticket *t, const char *what, struct err *err)
-    ATTR_WUR;
+int end_check(
+    struct end *e, const struct end_ticket *t, const char *what, struct err *err) ATTR_WUR;
 /* Pumps until nothing is on its way.  Behind it the end is good for anything, or broken. */
 int end_drain(struct end *e, struct err *err) ATTR_WUR;
+/* Pumps until another operation can be begun. */
+int end_room(struct end *e, struct err *err) ATTR_WUR;
+/* For who leaves early, whatever is on its way. */
+void end_lose(struct end *e, const struct err *why);
 void end_close(struct end **e); /* NULL is fine */
 
 #endif

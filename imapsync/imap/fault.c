@@ -59,7 +59,7 @@ int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const ch
         return err_scope_set(err, ERR_SCOPE_HOST);
     }
     const char *name = imap_code_name(code);
-    err_set(err, row.class, row.exit_code, "%s: the server says: %s%s%s%s", what,
-        name[0] ? "[" : "", name, name[0] ? "] " : "", text);
+    err_set(err, row.class, row.exit_code, "%s%sthe server says: %s%s%s%s", what,
+        what[0] ? ": " : "", name[0] ? "[" : "", name, name[0] ? "] " : "", text);
     return err_scope_set(err, row.scope);
 }

@@ -12,17 +12,10 @@
 #define IMAP_NEST_MAX 16                    /* lists in lists */
 #define IMAP_CODE_LIST_MAX 4096             /* bytes kept of a capability list */
 #define IMAP_PIPELINE_MAX 64                /* commands without their tagged answer */
-#define IMAP_MAILBOX_NAME_MAX 4096          /* bytes of a mailbox name on the wire */
-#define IMAP_MAILBOX_LEVELS_MAX 64          /* levels of hierarchy in a name */
-#define IMAP_MAILBOXES_MAX 200000           /* mailboxes of one user */
-#define IMAP_MESSAGES_MAX 4000000           /* messages of one mailbox */
-#define IMAP_KEYWORDS_MAX 128               /* different keywords of one mailbox */
-#define IMAP_KEYWORD_NAME_MAX 255
-#define IMAP_SET_NUMBERS_MAX 100000 /* numbers that a set may stand for where it is expanded */
-#define IMAP_OUT_FULL (1u << 20)    /* bytes that wait to be sent: nothing more is begun */
-#define IMAP_OUT_MAX (2u << 20)     /* and here the connection is given up */
-#define IMAP_WAITS_FULL 64          /* literals that wait for their "+": nothing more is begun */
-#define IMAP_WAITS_MAX 256          /* and here the connection is given up */
-#define IMAP_TEXT_KEPT_MAX 200      /* of a server's text in our errors */
+#define IMAP_OUT_FULL (1u << 20)            /* bytes that wait to be sent: nothing more is begun */
+#define IMAP_OUT_MAX (2u << 20)             /* and here the connection is given up */
+#define IMAP_WAITS_FULL 64     /* literals that wait for their "+": nothing more is begun */
+#define IMAP_WAITS_MAX 256     /* and here the connection is given up */
+#define IMAP_TEXT_KEPT_MAX 200 /* of a server's text in our errors */
 
 #endif

@@ -63,7 +63,7 @@ const char *imap_code_name(enum imap_code_kind kind)
     return "";
 }
 
-/* The bytes of a set as they stand; imapsync/imap/uids.c says whether they are one. */
+/* The bytes of a set as they stand; base/mail/uids.c says whether they are one. */
 static bool cur_set(struct imap_cur *c, struct slice *out)
 {
     size_t n = 0;

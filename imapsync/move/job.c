@@ -256,7 +256,7 @@ int move_job_connect(struct move_job *j, struct err *err)
     if (result == 0)
         result = state_dir(j->dir.path, j->r.from, j->r.to, &dir, err);
     if (result == 0)
-        result = copy_new(&j->source.place, &j->target.place, buf_cstr(&dir), &options,
+        result = copy_new(&j->source.end.maker, &j->target.end.maker, buf_cstr(&dir), &options,
             &copy_events, j, &j->copy, err);
     buf_fini(&dir);
     return result == 0 ? copy_connect(j->copy, err) : -1;

@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 #include "imapsync/copy/copy.h"
-#include "imapsync/imap/account.h"
+#include "imapsync/ends/imap_account.h"
 #include "imapsync/move/authority.h"
 #include "imapsync/move/record.h"
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include "imapsync/copy/folders.h"
-#include "imapsync/imap/utf7.h"
+#include "imapsync/ends/utf7.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,8 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     target.delimiter = delimiter_of(data[1]);
     struct slice rest = slice_make(data + 2, size - 2), line;
     while (slice_split(&rest, '\n', &line)) {
-        struct imap_mailbox_data m = {.delimiter = delimiter_of(data[0]), .name = {.raw = line}};
-        if (folder_list_add(&source, &m, &err) != 0)
+        if (folder_list_add(&source, line, delimiter_of(data[0]), 0, FOLDER_USE_NONE, &err) != 0)
             abort();
     }
     folder_map_make(&source, &target, &map);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include "base/core/err.h"
 #include "imapsync/imap/client.h"
-#include "imapsync/imap/uids.h"
+#include "base/mail/uids.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

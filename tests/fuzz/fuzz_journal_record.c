@@ -4,7 +4,7 @@
  * The first octet says which record it is.
  *
  * fuzz-sources: imapsync/copy/journal_record.c imapsync/copy/pack.c
- * fuzz-sources: imapsync/copy/flags.c imapsync/imap/token.c
+ * fuzz-sources: imapsync/ends/flags.c imapsync/imap/token.c
  */
 #include <stdint.h>
 #include <stdlib.h>

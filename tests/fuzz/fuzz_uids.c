@@ -2,12 +2,12 @@
 /*
  * A set of UIDs from any octets: what is read and sorted is written, read again, and is the same.
  *
- * fuzz-sources: imapsync/imap/uids.c
+ * fuzz-sources: base/mail/uids.c
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include "imapsync/imap/uids.h"
+#include "base/mail/uids.h"
 
 #define NUMBERS_MAX 1000
 

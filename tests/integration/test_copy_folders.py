@@ -102,6 +102,11 @@ def test_a_listing_that_is_too_short_deletes_nothing(tmp_path):
         del source.script["FETCH"]
         result = go(source, target, tmp_path)
         assert (result.status, result.messages_copied) == (0, 0), result.log
+        # One that tells them when it is asked for parts is believed.
+        source.script["FETCH"] = lambda server, tag, line: \
+            short(server, tag, line) if b"UID FETCH" in line else server._ordinary("FETCH", tag, line)
+        result = go(source, target, tmp_path, "--verify")
+        assert (result.status, result.messages_copied) == (0, 0), result.log
         # What the server says to be gone is gone.
         gone = b"".join(b"* 91 EXPUNGE\r\n" for _ in range(10))
         source.script["FETCH"] = lambda server, tag, line: short(server, tag, line).replace(b"{tag}", gone + b"{tag}")

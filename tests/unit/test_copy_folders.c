@@ -3,8 +3,32 @@
 #include "base/core/buf.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/folders.h"
-#include "imapsync/imap/limits.h"
+#include "imapsync/ends/limits.h"
 #include "tests/unit/unit.h"
+
+static void attributes(const char *text, unsigned *attrs, enum folder_use *use)
+{
+    static const struct {
+        const char *word;
+        unsigned attr;
+        enum folder_use use;
+    } words[] = {
+        {"\\Noselect", FOLDER_NOSELECT, FOLDER_USE_NONE},
+        {"\\All", FOLDER_VIRTUAL, FOLDER_USE_NONE},
+        {"\\Flagged", FOLDER_VIRTUAL, FOLDER_USE_NONE},
+        {"\\Sent", 0, FOLDER_USE_SENT},
+        {"\\Trash", 0, FOLDER_USE_TRASH},
+        {"\\Junk", 0, FOLDER_USE_JUNK},
+        {"\\Drafts", 0, FOLDER_USE_DRAFTS},
+        {"\\Archive", 0, FOLDER_USE_ARCHIVE},
+    };
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (!strstr(text, words[i].word))
+            continue;
+        *attrs |= words[i].attr;
+        *use = words[i].use != FOLDER_USE_NONE ? words[i].use : *use;
+    }
+}
 
 /* A list out of "name attributes" rows, one delimiter for all. */
 static void make(struct folder_list *l, int delimiter, const char *personal, const char *foreign,
@@ -18,10 +42,10 @@ static void make(struct folder_list *l, int delimiter, const char *personal, con
     if (foreign)
         l->foreign[l->n_foreign++] = slice_make(slice_dup(slice_str(foreign)), strlen(foreign));
     for (size_t i = 0; rows[i][0]; i++) {
-        struct imap_mailbox_data m = {.attributes = slice_str(rows[i][1]),
-            .delimiter = delimiter,
-            .name = {.raw = slice_str(rows[i][0])}};
-        assert_int_equal(folder_list_add(l, &m, &err), 0);
+        unsigned attrs = 0;
+        enum folder_use use = FOLDER_USE_NONE;
+        attributes(rows[i][1], &attrs, &use);
+        assert_int_equal(folder_list_add(l, slice_str(rows[i][0]), delimiter, attrs, use, &err), 0);
     }
 }
 
@@ -122,29 +146,27 @@ static void test_limits(void **state)
 {
     struct err err = ERR_INIT;
     (void)state;
-    for (size_t levels = IMAP_MAILBOX_LEVELS_MAX - 1; levels <= IMAP_MAILBOX_LEVELS_MAX + 1;
-         levels++) {
+    for (size_t levels = FOLDER_LEVELS_MAX - 1; levels <= FOLDER_LEVELS_MAX + 1; levels++) {
         struct folder_list l;
         struct buf name;
         folder_list_init(&l);
         buf_init(&name, 1000);
         for (size_t i = 0; i < levels; i++)
             assert_int_equal(buf_add_str(&name, i ? "/a" : "a"), 0);
-        struct imap_mailbox_data m = {.delimiter = '/', .name = {.raw = buf_slice(&name)}};
-        assert_int_equal(folder_list_add(&l, &m, &err), 0);
-        assert_int_equal(l.n, levels <= IMAP_MAILBOX_LEVELS_MAX);
-        assert_int_equal(l.ignored, levels > IMAP_MAILBOX_LEVELS_MAX);
+        assert_int_equal(folder_list_add(&l, buf_slice(&name), '/', 0, FOLDER_USE_NONE, &err), 0);
+        assert_int_equal(l.n, levels <= FOLDER_LEVELS_MAX);
+        assert_int_equal(l.ignored, levels > FOLDER_LEVELS_MAX);
         buf_fini(&name);
         folder_list_fini(&l);
     }
-    for (size_t n = IMAP_MAILBOX_NAME_MAX - 1; n <= IMAP_MAILBOX_NAME_MAX + 1; n++) {
+    for (size_t n = FOLDER_NAME_MAX - 1; n <= FOLDER_NAME_MAX + 1; n++) {
         struct folder_list l;
         char *name = mem_zalloc(n);
         memset(name, 'a', n);
         folder_list_init(&l);
-        struct imap_mailbox_data m = {.delimiter = '/', .name = {.raw = slice_make(name, n)}};
-        assert_int_equal(folder_list_add(&l, &m, &err), 0);
-        assert_int_equal(l.n, n <= IMAP_MAILBOX_NAME_MAX);
+        assert_int_equal(
+            folder_list_add(&l, slice_make(name, n), '/', 0, FOLDER_USE_NONE, &err), 0);
+        assert_int_equal(l.n, n <= FOLDER_NAME_MAX);
         free(name);
         folder_list_fini(&l);
     }
@@ -160,8 +182,7 @@ static void test_many(void **state)
     for (unsigned i = 0; i < 100000; i++) {
         char name[32];
         assert_int_equal(fmt_into(name, sizeof(name), "f%u", i), 0);
-        struct imap_mailbox_data d = {.delimiter = '/', .name = {.raw = slice_str(name)}};
-        assert_int_equal(folder_list_add(&l, &d, &err), 0);
+        assert_int_equal(folder_list_add(&l, slice_str(name), '/', 0, FOLDER_USE_NONE, &err), 0);
     }
     make(&target, '.', NULL, NULL, none);
     folder_map_make(&l, &target, &m);

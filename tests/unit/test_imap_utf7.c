@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/core/buf.h"
-#include "imapsync/imap/utf7.h"
+#include "imapsync/ends/utf7.h"
 #include "tests/unit/unit.h"
 
 static void test_pairs(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "imapsync/imap/uids.h"
+#include "base/mail/uids.h"
 #include "tests/unit/unit.h"
 
 static void test_sets(void **state)

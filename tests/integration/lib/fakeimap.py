@@ -152,10 +152,11 @@ class FakeImap:
         return b"{tag} OK done\r\n"
 
     def asked(self, line):
-        """UIDs of ours that a UID FETCH names."""
+        """UIDs of ours that a FETCH names; they are the positions as well."""
         last = len(self.messages)
         uids = set()
-        for part in line.split()[3].decode().split(","):
+        words = line.upper().split()
+        for part in words[3 if words[1] == b"UID" else 2].decode().split(","):
             first, end = SET.fullmatch(part).groups()
             end = first if end is None else last if end == "*" else end
             low, high = sorted((int(first), int(end)))

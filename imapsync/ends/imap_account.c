@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * account: see account.h.
+ * imap_account: see imap_account.h.
  *
  * imaps:// is TLS from the first byte.  imap:// is STARTTLS, which must succeed, except towards a
  * loopback address, or where the administrator has said "none".
  */
-#include "imapsync/imap/account.h"
+#include "imapsync/ends/imap_account.h"
 
 #include <string.h>
 #include <strings.h>
@@ -13,7 +13,7 @@
 
 #include "base/core/mem.h"
 #include "base/os/sock.h"
-#include "imapsync/imap/secret.h"
+#include "imapsync/ends/secret.h"
 
 static bool is_loopback(const char *host)
 {
@@ -43,13 +43,14 @@ int imap_account_secure(struct imap_account *a, const char *label, bool wants_tl
     return tls_ctx_client(&a->policy, &p->tls, err);
 }
 
-void imap_account_finish(struct imap_account *a, uint64_t timeout_ms)
+int imap_account_finish(struct imap_account *a, uint64_t timeout_ms, struct err *err)
 {
     a->place.user = a->user;
     a->place.admin = a->admin;
     a->place.auth = a->auth;
     a->place.password = buf_slice(&a->password);
     a->place.timeout_ms = timeout_ms;
+    return imap_end_maker_init(&a->end, &a->place, err);
 }
 
 int imap_account_from_conf(const struct conf_server *server, const char *label, const char *user,
@@ -72,17 +73,19 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
             out, label, server->tls != CONF_TLS_NONE && server->tls != CONF_TLS_MAY, err);
     if (result == 0)
         result = secret_from_file(server->imap_password_file, &out->password, err);
+    out->place.is_named = true;
+    if (result == 0)
+        result = imap_account_finish(out, timeout_ms, err);
     if (result != 0) {
         imap_account_fini(out);
         return err_wrap(err, "server \"%s\"", server->name);
     }
-    imap_account_finish(out, timeout_ms);
-    out->place.is_named = true;
     return 0;
 }
 
 void imap_account_fini(struct imap_account *a)
 {
+    imap_end_maker_fini(&a->end);
     tls_ctx_free(&a->place.tls);
     net_endpoint_fini(&a->endpoint);
     mem_free_string(&a->user);

@@ -3,7 +3,7 @@
  * secret: see secret.h.  A file must not be readable for others (base/os/io.h checks); an empty
  * password is an error, because it is always a mistake here and some servers accept it.
  */
-#include "imapsync/imap/secret.h"
+#include "imapsync/ends/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

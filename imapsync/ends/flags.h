@@ -3,15 +3,15 @@
  * flags: the flags of a message as bits, so that differences are bit operations.  Keywords get
  * their bit from a table per mailbox pair, which the journal keeps.
  */
-#ifndef IMAPSYNC_COPY_FLAGS_H
-#define IMAPSYNC_COPY_FLAGS_H
+#ifndef IMAPSYNC_ENDS_FLAGS_H
+#define IMAPSYNC_ENDS_FLAGS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/core/attr.h"
 #include "base/core/buf.h"
 #include "base/core/slice.h"
-#include "imapsync/imap/limits.h"
+#include "imapsync/ends/limits.h"
 
 enum flag_system {
     FLAG_ANSWERED = 1,
@@ -21,7 +21,7 @@ enum flag_system {
     FLAG_SEEN = 16,
 };
 
-#define FLAGS_WORDS (IMAP_KEYWORDS_MAX / 64)
+#define FLAGS_WORDS (KEYWORDS_MAX / 64)
 
 /* 20 octets instead of 24: there are as many as messages. */
 struct flags {
@@ -30,7 +30,7 @@ struct flags {
 } __attribute__((packed, aligned(4)));
 
 struct keywords {
-    char *names[IMAP_KEYWORDS_MAX];
+    char *names[KEYWORDS_MAX];
     size_t n;
 };
 

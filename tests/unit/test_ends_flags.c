@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/core/buf.h"
-#include "imapsync/copy/flags.h"
-#include "imapsync/copy/listing.h"
+#include "imapsync/ends/flags.h"
+#include "imapsync/ends/date.h"
 #include "tests/unit/unit.h"
 
 static void test_flags(void **state)
@@ -54,18 +54,18 @@ static void test_keyword_limits(void **state)
     struct flags f;
     struct buf name;
     (void)state;
-    for (unsigned i = 0; i < IMAP_KEYWORDS_MAX + 1; i++) {
+    for (unsigned i = 0; i < KEYWORDS_MAX + 1; i++) {
         buf_init(&name, 100);
         assert_int_equal(buf_addf(&name, "k%u", i), 0);
-        assert_int_equal(flags_parse(buf_slice(&name), &k, &f), i < IMAP_KEYWORDS_MAX ? 0 : 1);
+        assert_int_equal(flags_parse(buf_slice(&name), &k, &f), i < KEYWORDS_MAX ? 0 : 1);
         buf_fini(&name);
     }
     keywords_fini(&k);
-    for (size_t n = IMAP_KEYWORD_NAME_MAX - 1; n <= IMAP_KEYWORD_NAME_MAX + 1; n++) {
+    for (size_t n = KEYWORD_NAME_MAX - 1; n <= KEYWORD_NAME_MAX + 1; n++) {
         buf_init(&name, 1000);
         memset(buf_reserve(&name, n), 'k', n);
         buf_commit(&name, n);
-        assert_int_equal(keywords_bit(&k, buf_slice(&name)) >= 0, n <= IMAP_KEYWORD_NAME_MAX);
+        assert_int_equal(keywords_bit(&k, buf_slice(&name)) >= 0, n <= KEYWORD_NAME_MAX);
         keywords_fini(&k);
         buf_fini(&name);
     }
@@ -94,48 +94,19 @@ static void test_dates(void **state)
         int16_t zone;
         struct buf b;
         buf_init(&b, 100);
-        assert_row(rows[i].text, listing_parse_date(slice_str(rows[i].text), &s, &zone));
+        assert_row(rows[i].text, date_parse(slice_str(rows[i].text), &s, &zone));
         assert_row(rows[i].text, s == rows[i].s && zone == rows[i].zone);
-        assert_row(rows[i].text, listing_format_date(s, zone, &b) == 0);
+        assert_row(rows[i].text, date_format(s, zone, &b) == 0);
         assert_row(rows[i].text, slice_eq(buf_slice(&b), slice_str(rows[i].text)));
         buf_fini(&b);
     }
     int64_t s;
     int16_t zone;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        assert_row(bad[i], !listing_parse_date(slice_str(bad[i]), &s, &zone));
+        assert_row(bad[i], !date_parse(slice_str(bad[i]), &s, &zone));
     /* Some servers leave the blank of a one-digit day out. */
-    assert_true(listing_parse_date(SLICE_LIT("1-Jan-1970 00:00:00 +0000"), &s, &zone));
+    assert_true(date_parse(SLICE_LIT("1-Jan-1970 00:00:00 +0000"), &s, &zone));
     assert_int_equal(s, 0);
-}
-
-static void test_listing(void **state)
-{
-    static const struct {
-        uint32_t uid;
-        const char *flags;
-    } rows[] = {{5, "\\Seen"}, {2, ""}, {9, "x"}, {5, "\\Flagged"}, {1, ""}};
-    struct keywords k = {0};
-    struct listing l;
-    struct err err = ERR_INIT;
-    (void)state;
-    listing_init(&l, &k);
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct imap_fetch_data f = {.has = IMAP_FETCH_UID | IMAP_FETCH_FLAGS,
-            .uid = rows[i].uid,
-            .flags = slice_str(rows[i].flags)};
-        listing_add(&l, &f);
-    }
-    struct imap_fetch_data no_uid = {.has = IMAP_FETCH_FLAGS};
-    listing_add(&l, &no_uid);
-    assert_int_equal(listing_finish(&l, &err), 0);
-    assert_int_equal(l.n, 4);
-    for (size_t i = 1; i < l.n; i++)
-        assert_true(l.v[i - 1].uid < l.v[i].uid);
-    assert_non_null(listing_find(&l, 9));
-    assert_null(listing_find(&l, 3));
-    listing_fini(&l);
-    keywords_fini(&k);
 }
 
 int main(void)
@@ -145,7 +116,6 @@ int main(void)
         cmocka_unit_test(test_flag_sets),
         cmocka_unit_test(test_keyword_limits),
         cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_listing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* utf7: IMAP's modified UTF-7 for mailbox names (RFC 3501 5.1.3), strict in both directions. */
-#ifndef IMAPSYNC_IMAP_UTF7_H
-#define IMAPSYNC_IMAP_UTF7_H
+#ifndef IMAPSYNC_ENDS_UTF7_H
+#define IMAPSYNC_ENDS_UTF7_H
 
 #include "base/core/attr.h"
 #include "base/core/buf.h"

@@ -4,7 +4,7 @@
  * something to its own server only.  Keywords are compared without case and keep the spelling in
  * which they were seen first.
  */
-#include "imapsync/copy/flags.h"
+#include "imapsync/ends/flags.h"
 
 #include <stdlib.h>
 
@@ -37,7 +37,7 @@ int keywords_bit(struct keywords *k, struct slice name)
     }
     struct imap_cur c = imap_cur_make(name);
     struct slice atom;
-    if (k->n == IMAP_KEYWORDS_MAX || name.n > IMAP_KEYWORD_NAME_MAX || !imap_cur_atom(&c, &atom) ||
+    if (k->n == KEYWORDS_MAX || name.n > KEYWORD_NAME_MAX || !imap_cur_atom(&c, &atom) ||
         !imap_cur_at_end(&c))
         return -1;
     for (size_t i = 0; i < name.n; i++) {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * account: one mailbox on one server, with what it takes to sign in there, as a place to connect
- * to.
+ * imap_account: one mailbox on one server, with what it takes to sign in there, as a place to
+ * connect to.
  */
-#ifndef IMAPSYNC_IMAP_ACCOUNT_H
-#define IMAPSYNC_IMAP_ACCOUNT_H
+#ifndef IMAPSYNC_ENDS_IMAP_ACCOUNT_H
+#define IMAPSYNC_ENDS_IMAP_ACCOUNT_H
 
 #include "base/core/conf.h"
-#include "imapsync/imap/conn.h"
+#include "imapsync/ends/imap_end.h"
 
 struct imap_account {
     struct imap_place place;
+    struct imap_end_maker end; /* once it is finished */
     struct net_endpoint endpoint;
     struct conf_server policy; /* for the TLS context; owns nothing */
     char *user, *admin, *auth, *tls_name;
@@ -28,7 +29,7 @@ bool imap_account_is_same(const struct imap_account *a, const struct imap_accoun
 /* For those who fill one themselves. Needs endpoint and policy.tls; wants_tls: on loopback too. */
 int imap_account_secure(
     struct imap_account *a, const char *label, bool wants_tls, struct err *err) ATTR_WUR;
-/* All of it is there: sets the place. */
-void imap_account_finish(struct imap_account *a, uint64_t timeout_ms);
+/* All of it is there: sets the place, and the maker. */
+int imap_account_finish(struct imap_account *a, uint64_t timeout_ms, struct err *err) ATTR_WUR;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* secret: passwords from where they may be: a file, a command, the terminal; never argv. */
-#ifndef IMAPSYNC_IMAP_SECRET_H
-#define IMAPSYNC_IMAP_SECRET_H
+#ifndef IMAPSYNC_ENDS_SECRET_H
+#define IMAPSYNC_ENDS_SECRET_H
 
 #include "base/core/attr.h"
 #include "base/core/buf.h"

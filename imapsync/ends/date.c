@@ -4,7 +4,7 @@
  * back to the same text.  Days are counted in the proleptic Gregorian calendar.
  */
 #include "base/core/num.h"
-#include "imapsync/copy/listing.h"
+#include "imapsync/ends/date.h"
 
 static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
@@ -37,14 +37,14 @@ static bool field(struct slice text, size_t at, size_t n, uint32_t max, uint32_t
     return num_u32(slice_sub(text, at, n), 0, max, out) == 0;
 }
 
-bool listing_parse_date(struct slice text, int64_t *s_out, int16_t *zone_min_out)
+bool date_parse(struct slice text, int64_t *s_out, int16_t *zone_min_out)
 {
     uint32_t day, year, hour, minute, second, zone_h, zone_m, month = 0;
     if (text.n == 25 && ascii_is_digit(text.p[0]) && text.p[1] == '-') {
         /* Some servers forget the blank in front of a one-digit day. */
         unsigned char fixed[26] = {' '};
         memcpy(fixed + 1, text.p, 25);
-        return listing_parse_date(slice_make(fixed, sizeof(fixed)), s_out, zone_min_out);
+        return date_parse(slice_make(fixed, sizeof(fixed)), s_out, zone_min_out);
     }
     if (text.n != 26 || text.p[2] != '-' || text.p[6] != '-' || text.p[11] != ' ' ||
         text.p[14] != ':' || text.p[17] != ':' || text.p[20] != ' ' ||
@@ -67,7 +67,7 @@ bool listing_parse_date(struct slice text, int64_t *s_out, int16_t *zone_min_out
     return true;
 }
 
-int listing_format_date(int64_t s, int16_t zone_min, struct buf *out)
+int date_format(int64_t s, int16_t zone_min, struct buf *out)
 {
     int64_t local = s + zone_min * 60, year;
     int64_t days = (local >= 0 ? local : local - 86399) / 86400;

@@ -3,7 +3,7 @@
  * uids: a range is read without being expanded, so "1:4294967295" costs nothing until someone asks
  * for its numbers, and that call names its bound.
  */
-#include "imapsync/imap/uids.h"
+#include "base/mail/uids.h"
 
 #include "base/core/mem.h"
 #include "base/core/num.h"

@@ -3,8 +3,8 @@
  * uids: sets of UIDs (or other numbers from 1 on) in the two forms that we have: as IMAP writes
  * them, "1,3:5,9" (RFC 9051 sequence-set without "*"), and as ascending arrays without repetition.
  */
-#ifndef IMAPSYNC_IMAP_UIDS_H
-#define IMAPSYNC_IMAP_UIDS_H
+#ifndef BASE_MAIL_UIDS_H
+#define BASE_MAIL_UIDS_H
 
 #include <stdbool.h>
 #include <stdint.h>

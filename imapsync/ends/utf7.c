@@ -5,7 +5,7 @@
  *
  * Strictness makes the mapping injective: two names that differ on the wire never decode to one.
  */
-#include "imapsync/imap/utf7.h"
+#include "imapsync/ends/utf7.h"
 
 #include <stdint.h>
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * end: waiting.  The only poll() of a copy is here: over the descriptors of the ends, the cancel
+ * descriptor of the job, and as long as the job's limits and each end's own patience allow.
+ */
+#include "imapsync/ends/end.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "base/core/clock.h"
+
+#define PUMP_MAX 4
+
+void end_answer(struct end_ticket *t, enum end_result result, const struct err *err)
+{
+    BUG_ON(t->result != END_PENDING || result == END_PENDING || (result != END_OK && !err));
+    if (err)
+        t->err = *err;
+    t->result = result;
+    if (t->done)
+        t->done(t->arg, t);
+}
+
+void end_uids_fini(struct end_uids *u)
+{
+    free(u->v);
+    *u = (struct end_uids){0};
+}
+
+static void sooner(int *wait_ms, int64_t ms)
+{
+    if (ms >= 0 && (*wait_ms < 0 || ms < *wait_ms))
+        *wait_ms = (int)(ms < INT32_MAX ? ms : INT32_MAX);
+}
+
+static int is_over(const struct wait_limits *limits, const struct pollfd *cancel, struct err *err)
+{
+    if (cancel->revents != 0)
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "stopped on request");
+    else if (limits->until_ms > 0 && clock_mono_ms() >= limits->until_ms)
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "the time for it is over");
+    else
+        return 0;
+    return -1;
+}
+
+/* The ends that were asked for, n_asked of them, and those beside them. */
+struct party {
+    struct end *v[PUMP_MAX];
+    size_t n, n_asked;
+};
+
+static void invite(struct party *p, struct end *e)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->v[i] == e)
+            return;
+    }
+    if (e && p->n < PUMP_MAX)
+        p->v[p->n++] = e;
+}
+
+static int advance(struct party *p, const struct pollfd *fds, bool *moved_out, struct err *err)
+{
+    struct err ignored = ERR_INIT;
+    bool has_moved = false;
+    for (size_t i = 0; i < p->n; i++) {
+        bool is_asked = i < p->n_asked;
+        int result = p->v[i]->ops->advance(
+            p->v[i], fds[i].revents, is_asked ? moved_out : &has_moved, is_asked ? err : &ignored);
+        if (result != 0 && is_asked)
+            return -1;
+    }
+    return 0;
+}
+
+static int pump(struct party *p, struct err *err)
+{
+    struct pollfd fds[PUMP_MAX + 1] = {{0}};
+    const struct wait_limits *limits = p->v[0]->limits;
+    for (bool moved = false; !moved;) {
+        int wait_ms = -1;
+        for (size_t i = 0; i < p->n; i++) {
+            int ms = -1;
+            fds[i] = (struct pollfd){.fd = -1};
+            if (i < p->n_asked || !p->v[i]->ops->is_broken(p->v[i]))
+                p->v[i]->ops->prepare(p->v[i], &fds[i], &ms);
+            sooner(&wait_ms, ms);
+        }
+        fds[p->n] = (struct pollfd){.fd = limits ? limits->cancel_fd : -1, .events = POLLIN};
+        if (limits && limits->until_ms > 0) {
+            uint64_t now = clock_mono_ms();
+            sooner(&wait_ms, limits->until_ms > now ? (int64_t)(limits->until_ms - now) : 0);
+        }
+        int r = poll(fds, p->n + 1, wait_ms);
+        if (r < 0 && errno != EINTR)
+            return err_sys(err, errno, "poll");
+        for (size_t i = 0; i <= p->n && r <= 0; i++)
+            fds[i].revents = 0;
+        if (limits && is_over(limits, &fds[p->n], err) != 0)
+            return -1;
+        if (advance(p, fds, &moved, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int end_pump(struct end *const *ends, size_t n, struct err *err)
+{
+    struct party p = {.n = 0};
+    BUG_ON(n == 0 || n > PUMP_MAX);
+    for (size_t i = 0; i < n; i++)
+        invite(&p, ends[i]);
+    p.n_asked = p.n;
+    for (size_t i = 0; i < n; i++)
+        invite(&p, ends[i]->beside);
+    if (pump(&p, err) == 0)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        end_lose(ends[i], err);
+    return -1;
+}
+
+void end_lose(struct end *e, const struct err *why)
+{
+    e->ops->lose(e, why);
+}
+
+int end_wait(struct end *e, const struct end_ticket *t, struct err *err)
+{
+    while (t->result == END_PENDING) {
+        if (end_pump(&e, 1, err) != 0)
+            return -1;
+    }
+    if (t->result != END_LOST)
+        return 0;
+    *err = t->err;
+    return -1;
+}
+
+int end_check(struct end *e, const struct end_ticket *t, const char *what, struct err *err)
+{
+    if (end_wait(e, t, err) != 0)
+        return -1;
+    if (t->result == END_OK)
+        return 0;
+    *err = t->err;
+    return err_wrap(err, "%s: %s", e->label, what);
+}
+
+int end_drain(struct end *e, struct err *err)
+{
+    while (!e->ops->is_idle(e)) {
+        if (end_pump(&e, 1, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int end_room(struct end *e, struct err *err)
+{
+    while (!e->ops->has_room(e)) {
+        if (end_pump(&e, 1, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+void end_beside(struct end *a, struct end *b)
+{
+    a->beside = b;
+    b->beside = a;
+}
+
+void end_close(struct end **e)
+{
+    if (*e && (*e)->beside)
+        (*e)->beside->beside = NULL;
+    if (*e)
+        (*e)->ops->close(*e);
+    *e = NULL;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap_folders: NAMESPACE and LIST-STATUS (RFC 5258, 5819, 6154), or LIST, LSUB and pipelined
+ * STATUS on servers of RFC 3501, and on those that offer more and refuse it.
+ *
+ * A folder whose STATUS fails has none in the list; what needs it reports that folder.
+ */
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "imapsync/ends/imap_parts.h"
+#include "imapsync/ends/limits.h"
+
+static const struct {
+    const char *name;
+    unsigned attr;
+    enum folder_use use;
+} words[] = {
+    {"\\Archive", 0, FOLDER_USE_ARCHIVE},
+    {"\\Drafts", 0, FOLDER_USE_DRAFTS},
+    {"\\Junk", 0, FOLDER_USE_JUNK},
+    {"\\Sent", 0, FOLDER_USE_SENT},
+    {"\\Trash", 0, FOLDER_USE_TRASH},
+    {"\\Noselect", FOLDER_NOSELECT, FOLDER_USE_NONE},
+    {"\\NonExistent", FOLDER_NOSELECT, FOLDER_USE_NONE},
+    {"\\Subscribed", FOLDER_SUBSCRIBED, FOLDER_USE_NONE},
+    {"\\Noinferiors", FOLDER_NOINFERIORS, FOLDER_USE_NONE},
+    {"\\All", FOLDER_VIRTUAL, FOLDER_USE_NONE},
+    {"\\Flagged", FOLDER_VIRTUAL, FOLDER_USE_NONE},
+};
+#define N_WORDS (sizeof(words) / sizeof(words[0]))
+
+enum step {
+    STEP_NAMESPACE = IMAP_STEP_OWN,
+    STEP_LIST,
+    STEP_LSUB,
+    STEP_STATUS,
+    STEP_MAKE,
+    STEP_PLAIN, /* the same without what the server may have refused */
+};
+
+/* --- All folders ------------------------------------------------------------------------ */
+
+struct list_request {
+    struct imap_request r;
+    struct folder_list *out;
+    enum step next;
+    bool is_plain; /* LIST and LSUB without anything newer */
+    bool is_listed;
+    size_t at; /* next folder to ask the status of */
+};
+
+static void on_namespace(struct folder_list *l, const struct imap_response *r)
+{
+    struct slice parts[] = {r->personal, r->other, r->shared};
+    struct imap_str prefix;
+    int delimiter;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        /* Of several personal namespaces the first is where folders are made. */
+        while (imap_namespace_next(&parts[i], &prefix, &delimiter)) {
+            struct buf text;
+            buf_init(&text, FOLDER_NAME_MAX);
+            bool is_good = imap_str_add(prefix, &text) == 0;
+            struct slice copy = imap_slice_copy(buf_slice(&text));
+            buf_fini(&text);
+            if (is_good && i > 0 && l->n_foreign < FOLDER_PREFIXES_MAX) {
+                l->foreign[l->n_foreign++] = copy;
+            } else if (is_good && i == 0 && !l->personal.p) {
+                l->personal = copy;
+                l->delimiter = delimiter;
+            } else {
+                imap_slice_free(&copy);
+            }
+        }
+    }
+}
+
+static void on_list(struct list_request *l, const struct imap_mailbox_data *m)
+{
+    struct buf name;
+    struct err err = ERR_INIT;
+    unsigned attrs = 0;
+    enum folder_use use = FOLDER_USE_NONE;
+    buf_init(&name, FOLDER_NAME_MAX + 1);
+    for (size_t i = 0; i < N_WORDS; i++) {
+        if (!imap_words_have(m->attributes, words[i].name))
+            continue;
+        attrs |= words[i].attr;
+        use = words[i].use != FOLDER_USE_NONE ? words[i].use : use;
+    }
+    if (imap_str_add(m->name, &name) != 0)
+        l->out->ignored++;
+    else if (folder_list_add(l->out, buf_slice(&name), m->delimiter, attrs, use, &err) != 0)
+        imap_request_fail(&l->r, &err);
+    buf_fini(&name);
+}
+
+static void on_lsub(struct folder_list *l, const struct imap_mailbox_data *m)
+{
+    struct buf name;
+    buf_init(&name, FOLDER_NAME_MAX);
+    /* Subscriptions outlive their folders: only those that LIST has shown count. */
+    struct folder *f =
+        imap_str_add(m->name, &name) == 0 ? folder_list_find(l, buf_slice(&name)) : NULL;
+    if (f && !imap_words_have(m->attributes, "\\Noselect"))
+        f->attrs |= FOLDER_SUBSCRIBED;
+    buf_fini(&name);
+}
+
+static void take_status(struct folder *f, const struct imap_status_data *d)
+{
+    f->has = (d->has & IMAP_ITEM_MESSAGES ? FOLDER_HAS_MESSAGES : 0u) |
+             (d->has & IMAP_ITEM_UIDNEXT ? FOLDER_HAS_UIDNEXT : 0u) |
+             (d->has & IMAP_ITEM_HIGHESTMODSEQ ? FOLDER_HAS_MODSEQ : 0u) |
+             /* 0 is how we say that a folder is not there. */
+             (d->has & IMAP_ITEM_UIDVALIDITY && d->uidvalidity ? FOLDER_HAS_UIDVALIDITY : 0u);
+    f->uidvalidity = (uint32_t)d->uidvalidity;
+    f->uidnext = (uint32_t)d->uidnext;
+    f->messages = (uint32_t)d->messages;
+    f->modseq = d->highestmodseq;
+}
+
+/* Status of a folder of the list; of one that is not there it says nothing. */
+static bool on_status(struct folder_list *l, const struct imap_status_data *d)
+{
+    struct buf name;
+    buf_init(&name, FOLDER_NAME_MAX);
+    struct folder *f =
+        imap_str_add(d->name, &name) == 0 ? folder_list_find(l, buf_slice(&name)) : NULL;
+    if (f)
+        take_status(f, d);
+    buf_fini(&name);
+    return f != NULL;
+}
+
+static bool list_untagged(struct imap_request *r, const struct imap_response *resp)
+{
+    struct list_request *l = (struct list_request *)r;
+    switch (resp->kind) {
+    case IMAP_KIND_NAMESPACE:
+        on_namespace(l->out, resp);
+        return true;
+    case IMAP_KIND_LIST:
+        on_list(l, &resp->mailbox);
+        return true;
+    case IMAP_KIND_LSUB:
+        on_lsub(l->out, &resp->mailbox);
+        return true;
+    case IMAP_KIND_MAILBOX_STATUS:
+        return on_status(l->out, &resp->status_data);
+    default:
+        return false;
+    }
+}
+
+static void status_items(struct imap_client *client)
+{
+    imap_cmd_text(client, "(MESSAGES UIDNEXT UIDVALIDITY");
+    imap_cmd_text(client, imap_client_has(client, IMAP_CAP_CONDSTORE) ? " HIGHESTMODSEQ)" : ")");
+}
+
+static void compose_status(struct imap_request *r, struct slice name)
+{
+    imap_request_cmd(r, STEP_STATUS);
+    imap_cmd_text(r->e->client, "STATUS ");
+    imap_cmd_astring(r->e->client, name);
+    imap_cmd_text(r->e->client, " ");
+    status_items(r->e->client);
+    imap_cmd_end(r->e->client);
+}
+
+static bool is_extended(const struct list_request *l)
+{
+    return !l->is_plain && imap_client_has(l->r.e->client, IMAP_CAP_LIST_EXTENDED);
+}
+
+static void compose_list(struct list_request *l)
+{
+    struct imap_client *client = l->r.e->client;
+    imap_request_cmd(&l->r, STEP_LIST);
+    imap_cmd_text(client, "LIST \"\" \"*\"");
+    if (is_extended(l)) {
+        imap_cmd_text(client, " RETURN (SUBSCRIBED");
+        if (imap_client_has(client, IMAP_CAP_SPECIAL_USE))
+            imap_cmd_text(client, " SPECIAL-USE");
+        if (imap_client_has(client, IMAP_CAP_LIST_STATUS)) {
+            imap_cmd_text(client, " STATUS ");
+            status_items(client);
+        }
+        imap_cmd_text(client, ")");
+    }
+    imap_cmd_end(client);
+}
+
+/* Of the next folder that has none; has_more says whether there is another. */
+static void next_status(struct list_request *l)
+{
+    struct folder_list *out = l->out;
+    for (; l->at < out->n; l->at++) {
+        const struct folder *f = &out->v[l->at];
+        if (!(f->attrs & FOLDER_NOSELECT) && !f->has && folder_is_own(out, f)) {
+            compose_status(&l->r, f->name);
+            l->at++;
+            return;
+        }
+    }
+    l->r.has_more = false;
+}
+
+static void list_send(struct imap_request *r)
+{
+    struct list_request *l = (struct list_request *)r;
+    struct imap_client *client = r->e->client;
+    switch (l->next) {
+    case STEP_NAMESPACE:
+        l->next = STEP_LIST;
+        if (imap_client_has(client, IMAP_CAP_NAMESPACE)) {
+            imap_request_cmd(r, STEP_NAMESPACE);
+            imap_cmd_text(client, "NAMESPACE");
+            imap_cmd_end(client);
+            break;
+        }
+        /* fall through */
+    case STEP_LIST:
+        compose_list(l);
+        l->next = is_extended(l) ? STEP_STATUS : STEP_LSUB;
+        r->has_more = !is_extended(l);
+        break;
+    case STEP_LSUB:
+        imap_request_cmd(r, STEP_LSUB);
+        imap_cmd_text(client, "LSUB \"\" \"*\"");
+        imap_cmd_end(client);
+        l->next = STEP_STATUS;
+        r->has_more = false;
+        break;
+    case STEP_STATUS:
+    case STEP_MAKE:
+    case STEP_PLAIN:
+        next_status(l);
+        break;
+    }
+}
+
+static void list_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
+    const struct imap_response *resp)
+{
+    struct list_request *l = (struct list_request *)r;
+    (void)resp;
+    if (step == STEP_LIST && o->status != IMAP_STATUS_OK && is_extended(l)) {
+        l->is_plain = true;
+        l->next = STEP_LIST;
+        r->has_more = true;
+        return;
+    }
+    if (step == STEP_LIST && o->status != IMAP_STATUS_OK)
+        imap_request_refuse(r, o, ERR_SCOPE_NONE);
+    if (r->n_cmds == 0 && !r->has_more && !l->is_listed) {
+        l->is_listed = true;
+        for (size_t i = 0; l->out->delimiter < 0 && i < l->out->n; i++)
+            l->out->delimiter = l->out->v[i].delimiter;
+        r->has_more = r->result == END_OK; /* those that have no status yet */
+    }
+}
+
+static void list_free(struct imap_request *r)
+{
+    imap_request_free_head(r);
+}
+
+static const struct imap_request_kind list_kind = {
+    list_send, list_untagged, list_answered, list_free};
+
+void imap_end_folders(struct end *end, struct folder_list *out, struct end_ticket *t)
+{
+    struct imap_end *e = imap_end_of(end);
+    struct list_request *l = imap_request_new(e, sizeof(*l), &list_kind, t);
+    l->out = out;
+    l->next = STEP_NAMESPACE;
+    imap_request_begin(&l->r);
+}
+
+/* --- One folder ----------------------------------------------------------------------------- */
+
+struct folder_request {
+    struct imap_request r;
+    struct folder *out;    /* STATUS */
+    const char *command;   /* the others */
+    struct slice name, to; /* owned */
+    enum folder_use use;
+};
+
+static bool folder_untagged(struct imap_request *r, const struct imap_response *resp)
+{
+    struct folder_request *f = (struct folder_request *)r;
+    struct buf name;
+    bool is_mine = false;
+    if (resp->kind != IMAP_KIND_MAILBOX_STATUS || !f->out)
+        return false;
+    buf_init(&name, FOLDER_NAME_MAX);
+    if (imap_str_add(resp->status_data.name, &name) == 0)
+        is_mine = folder_same_name(buf_slice(&name), f->name);
+    if (is_mine)
+        take_status(f->out, &resp->status_data);
+    buf_fini(&name);
+    return is_mine;
+}
+
+static void folder_send(struct imap_request *r)
+{
+    struct folder_request *f = (struct folder_request *)r;
+    struct imap_client *client = r->e->client;
+    r->has_more = false;
+    if (f->out) {
+        compose_status(r, f->name);
+        return;
+    }
+    imap_request_cmd(r, f->use != FOLDER_USE_NONE ? STEP_MAKE : STEP_PLAIN);
+    imap_cmd_text(client, f->command);
+    imap_cmd_astring(client, f->name);
+    if (f->to.p) {
+        imap_cmd_text(client, " ");
+        imap_cmd_astring(client, f->to);
+    }
+    for (size_t i = 0; f->use != FOLDER_USE_NONE && i < N_WORDS; i++) {
+        if (words[i].use == f->use)
+            imap_cmd_f(client, " (USE (%s))", words[i].name);
+    }
+    imap_cmd_end(client);
+}
+
+static void folder_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
+    const struct imap_response *resp)
+{
+    struct folder_request *f = (struct folder_request *)r;
+    struct err err = ERR_INIT;
+    (void)resp;
+    /* Some servers offer CREATE-SPECIAL-USE and refuse certain uses (RFC 6154 USEATTR). */
+    if (step == STEP_MAKE && o->status != IMAP_STATUS_OK) {
+        f->use = FOLDER_USE_NONE;
+        r->has_more = true;
+        return;
+    }
+    const unsigned both = FOLDER_HAS_UIDVALIDITY | FOLDER_HAS_UIDNEXT;
+    if (o->status != IMAP_STATUS_OK) {
+        imap_request_refuse(r, o, ERR_SCOPE_FOLDER);
+    } else if (f->out && (f->out->has & both) != both) {
+        err_set(&err, ERR_PEER, EX_PROTOCOL, "the server tells no UIDVALIDITY or UIDNEXT");
+        err_scope_set(&err, ERR_SCOPE_FOLDER);
+        imap_request_fail(r, &err);
+    }
+}
+
+static void folder_free(struct imap_request *r)
+{
+    struct folder_request *f = (struct folder_request *)r;
+    imap_slice_free(&f->name);
+    imap_slice_free(&f->to);
+    imap_request_free_head(r);
+}
+
+static const struct imap_request_kind folder_kind = {
+    folder_send, folder_untagged, folder_answered, folder_free};
+
+static struct folder_request *folder_request(
+    struct end *e, const char *command, struct slice name, struct end_ticket *t)
+{
+    struct folder_request *f = imap_request_new(imap_end_of(e), sizeof(*f), &folder_kind, t);
+    f->command = command;
+    f->name = imap_slice_copy(name);
+    return f;
+}
+
+void imap_end_status(struct end *e, struct folder *out, struct end_ticket *t)
+{
+    struct folder_request *f = folder_request(e, NULL, out->name, t);
+    f->out = out;
+    out->has = 0;
+    imap_request_begin(&f->r);
+}
+
+void imap_end_make(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t)
+{
+    struct folder_request *f = folder_request(e, "CREATE ", name, t);
+    if (imap_client_has(imap_end_of(e)->client, IMAP_CAP_CREATE_SPECIAL_USE))
+        f->use = use;
+    imap_request_begin(&f->r);
+}
+
+void imap_end_rename(struct end *e, struct slice name, struct slice to, struct end_ticket *t)
+{
+    struct folder_request *f = folder_request(e, "RENAME ", name, t);
+    f->to = imap_slice_copy(to);
+    imap_request_begin(&f->r);
+}
+
+void imap_end_subscribe(struct end *e, struct slice name, bool on, struct end_ticket *t)
+{
+    struct folder_request *f = folder_request(e, on ? "SUBSCRIBE " : "UNSUBSCRIBE ", name, t);
+    imap_request_begin(&f->r);
+}

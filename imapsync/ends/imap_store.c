@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap_store: changing flags, moving and removing messages of the folder that is open.
+ *
+ * Flags are only added and removed (+FLAGS, -FLAGS), never set, so what others have done to other
+ * flags stays.  A message is removed by UID STORE and UID EXPUNGE (RFC 4315) of exactly the UIDs
+ * that were asked for.  Without UIDPLUS nothing is removed, since EXPUNGE alone would take messages
+ * that somebody else has marked.
+ */
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "imapsync/ends/imap_parts.h"
+
+enum step { STEP_STORE = IMAP_STEP_OWN, STEP_EXPUNGE };
+
+struct store_request {
+    struct imap_request r;
+    uint32_t *uids; /* owned, ascending */
+    size_t n, sent;
+    char *change;   /* "+FLAGS.SILENT (...)", owned; NULL: remove() */
+    struct buf set; /* that was marked and is to be expunged */
+};
+
+static void store_send(struct imap_request *r)
+{
+    struct store_request *q = (struct store_request *)r;
+    struct imap_client *client = r->e->client;
+    if (!q->change && q->set.n > 0) {
+        imap_request_cmd(r, STEP_EXPUNGE);
+        imap_cmd_f(client, "UID EXPUNGE %s", buf_cstr(&q->set));
+        buf_clear(&q->set);
+    } else {
+        q->sent += imap_set_some(&q->set, q->uids + q->sent, q->n - q->sent);
+        imap_request_cmd(r, STEP_STORE);
+        imap_cmd_f(client, "UID STORE %s %s", buf_cstr(&q->set),
+            q->change ? q->change : "+FLAGS.SILENT (\\Deleted)");
+        if (q->change)
+            buf_clear(&q->set);
+    }
+    imap_cmd_end(client);
+    r->has_more = q->sent < q->n || q->set.n > 0;
+}
+
+static void store_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
+    const struct imap_response *resp)
+{
+    (void)step, (void)resp;
+    if (o->status != IMAP_STATUS_OK)
+        imap_request_refuse(r, o, ERR_SCOPE_FOLDER);
+}
+
+static void store_free(struct imap_request *r)
+{
+    struct store_request *q = (struct store_request *)r;
+    free(q->uids);
+    free(q->change);
+    buf_fini(&q->set);
+    imap_request_free_head(r);
+}
+
+static const struct imap_request_kind store_kind = {store_send, NULL, store_answered, store_free};
+
+static struct store_request *store_request(
+    struct end *end, const uint32_t *uids, size_t n, struct end_ticket *t)
+{
+    struct store_request *q = imap_request_new(imap_end_of(end), sizeof(*q), &store_kind, t);
+    q->uids = imap_uids_copy(uids, n, &q->n);
+    buf_init(&q->set, IMAP_SET_MAX);
+    q->r.is_changing = true;
+    imap_request_on_open(&q->r);
+    BUG_ON(!q->r.opened->is_for_writing);
+    return q;
+}
+
+void imap_end_flags(struct end *end, const uint32_t *uids, size_t n, const struct end_flags *f,
+    struct end_uids *modified_out, struct end_ticket *t)
+{
+    struct store_request *q = store_request(end, uids, n, t);
+    struct buf text;
+    (void)modified_out;
+    buf_init(&text, 64u << 10);
+    BUG_ON(buf_addf(&text, "%sFLAGS.SILENT (", f->is_removal ? "-" : "+") != 0 ||
+           flags_format(f->flags, f->keywords, &text) != 0 || buf_add_byte(&text, ')') != 0);
+    q->change = buf_steal_cstr(&text);
+    imap_request_begin(&q->r);
+}
+
+static void cannot(struct imap_request *r, const char *why)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_PERM, EX_UNAVAILABLE, "%s", why);
+    err_scope_set(&err, ERR_SCOPE_FOLDER);
+    imap_request_fail(r, &err);
+    r->has_more = false;
+}
+
+void imap_end_move(struct end *end, const uint32_t *uids, size_t n, struct slice folder,
+    struct end_uids *uids_out, struct end_ticket *t)
+{
+    struct store_request *q = store_request(end, uids, n, t);
+    (void)folder, (void)uids_out;
+    cannot(&q->r, "the server cannot move messages");
+    imap_request_begin(&q->r);
+}
+
+void imap_end_remove(struct end *end, const uint32_t *uids, size_t n, struct end_ticket *t)
+{
+    struct store_request *q = store_request(end, uids, n, t);
+    if (!(end->ops->can(end) & END_CAN_REMOVE))
+        cannot(&q->r, "the server cannot remove single messages (no UIDPLUS)");
+    imap_request_begin(&q->r);
+}
