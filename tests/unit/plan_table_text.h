@@ -61,10 +61,10 @@ static void table_say_op(const struct plan *p, const struct plan_op *op, size_t 
     table_say("%s %s ", plan_kind_name(op->kind), table.folders[op->folder].name);
     if (op->src_uid != 0)
         table_say_range(op->src_uid, n);
-    else
-        table_say("g");
     if (op->tgt_uid != 0)
-        table_say("=%u", op->tgt_uid);
+        table_say(op->src_uid != 0 ? "=" : "g=");
+    if (op->tgt_uid != 0)
+        table_say_range(op->tgt_uid, op->src_uid != 0 ? 1 : n);
     if (op->new_uid != 0 && op->is_target) {
         table_say(" > =%u", op->new_uid);
     } else if (op->new_uid != 0) {
