@@ -25,23 +25,26 @@ static const struct {
     {"MOVE", REMOVING},
 };
 
-void imap_verb_add(struct imap_verb *v, struct slice text)
-{
-    for (size_t i = 0; i < text.n && !v->is_whole; i++) {
-        if (text.p[i] == ' ' && slice_eq_nocase(slice_make(v->name, v->n), SLICE_LIT("UID")))
-            v->n = 0;
-        else if (text.p[i] <= ' ' || v->n == sizeof(v->name))
-            v->is_whole = true;
-        else
-            v->name[v->n++] = (char)text.p[i];
-    }
-}
-
-unsigned imap_verb_causes(const struct imap_verb *v)
+static unsigned causes_of(struct slice name)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (slice_eq_nocase(slice_make(v->name, v->n), slice_str(rows[i].name)))
+        if (slice_eq_nocase(name, slice_str(rows[i].name)))
             return rows[i].causes;
     }
     return 0;
+}
+
+void imap_verb_add(struct imap_verb *v, struct slice text)
+{
+    for (size_t i = 0; i < text.n && !v->is_whole; i++) {
+        struct slice name = slice_make(v->name, v->n);
+        if (text.p[i] == ' ' && slice_eq_nocase(name, SLICE_LIT("UID"))) {
+            v->n = 0;
+        } else if (text.p[i] <= ' ' || v->n == sizeof(v->name)) {
+            v->is_whole = true;
+            v->causes = causes_of(name);
+        } else {
+            v->name[v->n++] = (char)text.p[i];
+        }
+    }
 }

@@ -15,11 +15,9 @@ struct imap_verb {
     char name[IMAP_VERB_MAX];
     size_t n;
     bool is_whole;
+    unsigned causes; /* bits 1u << enum imap_kind, when it is whole */
 };
 
 /* Takes more of a command's text, from behind its tag on.  "UID" is no name by itself. */
 void imap_verb_add(struct imap_verb *v, struct slice text);
-/* Bits 1u << enum imap_kind. */
-unsigned imap_verb_causes(const struct imap_verb *v);
-
 #endif

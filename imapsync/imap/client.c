@@ -126,7 +126,7 @@ unsigned imap_client_awaits(const struct imap_client *c)
     unsigned kinds = 0;
     for (size_t i = 0; i < c->n_commands; i++) {
         if (c->commands[i].start < c->out.base)
-            kinds |= imap_verb_causes(&c->commands[i].verb);
+            kinds |= c->commands[i].verb.causes;
     }
     return kinds;
 }

@@ -33,6 +33,7 @@
 #define LOGOUT_TIMEOUT_MS 2000
 
 enum conn_state {
+    CONN_LOOKING_UP,
     CONN_CONNECTING,
     CONN_SECURING,
     CONN_SIGNING_IN, /* greeting included */
@@ -214,13 +215,26 @@ static void begin_session(struct imap_conn *c)
     c->state = c->place->security == IMAP_SECURITY_TLS ? CONN_SECURING : CONN_SIGNING_IN;
 }
 
-static void begin_connecting(struct imap_conn *c)
+/* The name has its time, and each of its addresses. */
+static void begin(struct imap_conn *c, enum conn_state state)
 {
     uint64_t timeout_ms = c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
     if (timeout_ms > IMAP_CONNECT_TIMEOUT_MS)
         timeout_ms = IMAP_CONNECT_TIMEOUT_MS;
     patience_init(&c->patience, timeout_ms);
-    c->state = CONN_CONNECTING;
+    c->state = state;
+}
+
+static int looking_up(struct imap_conn *c, bool *moved, struct err *err)
+{
+    enum imap_wire_result r = imap_wire_look_up(&c->wire, c->place, err);
+    if (r == IMAP_WIRE_AGAIN)
+        return 0;
+    *moved = true;
+    if (r != IMAP_WIRE_DONE)
+        return broken(c, IMAP_BROKEN_LOST, err);
+    begin(c, CONN_CONNECTING);
+    return imap_wire_dial(&c->wire, c->place, err) == 0 ? 0 : broken(c, IMAP_BROKEN_SILENT, err);
 }
 
 static int connecting(struct imap_conn *c, short revents, bool *moved, struct err *err)
@@ -233,7 +247,7 @@ static int connecting(struct imap_conn *c, short revents, bool *moved, struct er
         begin_session(c);
         return 0;
     case IMAP_WIRE_AGAIN:
-        begin_connecting(c);
+        begin(c, CONN_CONNECTING);
         return 0;
     case IMAP_WIRE_CLOSED:
     case IMAP_WIRE_FAILED:
@@ -413,8 +427,8 @@ static void keep_alive(struct imap_conn *c)
 
 static short wanted_events(const struct imap_conn *c)
 {
-    if (c->state == CONN_CONNECTING)
-        return POLLOUT;
+    if (c->state < CONN_SECURING)
+        return c->state == CONN_CONNECTING ? POLLOUT : POLLIN;
     bool is_open = c->state != CONN_SECURING;
     return imap_wire_events(&c->wire, !c->is_paused, is_open && imap_client_out(c->client).n > 0);
 }
@@ -438,12 +452,14 @@ void imap_conn_prepare(struct imap_conn *c, struct pollfd *fd_out, int *timeout_
     /* A paused one that has hung up would be ready all the time. */
     short events = wanted_events(c);
     if (events != 0)
-        *fd_out = (struct pollfd){.fd = c->wire.fd, .events = events};
+        *fd_out = (struct pollfd){.fd = imap_wire_fd(&c->wire), .events = events};
 }
 
 static int step(struct imap_conn *c, short revents, bool *moved, struct err *err)
 {
     switch (c->state) {
+    case CONN_LOOKING_UP:
+        return looking_up(c, moved, err);
     case CONN_CONNECTING:
         return connecting(c, revents, moved, err);
     case CONN_SECURING:
@@ -547,20 +563,15 @@ static struct imap_conn *new_conn(const struct imap_place *place, const struct w
     return c;
 }
 
-int imap_conn_start(const struct imap_place *place, const struct wait_limits *limits,
-    struct imap_conn **out, struct err *err)
+struct imap_conn *imap_conn_start(const struct imap_place *place, const struct wait_limits *limits)
 {
     struct imap_conn *c = new_conn(place, limits);
     struct err why = ERR_INIT;
-    if (imap_wire_look_up(&c->wire, place, err) != 0) {
-        imap_conn_close(&c);
-        return err_wrap(err, "%s", place->label);
-    }
-    begin_connecting(c);
-    if (imap_wire_dial(&c->wire, place, &why) != 0)
-        broken(c, IMAP_BROKEN_SILENT, &why);
-    *out = c;
-    return 0;
+    bool moved;
+    begin(c, CONN_LOOKING_UP);
+    /* If it cannot even begin it is broken, and says so when it is asked. */
+    (void)looking_up(c, &moved, &why);
+    return c;
 }
 
 struct imap_conn *imap_conn_adopt(

@@ -38,10 +38,9 @@ enum imap_broken {
 
 struct imap_conn;
 
-/* Begins to connect; ready when it is secured, signed in and its capabilities are known.  Both are
- * borrowed for life; limits NULL: none but the server's time.  -1: it could not even begin. */
-int imap_conn_start(const struct imap_place *place, const struct wait_limits *limits,
-    struct imap_conn **out, struct err *err) ATTR_WUR;
+/* Begins to look the name up and to connect; ready when it is secured, signed in and its
+ * capabilities are known.  Both are borrowed for life; limits NULL: none but the server's time. */
+struct imap_conn *imap_conn_start(const struct imap_place *place, const struct wait_limits *limits);
 /* The same from a socket on that is connected already and does not block. */
 struct imap_conn *imap_conn_adopt(
     const struct imap_place *place, const struct wait_limits *limits, int fd_own);

@@ -5,10 +5,8 @@
 int imap_login(const struct imap_place *place, const struct wait_limits *limits,
     struct imap_conn **out, bool *is_silent_out, struct err *err)
 {
-    struct imap_conn *c;
+    struct imap_conn *c = imap_conn_start(place, limits);
     *is_silent_out = false;
-    if (imap_conn_start(place, limits, &c, err) != 0)
-        return -1;
     while (!imap_conn_is_ready(c)) {
         if (imap_conn_pump(&c, 1, err) == 0)
             continue;

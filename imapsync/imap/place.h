@@ -4,6 +4,7 @@
 #define IMAPSYNC_IMAP_PLACE_H
 
 #include "base/core/slice.h"
+#include "base/os/lookup.h"
 #include "base/os/tls.h"
 
 #define IMAP_TIMEOUT_MS 120000   /* of waiting without progress, default */
@@ -28,10 +29,12 @@ struct imap_place {
     const char *user;  /* whose mailbox */
     const char *admin; /* who signs in for the user, NULL: the user */
     struct slice password;
-    const char *auth;         /* "plain", "login", a SASL mechanism, or NULL: the best there is */
-    uint64_t timeout_ms;      /* 0: IMAP_TIMEOUT_MS */
-    uint64_t keepalive_ms;    /* 0: IMAP_KEEPALIVE_MS */
-    uint64_t (*now_ms)(void); /* NULL: clock_mono_ms() */
+    const char *auth;      /* "plain", "login", a SASL mechanism, or NULL: the best there is */
+    uint64_t timeout_ms;   /* 0: IMAP_TIMEOUT_MS */
+    uint64_t keepalive_ms; /* 0: IMAP_KEEPALIVE_MS */
+    /* What tests put in place of the machine; NULL: sock_resolve(), clock_mono_ms(). */
+    lookup_fn *resolve;
+    uint64_t (*now_ms)(void);
 };
 
 #endif

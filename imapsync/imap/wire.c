@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * wire: see wire.h.
- *
- * Known weakness: the look-up of the name blocks, as long as the resolver's own settings allow.
- */
+/* wire: see wire.h. */
 #include "imapsync/imap/wire.h"
 
 #include <errno.h>
@@ -25,17 +21,27 @@ void imap_wire_close(struct imap_wire *w, bool is_polite)
         tls_shutdown(w->tls);
     tls_free(&w->tls);
     io_close(&w->fd);
+    lookup_free(&w->lookup);
 }
 
 /* --- Opening --------------------------------------------------------------------- */
 
-int imap_wire_look_up(struct imap_wire *w, const struct imap_place *p, struct err *err)
+enum imap_wire_result imap_wire_look_up(
+    struct imap_wire *w, const struct imap_place *p, struct err *err)
 {
-    w->next_addr = 0;
-    if (sock_resolve(p->host, w->addrs, IMAP_ADDRESSES_MAX, &w->n_addrs, err) != 0)
-        return -1;
-    return w->n_addrs > 0 ? 0
-                          : err_set(err, ERR_TEMP, EX_NOHOST, "look up %s: no address", p->host);
+    if (!w->lookup) {
+        w->next_addr = 0;
+        w->n_addrs = 1;
+        if (net_addr_parse(slice_str(p->host), &w->addrs[0]) == 0)
+            return IMAP_WIRE_DONE;
+        if (lookup_start(p->host, p->resolve, &w->lookup, err) != 0)
+            return IMAP_WIRE_FAILED;
+    }
+    if (!lookup_is_done(w->lookup))
+        return IMAP_WIRE_AGAIN;
+    int result = lookup_answer(w->lookup, w->addrs, &w->n_addrs, err);
+    lookup_free(&w->lookup);
+    return result == 0 ? IMAP_WIRE_DONE : IMAP_WIRE_FAILED;
 }
 
 int imap_wire_dial(struct imap_wire *w, const struct imap_place *p, struct err *err)
@@ -130,6 +136,11 @@ enum imap_wire_result imap_wire_receive(
 bool imap_wire_has_read(const struct imap_wire *w)
 {
     return w->tls && tls_has_pending(w->tls);
+}
+
+int imap_wire_fd(const struct imap_wire *w)
+{
+    return w->lookup ? lookup_fd(w->lookup) : w->fd;
 }
 
 short imap_wire_events(const struct imap_wire *w, bool wants_read, bool wants_write)

@@ -9,8 +9,6 @@
 #include "base/core/net.h"
 #include "imapsync/imap/place.h"
 
-#define IMAP_ADDRESSES_MAX 8
-
 enum imap_wire_result {
     IMAP_WIRE_DONE,
     IMAP_WIRE_AGAIN,  /* not now: poll for imap_wire_events() */
@@ -21,7 +19,8 @@ enum imap_wire_result {
 struct imap_wire {
     int fd; /* -1: none */
     struct tls *tls;
-    struct net_addr addrs[IMAP_ADDRESSES_MAX];
+    struct lookup *lookup; /* NULL: over, or not begun */
+    struct net_addr addrs[LOOKUP_MAX];
     size_t n_addrs, next_addr;
     bool read_wants_write, write_wants_read;
 };
@@ -29,7 +28,9 @@ struct imap_wire {
 void imap_wire_init(struct imap_wire *w);
 void imap_wire_close(struct imap_wire *w, bool is_polite);
 
-int imap_wire_look_up(struct imap_wire *w, const struct imap_place *p, struct err *err) ATTR_WUR;
+/* Goes on with the look-up of the name, which it begins when it is called first. */
+enum imap_wire_result imap_wire_look_up(
+    struct imap_wire *w, const struct imap_place *p, struct err *err);
 /* Begins to connect, to the first address that lets us.  -1: none does. */
 int imap_wire_dial(struct imap_wire *w, const struct imap_place *p, struct err *err) ATTR_WUR;
 /* The socket is ready, or the present address has had its time: DONE, or AGAIN with the next
@@ -45,6 +46,7 @@ enum imap_wire_result imap_wire_send(
 enum imap_wire_result imap_wire_receive(
     struct imap_wire *w, void *p, size_t size, size_t *n_out, struct err *err);
 bool imap_wire_has_read(const struct imap_wire *w); /* more is there, whatever poll() says */
+int imap_wire_fd(const struct imap_wire *w);        /* for poll() */
 /* For poll(), by what is wanted; during the handshake by what it wants. */
 short imap_wire_events(const struct imap_wire *w, bool wants_read, bool wants_write);
 

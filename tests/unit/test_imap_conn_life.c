@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* From connect() to the end: TLS, many at once, keeping alive, and whose answers come when. */
 #include <signal.h>
+#include <sysexits.h>
 
 #include "base/os/io.h"
 #include "base/os/sock.h"
@@ -90,10 +91,54 @@ static void test_limits_while_connecting(void **state)
         rig_begin(&g);
         g.place.host = "127.0.0.1";
         g.peer = full_listener(&g.place.port, fds, COUNT_OF(fds));
-        assert_int_equal(imap_conn_start(&g.place, &g.limits, &g.c, &g.err), 0);
+        g.c = imap_conn_start(&g.place, &g.limits);
         assert_ends(&g, kind);
         for (size_t i = 0; i < COUNT_OF(fds); i++)
             io_close(&fds[i]);
+        rig_down(&g);
+    }
+}
+
+/* One for each name: a thread that was forgotten may come to its own late. */
+static int gates[END_KINDS + 2][2];
+
+static int slow_resolve(
+    const char *host, struct net_addr *out, size_t max, size_t *n_out, struct err *err)
+{
+    char byte;
+    *n_out = 0;
+    if (read(gates[host[0] - 'a'][0], &byte, 1) != 1 || byte != 'y')
+        return err_set(err, ERR_PERM, EX_NOHOST, "look up %s: no such name", host);
+    return sock_resolve("127.0.0.1", out, max, n_out, err);
+}
+
+/* A resolver that does not answer keeps nobody longer than a server that does not. */
+static void test_limits_while_looking_up(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < END_KINDS + 2; kind++) {
+        struct rig g;
+        rig_begin(&g);
+        const char name[] = {(char)('a' + kind), '.', 'x', '\0'};
+        assert_int_equal(pipe(gates[kind]), 0);
+        g.place.host = name;
+        g.place.resolve = slow_resolve;
+        g.peer = full_listener(&g.place.port, NULL, 0);
+        g.c = imap_conn_start(&g.place, &g.limits);
+        assert_int_equal(turn(&g, 0), 0);
+        if (kind < END_KINDS)
+            assert_ends(&g, kind);
+        assert_int_equal(write(gates[kind][1], kind == END_KINDS ? "n" : "y", 1), 1);
+        if (kind == END_KINDS) {
+            assert_int_equal(imap_conn_pump(&g.c, 1, &g.err), -1);
+            assert_int_equal(imap_conn_broken(g.c), IMAP_BROKEN_LOST);
+            assert_int_equal(g.err.code, EX_NOHOST);
+        }
+        if (kind > END_KINDS) {
+            assert_int_equal(imap_conn_pump(&g.c, 1, &g.err), 0); /* the name */
+            assert_int_equal(imap_conn_pump(&g.c, 1, &g.err), 0); /* the connection */
+            assert_false(imap_conn_is_broken(g.c));
+        }
         rig_down(&g);
     }
 }
@@ -107,7 +152,7 @@ static void test_nobody_is_there(void **state)
     close(fd);
     g.place.host = "127.0.0.1";
     g.peer = -1;
-    assert_int_equal(imap_conn_start(&g.place, &g.limits, &g.c, &g.err), 0);
+    g.c = imap_conn_start(&g.place, &g.limits);
     assert_int_equal(imap_conn_pump(&g.c, 1, &g.err), -1);
     assert_int_equal(imap_conn_broken(g.c), IMAP_BROKEN_SILENT);
     assert_non_null(strstr(g.err.text, "source"));
@@ -405,6 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits_while_connecting),
+        cmocka_unit_test(test_limits_while_looking_up),
         cmocka_unit_test(test_nobody_is_there),
         cmocka_unit_test(test_limits_while_securing),
         cmocka_unit_test(test_limits_while_logging_out),
