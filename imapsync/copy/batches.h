@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * batches: what is to be copied, over many folders, cut into reads and appends; what came of each
+ * message; and what the journal has to be told, in which order.  A pure machine: no end, no
+ * journal, no clock.
+ *
+ *     struct batches *b = batches_new(&limits);
+ *     batches_folder(b, folder);                  once for each, then its messages
+ *     batches_add(b, &message); ... batches_close(b);      more while batches_wants(b)
+ *     for (;;) {
+ *         batches_next(b, &todo);                 do it, until it says WAIT: then wait for the ends
+ *         ... batches_body(), batches_appended(), ... as they are told
+ *     }
+ *
+ * A window is one read and one intent: messages of one folder.  Its bodies go into appends as they
+ * come.  A window is over when its read and its appends are answered and what the answers leave
+ * open is settled; each of its messages has its result then, or comes again in another window.
+ *
+ *   window    INTENDED -read handed out-> READING -answered-> READ -appends answered, settled->
+ * over append    OPEN -ended-> SENT -answered OK-> STORED -answered NO, or lost-> UNSETTLED
+ * -settled-> stored | not there
+ *
+ * Rules that it keeps:
+ *   - Results are handed out before the removal of the intent that covers them, that before the
+ *     intent of whatever comes again, and all of them before anything is asked of an end.  So what
+ *     the adapter was handed since the last READ or SETTLE is one transaction, committed before
+ *     it goes on with them.
+ *   - An OK is final.  A message is sent again only when a settlement has said that it is not
+ *     there.  What cannot be settled is OPEN, its intent stays, and it is not sent again.
+ *   - Whatever is not an OK is settled before anything is concluded from it: servers store and then
+ *     say NO, and not every MULTIAPPEND is atomic.  While a folder has something to be settled no
+ *     append is begun there; what comes all the same is left out and asked for again.
+ *   - What was refused together comes back in halves until the culprit stands alone.  One message
+ *     that was refused is tried once more without keywords and odd date, where it has any; then it
+ *     is refused.
+ *   - A refusal that is about the folder ends that folder, one that is temporary or about the user
+ *     ends the job, in order: what is on its way is answered first.
+ *   - A lost connection: what may have killed it comes back first, and alone on its way: once as it
+ *     was, then in halves; one that stands alone and kills twice is set aside.  Each loss
+ *     makes that smaller, so a job comes to its end however often its connections die.
+ *   - No limit is exceeded, except by a single message, which has to go somewhere.
+ */
+#ifndef IMAPSYNC_COPY_BATCHES_H
+#define IMAPSYNC_COPY_BATCHES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/core/err.h"
+#include "base/os/hmac.h"
+
+struct batches;
+
+#define BATCHES_WINDOW_MAX 100 /* messages of one read, and of one intent */
+
+struct batches_limits {
+    size_t read_max;        /* messages of one read; at most BATCHES_WINDOW_MAX */
+    uint64_t read_octets;   /* as the source tells them */
+    size_t reads_max;       /* on their way */
+    size_t append_max;      /* messages of one append; 1: the target takes them one by one */
+    uint64_t append_octets; /* an append that has as many is ended */
+    size_t appends_max;     /* begun and not answered; more are left out */
+    size_t sent_max;        /* messages of appends that are not answered: where a literal has to
+                               wait for its "+", so many wait at most */
+    uint64_t size_max;      /* a larger message is refused without being sent; 0: none */
+};
+
+struct batches_message {
+    uint32_t folder; /* the caller's own number, small: there is an array of them */
+    uint32_t uid;
+    uint32_t size;   /* as the source tells it, 0: not told; only cuts windows */
+    bool has_extras; /* keywords, or a date, that a target may refuse a message for */
+};
+
+struct batches *batches_new(const struct batches_limits *limits);
+void batches_free(struct batches **b);
+
+/* --- What is to be copied ------------------------------------------------------------------ */
+
+/* since: the target's UIDNEXT before anything was sent. */
+void batches_folder(struct batches *b, uint32_t folder, uint32_t since);
+/* In the order in which they are to go; a UID of a folder once. */
+void batches_add(struct batches *b, const struct batches_message *m);
+/* Messages that are under suspicion since an earlier connection (batches_suspects()): n at most
+ * BATCHES_WINDOW_MAX, of one folder.  They go first. */
+void batches_add_suspects(
+    struct batches *b, const struct batches_message *v, size_t n, unsigned strikes);
+/* Whether less is waiting than two windows: time for more. */
+bool batches_wants(const struct batches *b);
+/* No more will be added. */
+void batches_close(struct batches *b);
+/* Nothing else is begun; what has not been asked for stays OPEN. */
+void batches_cancel(struct batches *b);
+
+/* --- What to do next ------------------------------------------------------------------------- */
+
+enum batches_do {
+    BATCHES_WAIT,   /* for the ends */
+    BATCHES_RESULT, /* journal: `result` */
+    BATCHES_FORGET, /* journal: the intent of `window` is over */
+    BATCHES_INTEND, /* journal: an intent of `window`, with `uids` */
+    BATCHES_READ,   /* read `uids` of `folder` */
+    BATCHES_SETTLE, /* which of `sent` are on the target?  then batches_settled() */
+    BATCHES_REOPEN, /* the ends are lost: batches_reopened(), or batches_give_up() */
+    BATCHES_OVER,   /* everything has its result; `err` says why if not all was tried */
+};
+
+enum batches_outcome {
+    BATCHES_STORED,  /* on the target, tgt_uid known */
+    BATCHES_SENT,    /* the target has said OK and told no UID */
+    BATCHES_REFUSED, /* by the target, or by the source, which does not give it */
+    BATCHES_MISSING, /* OK and no body: expunged meanwhile, or listed without being there */
+    BATCHES_ASIDE,   /* kills its connection */
+    BATCHES_OPEN,    /* not tried, or nobody knows; an intent covers it where it was sent */
+};
+
+/* A message that was sent, as it was sent. */
+struct batches_sent {
+    uint32_t uid;
+    bool is_whole; /* else it was broken off, and the digest is not known */
+    uint64_t size; /* of the literal */
+    unsigned char digest[SHA256_SIZE];
+};
+
+struct batches_result {
+    enum batches_outcome outcome;
+    uint32_t folder, uid;
+    uint32_t tgt_uid;
+    bool is_plain; /* it went without keywords and odd date */
+    struct batches_sent sent;
+    const char *why; /* REFUSED, ASIDE, OPEN; borrowed until the next call */
+};
+
+/* Borrowed until the next call that is not a const one. */
+struct batches_todo {
+    enum batches_do what;
+    uint32_t folder;
+    uint32_t window; /* a number that no other window of this job has */
+    const uint32_t *uids;
+    const struct batches_sent *sent;
+    size_t n;       /* of uids or sent */
+    uint32_t since; /* SETTLE, INTEND: what arrived has at least this UID */
+    bool is_late;   /* SETTLE: behind a loss, so that it may still arrive */
+    struct batches_result result;
+    const struct err *err; /* OVER; NULL: all was tried */
+};
+
+void batches_next(struct batches *b, struct batches_todo *out);
+
+/* --- What the source says ------------------------------------------------------------------ */
+
+struct batches_verdict {
+    bool is_taken;    /* else its octets are left out */
+    bool ends_before; /* end the open append first */
+    bool begins;      /* begin an append for `folder` with the number `append` */
+    bool is_plain;    /* describe it without keywords and odd date */
+    uint32_t folder, append;
+};
+
+/* A body begins.  has_room: the target can take it now (its end says so: unsent octets, commands);
+ * has_room_for_new: and another append can be begun. */
+struct batches_verdict batches_body(struct batches *b, uint32_t window, uint32_t uid, uint64_t size,
+    bool has_room, bool has_room_for_new);
+/* The body that was taken has come.  true: end the open append. */
+bool batches_body_end(struct batches *b, const unsigned char digest[SHA256_SIZE]);
+/* The read is answered; err NULL: with OK.  true: end the open append. */
+bool batches_read_over(struct batches *b, uint32_t window, const struct err *err);
+/* Whether the source is better paused: the target has enough to do. */
+bool batches_is_full(const struct batches *b);
+
+/* --- What the target says ------------------------------------------------------------------- */
+
+/* An append is answered, perhaps while it is still open; err NULL: with OK, and with n UIDs where
+ * they were told (another number than there are messages says nothing). */
+void batches_appended(
+    struct batches *b, uint32_t append, const uint32_t *tgt_uids, size_t n, const struct err *err);
+
+/* The answer to SETTLE: for each of todo.sent, in that order, its UID on the target, 0: it is not
+ * there, UINT32_MAX: nobody can tell.  tgt_uids NULL: it could not be found out, because of err. */
+void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct err *err);
+
+/* --- Lost connections ------------------------------------------------------------------------- */
+
+/* Either side's; the other one is closed too.  Nothing that was on its way will be answered. */
+void batches_lost(struct batches *b, bool is_source, const struct err *err);
+/* Both are open again, and nothing is on its way. */
+void batches_reopened(struct batches *b);
+/* They will not be: results are handed out, then OVER. */
+void batches_give_up(struct batches *b);
+/* Behind batches_give_up(): the next group of messages that may have killed the connection, for the
+ * next job's batches_add_suspects(); 0: no more.  v has room for BATCHES_WINDOW_MAX. */
+size_t batches_suspects(struct batches *b, struct batches_message *v, unsigned *strikes_out);
+
+#endif
