@@ -21,15 +21,16 @@
  * -settled-> stored | not there
  *
  * Rules that it keeps:
- *   - Results are handed out before the removal of the intent that covers them, that before the
- *     intent of whatever comes again, and all of them before anything is asked of an end.  So what
- *     the adapter was handed since the last READ or SETTLE is one transaction, committed before
- *     it goes on with them.
+ *   - Results are handed out before the removal of the intent that covers them, and both before
+ *     anything is asked of an end.  So what the adapter was handed since the last READ or SETTLE is
+ *     one transaction, committed before it goes on with them.
+ *   - What was sent is known by digest and size from then on (NOTE), not from its answer on.
  *   - An OK is final.  A message is sent again only when a settlement has said that it is not
  *     there.  What cannot be settled is OPEN, its intent stays, and it is not sent again.
  *   - Whatever is not an OK is settled before anything is concluded from it: servers store and then
- *     say NO, and not every MULTIAPPEND is atomic.  While a folder has something to be settled no
- *     append is begun there; what comes all the same is left out and asked for again.
+ *     say NO, and not every MULTIAPPEND is atomic.  While there is something to be settled nothing
+ *     more is asked for, and into its folder nothing is sent; what comes all the same is left out
+ *     and asked for again.
  *   - What was refused together comes back in halves until the culprit stands alone.  One message
  *     that was refused is tried once more without keywords and odd date, where it has any; then it
  *     is refused.
@@ -98,6 +99,7 @@ enum batches_do {
     BATCHES_WAIT,   /* for the ends */
     BATCHES_RESULT, /* journal: `result` */
     BATCHES_FORGET, /* journal: the intent of `window` is over */
+    BATCHES_NOTE,   /* journal: `sent` are on their way; not worth a transaction of its own */
     BATCHES_INTEND, /* journal: an intent of `window`, with `uids` */
     BATCHES_READ,   /* read `uids` of `folder` */
     BATCHES_SETTLE, /* which of `sent` are on the target?  then batches_settled() */
@@ -117,7 +119,6 @@ enum batches_outcome {
 /* A message that was sent, as it was sent. */
 struct batches_sent {
     uint32_t uid;
-    bool is_whole; /* else it was broken off, and the digest is not known */
     uint64_t size; /* of the literal */
     unsigned char digest[SHA256_SIZE];
 };
@@ -125,8 +126,8 @@ struct batches_sent {
 struct batches_result {
     enum batches_outcome outcome;
     uint32_t folder, uid;
-    uint32_t tgt_uid;
-    bool is_plain; /* it went without keywords and odd date */
+    uint32_t tgt_uid, since; /* STORED; SENT: it has at least this UID */
+    bool is_plain;           /* it went without keywords and odd date */
     struct batches_sent sent;
     const char *why; /* REFUSED, ASIDE, OPEN; borrowed until the next call */
 };
@@ -146,21 +147,23 @@ struct batches_todo {
 };
 
 void batches_next(struct batches *b, struct batches_todo *out);
+/* Why the rest of the folder was not tried; NULL: it was.  Borrowed. */
+const struct err *batches_folder_err(const struct batches *b, uint32_t folder);
 
 /* --- What the source says ------------------------------------------------------------------ */
 
 struct batches_verdict {
-    bool is_taken;    /* else its octets are left out */
-    bool ends_before; /* end the open append first */
-    bool begins;      /* begin an append for `folder` with the number `append` */
-    bool is_plain;    /* describe it without keywords and odd date */
+    bool is_taken; /* else its octets are left out */
+    bool begins;   /* begin an append for `folder` first, which is to be known as `append` */
+    bool is_plain; /* describe it without keywords and odd date */
     uint32_t folder, append;
 };
 
-/* A body begins.  has_room: the target can take it now (its end says so: unsent octets, commands);
- * has_room_for_new: and another append can be begun. */
-struct batches_verdict batches_body(struct batches *b, uint32_t window, uint32_t uid, uint64_t size,
-    bool has_room, bool has_room_for_new);
+/* Before a body.  true: end the open append, and only then ask the target whether it has room. */
+bool batches_body_next(struct batches *b, uint32_t window, uint64_t size);
+/* A body begins.  has_room: the target can take it now, in an append of its own if none is open. */
+struct batches_verdict batches_body(
+    struct batches *b, uint32_t window, uint32_t uid, uint64_t size, bool has_room);
 /* The body that was taken has come.  true: end the open append. */
 bool batches_body_end(struct batches *b, const unsigned char digest[SHA256_SIZE]);
 /* The read is answered; err NULL: with OK.  true: end the open append. */
@@ -183,7 +186,7 @@ void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct e
 
 /* Either side's; the other one is closed too.  Nothing that was on its way will be answered. */
 void batches_lost(struct batches *b, bool is_source, const struct err *err);
-/* Both are open again, and nothing is on its way. */
+/* Both are open again. */
 void batches_reopened(struct batches *b);
 /* They will not be: results are handed out, then OVER. */
 void batches_give_up(struct batches *b);

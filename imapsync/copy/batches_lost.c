@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * batches_lost: connections that die, and what they may have died of.
+ *
+ * A source works through its reads in order, so it died of what it has not told of the oldest one;
+ * a target of the oldest append that it has not answered.  Everything else that was on its way is
+ * innocent and comes again as it was.
+ *
+ * A message whose literal was broken off is on no target.
+ */
+#include <stdlib.h>
+
+#include "imapsync/copy/batches_parts.h"
+
+#define SETTLE_LOSSES_MAX 2 /* then what was to be settled stays open */
+#define IDLE_LOSSES_MAX 5   /* in a row, of nothing: then the job gives up */
+
+/* The message that was arriving is asked for again; true: there was one. */
+static bool break_off(struct batches *b)
+{
+    struct append *a = b->open;
+    if (!b->is_in_body)
+        return false;
+    b->is_in_body = false;
+    a->window->states[a->at[--a->n]] = ITEM_ASKED;
+    return true;
+}
+
+static size_t asked_of(const struct window *w, uint8_t *at)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->states[i] == ITEM_ASKED)
+            at[n++] = (uint8_t)i;
+    }
+    return n;
+}
+
+/* Whether anything was suspected. */
+static bool suspect_source(struct batches *b)
+{
+    uint8_t at[BATCHES_WINDOW_MAX];
+    for (struct window *w = b->windows; w; w = w->next) {
+        size_t n = w->state == WINDOW_READING ? asked_of(w, at) : 0;
+        if (n > 0) {
+            batches_suspect(b, w, at, n);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool suspect_target(struct batches *b, bool is_broken_off)
+{
+    uint8_t at;
+    struct append *a = b->appends;
+    while (a && a->is_answered)
+        a = a->next;
+    if (!a)
+        return false;
+    a->is_suspect = true;
+    if (a == b->open && is_broken_off) {
+        at = a->at[a->n]; /* where it stood before it was taken out */
+        batches_suspect(b, a->window, &at, 1);
+    }
+    return true;
+}
+
+static void lose_append(struct batches *b, struct append *a, const struct err *err)
+{
+    a->is_open = false;
+    if (a->n == 0) {
+        batches_append_free(b, a);
+    } else if (!a->is_answered) {
+        a->is_answered = a->is_lost = true;
+        a->err = *err;
+        batches_append_over(b, a);
+    } else if (!a->is_unsettled) {
+        batches_append_over(b, a); /* it was refused while it was open */
+    }
+}
+
+static void lose_settlement(struct batches *b, const struct err *err)
+{
+    for (struct append *a = b->appends, *after; a && b->is_settling; a = after) {
+        after = a->next;
+        if (a->is_unsettled && a->window->folder == b->settling && ++a->losses >= SETTLE_LOSSES_MAX)
+            batches_leave_open(b, a, err->text);
+    }
+    b->is_settling = false;
+}
+
+/* Oldest last, since each goes before all others. */
+static void lose_windows(struct batches *b, struct window *w)
+{
+    uint8_t at[BATCHES_WINDOW_MAX];
+    size_t n = 0;
+    if (!w)
+        return;
+    lose_windows(b, w->next);
+    if (w->state == WINDOW_READ)
+        return;
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->states[i] != ITEM_ASKED && w->states[i] != ITEM_LATER)
+            continue;
+        at[n++] = (uint8_t)i;
+        w->states[i] = ITEM_DONE;
+    }
+    batches_come_again(b, w, at, n, w->is_plain);
+    w->state = WINDOW_READ;
+}
+
+void batches_lost(struct batches *b, bool is_source, const struct err *err)
+{
+    if (b->is_lost)
+        return;
+    bool was_settling = b->is_settling;
+    bool is_broken_off = break_off(b);
+    bool is_known = is_source ? suspect_source(b) : suspect_target(b, is_broken_off);
+    lose_settlement(b, err);
+    b->open = NULL;
+    for (struct append *a = b->appends, *after; a; a = after) {
+        after = a->next;
+        lose_append(b, a, err);
+    }
+    lose_windows(b, b->windows);
+    b->is_lost = true;
+    b->idle_losses = is_known || was_settling ? 0 : b->idle_losses + 1;
+    if (b->idle_losses >= IDLE_LOSSES_MAX || b->is_stopped || b->is_cancelled) {
+        if (!b->is_stopped)
+            batches_stop(b, err);
+        batches_give_up(b);
+        return;
+    }
+    b->err = *err;
+}
+
+void batches_reopened(struct batches *b)
+{
+    b->is_lost = false;
+}
+
+void batches_give_up(struct batches *b)
+{
+    if (!b->is_stopped)
+        batches_stop(b, &b->err);
+    b->is_lost = false;
+    for (struct append *a = b->appends, *after; a; a = after) {
+        after = a->next;
+        if (a->is_suspect)
+            batches_leave_suspects(b, a->window, a->at, a->n);
+        batches_leave_open(b, a, b->err.text);
+    }
+}
