@@ -49,7 +49,6 @@ struct imap_conn {
     struct imap_signin *signin; /* until READY */
     const struct imap_events *events;
     void *arg;
-    struct imap_conn *beside;
     bool is_paused;
     enum imap_broken broken;
     struct err why;
@@ -61,11 +60,6 @@ struct imap_conn {
 struct imap_client *imap_conn_client(struct imap_conn *c)
 {
     return c->client;
-}
-
-const struct imap_place *imap_conn_place(const struct imap_conn *c)
-{
-    return c->place;
 }
 
 bool imap_conn_is_ready(const struct imap_conn *c)
@@ -86,15 +80,6 @@ bool imap_conn_is_broken(const struct imap_conn *c)
 void imap_conn_pause(struct imap_conn *c, bool on)
 {
     c->is_paused = on;
-}
-
-void imap_conn_beside(struct imap_conn *c, struct imap_conn *other)
-{
-    if (c->beside)
-        c->beside->beside = NULL;
-    c->beside = other;
-    if (other)
-        other->beside = c;
 }
 
 static uint64_t now_ms(const struct imap_conn *c)
@@ -495,51 +480,29 @@ int imap_conn_advance(struct imap_conn *c, short revents, bool *moved, struct er
 
 #define PUMP_MAX 4
 
-/* The connections and those beside them, none twice; the first n are the caller's. */
-static size_t all_of(struct imap_conn *const *conns, size_t n, struct imap_conn **out)
-{
-    size_t total = n;
-    memcpy(out, conns, n * sizeof(*out));
-    for (size_t i = 0; i < n; i++) {
-        struct imap_conn *other = conns[i]->beside;
-        bool is_known = !other || imap_conn_is_broken(other);
-        for (size_t k = 0; k < total; k++)
-            is_known = is_known || out[k] == other;
-        if (!is_known)
-            out[total++] = other;
-    }
-    return total;
-}
-
 int imap_conn_pump(struct imap_conn *const *conns, size_t n, struct err *err)
 {
-    struct imap_conn *all[2 * PUMP_MAX];
-    struct pollfd fds[4 * PUMP_MAX];
-    struct err ignored = ERR_INIT;
+    struct pollfd fds[2 * PUMP_MAX];
     bool moved = false;
     BUG_ON(n > PUMP_MAX);
     while (!moved) {
-        size_t total = all_of(conns, n, all), n_fds = total;
         int wait_ms = -1;
-        for (size_t i = 0; i < total; i++) {
+        for (size_t i = 0; i < n; i++) {
+            const struct wait_limits *limits = conns[i]->limits;
             int ms;
-            imap_conn_prepare(all[i], &fds[i], &ms);
+            imap_conn_prepare(conns[i], &fds[i], &ms);
             if (ms >= 0 && (wait_ms < 0 || ms < wait_ms))
                 wait_ms = ms;
-            int cancel_fd = all[i]->limits ? all[i]->limits->cancel_fd : -1;
-            fds[n_fds++] = (struct pollfd){.fd = cancel_fd, .events = POLLIN};
+            fds[n + i] = (struct pollfd){.fd = limits ? limits->cancel_fd : -1, .events = POLLIN};
         }
-        int r = poll(fds, n_fds, wait_ms);
+        int r = poll(fds, 2 * n, wait_ms);
         if (r < 0 && errno != EINTR) {
             struct err why = ERR_INIT;
             err_sys(&why, errno, "poll");
             broken(conns[0], IMAP_BROKEN_LOST, &why);
         }
-        for (size_t i = 0; i < total; i++) {
-            bool other_moved = false, is_mine = i < n;
-            int result = imap_conn_advance(all[i], r > 0 ? fds[i].revents : 0,
-                is_mine ? &moved : &other_moved, is_mine ? err : &ignored);
-            if (result != 0 && is_mine)
+        for (size_t i = 0; i < n; i++) {
+            if (imap_conn_advance(conns[i], r > 0 ? fds[i].revents : 0, &moved, err) != 0)
                 return -1;
         }
         /* One that has nothing to wait for does not break because of them. */
@@ -587,7 +550,6 @@ static void close_conn(struct imap_conn **c, bool is_polite)
 {
     if (!*c)
         return;
-    imap_conn_beside(*c, NULL);
     imap_client_cancel((*c)->client);
     imap_signin_free(&(*c)->signin);
     imap_wire_close(&(*c)->wire, is_polite);
@@ -608,48 +570,13 @@ void imap_conn_logout(struct imap_conn **c)
     bool is_polite = *c && imap_conn_is_ready(*c) && imap_client_may_send((*c)->client) &&
                      imap_client_pending((*c)->client) == 0;
     if (is_polite) {
-        imap_conn_beside(*c, NULL);
         patience_limit(&(*c)->patience, LOGOUT_TIMEOUT_MS);
         imap_cmd_begin((*c)->client, imap_outcome_set, &o);
         imap_cmd_text((*c)->client, "LOGOUT");
         imap_cmd_end((*c)->client);
         /* Only politeness: the server keeps nothing of ours open. */
-        is_polite = imap_conn_wait(*c, &o, &ignored) == 0;
+        while (is_polite && !o.is_done)
+            is_polite = imap_conn_pump(c, 1, &ignored) == 0;
     }
     close_conn(c, is_polite);
-}
-
-/* --- One command at a time ---------------------------------------------------------- */
-
-int imap_conn_wait(struct imap_conn *c, const struct imap_outcome *o, struct err *err)
-{
-    while (!o->is_done) {
-        if (imap_conn_pump(&c, 1, err) != 0 && !o->is_done)
-            return -1;
-    }
-    if (o->status != IMAP_STATUS_CANCELLED)
-        return 0;
-    if (err)
-        *err = c->why;
-    return -1;
-}
-
-int imap_conn_check(
-    struct imap_conn *c, const struct imap_outcome *o, const char *what, struct err *err)
-{
-    if (imap_conn_wait(c, o, err) != 0)
-        return -1;
-    if (o->status == IMAP_STATUS_OK)
-        return 0;
-    imap_fault_parts(o->status, o->code, o->text, what, err);
-    return err_wrap(err, "%s", c->place->label);
-}
-
-int imap_conn_drain(struct imap_conn *c, struct err *err)
-{
-    while (imap_client_pending(c->client) > 0) {
-        if (imap_conn_pump(&c, 1, err) != 0)
-            return -1;
-    }
-    return 0;
 }

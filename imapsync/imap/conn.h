@@ -6,13 +6,9 @@
  * connections at once, so that a thread that fills one of them keeps reading the others and nothing
  * waits in a circle.
  *
- *     imap_cmd_begin(imap_conn_client(c), imap_outcome_set, &o);
- *     ...
- *     if (imap_conn_check(c, &o, "cannot list the folders", err) != 0)
- *
  * Every command is answered: when the connection breaks, or is closed, those on their way are
- * answered with CANCELLED (imap_client_cancel()).  So an outcome on the stack is good as long as
- * its frame waits for it or for the end of the connection; who leaves earlier drains or abandons.
+ * answered with CANCELLED (imap_client_cancel()).  Who leaves while some are on their way, into
+ * what is about to go, abandons it first.
  */
 #ifndef IMAPSYNC_IMAP_CONN_H
 #define IMAPSYNC_IMAP_CONN_H
@@ -50,7 +46,6 @@ void imap_conn_close(struct imap_conn **c); /* at once; NULL is fine */
 void imap_conn_logout(struct imap_conn **c);
 
 struct imap_client *imap_conn_client(struct imap_conn *c);
-const struct imap_place *imap_conn_place(const struct imap_conn *c);
 void imap_conn_events(struct imap_conn *c, const struct imap_events *events, void *arg);
 enum imap_broken imap_conn_broken(const struct imap_conn *c);
 bool imap_conn_is_broken(const struct imap_conn *c);
@@ -58,9 +53,6 @@ bool imap_conn_is_broken(const struct imap_conn *c);
 void imap_conn_abandon(struct imap_conn *c);
 /* No bytes are read while it is paused: the server feels it by its window. */
 void imap_conn_pause(struct imap_conn *c, bool on);
-/* While somebody waits for this one the other is looked after too, which keeps it alive; its errors
- * come when it is used.  Both ways; NULL: no longer. */
-void imap_conn_beside(struct imap_conn *c, struct imap_conn *other);
 
 /* What it waits for (fd -1: nothing), and how long at most; -1: for ever, 0: it can go on now.
  * The cancel descriptor of the limits is for the caller to wait for besides. */
@@ -72,15 +64,5 @@ int imap_conn_advance(struct imap_conn *c, short revents, bool *moved, struct er
 /* Waits until at least one of the connections has moved bytes, and moves them; n <= 4.  -1: one of
  * them is broken; err says which and why. */
 int imap_conn_pump(struct imap_conn *const *conns, size_t n, struct err *err) ATTR_WUR;
-
-/* --- One command at a time -------------------------------------------------------- */
-
-/* Pumps until the answer is there, whatever it is. */
-int imap_conn_wait(struct imap_conn *c, const struct imap_outcome *o, struct err *err) ATTR_WUR;
-/* And anything but OK is an error that begins with `what`. */
-int imap_conn_check(
-    struct imap_conn *c, const struct imap_outcome *o, const char *what, struct err *err) ATTR_WUR;
-/* Pumps until nothing is on its way.  -1: it has broken meanwhile, and nothing is either. */
-int imap_conn_drain(struct imap_conn *c, struct err *err) ATTR_WUR;
 
 #endif

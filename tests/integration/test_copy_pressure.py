@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """coexist-sync copy against servers that make it hold much back, or leave it with answers that it did not wait for."""
+import time
+
 import pytest
 from lib.fakeimap import CAPABILITIES, FakeImap
 from lib.mailbox import argv, run
@@ -26,6 +28,22 @@ def test_a_target_that_wants_to_be_asked_for_each_literal(case, tmp_path):
         result = go(source, target, tmp_path)
         assert result.status == 0, result.log
         assert sorted(target.appended) == sorted(mails)
+
+
+def test_a_target_that_takes_its_time_to_consent(tmp_path):
+    """The source is faster: what has come may not wait in ever more literals."""
+    mails = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(1200)]
+    with FakeImap(mails) as source, FakeImap(capabilities=NO_PLUS) as target:
+        def until_the_source_is_through():
+            deadline = time.monotonic() + 2
+            while source.received.count(b"BODY.PEEK") < 12 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            target.before_consent = lambda: None
+        target.before_consent = until_the_source_is_through
+        result = go(source, target, tmp_path)
+        assert result.status == 0, result.log
+        assert sorted(target.appended) == sorted(mails)
+        assert "connection" not in result.log
 
 
 def test_keywords_that_outweigh_their_messages(tmp_path):

@@ -31,6 +31,7 @@ class FakeImap:
         self.appended = []
         self.received = b""
         self.uidvalidity = 7
+        self.before_consent = lambda: None  # called before each "+" to a literal
         self.imap_port = free_port()
         self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=20)
         self.sockets = []
@@ -108,6 +109,7 @@ class FakeImap:
             if not found:
                 break
             if b"+}" not in found[0]:
+                self.before_consent()
                 sock.sendall(b"+ go\r\n")
             data = file.read(int(found[1]))
             if len(data) < int(found[1]):
