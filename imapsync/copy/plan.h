@@ -139,7 +139,7 @@ struct plan_op {
     enum plan_witness witness : 8;
     enum plan_reason reason : 8; /* in `withheld`: why */
     enum pair_state state : 8;   /* RENUMBER: that the pair then has */
-    bool is_touched;             /* FLAGS, NOTE: that it then is */
+    bool is_touched;             /* FLAGS, NOTE, GONE: that it then is */
     bool is_target;              /* RENUMBER: new_uid is on the target, in the same folder */
     uint32_t folder;             /* with src_uid, or tgt_uid, the pair's place in the journal */
     uint32_t to;                 /* MOVE, RENUMBER: where it then is */

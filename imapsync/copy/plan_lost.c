@@ -62,10 +62,16 @@ static void follow_deletion(struct plan_draft *d, const struct plan_lost *l)
     const struct plan_folder *f = &d->in->folders[l->folder];
     bool is_trash = d->policy->deletions == PLAN_DELETIONS_TRASH;
     if (d->policy->deletions == PLAN_DELETIONS_STAY || !d->in->may_delete) {
-        if (l->pair.state == PAIR_GONE || f->is_source_lost)
+        bool is_known = l->pair.state == PAIR_GONE || f->is_source_lost;
+        if (is_known && l->is_touched == l->pair.is_touched) {
             d->out->n_same++;
-        else
-            add_for(d, PLAN_GONE, PLAN_W_LOST, l);
+            return;
+        }
+        /* Its user's touch counts if a deletion is to follow one day. */
+        struct plan_op *op = is_known ? add_for(d, PLAN_NOTE, PLAN_W_TOUCHED, l)
+                                      : add_for(d, PLAN_GONE, PLAN_W_LOST, l);
+        op->is_touched = l->is_touched;
+        op->change = plan_change(d, &(struct plan_change){.now = l->pair.flags, .was = l->other});
         return;
     }
     bool may_be_hidden = f->is_source_lost && !f->is_confirmed;
@@ -133,7 +139,7 @@ static void on_lost(struct plan_draft *d, struct plan_lost *l, bool is_spared)
     }
     if (f)
         follow(d, l);
-    else if (is_spared && d->policy->deletions != PLAN_DELETIONS_STAY)
+    else if (is_spared && !d->in->folders[l->folder].is_source_lost)
         add_for(d, PLAN_FORGET, PLAN_W_SHARED, l);
     else
         follow_deletion(d, l);

@@ -80,7 +80,7 @@ static const struct plan_row rows[] = {
     {"archive: gone there stays gone", "archive", "A: 1=g | 1 |", ""},
     {"archive: lost on both sides", "archive", "A: 1=11 | -1 | -11", "forget A 1=11 both-lost"},
     {"archive: two share a copy", "archive", "A: 1=11 2=11 | -1..2 |",
-        "gone A 1=11 lost; gone A 2=11 lost"},
+        "gone A 1=11 lost; forget A 2=11 shared"},
     {"archive: a folder is lost", "archive", "A lost: 1..3=11 | |", ""},
     {"archive: within the folder", "archive", "A: 1=11#d | -1 5#d |",
         "renumber A 1=11 > A 5 digest"},
