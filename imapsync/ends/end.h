@@ -142,6 +142,9 @@ struct end_ops {
     unsigned (*can)(const struct end *e);
     /* The largest message it takes, in octets; 0: it tells none. */
     uint64_t (*size_max)(const struct end *e);
+    /* Whether the status of a folder says that nothing has changed since the token.  false: no, or
+     * it does not say; open() tells. */
+    bool (*is_same)(const struct end *e, const struct folder *f, struct slice token);
 
     /* --- Folders --- */
 

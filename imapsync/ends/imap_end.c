@@ -21,6 +21,7 @@
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
 #include "imapsync/ends/imap_parts.h"
+#include "imapsync/ends/imap_token.h"
 #include "imapsync/imap/fault.h"
 #include "imapsync/imap/login.h"
 
@@ -324,6 +325,8 @@ static void on_untagged(void *arg, const struct imap_response *resp)
     struct imap_end *e = arg;
     if (resp->kind == IMAP_KIND_FETCH)
         imap_read_end(e, &resp->fetch);
+    if (resp->kind == IMAP_KIND_ENABLED)
+        e->has_qresync = e->has_qresync || imap_words_have(resp->list, "QRESYNC");
     if (e->cmds && e->cmds->step == IMAP_STEP_REOPEN) {
         if (resp->kind == IMAP_KIND_STATUS && resp->code.kind == IMAP_CODE_UIDVALIDITY)
             e->reopened_uidvalidity = resp->code.number;
@@ -365,6 +368,8 @@ static unsigned can(const struct end *end)
     /* Where each literal has to be asked for, messages of one command would wait for each other. */
     if (imap_client_has(e->client, IMAP_CAP_MULTIAPPEND | IMAP_CAP_LITERAL_PLUS))
         n |= END_CAN_BATCH;
+    if (imap_client_has(e->client, IMAP_CAP_CONDSTORE))
+        n |= END_CAN_TELL_CHANGES;
     if (imap_client_append_limit(e->client) > 0)
         n |= END_CAN_CHECK_SIZE;
     return n;
@@ -373,6 +378,13 @@ static unsigned can(const struct end *end)
 static uint64_t size_max(const struct end *end)
 {
     return imap_client_append_limit(((const struct imap_end *)end)->client);
+}
+
+static bool is_same(const struct end *end, const struct folder *f, struct slice token)
+{
+    struct imap_token t;
+    (void)end;
+    return imap_token_unpack(token, &t) && imap_token_is_same(&t, f);
 }
 
 static size_t unsent(const struct end *end)
@@ -475,6 +487,7 @@ static const struct end_ops ops = {
     .kind = "imap",
     .can = can,
     .size_max = size_max,
+    .is_same = is_same,
     .folders = imap_end_folders,
     .status = imap_end_status,
     .make = imap_end_make,
@@ -501,6 +514,21 @@ static const struct end_ops ops = {
     .close = do_close,
 };
 
+static void enabled(void *arg, const struct imap_response *resp)
+{
+    (void)arg, (void)resp; /* "* ENABLED" tells what it has come to */
+}
+
+/* Nothing waits for it: until the answer is there the end does without. */
+static void enable(struct imap_end *e)
+{
+    if (!imap_client_has(e->client, IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC))
+        return;
+    imap_cmd_begin(e->client, enabled, NULL);
+    imap_cmd_text(e->client, "ENABLE QRESYNC");
+    imap_cmd_end(e->client);
+}
+
 static int make(const struct end_maker *m, const struct wait_limits *limits, struct end **out,
     bool *is_silent_out, struct err *err)
 {
@@ -514,6 +542,7 @@ static int make(const struct end_maker *m, const struct wait_limits *limits, str
     e->conn = conn;
     e->client = imap_conn_client(conn);
     imap_conn_events(conn, &events, e);
+    enable(e);
     *out = &e->end;
     return 0;
 }

@@ -87,6 +87,7 @@ struct imap_end {
     struct imap_body body;
     uint64_t reopened_uidvalidity;
     bool is_broken;
+    bool has_qresync;         /* it was enabled, and the server has said so */
     bool invents_uidvalidity; /* at each EXAMINE of a folder that nobody has selected (Courier) */
     bool has_failed;          /* in a callback, for the reason in err */
     struct err err;

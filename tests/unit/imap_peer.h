@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * imap_peer: an IMAP server in a thread of the test, which answers as a table tells it.  Each row
- * is used once, the first whose text is in the command; in its reply "~" stands for the tag and
+ * is used once, the first whose text is in the command, with its LF; in its reply "~" stands for
+ * the tag and
  * "\n" for CRLF.  Commands that no row fits are answered by OK.  Octets of literals are left out of
  * the lines.
  */
@@ -95,7 +96,9 @@ static inline bool imap_peer_answer(struct imap_peer *p, struct slice line)
     char tag[32] = "";
     slice_split(&rest, ' ', &word);
     BUG_ON(fmt_into(tag, sizeof(tag), "%.*s", SLICE_ARG(word)) != 0);
+    size_t start = p->lines.n;
     BUG_ON(buf_add(&p->lines, rest) != 0 || buf_add_byte(&p->lines, '\n') != 0);
+    rest = slice_from(buf_slice(&p->lines), start);
     for (size_t i = 0; p->rows[i].text; i++) {
         if (p->used[i] || slice_search(rest, slice_str(p->rows[i].text)) < 0)
             continue;
@@ -177,6 +180,46 @@ static inline const char *imap_peer_stop(struct imap_peer *p)
     close(p->listener);
     imap_end_maker_fini(&p->maker);
     return buf_cstr(&p->lines);
+}
+
+/* --- The one of this test, and what tests do with it ------------------------------------ */
+
+static struct imap_peer peer;
+static struct keywords keywords;
+
+static inline enum end_result open_folder(
+    const char *name, const struct end_open *more, struct end_changes *out, struct err *err)
+{
+    struct end_ticket t = {0};
+    struct end_open o = *more;
+    o.folder = slice_str(name);
+    end_changes_init(out, &keywords);
+    peer.end->ops->open(peer.end, &o, out, &t);
+    if (end_wait(peer.end, &t, err) != 0)
+        return END_LOST;
+    *err = t.err;
+    return t.result;
+}
+
+static inline void fini(struct end_changes *c)
+{
+    end_changes_fini(c);
+    keywords_fini(&keywords);
+}
+
+static inline const char *said(const char *text)
+{
+    return strstr(buf_cstr(&peer.lines), text);
+}
+
+static inline void stop(void)
+{
+    imap_peer_stop(&peer);
+}
+
+static inline void clean(void)
+{
+    buf_fini(&peer.lines);
 }
 
 #endif

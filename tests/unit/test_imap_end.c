@@ -3,44 +3,6 @@
 #include "base/mail/uids.h"
 #include "tests/unit/imap_peer.h"
 
-static struct imap_peer peer;
-static struct keywords keywords;
-
-static enum end_result open_folder(
-    const char *name, const struct end_open *more, struct end_changes *out, struct err *err)
-{
-    struct end_ticket t = {0};
-    struct end_open o = *more;
-    o.folder = slice_str(name);
-    end_changes_init(out, &keywords);
-    peer.end->ops->open(peer.end, &o, out, &t);
-    if (end_wait(peer.end, &t, err) != 0)
-        return END_LOST;
-    *err = t.err;
-    return t.result;
-}
-
-static void fini(struct end_changes *c)
-{
-    end_changes_fini(c);
-    keywords_fini(&keywords);
-}
-
-static const char *said(const char *text)
-{
-    return strstr(buf_cstr(&peer.lines), text);
-}
-
-static void stop(void)
-{
-    imap_peer_stop(&peer);
-}
-
-static void clean(void)
-{
-    buf_fini(&peer.lines);
-}
-
 #define OPEN_5 "* 5 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 90] .\n~ OK [READ-ONLY] .\n"
 
 static void test_words_are_merged(void **state)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/* imap_attributes: what FETCH tells about messages besides their bodies. */
+#include <stdlib.h>
+
+#include "base/mail/uids.h"
+#include "imapsync/ends/date.h"
+#include "imapsync/ends/imap_parts.h"
+
+void imap_compose_items(struct imap_client *client, unsigned want)
+{
+    imap_cmd_text(client, "(UID");
+    if (want & END_WANT_FLAGS)
+        imap_cmd_text(client, " FLAGS");
+    if (want & END_WANT_DATES)
+        imap_cmd_text(client, " INTERNALDATE");
+    if (want & END_WANT_SIZES)
+        imap_cmd_text(client, " RFC822.SIZE");
+    imap_cmd_text(client, ")");
+}
+
+bool imap_listed(struct end_changes *out, const struct imap_fetch_data *f, struct listed *m)
+{
+    *m = (struct listed){.uid = f->uid};
+    if (!(f->has & IMAP_FETCH_UID))
+        return false;
+    m->has_size = (f->has & IMAP_FETCH_SIZE) != 0;
+    m->size = f->size > UINT32_MAX ? UINT32_MAX : (uint32_t)f->size;
+    m->has_date =
+        f->has & IMAP_FETCH_INTERNALDATE && date_parse(f->internal_date, &m->date_s, &m->zone_min);
+    m->has_flags = (f->has & IMAP_FETCH_FLAGS) != 0;
+    if (m->has_flags)
+        out->flags_lost += flags_parse(f->flags, out->keywords, &m->flags);
+    return true;
+}
+
+struct attributes_request {
+    struct imap_request r;
+    struct end_changes *out;
+    uint32_t *uids; /* owned, ascending */
+    size_t n, sent;
+    unsigned want;
+};
+
+static void attributes_send(struct imap_request *r)
+{
+    struct attributes_request *q = (struct attributes_request *)r;
+    struct buf set;
+    buf_init(&set, IMAP_SET_MAX);
+    q->sent += imap_set_some(&set, q->uids + q->sent, q->n - q->sent);
+    imap_request_cmd(r, IMAP_STEP_OWN);
+    imap_cmd_f(r->e->client, "UID FETCH %s ", buf_cstr(&set));
+    imap_compose_items(r->e->client, q->want);
+    imap_cmd_end(r->e->client);
+    buf_fini(&set);
+    r->has_more = q->sent < q->n;
+}
+
+static bool attributes_untagged(struct imap_request *r, const struct imap_response *resp)
+{
+    struct attributes_request *q = (struct attributes_request *)r;
+    struct listed m;
+    if (resp->kind != IMAP_KIND_FETCH || !imap_listed(q->out, &resp->fetch, &m))
+        return false;
+    /* It is one of ours: there cannot be too many. */
+    return uids_have(q->uids, q->n, m.uid) && end_changes_add(q->out, &m);
+}
+
+static void attributes_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
+    const struct imap_response *resp)
+{
+    struct attributes_request *q = (struct attributes_request *)r;
+    (void)step, (void)resp;
+    if (o->status != IMAP_STATUS_OK)
+        imap_request_refuse(r, o, ERR_SCOPE_NONE);
+    if (r->n_cmds == 0 && !r->has_more)
+        end_changes_finish(q->out);
+}
+
+static void attributes_free(struct imap_request *r)
+{
+    struct attributes_request *q = (struct attributes_request *)r;
+    free(q->uids);
+    imap_request_free_head(r);
+}
+
+static const struct imap_request_kind attributes_kind = {
+    attributes_send, attributes_untagged, attributes_answered, attributes_free};
+
+void imap_end_attributes(struct end *end, const uint32_t *uids, size_t n, unsigned want,
+    struct end_changes *out, struct end_ticket *t)
+{
+    struct attributes_request *q =
+        imap_request_new(imap_end_of(end), sizeof(*q), &attributes_kind, t);
+    q->uids = imap_uids_copy(uids, n, &q->n);
+    q->want = want;
+    q->out = out;
+    imap_request_on_open(&q->r);
+    imap_request_begin(&q->r);
+}
