@@ -103,7 +103,7 @@ static int run(const struct copy_args *a, const struct copy_options *options,
     if (result == 0)
         result = passes_run(c, PLAN_MIRROR, &n, err);
     if (result == 0 && a->verifies)
-        result = copy_verify(c, true, &verdict, err);
+        result = copy_verify(c, COPY_ALL, true, &verdict, err);
     report_pass(&p->report, &n);
     if (result == 0 && a->verifies)
         report_verdict(&p->report, &verdict);

@@ -2,12 +2,12 @@
 /*
  * copy: a pass over the folders of a mailbox.
  *
- *   list both sides -> map names -> for each folder: make it, skip it when its STATUS says that
- *   nothing changed, else list, resolve what is open, plan, stream, change flags, delete, and
- *   remember the STATUS that was true before all of this
+ *   list both sides -> map names -> for each folder: make it, skip it when its status says that
+ *   nothing changed, else ask what has changed since the last pass, resolve what is open, plan,
+ *   stream, change flags, delete, and remember the token of this look
  *
  * Errors of one message or one folder are exceptions: reported, counted, the rest goes on, and the
- * folder's STATUS is not remembered, so that the next pass looks again.  Errors of a connection, of
+ * folder's token stays where it was, so that the next pass looks again.  Errors of a connection, of
  * the user as a whole (quota) or of the journal end the pass.
  *
  * A journal that was lost before the flip is made again by content.  Behind the flip the target is
@@ -21,7 +21,6 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/pack.h"
 #include "imapsync/ends/limits.h"
 
 int copy_new(const struct end_maker *source, const struct end_maker *target, const char *dir,
@@ -215,29 +214,12 @@ int copy_folder_on_target(struct copy *c, const struct pass *p, const struct fol
     return end_check(c->to, &ticket, "cannot look at the folder", err);
 }
 
-bool copy_token(const struct folder *f, struct buf *out)
+static bool is_unchanged(const struct copy *c, const struct journal_folder *r,
+    const struct folder *source, const struct folder *target)
 {
-    const unsigned all = FOLDER_HAS_UIDNEXT | FOLDER_HAS_MESSAGES | FOLDER_HAS_MODSEQ;
-    buf_clear(out);
-    if ((f->has & all) != all || f->modseq == 0)
-        return false;
-    pack_u32(out, f->uidnext);
-    pack_u32(out, f->messages);
-    pack_u64(out, f->modseq);
-    return true;
-}
-
-static bool is_unchanged(
-    const struct journal_folder *r, const struct folder *source, const struct folder *target)
-{
-    struct buf token;
-    buf_init(&token, RECORD_TOKEN_MAX);
-    bool is_same = copy_token(source, &token) && slice_eq(buf_slice(&token), r->source.token) &&
-                   source->has & FOLDER_HAS_UIDVALIDITY &&
-                   r->source.uidvalidity == source->uidvalidity &&
-                   r->target.uidvalidity == target->uidvalidity;
-    buf_fini(&token);
-    return is_same;
+    return c->from->ops->is_same(c->from, source, r->source.token) &&
+           r->source.uidvalidity == source->uidvalidity &&
+           r->target.uidvalidity == target->uidvalidity;
 }
 
 /* One folder; see the header of this file. */
@@ -253,7 +235,7 @@ static int one_folder(
     if ((find_target(p, &record) || !(is_users(p, &record) || p->is_blind)) &&
         copy_folder_on_target(c, p, f, &record, &target, err) != 0)
         goto done;
-    if (is_unchanged(&record, f, &target)) {
+    if (is_unchanged(c, &record, f, &target)) {
         p->counts->folders_unchanged++;
         p->counts->messages_same += f->messages;
         result = 0;
@@ -451,7 +433,7 @@ static int tell_vanished(
     return result;
 }
 
-static int list_both(
+int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err)
 {
     struct end *both[] = {c->from, c->to};
@@ -479,7 +461,7 @@ int copy_pass(
     if (copy_connect(c, err) != 0)
         return -1;
     p.is_blind = plan_policy(policy)->is_behind_flip && !journal_is_complete(c->journal);
-    int result = list_both(c, &from, &there, err);
+    int result = copy_list_both(c, &from, &there, err);
     if (result == 0) {
         counts->folders_failed += from.ignored;
         if (from.ignored > 0)

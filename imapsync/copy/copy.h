@@ -25,12 +25,23 @@ struct copy_options {
     const struct wait_limits *limits; /* of every wait; NULL: none */
 };
 
+/* What a comparison has listed of one folder. */
+struct copy_compared {
+    struct slice source, target; /* names on the wire */
+    uint32_t source_uidvalidity, target_uidvalidity;
+    uint32_t source_uid, target_uid; /* the highest; 0: it is empty */
+    const uint32_t *missing;         /* ascending UIDs of the source that are not on the target */
+    size_t n_missing;
+};
+
 struct copy_events {
     void (*progress)(void *arg, const struct copy_counts *counts);
     void (*exception)(void *arg, const struct copy_exception *e);
     /* Somebody wants it to end, now and for ever; the pass then fails with ERR_TEMP. NULL: never.
      */
     bool (*is_cancelled)(void *arg);
+    /* A comparison is through with a folder that both sides have listed.  NULL: nobody asks. */
+    void (*compared)(void *arg, const struct copy_compared *folder);
 };
 
 struct copy;
@@ -58,7 +69,12 @@ void copy_disconnect(struct copy *c);
 /* Compares what the source lists with the journal and the target.  with_content: reads every
  * message of the target that was not found right before, and compares its SHA-256 with
  * the one that was copied. */
-int copy_verify(
-    struct copy *c, bool with_content, struct copy_verdict *out, struct err *err) ATTR_WUR;
+enum copy_scope {
+    COPY_ALL,     /* lists every folder on both sides */
+    COPY_CHANGED, /* but those whose status is what it was when they were compared with content */
+};
+
+int copy_verify(struct copy *c, enum copy_scope scope, bool with_content, struct copy_verdict *out,
+    struct err *err) ATTR_WUR;
 
 #endif

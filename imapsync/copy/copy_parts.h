@@ -38,10 +38,9 @@ void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *
  * to put into it. */
 int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,
     struct journal_folder *record, struct err *err) ATTR_WUR;
-/* What the status of a folder of the source says about changes: equal octets, equal folder.  false:
- * it does not.
- */
-bool copy_token(const struct folder *f, struct buf *out);
+/* The folders of both sides, in one round trip. */
+int copy_list_both(
+    struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;
 /* Makes the folder on the target when it is not there; *out is its STATUS. */
 int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
     struct journal_folder *record, struct folder *out, struct err *err) ATTR_WUR;

@@ -408,22 +408,36 @@ static int apply(struct work *w, struct err *err)
     return result;
 }
 
-/* Remembers the STATUS from before the listing, so that whatever came later is seen as a change.
- * Not with pairs that are gone: a later mirror has to look at them. */
-static int remember(struct work *w, const struct folder *source, struct err *err)
+/* Only when all that has changed was done.  Not with pairs that are gone: a later mirror has to
+ * look at them. */
+static int remember(struct work *w, struct err *err)
 {
     struct journal_folder *r = w->record;
-    struct buf token;
-    int result = 0;
-    if (w->n_exceptions > 0 || w->has_gone_pairs || !w->listing.is_sure || w->plan.n_withheld > 0)
+    struct slice token = buf_slice(&w->listing.token);
+    if (w->n_exceptions > 0 || w->has_gone_pairs || !w->listing.is_sure || w->plan.n_withheld > 0 ||
+        slice_eq(token, r->source.token))
         return 0;
-    buf_init(&token, RECORD_TOKEN_MAX);
-    if (copy_token(source, &token)) {
-        journal_set(&r->source.token, buf_slice(&token));
-        result = journal_folder_put(w->c->journal, r, err);
-    }
-    buf_fini(&token);
-    return result;
+    journal_set(&r->source.token, token);
+    return journal_folder_put(w->c->journal, r, err);
+}
+
+/* Whether the changes since the last pass are all that has to be looked at: then each message of
+ * the journal is on both sides, and no outcome is open. */
+static int may_ask_since(struct work *w, bool *may_out, struct err *err)
+{
+    const struct journal_folder *r = w->record;
+    struct intent *intents = NULL;
+    size_t n = 0;
+    *may_out = false;
+    if (r->source.token.n == 0 || r->source.uidvalidity == 0 ||
+        r->target.uidvalidity != w->target->uidvalidity || w->p->is_blind ||
+        has_state(w, PAIR_GONE) || has_state(w, PAIR_SENT) || has_state(w, PAIR_REFUSED))
+        return 0;
+    if (journal_intents(w->c->journal, r->id, INTENT_APPEND, &intents, &n, err) != 0)
+        return -1;
+    intents_free(intents, n);
+    *may_out = n == 0;
+    return 0;
 }
 
 /* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
@@ -431,12 +445,24 @@ static int remember(struct work *w, const struct folder *source, struct err *err
 static int list(struct work *w, const struct folder *source, struct err *err)
 {
     struct end_ticket t = {0};
-    uint32_t known = w->record->source.uidvalidity;
+    const struct journal_folder *r = w->record;
+    uint32_t *known = mem_realloc_array(NULL, w->n_pairs + 1, sizeof(*known));
+    bool may_ask_since_token;
+    if (may_ask_since(w, &may_ask_since_token, err) != 0) {
+        free(known);
+        return -1;
+    }
+    for (size_t i = 0; i < w->n_pairs; i++)
+        known[i] = w->pairs[i].src_uid;
     w->c->from->ops->open(w->c->from,
-        &(struct end_open){.folder = w->record->source.name,
-            .uidvalidity = known ? known : source->uidvalidity,
+        &(struct end_open){.folder = r->source.name,
+            .uidvalidity = r->source.uidvalidity ? r->source.uidvalidity : source->uidvalidity,
+            .token = may_ask_since_token ? r->source.token : SLICE_NONE,
+            .known = known,
+            .n_known = w->n_pairs,
             .want = END_WANT_FLAGS | END_WANT_DATES},
         &w->listing, &t);
+    free(known);
     return end_check(w->c->from, &t, "cannot open the folder", err);
 }
 
@@ -447,11 +473,10 @@ static int run(struct work *w, const struct folder *source, struct err *err)
         return -1;
     w->n_keywords_known = w->keywords.n;
     end_changes_init(&w->listing, &w->keywords);
-    if (list(w, source, err) != 0 || keep_keywords(w, err) != 0)
+    if (load_pairs(w, err) != 0 || list(w, source, err) != 0 || keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
-    if (load_pairs(w, err) != 0 || check_uidvalidity(w, &adopt, err) != 0 ||
-        resolve_open(w, adopt, err) != 0)
+    if (check_uidvalidity(w, &adopt, err) != 0 || resolve_open(w, adopt, err) != 0)
         return -1;
     w->has_gone_pairs = has_state(w, PAIR_GONE);
     has_sent = has_state(w, PAIR_SENT);
@@ -468,7 +493,7 @@ static int run(struct work *w, const struct folder *source, struct err *err)
         return -1;
     if (apply(w, err) != 0)
         return -1;
-    return remember(w, source, err);
+    return remember(w, err);
 }
 
 int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,

@@ -8,6 +8,7 @@
 #include "imapsync/copy/folder_plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/core/mem.h"
 
@@ -18,7 +19,7 @@ static struct plan_message message_at(const void *arg, size_t i)
     const struct folder_plan_input *in = arg;
     const struct listed *l = &in->listing->v[i];
     return (struct plan_message){
-        .uid = l->uid, .has_flags = true, .flags = l->flags, .digest = any_digest};
+        .uid = l->uid, .has_flags = l->has_flags, .flags = l->flags, .digest = any_digest};
 }
 
 static struct plan_pair pair_at(const void *arg, size_t i)
@@ -49,8 +50,15 @@ static size_t count_stored(const struct folder_plan_input *in)
 
 static uint32_t *not_listed(const struct folder_plan_input *in, size_t *n_out)
 {
-    uint32_t *v = mem_realloc_array(NULL, in->n_pairs + 1, sizeof(*v));
+    size_t n = in->listing->is_whole ? in->n_pairs : in->listing->n_vanished;
+    uint32_t *v = mem_realloc_array(NULL, n + 1, sizeof(*v));
     *n_out = 0;
+    if (!in->listing->is_whole) {
+        if (n > 0)
+            memcpy(v, in->listing->vanished, n * sizeof(*v));
+        *n_out = n;
+        return v;
+    }
     for (size_t i = 0; i < in->n_pairs; i++) {
         if (!end_changes_find(in->listing, in->pairs[i].src_uid))
             v[(*n_out)++] = in->pairs[i].src_uid;

@@ -13,10 +13,10 @@
 
 struct folder_plan_input {
     enum plan_policy_id policy;
-    const struct end_changes *listing; /* of the source */
+    const struct end_changes *listing; /* of the source, or what has changed there */
     const struct pair *pairs;          /* by source UID */
     size_t n_pairs;
-    bool is_sure; /* the listing is whole */
+    bool is_sure; /* nothing is missing in the listing */
     bool may_delete, can_remove;
     size_t deletions_max; /* that are left in this pass */
 };

@@ -97,6 +97,16 @@ int journal_keywords_get(
     struct journal *j, uint32_t folder, struct keywords *out, struct err *err) ATTR_WUR;
 int journal_keywords_put(
     struct journal *j, uint32_t folder, const struct keywords *k, struct err *err) ATTR_WUR;
+/* What both sides were when a comparison found every message of the source, with its content, on
+ * the target; it is forgotten with the pairs. */
+struct journal_compared {
+    struct record_seen source, target;
+    uint32_t gone, extra;
+};
+int journal_compared_get(struct journal *j, uint32_t folder, struct journal_compared *out,
+    bool *found_out, struct err *err) ATTR_WUR;
+int journal_compared_put(
+    struct journal *j, uint32_t folder, const struct journal_compared *c, struct err *err) ATTR_WUR;
 /* Forgets pairs and intents of a folder (its UIDVALIDITY has changed); keeps the folder. */
 int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 /* What was copied has been copied, but is not where it was put: STORED and SENT become GONE. */

@@ -226,6 +226,59 @@ int journal_keywords_put(
     return journal_commit(j, err);
 }
 
+/* --- Comparisons ------------------------------------------------------------------------------ */
+
+int journal_compared_get(struct journal *j, uint32_t folder, struct journal_compared *out,
+    bool *found_out, struct err *err)
+{
+    struct record_compared r;
+    struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_compared(&key, folder);
+    *out = (struct journal_compared){0};
+    int result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, found_out, err);
+    if (result == 0 && *found_out && !record_unpack_compared(buf_slice(&value), &r))
+        result = journal_damaged(j, "a comparison", err);
+    /* One of the way back says nothing about the way there. */
+    *found_out = result == 0 && *found_out && r.from == j->from;
+    if (*found_out)
+        *out = (struct journal_compared){
+            .source = r.seen[j->from], .target = r.seen[j->to], .gone = r.gone, .extra = r.extra};
+    buf_fini(&key);
+    buf_fini(&value);
+    return result;
+}
+
+int journal_compared_put(
+    struct journal *j, uint32_t folder, const struct journal_compared *c, struct err *err)
+{
+    struct record_compared r = {.from = (uint8_t)j->from, .gone = c->gone, .extra = c->extra};
+    struct buf key, value;
+    r.seen[j->from] = c->source;
+    r.seen[j->to] = c->target;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_compared(&key, folder);
+    record_pack_compared(&value, &r);
+    journal_begin(j);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+    return journal_commit(j, err);
+}
+
+int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err)
+{
+    struct buf key;
+    buf_init(&key, 16);
+    record_key_compared(&key, folder);
+    journal_begin(j);
+    journal_del_record(j, j->t.state, &key);
+    buf_fini(&key);
+    return journal_commit(j, err);
+}
+
 /* --- Intents ---------------------------------------------------------------------------------- */
 
 void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i)

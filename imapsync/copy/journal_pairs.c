@@ -415,6 +415,8 @@ static int forget_intents(struct journal *j, uint32_t folder, struct err *err)
 
 int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err)
 {
+    if (journal_compared_forget(j, folder, err) != 0)
+        return -1;
     for (int side = SIDE_A; side < SIDES; side++) {
         int r;
         while ((r = forget_some(j, folder, side, err)) > 0)
@@ -429,6 +431,8 @@ int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err)
 {
     struct pair *pairs;
     size_t n;
+    if (journal_compared_forget(j, folder, err) != 0)
+        return -1;
     if (journal_pairs(j, folder, &pairs, &n, err) != 0)
         return -1;
     int result = 0;

@@ -32,6 +32,8 @@ void journal_put_record(
     struct journal *j, struct bdb *db, const struct buf *key, const struct buf *value);
 void journal_del_record(struct journal *j, struct bdb *db, const struct buf *key);
 
+int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
+
 /* --- Tables, without a journal around them: migration fills them too ----------------- */
 
 int tables_put_pair(struct journal_tables *t, uint32_t folder, const struct record_pair *p,

@@ -55,6 +55,12 @@ void record_key_name(struct buf *out, int side, struct slice name)
     add(out, name);
 }
 
+void record_key_compared(struct buf *out, uint32_t folder)
+{
+    start(out, 'c');
+    pack_u32(out, folder);
+}
+
 void record_key_keywords(struct buf *out, uint32_t folder)
 {
     start(out, 'k');
@@ -172,6 +178,34 @@ bool record_unpack_folder(struct slice s, struct record_folder *out)
             return false;
     }
     return s.n == 0;
+}
+
+void record_pack_compared(struct buf *out, const struct record_compared *c)
+{
+    buf_clear(out);
+    pack_u8(out, c->from);
+    for (int i = SIDE_A; i < SIDES; i++) {
+        pack_u32(out, c->seen[i].uidvalidity);
+        pack_u32(out, c->seen[i].uidnext);
+        pack_u32(out, c->seen[i].messages);
+        pack_u32(out, c->seen[i].highest);
+    }
+    pack_u32(out, c->gone);
+    pack_u32(out, c->extra);
+}
+
+bool record_unpack_compared(struct slice s, struct record_compared *out)
+{
+    *out = (struct record_compared){0};
+    if (!unpack_u8(&s, &out->from) || out->from >= SIDES)
+        return false;
+    for (int i = SIDE_A; i < SIDES; i++) {
+        struct record_seen *e = &out->seen[i];
+        if (!unpack_u32(&s, &e->uidvalidity) || !unpack_u32(&s, &e->uidnext) ||
+            !unpack_u32(&s, &e->messages) || !unpack_u32(&s, &e->highest))
+            return false;
+    }
+    return unpack_u32(&s, &out->gone) && unpack_u32(&s, &out->extra) && s.n == 0;
 }
 
 void record_pack_keywords(struct buf *out, const struct keywords *k)

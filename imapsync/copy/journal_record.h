@@ -14,6 +14,7 @@
  *             'n' side, name                   folder
  *             'k' folder                       keywords in the order of their bits
  *             'i' folder, intent               kind, time, UIDNEXT, UIDs
+ *             'c' folder                       what both sides were when they were compared
  *             'm', 't'                         kept for marks and items
  *   pairs     folder, UID on A                 the pair
  *   uids      folder, UID on B                 UIDs on A; or, without one, the pair itself
@@ -79,6 +80,18 @@ struct record_intent {
     struct slice uids; /* packed; see record_uids() */
 };
 
+/* A side when the folder was compared: as long as these are what they were, its messages are. */
+struct record_seen {
+    uint32_t uidvalidity, uidnext, messages;
+    uint32_t highest; /* UID; 0: it was empty */
+};
+
+struct record_compared {
+    uint8_t from; /* the side that mail came from */
+    struct record_seen seen[SIDES];
+    uint32_t gone, extra; /* on the receiver: of ours, and not from us */
+};
+
 struct record_version {
     uint8_t version;
     bool is_complete; /* a pass has seen every folder */
@@ -91,6 +104,7 @@ void record_key_last(struct buf *out);
 void record_key_folder(struct buf *out, uint32_t folder);
 void record_key_name(struct buf *out, int side, struct slice name);
 void record_key_keywords(struct buf *out, uint32_t folder);
+void record_key_compared(struct buf *out, uint32_t folder);
 void record_key_intent(struct buf *out, uint32_t folder, uint64_t id);
 void record_key_uid(struct buf *out, uint32_t folder, uint32_t uid);
 void record_key_digest(
@@ -112,6 +126,8 @@ void record_pack_folder(struct buf *out, const struct record_folder *f);
 bool record_unpack_folder(struct slice s, struct record_folder *out);
 void record_pack_keywords(struct buf *out, const struct keywords *k);
 bool record_unpack_keywords(struct slice s, struct keywords *out); /* adds to it */
+void record_pack_compared(struct buf *out, const struct record_compared *c);
+bool record_unpack_compared(struct slice s, struct record_compared *out);
 void record_pack_id(struct buf *out, uint32_t id);
 bool record_unpack_id(struct slice s, uint32_t *out);
 void record_pack_intent(struct buf *out, const struct record_intent *i);

@@ -6,8 +6,14 @@
  * its body needs the SHA-256 that was taken when the message was copied, which the journal
  * remembers: a UID never changes its content, so each message is read once.  Since pairs are one to
  * one, all of them right means that the multisets of contents are equal.
+ *
+ * Folders are listed in windows, on both sides at once.  A folder in which nothing is missing and
+ * all contents are right is remembered with the numbers of both sides.  As long as both show the
+ * same UIDVALIDITY, UIDNEXT and number of messages they have the same messages, since UIDs are not
+ * given twice: under a hold such a folder costs nothing but its part of one status of all.
  */
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "base/core/mem.h"
 #include "imapsync/copy/bodies.h"
@@ -15,15 +21,26 @@
 
 #define CONTENTS_AT_ONCE 1000 /* read in one go */
 
+#define WINDOW_FOLDERS 256
+#define WINDOW_MESSAGES 100000 /* listed at once on each side, unless one folder has more */
+
+/* One folder that is being compared. */
 struct check {
     struct copy *c;
+    const struct folder *f;
+    bool with_content, is_known, is_opened_there;
     struct journal_folder record;
     struct keywords keywords;
     struct end_changes source, target;
+    struct end_ticket from, to;
     struct pair *pairs;
     size_t n_pairs;
     struct pair *new; /* whose contents have not been compared */
     size_t n_new;
+    uint32_t *missing;
+    size_t n_missing;
+    size_t n_different, n_gone, n_extra;
+    struct record_seen seen, seen_there;
 };
 
 static void check_fini(struct check *k)
@@ -34,6 +51,7 @@ static void check_fini(struct check *k)
     end_changes_fini(&k->target);
     free(k->pairs);
     free(k->new);
+    free(k->missing);
 }
 
 /* --- One folder ------------------------------------------------------------------------------ */
@@ -71,6 +89,7 @@ static int check_some(
             journal_pair_put(k->c->journal, k->record.id, p, NULL);
         } else {
             out->different++;
+            k->n_different++;
             copy_report(k->c, k->record.source.name, p->src_uid, "the copy has other content");
         }
     }
@@ -108,9 +127,11 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         ours += is_there;
         if (is_listed && (!has_pair || pair->state == PAIR_REFUSED || pair->state == PAIR_SENT)) {
             out->missing++;
+            k->missing = mem_realloc_array(k->missing, k->n_missing + 1, sizeof(*k->missing));
+            k->missing[k->n_missing++] = uid;
             copy_report(k->c, k->record.source.name, uid, "not on the target");
         } else if (is_listed && !is_there) {
-            out->gone++;
+            k->n_gone++;
         } else if (is_listed && !pair->is_compared) {
             if (k->n_new == cap) {
                 cap = cap ? cap + cap / 2 : 256;
@@ -121,8 +142,26 @@ static void check_pairs(struct check *k, struct copy_verdict *out)
         i += is_listed;
         p += has_pair;
     }
+    k->n_extra = k->target.n > ours ? k->target.n - ours : 0;
     out->messages += k->source.n;
-    out->extra += k->target.n > ours ? k->target.n - ours : 0;
+    out->gone += k->n_gone;
+    out->extra += k->n_extra;
+}
+
+static void tell_compared(const struct copy *c, const struct journal_folder *record,
+    const struct record_seen *source, const struct record_seen *target, const uint32_t *missing,
+    size_t n_missing)
+{
+    const struct copy_compared compared = {.source = record->source.name,
+        .target = record->target.name,
+        .source_uidvalidity = source->uidvalidity,
+        .target_uidvalidity = target->uidvalidity,
+        .source_uid = source->highest,
+        .target_uid = target->highest,
+        .missing = missing,
+        .n_missing = n_missing};
+    if (c->events->compared)
+        c->events->compared(c->arg, &compared);
 }
 
 static void all_missing(struct check *k, struct slice folder, struct copy_verdict *out)
@@ -133,81 +172,217 @@ static void all_missing(struct check *k, struct slice folder, struct copy_verdic
         copy_report(k->c, folder, 0, "not on the target");
 }
 
-static int list(struct end *e, struct slice folder, struct end_changes *out, struct err *err)
+static struct record_seen seen(const struct end_changes *c)
 {
-    struct end_ticket t = {0};
-    e->ops->open(e, &(struct end_open){.folder = folder, .want = END_WANT_FLAGS}, out, &t);
-    return end_check(e, &t, "cannot open the folder", err);
+    return (struct record_seen){.uidvalidity = c->uidvalidity,
+        .uidnext = c->uidnext,
+        .messages = c->exists,
+        .highest = c->n > 0 ? c->v[c->n - 1].uid : 0};
 }
 
-static int check_folder(struct copy *c, const struct folder *f, bool with_content,
-    struct copy_verdict *out, struct err *err)
+static void open_folder(struct end *e, struct slice name, bool is_only_opened,
+    struct end_changes *out, struct end_ticket *t)
 {
-    struct check k = {.c = c};
-    bool found = false;
-    int result = -1;
-    end_changes_init(&k.source, &k.keywords);
-    end_changes_init(&k.target, &k.keywords);
-    if (journal_folder_get(c->journal, f->name, &k.record, &found, err) != 0 ||
-        list(c->from, f->name, &k.source, err) != 0)
-        goto done;
-    if (!k.source.is_sure) {
-        out->missing += k.source.exists > k.source.n ? k.source.exists - k.source.n : 1;
-        copy_report(c, f->name, 0, "the source does not list all of its messages");
-    }
-    if (!found || k.source.uidvalidity != k.record.source.uidvalidity) {
-        all_missing(&k, f->name, out);
-        result = 0;
-        goto done;
-    }
-    if (journal_pairs(c->journal, k.record.id, &k.pairs, &k.n_pairs, err) != 0)
-        goto done;
+    const struct end_open o = {.folder = name, .is_only_opened = is_only_opened};
+    *t = (struct end_ticket){0};
+    e->ops->open(e, &o, out, t);
+}
+
+/* Asks both sides for their lists. */
+static int begin(struct check *k, struct err *err)
+{
+    struct copy *c = k->c;
+    end_changes_init(&k->source, &k->keywords);
+    end_changes_init(&k->target, &k->keywords);
+    if (journal_folder_get(c->journal, k->f->name, &k->record, &k->is_known, err) != 0)
+        return -1;
+    open_folder(c->from, k->f->name, false, &k->source, &k->from);
     /* UIDVALIDITY 0: a sweep has found that the target's user has removed the folder. */
-    if (k.record.target.uidvalidity != 0 && list(c->to, k.record.target.name, &k.target, err) != 0)
-        goto done;
-    if (k.target.uidvalidity != k.record.target.uidvalidity) {
-        all_missing(&k, f->name, out);
-        result = 0;
-        goto done;
+    k->is_opened_there = k->is_known && k->record.target.uidvalidity != 0;
+    if (k->is_opened_there)
+        open_folder(c->to, k->record.target.name, false, &k->target, &k->to);
+    return 0;
+}
+
+/* By now another folder may be open. */
+static int read_contents(struct check *k, struct copy_verdict *out, struct err *err)
+{
+    struct end_ticket t;
+    struct end_changes numbers;
+    if (!k->with_content || k->n_new == 0)
+        return 0;
+    end_changes_init(&numbers, &k->keywords);
+    open_folder(k->c->to, k->record.target.name, true, &numbers, &t);
+    int result = end_check(k->c->to, &t, "cannot open the folder", err);
+    if (result == 0 && numbers.uidvalidity != k->record.target.uidvalidity) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "target: the folder was replaced (UIDVALIDITY)");
+        result = err_scope_set(err, ERR_SCOPE_FOLDER);
     }
-    check_pairs(&k, out);
+    end_changes_fini(&numbers);
+    return result == 0 ? check_content(k, out, err) : -1;
+}
+
+/* So that it need not be listed again; -1 only for the journal. */
+static int remember(struct check *k, struct err *err)
+{
+    const struct journal_compared compared = {.source = k->seen,
+        .target = k->seen_there,
+        .gone = (uint32_t)k->n_gone,
+        .extra = (uint32_t)k->n_extra};
+    if (k->n_missing > 0 || k->n_different > 0 || (k->n_new > 0 && !k->with_content) ||
+        k->seen.uidnext == 0 || k->seen_there.uidnext == 0)
+        return 0;
+    return journal_compared_put(k->c->journal, k->record.id, &compared, err);
+}
+
+static int finish(struct check *k, struct copy_verdict *out, struct err *err)
+{
+    struct copy *c = k->c;
+    struct slice name = k->f->name;
+    if (end_check(c->from, &k->from, "cannot open the folder", err) != 0 ||
+        (k->is_opened_there && end_check(c->to, &k->to, "cannot open the folder", err) != 0))
+        return -1;
+    if (!k->source.is_sure) {
+        out->missing += k->source.exists > k->source.n ? k->source.exists - k->source.n : 1;
+        copy_report(c, name, 0, "the source does not list all of its messages");
+    }
+    if (!k->is_known || k->source.uidvalidity != k->record.source.uidvalidity ||
+        k->target.uidvalidity != k->record.target.uidvalidity) {
+        all_missing(k, name, out);
+        return 0;
+    }
+    if (journal_pairs(c->journal, k->record.id, &k->pairs, &k->n_pairs, err) != 0)
+        return -1;
+    check_pairs(k, out);
+    k->seen = seen(&k->source);
+    k->seen_there = seen(&k->target);
+    bool is_sure = k->source.is_sure && k->target.is_sure;
+    tell_compared(c, &k->record, &k->seen, &k->seen_there, k->missing, k->n_missing);
     /* They have done their part; a large folder needs the room. */
-    end_changes_fini(&k.source);
-    end_changes_fini(&k.target);
-    free(k.pairs);
-    k.pairs = NULL;
-    result = with_content ? check_content(&k, out, err) : 0;
-done:
-    check_fini(&k);
+    end_changes_fini(&k->source);
+    end_changes_fini(&k->target);
+    free(k->pairs);
+    k->pairs = NULL;
+    if (read_contents(k, out, err) != 0)
+        return -1;
+    return is_sure ? remember(k, err) : 0;
+}
+
+/* --- All folders -------------------------------------------------------------------------- */
+
+struct verify {
+    struct copy *c;
+    enum copy_scope scope;
+    bool with_content;
+    struct folder_list from, there;
+    struct copy_verdict *out;
+};
+
+static bool is_as_seen(const struct record_seen *s, const struct folder *f)
+{
+    const unsigned all = FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDNEXT | FOLDER_HAS_UIDVALIDITY;
+    return f && (f->has & all) == all && f->uidvalidity == s->uidvalidity &&
+           f->uidnext == s->uidnext && f->messages == s->messages;
+}
+
+/* *same_out: it was compared, and neither side has changed since. */
+static int look_up(struct verify *v, const struct folder *f, bool *same_out, struct err *err)
+{
+    struct journal_folder record;
+    struct journal_compared compared;
+    bool found;
+    *same_out = false;
+    if (v->scope == COPY_ALL)
+        return 0;
+    if (journal_folder_get(v->c->journal, f->name, &record, &found, err) != 0)
+        return -1;
+    int result = found ? journal_compared_get(v->c->journal, record.id, &compared, &found, err) : 0;
+    if (result == 0 && found && is_as_seen(&compared.source, f) &&
+        is_as_seen(&compared.target, folder_list_find(&v->there, record.target.name)) &&
+        record.source.uidvalidity == compared.source.uidvalidity &&
+        record.target.uidvalidity == compared.target.uidvalidity) {
+        *same_out = true;
+        v->out->messages += compared.source.messages;
+        v->out->gone += compared.gone;
+        v->out->extra += compared.extra;
+        tell_compared(v->c, &record, &compared.source, &compared.target, NULL, 0);
+    }
+    journal_folder_fini(&record);
     return result;
 }
 
-int copy_verify(struct copy *c, bool with_content, struct copy_verdict *out, struct err *err)
+/* Nobody knows what a folder has that cannot be read: at least one message is missing. */
+static int excuse(struct verify *v, const struct folder *f, struct err *err)
 {
-    struct folder_list from = {0};
+    if (!copy_is_exception(v->c, err))
+        return -1;
+    v->out->missing++;
+    copy_report(v->c, f->name, 0, err->text);
+    err_clear(err);
+    return 0;
+}
+
+static int check_window(struct verify *v, struct check *checks, size_t n, struct err *err)
+{
+    int result = 0;
+    size_t begun = 0;
+    for (; result == 0 && begun < n; begun++)
+        result = begin(&checks[begun], err);
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        result = copy_check_cancelled(v->c, err);
+        if (result == 0 && finish(&checks[i], v->out, err) != 0)
+            result = excuse(v, checks[i].f, err);
+    }
+    if (result != 0) {
+        /* What is still on its way is answered into what is freed next. */
+        end_lose(v->c->from, err);
+        end_lose(v->c->to, err);
+    }
+    for (size_t i = 0; i < n; i++)
+        check_fini(&checks[i]);
+    return result;
+}
+
+static int check_all(struct verify *v, struct err *err)
+{
+    struct check *checks = mem_zalloc(WINDOW_FOLDERS * sizeof(*checks));
+    size_t n = 0;
+    uint64_t messages = 0;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < v->from.n; i++) {
+        const struct folder *f = &v->from.v[i];
+        bool is_same = false;
+        if (f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL) || !folder_is_own(&v->from, f))
+            continue;
+        result = look_up(v, f, &is_same, err);
+        if (result != 0 || is_same)
+            continue;
+        if (n == WINDOW_FOLDERS || (n > 0 && messages + f->messages > WINDOW_MESSAGES)) {
+            result = check_window(v, checks, n, err);
+            n = 0;
+            messages = 0;
+        }
+        messages += f->messages;
+        checks[n++] = (struct check){.c = v->c, .f = f, .with_content = v->with_content};
+    }
+    if (result == 0 && n > 0)
+        result = check_window(v, checks, n, err);
+    free(checks);
+    return result;
+}
+
+int copy_verify(struct copy *c, enum copy_scope scope, bool with_content, struct copy_verdict *out,
+    struct err *err)
+{
+    struct verify v = {.c = c, .scope = scope, .with_content = with_content, .out = out};
     *out = (struct copy_verdict){0};
     if (copy_connect(c, err) != 0)
         return -1;
-    struct end_ticket t = {0};
-    folder_list_init(&from);
-    c->from->ops->folders(c->from, &from, &t);
-    int result = end_check(c->from, &t, "cannot list the folders", err);
-    for (size_t i = 0; result == 0 && i < from.n; i++) {
-        const struct folder *f = &from.v[i];
-        if (f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL) || !folder_is_own(&from, f))
-            continue;
-        result = copy_check_cancelled(c, err);
-        if (result == 0)
-            result = check_folder(c, f, with_content, out, err);
-        /* Nobody knows what a folder has that cannot be read: at least one message is missing. */
-        if (result != 0 && copy_is_exception(c, err)) {
-            out->missing++;
-            copy_report(c, f->name, 0, err->text);
-            err_clear(err);
-            result = 0;
-        }
-    }
-    folder_list_fini(&from);
+    int result = copy_list_both(c, &v.from, &v.there, err);
+    if (result == 0)
+        result = check_all(&v, err);
+    folder_list_fini(&v.from);
+    folder_list_fini(&v.there);
     if (result != 0)
         copy_disconnect(c);
     return result;

@@ -266,7 +266,9 @@ static int compare(struct move_job *j, bool with_content, struct copy_verdict *o
 {
     report_begin(&j->r.report);
     j->is_comparing = true;
-    int result = copy_verify(j->copy, with_content, out, err);
+    /* Before the hold all was listed; while mail waits only what has changed since. */
+    int result = copy_verify(
+        j->copy, move_may_hold(j->r.state) ? COPY_CHANGED : COPY_ALL, with_content, out, err);
     j->is_comparing = false;
     return result;
 }

@@ -56,6 +56,7 @@ static void others(uint8_t kind, struct slice in, struct buf *out)
     struct record_version v;
     struct record_folder f;
     struct record_intent i;
+    struct record_compared c;
     struct keywords k = {0};
     struct slice prefix;
     uint32_t folder, uid[SIDES];
@@ -79,6 +80,9 @@ static void others(uint8_t kind, struct slice in, struct buf *out)
         check(out, in);
     } else if (kind == 8 && record_is_intent(in, &folder, &id)) {
         record_key_intent(out, folder, id);
+        check(out, in);
+    } else if (kind == 9 && record_unpack_compared(in, &c)) {
+        record_pack_compared(out, &c);
         check(out, in);
     }
     keywords_fini(&k);

@@ -272,7 +272,7 @@ def test_a_full_disk(dovecot, tmp_path, small, room):
     """An error, and not damage: with room again the same journal goes on, and nothing comes twice."""
     old, new = dovecot("old"), dovecot("new")
     fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(20)]})
-    line = argv(old, new, small, "--settle=2s", binary=PLAIN)
+    line = argv(old, new, small, "--settle=12s", binary=PLAIN)
     assert run(line).status == 0
     fill(old.imap(ANN), {"INBOX": [Mail(message(f"n{i}")) for i in range(1500)]})
     free = shutil.disk_usage(small).free - (room << 10)

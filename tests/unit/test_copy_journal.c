@@ -252,6 +252,36 @@ static void test_keywords(void **state)
     keywords_fini(&again);
 }
 
+static void test_comparisons(void **state)
+{
+    const struct journal_compared one = {{1, 2, 3, 4}, {5, 6, 7, 8}, 9, 10};
+    struct journal *j = *state;
+    struct journal_compared got;
+    struct err err = ERR_INIT;
+    bool found;
+    assert_int_equal(journal_compared_get(j, 1, &got, &found, &err), 0);
+    assert_false(found);
+    assert_int_equal(journal_compared_put(j, 1, &one, &err), 0);
+    assert_int_equal(journal_compared_put(j, 2, &one, &err), 0);
+    assert_int_equal(journal_compared_put(j, 3, &one, &err), 0);
+    j = reopen(&j);
+    assert_int_equal(journal_compared_get(j, 1, &got, &found, &err), 0);
+    assert_true(found);
+    assert_memory_equal(&got, &one, sizeof(got));
+    /* It is about pairs: it goes with them. */
+    assert_int_equal(journal_folder_forget(j, 1, &err), 0);
+    assert_int_equal(journal_compared_get(j, 1, &got, &found, &err), 0);
+    assert_false(found);
+    assert_int_equal(journal_folder_detach(j, 2, &err), 0);
+    assert_int_equal(journal_compared_get(j, 2, &got, &found, &err), 0);
+    assert_false(found);
+    /* What is gone on one side says nothing about the way back. */
+    journal_close(&j);
+    *state = j = open_as("b", "a");
+    assert_int_equal(journal_compared_get(j, 3, &got, &found, &err), 0);
+    assert_false(found);
+}
+
 static void test_complete(void **state)
 {
     struct journal *j = *state;
@@ -289,6 +319,7 @@ int main(void)
         TEST(test_many),
         TEST(test_the_way_back),
         TEST(test_keywords),
+        TEST(test_comparisons),
         TEST(test_complete),
         TEST(test_pair_of_mailboxes),
     };
