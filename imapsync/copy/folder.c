@@ -146,8 +146,10 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
             journal_keywords_put(w->c->journal, r->id, &w->keywords, err) != 0 ||
             load_pairs(w, err) != 0)
             return -1;
-    } else if (has_changed &&
+    } else if ((has_changed || w->n_pairs > 0) &&
                (journal_folder_forget(w->c->journal, r->id, err) != 0 || load_pairs(w, err) != 0))
+        /* Of a new folder they are from an adoption that was killed: nobody knows under which
+         * UIDVALIDITY. */
         return -1;
     *adopt_out = w->target->uidnext > 1 || w->is_unknown || w->is_late;
     journal_set(&r->source.token, SLICE_NONE);
@@ -235,6 +237,7 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
             .n_pairs = w->n_pairs,
             .intents = intents,
             .n_intents = n,
+            .tgt_uidvalidity = w->target->uidvalidity,
             .adopt_all = adopt,
             .settle_ms = w->c->options.settle_ms};
         result = resolve(&job, err);

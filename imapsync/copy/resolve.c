@@ -15,6 +15,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "base/core/clock.h"
 #include "base/core/mem.h"
@@ -47,6 +48,14 @@ static void side_add(struct side *s, size_t *cap, uint32_t uid, uint32_t size)
     s->sizes[s->n++] = size;
 }
 
+/* What is not listed may be what is looked for. */
+static int wait_for_all(const struct end *e, struct err *err)
+{
+    err_set(err, ERR_TEMP, EX_TEMPFAIL,
+        "%s: the server lists fewer messages than it counts, and some are in doubt", e->label);
+    return err_scope_set(err, ERR_SCOPE_FOLDER);
+}
+
 /* --- Candidates of the target ----------------------------------------------------------- */
 
 static int list_target(struct resolve_job *job, struct end_changes *there, struct side *out,
@@ -70,6 +79,13 @@ static int list_target(struct resolve_job *job, struct end_changes *there, struc
         there, &t);
     if (end_check(job->target, &t, "cannot open the folder", err) != 0)
         return -1;
+    if (!there->is_sure)
+        return wait_for_all(job->target, err);
+    if (there->uidvalidity != job->tgt_uidvalidity) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: the folder was replaced meanwhile (UIDVALIDITY)",
+            job->target->label);
+        return err_scope_set(err, ERR_SCOPE_FOLDER);
+    }
     for (size_t i = 0; i < there->n; i++) {
         if (!uids_have(known, n_known, there->v[i].uid))
             side_add(out, &cap, there->v[i].uid, there->v[i].size);
@@ -288,6 +304,8 @@ static bool may_still_arrive(const struct resolve_job *job)
 
 int resolve(struct resolve_job *job, struct err *err)
 {
+    if (!job->listing->is_sure)
+        return wait_for_all(job->source, err);
     struct end_changes there = {0};
     struct side source = {0}, target = {0}, sent = {0};
     uint32_t *known = mem_realloc_array(NULL, job->n_pairs + 1, sizeof(*known)), *asked;

@@ -24,6 +24,7 @@ struct resolve_job {
     size_t n_pairs;
     const struct intent *intents; /* open ones; they are removed */
     size_t n_intents;
+    uint32_t tgt_uidvalidity; /* that the UIDs of pairs and intents are good for */
     /* Match every message of the target that the journal does not know with every one of the
      * source that it does not know. */
     bool adopt_all;
@@ -32,6 +33,8 @@ struct resolve_job {
     uint32_t sent_since; /* its own: the oldest UIDNEXT of SENT pairs */
 };
 
+/* A side that lists fewer messages than it counts, or a target that was replaced meanwhile, is an
+ * error of the folder: what is in doubt waits for the next pass. */
 int resolve(struct resolve_job *job, struct err *err) ATTR_WUR;
 
 #endif
