@@ -8,7 +8,8 @@
 #   make check      everything CI runs; installs missing Debian packages first
 #   make demo       two real mail servers, a moving user; installs what is missing
 #   make bench      ours beside Postfix and Exim, ratios and medians
-#   make chaos      the kill and fault tests with CHAOS_KILLS kills each
+#   make sim        SIM_HISTORIES simulated histories of a mailbox copy (docs/simulation.md)
+#   make chaos      the kill and fault tests with CHAOS_KILLS kills each, CHAOS_HISTORIES histories
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, with clang)
 #   make soak       each fuzz target half a minute, ThreadSanitizer over the programs with threads
 #   make mutants    breaks the code in small ways; a unit test has to notice each
@@ -24,6 +25,8 @@ PYTHON  ?= /usr/bin/python3
 CLANG   ?= clang
 FUZZ_SECONDS ?= 60
 CHAOS_KILLS ?= 1000
+SIM_HISTORIES ?= 20000
+CHAOS_HISTORIES ?= 1000000
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 
@@ -51,6 +54,8 @@ LDFLAGS_fuzz  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undef
 # that for example nothing but mapd and sync is linked against Berkeley DB.
 LIBS := -Wl,--as-needed -luv -lcares -lssl -lcrypto -lconfuse -lidn2 -ljansson -lresolv \
         -ldb -lmilter -lgsasl -lz -pthread
+
+comma := ,
 
 # --- What is built ---------------------------------------------------------
 
@@ -87,7 +92,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 HELPERS := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c)) \
            $(patsubst tests/tools/%.c,%,$(wildcard tests/tools/*.c))
 
-.PHONY: all asan tsan helpers unit lint format check demo bench chaos fuzz fuzz-corpus fuzzers soak mutants model install clean packages
+.PHONY: all asan tsan helpers unit lint format sim sim-faults check demo bench chaos fuzz fuzz-corpus fuzzers soak mutants model install clean packages
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -139,6 +144,19 @@ build/bin/%: build/obj/plain/tests/tools/%.o $(call archives,plain,$(ROOMS))
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS_plain) $(LDFLAGS_plain) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
+# The simulation: the copy in one process with model servers.  What it calls of the clock, of poll()
+# and, for planted faults, of the journal comes to the simulation first.
+SIM_WRAPS := clock_gettime poll journal_intent_put journal_pair_put journal_pairs \
+             journal_is_complete resolve late_forget_known plan_make copy_token
+SIM_OBJECTS = $(patsubst %.c,build/obj/$(1)/%.o,$(filter-out $(2),$(wildcard tests/sim/*.c)))
+SIM_LD := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPS))
+build/sim/sim: $(call SIM_OBJECTS,plain) $(call archives,plain,sync base)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS_plain) $(LDFLAGS_plain) -o $@ $(filter %.o,$^) $(SIM_LD) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+build/sim/sim_asan: $(call SIM_OBJECTS,asan) $(call archives,asan,sync base)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS_asan) $(LDFLAGS_asan) -o $@ $(filter %.o,$^) $(SIM_LD) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
 # Corpus replay needs no clang: the fuzz target is linked to a small main.
 build/replay/%: build/obj/asan/tests/fuzz/%.o build/obj/asan/tests/fuzz/replay.o $(call archives,asan,$(ROOMS))
 	@mkdir -p $(@D)
@@ -176,6 +194,13 @@ format:
 model:
 	@$(PYTHON) tests/tools/run_model.py
 
+sim: build/sim/sim
+	@build/sim/sim -n $(SIM_HISTORIES)
+
+# How many of the errors that somebody could make the simulation would find.
+sim-faults: build/sim/sim
+	@build/sim/sim -p -n 1000
+
 check: packages-check
 	@$(PYTHON) tests/tools/check.py
 
@@ -192,6 +217,7 @@ bench: packages-bench
 # The kill and fault tests of `make check`, with many more kills.
 chaos: packages-check
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all asan helpers
+	@$(MAKE) --no-print-directory -s sim SIM_HISTORIES=$(CHAOS_HISTORIES)
 	COEXIST_KILLS=$(CHAOS_KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'kill or stopped or fault' tests/integration
 
 fuzz: packages-fuzz

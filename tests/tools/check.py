@@ -28,6 +28,8 @@ STEPS = [
     # Once more as on a machine that booted a minute ago: no test may count on an older clock.
     ("uptime", [PYTHON, "tests/tools/run_unit.py", "--uptime", "60"]),
     ("model", ["make", "-s", "model"]),
+    ("sim", ["make", "-s", "-j" + JOBS, "sim", "WERROR=-Werror"]),
+    ("sim-faults", ["make", "-s", "sim-faults"]),
     ("integration", [PYTHON, "-m", "pytest", "-q", "-n", WORKERS, "--dist", "loadfile",
                      "--junitxml=" + REPORT, "-p", "no:cacheprovider", "tests/integration"]),
 ]

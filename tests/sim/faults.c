@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * faults: see faults.h.  Each __wrap_ function stands before the engine's own of that name, which
+ * is then __real_: the linker puts it there (--wrap, see the Makefile).
+ */
+#include "tests/sim/faults.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/late.h"
+#include "imapsync/copy/resolve.h"
+#include "tests/sim/world.h"
+
+enum fault fault_planted = FAULT_NONE;
+
+#define FAULT_NAME(name, text) #name,
+static const char *const fault_names[] = {FAULTS(FAULT_NAME)};
+#define FAULT_TEXT(name, text) text,
+static const char *const fault_texts[] = {FAULTS(FAULT_TEXT)};
+
+static unsigned pairs_put;
+
+const char *fault_name(enum fault f)
+{
+    return fault_names[f];
+}
+
+const char *fault_text(enum fault f)
+{
+    return fault_texts[f];
+}
+
+void faults_reset(void)
+{
+    pairs_put = 0;
+}
+
+/* --- What is written into the journal ------------------------------------------------------------
+ */
+
+void __real_journal_intent_put(struct journal *j, uint32_t folder, struct intent *i);
+void __wrap_journal_intent_put(struct journal *j, uint32_t folder, struct intent *i);
+void __wrap_journal_intent_put(struct journal *j, uint32_t folder, struct intent *i)
+{
+    struct intent mine = *i;
+    if (fault_is(FAULT_INTENT_NOT_WRITTEN) && i->kind == INTENT_APPEND) {
+        i->id = 1000000;
+        return;
+    }
+    if (fault_is(FAULT_INTENT_HALF) && i->kind == INTENT_APPEND)
+        mine.n = (mine.n + 1) / 2;
+    if (fault_is(FAULT_INTENT_UIDNEXT) && i->kind == INTENT_APPEND)
+        mine.tgt_uidnext += 4;
+    __real_journal_intent_put(j, folder, &mine);
+    i->id = mine.id;
+}
+
+void __real_journal_pair_put(
+    struct journal *j, uint32_t folder, const struct pair *p, const struct content *content);
+void __wrap_journal_pair_put(
+    struct journal *j, uint32_t folder, const struct pair *p, const struct content *content);
+void __wrap_journal_pair_put(
+    struct journal *j, uint32_t folder, const struct pair *p, const struct content *content)
+{
+    struct pair mine = *p;
+    if (fault_is(FAULT_PAIR_DROPPED) && p->state == PAIR_STORED && ++pairs_put % 5 == 0)
+        return;
+    if (fault_is(FAULT_PAIR_OLD_FLAGS) && p->state == PAIR_STORED && !content)
+        return;
+    if (fault_is(FAULT_PAIR_WRONG) && p->state == PAIR_STORED && p->tgt_uid % 4 == 1)
+        mine.tgt_uid++;
+    if (fault_is(FAULT_PAIR_NO_FLAGS))
+        memset(&mine.flags, 0, sizeof(mine.flags));
+    if (fault_is(FAULT_SENT_AS_REFUSED) && p->state == PAIR_SENT)
+        mine.state = PAIR_REFUSED;
+    __real_journal_pair_put(j, folder, &mine, content);
+}
+
+int __real_journal_pairs(
+    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err);
+int __wrap_journal_pairs(
+    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err);
+int __wrap_journal_pairs(
+    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err)
+{
+    int result = __real_journal_pairs(j, folder, out, n_out, err);
+    size_t kept = 0;
+    if (result != 0 || !fault_is(FAULT_GONE_FORGOTTEN))
+        return result;
+    for (size_t i = 0; i < *n_out; i++) {
+        if ((*out)[i].state != PAIR_GONE)
+            (*out)[kept++] = (*out)[i];
+    }
+    *n_out = kept;
+    return 0;
+}
+
+bool __real_journal_is_complete(const struct journal *j);
+bool __wrap_journal_is_complete(const struct journal *j);
+bool __wrap_journal_is_complete(const struct journal *j)
+{
+    return fault_is(FAULT_NEVER_BLIND) || __real_journal_is_complete(j);
+}
+
+/* --- What the engine decides ---------------------------------------------------------------------
+ */
+
+int __real_resolve(struct resolve_job *job, struct err *err);
+int __wrap_resolve(struct resolve_job *job, struct err *err);
+int __wrap_resolve(struct resolve_job *job, struct err *err)
+{
+    if (!fault_is(FAULT_INTENTS_FORGOTTEN) || job->adopt_all)
+        return __real_resolve(job, err);
+    journal_begin(job->journal);
+    for (size_t i = 0; i < job->n_intents; i++)
+        journal_intent_del(job->journal, job->folder->id, job->intents[i].id);
+    return journal_commit(job->journal, err);
+}
+
+int __real_late_forget_known(struct late_job *job, struct err *err);
+int __wrap_late_forget_known(struct late_job *job, struct err *err);
+int __wrap_late_forget_known(struct late_job *job, struct err *err)
+{
+    return fault_is(FAULT_LATE_ALL) ? 0 : __real_late_forget_known(job, err);
+}
+
+void __real_plan_make(const struct plan_input *in, struct plan *out);
+void __wrap_plan_make(const struct plan_input *in, struct plan *out);
+void __wrap_plan_make(const struct plan_input *in, struct plan *out)
+{
+    struct plan_input mine = *in;
+    if (fault_is(FAULT_REMOVE_BEHIND_FLIP))
+        mine.policy = PLAN_MIRROR;
+    __real_plan_make(&mine, out);
+}
+
+/* The token of a status that was asked for when everything was over. */
+bool __real_copy_token(const struct folder *f, struct buf *out);
+bool __wrap_copy_token(const struct folder *f, struct buf *out);
+bool __wrap_copy_token(const struct folder *f, struct buf *out)
+{
+    struct folder now = *f;
+    int name = model_folder_number((const char *)f->name.p, f->name.n);
+    const struct mailbox *b = name < 0 ? NULL : server_find(&world->source, (uint8_t)name);
+    if (fault_is(FAULT_TOKEN_EARLY) && b) {
+        now.uidnext = b->uidnext;
+        now.messages = (uint32_t)b->n;
+        now.modseq = b->modseq;
+    }
+    return __real_copy_token(&now, out);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: ISC */
+/* model: see model.h. */
+#include "tests/sim/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/core/err.h"
+#include "base/core/mem.h"
+#include "base/core/num.h"
+#include "tests/sim/oracle.h"
+
+static const char *const names[MODEL_FOLDERS] = {"INBOX", "Sent", "Trash", "Work", "Work/Old",
+    "Archive", "Lists", "work", "Moved", "Moved/Old", "Later", "Drafts"};
+
+const char *model_folder_name(uint8_t name)
+{
+    return names[name % MODEL_FOLDERS];
+}
+
+int model_folder_number(const char *name, size_t n)
+{
+    for (int i = 0; i < MODEL_FOLDERS; i++) {
+        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* --- Contents ----------------------------------------------------------------------------- */
+
+#define SUBJECT "Subject: "
+#define ALTERED "X-Seen-By: a scanner\r\n"
+
+void model_octets(uint32_t content, struct buf *out)
+{
+    buf_clear(out);
+    int result = buf_addf(out, SUBJECT "%u\r\n\r\n", content);
+    for (uint32_t i = 0; i < content % 5; i++)
+        result |= buf_addf(out, "line %u of %u\r\n", i, content);
+    BUG_ON(result != 0);
+}
+
+int model_content(struct slice octets, bool *is_whole_out)
+{
+    struct buf want;
+    uint64_t content = 0;
+    struct slice rest = octets;
+    if (slice_starts(rest, SLICE_LIT(ALTERED)))
+        rest = slice_from(rest, sizeof(ALTERED) - 1);
+    if (!slice_starts(rest, SLICE_LIT(SUBJECT)))
+        return -1;
+    size_t i = sizeof(SUBJECT) - 1;
+    while (i < rest.n && ascii_is_digit(rest.p[i]) && content < MODEL_CONTENTS)
+        content = 10 * content + (uint64_t)(rest.p[i++] - '0');
+    if (content >= MODEL_CONTENTS)
+        return -1;
+    buf_init(&want, 4096);
+    model_octets((uint32_t)content, &want);
+    *is_whole_out = slice_eq(buf_slice(&want), octets);
+    buf_fini(&want);
+    return (int)content;
+}
+
+int64_t model_date(uint32_t content)
+{
+    return INT64_C(1500000000) + (int64_t)content * 3607;
+}
+
+/* --- Folders -------------------------------------------------------------------------------- */
+
+void server_init(struct server *s, bool is_target, uint32_t quirks, struct ledger *ledger)
+{
+    *s = (struct server){.is_target = is_target,
+        .quirks = quirks,
+        .uidvalidity_last = is_target ? 5000 : 1000,
+        .ledger = ledger};
+}
+
+static void box_free(struct mailbox *b)
+{
+    free(b->v);
+    free(b);
+}
+
+void server_fini(struct server *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        box_free(s->boxes[i]);
+    s->n = 0;
+}
+
+struct mailbox *server_find(const struct server *s, uint8_t name)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->boxes[i]->name == name)
+            return s->boxes[i];
+    }
+    return NULL;
+}
+
+struct mailbox *server_make(struct server *s, uint8_t name)
+{
+    struct mailbox *b = mem_zalloc(sizeof(*b));
+    BUG_ON(s->n == MODEL_FOLDERS || server_find(s, name));
+    b->name = name;
+    b->id = ++s->id_last;
+    b->uidvalidity = ++s->uidvalidity_last;
+    b->uidnext = 1;
+    b->modseq = 1;
+    s->boxes[s->n++] = b;
+    return b;
+}
+
+void server_drop(struct server *s, struct mailbox *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        ledger_user_removed(s->ledger, s->is_target, b->name, &b->v[i]);
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->boxes[i] == b) {
+            s->boxes[i] = s->boxes[--s->n];
+            break;
+        }
+    }
+    box_free(b);
+}
+
+void server_renumber(struct server *s, struct mailbox *b)
+{
+    b->uidvalidity = ++s->uidvalidity_last;
+    b->uidnext = 1;
+    b->modseq++;
+    for (size_t i = 0; i < b->n; i++) {
+        b->v[i].uid = b->uidnext++;
+        b->v[i].modseq = b->modseq;
+    }
+    ledger_renumbered(s->ledger, b->name);
+}
+
+struct message *mailbox_find(const struct mailbox *b, uint32_t uid)
+{
+    size_t low = 0, high = b->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (b->v[mid].uid < uid)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < b->n && b->v[low].uid == uid ? &b->v[low] : NULL;
+}
+
+static struct message *add(struct mailbox *b, uint32_t content, uint16_t flags)
+{
+    if (b->n == b->cap) {
+        b->cap = b->cap ? 2 * b->cap : 16;
+        b->v = mem_realloc_array(b->v, b->cap, sizeof(*b->v));
+    }
+    struct message *m = &b->v[b->n++];
+    *m = (struct message){.uid = b->uidnext++,
+        .content = content,
+        .flags = flags,
+        .born_flags = flags,
+        .has_date = true,
+        .modseq = ++b->modseq};
+    return m;
+}
+
+static void take_out(struct mailbox *b, struct message *m)
+{
+    size_t at = (size_t)(m - b->v);
+    memmove(m, m + 1, (b->n - at - 1) * sizeof(*m));
+    b->n--;
+    b->modseq++;
+}
+
+/* --- Users ---------------------------------------------------------------------------------- */
+
+struct message *user_add(struct server *s, struct mailbox *b, uint32_t content, uint16_t flags)
+{
+    struct message *m = add(b, content, flags);
+    ledger_user_added(s->ledger, s->is_target, b->name, m);
+    return m;
+}
+
+void user_flag(
+    struct server *s, struct mailbox *b, struct message *m, uint16_t flag, bool on, uint32_t tick)
+{
+    if (((m->flags & flag) != 0) == on)
+        return;
+    m->flags = (uint16_t)(on ? m->flags | flag : m->flags & ~flag);
+    m->own = (uint16_t)(on ? m->own | flag : m->own & ~flag);
+    m->users |= flag;
+    m->touched_at = tick;
+    m->modseq = ++b->modseq;
+    ledger_user_flagged(s->ledger, s->is_target, m, flag, on);
+}
+
+void user_remove(struct server *s, struct mailbox *b, struct message *m)
+{
+    ledger_user_removed(s->ledger, s->is_target, b->name, m);
+    take_out(b, m);
+}
+
+struct message *user_copy(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to)
+{
+    uint16_t flags = m->flags;
+    uint32_t content = m->content;
+    bool is_altered = m->is_altered;
+    (void)b;
+    struct message *c = user_add(s, to, content, flags);
+    c->is_altered = is_altered;
+    return c;
+}
+
+/* --- The engine ------------------------------------------------------------------------------- */
+
+struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content, uint16_t flags)
+{
+    struct message *m = add(b, content, flags);
+    m->is_copy = true;
+    ledger_engine_added(s->ledger, b->name, m);
+    return m;
+}
+
+void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_t flags, bool on)
+{
+    for (unsigned i = 0; i < MODEL_FLAGS; i++) {
+        uint16_t flag = (uint16_t)(1u << i);
+        if (!(flags & flag) || ((m->flags & flag) != 0) == on)
+            continue;
+        m->flags = (uint16_t)(on ? m->flags | flag : m->flags & ~flag);
+        if (on)
+            m->engine_adds[i]++;
+        else
+            m->engine_takes[i]++;
+        m->own &= (uint16_t)~flag;
+        ledger_engine_flagged(s->ledger, b->name, m, i, on);
+    }
+    m->modseq = ++b->modseq;
+}
+
+void engine_remove(struct server *s, struct mailbox *b, struct message *m)
+{
+    ledger_engine_removed(s->ledger, b->name, m);
+    take_out(b, m);
+}

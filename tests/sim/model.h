@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * model: a mail server as a value: folders with messages, and what can be done to them.  No time,
+ * no network: who works through a connection is model_end.c, who works beside it are the users of
+ * world.c.  Each change is told to the ledger (oracle.h), which remembers the life of every
+ * message.
+ *
+ * A content is a number; its octets, date and flags at birth follow from it.
+ */
+#ifndef TESTS_SIM_MODEL_H
+#define TESTS_SIM_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/core/buf.h"
+
+#define MODEL_FOLDERS 12  /* names */
+#define MODEL_CONTENTS 96 /* of one history */
+#define MODEL_FLAGS 9     /* five system flags as in flags.h, four keywords */
+#define MODEL_KEYWORDS 4
+
+/* How a server is.  Each has its reason in docs/simulation.md. */
+enum quirk {
+    QUIRK_NO_UIDPLUS = 1 << 0,     /* tells no UIDs, removes nothing by UID */
+    QUIRK_NO_MULTIAPPEND = 1 << 1, /* one message for each APPEND */
+    QUIRK_NO_CONDSTORE = 1 << 2,   /* no MODSEQ at all */
+    QUIRK_TOKENS = 1 << 3,         /* tells changes since a token (QRESYNC) */
+    QUIRK_UNSOLICITED = 1 << 4,    /* tells what others do, between answer and answer */
+    QUIRK_SIZES = 1 << 5,          /* RFC822.SIZE is an estimate */
+    QUIRK_NO_KEYWORDS = 1 << 6,    /* refuses messages with keywords */
+    QUIRK_REFUSES = 1 << 7,        /* some contents for ever */
+    QUIRK_SHORT = 1 << 8,          /* lists fewer messages than it counts */
+    QUIRK_UIDS = 1 << 9,           /* tells UIDs of a batch that are too few */
+    QUIRK_STORES_NO = 1 << 10,     /* stores and then says NO, now and then */
+    QUIRK_LOSES = 1 << 11,         /* says OK and loses, now and then */
+    QUIRK_ALTERS = 1 << 12,        /* adds a header line to what it stores */
+    QUIRK_LATE = 1 << 13,          /* stores after the cut what it was sent before */
+    QUIRK_LIMIT = 1 << 14,         /* APPENDLIMIT */
+};
+#define QUIRKS 15
+
+struct message {
+    uint32_t uid;
+    uint32_t content;
+    uint64_t modseq;
+    uint16_t flags; /* bits 0 to 4: enum flag_system, from 5 on: keywords */
+    bool is_copy;   /* stored through the end that we write to */
+    bool is_altered;
+    bool is_unsure;       /* a kill or a cut came before the engine could remember it */
+    uint32_t answered_at; /* tick when the engine was told that it is stored; 0: never */
+    bool has_date;        /* as it was told to us */
+    uint16_t born_flags;  /* that it was stored with */
+    uint16_t users;       /* flags that a user of this server has added or taken away */
+    uint16_t own;         /* flags that its user has now added, against ours */
+    uint32_t touched_at;  /* tick of the last change by a user; 0: none */
+    uint8_t engine_adds[MODEL_FLAGS], engine_takes[MODEL_FLAGS];
+};
+
+struct mailbox {
+    uint8_t name; /* of model_folder_name() */
+    uint32_t id;  /* MAILBOXID */
+    uint32_t uidvalidity, uidnext;
+    uint64_t modseq;
+    struct message *v; /* by UID */
+    size_t n, cap;
+    bool is_subscribed;
+};
+
+struct ledger;
+
+struct server {
+    bool is_target;
+    uint32_t quirks; /* of enum quirk */
+    struct mailbox *boxes[MODEL_FOLDERS];
+    size_t n;
+    uint32_t uidvalidity_last, id_last;
+    struct ledger *ledger;
+};
+
+void server_init(struct server *s, bool is_target, uint32_t quirks, struct ledger *ledger);
+void server_fini(struct server *s);
+
+const char *model_folder_name(uint8_t name);
+int model_folder_number(const char *name, size_t n); /* -1: none of ours */
+void model_octets(uint32_t content, struct buf *out);
+/* Which content these octets are, altered or not; -1: none. */
+int model_content(struct slice octets, bool *is_whole_out);
+int64_t model_date(uint32_t content);
+
+struct mailbox *server_find(const struct server *s, uint8_t name); /* or NULL */
+struct mailbox *server_make(struct server *s, uint8_t name);       /* it must not be there */
+void server_drop(struct server *s, struct mailbox *b);
+/* All UIDs anew. */
+void server_renumber(struct server *s, struct mailbox *b);
+struct message *mailbox_find(const struct mailbox *b, uint32_t uid); /* or NULL */
+
+/* By a user of this server. */
+struct message *user_add(struct server *s, struct mailbox *b, uint32_t content, uint16_t flags);
+void user_flag(
+    struct server *s, struct mailbox *b, struct message *m, uint16_t flag, bool on, uint32_t tick);
+void user_remove(struct server *s, struct mailbox *b, struct message *m);
+struct message *user_copy(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to);
+
+/* Through an end. */
+struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content, uint16_t flags);
+void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_t flags, bool on);
+void engine_remove(struct server *s, struct mailbox *b, struct message *m);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/* model_parts: what the queue (model_end.c) and the server behind it (model_serve.c) share. */
+#ifndef TESTS_SIM_MODEL_PARTS_H
+#define TESTS_SIM_MODEL_PARTS_H
+
+#include "tests/sim/model_end.h"
+#include "tests/sim/world.h"
+
+#define SIZE_LIMIT 60
+#define ROOM 64
+
+enum kind {
+    FOLDERS,
+    STATUS,
+    MAKE,
+    RENAME,
+    SUBSCRIBE,
+    OPEN,
+    READ,
+    ATTRIBUTES,
+    APPEND,
+    FLAGS,
+    MOVE,
+    REMOVE
+};
+
+struct appended {
+    uint16_t flags;
+    bool has_date;
+    int64_t date_s;
+    uint64_t size;
+    struct buf octets;
+};
+
+struct request {
+    struct request *next;
+    enum kind kind;
+    struct end_ticket *ticket;
+    enum end_result result;
+    struct err err;
+    bool is_done;   /* it has taken effect */
+    bool is_marked; /* half of it has: REMOVE */
+    bool is_whole;  /* APPEND: its end has come */
+    int name, to;
+    bool on;
+    struct end_open open;
+    uint64_t modseq_then;
+    uint32_t *uids;
+    size_t n, at;
+    unsigned want;
+    uint16_t flags;
+    uint64_t unchanged_since;
+    struct folder_list *list;
+    struct folder *status;
+    struct end_changes *changes;
+    struct end_uids *uids_out;
+    const struct end_sink *sink;
+    void *sink_arg;
+    struct appended *messages;
+    size_t n_messages;
+    int stored_in; /* APPEND */
+    uint32_t first, behind;
+};
+
+struct model_end {
+    struct end end;
+    struct world *w;
+    struct server *s;
+    struct request *queue, *building;
+    size_t n;
+    int open_name; /* -1: none, or the open was refused */
+    uint32_t open_validity;
+    bool is_broken, is_paused;
+    struct err why;
+};
+
+struct late_append {
+    int folder;
+    struct appended *messages;
+    size_t n;
+};
+
+static inline bool model_has(const struct model_end *e, unsigned quirk)
+{
+    return (e->s->quirks & quirk) != 0;
+}
+
+uint16_t model_bits(const struct flags *f, const struct keywords *k);
+void model_refuse(struct request *r, enum err_class class, enum err_scope scope, const char *why);
+void model_listed(struct model_end *e, const struct message *m, unsigned want, struct keywords *k,
+    struct listed *out);
+void model_add_listed(struct end_changes *c, const struct listed *l);
+void model_messages_free(struct appended *v, size_t n);
+/* A request takes effect; false: not yet. */
+bool model_effect(struct model_end *e, struct request *r);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: ISC */
+/* oracle: see oracle.h.  In doubt it says nothing: what it says is a fault. */
+#include "tests/sim/oracle.h"
+
+#include <string.h>
+
+#include "base/core/err.h"
+#include "imapsync/ends/flags.h"
+
+static const char *const harms[HARMS] = {"none", "LOST", "DOUBLED", "RESURRECTED", "FLAG UNDONE",
+    "FLAG MISSED", "WRONG DELETE", "CORRUPT", "NO QUIET"};
+
+const char *harm_name(enum harm h)
+{
+    return harms[h];
+}
+
+void ledger_init(struct ledger *l)
+{
+    *l = (struct ledger){0};
+}
+
+void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...)
+{
+    va_list ap;
+    if (l->harm != HARM_NONE)
+        return;
+    l->harm = h;
+    va_start(ap, fmt);
+    struct buf text;
+    buf_init(&text, sizeof(l->text));
+    BUG_ON(buf_vaddf(&text, fmt, ap) != 0 ||
+           fmt_into(l->text, sizeof(l->text), "%s", buf_cstr(&text)) != 0);
+    buf_fini(&text);
+    va_end(ap);
+}
+
+void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+{
+    struct tally *t = &l->tally[folder][m->content];
+    if (on_target)
+        return;
+    t->born++;
+    t->born_before_flip = (uint8_t)(t->born_before_flip + !l->is_flipped);
+    l->life[m->content].lives++;
+    l->life[m->content].born_flags |= m->flags;
+}
+
+/* Whether the engine cannot know yet that it is stored: not told, or not written down. */
+static bool is_unsure(const struct ledger *l, const struct message *m)
+{
+    return m->is_copy && (m->is_unsure || m->answered_at == 0 || m->answered_at >= l->committed_at);
+}
+
+static bool has_unsure(const struct ledger *l, uint8_t folder, uint32_t content)
+{
+    const struct mailbox *b = server_find(l->target, folder);
+    for (size_t i = 0; b && i < b->n; i++) {
+        if (b->v[i].content == content && is_unsure(l, &b->v[i]))
+            return true;
+    }
+    return false;
+}
+
+static void each_copy(struct ledger *l, void (*f)(struct ledger *l, struct message *m))
+{
+    for (size_t i = 0; i < l->target->n; i++) {
+        struct mailbox *b = l->target->boxes[i];
+        for (size_t k = 0; k < b->n; k++) {
+            if (b->v[k].is_copy)
+                f(l, &b->v[k]);
+        }
+    }
+}
+
+static void on_interrupted(struct ledger *l, struct message *m)
+{
+    m->is_unsure = is_unsure(l, m);
+    for (uint8_t f = 0; m->is_unsure && f < MODEL_FOLDERS; f++) {
+        struct tally *t = &l->tally[f][m->content];
+        int more = t->made - t->user_removed - t->engine_removed - (t->born - t->deleted);
+        if (more > t->orphans)
+            t->orphans = (uint8_t)more;
+    }
+}
+
+void ledger_interrupted(struct ledger *l)
+{
+    l->interruptions++;
+    each_copy(l, on_interrupted);
+}
+
+void ledger_late(struct ledger *l, uint8_t folder, uint32_t content)
+{
+    l->tally[folder][content].late++;
+}
+
+static void on_settled(struct ledger *l, struct message *m)
+{
+    (void)l;
+    m->is_unsure = false;
+}
+
+void ledger_settled(struct ledger *l)
+{
+    each_copy(l, on_settled);
+}
+
+void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+{
+    struct tally *t = &l->tally[folder][m->content];
+    if (!on_target && has_unsure(l, folder, m->content))
+        t->orphans++;
+    if (!on_target)
+        t->deleted++;
+    else if (m->is_copy)
+        t->user_removed++;
+    else
+        t->others_removed++;
+    if (on_target && is_unsure(l, m))
+        t->unsure_removed++;
+}
+
+void ledger_user_flagged(
+    struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on)
+{
+    if (on_target)
+        return;
+    for (unsigned i = 0; i < MODEL_FLAGS; i++) {
+        if (flag == 1u << i && on)
+            l->life[m->content].adds[i]++;
+        else if (flag == 1u << i)
+            l->life[m->content].takes[i]++;
+    }
+}
+
+void ledger_renumbered(struct ledger *l, uint8_t folder)
+{
+    l->is_renumbered[folder] = true;
+}
+
+void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
+{
+    struct tally *t = &l->tally[folder][m->content];
+    bool is_begun_anew = !l->is_flipped && (l->is_renumbered[folder] || l->has_lost_journal);
+    t->made++;
+    /* Before the flip a folder that was replaced, and a journal that was lost, are begun anew by
+     * content, and what a user of the target has removed cannot be told from what never came. */
+    if (t->made - t->remade <= t->born + t->late)
+        return;
+    /* Which of k equal ones was removed nobody knows. */
+    is_begun_anew |= t->born > 1 && l->interruptions > 0;
+    if (t->remade < (is_begun_anew ? t->user_removed : t->unsure_removed)) {
+        t->remade++;
+        return;
+    }
+    enum harm h = t->user_removed > 0 ? HARM_RESURRECTED : HARM_DOUBLED;
+    ledger_harm(l, h, "message %u in %s: %u copies made of %u that lived", m->content,
+        model_folder_name(folder), t->made, t->born);
+}
+
+/* What was under way at a cut or a kill may be done once more: nobody can know that it was done. */
+void ledger_engine_flagged(
+    struct ledger *l, uint8_t folder, const struct message *m, unsigned flag, bool on)
+{
+    const struct biography *b = &l->life[m->content];
+    uint16_t bit = (uint16_t)(1u << flag);
+    bool may_be_born = b->born_flags & bit && !(m->born_flags & bit);
+    unsigned allowed = l->interruptions + l->has_lost_journal + l->is_renumbered[folder];
+    unsigned done = on ? m->engine_adds[flag] : m->engine_takes[flag];
+    allowed += on ? b->adds[flag] + may_be_born : b->takes[flag];
+    if (m->is_copy && done > allowed)
+        ledger_harm(l, HARM_FLAG_UNDONE, "message %u in %s: flag %u %s %u times, by users %u times",
+            m->content, model_folder_name(folder), flag, on ? "added" : "taken away", done,
+            on ? b->adds[flag] : b->takes[flag]);
+    if (!m->is_copy && l->life[m->content].lives == 0)
+        ledger_harm(l, HARM_FLAG_UNDONE, "message %u in %s is not ours, and its flags were changed",
+            m->content, model_folder_name(folder));
+}
+
+void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m)
+{
+    struct tally *t = &l->tally[folder][m->content];
+    const struct biography *b = &l->life[m->content];
+    t->engine_removed++;
+    if (!m->is_copy && t->born == 0) {
+        ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s belongs to a user of the target",
+            m->content, model_folder_name(folder));
+        return;
+    }
+    if (t->engine_removed > t->deleted)
+        ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s: %u removed, %u deleted on the source",
+            m->content, model_folder_name(folder), t->engine_removed, t->deleted);
+    if (l->is_flipped)
+        ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was removed behind the flip",
+            m->content, model_folder_name(folder));
+    for (unsigned i = 0; i < MODEL_FLAGS; i++) {
+        bool is_theirs = m->own & m->flags & (1u << i) && !(b->born_flags & (1u << i)) &&
+                         b->adds[i] == 0 && 1u << i != FLAG_DELETED;
+        if (is_theirs && m->touched_at < l->pass_began)
+            ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was marked by a user of the target",
+                m->content, model_folder_name(folder));
+    }
+}
+
+/* --- After quiet ------------------------------------------------------------------------------ */
+
+struct count {
+    unsigned n;
+    const struct message *only;
+};
+
+static struct count count(const struct mailbox *b, uint32_t content)
+{
+    struct count c = {0};
+    for (size_t i = 0; b && i < b->n; i++) {
+        if (b->v[i].content == content) {
+            c.n++;
+            c.only = &b->v[i];
+        }
+    }
+    return c;
+}
+
+static bool is_told(const struct ledger *l, uint8_t folder, uint32_t content)
+{
+    return l->is_told_all || l->is_told[folder] || l->is_given_up[folder] ||
+           l->tally[folder][content].told > 0;
+}
+
+static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
+    const struct message *from, const struct message *to)
+{
+    uint16_t missed = (uint16_t)(from->flags & ~to->flags & ~to->users);
+    if (l->target->quirks & QUIRK_NO_KEYWORDS)
+        missed &= 31;
+    uint16_t left = (uint16_t)(to->flags & ~from->flags & ~to->users);
+    /* A copy that was found by content may have had flags before we came to it. */
+    if (l->has_lost_journal || l->is_renumbered[folder] || l->interruptions > 0)
+        left = 0;
+    if ((missed | left) && !is_told(l, folder, content))
+        ledger_harm(l, HARM_FLAG_MISSED, "message %u in %s: flags %x on the source, %x on its copy",
+            content, model_folder_name(folder), from->flags, to->flags);
+}
+
+static void judge_content(struct ledger *l, uint8_t folder, uint32_t content,
+    const struct mailbox *source, const struct mailbox *target)
+{
+    struct tally *t = &l->tally[folder][content];
+    struct count from = count(source, content), to = count(target, content);
+    bool is_sure = !l->has_lost_journal && !l->is_renumbered[folder];
+    /* Without UIDPLUS nothing can be removed, and after a kill nobody says so (what is open). */
+    if (l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS) &&
+        (l->interruptions > 0 || l->is_short))
+        is_sure = false;
+    if (l->has_kept)
+        is_sure = false;
+    if (!l->is_flipped && from.n > to.n + t->user_removed + t->others_removed &&
+        !is_told(l, folder, content))
+        ledger_harm(l, HARM_LOST,
+            "message %u in %s: %u on the source, %u on the target, %u removed", content,
+            model_folder_name(folder), from.n, to.n, t->user_removed);
+    /* Behind the flip a copy stays; and one whose message went before anybody knew that it had been
+     * stored belongs to nobody. */
+    if (is_sure && !l->is_flipped && source && to.n > from.n + t->orphans + t->late &&
+        t->born > 0 && to.only->is_copy && to.only->users == 0 && to.n == 1 &&
+        !is_told(l, folder, content))
+        ledger_harm(l, HARM_RESURRECTED, "message %u in %s: deleted on the source, and still there",
+            content, model_folder_name(folder));
+    if (from.n == 1 && to.n == 1 && t->born == 1 && t->made == 1 && !l->is_flipped &&
+        l->life[content].lives == 1 && to.only->is_copy)
+        judge_flags(l, folder, content, from.only, to.only);
+    if (to.n > 0 && to.only->is_copy && (to.only->is_altered || !to.only->has_date) &&
+        !is_told(l, folder, content))
+        ledger_harm(l, HARM_CORRUPT, "message %u in %s: %s", content, model_folder_name(folder),
+            to.only->is_altered ? "the copy has other octets" : "the copy has another date");
+}
+
+/* Behind the flip users of both sides sort their mail into other folders: a message has to be
+ * somewhere.  A content that came twice is not judged (docs/simulation.md, what is open). */
+static void judge_everywhere(
+    struct ledger *l, uint32_t content, const struct server *source, const struct server *target)
+{
+    unsigned from = 0, to = 0, removed = 0;
+    /* What was given up is told once; a kill may come before it is told (what is open). */
+    bool has_told = l->has_lost_journal && l->interruptions > 0;
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+        unsigned here = count(server_find(source, f), content).n;
+        from += here;
+        to += count(server_find(target, f), content).n;
+        removed += l->tally[f][content].user_removed + l->tally[f][content].others_removed;
+        has_told |= here > 0 && is_told(l, f, content);
+    }
+    if (from > to + removed && l->life[content].lives == 1 && !has_told)
+        ledger_harm(l, HARM_LOST, "message %u: %u on the source, %u on the target, %u removed",
+            content, from, to, removed);
+}
+
+void oracle_judge(struct ledger *l, const struct server *source, const struct server *target)
+{
+    for (uint32_t c = 0; l->is_flipped && c < MODEL_CONTENTS; c++)
+        judge_everywhere(l, c, source, target);
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+        const struct mailbox *from = server_find(source, f), *to = server_find(target, f);
+        for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
+            if (l->life[c].lives > 0)
+                judge_content(l, f, c, from, to);
+        }
+    }
+}

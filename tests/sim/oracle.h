@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * oracle: whether mail came to harm.  The ledger is told each change at the moment when it happens
+ * on a server, and by whom; it knows how often each content was born, removed and stored in each
+ * folder, and nothing of pairs, plans or journals.
+ *
+ *     ledger_init(&l); ... the model tells it ...; oracle_judge(&l, &source, &target, &verdict)
+ *
+ *   LOST         the source has more of a content in a folder than the target has, less what users
+ *                of the target removed, less what was told
+ *   DOUBLED      more copies were made of a content in a folder than messages with it ever lived
+ *                there
+ *   RESURRECTED  so many copies only because one was made again that a user had removed; or a copy
+ *                of a message that was deleted on the source is still there, and nothing was told
+ *   FLAG UNDONE  the engine has added or taken away a flag more often than users of the source did
+ *   FLAG MISSED  a flag of the source is not on its only copy, and nobody there has touched it
+ *   WRONG DELETE the engine removed what it did not store, what a user of the target had marked,
+ *                or more than was ever deleted on the source
+ *   CORRUPT      a copy has other octets or another date than its message, and nothing was told
+ */
+#ifndef TESTS_SIM_ORACLE_H
+#define TESTS_SIM_ORACLE_H
+
+#include "tests/sim/model.h"
+
+enum harm {
+    HARM_NONE,
+    HARM_LOST,
+    HARM_DOUBLED,
+    HARM_RESURRECTED,
+    HARM_FLAG_UNDONE,
+    HARM_FLAG_MISSED,
+    HARM_WRONG_DELETE,
+    HARM_CORRUPT,
+    HARM_NO_QUIET, /* passes go on changing things, or fail, with nobody there to disturb */
+};
+#define HARMS 9
+
+const char *harm_name(enum harm h);
+
+/* Of one content in one folder. */
+struct tally {
+    uint8_t born, deleted;    /* on the source, by its users */
+    uint8_t born_before_flip; /* of born */
+    uint8_t made;             /* copies stored by the engine */
+    uint8_t user_removed;     /* copies, by users of the target */
+    uint8_t others_removed;   /* by users of the target, what is no copy */
+    uint8_t engine_removed;
+    uint8_t orphans;        /* deleted on the source before the copy was remembered */
+    uint8_t unsure_removed; /* copies, by users of the target, in that state */
+    uint8_t remade;         /* of made: again, with good reason, before the flip */
+    uint8_t late;           /* copies that the target stored behind a cut */
+    uint8_t told;           /* times that the engine named it, or its whole folder */
+};
+
+/* Of one content anywhere on the source. */
+struct biography {
+    uint8_t lives;
+    uint8_t adds[MODEL_FLAGS], takes[MODEL_FLAGS];
+    uint16_t born_flags; /* of any of its lives */
+};
+
+struct ledger {
+    struct tally tally[MODEL_FOLDERS][MODEL_CONTENTS];
+    struct biography life[MODEL_CONTENTS];
+    bool is_renumbered[MODEL_FOLDERS]; /* pairs of such folders may be forgotten */
+    bool is_told[MODEL_FOLDERS];       /* the engine has said that something stays behind there */
+    bool is_given_up[MODEL_FOLDERS];   /* told once and for ever: E-LATE-UNKNOWN */
+    bool is_told_all;                  /* the verification did, or a count without a place */
+    bool is_flipped;
+    bool has_lost_journal;
+    bool is_short;          /* one of the servers may list fewer messages than it has */
+    bool has_kept;          /* the engine has left a copy alone that somebody had touched */
+    unsigned interruptions; /* what was under way then may have been done twice */
+    uint32_t pass_began;    /* tick */
+    uint32_t tick;          /* now */
+    uint32_t committed_at;  /* tick of the journal's last commit */
+    const struct server *target;
+    enum harm harm; /* the first that showed at the moment of a change */
+    char text[512];
+};
+
+void ledger_init(struct ledger *l);
+void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
+void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
+void ledger_user_flagged(
+    struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on);
+/* A kill, or a cut of either side. */
+void ledger_interrupted(struct ledger *l);
+/* What is stored now was sent before a cut. */
+void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
+/* A pass went through. */
+void ledger_settled(struct ledger *l);
+void ledger_renumbered(struct ledger *l, uint8_t folder);
+void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m);
+void ledger_engine_flagged(
+    struct ledger *l, uint8_t folder, const struct message *m, unsigned flag, bool on);
+void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m);
+void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...) ATTR_PRINTF(3, 4);
+
+/* After quiet; adds to what the ledger found before. */
+void oracle_judge(struct ledger *l, const struct server *source, const struct server *target);
+
+#endif

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * world: see world.h.  The engine's only ways out are the clock, poll(), its ends and its journal;
+ * clock_gettime() and poll() come here by the linker's --wrap.
+ */
+#include "tests/sim/world.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "imapsync/ends/flags.h"
+#include "tests/sim/model_end.h"
+
+#define TICKS_MAX 60000 /* of one history: then it turns in circles */
+
+struct world *world;
+
+void world_story(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+    if (!w->story)
+        return;
+    (void)fprintf(w->story, "%6u ", w->tick);
+    va_start(ap, fmt);
+    (void)vfprintf(w->story, fmt, ap);
+    va_end(ap);
+    (void)fputc('\n', w->story);
+}
+
+/* --- Which one
+ * ------------------------------------------------------------------------------------ */
+
+static struct mailbox *some_box(struct server *s, uint32_t a)
+{
+    return s->n > 0 ? s->boxes[a % s->n] : NULL;
+}
+
+static struct mailbox *box_with_mail(struct server *s, uint32_t a)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct mailbox *b = s->boxes[(a + i) % s->n];
+        if (b->n > 0)
+            return b;
+    }
+    return NULL;
+}
+
+static uint8_t free_name(const struct server *s, uint32_t a)
+{
+    for (uint32_t i = 0; i < MODEL_FOLDERS; i++) {
+        uint8_t name = (uint8_t)((a + i) % MODEL_FOLDERS);
+        if (!server_find(s, name))
+            return name;
+    }
+    return MODEL_FOLDERS;
+}
+
+/* --- What people do ------------------------------------------------------------------------------
+ */
+
+/* Users of the source use some flags, those of the target all of them. */
+static uint16_t source_flag(uint32_t b)
+{
+    static const uint16_t v[] = {FLAG_SEEN, FLAG_SEEN, FLAG_ANSWERED, FLAG_DRAFT, 32, 64};
+    return v[b % 6];
+}
+
+static uint16_t target_flag(uint32_t b)
+{
+    static const uint16_t v[] = {FLAG_SEEN, FLAG_FLAGGED, FLAG_ANSWERED, 128, 256, 32};
+    return v[b % 6];
+}
+
+static const char *side(const struct server *s)
+{
+    return s->is_target ? "target" : "source";
+}
+
+static bool deliver(struct world *w, struct server *s, const struct action *x, bool again)
+{
+    struct mailbox *b = some_box(s, x->a);
+    uint32_t content = again && w->contents > 0 ? x->b % w->contents : w->contents;
+    uint16_t flags = x->b % 3 == 0 ? source_flag(x->b / 3) : 0;
+    if (!b || content == MODEL_CONTENTS)
+        return false;
+    if (content == w->contents)
+        w->contents++;
+    const struct message *m = user_add(s, b, content, flags);
+    world_story(w, "  %s: message %u arrives in %s (UID %u, flags %x)", side(s), content,
+        model_folder_name(b->name), m->uid, flags);
+    return true;
+}
+
+static bool flag(struct world *w, struct server *s, const struct action *x)
+{
+    struct mailbox *b = box_with_mail(s, x->a);
+    if (!b)
+        return false;
+    struct message *m = &b->v[x->b % b->n];
+    uint16_t bit = s->is_target ? target_flag(x->b >> 8) : source_flag(x->b >> 8);
+    bool on = !(m->flags & bit);
+    user_flag(s, b, m, bit, on, w->tick);
+    world_story(w, "  %s: its user %s flag %x of UID %u (message %u) in %s", side(s),
+        on ? "adds" : "takes away", bit, m->uid, m->content, model_folder_name(b->name));
+    return true;
+}
+
+static bool delete (struct world *w, struct server *s, const struct action *x)
+{
+    struct mailbox *b = box_with_mail(s, x->a);
+    if (!b)
+        return false;
+    struct message *m = &b->v[x->b % b->n];
+    world_story(w, "  %s: its user removes UID %u (message %u) from %s", side(s), m->uid,
+        m->content, model_folder_name(b->name));
+    user_remove(s, b, m);
+    return true;
+}
+
+static bool move(struct world *w, struct server *s, const struct action *x)
+{
+    struct mailbox *b = box_with_mail(s, x->a), *to = some_box(s, x->b >> 8);
+    if (!b || b == to)
+        return false;
+    struct message *m = &b->v[x->b % b->n];
+    const struct message *c = user_copy(s, b, m, to);
+    world_story(w, "  %s: its user moves UID %u (message %u) from %s to %s (UID %u)", side(s),
+        m->uid, m->content, model_folder_name(b->name), model_folder_name(to->name), c->uid);
+    user_remove(s, b, m);
+    return true;
+}
+
+static bool make(struct world *w, const struct action *x)
+{
+    uint8_t name = free_name(&w->source, x->a);
+    if (name == MODEL_FOLDERS || w->source.n > 6)
+        return false;
+    server_make(&w->source, name);
+    world_story(w, "  source: folder %s is made", model_folder_name(name));
+    return true;
+}
+
+static bool rename_box(struct world *w, const struct action *x)
+{
+    struct mailbox *b = some_box(&w->source, x->a);
+    uint8_t name = free_name(&w->source, x->b);
+    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0)
+        return false;
+    world_story(
+        w, "  source: folder %s becomes %s", model_folder_name(b->name), model_folder_name(name));
+    for (size_t i = 0; i < b->n; i++)
+        ledger_user_removed(&w->ledger, false, b->name, &b->v[i]);
+    w->ledger.is_renumbered[b->name] = true;
+    w->ledger.is_renumbered[name] = true;
+    b->name = name;
+    for (size_t i = 0; i < b->n; i++)
+        ledger_user_added(&w->ledger, false, name, &b->v[i]);
+    return true;
+}
+
+static bool renumber(struct world *w, struct server *s, const struct action *x)
+{
+    struct mailbox *b = some_box(s, x->a);
+    if (!b)
+        return false;
+    server_renumber(s, b);
+    world_story(w, "  %s: folder %s has the new UIDVALIDITY %u", side(s),
+        model_folder_name(b->name), b->uidvalidity);
+    return true;
+}
+
+static bool drop(struct world *w, struct server *s, const struct action *x)
+{
+    struct mailbox *b = some_box(s, x->a);
+    if (!b || b->name == 0)
+        return false;
+    world_story(w, "  %s: its user removes the folder %s", side(s), model_folder_name(b->name));
+    w->ledger.is_renumbered[b->name] = true;
+    server_drop(s, b);
+    return true;
+}
+
+static bool cut(struct world *w, unsigned which)
+{
+    if (!w->ends[which])
+        return false;
+    world_story(w, "  the connection to the %s is cut", which ? "target" : "source");
+    ledger_interrupted(&w->ledger);
+    model_end_cut(w->ends[which]);
+    return true;
+}
+
+void world_kill(struct world *w, const char *where)
+{
+    world_story(w, "  the engine is killed %s", where);
+    ledger_interrupted(&w->ledger);
+    w->kill_armed = KILL_NONE;
+    w->is_killed = true;
+    for (unsigned i = 0; i < 2; i++) {
+        if (w->ends[i])
+            model_end_cut(w->ends[i]);
+    }
+}
+
+static void act(struct world *w, const struct action *x)
+{
+    bool is_flipped = w->ledger.is_flipped;
+    switch (x->what) {
+    case ACT_DELIVER:
+        (void)deliver(w, &w->source, x, false);
+        break;
+    case ACT_AGAIN:
+        (void)deliver(w, &w->source, x, true);
+        break;
+    case ACT_FLAG:
+        (void)(is_flipped ? flag(w, &w->target, x) : flag(w, &w->source, x));
+        break;
+    case ACT_DELETE:
+        (void)(is_flipped ? delete (w, &w->target, x) : delete (w, &w->source, x));
+        break;
+    case ACT_MOVE:
+        (void)(is_flipped ? move(w, &w->target, x) : move(w, &w->source, x));
+        break;
+    case ACT_MAKE:
+        (void)make(w, x);
+        break;
+    case ACT_RENAME:
+        (void)rename_box(w, x);
+        break;
+    case ACT_RENUMBER:
+        (void)renumber(w, &w->source, x);
+        break;
+    case ACT_DROP:
+        (void)drop(w, &w->source, x);
+        break;
+    case ACT_TGT_ADD:
+        (void)deliver(w, &w->target, x, false);
+        break;
+    case ACT_TGT_FLAG:
+        (void)flag(w, &w->target, x);
+        break;
+    case ACT_TGT_DELETE:
+        (void)delete (w, &w->target, x);
+        break;
+    case ACT_TGT_MOVE:
+        (void)move(w, &w->target, x);
+        break;
+    case ACT_TGT_RENUMBER:
+        (void)renumber(w, &w->target, x);
+        break;
+    case ACT_TGT_DROP:
+        (void)drop(w, &w->target, x);
+        break;
+    case ACT_CUT_SOURCE:
+        (void)cut(w, 0);
+        break;
+    case ACT_CUT_TARGET:
+        (void)cut(w, 1);
+        break;
+    case ACT_KILL:
+        if (w->ends[0] || w->ends[1])
+            world_kill(w, "at an event of the network");
+        break;
+    case ACT_KILL_AT_COMMIT:
+        w->kill_armed = KILL_BEFORE_COMMIT;
+        break;
+    case ACT_KILL_BEHIND_COMMIT:
+        w->kill_armed = KILL_BEHIND_COMMIT;
+        break;
+    case ACT_JOURNAL_LOST:
+    case ACT_FLIP:
+        break; /* history.c, between passes */
+    }
+}
+
+static bool is_between(enum act a)
+{
+    return a == ACT_JOURNAL_LOST || a == ACT_FLIP;
+}
+
+/* --- Time
+ * ------------------------------------------------------------------------------------------ */
+
+static void late_arrivals(struct world *w)
+{
+    for (size_t i = 0; i < LATE_MAX; i++) {
+        if (w->late[i] && w->late_tick[i] <= w->tick) {
+            world_story(w, "  target: stores what it was sent before the cut");
+            late_append_do(&w->target, w->late[i]);
+            w->late[i] = NULL;
+        }
+    }
+}
+
+bool world_late(struct world *w, struct late_append *l)
+{
+    for (size_t i = 0; i < LATE_MAX; i++) {
+        if (!w->late[i]) {
+            w->late[i] = l;
+            w->late_tick[i] = w->tick + rng_below(&w->rng, 12);
+            return true;
+        }
+    }
+    return false;
+}
+
+void world_tick(struct world *w)
+{
+    w->ledger.tick = ++w->tick;
+    w->now_ms += 3;
+    if (w->tick == TICKS_MAX)
+        ledger_harm(&w->ledger, HARM_NO_QUIET, "it goes on for ever");
+    if (w->tick >= TICKS_MAX)
+        w->is_killed = true;
+    late_arrivals(w);
+    while (w->next < w->h->n && w->h->v[w->next].tick <= w->tick &&
+           !is_between(w->h->v[w->next].what) && !w->is_killed)
+        act(w, &w->h->v[w->next++]);
+}
+
+void world_revive(struct world *w)
+{
+    w->is_killed = false;
+    w->kill_armed = KILL_NONE;
+}
+
+void world_init(struct world *w, const struct history *h, FILE *story)
+{
+    *w = (struct world){.h = h, .story = story, .now_ms = UINT64_C(1700000000000)};
+    w->rng.s = h->seed ^ 0x5bd1e995u;
+    ledger_init(&w->ledger);
+    w->ledger.target = &w->target;
+    w->ledger.is_short = ((h->quirks[0] | h->quirks[1]) & QUIRK_SHORT) != 0;
+    server_init(&w->source, false, h->quirks[0], &w->ledger);
+    server_init(&w->target, true, h->quirks[1], &w->ledger);
+    server_make(&w->source, 0);
+    server_make(&w->target, 0);
+    world = w;
+}
+
+void world_fini(struct world *w)
+{
+    for (size_t i = 0; i < LATE_MAX; i++) {
+        if (w->late[i])
+            late_append_free(w->late[i]);
+    }
+    server_fini(&w->source);
+    server_fini(&w->target);
+}
+
+/* --- What the engine calls ---------------------------------------------------------------------
+ */
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *out);
+int __wrap_clock_gettime(clockid_t id, struct timespec *out)
+{
+    (void)id;
+    out->tv_sec = (time_t)(world->now_ms / 1000);
+    out->tv_nsec = (long)(world->now_ms % 1000) * 1000000;
+    return 0;
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    for (nfds_t i = 0; i < n; i++)
+        fds[i].revents = 0;
+    world_tick(world);
+    if (!fds && timeout_ms > 0)
+        world->now_ms += (uint64_t)timeout_ms;
+    return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * world: the clock, the network, the disk and the people of one history.  Time goes on by ticks:
+ * one for each wait of the engine, for each step of a server and for each commit.  Actions of the
+ * history are due at a tick, so people act in the middle of passes, and a kill or a cut comes
+ * between any two events.
+ *
+ * A kill is the end of all effects: from then on each commit and each end fails, so the engine
+ * unwinds without leaving anything behind, and the next one finds what was durable.
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include <stdio.h>
+#include "tests/sim/history.h"
+#include "tests/sim/model.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/rng.h"
+
+struct end;
+struct late_append;
+
+enum kill { KILL_NONE, KILL_BEFORE_COMMIT, KILL_BEHIND_COMMIT };
+
+#define LATE_MAX 16
+
+struct world {
+    const struct history *h;
+    struct rng rng; /* of the network */
+    struct server source, target;
+    struct ledger ledger;
+    struct end *ends[2]; /* that are open */
+    uint64_t now_ms;
+    uint32_t tick;
+    size_t next; /* of the actions */
+    bool is_quiet;
+    bool is_killed;
+    enum kill kill_armed;
+    uint32_t contents; /* that were used */
+    struct late_append *late[LATE_MAX];
+    uint32_t late_tick[LATE_MAX];
+    FILE *story; /* NULL: none */
+};
+
+extern struct world *world; /* whose turn it is */
+
+void world_init(struct world *w, const struct history *h, FILE *story);
+void world_fini(struct world *w);
+/* An event of the network or the disk: time goes on, and who is due acts. */
+void world_tick(struct world *w);
+void world_kill(struct world *w, const char *where);
+/* Only between passes: what was armed is over, and the disk is there again. */
+void world_revive(struct world *w);
+void world_story(struct world *w, const char *fmt, ...) ATTR_PRINTF(2, 3);
+/* Takes it over; false: no room. */
+bool world_late(struct world *w, struct late_append *l);
+
+#endif
