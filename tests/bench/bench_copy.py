@@ -32,37 +32,37 @@ CONF = "mail_fsync = optimized\n"
 class Tool(Guest):
     """A guest that is only run, never started."""
 
-    def __init__(self, name):
-        super().__init__(WORK / f"tool-{name}")
+    def __init__(self, name, work=WORK):
+        super().__init__(work / f"tool-{name}")
 
-    def timed(self, *command):
+    def timed(self, *command, timeout=900):
         started = time.monotonic()
-        done = self.run(*command, check=False, timeout=900)
+        done = self.run(*command, check=False, timeout=timeout)
         return time.monotonic() - started, done
 
 
 class Isync(Tool):
     tree_name = "isync"
 
-    def copy(self, user, ports, secrets):
+    def copy(self, user, ports, secrets, source=USER, timeout=900):
         stores = "".join(f"IMAPStore {name}\nHost 127.0.0.1\nPort {port}\nUser {who}\nPass {secret}\nSSLType None\n"
                          f"AuthMechs LOGIN\n\n" for name, port, who, secret in
-                         zip(("far", "near"), ports, (USER, user), secrets))
-        self.write("inst/config", stores + "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Near\nSync Pull\n"
+                         zip(("far", "near"), ports, (source, user), secrets))
+        self.write("inst/config", stores + "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Near\nSync Pull\nExpunge Near\n"
                    f"CopyArrivalDate yes\nSyncState /var/{user}/\n")
         (self.dir / "var" / user).mkdir(parents=True, exist_ok=True)
-        return self.timed("/usr/bin/mbsync", "-q", "-c", "/inst/config", "-a")
+        return self.timed("/usr/bin/mbsync", "-q", "-c", "/inst/config", "-a", timeout=timeout)
 
 
 class InterImap(Tool):
     tree_name = "interimap"
 
-    def copy(self, user, ports, secrets):
+    def copy(self, user, ports, secrets, source=USER, timeout=900):
         sides = "".join(f"[{name}]\ntype = imap\nhost = 127.0.0.1\nport = {port}\nSTARTTLS = NO\nusername = {who}\n"
                         f"password = {secret}\n\n" for name, port, who, secret in
-                        zip(("local", "remote"), reversed(ports), (user, USER), reversed(secrets)))
+                        zip(("local", "remote"), reversed(ports), (user, source), reversed(secrets)))
         self.write("inst/config", f"database = /var/{user}.db\n\n" + sides, mode=0o600)
-        return self.timed("/usr/bin/perl", "-T", "/usr/bin/interimap", "--quiet", "--config=/inst/config")
+        return self.timed("/usr/bin/perl", "-T", "/usr/bin/interimap", "--quiet", "--config=/inst/config", timeout=timeout)
 
 
 class Ours:
