@@ -7,6 +7,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sysexits.h>
 
 #include "base/core/num.h"
@@ -50,11 +51,19 @@ static int parse(
 }
 
 static volatile sig_atomic_t wants_stop;
+static int stop_fd = -1;
 
 static void on_signal(int signum)
 {
     (void)signum;
     wants_stop = 1;
+    (void)eventfd_write(stop_fd, 1);
+}
+
+static int cancel_fd(void *arg)
+{
+    (void)arg;
+    return stop_fd;
 }
 
 static bool wants_back(void *arg)
@@ -69,6 +78,7 @@ static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     sigemptyset(&stop.sa_mask);
+    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
 }
@@ -76,7 +86,8 @@ static void catch_signals(void)
 static int here(const struct conf *conf, const struct cutover_args *a, bool is_back,
     struct lines *lines, struct err *err)
 {
-    const struct move_events events = {.line = lines_show, .wants_back = wants_back};
+    const struct move_events events = {
+        .line = lines_show, .wants_back = wants_back, .cancel_fd = cancel_fd};
     catch_signals();
     if (access_become_sync(conf, err) != 0)
         return -1;

@@ -11,7 +11,7 @@
  * the user as a whole (quota) or of the journal end the pass.
  *
  * A journal that was lost before the flip is made again by content.  Behind the flip the target is
- * its user's, and what he has deleted is not to come back: see `is_blind` in copy_parts.h.
+ * its user's, and what he has deleted is not to come back: see late.h.
  */
 #include "imapsync/copy/copy.h"
 
@@ -175,6 +175,12 @@ static bool is_users(const struct pass *p, const struct journal_folder *record)
            (record->source.uidvalidity != 0 || record->target.uidvalidity != 0);
 }
 
+/* Behind a flip a folder is made for the mail that comes late to it, and only then. */
+static bool makes_all(const struct pass *p)
+{
+    return !plan_policy(p->policy)->is_behind_flip;
+}
+
 /* Mail without its subscription is worth more than neither. */
 static int subscribe(struct copy *c, const struct pass *p, const struct folder *f,
     const struct journal_folder *record, struct err *err)
@@ -232,7 +238,7 @@ static int one_folder(
     if (folder_record(c, f, mapped, &record, err) != 0)
         goto done;
     target.name = record.target.name;
-    if ((find_target(p, &record) || !(is_users(p, &record) || p->is_blind)) &&
+    if ((find_target(p, &record) || makes_all(p)) &&
         copy_folder_on_target(c, p, f, &record, &target, err) != 0)
         goto done;
     if (is_unchanged(c, &record, f, &target)) {
@@ -362,7 +368,7 @@ static size_t most_deletions(const struct copy *c, const struct folder_list *the
 static int all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
-    int result = p->is_blind ? 0 : make_folders(c, p, from, err);
+    int result = makes_all(p) ? make_folders(c, p, from, err) : 0;
     p->deletions_left = most_deletions(c, p->there);
     for (size_t i = 0; i < from->n; i++) {
         if (is_copied(p, from, i))
@@ -460,7 +466,9 @@ int copy_pass(
     uint64_t failed = counts->folders_failed;
     if (copy_connect(c, err) != 0)
         return -1;
-    p.is_blind = plan_policy(policy)->is_behind_flip && !journal_is_complete(c->journal);
+    if (plan_policy(policy)->is_behind_flip && c->judge &&
+        c->judge->begin(c->judge->arg, journal_is_complete(c->journal), err) != 0)
+        return -1;
     int result = copy_list_both(c, &from, &there, err);
     if (result == 0) {
         counts->folders_failed += from.ignored;
@@ -482,4 +490,15 @@ int copy_pass(
     if (result != 0)
         copy_disconnect(c);
     return result;
+}
+
+void copy_behind_flip(struct copy *c, const struct late_judge *judge)
+{
+    c->judge = judge;
+}
+
+int copy_inventory(
+    struct copy *c, int (*each)(void *arg, const unsigned char *digest), void *arg, struct err *err)
+{
+    return journal_ready(c->journal, err) == 0 ? journal_digests(c->journal, each, arg, err) : -1;
 }

@@ -45,6 +45,7 @@ struct copy_events {
 };
 
 struct copy;
+struct late_judge; /* late.h */
 
 /* All is borrowed for the life of the copy but dir. */
 int copy_new(const struct end_maker *source, const struct end_maker *target, const char *dir,
@@ -63,6 +64,12 @@ int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
 const char *copy_silent_server(const struct copy *c);
 /* Drops both connections; the next pass opens new ones. */
 void copy_disconnect(struct copy *c);
+
+/* Who says what is late mail in passes behind a flip; borrowed.  Without one nothing is. */
+void copy_behind_flip(struct copy *c, const struct late_judge *judge);
+/* The content of every message that the journal knows, one call for each, until one returns -1. */
+int copy_inventory(struct copy *c, int (*each)(void *arg, const unsigned char *digest), void *arg,
+    struct err *err) ATTR_WUR;
 
 /* --- Verification ---------------------------------------------------------------------- */
 

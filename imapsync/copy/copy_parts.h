@@ -4,6 +4,7 @@
 #define IMAPSYNC_COPY_COPY_PARTS_H
 
 #include "imapsync/copy/copy.h"
+#include "imapsync/copy/late.h"
 
 struct copy {
     const struct end_maker *source, *target;
@@ -13,15 +14,13 @@ struct copy {
     struct journal *journal;
     struct end *from, *to;
     const struct end_maker *silent;
+    const struct late_judge *judge; /* behind a flip */
     bool has_told_vanished;
 };
 
 struct pass {
     enum plan_policy_id policy;
     size_t deletions_left; /* that may still be made in this pass */
-    /* Behind a flip, with a journal that does not know what was copied before it: a message that is
-     * not on the target may have been deleted there, so nothing is copied and no folder is made. */
-    bool is_blind;
     struct copy_counts *counts;
     const struct folder_map *map;
     struct folder_list

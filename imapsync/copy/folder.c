@@ -10,9 +10,8 @@
  * A listing that is shorter than the server's own count (EXISTS) is no witness of a deletion.
  *
  * Behind a flip it is the target's user who has renamed, removed or replaced a folder
- * there.  None of what was copied into it comes again; only what is new on the source does, which
- * in a folder that is new there, or numbered anew, is told by content (late.h).  With a journal
- * that was lost there nothing is known to be new, and nothing is copied.
+ * there.  None of what was copied into it comes again; only what is late on the source does, and
+ * what that is does not depend on this journal (late.h).
  */
 #include <stdlib.h>
 #include <sysexits.h>
@@ -40,9 +39,8 @@ struct work {
     uint32_t *missing;
     size_t n_missing;
     size_t n_exceptions; /* of this folder in this pass */
-    bool is_unknown;     /* see give_up_unknown() */
-    bool is_late;        /* see late.h */
-    bool is_detached;    /* nothing of what the pairs name is there */
+    struct late_job late;
+    bool is_detached; /* nothing of what the pairs name is there */
     bool has_gone_pairs;
 };
 
@@ -135,10 +133,8 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     }
     if (!is_new && !has_changed)
         return 0;
-    w->is_unknown = w->p->is_blind;
-    w->is_late = is_behind_flip(w) && !w->p->is_blind;
-    if (has_changed && w->is_late) {
-        /* What was there stays known, by its content, under the number that the folder had. */
+    if (has_changed && is_behind_flip(w)) {
+        /* What was there stays known, under the number that the folder had. */
         r->id = 0;
         r->source.uidvalidity = 0;
         journal_set(&r->source.token, SLICE_NONE);
@@ -151,7 +147,7 @@ static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
         /* Of a new folder they are from an adoption that was killed: nobody knows under which
          * UIDVALIDITY. */
         return -1;
-    *adopt_out = w->target->uidnext > 1 || w->is_unknown || w->is_late;
+    *adopt_out = w->target->uidnext > 1 || is_behind_flip(w);
     journal_set(&r->source.token, SLICE_NONE);
     if (*adopt_out)
         return 0; /* remembered when the adoption is done, so that a crash repeats it */
@@ -169,50 +165,40 @@ static int drop_intents(struct work *w, const struct intent *v, size_t n, struct
     return journal_commit(w->c->journal, err);
 }
 
-#define GIVE_UP_AT_ONCE 500
-
-/* Behind a flip, with a journal that was lost: whether the messages that were not found on the
- * target came late or were deleted there nobody knows.  They are told, once, and not copied. */
-static int give_up_unknown(struct work *w, struct err *err)
+/* Behind a flip: what is not late becomes GONE. */
+static int judge_late(struct work *w, struct err *err)
 {
-    size_t n = 0, p = 0;
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < w->listing.n;) {
-        journal_begin(w->c->journal);
-        for (size_t k = 0; k < GIVE_UP_AT_ONCE && i < w->listing.n; k++, i++) {
-            struct pair gone = {.src_uid = w->listing.v[i].uid, .state = PAIR_GONE};
-            while (p < w->n_pairs && w->pairs[p].src_uid < gone.src_uid)
-                p++;
-            if (p < w->n_pairs && w->pairs[p].src_uid == gone.src_uid)
-                continue;
-            journal_pair_put(w->c->journal, w->record->id, &gone, NULL);
-            n++;
-        }
-        result = journal_commit(w->c->journal, err);
-    }
-    if (result == 0 && n > 0) {
-        char text[200];
-        BUG_ON(fmt_into(text, sizeof(text),
-                   "E-LATE-UNKNOWN: the journal was lost behind the flip; %zu messages are not on "
-                   "the target, and were deleted there or came late: nothing was copied",
-                   n) != 0);
-        w->p->counts->messages_failed += n;
-        w->n_exceptions += n;
-        copy_report(w->c, w->record->source.name, 0, text);
-    }
-    return result;
-}
-
-/* Before the folder counts as known, so that a crash repeats it. */
-static int leave_known(struct work *w, struct err *err)
-{
-    struct late_job job = {.source = w->c->from,
+    char text[200];
+    w->late = (struct late_job){.source = w->c->from,
         .journal = w->c->journal,
-        .folder = w->record->id,
+        .judge = w->c->judge,
+        .folder = w->record,
         .listing = &w->listing,
         .pairs = w->pairs,
         .n_pairs = w->n_pairs};
-    return w->is_unknown ? give_up_unknown(w, err) : late_forget_known(&job, err);
+    int result = late_judge_all(&w->late, err);
+    if (w->late.n_unknown > 0) {
+        BUG_ON(fmt_into(text, sizeof(text),
+                   "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
+                   "on the target, and were deleted there or came late: nothing was copied",
+                   w->late.n_unknown) != 0);
+        w->p->counts->messages_failed += w->late.n_unknown;
+        w->n_exceptions += w->late.n_unknown;
+        copy_report(w->c, w->record->source.name, 0, text);
+    }
+    return result == 0 ? load_pairs(w, err) : -1;
+}
+
+/* Also of a folder that failed: what was copied was copied. */
+static int tell_came(struct work *w, struct err *err)
+{
+    if (w->late.n_late == 0)
+        return 0;
+    if (load_pairs(w, err) != 0)
+        return -1;
+    w->late.pairs = w->pairs;
+    w->late.n_pairs = w->n_pairs;
+    return late_came(&w->late, err);
 }
 
 static int resolve_open(struct work *w, bool adopt, struct err *err)
@@ -244,8 +230,6 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
         w->p->counts->messages_adopted += job.n_adopted;
     }
     intents_free(intents, n);
-    if (result == 0 && adopt && (w->is_unknown || w->is_late))
-        result = load_pairs(w, err) == 0 ? leave_known(w, err) : -1;
     if (result == 0 && (adopt || w->is_detached)) {
         w->record->source.uidvalidity = w->listing.uidvalidity;
         w->record->target.uidvalidity = w->target->uidvalidity;
@@ -433,8 +417,8 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
     size_t n = 0;
     *may_out = false;
     if (r->source.token.n == 0 || r->source.uidvalidity == 0 ||
-        r->target.uidvalidity != w->target->uidvalidity || w->p->is_blind ||
-        has_state(w, PAIR_GONE) || has_state(w, PAIR_SENT) || has_state(w, PAIR_REFUSED))
+        r->target.uidvalidity != w->target->uidvalidity || has_state(w, PAIR_GONE) ||
+        has_state(w, PAIR_SENT) || has_state(w, PAIR_REFUSED))
         return 0;
     if (journal_intents(w->c->journal, r->id, INTENT_APPEND, &intents, &n, err) != 0)
         return -1;
@@ -479,7 +463,8 @@ static int run(struct work *w, const struct folder *source, struct err *err)
     if (load_pairs(w, err) != 0 || list(w, source, err) != 0 || keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
-    if (check_uidvalidity(w, &adopt, err) != 0 || resolve_open(w, adopt, err) != 0)
+    if (check_uidvalidity(w, &adopt, err) != 0 || resolve_open(w, adopt, err) != 0 ||
+        (is_behind_flip(w) && judge_late(w, err) != 0))
         return -1;
     w->has_gone_pairs = has_state(w, PAIR_GONE);
     has_sent = has_state(w, PAIR_SENT);
@@ -503,7 +488,13 @@ int copy_folder(struct copy *c, struct pass *p, const struct folder *source, str
     struct journal_folder *record, struct err *err)
 {
     struct work w = {.c = c, .p = p, .record = record, .target = target};
+    struct err why = ERR_INIT;
     int result = run(&w, source, err);
+    if (tell_came(&w, &why) != 0 && result == 0) {
+        *err = why;
+        result = -1;
+    }
+    late_fini(&w.late);
     folder_plan_fini(&w.plan);
     end_changes_fini(&w.listing);
     keywords_fini(&w.keywords);

@@ -124,6 +124,10 @@ int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE]
     void (*each)(void *arg, uint32_t folder, const struct pair *p), void *arg,
     struct err *err) ATTR_WUR;
 
+/* The content of every pair, in no order, until `each` returns -1. */
+int journal_digests(struct journal *j, int (*each)(void *arg, const unsigned char *digest),
+    void *arg, struct err *err) ATTR_WUR;
+
 /* One durable change: begin, any number of puts, commit.  commit returns the first error. */
 void journal_begin(struct journal *j);
 /* Replaces the pair of this source UID. */

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/core/mem.h"
 #include "imapsync/copy/journal_parts.h"
@@ -504,4 +505,41 @@ int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE]
     }
     bdb_cursor_close(&c);
     return as_error(j, r, "digests", err);
+}
+
+/* Those that stand under A, and then those that stand under B alone. */
+static int each_digest(struct journal *j, int side,
+    int (*each)(void *arg, const unsigned char *digest), void *arg, struct err *err)
+{
+    struct bdb_cursor *c;
+    struct slice key, value, uids;
+    uint32_t folder, uid;
+    int r = bdb_cursor_open(side == SIDE_A ? j->t.pairs : j->t.uids, j->t.txn, SLICE_NONE, &c, err);
+    if (r != 0)
+        return -1;
+    while ((r = bdb_cursor_next(c, &key, &value, err)) > 0) {
+        struct record_pair p;
+        bool is_pair = true;
+        if (!record_is_uid(key, &folder, &uid) ||
+            (side == SIDE_A ? !record_unpack_pair(value, SIDE_A, uid, &p)
+                            : !record_unpack_refs(value, uid, &is_pair, &p, &uids))) {
+            r = DAMAGED;
+            break;
+        }
+        if (is_pair && p.has_digest && each(arg, p.digest) != 0) {
+            r = err_set(err, ERR_PERM, EX_DATAERR, "there are too many messages");
+            break;
+        }
+    }
+    bdb_cursor_close(&c);
+    return r;
+}
+
+int journal_digests(struct journal *j, int (*each)(void *arg, const unsigned char *digest),
+    void *arg, struct err *err)
+{
+    int r = each_digest(j, SIDE_A, each, arg, err);
+    if (r == 0)
+        r = each_digest(j, SIDE_B, each, arg, err);
+    return as_error(j, r, "pairs", err);
 }

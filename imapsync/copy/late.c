@@ -1,83 +1,133 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * late: reads the messages that have no pair, a window at a time, and asks the journal for their
- * digests.  k equal messages that were known elsewhere make k of this folder known.
+ * late: places are judged one after the other; where the content has to tell, messages are read a
+ * window at a time.  Each window is one transaction, so that a crash repeats no more than that: a
+ * message that has become GONE is not judged again.
  */
 #include "imapsync/copy/late.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/core/mem.h"
 #include "imapsync/copy/bodies.h"
 
 #define WINDOW 100
 
-struct seen {
-    uint32_t folder;
-    size_t here, elsewhere;
+struct window {
+    struct body v[WINDOW]; /* to be read */
+    bool is_unknown[WINDOW];
+    size_t n;
+    uint32_t before[WINDOW];
+    size_t n_before;
 };
 
-static void count(void *arg, uint32_t folder, const struct pair *p)
+static void add_late(struct late_job *job, uint32_t uid)
 {
-    struct seen *s = arg;
-    (void)p;
-    if (folder == s->folder)
-        s->here++;
-    else
-        s->elsewhere++;
+    /* Grown in powers of two. */
+    if ((job->n_late & (job->n_late - 1)) == 0)
+        job->late =
+            mem_realloc_array(job->late, job->n_late ? 2 * job->n_late : 1, sizeof(*job->late));
+    job->late[job->n_late++] = uid;
 }
 
-/* 1: known, 0: not, -1: error.  Those of this window that were found known are not written yet. */
-static int is_known(
-    struct late_job *job, const struct body *v, const bool *known, size_t at, struct err *err)
+static int by_number(const void *a, const void *b)
 {
-    struct seen s = {.folder = job->folder};
-    if (!v[at].is_there)
-        return 0;
-    if (journal_by_digest(job->journal, v[at].digest, count, &s, err) != 0)
-        return -1;
-    for (size_t i = 0; i < at; i++)
-        s.here += known[i] && memcmp(v[i].digest, v[at].digest, SHA256_SIZE) == 0;
-    return s.elsewhere > s.here;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
 }
 
-static int one_window(struct late_job *job, struct body *v, size_t n, struct err *err)
+static void put_gone(struct late_job *job, uint32_t uid, const struct body *read)
 {
-    bool known[WINDOW];
-    if (bodies_digest(job->source, v, n, err) != 0)
+    struct pair gone = {.src_uid = uid, .state = PAIR_GONE};
+    struct content c = {.has_digest = read != NULL};
+    if (read)
+        memcpy(c.digest, read->digest, SHA256_SIZE);
+    journal_pair_put(job->journal, job->folder->id, &gone, read ? &c : NULL);
+}
+
+/* A message that cannot be read is neither late nor not: the copy will say what is wrong. */
+static int finish(struct late_job *job, struct window *w, struct err *err)
+{
+    if (w->n > 0 && bodies_digest(job->source, w->v, w->n, err) != 0)
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        int r = is_known(job, v, known, i, err);
-        if (r < 0)
-            return -1;
-        known[i] = r > 0;
-    }
     journal_begin(job->journal);
-    for (size_t i = 0; i < n; i++) {
-        struct pair p = {.src_uid = v[i].uid, .state = PAIR_GONE};
-        struct content c = {.has_digest = true};
-        memcpy(c.digest, v[i].digest, SHA256_SIZE);
-        if (known[i])
-            journal_pair_put(job->journal, job->folder, &p, &c);
+    for (size_t i = 0; i < w->n_before; i++)
+        put_gone(job, w->before[i], NULL);
+    for (size_t i = 0; i < w->n; i++) {
+        const struct body *b = &w->v[i];
+        if (w->is_unknown[i]) {
+            put_gone(job, b->uid, b->is_there ? b : NULL);
+            job->n_unknown++;
+        } else if (b->is_there && !job->judge->is_late(job->judge->arg, b->digest)) {
+            put_gone(job, b->uid, b);
+        } else {
+            add_late(job, b->uid);
+        }
     }
+    w->n = w->n_before = 0;
     return journal_commit(job->journal, err);
 }
 
-int late_forget_known(struct late_job *job, struct err *err)
+static int one(struct late_job *job, struct window *w, uint32_t uid, struct err *err)
 {
-    struct body v[WINDOW];
-    size_t n = 0, p = 0;
+    enum late_place place = LATE_UNKNOWN;
+    if (job->judge && job->judge->place(job->judge->arg, job->folder->source.name,
+                          job->listing->uidvalidity, uid, &place, err) != 0)
+        return -1;
+    if (place == LATE_OWED) {
+        add_late(job, uid);
+    } else if (place == LATE_BEFORE) {
+        w->before[w->n_before++] = uid;
+    } else {
+        w->is_unknown[w->n] = place == LATE_UNKNOWN;
+        w->v[w->n++] = (struct body){.uid = uid};
+    }
+    return w->n == WINDOW || w->n_before == WINDOW ? finish(job, w, err) : 0;
+}
+
+int late_judge_all(struct late_job *job, struct err *err)
+{
+    struct window w = {.n = 0};
+    size_t p = 0;
     int result = 0;
     for (size_t i = 0; result == 0 && i < job->listing->n; i++) {
         uint32_t uid = job->listing->v[i].uid;
         while (p < job->n_pairs && job->pairs[p].src_uid < uid)
             p++;
-        if (p < job->n_pairs && job->pairs[p].src_uid == uid)
-            continue;
-        v[n++] = (struct body){.uid = uid};
-        if (n == WINDOW) {
-            result = one_window(job, v, n, err);
-            n = 0;
-        }
+        if (p == job->n_pairs || job->pairs[p].src_uid != uid)
+            result = one(job, &w, uid, err);
     }
-    return result == 0 && n > 0 ? one_window(job, v, n, err) : result;
+    if (result == 0 && (w.n > 0 || w.n_before > 0))
+        result = finish(job, &w, err);
+    if (job->n_late > 0)
+        mem_sort(job->late, job->n_late, sizeof(*job->late), by_number);
+    return result;
+}
+
+int late_came(struct late_job *job, struct err *err)
+{
+    for (size_t i = 0, p = 0; i < job->n_late; i++) {
+        struct content c;
+        bool found;
+        while (p < job->n_pairs && job->pairs[p].src_uid < job->late[i])
+            p++;
+        if (p == job->n_pairs || job->pairs[p].src_uid != job->late[i] ||
+            (job->pairs[p].state != PAIR_STORED && job->pairs[p].state != PAIR_SENT))
+            continue;
+        if (journal_content(job->journal, job->folder->id, job->late[i], &c, &found, err) != 0)
+            return -1;
+        if (found && c.has_digest &&
+            job->judge->came(job->judge->arg, job->folder->source.name, job->listing->uidvalidity,
+                job->late[i], c.digest, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+void late_fini(struct late_job *job)
+{
+    free(job->late);
+    job->late = NULL;
+    job->n_late = 0;
 }

@@ -5,6 +5,7 @@
  */
 #include "imapsync/move/control.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -58,6 +59,12 @@ static bool on_wants_back(void *arg)
     return jobs_wants_back(v->job);
 }
 
+static int on_cancel_fd(void *arg)
+{
+    const struct visitor *v = arg;
+    return jobs_cancel_fd(v->job);
+}
+
 static void on_critical(void *arg, bool is_critical)
 {
     struct visitor *v = arg;
@@ -66,6 +73,7 @@ static void on_critical(void *arg, bool is_critical)
 
 static const struct move_events visitor_events = {.line = on_line,
     .wants_back = on_wants_back,
+    .cancel_fd = on_cancel_fd,
     .critical = on_critical,
     .lock_wait_ms = SWEEP_WAIT_MS};
 
@@ -95,7 +103,9 @@ static int carry_out(struct visitor *v, const json_t *request, struct err *err)
         bool is_back = op[0] == 'r';
         if (is_back)
             jobs_call_back(v->c->jobs, buf_cstr(&key));
-        if (jobs_begin(v->c->jobs, buf_cstr(&key), conf->sync.jobs_max, &v->job, err) == 0) {
+        /* Somebody who wants a user back does not queue behind copies. */
+        if (jobs_begin(v->c->jobs, buf_cstr(&key), is_back ? UINT_MAX : conf->sync.jobs_max,
+                &v->job, err) == 0) {
             result = is_back ? cutover_back(conf, user, &visitor_events, v, err)
                              : cutover_run(conf, user, &wish, &visitor_events, v, err);
             jobs_end(&v->job);

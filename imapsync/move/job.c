@@ -112,8 +112,17 @@ static bool on_is_cancelled(void *arg)
     return !move_is_forward(j->r.state) && move_job_wants_back(j);
 }
 
-static const struct copy_events copy_events = {
-    .progress = on_progress, .exception = on_exception, .is_cancelled = on_is_cancelled};
+static void on_compared(void *arg, const struct copy_compared *folder)
+{
+    struct move_job *j = arg;
+    if (!move_is_forward(j->r.state))
+        known_compared(&j->known, folder);
+}
+
+static const struct copy_events copy_events = {.progress = on_progress,
+    .exception = on_exception,
+    .is_cancelled = on_is_cancelled,
+    .compared = on_compared};
 
 /* --- Life ---------------------------------------------------------------------------------- */
 
@@ -137,12 +146,15 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
         .events = events,
         .arg = arg,
         .delete_percent = PLAN_DELETIONS_PERCENT,
-        .dir.lock_fd = -1};
+        .dir.lock_fd = -1,
+        .limits.cancel_fd = -1};
     j->start_ms = clock_mono_ms();
     authority_init(&j->map, conf->run);
     int result = take_lock(j, user, dir, err);
     if (result == 0)
         result = move_record_load(j->dir.path, &j->r, err);
+    if (result == 0)
+        known_init(&j->known, j->dir.path);
     j->before = j->r.report.n;
     j->map.is_patient = move_may_hold(j->r.state);
     if (result == 0 && j->r.state == MOVE_NONE && user &&
@@ -156,6 +168,7 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
 void move_job_close(struct move_job *j)
 {
     copy_free(&j->copy);
+    known_fini(&j->known);
     imap_account_fini(&j->source);
     imap_account_fini(&j->target);
     authority_fini(&j->map);
@@ -169,10 +182,13 @@ int move_job_save(struct move_job *j, struct err *err)
     return move_record_save(j->dir.path, &j->r, err);
 }
 
+/* Behind the flip there is no way back, and nobody to wait for it. */
 static void enter(struct move_job *j, enum move_state s)
 {
     j->r.state = s;
     j->map.is_patient = move_may_hold(s);
+    j->limits.cancel_fd =
+        j->events->cancel_fd && !move_is_forward(s) ? j->events->cancel_fd(j->arg) : -1;
 }
 
 static void log_state(const struct move_job *j, enum move_state from, enum move_event event)
@@ -238,7 +254,7 @@ static int open_account(
 int move_job_connect(struct move_job *j, struct err *err)
 {
     const struct copy_options options = {
-        .delete_percent = j->delete_percent, .settle_ms = RESOLVE_SETTLE_MS};
+        .delete_percent = j->delete_percent, .settle_ms = RESOLVE_SETTLE_MS, .limits = &j->limits};
     struct buf dir;
     int result = 0;
     if (j->copy)
@@ -259,6 +275,10 @@ int move_job_connect(struct move_job *j, struct err *err)
         result = copy_new(&j->source.end.maker, &j->target.end.maker, buf_cstr(&dir), &options,
             &copy_events, j, &j->copy, err);
     buf_fini(&dir);
+    if (result == 0) {
+        j->known.copy = j->copy;
+        copy_behind_flip(j->copy, known_judge(&j->known));
+    }
     return result == 0 ? copy_connect(j->copy, err) : -1;
 }
 
@@ -284,6 +304,7 @@ static int judge(struct move_job *j, struct err *err)
 
 int move_job_compare(struct move_job *j, bool may_miss, struct copy_verdict *out, struct err *err)
 {
+    known_compare(&j->known);
     if (compare(j, true, out, err) != 0)
         return -1;
     struct copy_verdict v = *out;
@@ -302,6 +323,21 @@ int move_job_count_missing(struct move_job *j, uint64_t *out, struct err *err)
     return 0;
 }
 
+/* What was seen is known for ever, whatever became of the rest of the pass.  Under the hold that
+ * waits for the comparison. */
+static int keep_known(struct move_job *j, bool has_new, struct err *err)
+{
+    struct err why = ERR_INIT;
+    int result = 0;
+    if (move_is_forward(j->r.state))
+        result = known_keep(&j->known, &why);
+    else if (has_new && !move_may_hold(j->r.state))
+        result = known_seen(&j->known, &why);
+    if (result != 0 && err)
+        *err = why;
+    return result;
+}
+
 int move_job_pass(
     struct move_job *j, enum plan_policy_id policy, uint64_t *new_out, struct err *err)
 {
@@ -310,9 +346,12 @@ int move_job_pass(
     /* While mail waits there is no time to try again. */
     int result = move_may_hold(j->r.state) ? copy_pass(j->copy, policy, &n, err)
                                            : passes_run(j->copy, policy, &n, err);
-    *new_out = n.messages_copied + n.messages_adopted;
+    /* Behind the flip what is found is not late. */
+    *new_out = n.messages_copied + (move_is_forward(j->r.state) ? 0 : n.messages_adopted);
     j->r.copied += n.messages_copied;
     j->r.copied_octets += n.octets_copied;
     report_pass(&j->r.report, &n);
+    if (keep_known(j, *new_out > 0, result == 0 ? err : NULL) != 0)
+        result = -1;
     return result == 0 ? judge(j, err) : -1;
 }

@@ -10,6 +10,7 @@
 #include "imapsync/copy/copy.h"
 #include "imapsync/ends/imap_account.h"
 #include "imapsync/move/authority.h"
+#include "imapsync/move/known.h"
 #include "imapsync/move/record.h"
 
 struct move_events {
@@ -18,6 +19,8 @@ struct move_events {
     void (*line)(void *arg, const json_t *line);
     /* Somebody wants this user to stay on old, and will go on wanting it. May be NULL. */
     bool (*wants_back)(void *arg);
+    /* Readable from then on, so that no server keeps him waiting for it; -1: none. May be NULL. */
+    int (*cancel_fd)(void *arg);
     /* From the hold to the flip: the process had better not end now. May be NULL. */
     void (*critical)(void *arg, bool is_critical);
     /* How long to wait for whoever has the user's lock, a sweep for example. */
@@ -37,6 +40,8 @@ struct move_job {
     struct authority map;
     struct imap_account source, target;
     struct copy *copy;
+    struct known known;
+    struct wait_limits limits;                  /* of every wait for a mailbox */
     uint64_t start_ms, hold_start_ms, shown_ms; /* monotonic */
     bool is_comparing;
     unsigned delete_percent;   /* as struct copy_options */

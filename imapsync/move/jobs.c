@@ -4,16 +4,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sysexits.h>
 #include <time.h>
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/os/io.h"
 
 struct jobs_job {
     struct jobs_job *next;
     struct jobs *s;
     char *user;
+    int cancel_fd;
     bool wants_back, is_critical;
 };
 
@@ -50,7 +53,10 @@ int jobs_begin(
         result = err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s is being cut over", user);
     } else {
         struct jobs_job *job = mem_zalloc(sizeof(*job));
-        *job = (struct jobs_job){.next = s->first, .s = s, .user = mem_strdup(user)};
+        *job = (struct jobs_job){.next = s->first,
+            .s = s,
+            .user = mem_strdup(user),
+            .cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
         s->first = *out = job;
         while (s->n_working >= max && !job->wants_back)
             pthread_cond_wait(&s->changed, &s->mutex);
@@ -73,6 +79,7 @@ void jobs_end(struct jobs_job **job)
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->mutex);
     mem_free_string(&(*job)->user);
+    io_close(&(*job)->cancel_fd);
     free(*job);
     *job = NULL;
 }
@@ -83,6 +90,11 @@ bool jobs_wants_back(const struct jobs_job *job)
     bool wants = job->wants_back;
     pthread_mutex_unlock(&job->s->mutex);
     return wants;
+}
+
+int jobs_cancel_fd(const struct jobs_job *job)
+{
+    return job->cancel_fd;
 }
 
 void jobs_critical(struct jobs_job *job, bool is_critical)
@@ -108,6 +120,7 @@ void jobs_call_back(struct jobs *s, const char *user)
     pthread_mutex_lock(&s->mutex);
     while ((job = find_locked(s, user)) != NULL) {
         job->wants_back = true;
+        eventfd_write(job->cancel_fd, 1); /* without one the job looks now and then */
         pthread_cond_broadcast(&s->changed);
         pthread_cond_wait(&s->changed, &s->mutex);
     }

@@ -35,6 +35,7 @@ int jobs_begin(struct jobs *s, const char *user, unsigned max, struct jobs_job *
     struct err *err) ATTR_WUR;
 void jobs_end(struct jobs_job **job);
 bool jobs_wants_back(const struct jobs_job *job);
+int jobs_cancel_fd(const struct jobs_job *job); /* readable when it does */
 /* From the hold to the flip.  Who would begin that while the process is about to end waits here for
  * that end. */
 void jobs_critical(struct jobs_job *job, bool is_critical);

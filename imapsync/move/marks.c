@@ -53,7 +53,7 @@ static int append(struct marks *m, const unsigned char *digest, uint32_t ever, u
     if (m->n_digests == MARKS_DIGESTS_MAX)
         return -1;
     if (m->n_digests == m->room) {
-        m->room = m->room ? m->room + m->room / 2 : 64;
+        m->room += m->room / 2 + 64;
         m->digests = mem_realloc_array(m->digests, m->room, sizeof(*m->digests));
     }
     struct marks_digest *d = &m->digests[m->n_digests++];

@@ -34,7 +34,9 @@ static int let_in(struct move_job *j, struct err *err)
 static int copy_all(struct move_job *j, struct err *err)
 {
     uint64_t new, before = j->r.copied_octets, start_ms = clock_mono_ms();
-    if (move_job_connect(j, err) != 0 || move_job_pass(j, PLAN_MIRROR, &new, err) != 0)
+    /* Whatever an attempt before has seen: this pass forgets what is gone from old. */
+    if (move_job_connect(j, err) != 0 || known_seen(&j->known, err) != 0 ||
+        move_job_pass(j, PLAN_MIRROR, &new, err) != 0)
         return -1;
     move_job_say_own(j, move_job_report(j, "copied", new),
         "%llu message%s copied, %.1f MiB, in %llu ms", (ull) new, plural(new),
@@ -151,6 +153,8 @@ static int delta(struct move_job *j, struct err *err)
                 j->r.from, (ull)brought, plural(brought), (unsigned)passes,
                 (ull)(clock_mono_ms() - start_ms));
     }
+    if (known_flip(&j->known, brought > 0, err) != 0)
+        return -1;
     j->r.verified = v.messages;
     move_job_say_own(j, move_job_report(j, "copied", brought), "%llu message%s came in %u pass%s",
         (ull)brought, plural(brought), (unsigned)passes, passes == 1 ? "" : "es");
@@ -160,6 +164,17 @@ static int delta(struct move_job *j, struct err *err)
             (json_int_t)v.messages),
         "all %llu messages of %s are on %s", (ull)v.messages, j->r.from, j->r.to);
     return 0;
+}
+
+/* A server that is silent costs what is left of the hold's time, and not its own patience. */
+static int delta_in_time(struct move_job *j, struct err *err)
+{
+    uint64_t spent_ms = move_job_held_ms(j);
+    uint64_t left_ms = spent_ms < j->r.hold_deadline_ms ? j->r.hold_deadline_ms - spent_ms : 0;
+    j->limits.until_ms = clock_mono_ms() + least(left_ms, j->conf->sync.delta_max_ms);
+    int result = delta(j, err);
+    j->limits.until_ms = 0;
+    return result;
 }
 
 static int flip(struct move_job *j, struct err *err)
@@ -200,7 +215,7 @@ int works_do(struct move_job *j, bool *is_settled_out, struct err *err)
     case MOVE_WORK_BARRIER:
         return barrier(j, err);
     case MOVE_WORK_DELTA:
-        return delta(j, err);
+        return delta_in_time(j, err);
     case MOVE_WORK_FLIP:
         return flip(j, err);
     case MOVE_WORK_SWEEP:

@@ -222,8 +222,25 @@ def break_it(place, how):
 
 @pytest.mark.parametrize("how", [*DAMAGES, "lost"])
 def test_damage_behind_the_flip(moved, how):
+    """What its user has deleted does not come back, and what is late comes, once: the marks know."""
+    break_it(moved, how)
+    moved.old.deliver(ANN, smtp.message("late"))
+    for _ in range(2):
+        done = cutover(moved)
+        assert done.status == 0 and "E-LATE-UNKNOWN" not in str(done.lines) + done.log, done
+        assert counts(moved.new) == {"INBOX": 41}
+    assert counts(moved.new, BOB) == {"INBOX": 60, "Work": 3}
+
+
+@pytest.mark.parametrize("how, marks", [("noise", "damaged"), ("lost", "lost")])
+def test_damage_of_journal_and_marks(moved, how, marks):
     """What its user has deleted does not come back; what is in doubt is told, once; later mail comes."""
     break_it(moved, how)
+    for path in (moved.state / "sync" / "marks").iterdir():
+        if marks == "lost":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-1])
     moved.old.deliver(ANN, smtp.message("in-doubt"))
     told = cutover(moved)
     again = cutover(moved)

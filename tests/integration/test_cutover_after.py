@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """What the user does on new behind the flip, while sweeps still look at old."""
+import shutil
+
 import pytest
 from lib import smtp
-from lib.cutover import ANN, cutover, imap_servers
+from lib.cutover import ANN, cutover, imap_servers, status
 from lib.mailbox import Mail, expunge, fill, look, message
 
 
@@ -143,3 +145,106 @@ def test_a_folder_renamed_on_old_brings_nothing_back(moved):
     for _ in range(2):
         assert cutover(moved).status == 0
         assert counts(moved.new) == {"INBOX": 10, "Work": 3, "Alt": 1}
+
+
+# --- What the marks know ----------------------------------------------------------------------------
+
+def lose_the_journal(place):
+    """All that lies in the folder of the user but the record and the lock."""
+    for path in (place.state / "sync").glob("*/*/"):
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def test_a_lost_journal_brings_nothing_back(moved):
+    expunge(moved.new.imap(ANN), "INBOX", "1:4")
+    expunge(moved.new.imap(ANN), "Work", "1:2")
+    lose_the_journal(moved)
+    late(moved, "Work", "late")
+    for _ in range(2):
+        done = cutover(moved)
+        assert done.status == 0, done.log
+        assert counts(moved.new) == {"INBOX": 6, "Work": 4}
+    # Lost again, with what came late deleted too.
+    expunge(moved.new.imap(ANN), "Work", "1:*")
+    lose_the_journal(moved)
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 6, "Work": 0}
+    assert status(moved)[ANN]["late"] == 1
+
+
+def test_a_lost_journal_and_a_new_uidvalidity(moved):
+    """A restore of old's disk, and nothing is left that knows a UID."""
+    expunge(moved.new.imap(ANN), "Work", "1:2")
+    lose_the_journal(moved)
+    client = moved.old.imap(ANN)
+    client.delete("Work")
+    fill(client, {"Work": [Mail(message("late"))] + [Mail(message(f"w{i}")) for i in range(5)]})
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": 10, "Work": 4}
+
+
+@pytest.mark.parametrize("target", ["INBOX", "Work", "Neu"])
+def test_a_copy_on_old_brings_nothing_back(moved, target):
+    expunge(moved.new.imap(ANN), "INBOX", "1:4")
+    client = moved.old.imap(ANN)
+    if target == "Neu":
+        client.create("Neu")
+    client.select("INBOX")
+    assert client.uid("COPY", "1:3", target)[0] == "OK"
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": 6, "Work": 5}
+    assert status(moved)[ANN]["late"] == 0
+
+
+def test_a_move_on_old_brings_nothing_back(moved):
+    expunge(moved.new.imap(ANN), "INBOX", "1:4")
+    client = moved.old.imap(ANN)
+    client.select("INBOX")
+    client.uid("MOVE", "1:10", "Work")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 6, "Work": 5}
+
+
+def test_what_was_deleted_before_the_flip_stays_so(dovecot, site, tmp_path):
+    """Deleted on old while it was copied, and restored there behind the flip."""
+    old, new = dovecot("old"), dovecot("new")
+    place = site(imap_servers(tmp_path, old=old, new=new))
+    place.init({ANN: "old"})
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(5)], "Zu": [Mail(message("zu"))]})
+    assert look(new.imap(ANN)) is not None
+    stone = new.dir / "var" / "mail" / ANN / "Maildir" / ".Zu"
+    stone.write_text("")
+    assert cutover(place).status == 73
+    stone.unlink()
+    expunge(old.imap(ANN), "INBOX", "1:2")
+    assert cutover(place).status == 0
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(2)] + [Mail(message("late"))]})
+    assert cutover(place).status == 0
+    assert counts(new) == {"INBOX": 4, "Zu": 1}
+
+
+def test_equal_late_messages_all_come(moved):
+    late(moved, "INBOX", "again")
+    late(moved, "Work", "again")
+    late(moved, "INBOX", "again")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 12, "Work": 6}
+
+
+def test_users_without_marks_get_them_from_their_journal(moved):
+    """Flipped before there were marks."""
+    for path in (moved.state / "sync" / "marks").iterdir():
+        path.unlink()
+    expunge(moved.new.imap(ANN), "Work", "1:2")
+    moved.old.imap(ANN).rename("Work", "Alt")
+    late(moved, "Alt", "late")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 10, "Work": 3, "Alt": 1}
+    # And have them from then on.
+    lose_the_journal(moved)
+    expunge(moved.new.imap(ANN), "Alt", "1:*")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 10, "Work": 3, "Alt": 0}

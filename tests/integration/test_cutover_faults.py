@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 from lib import smtp
 from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
+from lib.fakeimap import SILENT, FakeImap
 from lib.mailbox import Mail, expunge, fill, look, message, same, to_wire
 from lib.wait import wait_for
 
@@ -299,6 +301,69 @@ def test_mapd_stays_away(stuck):
     wait_for(lambda: is_on_old(place), 20, "the deadline")
     again = cutover(place)
     assert again.status == 0 and again.states[0] == "released", again.log
+
+
+# --- A server that falls silent while mail waits --------------------------------------------------------
+
+@pytest.fixture
+def silent(make):
+    """old answers nothing any more from the hold on; its own patience is a minute."""
+    with FakeImap([b"Subject: %d\r\n\r\nx\r\n" % i for i in range(3)]) as source:
+        def build(**settings):
+            place = make(settings={"sync": {"imap_timeout": "60s", **settings}})
+            place.servers["old"]["imap"] = f"imap://127.0.0.1:{source.imap_port}"
+            place.write_conf()
+
+            def answer(server, tag, line):
+                if status(place).get(ANN, {}).get("state") in ("draining", "delta"):
+                    return SILENT
+                return b'* LIST () "/" INBOX\r\n' + tag + b" OK done\r\n"
+            source.script["LIST"] = answer
+            return place
+        yield build
+        source.script.pop("LIST")
+
+
+def test_silence_costs_what_is_left_of_the_hold(silent):
+    place = silent(delta_max="1s")
+    began = time.monotonic()
+    done = cutover(place, timeout=50)
+    assert done.status == 75 and is_on_old(place) and done.states[-1] == "released", done.log
+    assert time.monotonic() - began < 30
+
+
+def test_a_rollback_does_not_wait_for_a_silent_server(silent):
+    place = silent()
+    place.start("sync", args=("run",))
+    result = in_thread(cutover, place)
+    wait_for(lambda: status(place).get(ANN, {}).get("state") == "delta", 20, "the delta")
+    began = time.monotonic()
+    back = cutover(place, command="rollback")
+    assert back.status == 0 and is_on_old(place), back.log
+    assert time.monotonic() - began < 15     # delta_max is 20 s, the server's patience 60
+    assert result().status == 75
+
+
+def test_a_rollback_does_not_queue_behind_others(stuck):
+    """One place for jobs, and somebody in it for as long as it takes."""
+    place = stuck(barrier="30s", jobs_max=1)
+    Pending(place)
+    place.start("sync", args=("run",))
+    result = in_thread(cutover, place)
+    wait_for(lambda: status(place).get(ANN, {}).get("state") == "draining", 20, "the hold")
+    assert cutover(place, "bob@example.org", command="rollback", timeout=15).status == 67
+    assert status(place)[ANN]["state"] == "draining"
+    assert cutover(place, command="rollback", timeout=15).status == 0
+    assert result().status == 75
+
+
+def test_a_signal_does_not_wait_for_a_silent_server(silent):
+    place = silent()
+    process = start(place)
+    wait_for(lambda: status(place).get(ANN, {}).get("state") == "delta", 20, "the delta")
+    process.terminate()
+    assert process.wait(15) == 75
+    assert is_on_old(place) and status(place)[ANN]["state"] == "released"
 
 
 # --- Rollback --------------------------------------------------------------------------------------------

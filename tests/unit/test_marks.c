@@ -179,6 +179,26 @@ static void test_there_and_back(void **state)
     buf_fini(&out);
 }
 
+/* However few were read, others can come. */
+static void test_from_few_to_many(void **state)
+{
+    (void)state;
+    for (unsigned few = 0; few < 4; few++) {
+        struct marks m = {0}, again;
+        struct buf out;
+        buf_init(&out, 0);
+        inventory(&m, &"abc"[3 - (few < 3 ? few : 3)]);
+        marks_pack(&m, &out);
+        assert_int_equal(marks_unpack(buf_slice(&out), &again), 0);
+        assert_false(again.has_flipped);
+        inventory(&again, "abcdefghijklmnopqrstuvw");
+        assert_int_equal(again.n_digests, 23);
+        marks_fini(&again);
+        marks_fini(&m);
+        buf_fini(&out);
+    }
+}
+
 static void test_damage(void **state)
 {
     (void)state;
@@ -229,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_owed_comes_once),
         cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_from_few_to_many),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_many),
     };
