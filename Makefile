@@ -147,15 +147,20 @@ build/bin/%: build/obj/plain/tests/tools/%.o $(call archives,plain,$(ROOMS))
 # The simulation: the copy in one process with model servers.  What it calls of the clock, of poll()
 # and, for planted faults, of the journal comes to the simulation first.
 SIM_WRAPS := clock_gettime poll journal_intent_put journal_pair_put journal_pairs \
-             journal_is_complete resolve late_forget_known plan_make copy_token
+             journal_is_complete resolve late_forget_known plan_make
 SIM_OBJECTS = $(patsubst %.c,build/obj/$(1)/%.o,$(filter-out $(2),$(wildcard tests/sim/*.c)))
 SIM_LD := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPS))
-build/sim/sim: $(call SIM_OBJECTS,plain) $(call archives,plain,sync base)
-	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS_plain) $(LDFLAGS_plain) -o $@ $(filter %.o,$^) $(SIM_LD) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
-build/sim/sim_asan: $(call SIM_OBJECTS,asan) $(call archives,asan,sync base)
-	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS_asan) $(LDFLAGS_asan) -o $@ $(filter %.o,$^) $(SIM_LD) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+# sim_bdb: with Berkeley DB on files instead of the journal in memory.
+SIM_BDB_LD := $(SIM_LD) $(addprefix -Wl$(comma)--wrap=bdb_,env_open_as env_is_failed env_checkpoint \
+                begin commit put del get cursor_open)
+define sim_rule
+build/sim/$(2): $(call SIM_OBJECTS,$(1),$(3)) $(call archives,$(1),sync base)
+	@mkdir -p $$(@D)
+	$$(CC) $$(BASE_CFLAGS) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$(filter %.o,$$^) $(4) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS)
+endef
+$(eval $(call sim_rule,plain,sim,tests/sim/real_bdb.c,$(SIM_LD)))
+$(eval $(call sim_rule,asan,sim_asan,tests/sim/real_bdb.c,$(SIM_LD)))
+$(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c,$(SIM_BDB_LD)))
 
 # Corpus replay needs no clang: the fuzz target is linked to a small main.
 build/replay/%: build/obj/asan/tests/fuzz/%.o build/obj/asan/tests/fuzz/replay.o $(call archives,asan,$(ROOMS))
@@ -194,8 +199,10 @@ format:
 model:
 	@$(PYTHON) tests/tools/run_model.py
 
-sim: build/sim/sim
-	@build/sim/sim -n $(SIM_HISTORIES)
+# One in twenty with Berkeley DB, and other seeds.
+sim: build/sim/sim build/sim/sim_bdb
+	@build/sim/sim_bdb -n $$(($(SIM_HISTORIES) / 20)) -s $$(($(SIM_HISTORIES) + 1))
+	@build/sim/sim -n $$(($(SIM_HISTORIES) - $(SIM_HISTORIES) / 20))
 
 # How many of the errors that somebody could make the simulation would find.
 sim-faults: build/sim/sim

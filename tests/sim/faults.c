@@ -135,19 +135,3 @@ void __wrap_plan_make(const struct plan_input *in, struct plan *out)
         mine.policy = PLAN_MIRROR;
     __real_plan_make(&mine, out);
 }
-
-/* The token of a status that was asked for when everything was over. */
-bool __real_copy_token(const struct folder *f, struct buf *out);
-bool __wrap_copy_token(const struct folder *f, struct buf *out);
-bool __wrap_copy_token(const struct folder *f, struct buf *out)
-{
-    struct folder now = *f;
-    int name = model_folder_number((const char *)f->name.p, f->name.n);
-    const struct mailbox *b = name < 0 ? NULL : server_find(&world->source, (uint8_t)name);
-    if (fault_is(FAULT_TOKEN_EARLY) && b) {
-        now.uidnext = b->uidnext;
-        now.messages = (uint32_t)b->n;
-        now.modseq = b->modseq;
-    }
-    return __real_copy_token(&now, out);
-}

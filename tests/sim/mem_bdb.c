@@ -15,7 +15,7 @@
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "tests/sim/faults.h"
-#include "tests/sim/mem_bdb.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/world.h"
 
 #define STORES 64
@@ -190,16 +190,22 @@ static void env_free(struct bdb_env *env)
     free(env);
 }
 
-void mem_bdb_forget(void)
+void disk_forget(void)
 {
     for (size_t i = 0; i < n_stores; i++)
         env_free(stores[i]);
     n_stores = 0;
 }
 
-/* COMMIT_LOST: what is not durable is undone at the kill. */
-void mem_bdb_crash(void)
+void disk_kill(const char *dir)
 {
+    (void)dir;
+}
+
+/* COMMIT_LOST: what is not durable is undone at the kill. */
+void disk_crash(const char *dir)
+{
+    (void)dir;
     for (size_t i = 0; i < n_stores; i++) {
         struct bdb_env *env = stores[i];
         roll_back(env, fault_is(FAULT_COMMIT_TORN) ? env->n_undo / 2 : 0);

@@ -25,7 +25,7 @@ enum quirk {
     QUIRK_NO_UIDPLUS = 1 << 0,     /* tells no UIDs, removes nothing by UID */
     QUIRK_NO_MULTIAPPEND = 1 << 1, /* one message for each APPEND */
     QUIRK_NO_CONDSTORE = 1 << 2,   /* no MODSEQ at all */
-    QUIRK_TOKENS = 1 << 3,         /* tells changes since a token (QRESYNC) */
+    QUIRK_NO_TOKENS = 1 << 3,      /* each look at a folder tells everything */
     QUIRK_UNSOLICITED = 1 << 4,    /* tells what others do, between answer and answer */
     QUIRK_SIZES = 1 << 5,          /* RFC822.SIZE is an estimate */
     QUIRK_NO_KEYWORDS = 1 << 6,    /* refuses messages with keywords */

@@ -150,6 +150,10 @@ static void answer(struct model_end *e, struct request *r)
         told_stored(e, r);
     if (result == END_OK && r->kind == OPEN)
         tell_unsolicited(e, r);
+    const struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
+    if (fault_is(FAULT_TOKEN_EARLY) && r->kind == OPEN && b && result == END_OK &&
+        r->changes->token.n > 0)
+        model_put_token(b, &r->changes->token);
     if (result == END_OK && (r->kind == OPEN || r->kind == ATTRIBUTES))
         end_changes_finish(r->changes);
     if (result == END_NO && fault_is(FAULT_NO_AS_OK) && r->kind == APPEND)
@@ -195,7 +199,7 @@ static unsigned can(const struct end *end)
         c |= END_CAN_BATCH;
     if (!model_has(e, QUIRK_NO_CONDSTORE))
         c |= END_CAN_GUARD;
-    if (model_has(e, QUIRK_TOKENS) && !model_has(e, QUIRK_NO_CONDSTORE))
+    if (!model_has(e, QUIRK_NO_TOKENS | QUIRK_NO_CONDSTORE))
         c |= END_CAN_TELL_CHANGES;
     if (model_has(e, QUIRK_LIMIT))
         c |= END_CAN_CHECK_SIZE;
@@ -205,6 +209,14 @@ static unsigned can(const struct end *end)
 static uint64_t size_max(const struct end *end)
 {
     return model_has((const struct model_end *)end, QUIRK_LIMIT) ? SIZE_LIMIT : 0;
+}
+
+static bool is_same(const struct end *end, const struct folder *f, struct slice token)
+{
+    struct model_token t;
+    (void)end;
+    return model_token(token, &t) && f->has & FOLDER_HAS_MODSEQ &&
+           t.uidvalidity == f->uidvalidity && t.uidnext == f->uidnext && t.modseq == f->modseq;
 }
 
 static void folders(struct end *end, struct folder_list *out, struct end_ticket *t)
@@ -428,6 +440,7 @@ static const struct end_ops ops = {
     .kind = "model",
     .can = can,
     .size_max = size_max,
+    .is_same = is_same,
     .folders = folders,
     .status = status,
     .make = make,

@@ -91,6 +91,13 @@ void model_listed(struct model_end *e, const struct message *m, unsigned want, s
     struct listed *out);
 void model_add_listed(struct end_changes *c, const struct listed *l);
 void model_messages_free(struct appended *v, size_t n);
+/* What a folder was when it was opened. */
+struct model_token {
+    uint32_t uidvalidity, uidnext;
+    uint64_t modseq;
+};
+void model_put_token(const struct mailbox *b, struct buf *out);
+bool model_token(struct slice token, struct model_token *out);
 /* A request takes effect; false: not yet. */
 bool model_effect(struct model_end *e, struct request *r);
 

@@ -134,16 +134,32 @@ void model_add_listed(struct end_changes *c, const struct listed *l)
     BUG_ON(!end_changes_add(c, l));
 }
 
-/* uidvalidity, modseq and uidnext as of then; 0: void. */
-static uint64_t token_modseq(const struct request *r, const struct mailbox *b)
+void model_put_token(const struct mailbox *b, struct buf *out)
 {
-    struct slice rest = r->open.token, part;
+    buf_clear(out);
+    BUG_ON(buf_addf(out, "%u %lu %u", b->uidvalidity, (unsigned long)b->modseq, b->uidnext) != 0);
+}
+
+bool model_token(struct slice token, struct model_token *out)
+{
+    struct slice rest = token, part;
     uint64_t v[3] = {0};
     for (size_t i = 0; i < 3; i++) {
         if (!slice_split(&rest, ' ', &part) || num_u64(part, 0, UINT64_MAX, &v[i]) != 0)
-            return 0;
+            return false;
     }
-    return v[0] == b->uidvalidity && v[1] <= b->modseq && v[2] <= b->uidnext ? v[1] : 0;
+    *out = (struct model_token){(uint32_t)v[0], (uint32_t)v[2], v[1]};
+    return true;
+}
+
+/* The MODSEQ of then; 0: the token is void. */
+static uint64_t token_modseq(const struct request *r, const struct mailbox *b)
+{
+    struct model_token t;
+    if (!model_token(r->open.token, &t) || t.uidvalidity != b->uidvalidity ||
+        t.modseq > b->modseq || t.uidnext > b->uidnext)
+        return 0;
+    return t.modseq;
 }
 
 static void tell_vanished(const struct mailbox *b, const struct request *r)
@@ -159,12 +175,12 @@ static void tell_vanished(const struct mailbox *b, const struct request *r)
 static void list(struct model_end *e, struct request *r, const struct mailbox *b)
 {
     struct end_changes *c = r->changes;
-    bool has_tokens = model_has(e, QUIRK_TOKENS) && !model_has(e, QUIRK_NO_CONDSTORE);
-    uint64_t since = has_tokens ? token_modseq(r, b) : 0;
+    bool has_deltas = !model_has(e, QUIRK_NO_TOKENS | QUIRK_NO_CONDSTORE);
+    uint64_t then = token_modseq(r, b), since = has_deltas ? then : 0;
     bool is_short = model_has(e, QUIRK_SHORT) && !e->w->is_quiet && since == 0 && b->n > 2 &&
                     rng_one_in(&e->w->rng, 3);
     size_t left_out = is_short ? 1 + rng_below(&e->w->rng, (uint32_t)b->n - 1) : 0;
-    c->is_reset = (r->open.token.n > 0 && since == 0) ||
+    c->is_reset = (r->open.token.n > 0 && then == 0) ||
                   (r->open.uidvalidity && r->open.uidvalidity != b->uidvalidity);
     for (size_t i = 0; i < b->n - left_out; i++) {
         struct listed l;
@@ -179,9 +195,8 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
         tell_vanished(b, r);
     else
         end_changes_miss(c, r->uids, r->n);
-    if (has_tokens)
-        BUG_ON(buf_addf(&c->token, "%u %lu %u", b->uidvalidity, (unsigned long)b->modseq,
-                   b->uidnext) != 0);
+    if (!model_has(e, QUIRK_NO_TOKENS) && c->is_sure)
+        model_put_token(b, &c->token);
 }
 
 static void do_open(struct model_end *e, struct request *r)

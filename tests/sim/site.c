@@ -10,7 +10,6 @@
 
 #include "base/core/buf.h"
 #include "base/core/err.h"
-#include "tests/sim/mem_bdb.h"
 
 static char base[64], dir[80];
 
@@ -44,20 +43,9 @@ static void remove_tree(const char *path)
     (void)rmdir(path);
 }
 
-void site_crash(const char *path)
-{
-    (void)path;
-    mem_bdb_crash();
-}
-
 void site_lose(const char *path)
 {
     remove_tree(path);
-}
-
-void site_forget(void)
-{
-    mem_bdb_forget();
 }
 
 void site_remove(void)

@@ -10,7 +10,9 @@
 #include <time.h>
 
 #include "imapsync/ends/flags.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/model_end.h"
+#include "tests/sim/site.h"
 
 #define TICKS_MAX 60000 /* of one history: then it turns in circles */
 
@@ -197,6 +199,7 @@ void world_kill(struct world *w, const char *where)
     ledger_interrupted(&w->ledger);
     w->kill_armed = KILL_NONE;
     w->is_killed = true;
+    disk_kill(site_dir());
     for (unsigned i = 0; i < 2; i++) {
         if (w->ends[i])
             model_end_cut(w->ends[i]);
