@@ -228,29 +228,20 @@ static bool is_unchanged(const struct copy *c, const struct journal_folder *r,
            r->target.uidvalidity == target->uidvalidity;
 }
 
-/* One folder; see the header of this file. */
-static int one_folder(
-    struct copy *c, struct pass *p, const struct folder *f, struct slice mapped, struct err *err)
+/* Whether the folder has to be looked at, and then its job.  -1: it cannot be. */
+static int prepare(struct copy *c, struct pass *p, const struct folder *f, struct slice mapped,
+    struct copy_job *job, bool *has_changed_out, struct err *err)
 {
-    struct journal_folder record = {0};
-    struct folder target = {0};
-    int result = -1;
-    if (folder_record(c, f, mapped, &record, err) != 0)
-        goto done;
-    target.name = record.target.name;
-    if ((find_target(p, &record) || makes_all(p)) &&
-        copy_folder_on_target(c, p, f, &record, &target, err) != 0)
-        goto done;
-    if (is_unchanged(c, &record, f, &target)) {
-        p->counts->folders_unchanged++;
-        p->counts->messages_same += f->messages;
-        result = 0;
-    } else {
-        result = copy_folder(c, p, f, &target, &record, err);
-    }
-done:
-    journal_folder_fini(&record);
-    return result;
+    *job = (struct copy_job){.source = f};
+    *has_changed_out = false;
+    if (folder_record(c, f, mapped, &job->record, err) != 0)
+        return -1;
+    job->target.name = job->record.target.name;
+    if ((find_target(p, &job->record) || makes_all(p)) &&
+        copy_folder_on_target(c, p, f, &job->record, &job->target, err) != 0)
+        return -1;
+    *has_changed_out = !is_unchanged(c, &job->record, f, &job->target);
+    return 0;
 }
 
 bool copy_is_exception(const struct copy *c, const struct err *err)
@@ -365,6 +356,54 @@ static size_t most_deletions(const struct copy *c, const struct folder_list *the
     return n > PLAN_DELETIONS_MIN ? (size_t)n : PLAN_DELETIONS_MIN;
 }
 
+#define WINDOW_FOLDERS 128
+#define WINDOW_MESSAGES 20000 /* of the source, unless one folder has more */
+
+struct window {
+    struct copy_job *jobs;
+    size_t n;
+    uint64_t messages;
+};
+
+static int flush(struct copy *c, struct pass *p, struct window *w, struct err *err)
+{
+    int result = w->n > 0 ? copy_folders(c, p, w->jobs, w->n, err) : 0;
+    for (size_t i = 0; i < w->n; i++)
+        journal_folder_fini(&w->jobs[i].record);
+    w->n = 0;
+    w->messages = 0;
+    return result;
+}
+
+static int add_folder(struct copy *c, struct pass *p, struct window *w, const struct folder *f,
+    struct slice mapped, struct err *err)
+{
+    struct copy_job *job = &w->jobs[w->n];
+    bool has_changed;
+    p->counts->folders++;
+    if (prepare(c, p, f, mapped, job, &has_changed, err) != 0) {
+        journal_folder_fini(&job->record);
+        if (!copy_is_exception(c, err))
+            return -1;
+        p->counts->folders_failed++;
+        copy_report(c, f->name, 0, err->text);
+        err_clear(err);
+        return 0;
+    }
+    if (!has_changed) {
+        journal_folder_fini(&job->record);
+        p->counts->folders_unchanged++;
+        p->counts->messages_same += f->messages;
+        return 0;
+    }
+    w->n++;
+    w->messages += f->messages;
+    /* Behind a flip what came late from one folder tells what is late in the next. */
+    bool is_full = w->n == WINDOW_FOLDERS || w->messages >= WINDOW_MESSAGES ||
+                   plan_policy(p->policy)->is_behind_flip;
+    return is_full ? flush(c, p, w, err) : 0;
+}
+
 static int all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
@@ -374,19 +413,16 @@ static int all_folders(
         if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
     }
+    struct window w = {.jobs = mem_zalloc(WINDOW_FOLDERS * sizeof(*w.jobs))};
     for (size_t i = 0; i < from->n && result == 0; i++) {
-        const struct folder *f = &from->v[i];
-        if (!is_copied(p, from, i))
-            continue;
-        p->counts->folders++;
-        result = one_folder(c, p, f, p->map->names[i], err);
-        if (result != 0 && copy_is_exception(c, err)) {
-            p->counts->folders_failed++;
-            copy_report(c, f->name, 0, err->text);
-            result = 0;
-        }
-        c->events->progress(c->arg, p->counts);
+        if (is_copied(p, from, i))
+            result = add_folder(c, p, &w, &from->v[i], p->map->names[i], err);
     }
+    if (result == 0)
+        result = flush(c, p, &w, err);
+    for (size_t i = 0; i < w.n; i++)
+        journal_folder_fini(&w.jobs[i].record);
+    free(w.jobs);
     return result;
 }
 

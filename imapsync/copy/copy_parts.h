@@ -18,11 +18,14 @@ struct copy {
     bool has_told_vanished;
 };
 
+struct work; /* folder.c */
+
 struct pass {
     enum plan_policy_id policy;
     size_t deletions_left; /* that may still be made in this pass */
     struct copy_counts *counts;
     const struct folder_map *map;
+    const struct work *opened; /* whose folder the source has open */
     struct folder_list
         *there; /* of the target: those before the pass, and those it made at first */
 };
@@ -32,11 +35,17 @@ int copy_check_cancelled(const struct copy *c, struct err *err) ATTR_WUR;
 /* Whether the next folder's turn can come after this error of one folder. */
 bool copy_is_exception(const struct copy *c, const struct err *err);
 void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);
-/* The whole of one folder: source and target are its STATUS on either side, *record is kept up to
- * date and written.  A target with UIDVALIDITY 0 is not there and is made when there is something
- * to put into it. */
-int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,
-    struct journal_folder *record, struct err *err) ATTR_WUR;
+/* One folder that has changed: source and target are its status on either side, the record is kept
+ * up to date and written.  A target with UIDVALIDITY 0 is not there and is made when there is
+ * something to put into it. */
+struct copy_job {
+    const struct folder *source;
+    struct folder target;
+    struct journal_folder record;
+};
+/* The whole of them.  What fails in one folder only is told. */
+int copy_folders(
+    struct copy *c, struct pass *p, struct copy_job *jobs, size_t n, struct err *err) ATTR_WUR;
 /* The folders of both sides, in one round trip. */
 int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * folder: one folder of a pass.
+ * folder: the folders of a pass, a window of them at a time: the source is asked about all of them
+ * at once, and new messages are copied from one after the other without a stop in between.
  *
  * UIDVALIDITY decides what the journal is worth: when either side's has changed, all pairs of the
  * folder are forgotten and found again by content (A32: never a deletion because of it).  A folder
@@ -28,8 +29,11 @@
 struct work {
     struct copy *c;
     struct pass *p;
+    const struct folder *source;
     struct journal_folder *record;
     struct folder *target;
+    struct end_ticket asked; /* the source, what has changed */
+    bool is_over;            /* it has failed, and that has been told */
     struct keywords keywords;
     size_t n_keywords_known;
     struct end_changes listing; /* of the source */
@@ -41,7 +45,7 @@ struct work {
     size_t n_exceptions; /* of this folder in this pass */
     struct late_job late;
     bool is_detached; /* nothing of what the pairs name is there */
-    bool has_gone_pairs;
+    bool has_gone_pairs, has_sent_pairs;
 };
 
 static bool is_behind_flip(const struct work *w)
@@ -53,6 +57,22 @@ static int load_pairs(struct work *w, struct err *err)
 {
     free(w->pairs);
     return journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
+}
+
+/* What follows on the source is about this folder, whichever was opened last. */
+static int reopen(struct work *w, struct err *err)
+{
+    struct end_ticket t = {0};
+    struct end_changes numbers;
+    if (w->p->opened == w)
+        return 0;
+    end_changes_init(&numbers, &w->keywords);
+    w->p->opened = w;
+    w->c->from->ops->open(w->c->from,
+        &(struct end_open){.folder = w->record->source.name, .is_only_opened = true}, &numbers, &t);
+    int result = end_check(w->c->from, &t, "cannot open the folder", err);
+    end_changes_fini(&numbers);
+    return result;
 }
 
 /* Keywords get their bits when they are first seen; the journal has to know them before a pair that
@@ -176,7 +196,9 @@ static int judge_late(struct work *w, struct err *err)
         .listing = &w->listing,
         .pairs = w->pairs,
         .n_pairs = w->n_pairs};
-    int result = late_judge_all(&w->late, err);
+    int result = 0;
+    if (w->listing.n > 0)
+        result = reopen(w, err) == 0 ? late_judge_all(&w->late, err) : -1;
     if (w->late.n_unknown > 0) {
         BUG_ON(fmt_into(text, sizeof(text),
                    "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
@@ -226,7 +248,7 @@ static int resolve_open(struct work *w, bool adopt, struct err *err)
             .tgt_uidvalidity = w->target->uidvalidity,
             .adopt_all = adopt,
             .settle_ms = w->c->options.settle_ms};
-        result = resolve(&job, err);
+        result = reopen(w, err) == 0 ? resolve(&job, err) : -1;
         w->p->counts->messages_adopted += job.n_adopted;
     }
     intents_free(intents, n);
@@ -312,8 +334,7 @@ static void on_refused(void *arg, uint32_t uid, const char *why)
 
 static bool is_cancelled(void *arg)
 {
-    const struct work *w = arg;
-    return copy_is_cancelled(w->c);
+    return copy_is_cancelled(arg);
 }
 
 static void on_missing(void *arg, uint32_t uid)
@@ -329,6 +350,10 @@ static int check_missing(struct work *w, struct err *err)
 {
     struct end_ticket t = {0};
     struct end_changes there;
+    if (w->n_missing == 0)
+        return 0;
+    if (reopen(w, err) != 0)
+        return -1;
     end_changes_init(&there, &w->keywords);
     w->c->from->ops->attributes(w->c->from, w->missing, w->n_missing, 0, &there, &t);
     int result = end_wait(w->c->from, &t, err);
@@ -338,34 +363,9 @@ static int check_missing(struct work *w, struct err *err)
     return result;
 }
 
-static int copy_new_messages(struct work *w, bool *unknown_out, struct err *err)
+static int make_folder(struct work *w, struct err *err)
 {
-    struct stream_job job = {.source = w->c->from,
-        .target = w->c->to,
-        .journal = w->c->journal,
-        .folder = w->record,
-        .listing = &w->listing,
-        .tgt_uidnext = w->target->uidnext,
-        .uids = w->plan.copies,
-        .n_uids = w->plan.n_copies,
-        .copied = on_copied,
-        .reduced = on_reduced,
-        .refused = on_refused,
-        .missing = on_missing,
-        .is_cancelled = is_cancelled,
-        .arg = w};
-    *unknown_out = false;
-    if (w->plan.n_copies == 0)
-        return 0;
-    if (stream_copy(&job, err) != 0)
-        return -1;
-    *unknown_out = job.has_unknown_uids;
-    return w->n_missing > 0 ? check_missing(w, err) : 0;
-}
-
-static int make_folder(struct work *w, const struct folder *source, struct err *err)
-{
-    if (copy_folder_on_target(w->c, w->p, source, w->record, w->target, err) != 0)
+    if (copy_folder_on_target(w->c, w->p, w->source, w->record, w->target, err) != 0)
         return -1;
     w->record->target.uidvalidity = w->target->uidvalidity;
     return journal_folder_put(w->c->journal, w->record, err);
@@ -429,9 +429,8 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
 
 /* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
  * twice by the end. */
-static int list(struct work *w, const struct folder *source, struct err *err)
+static int ask(struct work *w, struct err *err)
 {
-    struct end_ticket t = {0};
     const struct journal_folder *r = w->record;
     uint32_t *known = mem_realloc_array(NULL, w->n_pairs + 1, sizeof(*known));
     bool may_ask_since_token;
@@ -443,62 +442,173 @@ static int list(struct work *w, const struct folder *source, struct err *err)
         known[i] = w->pairs[i].src_uid;
     w->c->from->ops->open(w->c->from,
         &(struct end_open){.folder = r->source.name,
-            .uidvalidity = r->source.uidvalidity ? r->source.uidvalidity : source->uidvalidity,
+            .uidvalidity = r->source.uidvalidity ? r->source.uidvalidity : w->source->uidvalidity,
             .token = may_ask_since_token ? r->source.token : SLICE_NONE,
             .known = known,
             .n_known = w->n_pairs,
             .want = END_WANT_FLAGS | END_WANT_DATES},
-        &w->listing, &t);
+        &w->listing, &w->asked);
+    w->p->opened = w;
     free(known);
-    return end_check(w->c->from, &t, "cannot open the folder", err);
+    return 0;
 }
 
-static int run(struct work *w, const struct folder *source, struct err *err)
+/* --- Folders of a window ------------------------------------------------------------------- */
+
+static int begin(struct work *w, struct err *err)
 {
-    bool adopt, has_unknown_uids, has_sent;
+    end_changes_init(&w->listing, &w->keywords);
     if (journal_keywords_get(w->c->journal, w->record->id, &w->keywords, err) != 0)
         return -1;
     w->n_keywords_known = w->keywords.n;
-    end_changes_init(&w->listing, &w->keywords);
-    if (load_pairs(w, err) != 0 || list(w, source, err) != 0 || keep_keywords(w, err) != 0)
+    return load_pairs(w, err) == 0 ? ask(w, err) : -1;
+}
+
+/* The source has answered: what is to be done. */
+static int decide(struct work *w, struct err *err)
+{
+    bool adopt;
+    if (end_check(w->c->from, &w->asked, "cannot open the folder", err) != 0 ||
+        keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
     if (check_uidvalidity(w, &adopt, err) != 0 || resolve_open(w, adopt, err) != 0 ||
         (is_behind_flip(w) && judge_late(w, err) != 0))
         return -1;
     w->has_gone_pairs = has_state(w, PAIR_GONE);
-    has_sent = has_state(w, PAIR_SENT);
+    w->has_sent_pairs = has_state(w, PAIR_SENT);
     make_plan(w);
-    if (w->plan.n_copies > 0 && w->target->uidvalidity == 0 && make_folder(w, source, err) != 0)
+    if (w->plan.n_copies > 0 && w->target->uidvalidity == 0 && make_folder(w, err) != 0)
         return -1;
-    if (forget_gone(w, err) != 0 || copy_new_messages(w, &has_unknown_uids, err) != 0 ||
-        copy_check_cancelled(w->c, err) != 0)
+    return forget_gone(w, err);
+}
+
+/* Its new messages were copied. */
+static int finish(struct work *w, const struct stream_folder *f, struct err *err)
+{
+    bool has_unknown_uids = f && f->has_unknown_uids;
+    if (f && f->err.class != ERR_NONE) {
+        *err = f->err;
+        return -1;
+    }
+    if (check_missing(w, err) != 0 || copy_check_cancelled(w->c, err) != 0)
         return -1;
     /* A target that tells no UIDs is asked what it has now. */
     if (has_unknown_uids && (load_pairs(w, err) != 0 || resolve_open(w, false, err) != 0))
         return -1;
-    if ((has_sent || has_unknown_uids) && (load_pairs(w, err) != 0 || tell_vanished(w, err) != 0))
+    if ((w->has_sent_pairs || has_unknown_uids) &&
+        (load_pairs(w, err) != 0 || tell_vanished(w, err) != 0))
         return -1;
-    if (apply(w, err) != 0)
-        return -1;
-    return remember(w, err);
+    return apply(w, err) == 0 ? remember(w, err) : -1;
 }
 
-int copy_folder(struct copy *c, struct pass *p, const struct folder *source, struct folder *target,
-    struct journal_folder *record, struct err *err)
+/* An error of one folder costs that folder. */
+static int excuse(struct work *w, struct err *err)
 {
-    struct work w = {.c = c, .p = p, .record = record, .target = target};
-    struct err why = ERR_INIT;
-    int result = run(&w, source, err);
-    if (tell_came(&w, &why) != 0 && result == 0) {
-        *err = why;
-        result = -1;
+    if (!copy_is_exception(w->c, err))
+        return -1;
+    w->is_over = true;
+    w->p->counts->folders_failed++;
+    copy_report(w->c, w->source->name, 0, err->text);
+    err_clear(err);
+    return 0;
+}
+
+static int stream_all(struct copy *c, struct pass *p, struct work *v, size_t n,
+    struct stream_folder *folders, struct err *err)
+{
+    struct stream_job job = {.source = c->from,
+        .target = c->to,
+        .journal = c->journal,
+        .folders = folders,
+        .copied = on_copied,
+        .reduced = on_reduced,
+        .refused = on_refused,
+        .missing = on_missing,
+        .is_cancelled = is_cancelled,
+        .arg = c};
+    for (size_t i = 0; i < n; i++) {
+        struct work *w = &v[i];
+        if (w->is_over || w->plan.n_copies == 0)
+            continue;
+        job.is_opened = job.is_opened || (job.n_folders == 0 && p->opened == w);
+        folders[job.n_folders++] = (struct stream_folder){.record = w->record,
+            .listing = &w->listing,
+            .tgt_uidnext = w->target->uidnext,
+            .uids = w->plan.copies,
+            .n_uids = w->plan.n_copies,
+            .arg = w};
     }
-    late_fini(&w.late);
-    folder_plan_fini(&w.plan);
-    end_changes_fini(&w.listing);
-    keywords_fini(&w.keywords);
-    free(w.pairs);
-    free(w.missing);
+    if (job.n_folders == 0)
+        return 0;
+    int result = stream_copy(&job, err);
+    p->opened = NULL;
+    return result;
+}
+
+static const struct stream_folder *streamed(
+    const struct stream_folder *folders, size_t n, const struct work *w)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (folders[i].arg == w)
+            return &folders[i];
+    }
+    return NULL;
+}
+
+static int window(struct copy *c, struct pass *p, struct work *v, size_t n,
+    struct stream_folder *folders, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (begin(&v[i], err) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (decide(&v[i], err) != 0 && excuse(&v[i], err) != 0)
+            return -1;
+    }
+    if (stream_all(c, p, v, n, folders, err) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i].is_over && finish(&v[i], streamed(folders, n, &v[i]), err) != 0 &&
+            excuse(&v[i], err) != 0)
+            return -1;
+        c->events->progress(c->arg, p->counts);
+    }
+    return 0;
+}
+
+int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n, struct err *err)
+{
+    struct work *v = mem_zalloc((n + 1) * sizeof(*v));
+    struct stream_folder *folders = mem_zalloc((n + 1) * sizeof(*folders));
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct work){.c = c,
+            .p = p,
+            .source = jobs[i].source,
+            .record = &jobs[i].record,
+            .target = &jobs[i].target};
+    p->opened = NULL;
+    int result = window(c, p, v, n, folders, err);
+    /* What is still on its way is answered into what is freed next. */
+    if (result != 0 && !(c->from->ops->is_idle(c->from) && c->to->ops->is_idle(c->to))) {
+        end_lose(c->from, err);
+        end_lose(c->to, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct err why = ERR_INIT;
+        if (tell_came(&v[i], &why) != 0 && result == 0) {
+            *err = why;
+            result = -1;
+        }
+        late_fini(&v[i].late);
+        folder_plan_fini(&v[i].plan);
+        end_changes_fini(&v[i].listing);
+        keywords_fini(&v[i].keywords);
+        free(v[i].pairs);
+        free(v[i].missing);
+    }
+    free(v);
+    free(folders);
     return result;
 }

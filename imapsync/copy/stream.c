@@ -1,123 +1,69 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stream: batches of messages on their way through us.
+ * stream: what batches.h says is to be done, done by two ends and a journal.
  *
- * A batch is one read() and one intent; two of them are on their way, so the source never waits for
- * us.  Its bodies go into appends as they come: one for the batch or for STREAM_APPEND_SIZE, or one
- * for each message where the target cannot do more.  While the target has much to take the source
- * is paused; what comes all the same is left out and asked for again.
- *
- * An append is atomic: when one message is refused none of them is there, so the batch comes back
- * in halves until the culprit stands alone; it is recorded and the rest goes on.  A message with
- * keywords or a date that no target needs to take is tried once more without them before that.
- *
- * A refusal that is about the folder (no rights, no such folder) ends the job in order: what is on
- * its way arrives or is refused too, and both ends are good for the next folder.
+ * Two reads are on their way, so the source never waits for us, and their bodies go into appends as
+ * they come.  While the target has much to take the source is paused; what comes all the same is
+ * left out and asked for again.
  *
  * A source that dies inside a body ends the job with the target in the middle of a message: the
  * target is lost with it and drops what it has, which is why nothing is padded.
  *
- * Order of the journal: intent, messages, result; the last result removes the intent.  An OK
- * without UIDs is a result too: what was sent is known by its digest from then on, and not sent
- * again.
+ * What the target has answered by anything but OK is looked for there before more is concluded from
+ * it: by UIDs from the target's UIDNEXT of before, and by content.
  */
 #include "imapsync/copy/stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "base/core/clock.h"
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
+#include "imapsync/copy/batches.h"
+#include "imapsync/copy/bodies.h"
 
-#define FETCHES_MAX 2       /* on their way at once */
-#define APPENDS_MAX 24      /* without their answer, before the source is paused */
-#define SINGLE_FETCH_MAX 16 /* messages of one FETCH where each is an APPEND of its own */
-#define SINGLES_MAX 56      /* appends of one message on their way */
+#define SINGLE_READ_MAX 16 /* messages of one read where each is an append of its own */
+#define SINGLES_MAX 40     /* appends of one message on their way */
 
-enum message_state {
-    MESSAGE_ASKED,
-    MESSAGE_TAKEN,
-    MESSAGE_TOO_BIG,
-    MESSAGE_LATER, /* the target had no room for it */
-};
-
-struct batch {
-    struct batch *next;
+/* One read that is on its way. */
+struct window {
+    struct window *next;
     struct stream *stream;
-    size_t n;
+    uint32_t number, folder;
     uint64_t intent;
-    size_t n_appends; /* without a settled answer */
-    bool is_fetched;
-    bool is_plain; /* without keywords and odd dates */
-    struct end_ticket fetch;
-    uint32_t uids[STREAM_FETCH_MAX];
-    uint8_t states[STREAM_FETCH_MAX]; /* of enum message_state */
-};
-
-struct member {
-    uint32_t uid;
-    uint64_t size;
-    unsigned char digest[SHA256_SIZE];
+    struct end_ticket opening, ticket;
+    struct keywords none;
+    struct end_changes numbers;
 };
 
 struct append {
     struct append *next;
-    struct batch *batch;
-    size_t n;
-    uint64_t size;
-    bool is_open;
+    struct stream *stream;
+    uint32_t number, folder;
     struct end_ticket ticket;
     struct end_uids uids;
-    struct member members[STREAM_FETCH_MAX];
-};
-
-/* Messages that have to come again, because they were refused together with others. */
-struct again {
-    struct again *next;
-    size_t n;
-    bool is_plain;
-    uint32_t uids[STREAM_FETCH_MAX];
 };
 
 struct stream {
     struct stream_job *job;
+    struct batches *batches;
     struct end *source, *target;
-    bool is_multi;
-    bool is_cancelled;
-    bool is_refused; /* by the folder, for the reason in err */
-    size_t next_uid; /* position in job->uids */
-    struct again *again;
-    struct batch *batches; /* oldest first */
-    struct append *appends;
-    size_t n_fetches, n_appends;
-    struct append *open;
-    struct member *current; /* whose body is arriving */
+    struct window *windows;
+    struct append *appends, *open;
     struct sha256 *sha;
-    struct err err;
+    size_t fed, fed_uids; /* folders, and messages of the next one, that the batches have */
+    const struct stream_folder *opened; /* on the source */
+    bool is_fed, is_settling, is_writing, is_cancelled;
 };
 
-/* --- The target's side ---------------------------------------------------------------- */
-
-static void append_open(struct stream *s, struct batch *b)
+static struct stream_folder *folder_of(struct stream *s, uint32_t folder)
 {
-    struct append *a = mem_zalloc(sizeof(*a)), **end = &s->appends;
-    while (*end)
-        end = &(*end)->next;
-    *end = a;
-    a->batch = b;
-    a->is_open = true;
-    b->n_appends++;
-    s->n_appends++;
-    s->open = a;
-    s->target->ops->append_begin(s->target, s->job->folder->target.name, &a->uids, &a->ticket);
+    return &s->job->folders[folder];
 }
 
-static void append_end(struct stream *s)
-{
-    s->target->ops->append_end(s->target);
-    s->open->is_open = false;
-    s->open = NULL;
-}
+/* --- Extras: what a message may be refused for ----------------------------------------------- */
 
 /* A target may know no keywords, and Cyrus refuses dates before 1970. */
 #define DATE_MIN_S 86400
@@ -140,380 +86,483 @@ static bool has_extras(const struct listed *m)
     return !flags_eq(&plain.flags, &m->flags) || (m->has_date && plain.date_s != m->date_s);
 }
 
-static void append_message(struct stream *s, const struct listed *m, uint64_t size)
+/* --- The target's side ---------------------------------------------------------------- */
+
+static void forget_append(struct append *a)
 {
-    const struct end_message message = {.flags = &m->flags,
-        .keywords = s->job->listing->keywords,
-        .has_date = m->has_date,
-        .date_s = m->date_s,
-        .zone_min = m->zone_min,
-        .size = size};
-    s->target->ops->append_message(s->target, &message);
+    struct append **at = &a->stream->appends;
+    while (*at != a)
+        at = &(*at)->next;
+    *at = a->next;
+    if (a->stream->open == a)
+        a->stream->open = NULL;
+    end_uids_fini(&a->uids);
+    free(a);
+}
+
+static void append_end(struct stream *s)
+{
+    if (!s->open)
+        return;
+    struct append *a = s->open;
+    s->open = NULL;
+    s->target->ops->append_end(s->target);
+    if (a->ticket.result != END_PENDING)
+        forget_append(a); /* it was answered before its end */
+}
+
+static void on_appended(void *arg, struct end_ticket *t)
+{
+    struct append *a = arg;
+    struct stream *s = a->stream;
+    struct err err = t->err;
+    if (t->result == END_LOST)
+        return;
+    if (t->result == END_OK) {
+        bool is_same = a->uids.uidvalidity == folder_of(s, a->folder)->record->target.uidvalidity;
+        batches_appended(s->batches, a->number, a->uids.v, is_same ? a->uids.n : 0, NULL);
+    } else {
+        err_wrap(&err, "target: cannot store the message");
+        batches_appended(s->batches, a->number, NULL, 0, &err);
+    }
+    if (s->open != a)
+        forget_append(a);
+}
+
+static void append_begin(struct stream *s, uint32_t number, uint32_t folder)
+{
+    struct append *a = mem_zalloc(sizeof(*a)), **end = &s->appends;
+    while (*end)
+        end = &(*end)->next;
+    *end = a;
+    a->stream = s;
+    a->number = number;
+    a->folder = folder;
+    a->ticket = (struct end_ticket){.done = on_appended, .arg = a};
+    s->open = a;
+    s->target->ops->append_begin(
+        s->target, folder_of(s, folder)->record->target.name, &a->uids, &a->ticket);
+}
+
+static bool has_room(const struct stream *s)
+{
+    if (s->is_settling || s->target->ops->unsent(s->target) > STREAM_FULL)
+        return false;
+    return s->open || s->target->ops->has_room(s->target);
 }
 
 /* --- The source's side ---------------------------------------------------------------- */
 
-static bool is_answered(const struct append *a)
-{
-    return a->ticket.result != END_PENDING;
-}
-
-/* Whether the open append takes the next message of the batch; else it is ended. */
-static bool goes_on(struct stream *s, const struct batch *b)
-{
-    if (s->open && (s->open->batch != b || is_answered(s->open)))
-        append_end(s);
-    return s->open != NULL;
-}
-
 static bool on_begin(void *arg, uint32_t uid, uint64_t size)
 {
-    struct batch *b = arg;
-    struct stream *s = b->stream;
-    const struct listed *m = end_changes_find(s->job->listing, uid);
-    uint64_t limit = s->target->ops->size_max(s->target);
-    size_t at = 0;
-    s->current = NULL;
-    while (at < b->n && b->uids[at] != uid)
-        at++;
-    if (at == b->n || !m)
+    struct window *w = arg;
+    struct stream *s = w->stream;
+    const struct end_changes *listing = folder_of(s, w->folder)->listing;
+    const struct listed *m = end_changes_find(listing, uid);
+    if (!m)
         return false;
-    if (limit > 0 && size > limit) {
-        b->states[at] = MESSAGE_TOO_BIG;
+    if (batches_body_next(s->batches, w->number, size))
+        append_end(s);
+    struct batches_verdict v = batches_body(s->batches, w->number, uid, size, has_room(s));
+    if (!v.is_taken)
         return false;
-    }
-    if (s->target->ops->unsent(s->target) > STREAM_FULL ||
-        (!goes_on(s, b) && !s->target->ops->has_room(s->target))) {
-        b->states[at] = MESSAGE_LATER;
-        return false;
-    }
-    if (!s->open)
-        append_open(s, b);
-    b->states[at] = MESSAGE_TAKEN;
-    s->current = &s->open->members[s->open->n++];
-    *s->current = (struct member){.uid = uid, .size = size};
+    if (v.begins)
+        append_begin(s, v.append, v.folder);
     struct listed plain = without_extras(m);
-    append_message(s, b->is_plain ? &plain : m, size);
+    const struct listed *as = v.is_plain ? &plain : m;
+    const struct end_message message = {.flags = &as->flags,
+        .keywords = listing->keywords,
+        .has_date = as->has_date,
+        .date_s = as->date_s,
+        .zone_min = as->zone_min,
+        .size = size};
+    s->target->ops->append_message(s->target, &message);
     return true;
 }
 
 static void on_data(void *arg, struct slice octets)
 {
-    struct stream *s = ((struct batch *)arg)->stream;
+    struct stream *s = ((struct window *)arg)->stream;
     sha256_add(s->sha, octets);
     s->target->ops->append_octets(s->target, octets);
 }
 
 static void on_end(void *arg, uint32_t uid)
 {
-    struct stream *s = ((struct batch *)arg)->stream;
+    struct stream *s = ((struct window *)arg)->stream;
+    unsigned char digest[SHA256_SIZE];
     (void)uid;
-    sha256_finish(s->sha, s->current->digest);
-    s->open->size += s->current->size;
-    s->current = NULL;
-    if (!s->is_multi || s->open->size >= STREAM_APPEND_SIZE || s->open->n == STREAM_FETCH_MAX ||
-        is_answered(s->open))
+    sha256_finish(s->sha, digest);
+    if (batches_body_end(s->batches, digest))
         append_end(s);
 }
 
 static const struct end_sink sink = {on_begin, on_data, on_end};
 
-static void on_fetched(void *arg, struct end_ticket *t)
+static void on_read(void *arg, struct end_ticket *t)
 {
-    struct batch *b = arg;
-    struct stream *s = b->stream;
-    b->is_fetched = true;
-    s->n_fetches--;
-    if (t->result != END_LOST && s->open && s->open->batch == b)
+    struct window *w = arg;
+    struct stream *s = w->stream;
+    if (t->result != END_LOST &&
+        batches_read_over(s->batches, w->number, t->result == END_OK ? NULL : &t->err))
         append_end(s);
 }
 
-/* --- Starting batches ----------------------------------------------------------------- */
+/* --- The journal's side ----------------------------------------------------------------- */
 
-static void come_again(struct stream *s, const uint32_t *uids, size_t n, bool is_plain)
+static struct window *find_window(struct stream *s, uint32_t number)
 {
-    struct again *a = mem_zalloc(sizeof(*a));
-    a->is_plain = is_plain;
-    memcpy(a->uids, uids, n * sizeof(*uids));
-    a->n = n;
-    a->next = s->again;
-    s->again = a;
+    struct window *w = s->windows;
+    while (w && w->number != number)
+        w = w->next;
+    return w;
 }
 
-/* The messages of the next batch; 0: nothing is left to ask for. */
-static size_t next_uids(struct stream *s, uint32_t out[STREAM_FETCH_MAX], bool *is_plain_out)
+static void forget_window(struct stream *s, struct window *w)
 {
-    size_t max = s->is_multi ? STREAM_FETCH_MAX : SINGLE_FETCH_MAX;
-    struct again *a = s->again;
-    size_t n;
-    *is_plain_out = a && a->is_plain;
-    if (a) {
-        n = a->n < max ? a->n : max;
-        memcpy(out, a->uids, n * sizeof(*out));
-        a->n -= n;
-        memmove(a->uids, a->uids + n, a->n * sizeof(*out));
-        if (a->n == 0) {
-            s->again = a->next;
-            free(a);
-        }
-        return n;
+    struct window **at = &s->windows;
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+    end_changes_fini(&w->numbers);
+    free(w);
+}
+
+/* What was told since the last one is one transaction. */
+static void writing(struct stream *s)
+{
+    if (!s->is_writing)
+        journal_begin(s->job->journal);
+    s->is_writing = true;
+}
+
+static int written(struct stream *s, struct err *err)
+{
+    bool was_writing = s->is_writing;
+    s->is_writing = false;
+    return was_writing ? journal_commit(s->job->journal, err) : 0;
+}
+
+static void put_result(struct stream *s, const struct batches_result *r)
+{
+    struct stream_job *job = s->job;
+    struct stream_folder *f = folder_of(s, r->folder);
+    const struct listed *m = end_changes_find(f->listing, r->uid);
+    struct pair p = {
+        .src_uid = r->uid,
+    };
+    if (m)
+        p.flags = m->flags;
+    struct content content = {
+        .has_digest = true, .size = (uint32_t)r->sent.size, .since = r->since};
+    const struct content none = {.has_digest = false};
+    memcpy(content.digest, r->sent.digest, SHA256_SIZE);
+    writing(s);
+    switch (r->outcome) {
+    case BATCHES_STORED:
+    case BATCHES_SENT:
+        p.tgt_uid = r->outcome == BATCHES_STORED ? r->tgt_uid : 0;
+        p.state = r->outcome == BATCHES_STORED ? PAIR_STORED : PAIR_SENT;
+        f->has_unknown_uids = f->has_unknown_uids || p.state == PAIR_SENT;
+        journal_pair_put(job->journal, f->record->id, &p, &content);
+        job->copied(f->arg, r->sent.size);
+        if (r->is_plain)
+            job->reduced(f->arg, r->uid);
+        break;
+    case BATCHES_REFUSED:
+    case BATCHES_ASIDE:
+        p.state = PAIR_REFUSED;
+        journal_pair_put(job->journal, f->record->id, &p, &none);
+        job->refused(f->arg, r->uid, r->why);
+        break;
+    case BATCHES_MISSING:
+        job->missing(f->arg, r->uid);
+        break;
+    case BATCHES_OPEN: /* of it an intent tells, or a later pass finds it new */
+        break;
     }
-    n = s->job->n_uids - s->next_uid < max ? s->job->n_uids - s->next_uid : max;
-    memcpy(out, s->job->uids + s->next_uid, n * sizeof(*out));
-    s->next_uid += n;
-    return n;
 }
 
-static int write_intent(struct stream *s, struct batch *b)
+static void put_intent(struct stream *s, const struct batches_todo *todo)
 {
+    struct window *w = mem_zalloc(sizeof(*w)), **end = &s->windows;
+    uint32_t *uids = mem_realloc_array(NULL, todo->n, sizeof(*uids));
+    memcpy(uids, todo->uids, todo->n * sizeof(*uids));
     struct intent i = {.kind = INTENT_APPEND,
         .time_ms = clock_wall_ms(),
-        .tgt_uidnext = s->job->tgt_uidnext,
-        .uids = b->uids,
-        .n = b->n};
-    journal_begin(s->job->journal);
-    journal_intent_put(s->job->journal, s->job->folder->id, &i);
-    b->intent = i.id;
-    return journal_commit(s->job->journal, &s->err);
-}
-
-static int start_batch(struct stream *s)
-{
-    struct batch *b = mem_zalloc(sizeof(*b)), **end = &s->batches;
-    b->stream = s;
-    b->n = next_uids(s, b->uids, &b->is_plain);
+        .tgt_uidnext = todo->since,
+        .uids = uids,
+        .n = todo->n};
     while (*end)
         end = &(*end)->next;
-    *end = b;
-    if (write_intent(s, b) != 0)
-        return -1;
-    b->fetch.done = on_fetched;
-    b->fetch.arg = b;
-    s->n_fetches++;
-    s->source->ops->read(s->source, b->uids, b->n, &sink, b, &b->fetch);
+    *end = w;
+    writing(s);
+    journal_intent_put(s->job->journal, folder_of(s, todo->folder)->record->id, &i);
+    *w = (struct window){
+        .stream = s, .number = todo->window, .folder = todo->folder, .intent = i.id};
+    end_changes_init(&w->numbers, &w->none);
+    free(uids);
+}
+
+static void drop_intent(struct stream *s, const struct batches_todo *todo)
+{
+    struct window *w = find_window(s, todo->window);
+    writing(s);
+    journal_intent_del(s->job->journal, folder_of(s, w->folder)->record->id, w->intent);
+    forget_window(s, w);
+}
+
+/* --- Settling -------------------------------------------------------------------------------- */
+
+static int wait_both(struct stream *s, const struct end_ticket *t, struct err *err)
+{
+    struct end *both[] = {s->target, s->source};
+    while (t->result == END_PENDING) {
+        if (end_pump(both, 2, err) != 0)
+            return -1;
+    }
     return 0;
 }
 
-/* --- Results ---------------------------------------------------------------------------- */
-
-static void record_refused(struct stream *s, uint32_t uid, const char *why)
+/* UIDs of the target that no pair of the journal has. */
+static int candidates(struct stream *s, const struct stream_folder *f, uint32_t since,
+    struct body **out, size_t *n_out, struct err *err)
 {
-    struct pair p = {.src_uid = uid, .state = PAIR_REFUSED};
-    const struct content none = {0};
-    journal_pair_put(s->job->journal, s->job->folder->id, &p, &none);
-    s->job->refused(s->job->arg, uid, why);
-}
-
-static void record_copied(struct stream *s, const struct append *a)
-{
-    /* UIDs of another folder, or another number of them, say nothing. */
-    bool has_uids = a->uids.n == a->n && a->uids.uidvalidity == s->job->folder->target.uidvalidity;
-    for (size_t i = 0; i < a->n; i++) {
-        const struct member *m = &a->members[i];
-        const struct listed *l = end_changes_find(s->job->listing, m->uid);
-        struct pair p = {.src_uid = m->uid,
-            .tgt_uid = has_uids ? a->uids.v[i] : 0,
-            .state = has_uids ? PAIR_STORED : PAIR_SENT,
-            .flags = l->flags};
-        struct content content = {
-            .has_digest = true, .size = (uint32_t)m->size, .since = s->job->tgt_uidnext};
-        memcpy(content.digest, m->digest, SHA256_SIZE);
-        journal_pair_put(s->job->journal, s->job->folder->id, &p, &content);
-        s->job->copied(s->job->arg, m->size);
-        if (a->batch->is_plain)
-            s->job->reduced(s->job->arg, m->uid);
+    struct end_ticket t = {0};
+    struct end_changes there;
+    struct keywords none = {0};
+    struct pair *pairs = NULL;
+    uint32_t *known = NULL;
+    size_t n_pairs = 0, n_known = 0;
+    *out = NULL;
+    *n_out = 0;
+    end_changes_init(&there, &none);
+    s->target->ops->open(s->target,
+        &(struct end_open){.folder = f->record->target.name,
+            .from = since,
+            .uidvalidity = f->record->target.uidvalidity},
+        &there, &t);
+    int result = wait_both(s, &t, err);
+    if (result == 0)
+        result = end_check(s->target, &t, "cannot look for messages", err);
+    /* What is not listed may be what is looked for. */
+    if (result == 0 && (!there.is_sure || there.uidvalidity != f->record->target.uidvalidity)) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "target: nobody knows what has arrived");
+        result = err_scope_set(err, ERR_SCOPE_FOLDER);
     }
-    if (!has_uids)
-        s->job->has_unknown_uids = true;
-}
-
-/* The answer to one APPEND.  -1: nothing more can go to this folder or user now. */
-static int settle_append(struct stream *s, struct append *a, struct err *err)
-{
-    if (a->ticket.result == END_OK) {
-        record_copied(s, a);
-        return 0;
+    if (result == 0)
+        result = journal_pairs(s->job->journal, f->record->id, &pairs, &n_pairs, err);
+    if (result == 0) {
+        known = mem_realloc_array(NULL, n_pairs + 1, sizeof(*known));
+        for (size_t i = 0; i < n_pairs; i++) {
+            if (pairs[i].state == PAIR_STORED)
+                known[n_known++] = pairs[i].tgt_uid;
+        }
+        n_known = uids_sort(known, n_known);
+        *out = mem_zalloc((there.n + 1) * sizeof(**out));
+        for (size_t i = 0; i < there.n; i++) {
+            if (!uids_have(known, n_known, there.v[i].uid))
+                (*out)[(*n_out)++].uid = there.v[i].uid;
+        }
     }
-    struct err refusal = a->ticket.err;
-    err_wrap(&refusal, "target: cannot store the message");
-    if (refusal.scope == ERR_SCOPE_FOLDER) {
-        if (!s->is_refused)
-            s->err = refusal;
-        s->is_refused = true;
-        return 0;
-    }
-    if (refusal.class == ERR_TEMP) {
-        *err = refusal;
-        return -1;
-    }
-    if (a->n == 1 && !a->batch->is_plain && refusal.scope != ERR_SCOPE_MESSAGE &&
-        has_extras(end_changes_find(s->job->listing, a->members[0].uid))) {
-        come_again(s, &a->members[0].uid, 1, true);
-        return 0;
-    }
-    if (a->n == 1) {
-        record_refused(s, a->members[0].uid, refusal.text);
-        return 0;
-    }
-    uint32_t uids[STREAM_FETCH_MAX];
-    for (size_t i = 0; i < a->n; i++)
-        uids[i] = a->members[i].uid;
-    come_again(s, uids + a->n / 2, a->n - a->n / 2, false);
-    come_again(s, uids, a->n / 2, false);
-    return 0;
-}
-
-/* Messages of a FETCH that is over whose body never came. */
-static void settle_missing(struct stream *s, struct batch *b)
-{
-    uint32_t missing[STREAM_FETCH_MAX], later[STREAM_FETCH_MAX];
-    size_t n = 0, n_later = 0;
-    for (size_t i = 0; i < b->n; i++) {
-        if (b->states[i] == MESSAGE_ASKED)
-            missing[n++] = b->uids[i];
-        else if (b->states[i] == MESSAGE_LATER)
-            later[n_later++] = b->uids[i];
-        else if (b->states[i] == MESSAGE_TOO_BIG)
-            record_refused(s, b->uids[i], "target: larger than the server's limit (APPENDLIMIT)");
-    }
-    if (n_later > 0)
-        come_again(s, later, n_later, b->is_plain);
-    if (n == 0)
-        return;
-    bool is_refused = b->fetch.result != END_OK;
-    if (b->n > 1 && is_refused) {
-        for (size_t i = n; i-- > 0;)
-            come_again(s, &missing[i], 1, b->is_plain);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (is_refused)
-            record_refused(s, missing[i], b->fetch.err.text);
-        else
-            s->job->missing(s->job->arg, missing[i]);
-    }
-}
-
-static void forget_batch(struct stream *s, struct batch *b)
-{
-    struct batch **at = &s->batches;
-    while (*at != b)
-        at = &(*at)->next;
-    *at = b->next;
-    free(b);
-}
-
-static void forget_append(struct stream *s, struct append *a)
-{
-    struct append **at = &s->appends;
-    while (*at != a)
-        at = &(*at)->next;
-    *at = a->next;
-    a->batch->n_appends--;
-    s->n_appends--;
-    end_uids_fini(&a->uids);
-    free(a);
-}
-
-static bool is_over(const struct batch *b)
-{
-    return b->is_fetched && b->n_appends == 0;
-}
-
-/* Takes every answer that has come into the journal, in one transaction. */
-static int settle(struct stream *s, struct err *err)
-{
-    bool has_some = false;
-    for (struct append *a = s->appends; a; a = a->next)
-        has_some = has_some || (is_answered(a) && !a->is_open);
-    for (struct batch *b = s->batches; b; b = b->next)
-        has_some = has_some || is_over(b);
-    if (!has_some)
-        return 0;
-    struct err first = ERR_INIT;
-    int result = 0;
-    journal_begin(s->job->journal);
-    for (struct append *a = s->appends, *next; a; a = next) {
-        next = a->next;
-        if (!is_answered(a) || a->is_open)
-            continue;
-        if (settle_append(s, a, &first) != 0)
-            result = -1;
-        forget_append(s, a);
-    }
-    for (struct batch *b = s->batches, *next; b && result == 0; b = next) {
-        next = b->next;
-        if (!is_over(b))
-            continue;
-        settle_missing(s, b);
-        journal_intent_del(s->job->journal, s->job->folder->id, b->intent);
-        forget_batch(s, b);
-    }
-    if (journal_commit(s->job->journal, err) != 0)
-        return -1;
-    if (result != 0)
-        *err = first;
+    free(known);
+    free(pairs);
+    end_changes_fini(&there);
+    keywords_fini(&none);
     return result;
+}
+
+/* k equal messages that were sent are up to k that are there, by ascending UID. */
+static void match(const struct batches_todo *todo, struct body *v, size_t n, uint32_t *uids)
+{
+    for (size_t i = 0; i < todo->n; i++) {
+        uids[i] = 0;
+        for (size_t k = 0; k < n; k++) {
+            if (!v[k].is_there || memcmp(v[k].digest, todo->sent[i].digest, SHA256_SIZE) != 0)
+                continue;
+            uids[i] = v[k].uid;
+            v[k].is_there = false;
+            break;
+        }
+    }
+}
+
+/* -1: an end is lost, or the journal. */
+static int settle(struct stream *s, const struct batches_todo *todo, struct err *err)
+{
+    struct body *v;
+    size_t n;
+    struct err why = ERR_INIT;
+    uint32_t *uids = mem_zalloc((todo->n + 1) * sizeof(*uids));
+    s->is_settling = true;
+    int result = candidates(s, folder_of(s, todo->folder), todo->since, &v, &n, &why);
+    if (result == 0)
+        result = bodies_digest(s->target, v, n, &why);
+    s->is_settling = false;
+    if (result == 0)
+        match(todo, v, n, uids);
+    bool is_lost = s->target->ops->is_broken(s->target) || s->source->ops->is_broken(s->source);
+    bool is_over = result != 0 && (is_lost || why.scope == ERR_SCOPE_USER);
+    if (is_over)
+        *err = why;
+    else
+        batches_settled(s->batches, result == 0 ? uids : NULL, result == 0 ? NULL : &why);
+    free(uids);
+    free(v);
+    return is_over ? -1 : 0;
 }
 
 /* --- The job ------------------------------------------------------------------------------ */
 
-static bool may_start(const struct stream *s)
+static void feed(struct stream *s)
 {
-    if (s->is_cancelled || s->is_refused || s->n_fetches >= FETCHES_MAX ||
-        (!s->again && s->next_uid == s->job->n_uids))
-        return false;
-    /* Single APPENDs: each message asked for needs its place in the target's pipeline. */
-    return s->is_multi || s->n_appends + (FETCHES_MAX + 1) * SINGLE_FETCH_MAX <= SINGLES_MAX;
+    while (!s->is_fed && batches_wants(s->batches)) {
+        if (s->fed == s->job->n_folders) {
+            batches_close(s->batches);
+            s->is_fed = true;
+            return;
+        }
+        const struct stream_folder *f = &s->job->folders[s->fed];
+        if (s->fed_uids == 0)
+            batches_folder(s->batches, (uint32_t)s->fed, f->tgt_uidnext);
+        if (s->fed_uids == f->n_uids) {
+            s->fed++;
+            s->fed_uids = 0;
+            continue;
+        }
+        uint32_t uid = f->uids[s->fed_uids++];
+        const struct listed *m = end_changes_find(f->listing, uid);
+        batches_add(s->batches,
+            &(struct batches_message){
+                .folder = (uint32_t)s->fed, .uid = uid, .has_extras = m && has_extras(m)});
+    }
+}
+
+/* The folder that it is in may not be the one that is open. */
+static void read_window(struct stream *s, const struct batches_todo *todo)
+{
+    struct stream_folder *f = folder_of(s, todo->folder);
+    struct window *w = find_window(s, todo->window);
+    if (s->opened != f)
+        s->source->ops->open(s->source,
+            &(struct end_open){.folder = f->record->source.name, .is_only_opened = true},
+            &w->numbers, &w->opening);
+    s->opened = f;
+    w->ticket = (struct end_ticket){.done = on_read, .arg = w};
+    s->source->ops->read(s->source, todo->uids, todo->n, &sink, w, &w->ticket);
+}
+
+static int pump(struct stream *s, struct err *err)
+{
+    /* The target first: what the source has just sent goes on when it has been judged. */
+    struct end *both[] = {s->target, s->source};
+    s->source->ops->pause(s->source,
+        batches_is_full(s->batches) || s->target->ops->unsent(s->target) > STREAM_UNSENT_MAX);
+    return end_pump(both, 2, err);
+}
+
+/* *over_out: everything has its result. */
+static int step(struct stream *s, bool *over_out, struct err *err)
+{
+    struct batches_todo todo;
+    feed(s);
+    batches_next(s->batches, &todo);
+    switch (todo.what) {
+    case BATCHES_RESULT:
+        put_result(s, &todo.result);
+        return 0;
+    case BATCHES_FORGET:
+        drop_intent(s, &todo);
+        return 0;
+    case BATCHES_NOTE: /* resolve.h finds them by the contents of the source */
+        return 0;
+    case BATCHES_INTEND:
+        put_intent(s, &todo);
+        return 0;
+    case BATCHES_READ:
+        if (written(s, err) != 0)
+            return -1;
+        read_window(s, &todo);
+        return 0;
+    case BATCHES_SETTLE:
+        return written(s, err) == 0 ? settle(s, &todo, err) : -1;
+    case BATCHES_WAIT:
+        if (!s->is_cancelled && s->job->is_cancelled(s->job->arg)) {
+            s->is_cancelled = true;
+            batches_cancel(s->batches);
+            return 0;
+        }
+        return written(s, err) == 0 ? pump(s, err) : -1;
+    case BATCHES_REOPEN: /* the next pass goes on */
+        batches_give_up(s->batches);
+        return 0;
+    case BATCHES_OVER:
+        *over_out = true;
+        if (todo.err)
+            *err = *todo.err;
+        if (written(s, err) != 0)
+            return -1;
+        return todo.err ? -1 : 0;
+    }
+    return 0;
 }
 
 static int run(struct stream *s, struct err *err)
 {
-    struct end *both[] = {s->source, s->target};
-    for (;;) {
-        s->is_cancelled = s->is_cancelled || s->job->is_cancelled(s->job->arg);
-        while (may_start(s)) {
-            if (start_batch(s) != 0) {
-                *err = s->err;
-                return -1;
-            }
-        }
-        if (!s->batches)
-            return 0;
-        s->source->ops->pause(s->source, s->target->ops->unsent(s->target) > STREAM_UNSENT_MAX ||
-                                             (s->is_multi && s->n_appends > APPENDS_MAX));
-        if (end_pump(both, 2, err) != 0)
-            return -1;
-        if (settle(s, err) != 0)
-            return -1;
+    bool is_over = false;
+    while (!is_over) {
+        if (step(s, &is_over, err) != 0)
+            break;
     }
+    if (is_over)
+        return err->class == ERR_NONE ? 0 : -1;
+    /* Results that have come are worth keeping, whatever has broken. */
+    struct err first = *err, ignored = ERR_INIT;
+    end_lose(s->source, &first);
+    end_lose(s->target, &first);
+    if (written(s, &ignored) == 0) {
+        batches_lost(s->batches, false, &first);
+        batches_give_up(s->batches);
+        while (!is_over && step(s, &is_over, &ignored) == 0)
+            continue;
+    }
+    *err = first;
+    return -1;
 }
 
 int stream_copy(struct stream_job *job, struct err *err)
 {
-    struct stream s = {
-        .job = job, .source = job->source, .target = job->target, .sha = sha256_new()};
-    s.is_multi = s.target->ops->can(s.target) & END_CAN_BATCH;
-    job->has_unknown_uids = false;
-    int result = run(&s, err);
-    if (result != 0) {
-        end_lose(s.source, err);
-        end_lose(s.target, err);
-    }
+    bool is_batch = job->target->ops->can(job->target) & END_CAN_BATCH;
+    const struct batches_limits limits = {
+        .read_max = is_batch ? BATCHES_WINDOW_MAX : SINGLE_READ_MAX,
+        .read_octets = UINT64_MAX,
+        .reads_max = 2,
+        .append_max = is_batch ? BATCHES_WINDOW_MAX : 1,
+        .append_octets = 4u << 20,
+        .appends_max = is_batch ? 24 : SINGLES_MAX,
+        .sent_max = is_batch ? 24 * BATCHES_WINDOW_MAX : SINGLES_MAX,
+        .size_max = job->target->ops->size_max(job->target)};
+    struct stream s = {.job = job,
+        .source = job->source,
+        .target = job->target,
+        .batches = batches_new(&limits),
+        .sha = sha256_new(),
+        .opened = job->is_opened ? &job->folders[0] : NULL};
+    struct err why = ERR_INIT;
+    int result = run(&s, &why);
+    if (result != 0)
+        *err = why;
     s.source->ops->pause(s.source, false);
+    for (size_t i = 0; i < s.fed + (s.fed_uids > 0); i++) {
+        const struct err *refused = batches_folder_err(s.batches, (uint32_t)i);
+        if (refused)
+            job->folders[i].err = *refused;
+    }
     while (s.appends)
-        forget_append(&s, s.appends);
-    while (s.batches)
-        forget_batch(&s, s.batches);
-    while (s.again) {
-        struct again *next = s.again->next;
-        free(s.again);
-        s.again = next;
-    }
+        forget_append(s.appends);
+    while (s.windows)
+        forget_window(&s, s.windows);
+    batches_free(&s.batches);
     sha256_free(&s.sha);
-    if (result == 0 && s.is_refused) {
-        *err = s.err;
-        result = -1;
-    }
     return result;
 }

@@ -66,6 +66,7 @@ def store(client, folder, uids, how, flags):
 def test_changes_by_each_way(dovecot, tmp_path, offer):
     old, new = Recorder(dovecot("old", conf=OFFERS[offer])), dovecot("new", separator="/")
     client = old.imap(ANN)
+    new.imap(ANN).select("INBOX")  # made now, and not in the middle of the copy with another UIDVALIDITY
     fill(client, {"INBOX": [Mail(message(f"m{i}")) for i in range(30)], "Work": [Mail(message("w"))]})
     assert copy(old, new, tmp_path).status == 0
     store(client, "INBOX", "4:5", "+FLAGS", "\\Seen Later")
@@ -88,7 +89,7 @@ def test_changes_by_each_way(dovecot, tmp_path, offer):
 
 
 def test_a_hold_lists_what_has_changed(dovecot, site, tmp_path):
-    """Thirty folders are listed by the first pass and compared before the hold, and once by the first sweep."""
+    """Opened by the first pass, to list and to read, by the comparison before the hold and by the first sweep."""
     folders = 30
     old, new = Recorder(dovecot("old")), Recorder(dovecot("new"))
     place = site(imap_servers(tmp_path, old=old, new=new))
@@ -98,4 +99,4 @@ def test_a_hold_lists_what_has_changed(dovecot, site, tmp_path):
     assert done.status == 0, done.log
     same(look(old.server.imap(ANN, master=True)), look(new.server.imap(ANN, master=True)))
     for server in (old, new):
-        assert server.count(b"EXAMINE") < 3.5 * folders, server.count(b"EXAMINE")
+        assert server.count(b"EXAMINE") < 4.5 * folders, server.count(b"EXAMINE")
