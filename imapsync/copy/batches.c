@@ -24,8 +24,10 @@ struct batches *batches_new(const struct batches_limits *limits)
            limits->append_max == 0 || limits->append_max > BATCHES_WINDOW_MAX ||
            limits->reads_max == 0 || limits->appends_max == 0 || limits->sent_max == 0);
     b->limits = *limits;
+    b->credit = 1;
     run_list_init(&b->suspects);
     run_list_init(&b->runs);
+    run_list_init(&b->doubtful);
     b->notes_end = &b->notes;
     b->uids = mem_realloc_array(NULL, BATCHES_WINDOW_MAX, sizeof(*b->uids));
     return b;
@@ -64,6 +66,7 @@ void batches_free(struct batches **at)
     free_note(&b->handed_out);
     run_list_fini(&b->suspects);
     run_list_fini(&b->runs);
+    run_list_fini(&b->doubtful);
     for (size_t i = 0; i < b->n_folders; i++)
         free(b->folders[i].err);
     free(b->folders);
@@ -96,6 +99,16 @@ void batches_close(struct batches *b)
 void batches_cancel(struct batches *b)
 {
     b->is_cancelled = b->has_news = true;
+}
+
+void batches_doubt(struct batches *b)
+{
+    b->credit = 0;
+}
+
+bool batches_is_in_doubt(const struct batches *b)
+{
+    return b->credit == 0;
 }
 
 const struct err *batches_folder_err(const struct batches *b, uint32_t folder)
@@ -163,6 +176,10 @@ void batches_tell(struct batches *b, struct batches_result r, const char *why)
     n->why = mem_strdup(why);
     n->result.why = n->why;
     b->idle_losses = 0;
+    if (r.outcome == BATCHES_STORED || r.outcome == BATCHES_SENT)
+        b->credit++;
+    else if (r.outcome == BATCHES_ASIDE)
+        b->credit--;
 }
 
 void batches_tell_item(
@@ -248,6 +265,8 @@ static void sweep(struct batches *b)
         free(w);
     }
     batches_drop_runs(b);
+    if (!b->is_lost)
+        batches_set_aside(b);
 }
 
 /* --- What to do next ------------------------------------------------------------------------ */

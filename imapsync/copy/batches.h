@@ -38,7 +38,9 @@
  *     ends the job, in order: what is on its way is answered first.
  *   - A lost connection: what may have killed it comes back first, and alone on its way: once as it
  *     was, then in halves; one that stands alone and kills twice is set aside.  Each loss
- *     makes that smaller, so a job comes to its end however often its connections die.
+ *     makes that smaller, so a job comes to its end however often its connections die.  Of two
+ *     that are set aside one has to be outweighed by a message that was copied: a server on which
+ *     everything dies is not the fault of its messages, and ends the job.
  *   - No limit is exceeded, except by a single message, which has to go somewhere.
  */
 #ifndef IMAPSYNC_COPY_BATCHES_H
@@ -73,6 +75,15 @@ struct batches_message {
     bool has_extras; /* keywords, or a date, that a target may refuse a message for */
 };
 
+/* What may have killed a connection, of one folder. */
+struct batches_suspects {
+    size_t n;
+    unsigned strikes; /* connections that died of it, or of what it is a part of */
+    bool is_unsent;   /* none of them has come from the source */
+    bool is_found;    /* it has killed alone: unless it has arrived all the same, it is set aside */
+    struct batches_message v[BATCHES_WINDOW_MAX];
+};
+
 struct batches *batches_new(const struct batches_limits *limits);
 void batches_free(struct batches **b);
 
@@ -82,10 +93,11 @@ void batches_free(struct batches **b);
 void batches_folder(struct batches *b, uint32_t folder, uint32_t since);
 /* In the order in which they are to go; a UID of a folder once. */
 void batches_add(struct batches *b, const struct batches_message *m);
-/* Messages that are under suspicion since an earlier connection (batches_suspects()): n at most
- * BATCHES_WINDOW_MAX, of one folder.  They go first. */
-void batches_add_suspects(
-    struct batches *b, const struct batches_message *v, size_t n, unsigned strikes);
+/* Messages that are under suspicion since an earlier connection; they go first. */
+void batches_add_suspects(struct batches *b, const struct batches_suspects *v);
+/* An earlier job has set one aside more than it has copied. */
+void batches_doubt(struct batches *b);
+bool batches_is_in_doubt(const struct batches *b);
 /* Whether less is waiting than two windows: time for more. */
 bool batches_wants(const struct batches *b);
 /* No more will be added. */
@@ -184,14 +196,19 @@ void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct e
 
 /* --- Lost connections ------------------------------------------------------------------------- */
 
-/* Either side's; the other one is closed too.  Nothing that was on its way will be answered. */
-void batches_lost(struct batches *b, bool is_source, const struct err *err);
+enum batches_side {
+    BATCHES_SOURCE,
+    BATCHES_TARGET,
+    BATCHES_NEITHER, /* we closed them: nothing of what was on its way is to blame */
+};
+
+/* That side's; the other one is closed too.  Nothing that was on its way will be answered. */
+void batches_lost(struct batches *b, enum batches_side side, const struct err *err);
 /* Both are open again. */
 void batches_reopened(struct batches *b);
 /* They will not be: results are handed out, then OVER. */
 void batches_give_up(struct batches *b);
-/* Behind batches_give_up(): the next group of messages that may have killed the connection, for the
- * next job's batches_add_suspects(); 0: no more.  v has room for BATCHES_WINDOW_MAX. */
-size_t batches_suspects(struct batches *b, struct batches_message *v, unsigned *strikes_out);
+/* Behind batches_give_up(), and for the next job: the next group of suspects; false: no more. */
+bool batches_suspects(struct batches *b, struct batches_suspects *out);
 
 #endif

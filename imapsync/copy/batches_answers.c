@@ -319,7 +319,7 @@ static void not_there(struct batches *b, struct append *a, const uint8_t *at, si
     if (n == 0)
         return;
     if (a->is_lost && a->is_suspect) {
-        batches_suspect(b, w, at, n);
+        batches_suspect(b, w, at, n, &a->err);
         return;
     }
     for (size_t i = 0; i < n; i++)

@@ -37,20 +37,21 @@ static size_t asked_of(const struct window *w, uint8_t *at)
 }
 
 /* Whether anything was suspected. */
-static bool suspect_source(struct batches *b)
+static bool suspect_source(struct batches *b, const struct err *err)
 {
     uint8_t at[BATCHES_WINDOW_MAX];
     for (struct window *w = b->windows; w; w = w->next) {
         size_t n = w->state == WINDOW_READING ? asked_of(w, at) : 0;
         if (n > 0) {
-            batches_suspect(b, w, at, n);
+            w->is_unsent = true;
+            batches_suspect(b, w, at, n, err);
             return true;
         }
     }
     return false;
 }
 
-static bool suspect_target(struct batches *b, bool is_broken_off)
+static bool suspect_target(struct batches *b, bool is_broken_off, const struct err *err)
 {
     uint8_t at;
     struct append *a = b->appends;
@@ -61,7 +62,7 @@ static bool suspect_target(struct batches *b, bool is_broken_off)
     a->is_suspect = true;
     if (a == b->open && is_broken_off) {
         at = a->at[a->n]; /* where it stood before it was taken out */
-        batches_suspect(b, a->window, &at, 1);
+        batches_suspect(b, a->window, &at, 1, err);
     }
     return true;
 }
@@ -110,13 +111,14 @@ static void lose_windows(struct batches *b, struct window *w)
     w->state = WINDOW_READ;
 }
 
-void batches_lost(struct batches *b, bool is_source, const struct err *err)
+void batches_lost(struct batches *b, enum batches_side side, const struct err *err)
 {
     if (b->is_lost)
         return;
     bool was_settling = b->is_settling;
     bool is_broken_off = break_off(b);
-    bool is_known = is_source ? suspect_source(b) : suspect_target(b, is_broken_off);
+    bool is_known = (side == BATCHES_SOURCE && suspect_source(b, err)) ||
+                    (side == BATCHES_TARGET && suspect_target(b, is_broken_off, err));
     lose_settlement(b, err);
     b->open = NULL;
     for (struct append *a = b->appends, *after; a; a = after) {

@@ -16,6 +16,8 @@ struct run {
     uint32_t folder;
     bool is_plain;
     unsigned strikes; /* connections that died of it or of what it is a part of; 0: no suspects */
+    bool is_found;    /* has killed alone */
+    bool is_unsent;   /* has killed the source */
     struct item *v;   /* from `at` on */
     size_t at, n, cap;
 };
@@ -46,6 +48,8 @@ struct window {
     bool is_plain;
     unsigned strikes;
     bool is_intended;
+    bool is_unsent;    /* it has killed the source, with what has not come */
+    bool is_last;      /* all others have been tried */
     bool keeps_intent; /* something was sent and nobody knows */
     bool is_refused;   /* the read, for the reason in err */
     struct err err;
@@ -95,8 +99,9 @@ struct batches {
     struct folder_state *folders;
     size_t n_folders;
     struct run_list suspects, runs;
-    struct run *told; /* suspects that this job leaves behind */
-    size_t n_waiting; /* messages in runs */
+    struct run_list doubtful; /* suspects that have to wait for a proof: see credit */
+    struct run *told;         /* suspects that this job leaves behind */
+    size_t n_waiting;         /* messages in runs */
     struct window *windows;
     struct append *appends;
     struct append *open;
@@ -113,6 +118,7 @@ struct batches {
     size_t n_asked;
     uint32_t *uids; /* of the window that was handed out */
     unsigned idle_losses;
+    size_t credit; /* how many messages may still be set aside: one more than were copied */
 };
 
 /* --- batches.c: results -------------------------------------------------------------------- */
@@ -138,11 +144,14 @@ void batches_come_again(
     struct batches *b, const struct window *w, const uint8_t *at, size_t n, bool is_plain);
 void batches_halve(struct batches *b, const struct window *w, const uint8_t *at, size_t n);
 /* They may have killed their connection. */
-void batches_suspect(struct batches *b, struct window *w, const uint8_t *at, size_t n);
-/* Behind the end of the job: for batches_suspects(). */
+void batches_suspect(
+    struct batches *b, struct window *w, const uint8_t *at, size_t n, const struct err *err);
+/* The same behind the end of the job, for batches_suspects(). */
 void batches_leave_suspects(struct batches *b, const struct window *w, const uint8_t *at, size_t n);
 /* Gives a result to what waits and will not be tried. */
 void batches_drop_runs(struct batches *b);
+/* Gives its result to what has killed alone. */
+void batches_set_aside(struct batches *b);
 /* The next window, without its intent yet; false: not now. */
 bool batches_cut(struct batches *b);
 

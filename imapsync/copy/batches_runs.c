@@ -3,7 +3,8 @@
  * batches_runs: what waits, and how windows are cut from it.
  *
  * Suspects go first, and nothing else is on its way with them: if the connection dies again, it was
- * them.  Then what comes again, then what is new.
+ * them.  Then what comes again, then what is new, then suspects that could only be set aside if
+ * something else had been copied since the last one was.
  *
  * A window is only begun when the target has room for all of it by count, so that what comes is
  * seldom left out.
@@ -88,16 +89,17 @@ void batches_add(struct batches *b, const struct batches_message *m)
     b->has_news = true;
 }
 
-void batches_add_suspects(
-    struct batches *b, const struct batches_message *v, size_t n, unsigned strikes)
+void batches_add_suspects(struct batches *b, const struct batches_suspects *s)
 {
-    BUG_ON(n == 0 || n > BATCHES_WINDOW_MAX || v[0].folder >= b->n_folders);
-    struct run *r = run_new(v[0].folder, n);
-    r->strikes = strikes > 0 ? strikes : 1;
-    for (size_t i = 0; i < n; i++)
-        r->v[r->n++] = (struct item){v[i].uid, v[i].size, v[i].has_extras};
+    BUG_ON(s->n == 0 || s->n > BATCHES_WINDOW_MAX || s->v[0].folder >= b->n_folders);
+    struct run *r = run_new(s->v[0].folder, s->n);
+    r->strikes = s->strikes > 0 ? s->strikes : 1;
+    r->is_unsent = s->is_unsent;
+    for (size_t i = 0; i < s->n; i++)
+        r->v[r->n++] = (struct item){s->v[i].uid, s->v[i].size, s->v[i].has_extras};
+    r->is_found = s->is_found;
     append_run(&b->suspects, r);
-    b->n_waiting += n;
+    b->n_waiting += s->n;
     b->has_news = true;
 }
 
@@ -109,6 +111,7 @@ static struct run *run_of(struct batches *b, const struct window *w, const uint8
     for (size_t i = 0; i < n; i++)
         r->v[r->n++] = w->items[at[i]];
     r->is_plain = w->is_plain;
+    r->is_unsent = w->is_unsent;
     b->n_waiting += n;
     b->has_news = true;
     return r;
@@ -138,19 +141,20 @@ static void suspect_run(
     prepend_run(&b->suspects, r);
 }
 
-void batches_suspect(struct batches *b, struct window *w, const uint8_t *at, size_t n)
+void batches_suspect(
+    struct batches *b, struct window *w, const uint8_t *at, size_t n, const struct err *err)
 {
     unsigned strikes = w->strikes + 1;
     if (n == 0)
         return;
-    if (w->strikes == 0 || n < w->n) {
-        suspect_run(b, w, at, n, strikes);
-    } else if (n > 1) {
+    if (w->is_last && b->credit == 0)
+        batches_stop(b, err);
+    if (w->strikes > 0 && n == w->n && n > 1) {
         suspect_run(b, w, at + n / 2, n - n / 2, strikes);
         suspect_run(b, w, at, n / 2, strikes);
     } else {
-        batches_tell_item(b, w, at[0], (struct batches_result){.outcome = BATCHES_ASIDE},
-            "the connection is lost whenever this message is copied");
+        suspect_run(b, w, at, n, strikes);
+        b->suspects.first->is_found = n == 1 && w->n == 1 && w->strikes > 0;
     }
     for (size_t i = 0; i < n; i++)
         w->states[at[i]] = ITEM_DONE;
@@ -182,11 +186,15 @@ static void leave(struct batches *b, struct run *r)
 
 void batches_leave_suspects(struct batches *b, const struct window *w, const uint8_t *at, size_t n)
 {
-    struct run *r = run_new(w->folder, n);
-    for (size_t i = 0; i < n; i++)
-        r->v[r->n++] = w->items[at[i]];
-    r->strikes = w->strikes + 1;
-    leave(b, r);
+    bool is_whole = w->strikes > 0 && n == w->n;
+    size_t first = is_whole && n > 1 ? n / 2 : n;
+    for (size_t from = 0; from < n; from += first, first = n - from) {
+        struct run *r = run_of(b, w, at + from, first);
+        b->n_waiting -= first;
+        r->strikes = w->strikes + 1;
+        r->is_found = is_whole && n == 1;
+        leave(b, r);
+    }
 }
 
 static void drop_some(struct batches *b, struct run_list *l)
@@ -219,20 +227,50 @@ void batches_drop_runs(struct batches *b)
     b->has_news = false;
     drop_some(b, &b->suspects);
     drop_some(b, &b->runs);
+    drop_some(b, &b->doubtful);
 }
 
-size_t batches_suspects(struct batches *b, struct batches_message *v, unsigned *strikes_out)
+bool batches_suspects(struct batches *b, struct batches_suspects *out)
 {
     struct run *r = b->told;
-    size_t n = 0;
     if (!r)
-        return 0;
+        return false;
     b->told = r->next;
+    out->n = 0;
+    out->strikes = r->strikes;
+    out->is_found = r->is_found;
+    out->is_unsent = r->is_unsent;
     for (size_t i = r->at; i < r->n; i++)
-        v[n++] = (struct batches_message){r->folder, r->v[i].uid, r->v[i].size, r->v[i].has_extras};
-    *strikes_out = r->strikes;
+        out->v[out->n++] =
+            (struct batches_message){r->folder, r->v[i].uid, r->v[i].size, r->v[i].has_extras};
     run_free(r);
-    return n;
+    return true;
+}
+
+/* Those that have killed alone.  Without credit they wait until all others have been tried. */
+void batches_set_aside(struct batches *b)
+{
+    struct run_list kept;
+    run_list_init(&kept);
+    while (b->suspects.first) {
+        struct run *r = take_first(&b->suspects);
+        r->next = NULL;
+        if (!r->is_found) {
+            append_run(&kept, r);
+        } else if (b->credit == 0) {
+            append_run(&b->doubtful, r);
+        } else {
+            struct batches_result set = {
+                .outcome = BATCHES_ASIDE, .folder = r->folder, .uid = r->v[r->at].uid};
+            batches_tell(b, set, "the connection is lost whenever this message is copied");
+            b->n_waiting--;
+            run_free(r);
+        }
+    }
+    if (kept.first) {
+        b->suspects.first = kept.first;
+        b->suspects.end = kept.end;
+    }
 }
 
 /* --- Windows ------------------------------------------------------------------------------------
@@ -272,20 +310,20 @@ static bool may_cut(const struct batches *b)
 {
     if (b->is_lost || batches_is_ending(b) || batches_has_unsettled(b))
         return false;
-    if (b->suspects.first)
-        return !b->windows;
+    if (b->suspects.first || !b->runs.first)
+        return !b->windows && (b->suspects.first || (b->doubtful.first && b->is_closed));
     for (const struct window *w = b->windows; w; w = w->next) {
         if (w->strikes > 0)
             return false;
     }
-    return b->runs.first && has_place(b, window_size(b));
+    return has_place(b, window_size(b));
 }
 
 bool batches_cut(struct batches *b)
 {
     if (!may_cut(b))
         return false;
-    struct run_list *l = b->suspects.first ? &b->suspects : &b->runs;
+    struct run_list *l = b->suspects.first ? &b->suspects : b->runs.first ? &b->runs : &b->doubtful;
     struct run *r = l->first;
     struct window *w = mem_zalloc(sizeof(*w)), **end = &b->windows;
     size_t max = window_size(b);
@@ -294,6 +332,7 @@ bool batches_cut(struct batches *b)
     w->folder = r->folder;
     w->is_plain = r->is_plain;
     w->strikes = r->strikes;
+    w->is_last = l == &b->doubtful;
     while (r->at < r->n && w->n < max) {
         octets += r->v[r->at].size;
         if (w->n > 0 && octets > b->limits.read_octets)

@@ -47,6 +47,7 @@ void copy_free(struct copy **c)
         return;
     copy_disconnect(*c);
     journal_close(&(*c)->journal);
+    suspects_fini(&(*c)->suspects);
     free(*c);
     *c = NULL;
 }

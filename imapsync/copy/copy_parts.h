@@ -5,6 +5,7 @@
 
 #include "imapsync/copy/copy.h"
 #include "imapsync/copy/late.h"
+#include "imapsync/copy/suspects.h"
 
 struct copy {
     const struct end_maker *source, *target;
@@ -16,6 +17,7 @@ struct copy {
     const struct end_maker *silent;
     const struct late_judge *judge; /* behind a flip */
     bool has_told_vanished;
+    struct suspects suspects;
 };
 
 struct work; /* folder.c */

@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: ISC */
-/* passes: see passes.h.  Whoever makes progress may try for ever. */
+/*
+ * passes: see passes.h.  Whoever makes progress may try for ever.  A connection that has died of
+ * fewer messages than the one before is progress too, until one message is left.
+ */
 #include "imapsync/copy/passes.h"
 
 #include <poll.h>
 #include <sysexits.h>
 
 #include "base/core/log.h"
+#include "imapsync/copy/copy_parts.h"
 
 #define TRIES_MAX 4
-#define WAIT_MS 500 /* before the second try; doubles */
+#define WAIT_MS 500       /* before the second try; doubles */
+#define NARROWINGS_MAX 16 /* without anything copied; a window is halved seven times */
 
 int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n, struct err *err)
 {
+    unsigned narrowings = 0;
     for (unsigned i = 1;; i++) {
         uint64_t before = n->messages_copied;
+        unsigned narrowed = c->suspects.n_narrowed;
         if (copy_pass(c, policy, n, err) == 0)
             return 0;
-        if (n->messages_copied > before)
+        if (n->messages_copied > before) {
             i = 1;
+            narrowings = 0;
+        } else if (c->suspects.n_narrowed > narrowed && narrowings++ < NARROWINGS_MAX) {
+            i = 1;
+        }
         /* A journal that was found damaged is set aside, and the next pass begins another. */
         bool is_damage = err->scope == ERR_SCOPE_USER && err->code == EX_DATAERR;
         if (err->class != ERR_TEMP || !(err->scope == ERR_SCOPE_HOST || is_damage) ||

@@ -151,7 +151,8 @@ static void source_candidates(struct resolve_job *job, uint32_t **out, size_t *n
     for (size_t i = 0; !job->adopt_all && i < job->n_intents; i++) {
         for (size_t k = 0; k < job->intents[i].n; k++) {
             uint32_t uid = job->intents[i].uids[k];
-            if (!is_paired(job, uid) && end_changes_find(job->listing, uid))
+            if (!is_paired(job, uid) && end_changes_find(job->listing, uid) &&
+                !suspects_are_unsent(job->suspects, job->folder->id, uid))
                 v[n++] = uid;
         }
     }

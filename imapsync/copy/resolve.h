@@ -8,6 +8,7 @@
 #define IMAPSYNC_COPY_RESOLVE_H
 
 #include "imapsync/copy/journal.h"
+#include "imapsync/copy/suspects.h"
 #include "imapsync/ends/end.h"
 
 /* How long after an intent a batch may still turn up, default: a server that has the whole of a
@@ -24,7 +25,8 @@ struct resolve_job {
     size_t n_pairs;
     const struct intent *intents; /* open ones; they are removed */
     size_t n_intents;
-    uint32_t tgt_uidvalidity; /* that the UIDs of pairs and intents are good for */
+    const struct suspects *suspects; /* what the source dies of is not read */
+    uint32_t tgt_uidvalidity;        /* that the UIDs of pairs and intents are good for */
     /* Match every message of the target that the journal does not know with every one of the
      * source that it does not know. */
     bool adopt_all;

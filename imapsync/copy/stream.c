@@ -22,7 +22,7 @@
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
 #include "imapsync/copy/batches.h"
-#include "imapsync/copy/bodies.h"
+#include "imapsync/copy/settle.h"
 
 #define SINGLE_READ_MAX 16 /* messages of one read where each is an append of its own */
 #define SINGLES_MAX 40     /* appends of one message on their way */
@@ -56,6 +56,11 @@ struct stream {
     size_t fed, fed_uids; /* folders, and messages of the next one, that the batches have */
     const struct stream_folder *opened; /* on the source */
     bool is_fed, is_settling, is_writing, is_cancelled;
+    bool is_lost;
+    enum batches_side lost;
+    struct settle settle;
+    uint32_t *suspects; /* UIDs of the folder that is being fed; owned */
+    size_t n_suspects;
 };
 
 static struct stream_folder *folder_of(struct stream *s, uint32_t folder)
@@ -111,13 +116,23 @@ static void append_end(struct stream *s)
         forget_append(a); /* it was answered before its end */
 }
 
+/* The first side that says so. */
+static void lose(struct stream *s, enum batches_side side)
+{
+    if (!s->is_lost)
+        s->lost = side;
+    s->is_lost = true;
+}
+
 static void on_appended(void *arg, struct end_ticket *t)
 {
     struct append *a = arg;
     struct stream *s = a->stream;
     struct err err = t->err;
-    if (t->result == END_LOST)
+    if (t->result == END_LOST) {
+        lose(s, BATCHES_TARGET);
         return;
+    }
     if (t->result == END_OK) {
         bool is_same = a->uids.uidvalidity == folder_of(s, a->folder)->record->target.uidvalidity;
         batches_appended(s->batches, a->number, a->uids.v, is_same ? a->uids.n : 0, NULL);
@@ -203,8 +218,9 @@ static void on_read(void *arg, struct end_ticket *t)
 {
     struct window *w = arg;
     struct stream *s = w->stream;
-    if (t->result != END_LOST &&
-        batches_read_over(s->batches, w->number, t->result == END_OK ? NULL : &t->err))
+    if (t->result == END_LOST)
+        lose(s, BATCHES_SOURCE);
+    else if (batches_read_over(s->batches, w->number, t->result == END_OK ? NULL : &t->err))
         append_end(s);
 }
 
@@ -278,7 +294,11 @@ static void put_result(struct stream *s, const struct batches_result *r)
     case BATCHES_MISSING:
         job->missing(f->arg, r->uid);
         break;
-    case BATCHES_OPEN: /* of it an intent tells, or a later pass finds it new */
+    case BATCHES_OPEN:
+        /* Of it an intent tells, or a later pass finds it new.  What ends the job or the folder is
+         * told as a whole. */
+        if (r->sent.uid > 0 && !s->is_lost && !batches_folder_err(s->batches, r->folder))
+            job->refused(f->arg, r->uid, r->why);
         break;
     }
 }
@@ -314,93 +334,17 @@ static void drop_intent(struct stream *s, const struct batches_todo *todo)
 
 /* --- Settling -------------------------------------------------------------------------------- */
 
-static int wait_both(struct stream *s, const struct end_ticket *t, struct err *err)
-{
-    struct end *both[] = {s->target, s->source};
-    while (t->result == END_PENDING) {
-        if (end_pump(both, 2, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* UIDs of the target that no pair of the journal has. */
-static int candidates(struct stream *s, const struct stream_folder *f, uint32_t since,
-    struct body **out, size_t *n_out, struct err *err)
-{
-    struct end_ticket t = {0};
-    struct end_changes there;
-    struct keywords none = {0};
-    struct pair *pairs = NULL;
-    uint32_t *known = NULL;
-    size_t n_pairs = 0, n_known = 0;
-    *out = NULL;
-    *n_out = 0;
-    end_changes_init(&there, &none);
-    s->target->ops->open(s->target,
-        &(struct end_open){.folder = f->record->target.name,
-            .from = since,
-            .uidvalidity = f->record->target.uidvalidity},
-        &there, &t);
-    int result = wait_both(s, &t, err);
-    if (result == 0)
-        result = end_check(s->target, &t, "cannot look for messages", err);
-    /* What is not listed may be what is looked for. */
-    if (result == 0 && (!there.is_sure || there.uidvalidity != f->record->target.uidvalidity)) {
-        err_set(err, ERR_TEMP, EX_TEMPFAIL, "target: nobody knows what has arrived");
-        result = err_scope_set(err, ERR_SCOPE_FOLDER);
-    }
-    if (result == 0)
-        result = journal_pairs(s->job->journal, f->record->id, &pairs, &n_pairs, err);
-    if (result == 0) {
-        known = mem_realloc_array(NULL, n_pairs + 1, sizeof(*known));
-        for (size_t i = 0; i < n_pairs; i++) {
-            if (pairs[i].state == PAIR_STORED)
-                known[n_known++] = pairs[i].tgt_uid;
-        }
-        n_known = uids_sort(known, n_known);
-        *out = mem_zalloc((there.n + 1) * sizeof(**out));
-        for (size_t i = 0; i < there.n; i++) {
-            if (!uids_have(known, n_known, there.v[i].uid))
-                (*out)[(*n_out)++].uid = there.v[i].uid;
-        }
-    }
-    free(known);
-    free(pairs);
-    end_changes_fini(&there);
-    keywords_fini(&none);
-    return result;
-}
-
-/* k equal messages that were sent are up to k that are there, by ascending UID. */
-static void match(const struct batches_todo *todo, struct body *v, size_t n, uint32_t *uids)
-{
-    for (size_t i = 0; i < todo->n; i++) {
-        uids[i] = 0;
-        for (size_t k = 0; k < n; k++) {
-            if (!v[k].is_there || memcmp(v[k].digest, todo->sent[i].digest, SHA256_SIZE) != 0)
-                continue;
-            uids[i] = v[k].uid;
-            v[k].is_there = false;
-            break;
-        }
-    }
-}
-
 /* -1: an end is lost, or the journal. */
 static int settle(struct stream *s, const struct batches_todo *todo, struct err *err)
 {
-    struct body *v;
-    size_t n;
     struct err why = ERR_INIT;
-    uint32_t *uids = mem_zalloc((todo->n + 1) * sizeof(*uids));
+    uint32_t *uids = mem_realloc_array(NULL, todo->n, sizeof(*uids));
+    /* What the source sends now would want an append, and the target is busy. */
     s->is_settling = true;
-    int result = candidates(s, folder_of(s, todo->folder), todo->since, &v, &n, &why);
-    if (result == 0)
-        result = bodies_digest(s->target, v, n, &why);
+    s->source->ops->pause(s->source, true);
+    int result = settle_sent(&s->settle, folder_of(s, todo->folder)->record, todo->since,
+        todo->sent, todo->n, uids, &why);
     s->is_settling = false;
-    if (result == 0)
-        match(todo, v, n, uids);
     bool is_lost = s->target->ops->is_broken(s->target) || s->source->ops->is_broken(s->source);
     bool is_over = result != 0 && (is_lost || why.scope == ERR_SCOPE_USER);
     if (is_over)
@@ -408,11 +352,19 @@ static int settle(struct stream *s, const struct batches_todo *todo, struct err 
     else
         batches_settled(s->batches, result == 0 ? uids : NULL, result == 0 ? NULL : &why);
     free(uids);
-    free(v);
     return is_over ? -1 : 0;
 }
 
 /* --- The job ------------------------------------------------------------------------------ */
+
+/* The folder's suspects go first, and only once. */
+static void feed_first(struct stream *s, const struct stream_folder *f)
+{
+    batches_folder(s->batches, (uint32_t)s->fed, f->tgt_uidnext);
+    free(s->suspects);
+    suspects_give(s->job->suspects, f->record->id, s->batches, (uint32_t)s->fed, f->uids, f->n_uids,
+        &s->suspects, &s->n_suspects);
+}
 
 static void feed(struct stream *s)
 {
@@ -424,7 +376,7 @@ static void feed(struct stream *s)
         }
         const struct stream_folder *f = &s->job->folders[s->fed];
         if (s->fed_uids == 0)
-            batches_folder(s->batches, (uint32_t)s->fed, f->tgt_uidnext);
+            feed_first(s, f);
         if (s->fed_uids == f->n_uids) {
             s->fed++;
             s->fed_uids = 0;
@@ -432,6 +384,8 @@ static void feed(struct stream *s)
         }
         uint32_t uid = f->uids[s->fed_uids++];
         const struct listed *m = end_changes_find(f->listing, uid);
+        if (uids_have(s->suspects, s->n_suspects, uid))
+            continue;
         batches_add(s->batches,
             &(struct batches_message){
                 .folder = (uint32_t)s->fed, .uid = uid, .has_extras = m && has_extras(m)});
@@ -518,16 +472,28 @@ static int run(struct stream *s, struct err *err)
         return err->class == ERR_NONE ? 0 : -1;
     /* Results that have come are worth keeping, whatever has broken. */
     struct err first = *err, ignored = ERR_INIT;
+    bool has_lost = s->is_lost;
     end_lose(s->source, &first);
     end_lose(s->target, &first);
     if (written(s, &ignored) == 0) {
-        batches_lost(s->batches, false, &first);
+        /* Our own limits are nobody's fault. */
+        bool is_theirs = has_lost && first.scope == ERR_SCOPE_HOST;
+        batches_lost(s->batches, is_theirs ? s->lost : BATCHES_NEITHER, &first);
         batches_give_up(s->batches);
         while (!is_over && step(s, &is_over, &ignored) == 0)
             continue;
     }
     *err = first;
     return -1;
+}
+
+static void keep_suspects(struct stream *s)
+{
+    uint32_t *ids = mem_realloc_array(NULL, s->job->n_folders + 1, sizeof(*ids));
+    for (size_t i = 0; i < s->job->n_folders; i++)
+        ids[i] = s->job->folders[i].record->id;
+    suspects_keep(s->job->suspects, ids, s->batches);
+    free(ids);
 }
 
 int stream_copy(struct stream_job *job, struct err *err)
@@ -547,6 +513,7 @@ int stream_copy(struct stream_job *job, struct err *err)
         .target = job->target,
         .batches = batches_new(&limits),
         .sha = sha256_new(),
+        .settle = {.target = job->target, .journal = job->journal},
         .opened = job->is_opened ? &job->folders[0] : NULL};
     struct err why = ERR_INIT;
     int result = run(&s, &why);
@@ -562,6 +529,9 @@ int stream_copy(struct stream_job *job, struct err *err)
         forget_append(s.appends);
     while (s.windows)
         forget_window(&s, s.windows);
+    keep_suspects(&s);
+    settle_fini(&s.settle);
+    free(s.suspects);
     batches_free(&s.batches);
     sha256_free(&s.sha);
     return result;

@@ -7,6 +7,7 @@
 #define IMAPSYNC_COPY_STREAM_H
 
 #include "imapsync/copy/journal.h"
+#include "imapsync/copy/suspects.h"
 #include "imapsync/ends/end.h"
 
 #define STREAM_UNSENT_MAX (256u << 10) /* octets for the target; then the source is paused */
@@ -27,6 +28,7 @@ struct stream_folder {
 struct stream_job {
     struct end *source, *target;
     struct journal *journal;
+    struct suspects *suspects;
     struct stream_folder *folders;
     size_t n_folders;
     bool is_opened; /* the source has the first one open */
@@ -34,6 +36,7 @@ struct stream_job {
     /* Behind copied: without its keywords, and with another date if that was out of the ordinary.
      */
     void (*reduced)(void *arg, uint32_t uid);
+    /* By either side; or it may be there already, and nobody can tell. */
     void (*refused)(void *arg, uint32_t uid, const char *why);
     /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
     void (*missing)(void *arg, uint32_t uid);

@@ -81,8 +81,9 @@ struct toy {
     struct batches *b;
     struct batches_limits limits;
     struct toy_message m[TOY_MESSAGES_MAX + 1]; /* by UID, over all folders */
-    size_t n, n_folders, fed;
+    size_t n, n_folders, fed, n_copied, n_killers;
     enum toy_target target;
+    bool is_alone;              /* nobody opens its connections again */
     bool tells_uids, has_noise; /* noise: anything may be lost, refused, unknown, cancelled */
     const uint8_t *in;
     size_t left;
@@ -151,6 +152,11 @@ static inline bool toy_has_extras(const struct toy_message *m)
     return m->kind == TOY_EXTRAS || m->kind == TOY_PICKY;
 }
 
+static inline bool toy_kills(const struct toy_message *m)
+{
+    return m->kind == TOY_SOURCE_DIES || m->kind == TOY_TARGET_DIES;
+}
+
 static inline bool toy_never_takes(const struct toy_message *m)
 {
     return m->kind == TOY_REFUSED || m->kind == TOY_NO_FOLDER || m->kind == TOY_QUOTA;
@@ -201,6 +207,7 @@ static inline void toy_result(struct toy *t, const struct batches_result *r)
     TOY_CHECK(t, r->uid > 0 && r->uid <= t->n && r->folder == m->folder);
     TOY_CHECK(t, m->n_results++ == 0);
     m->outcome = r->outcome;
+    t->n_copied += r->outcome == BATCHES_STORED || r->outcome == BATCHES_SENT;
     switch (r->outcome) {
     case BATCHES_STORED:
         TOY_CHECK(t, r->tgt_uid == m->tgt_uid);
@@ -220,10 +227,11 @@ static inline void toy_result(struct toy *t, const struct batches_result *r)
         return;
     case BATCHES_ASIDE:
         TOY_CHECK(t, m->n_stored == 0 && r->why);
-        TOY_CHECK(t, m->kind == TOY_SOURCE_DIES || m->kind == TOY_TARGET_DIES || t->has_trouble);
+        TOY_CHECK(t, toy_kills(m) || t->has_trouble);
         return;
     case BATCHES_OPEN:
-        TOY_CHECK(t, r->why && t->has_trouble);
+        /* More killers than what was copied: perhaps it is not they. */
+        TOY_CHECK(t, r->why && (t->has_trouble || (toy_kills(m) && t->n_copied < t->n_killers)));
         return;
     }
 }
@@ -238,7 +246,7 @@ static inline void toy_store(struct toy *t, uint32_t uid)
 }
 
 /* What was on its way may have arrived; what was broken off has not. */
-static inline void toy_lose(struct toy *t, bool is_source)
+static inline void toy_lose(struct toy *t, enum batches_side side)
 {
     struct err err = ERR_INIT;
     err_set(&err, ERR_TEMP, 75, "lost");
@@ -260,7 +268,7 @@ static inline void toy_lose(struct toy *t, bool is_source)
     }
     t->n_reads = t->n_appends = 0;
     t->is_open = t->is_in_body = false;
-    batches_lost(t->b, is_source, &err);
+    batches_lost(t->b, side, &err);
 }
 
 /* --- The target ---------------------------------------------------------------------------------
@@ -305,12 +313,12 @@ static inline void toy_target_step(struct toy *t)
     err_set(&err, ERR_PERM, 69, "refused");
     for (size_t i = 0; i < a->n; i++) {
         if (t->m[a->uids[i]].kind == TOY_TARGET_DIES) {
-            toy_lose(t, false);
+            toy_lose(t, BATCHES_TARGET);
             return;
         }
     }
     if (toy_mishap(t, 60)) {
-        toy_lose(t, false);
+        toy_lose(t, BATCHES_TARGET);
         return;
     }
     while (bad < a->n && !toy_refuses(t, a, bad))
@@ -343,7 +351,7 @@ static inline void toy_settle(struct toy *t)
     err_set(&err, ERR_TEMP, 75, "cannot look");
     t->n_settling = 0;
     if (toy_mishap(t, 30)) {
-        toy_lose(t, false);
+        toy_lose(t, BATCHES_TARGET);
         return;
     }
     if (toy_mishap(t, 30)) {
@@ -416,7 +424,7 @@ static inline void toy_source_step(struct toy *t)
     struct toy_read *r = &t->reads[0];
     struct err err = ERR_INIT;
     if (toy_mishap(t, 80)) {
-        toy_lose(t, true);
+        toy_lose(t, toy_choose(t, 2) == 0 ? BATCHES_SOURCE : BATCHES_NEITHER);
         return;
     }
     if (t->is_in_body) {
@@ -424,7 +432,7 @@ static inline void toy_source_step(struct toy *t)
         const struct toy_append *a = &t->appends[t->n_appends - 1];
         digest[0] = (unsigned char)a->uids[a->n - 1];
         if (t->m[a->uids[a->n - 1]].kind == TOY_SOURCE_DIES) {
-            toy_lose(t, true);
+            toy_lose(t, BATCHES_SOURCE);
             return;
         }
         t->is_in_body = false;
@@ -533,7 +541,7 @@ static inline bool toy_step(struct toy *t)
         return true;
     case BATCHES_REOPEN:
         t->n_settling = 0;
-        if (toy_mishap(t, 20))
+        if (t->is_alone || toy_mishap(t, 20))
             batches_give_up(t->b);
         else
             batches_reopened(t->b);
@@ -546,9 +554,8 @@ static inline bool toy_step(struct toy *t)
 
 static inline void toy_check_end(struct toy *t)
 {
-    size_t n_left = 0, n;
-    struct batches_message left[BATCHES_WINDOW_MAX];
-    unsigned strikes;
+    size_t n_left = 0;
+    struct batches_suspects left;
     for (uint32_t uid = 1; uid <= t->n; uid++) {
         const struct toy_message *m = &t->m[uid];
         TOY_CHECK(t, m->n_results == 1 || (uid > t->fed && t->has_trouble));
@@ -558,9 +565,9 @@ static inline void toy_check_end(struct toy *t)
         else
             TOY_CHECK(t, m->window == 0 || m->outcome == BATCHES_OPEN || t->has_trouble);
     }
-    while ((n = batches_suspects(t->b, left, &strikes)) > 0) {
-        n_left += n;
-        TOY_CHECK(t, strikes > 0 && n <= BATCHES_WINDOW_MAX && t->has_trouble);
+    while (batches_suspects(t->b, &left)) {
+        n_left += left.n;
+        TOY_CHECK(t, left.strikes > 0 && left.n <= BATCHES_WINDOW_MAX);
     }
     TOY_CHECK(t, n_left <= t->n);
 }
@@ -582,6 +589,7 @@ static inline void toy_init(struct toy *t, const struct batches_limits *limits, 
         t->m[++t->n] = (struct toy_message){.kind = (enum toy_kind)(unsigned char)*kinds,
             .folder = (uint32_t)t->n_folders,
             .size = 100};
+        t->n_killers += toy_kills(&t->m[t->n]);
     }
 }
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: ISC
+"""A NO is looked at before it is believed: servers store and then say NO, and not every MULTIAPPEND is atomic.  And what kills a
+connection is found, named and left out."""
+import pytest
+from lib.fakeimap import CAPABILITIES, FakeImap
+from lib.mailbox import argv, run
+
+SINGLE = CAPABILITIES.replace(b" MULTIAPPEND", b"")
+NO_UIDS = CAPABILITIES.replace(b" UIDPLUS", b"")
+
+
+def mails(n):
+    return [b"Subject: %d\r\n\r\nbody of %d\r\n" % (i, i) for i in range(n)]
+
+
+def status(server, tag, line):
+    n = len(server.messages)
+    return b"* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n{tag} OK done\r\n" % (n, n + 1)
+
+
+def target(answer, capabilities=CAPABILITIES):
+    """answer(server): which of the literals are stored, and None for OK or else what it says."""
+    def append(server, tag, line):
+        first = len(server.messages) + 1
+        stored, text = answer(server)
+        server.messages += stored
+        if text:
+            return b"{tag} " + text + b"\r\n"
+        if b"UIDPLUS" not in capabilities:
+            return b"{tag} OK done\r\n"
+        return b"{tag} OK [APPENDUID 7 %d:%d] done\r\n" % (first, len(server.messages))
+    return FakeImap([], {"APPEND": append, "STATUS": status}, capabilities=capabilities)
+
+
+def runs(source, target, folder, count=2, *more):
+    return [run(argv(source, target, folder, "--timeout=5s", "--settle=0s", *more)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("capabilities", (CAPABILITIES, SINGLE, NO_UIDS), ids=("multi", "single", "no-uids"))
+def test_stored_and_refused(capabilities, tmp_path):
+    """A server whose time is over behind the storing."""
+    with FakeImap(mails(3)) as source, \
+            target(lambda server: (server.literals, b"NO Server error, please try again later"), capabilities) as new:
+        done = runs(source, new, tmp_path)
+        assert sorted(new.messages) == sorted(source.messages), done[0].log
+        assert [d.status for d in done] == [0, 0], done[0].log
+        assert done[0].messages_copied == 3 and done[1].messages_copied == 0
+
+
+@pytest.mark.parametrize("capabilities", (CAPABILITIES, NO_UIDS), ids=("uids", "no-uids"))
+@pytest.mark.parametrize("keeps", ("none", "before", "all good"))
+def test_an_append_that_is_not_atomic(keeps, capabilities, tmp_path):
+    def answer(server):
+        bad = [b"Subject: 7\r\n" in m for m in server.literals]
+        if not any(bad):
+            return server.literals, None
+        kept = {"none": [], "before": server.literals[:bad.index(True)],
+                "all good": [m for m, b in zip(server.literals, bad) if not b]}[keeps]
+        return kept, b"NO message contains a bad header"
+    with FakeImap(mails(10)) as source, target(answer, capabilities) as new:
+        done = runs(source, new, tmp_path)
+        assert len(new.messages) == 9 and len(set(new.messages)) == 9, done[0].log
+        assert done[0].status == 1 and done[0].messages_copied == 9
+        assert [e["uid"] for e in done[0].counts["exceptions"]] == [8]
+
+
+def test_equal_messages_and_a_no(tmp_path):
+    """Two were stored of three equal ones: one more is sent, not three."""
+    said = []
+
+    def answer(server):
+        if not said:
+            said.append(1)
+            return server.literals[:2], b"NO try again"
+        return server.literals, None
+    with FakeImap([mails(1)[0]] * 3) as source, target(answer) as new:
+        done = runs(source, new, tmp_path)
+        assert new.messages == source.messages
+        assert [d.status for d in done] == [0, 0], done[0].log
+
+
+def test_refused_and_somebody_else_delivers(tmp_path):
+    """A message that nobody knows may be ours, altered: nothing is sent again in this pass."""
+    said = []
+
+    def answer(server):
+        if not said:
+            said.append(1)
+            return [b"Subject: another\r\n\r\n"], b"NO try again"
+        return server.literals, None
+    with FakeImap(mails(3)) as source, target(answer) as new:
+        done = runs(source, new, tmp_path)
+        assert done[0].status == 1 and new.messages[0] == b"Subject: another\r\n\r\n", done[0].log
+        assert done[1].status == 0 and sorted(new.messages[1:]) == sorted(source.messages), done[1].log
+
+
+def test_a_message_that_kills_the_source(tmp_path):
+    def body(server, tag, line):
+        uids = server.asked(line)
+        text = b"".join(b"* %d FETCH (UID %d BODY[] {%d}\r\n%s)\r\n" % (u, u, len(m), m) if u != 13 else b""
+                        for u, m in ((u, server.messages[u - 1]) for u in uids if 13 not in uids or u < 13))
+        if 13 not in uids:
+            return text + b"{tag} OK done\r\n"
+        server.sockets[-1].sendall(text)
+        return None
+    with FakeImap(mails(40), {"BODY": body}) as source, target(lambda server: (server.literals, None)) as new:
+        done = runs(source, new, tmp_path, 1)[0]
+        assert done.status == 1, done.log
+        assert sorted(new.messages) == sorted(m for i, m in enumerate(source.messages) if i != 12)
+        assert [e["uid"] for e in done.counts["exceptions"]] == [13]
+
+
+def test_a_message_that_kills_the_target(tmp_path):
+    def append(server, tag, line):
+        if any(b"Subject: 12\r\n" in m for m in server.literals):
+            return None
+        first = len(server.messages) + 1
+        server.messages += server.literals
+        return b"{tag} OK [APPENDUID 7 %d:%d] done\r\n" % (first, len(server.messages))
+    with FakeImap(mails(40)) as source, FakeImap([], {"APPEND": append, "STATUS": status}) as new:
+        done = runs(source, new, tmp_path, 1)[0]
+        assert done.status == 1, done.log
+        assert sorted(new.messages) == sorted(m for i, m in enumerate(source.messages) if i != 12)
+        assert [e["uid"] for e in done.counts["exceptions"]] == [13]
