@@ -84,14 +84,19 @@ static void sort(struct marks *m)
     m->n_digests = m->n_sorted = n;
 }
 
-static struct marks_digest *find(struct marks *m, const unsigned char *digest)
+static struct marks_digest *find_sorted(struct marks *m, const unsigned char *digest)
 {
     struct marks_digest key;
+    memcpy(key.digest, digest, MARKS_DIGEST);
+    return m->n_sorted > 0 ? mem_search(&key, m->digests, m->n_sorted, sizeof(key), by_digest)
+                           : NULL;
+}
+
+static struct marks_digest *find(struct marks *m, const unsigned char *digest)
+{
     if (m->n_sorted < m->n_digests)
         sort(m);
-    memcpy(key.digest, digest, MARKS_DIGEST);
-    return m->n_digests > 0 ? mem_search(&key, m->digests, m->n_digests, sizeof(key), by_digest)
-                            : NULL;
+    return find_sorted(m, digest);
 }
 
 void marks_inventory_begin(struct marks *m)
@@ -101,7 +106,12 @@ void marks_inventory_begin(struct marks *m)
 
 int marks_inventory_add(struct marks *m, const unsigned char digest[SHA256_SIZE])
 {
-    return append(m, digest, 0, 1);
+    /* Most are known from the last time, and need no more room. */
+    struct marks_digest *d = find_sorted(m, digest);
+    if (!d)
+        return append(m, digest, 0, 1);
+    d->now = sum(d->now, 1);
+    return 0;
 }
 
 void marks_inventory_end(struct marks *m)
