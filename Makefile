@@ -100,7 +100,7 @@ HELPERS := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c)) \
 all: packages-build $(addprefix build/bin/,$(PROGRAMS))
 asan: packages-build $(addprefix build/asan/,$(PROGRAMS))
 tsan: packages-build $(addprefix build/tsan/,$(PROGRAMS))
-helpers: $(addprefix build/bin/,$(notdir $(HELPERS)))
+helpers: $(addprefix build/bin/,$(notdir $(HELPERS))) build/sim/trace
 
 # $(1) variant, $(2) folder for its programs
 define variant_rules
@@ -147,7 +147,7 @@ build/bin/%: build/obj/plain/tests/tools/%.o $(call archives,plain,$(ROOMS))
 # The simulation: the copy in one process with model servers.  What it calls of the clock, of poll()
 # and, for planted faults, of the journal comes to the simulation first.
 SIM_WRAPS := clock_gettime poll journal_intent_put journal_pair_put journal_pairs \
-             journal_is_complete resolve late_forget_known plan_make
+             journal_is_complete resolve plan_make
 SIM_OBJECTS = $(patsubst %.c,build/obj/$(1)/%.o,$(filter-out $(2),$(wildcard tests/sim/*.c)))
 SIM_LD := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPS))
 # sim_bdb: with Berkeley DB on files instead of the journal in memory.
@@ -158,9 +158,11 @@ build/sim/$(2): $(call SIM_OBJECTS,$(1),$(3)) $(call archives,$(1),sync base)
 	@mkdir -p $$(@D)
 	$$(CC) $$(BASE_CFLAGS) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$(filter %.o,$$^) $(4) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS)
 endef
-$(eval $(call sim_rule,plain,sim,tests/sim/real_bdb.c,$(SIM_LD)))
-$(eval $(call sim_rule,asan,sim_asan,tests/sim/real_bdb.c,$(SIM_LD)))
-$(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c,$(SIM_BDB_LD)))
+$(eval $(call sim_rule,plain,sim,tests/sim/real_bdb.c tests/sim/trace.c,$(SIM_LD)))
+$(eval $(call sim_rule,asan,sim_asan,tests/sim/real_bdb.c tests/sim/trace.c,$(SIM_LD)))
+$(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c tests/sim/trace.c,$(SIM_BDB_LD)))
+# With the real clock and poll(): it talks to real servers as well.
+$(eval $(call sim_rule,plain,trace,tests/sim/real_bdb.c tests/sim/sim.c,$(filter-out %=poll %=clock_gettime,$(SIM_LD))))
 
 # Corpus replay needs no clang: the fuzz target is linked to a small main.
 build/replay/%: build/obj/asan/tests/fuzz/%.o build/obj/asan/tests/fuzz/replay.o $(call archives,asan,$(ROOMS))
@@ -206,7 +208,7 @@ sim: build/sim/sim build/sim/sim_bdb
 
 # How many of the errors that somebody could make the simulation would find.
 sim-faults: build/sim/sim
-	@build/sim/sim -p -n 1000
+	@build/sim/sim -p -n 3000
 
 check: packages-check
 	@$(PYTHON) tests/tools/check.py

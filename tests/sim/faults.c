@@ -119,13 +119,6 @@ int __wrap_resolve(struct resolve_job *job, struct err *err)
     return journal_commit(job->journal, err);
 }
 
-int __real_late_forget_known(struct late_job *job, struct err *err);
-int __wrap_late_forget_known(struct late_job *job, struct err *err);
-int __wrap_late_forget_known(struct late_job *job, struct err *err)
-{
-    return fault_is(FAULT_LATE_ALL) ? 0 : __real_late_forget_known(job, err);
-}
-
 void __real_plan_make(const struct plan_input *in, struct plan *out);
 void __wrap_plan_make(const struct plan_input *in, struct plan *out);
 void __wrap_plan_make(const struct plan_input *in, struct plan *out)

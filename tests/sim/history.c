@@ -15,6 +15,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/copy.h"
+#include "imapsync/move/known.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/model_end.h"
@@ -59,13 +60,17 @@ static const struct open_fault {
 
 static void leave_out_open(struct history *h)
 {
-    bool has_flip = false, has_loss = false;
-    for (uint32_t k = 0; k < h->n; k++) {
-        has_flip |= h->v[k].what == ACT_FLIP;
-        has_loss |= h->v[k].what == ACT_JOURNAL_LOST;
-    }
-    for (uint32_t k = 0; has_flip && has_loss && k < h->n; k++) {
-        if (h->v[k].what == ACT_RENUMBER)
+    uint32_t all = 0;
+    for (uint32_t k = 0; k < h->n; k++)
+        all |= BIT(h->v[k].what);
+    /* What came late is in the marks only if it went all the way: a kill, or an answer that had to
+     * be settled, keeps it out of them, and then the journal must not be lost. */
+    bool is_settled = all & INTERRUPTIONS || h->quirks[1] & (QUIRK_NO_UIDPLUS | QUIRK_UIDS);
+    uint32_t left_out = is_settled                    ? BIT(ACT_JOURNAL_LOST) | BIT(ACT_RENUMBER)
+                        : all & BIT(ACT_JOURNAL_LOST) ? BIT(ACT_RENUMBER)
+                                                      : 0;
+    for (uint32_t k = 0; all & BIT(ACT_FLIP) && k < h->n; k++) {
+        if (BIT(h->v[k].what) & left_out)
             h->v[k].what = ACT_DELIVER;
     }
     for (size_t i = 0; i < sizeof(open_faults) / sizeof(*open_faults); i++) {
@@ -161,6 +166,8 @@ struct run {
     struct world w;
     const char *dir;
     struct copy *copy;
+    struct known known; /* the marks of the flip */
+    struct late_judge judge;
     bool has_swept, has_failed;
     struct copy_counts counts;
     struct outcome *out;
@@ -212,7 +219,21 @@ static void on_exception(void *arg, const struct copy_exception *e)
         r->w.ledger.tally[folder][m->content].told++;
 }
 
-static const struct copy_events events = {.progress = on_progress, .exception = on_exception};
+static void on_compared(void *arg, const struct copy_compared *folder)
+{
+    known_compared(&((struct run *)arg)->known, folder);
+}
+
+static const struct copy_events events = {
+    .progress = on_progress, .exception = on_exception, .compared = on_compared};
+
+static int all_are_owed(void *arg, struct slice folder, uint32_t uidvalidity, uint32_t uid,
+    enum late_place *out, struct err *err)
+{
+    (void)arg, (void)folder, (void)uidvalidity, (void)uid, (void)err;
+    *out = LATE_OWED;
+    return 0;
+}
 
 static void forget_told(struct ledger *l)
 {
@@ -231,8 +252,15 @@ static int begin(struct run *r)
     struct err err = ERR_INIT;
     if (r->copy)
         return 0;
-    if (copy_new(&source_maker, &target_maker, r->dir, &options, &events, r, &r->copy, &err) == 0)
+    if (copy_new(&source_maker, &target_maker, r->dir, &options, &events, r, &r->copy, &err) == 0) {
+        known_init(&r->known, r->dir);
+        r->known.copy = r->copy;
+        r->judge = *known_judge(&r->known);
+        if (fault_is(FAULT_LATE_ALL))
+            r->judge.place = all_are_owed;
+        copy_behind_flip(r->copy, &r->judge);
         return 0;
+    }
     world_story(&r->w, "  the copy cannot begin: %s", err.text);
     return -1;
 }
@@ -240,6 +268,7 @@ static int begin(struct run *r)
 static void end(struct run *r)
 {
     copy_free(&r->copy);
+    known_fini(&r->known);
     if (!r->w.is_killed)
         return;
     disk_crash(r->dir);
@@ -268,6 +297,8 @@ static int pass(struct run *r, bool *is_quiet_out)
         (unsigned long long)n.messages_copied, (unsigned long long)n.messages_adopted,
         (unsigned long long)n.messages_failed, (unsigned long long)n.messages_deleted,
         (unsigned long long)n.flags_changed, result == 0 ? "" : ": ", result == 0 ? "" : err.text);
+    if (policy != PLAN_MIRROR && !r->w.is_killed && r->copy && known_keep(&r->known, &err) != 0)
+        ledger_harm(&r->w.ledger, HARM_NO_QUIET, "marks: %s", err.text);
     r->out->failed_passes += result != 0;
     r->w.ledger.is_told_all |=
         n.deletions_withheld > 0 || n.keywords_lost > 0 || n.messages_reduced > 0;
@@ -284,19 +315,41 @@ static int pass(struct run *r, bool *is_quiet_out)
     return result;
 }
 
+/* As a cut-over does it: all is compared, and what it must know for ever is on the disk. */
+static bool flip(struct run *r)
+{
+    struct copy_verdict v;
+    struct err err = ERR_INIT;
+    bool is_done = begin(r) == 0 && known_seen(&r->known, &err) == 0;
+    if (is_done) {
+        known_compare(&r->known);
+        is_done = copy_verify(r->copy, COPY_ALL, true, &v, &err) == 0 &&
+                  v.missing + v.different + v.gone == 0 && !r->w.is_killed &&
+                  known_flip(&r->known, true, &err) == 0;
+    }
+    world_story(&r->w, is_done ? "the flip: from now on the user works on the target"
+                               : "no flip: the comparison finds differences, or is cut off");
+    r->w.ledger.is_flipped = is_done;
+    if (r->w.is_killed)
+        end(r);
+    return is_done;
+}
+
 static void between(struct run *r)
 {
     struct world *w = &r->w;
     while (w->next < w->h->n && w->h->v[w->next].tick <= w->tick) {
         const struct action *x = &w->h->v[w->next];
         if (x->what == ACT_FLIP && !w->ledger.is_flipped) {
-            world_story(w, "the flip: from now on the user works on the target");
-            w->ledger.is_flipped = true;
+            if (!flip(r))
+                break;
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);
             w->ledger.has_lost_journal = true;
-            world_story(w, "the journal is lost");
+            if (x->a % 3 == 0)
+                site_lose_marks();
+            world_story(w, x->a % 3 == 0 ? "journal and marks are lost" : "the journal is lost");
             w->next++;
             break;
         } else if (x->what != ACT_FLIP) {
@@ -390,6 +443,7 @@ void history_run(const struct history *h, FILE *story, struct outcome *out)
         world_story(&r->w, "%s: %s", harm_name(out->harm), out->text);
     world_fini(&r->w);
     site_lose(r->dir);
+    site_lose_marks();
     disk_forget();
     free(r);
 }

@@ -139,6 +139,17 @@ void ledger_renumbered(struct ledger *l, uint8_t folder)
     l->is_renumbered[folder] = true;
 }
 
+static bool has_more_births(const struct ledger *l, uint32_t content)
+{
+    int made = 0, born = 0;
+    for (unsigned f = 0; f < MODEL_FOLDERS; f++) {
+        const struct tally *t = &l->tally[f][content];
+        made += t->made - t->remade;
+        born += t->born + t->late;
+    }
+    return made <= born;
+}
+
 void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
 {
     struct tally *t = &l->tally[folder][m->content];
@@ -147,6 +158,9 @@ void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
     /* Before the flip a folder that was replaced, and a journal that was lost, are begun anew by
      * content, and what a user of the target has removed cannot be told from what never came. */
     if (t->made - t->remade <= t->born + t->late)
+        return;
+    /* Behind the flip contents tell what is late, and of equal ones they do not tell which. */
+    if (l->is_flipped && l->life[m->content].lives > 1 && has_more_births(l, m->content))
         return;
     /* Which of k equal ones was removed nobody knows. */
     is_begun_anew |= t->born > 1 && l->interruptions > 0;

@@ -48,6 +48,13 @@ void site_lose(const char *path)
     remove_tree(path);
 }
 
+void site_lose_marks(void)
+{
+    char path[128];
+    BUG_ON(fmt_into(path, sizeof(path), "%s/marks", base) != 0);
+    remove_tree(path);
+}
+
 void site_remove(void)
 {
     if (base[0])

@@ -6,6 +6,8 @@
 const char *site_dir(void);
 /* The folder is gone. */
 void site_lose(const char *dir);
+/* What marks_store.h keeps beside the journal. */
+void site_lose_marks(void);
 /* At the end of the process. */
 void site_remove(void);
 
