@@ -226,6 +226,7 @@ struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content
 
 void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_t flags, bool on)
 {
+    uint16_t before = m->flags;
     for (unsigned i = 0; i < MODEL_FLAGS; i++) {
         uint16_t flag = (uint16_t)(1u << i);
         if (!(flags & flag) || ((m->flags & flag) != 0) == on)
@@ -238,7 +239,8 @@ void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_
         m->own &= (uint16_t)~flag;
         ledger_engine_flagged(s->ledger, b->name, m, i, on);
     }
-    m->modseq = ++b->modseq;
+    if (m->flags != before)
+        m->modseq = ++b->modseq;
 }
 
 void engine_remove(struct server *s, struct mailbox *b, struct message *m)
