@@ -28,6 +28,7 @@ struct pass {
     struct copy_counts *counts;
     const struct folder_map *map;
     const struct work *opened; /* whose folder the source has open */
+    size_t n_window;           /* folders that are looked at together */
     struct folder_list
         *there; /* of the target: those before the pass, and those it made at first */
 };

@@ -34,6 +34,7 @@ struct work {
     struct folder *target;
     struct end_ticket asked; /* the source, what has changed */
     bool is_over;            /* it has failed, and that has been told */
+    bool comes_again;        /* it was numbered anew, or we have looked too often (Courier) */
     struct keywords keywords;
     size_t n_keywords_known;
     struct end_changes listing; /* of the source */
@@ -69,7 +70,10 @@ static int reopen(struct work *w, struct err *err)
     end_changes_init(&numbers, &w->keywords);
     w->p->opened = w;
     w->c->from->ops->open(w->c->from,
-        &(struct end_open){.folder = w->record->source.name, .is_only_opened = true}, &numbers, &t);
+        &(struct end_open){.folder = w->record->source.name,
+            .is_only_opened = true,
+            .uidvalidity = w->listing.uidvalidity},
+        &numbers, &t);
     int result = end_check(w->c->from, &t, "cannot open the folder", err);
     end_changes_fini(&numbers);
     return result;
@@ -488,6 +492,10 @@ static int decide(struct work *w, struct err *err)
 static int finish(struct work *w, const struct stream_folder *f, struct err *err)
 {
     bool has_unknown_uids = f && f->has_unknown_uids;
+    if (f && f->err.class == ERR_TEMP && f->err.scope == ERR_SCOPE_FOLDER && w->p->n_window > 1) {
+        w->comes_again = true;
+        return 0;
+    }
     if (f && f->err.class != ERR_NONE) {
         *err = f->err;
         return -1;
@@ -591,6 +599,7 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
             .record = &jobs[i].record,
             .target = &jobs[i].target};
     p->opened = NULL;
+    p->n_window = n;
     int result = window(c, p, v, n, folders, err);
     /* What is still on its way is answered into what is freed next. */
     if (result != 0 && !(c->from->ops->is_idle(c->from) && c->to->ops->is_idle(c->to))) {
@@ -609,6 +618,11 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
         keywords_fini(&v[i].keywords);
         free(v[i].pairs);
         free(v[i].missing);
+    }
+    /* Alone it is not opened twice. */
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        if (v[i].comes_again)
+            result = copy_folders(c, p, &jobs[i], 1, err);
     }
     free(v);
     free(folders);

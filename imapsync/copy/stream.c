@@ -399,7 +399,9 @@ static void read_window(struct stream *s, const struct batches_todo *todo)
     struct window *w = find_window(s, todo->window);
     if (s->opened != f)
         s->source->ops->open(s->source,
-            &(struct end_open){.folder = f->record->source.name, .is_only_opened = true},
+            &(struct end_open){.folder = f->record->source.name,
+                .is_only_opened = true,
+                .uidvalidity = f->listing->uidvalidity},
             &w->numbers, &w->opening);
     s->opened = f;
     w->ticket = (struct end_ticket){.done = on_read, .arg = w};

@@ -88,7 +88,8 @@ struct end_open {
     struct slice folder;
     bool is_for_writing; /* flags(), move() and remove() will follow */
     bool is_only_opened; /* nothing is asked: out has only the numbers of the folder */
-    /* That is expected; 0: any.  Under another one the token is void; for writing it is a NO. */
+    /* That is expected; 0: any.  Under another one the token is void.  When nothing is told, or for
+     * writing, another one is a NO: what is begun behind it is about UIDs of this one. */
     uint32_t uidvalidity;
     struct slice token;    /* of an earlier open(); empty: everything is listed */
     uint32_t from;         /* only UIDs from here on, without a token; 0 and 1: all */

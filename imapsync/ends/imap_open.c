@@ -363,7 +363,8 @@ static void opened(struct open_request *q, const struct imap_outcome *o)
         imap_opened_refuse(r->opened, &err);
         return;
     }
-    if (q->is_for_writing && q->expected != 0 && c->uidvalidity != q->expected) {
+    if ((q->is_for_writing || q->is_only_opened) && q->expected != 0 &&
+        c->uidvalidity != q->expected) {
         err_set(&err, ERR_TEMP, EX_TEMPFAIL, "the folder was replaced meanwhile (UIDVALIDITY)");
         imap_opened_refuse(r->opened, &err);
         return;
@@ -378,7 +379,8 @@ static bool is_odd(struct open_request *q)
 {
     struct imap_end *e = q->r.e;
     uint32_t now = q->out->uidvalidity;
-    if (q->expected == 0 || now == q->expected || q->is_for_writing || q->turn == TURN_SELECT)
+    if (q->expected == 0 || now == q->expected || q->is_for_writing || q->is_only_opened ||
+        q->turn == TURN_SELECT)
         return false;
     if (q->turn == TURN_FIRST && !e->invents_uidvalidity) {
         q->first_uidvalidity = now;

@@ -108,6 +108,8 @@ void imap_read_begin(struct imap_end *e, uint32_t uid, uint64_t size)
     for (struct imap_cmd *c = e->cmds; c; c = c->next) {
         if (!c->r || c->step == IMAP_STEP_REOPEN || c->r->kind != &read_kind)
             continue;
+        if (c->r->opened->is_refused)
+            return; /* by its UIDVALIDITY: these are other messages */
         struct read_request *q = (struct read_request *)c->r;
         if (uid == 0 && q->alone == 0) {
             q->is_late = true;

@@ -211,7 +211,8 @@ static void do_open(struct model_end *e, struct request *r)
     c->uidvalidity = b->uidvalidity;
     if (fault_is(FAULT_UIDVALIDITY_IGNORED) && r->open.uidvalidity)
         c->uidvalidity = r->open.uidvalidity;
-    if (r->open.is_for_writing && r->open.uidvalidity && r->open.uidvalidity != c->uidvalidity) {
+    if ((r->open.is_for_writing || r->open.is_only_opened) && r->open.uidvalidity &&
+        r->open.uidvalidity != c->uidvalidity) {
         model_refuse(r, ERR_TEMP, ERR_SCOPE_FOLDER, "the folder was replaced meanwhile");
         return;
     }

@@ -382,6 +382,32 @@ static void test_bodies(void **state)
     clean();
 }
 
+/* UIDs of a folder that was replaced meanwhile are those of other messages. */
+static void test_bodies_of_another_folder(void **state)
+{
+    static const struct imap_peer_row rows[] = {{"EXAMINE", OPEN_5},
+        {"UID FETCH 1:2 ", "* 1 FETCH (UID 1 BODY[] {2}\naa)\n~ OK .\n"}, {NULL, NULL}};
+    const uint32_t uids[] = {1, 2};
+    struct end_changes c;
+    struct end_ticket t[2] = {0};
+    struct got got = {0};
+    struct err err = ERR_INIT;
+    (void)state;
+    imap_peer_start(&peer, "", rows);
+    end_changes_init(&c, &keywords);
+    const struct end_open o = {.folder = SLICE_LIT("a"), .is_only_opened = true, .uidvalidity = 6};
+    peer.end->ops->open(peer.end, &o, &c, &t[0]);
+    peer.end->ops->read(peer.end, uids, 2, &sink, &got, &t[1]);
+    assert_int_equal(end_drain(peer.end, &err), 0);
+    assert_int_equal(t[0].result, END_NO);
+    assert_int_equal(t[1].result, END_NO);
+    assert_int_equal(t[1].err.scope, ERR_SCOPE_FOLDER);
+    assert_string_equal(got.text, "");
+    fini(&c);
+    stop();
+    clean();
+}
+
 static void test_a_body_of_another_message(void **state)
 {
     static const struct imap_peer_row rows[] = {{"EXAMINE", OPEN_5},
@@ -463,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_list_without_extras),
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_bodies_of_another_folder),
         cmocka_unit_test(test_a_body_of_another_message),
         cmocka_unit_test(test_closing_answers_all),
     };
