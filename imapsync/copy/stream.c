@@ -24,6 +24,7 @@
 #include "imapsync/copy/batches.h"
 #include "imapsync/copy/settle.h"
 
+#define READS_MAX 20       /* on their way at once: folders with a message or two are many */
 #define SINGLE_READ_MAX 16 /* messages of one read where each is an append of its own */
 #define SINGLES_MAX 40     /* appends of one message on their way */
 
@@ -504,7 +505,7 @@ int stream_copy(struct stream_job *job, struct err *err)
     const struct batches_limits limits = {
         .read_max = is_batch ? BATCHES_WINDOW_MAX : SINGLE_READ_MAX,
         .read_octets = UINT64_MAX,
-        .reads_max = 2,
+        .reads_max = is_batch ? READS_MAX : 2,
         .append_max = is_batch ? BATCHES_WINDOW_MAX : 1,
         .append_octets = 4u << 20,
         .appends_max = is_batch ? 24 : SINGLES_MAX,
