@@ -23,7 +23,7 @@ def test_wrong_password(two_servers, tmp_path):
     (tmp_path / "target.password").write_text("not-the-password\n")
     done = run(line)
     assert done.status == 77
-    assert "target (127.0.0.1): cannot sign in" in done.log and "not-the-password" not in done.log
+    assert "target: cannot sign in" in done.log and "not-the-password" not in done.log
     # One try only: an account is never locked because of us.
     assert len([line for line in (new.dir / "inst" / "log").read_text().splitlines() if "auth failed" in line]) == 1
 
