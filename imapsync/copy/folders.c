@@ -80,10 +80,13 @@ static void add_mapped(const struct folder_list *source, const struct folder *f,
     }
 }
 
-/* Distinct names, ready for bsearch. */
+/* Equal are those that a target takes for one folder: INBOX is INBOX in any case. */
 static int by_name(const void *a, const void *b)
 {
+    static const struct slice inbox = {(const unsigned char *)"INBOX", 5};
     const struct slice *x = a, *y = b;
+    x = folder_is_inbox(*x) ? &inbox : x;
+    y = folder_is_inbox(*y) ? &inbox : y;
     size_t n = x->n < y->n ? x->n : y->n;
     int r = n > 0 ? memcmp(x->p, y->p, n) : 0;
     return r != 0 ? r : x->n < y->n ? -1 : x->n > y->n;

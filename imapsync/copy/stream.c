@@ -2,9 +2,9 @@
 /*
  * stream: what batches.h says is to be done, done by two ends and a journal.
  *
- * Two reads are on their way, so the source never waits for us, and their bodies go into appends as
- * they come.  While the target has much to take the source is paused; what comes all the same is
- * left out and asked for again.
+ * Several reads are on their way, so the source never waits for us, and their bodies go into
+ * appends as they come.  While the target has much to take the source is paused; what comes all the
+ * same is left out and asked for again.
  *
  * A source that dies inside a body ends the job with the target in the middle of a message: the
  * target is lost with it and drops what it has, which is why nothing is padded.

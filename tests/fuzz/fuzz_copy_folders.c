@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < map.n; i++) {
         check(&source.v[i], map.names[i], target.delimiter);
         for (size_t k = 0; k < i; k++) {
-            if (slice_eq(map.names[i], map.names[k]))
+            if (folder_same_name(map.names[i], map.names[k]))
                 abort();
         }
     }

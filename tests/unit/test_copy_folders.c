@@ -142,6 +142,21 @@ static void test_special_use(void **state)
     folder_list_fini(&target);
 }
 
+/* Below a prefix a folder may have the name that is another one's without it. */
+static void test_inbox_of_the_user(void **state)
+{
+    static const char *const rows[][2] = {{"INBOX", ""}, {"INBOX.Inbox", ""}, {"INBOX.INBOX", ""},
+        {"INBOX.inbox.a", ""}, {NULL, NULL}};
+    static const char *const slash[] = {"INBOX", "Inbox 2", "INBOX 2", "inbox/a"};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '.', "INBOX.", NULL, rows);
+    make(&target, '/', NULL, NULL, none);
+    check(&source, &target, slash);
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+}
+
 static void test_limits(void **state)
 {
     struct err err = ERR_INIT;
@@ -200,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_collisions),
         cmocka_unit_test(test_special_use),
+        cmocka_unit_test(test_inbox_of_the_user),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_many),
     };
