@@ -70,7 +70,8 @@ static void leave_out_open(struct history *h)
                         : all & BIT(ACT_JOURNAL_LOST) ? BIT(ACT_RENUMBER)
                                                       : 0;
     for (uint32_t k = 0; all & BIT(ACT_FLIP) && k < h->n; k++) {
-        if (BIT(h->v[k].what) & left_out)
+        bool has_no_marks = h->v[k].what == ACT_JOURNAL_LOST && h->v[k].a % 3 == 0;
+        if (BIT(h->v[k].what) & left_out && !has_no_marks)
             h->v[k].what = ACT_DELIVER;
     }
     for (size_t i = 0; i < sizeof(open_faults) / sizeof(*open_faults); i++) {

@@ -389,6 +389,8 @@ static void lose(struct end *end, const struct err *why)
     struct model_end *e = of(end);
     if (!e->is_broken)
         e->why = *why;
+    if (!e->is_broken && e->s->is_target)
+        ledger_unsure(&e->w->ledger);
     e->is_broken = true;
     answer_all(e, &e->why);
 }

@@ -84,10 +84,15 @@ static void on_interrupted(struct ledger *l, struct message *m)
     }
 }
 
+void ledger_unsure(struct ledger *l)
+{
+    each_copy(l, on_interrupted);
+}
+
 void ledger_interrupted(struct ledger *l)
 {
     l->interruptions++;
-    each_copy(l, on_interrupted);
+    ledger_unsure(l);
 }
 
 void ledger_late(struct ledger *l, uint8_t folder, uint32_t content)

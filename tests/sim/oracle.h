@@ -87,6 +87,8 @@ void ledger_user_flagged(
     struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on);
 /* A kill, or a cut of either side. */
 void ledger_interrupted(struct ledger *l);
+/* The engine has given up the target: what it was not told it does not know. */
+void ledger_unsure(struct ledger *l);
 /* What is stored now was sent before a cut. */
 void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
 /* A pass went through. */
