@@ -36,8 +36,9 @@ def sampled(calls, count):
 
 
 def by_step(calls, count, marker="rename"):
-    """That many, the same number from each stretch between two calls of `marker`: a program that writes down
-    each step before it takes it is met in all of them, however short."""
+    """That many, the same number from each stretch that ends with a call of `marker`: a program that writes down
+    each step before it takes it is met in all of them, however short.  The marker itself is one of them: how
+    often a program waits differs from run to run, what it writes down does not."""
     stretches = [[]]
     for call in calls:
         stretches[-1].append(call)
@@ -47,7 +48,7 @@ def by_step(calls, count, marker="rename"):
     out = []
     for number, stretch in enumerate(stretches):
         share = count // len(stretches) + (number < count % len(stretches))
-        out += [stretch[(2 * i + 1) * len(stretch) // (2 * share)] for i in range(share)]
+        out += [stretch[(i + 1) * len(stretch) // share - 1] for i in range(share)]
     return out
 
 
