@@ -86,9 +86,14 @@ void batches_folder(struct batches *b, uint32_t folder, uint32_t since)
     b->folders[folder].since = since;
 }
 
+/* Doubtful ones wait for the end, so however many they are there is room for others. */
 bool batches_wants(const struct batches *b)
 {
-    return !b->is_closed && !batches_is_ending(b) && b->n_waiting < 2 * b->limits.read_max;
+    size_t doubtful = 0;
+    for (const struct run *r = b->doubtful.first; r; r = r->next)
+        doubtful += r->n - r->at;
+    return !b->is_closed && !batches_is_ending(b) &&
+           b->n_waiting - doubtful < 2 * b->limits.read_max;
 }
 
 void batches_close(struct batches *b)
