@@ -66,7 +66,7 @@ DIRS_maps   := maps maps/store
 DIRS_mapd   := maps/mapd
 DIRS_lookup := maps/lookup
 DIRS_tool   := maps/tool maps/format
-DIRS_relay  := relay relay/spool
+DIRS_relay  := relay
 DIRS_milter := milter
 DIRS_sync   := imapsync imapsync/imap imapsync/ends imapsync/copy imapsync/move
 
