@@ -20,7 +20,7 @@ struct copy {
     struct suspects suspects;
 };
 
-struct work; /* folder.c */
+struct work; /* folder_parts.h */
 
 struct pass {
     enum plan_policy_id policy;

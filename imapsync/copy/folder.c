@@ -3,16 +3,7 @@
  * folder: the folders of a pass, a window of them at a time: the source is asked about all of them
  * at once, and new messages are copied from one after the other without a stop in between.
  *
- * UIDVALIDITY decides what the journal is worth: when either side's has changed, all pairs of the
- * folder are forgotten and found again by content (A32: never a deletion because of it).  A folder
- * that is new to us and not empty on the target is treated the same way, which is what makes a lost
- * journal harmless.
- *
  * A listing that is shorter than the server's own count (EXISTS) is no witness of a deletion.
- *
- * Behind a flip it is the target's user who has renamed, removed or replaced a folder
- * there.  None of what was copied into it comes again; only what is late on the source does, and
- * what that is does not depend on this journal (late.h).
  */
 #include <stdlib.h>
 #include <sysexits.h>
@@ -20,48 +11,11 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/apply.h"
-#include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/folder_plan.h"
-#include "imapsync/copy/late.h"
-#include "imapsync/copy/resolve.h"
+#include "imapsync/copy/folder_parts.h"
 #include "imapsync/copy/stream.h"
 
-struct work {
-    struct copy *c;
-    struct pass *p;
-    const struct folder *source;
-    struct journal_folder *record;
-    struct folder *target;
-    struct end_ticket asked; /* the source, what has changed */
-    bool is_over;            /* it has failed, and that has been told */
-    bool comes_again;        /* it was numbered anew, or we have looked too often (Courier) */
-    struct keywords keywords;
-    size_t n_keywords_known;
-    struct end_changes listing; /* of the source */
-    struct pair *pairs;
-    size_t n_pairs;
-    struct folder_plan plan;
-    uint32_t *missing;
-    size_t n_missing;
-    size_t n_exceptions; /* of this folder in this pass */
-    struct late_job late;
-    bool is_detached; /* nothing of what the pairs name is there */
-    bool has_gone_pairs, has_sent_pairs;
-};
-
-static bool is_behind_flip(const struct work *w)
-{
-    return plan_policy(w->p->policy)->is_behind_flip;
-}
-
-static int load_pairs(struct work *w, struct err *err)
-{
-    free(w->pairs);
-    return journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
-}
-
 /* What follows on the source is about this folder, whichever was opened last. */
-static int reopen(struct work *w, struct err *err)
+int folder_reopen(struct work *w, struct err *err)
 {
     struct end_ticket t = {0};
     struct end_changes numbers;
@@ -87,182 +41,6 @@ static int keep_keywords(struct work *w, struct err *err)
         return 0;
     w->n_keywords_known = w->keywords.n;
     return journal_keywords_put(w->c->journal, w->record->id, &w->keywords, err);
-}
-
-static bool has_state(const struct work *w, enum pair_state state)
-{
-    for (size_t i = 0; i < w->n_pairs; i++) {
-        if (w->pairs[i].state == state)
-            return true;
-    }
-    return false;
-}
-
-/* The target has said OK to them, and they are not there.  Before the flip that is a loss that
- * somebody has to look at; behind it the target's user may have been quicker than we. */
-static int tell_vanished(struct work *w, struct err *err)
-{
-    size_t n = 0;
-    uint32_t first = 0;
-    bool is_users = is_behind_flip(w);
-    journal_begin(w->c->journal);
-    for (size_t i = 0; i < w->n_pairs; i++) {
-        struct pair *p = &w->pairs[i];
-        if (p->state != PAIR_SENT || !end_changes_find(&w->listing, p->src_uid))
-            continue;
-        first = n++ == 0 ? p->src_uid : first;
-        if (is_users) {
-            p->state = PAIR_GONE;
-            journal_pair_put(w->c->journal, w->record->id, p, NULL);
-        }
-    }
-    if (journal_commit(w->c->journal, err) != 0)
-        return -1;
-    if (n == 0 || is_users)
-        return 0;
-    char text[200];
-    BUG_ON(fmt_into(text, sizeof(text),
-               "E-VANISHED: the target has taken %zu message%s and does not have %s", n,
-               n == 1 ? "" : "s, this one first,", n == 1 ? "it" : "them") != 0);
-    w->p->counts->messages_failed += n;
-    w->n_exceptions += n;
-    copy_report(w->c, w->record->source.name, first, text);
-    return 0;
-}
-
-static int detach(struct work *w, struct err *err)
-{
-    w->is_detached = true;
-    journal_set(&w->record->source.token, SLICE_NONE);
-    return journal_folder_detach(w->c->journal, w->record->id, err) == 0 ? load_pairs(w, err) : -1;
-}
-
-/* *adopt_out: what is on the target has to be looked at message by message. */
-static int check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
-{
-    struct journal_folder *r = w->record;
-    bool is_new = r->source.uidvalidity == 0;
-    bool is_replaced = !is_new && r->target.uidvalidity != w->target->uidvalidity;
-    bool has_changed = is_replaced || (!is_new && r->source.uidvalidity != w->listing.uidvalidity);
-    *adopt_out = false;
-    if (is_behind_flip(w) && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
-        return detach(w, err);
-    if (!is_behind_flip(w) && !has_changed && has_state(w, PAIR_GONE)) {
-        /* The user is on the source again: what is there has to be on the target too.  Written
-         * first, so that a crash in the middle of forgetting repeats it. */
-        has_changed = true;
-        r->target.uidvalidity = 0;
-        if (journal_folder_put(w->c->journal, r, err) != 0)
-            return -1;
-    }
-    if (!is_new && !has_changed)
-        return 0;
-    if (has_changed && is_behind_flip(w)) {
-        /* What was there stays known, under the number that the folder had. */
-        r->id = 0;
-        r->source.uidvalidity = 0;
-        journal_set(&r->source.token, SLICE_NONE);
-        if (journal_folder_put(w->c->journal, r, err) != 0 ||
-            journal_keywords_put(w->c->journal, r->id, &w->keywords, err) != 0 ||
-            load_pairs(w, err) != 0)
-            return -1;
-    } else if ((has_changed || w->n_pairs > 0) &&
-               (journal_folder_forget(w->c->journal, r->id, err) != 0 || load_pairs(w, err) != 0))
-        /* Of a new folder they are from an adoption that was killed: nobody knows under which
-         * UIDVALIDITY. */
-        return -1;
-    *adopt_out = w->target->uidnext > 1 || is_behind_flip(w);
-    journal_set(&r->source.token, SLICE_NONE);
-    if (*adopt_out)
-        return 0; /* remembered when the adoption is done, so that a crash repeats it */
-    r->source.uidvalidity = w->listing.uidvalidity;
-    r->target.uidvalidity = w->target->uidvalidity;
-    return journal_folder_put(w->c->journal, r, err);
-}
-
-/* There is no folder in which their messages could be. */
-static int drop_intents(struct work *w, const struct intent *v, size_t n, struct err *err)
-{
-    journal_begin(w->c->journal);
-    for (size_t i = 0; i < n; i++)
-        journal_intent_del(w->c->journal, w->record->id, v[i].id);
-    return journal_commit(w->c->journal, err);
-}
-
-/* Behind a flip: what is not late becomes GONE. */
-static int judge_late(struct work *w, struct err *err)
-{
-    char text[200];
-    w->late = (struct late_job){.source = w->c->from,
-        .journal = w->c->journal,
-        .judge = w->c->judge,
-        .folder = w->record,
-        .listing = &w->listing,
-        .pairs = w->pairs,
-        .n_pairs = w->n_pairs};
-    int result = 0;
-    if (w->listing.n > 0)
-        result = reopen(w, err) == 0 ? late_judge_all(&w->late, err) : -1;
-    if (w->late.n_unknown > 0) {
-        BUG_ON(fmt_into(text, sizeof(text),
-                   "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
-                   "on the target, and were deleted there or came late: nothing was copied",
-                   w->late.n_unknown) != 0);
-        w->p->counts->messages_failed += w->late.n_unknown;
-        w->n_exceptions += w->late.n_unknown;
-        copy_report(w->c, w->record->source.name, 0, text);
-    }
-    return result == 0 ? load_pairs(w, err) : -1;
-}
-
-/* Also of a folder that failed: what was copied was copied. */
-static int tell_came(struct work *w, struct err *err)
-{
-    if (w->late.n_late == 0)
-        return 0;
-    if (load_pairs(w, err) != 0)
-        return -1;
-    w->late.pairs = w->pairs;
-    w->late.n_pairs = w->n_pairs;
-    return late_came(&w->late, err);
-}
-
-static int resolve_open(struct work *w, bool adopt, struct err *err)
-{
-    struct intent *intents;
-    size_t n;
-    if (journal_intents(w->c->journal, w->record->id, INTENT_APPEND, &intents, &n, err) != 0)
-        return -1;
-    int result = 0;
-    for (size_t i = 0; w->is_detached && i < n; i++)
-        intents[i].tgt_uidnext = 1; /* the one that we know was another folder's */
-    if (w->target->uidvalidity == 0) {
-        result = n > 0 ? drop_intents(w, intents, n, err) : 0;
-    } else if (n > 0 || adopt || has_state(w, PAIR_SENT)) {
-        struct resolve_job job = {.source = w->c->from,
-            .target = w->c->to,
-            .journal = w->c->journal,
-            .folder = w->record,
-            .listing = &w->listing,
-            .keywords = &w->keywords,
-            .pairs = w->pairs,
-            .n_pairs = w->n_pairs,
-            .intents = intents,
-            .n_intents = n,
-            .suspects = &w->c->suspects,
-            .tgt_uidvalidity = w->target->uidvalidity,
-            .adopt_all = adopt,
-            .settle_ms = w->c->options.settle_ms};
-        result = reopen(w, err) == 0 ? resolve(&job, err) : -1;
-        w->p->counts->messages_adopted += job.n_adopted;
-    }
-    intents_free(intents, n);
-    if (result == 0 && (adopt || w->is_detached)) {
-        w->record->source.uidvalidity = w->listing.uidvalidity;
-        w->record->target.uidvalidity = w->target->uidvalidity;
-        result = journal_folder_put(w->c->journal, w->record, err);
-    }
-    return result == 0 ? load_pairs(w, err) : -1;
 }
 
 /* --- The plan ------------------------------------------------------------------------------ */
@@ -357,7 +135,7 @@ static int check_missing(struct work *w, struct err *err)
     struct end_changes there;
     if (w->n_missing == 0)
         return 0;
-    if (reopen(w, err) != 0)
+    if (folder_reopen(w, err) != 0)
         return -1;
     end_changes_init(&there, &w->keywords);
     w->c->from->ops->attributes(w->c->from, w->missing, w->n_missing, 0, &there, &t);
@@ -422,8 +200,8 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
     size_t n = 0;
     *may_out = false;
     if (r->source.token.n == 0 || r->source.uidvalidity == 0 ||
-        r->target.uidvalidity != w->target->uidvalidity || has_state(w, PAIR_GONE) ||
-        has_state(w, PAIR_SENT) || has_state(w, PAIR_REFUSED))
+        r->target.uidvalidity != w->target->uidvalidity || folder_has_state(w, PAIR_GONE) ||
+        folder_has_state(w, PAIR_SENT) || folder_has_state(w, PAIR_REFUSED))
         return 0;
     if (journal_intents(w->c->journal, r->id, INTENT_APPEND, &intents, &n, err) != 0)
         return -1;
@@ -466,7 +244,7 @@ static int begin(struct work *w, struct err *err)
     if (journal_keywords_get(w->c->journal, w->record->id, &w->keywords, err) != 0)
         return -1;
     w->n_keywords_known = w->keywords.n;
-    return load_pairs(w, err) == 0 ? ask(w, err) : -1;
+    return folder_load_pairs(w, err) == 0 ? ask(w, err) : -1;
 }
 
 /* The source has answered: what is to be done. */
@@ -477,11 +255,11 @@ static int decide(struct work *w, struct err *err)
         keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
-    if (check_uidvalidity(w, &adopt, err) != 0 || resolve_open(w, adopt, err) != 0 ||
-        (is_behind_flip(w) && judge_late(w, err) != 0))
+    if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0 ||
+        (folder_is_behind_flip(w) && folder_judge_late(w, err) != 0))
         return -1;
-    w->has_gone_pairs = has_state(w, PAIR_GONE);
-    w->has_sent_pairs = has_state(w, PAIR_SENT);
+    w->has_gone_pairs = folder_has_state(w, PAIR_GONE);
+    w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
     make_plan(w);
     if (w->plan.n_copies > 0 && w->target->uidvalidity == 0 && make_folder(w, err) != 0)
         return -1;
@@ -503,10 +281,11 @@ static int finish(struct work *w, const struct stream_folder *f, struct err *err
     if (check_missing(w, err) != 0 || copy_check_cancelled(w->c, err) != 0)
         return -1;
     /* A target that tells no UIDs is asked what it has now. */
-    if (has_unknown_uids && (load_pairs(w, err) != 0 || resolve_open(w, false, err) != 0))
+    if (has_unknown_uids &&
+        (folder_load_pairs(w, err) != 0 || folder_resolve_open(w, false, err) != 0))
         return -1;
     if ((w->has_sent_pairs || has_unknown_uids) &&
-        (load_pairs(w, err) != 0 || tell_vanished(w, err) != 0))
+        (folder_load_pairs(w, err) != 0 || folder_tell_vanished(w, err) != 0))
         return -1;
     return apply(w, err) == 0 ? remember(w, err) : -1;
 }
@@ -608,7 +387,7 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
     }
     for (size_t i = 0; i < n; i++) {
         struct err why = ERR_INIT;
-        if (tell_came(&v[i], &why) != 0 && result == 0) {
+        if (folder_tell_came(&v[i], &why) != 0 && result == 0) {
             *err = why;
             result = -1;
         }

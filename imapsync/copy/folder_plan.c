@@ -26,7 +26,7 @@ static struct plan_pair pair_at(const void *arg, size_t i)
 {
     const struct folder_plan_input *in = arg;
     const struct pair *p = &in->pairs[i];
-    /* GONE ones come again by content before a flip: see folder.c. */
+    /* GONE ones come again by content before a flip: see folder_known.c. */
     return (struct plan_pair){.src_uid = p->src_uid,
         .tgt_uid = p->tgt_uid,
         .state = p->state,

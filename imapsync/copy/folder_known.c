@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * folder_known: whether what the journal says of a folder is still true.
+ *
+ * UIDVALIDITY decides what the journal is worth: when either side's has changed, all pairs of the
+ * folder are forgotten and found again by content (A32: never a deletion because of it).  A folder
+ * that is new to us and not empty on the target is treated the same way, which is what makes a lost
+ * journal harmless.
+ *
+ * Behind a flip it is the target's user who has renamed, removed or replaced a folder
+ * there.  None of what was copied into it comes again; only what is late on the source does, and
+ * what that is does not depend on this journal (late.h).
+ */
+#include <stdlib.h>
+
+#include "base/core/mem.h"
+#include "imapsync/copy/folder_parts.h"
+#include "imapsync/copy/resolve.h"
+
+bool folder_is_behind_flip(const struct work *w)
+{
+    return plan_policy(w->p->policy)->is_behind_flip;
+}
+
+int folder_load_pairs(struct work *w, struct err *err)
+{
+    free(w->pairs);
+    return journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
+}
+
+bool folder_has_state(const struct work *w, enum pair_state state)
+{
+    for (size_t i = 0; i < w->n_pairs; i++) {
+        if (w->pairs[i].state == state)
+            return true;
+    }
+    return false;
+}
+
+/* The target has said OK to them, and they are not there.  Before the flip that is a loss that
+ * somebody has to look at; behind it the target's user may have been quicker than we. */
+int folder_tell_vanished(struct work *w, struct err *err)
+{
+    size_t n = 0;
+    uint32_t first = 0;
+    bool is_users = folder_is_behind_flip(w);
+    journal_begin(w->c->journal);
+    for (size_t i = 0; i < w->n_pairs; i++) {
+        struct pair *p = &w->pairs[i];
+        if (p->state != PAIR_SENT || !end_changes_find(&w->listing, p->src_uid))
+            continue;
+        first = n++ == 0 ? p->src_uid : first;
+        if (is_users) {
+            p->state = PAIR_GONE;
+            journal_pair_put(w->c->journal, w->record->id, p, NULL);
+        }
+    }
+    if (journal_commit(w->c->journal, err) != 0)
+        return -1;
+    if (n == 0 || is_users)
+        return 0;
+    char text[200];
+    BUG_ON(fmt_into(text, sizeof(text),
+               "E-VANISHED: the target has taken %zu message%s and does not have %s", n,
+               n == 1 ? "" : "s, this one first,", n == 1 ? "it" : "them") != 0);
+    w->p->counts->messages_failed += n;
+    w->n_exceptions += n;
+    copy_report(w->c, w->record->source.name, first, text);
+    return 0;
+}
+
+static int detach(struct work *w, struct err *err)
+{
+    w->is_detached = true;
+    journal_set(&w->record->source.token, SLICE_NONE);
+    return journal_folder_detach(w->c->journal, w->record->id, err) == 0 ? folder_load_pairs(w, err)
+                                                                         : -1;
+}
+
+/* *adopt_out: what is on the target has to be looked at message by message. */
+int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
+{
+    struct journal_folder *r = w->record;
+    bool is_new = r->source.uidvalidity == 0;
+    bool is_replaced = !is_new && r->target.uidvalidity != w->target->uidvalidity;
+    bool has_changed = is_replaced || (!is_new && r->source.uidvalidity != w->listing.uidvalidity);
+    *adopt_out = false;
+    if (folder_is_behind_flip(w) && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
+        return detach(w, err);
+    if (!folder_is_behind_flip(w) && !has_changed && folder_has_state(w, PAIR_GONE)) {
+        /* The user is on the source again: what is there has to be on the target too.  Written
+         * first, so that a crash in the middle of forgetting repeats it. */
+        has_changed = true;
+        r->target.uidvalidity = 0;
+        if (journal_folder_put(w->c->journal, r, err) != 0)
+            return -1;
+    }
+    if (!is_new && !has_changed)
+        return 0;
+    if (has_changed && folder_is_behind_flip(w)) {
+        /* What was there stays known, under the number that the folder had. */
+        r->id = 0;
+        r->source.uidvalidity = 0;
+        journal_set(&r->source.token, SLICE_NONE);
+        if (journal_folder_put(w->c->journal, r, err) != 0 ||
+            journal_keywords_put(w->c->journal, r->id, &w->keywords, err) != 0 ||
+            folder_load_pairs(w, err) != 0)
+            return -1;
+    } else if ((has_changed || w->n_pairs > 0) &&
+               (journal_folder_forget(w->c->journal, r->id, err) != 0 ||
+                   folder_load_pairs(w, err) != 0))
+        /* Of a new folder they are from an adoption that was killed: nobody knows under which
+         * UIDVALIDITY. */
+        return -1;
+    *adopt_out = w->target->uidnext > 1 || folder_is_behind_flip(w);
+    journal_set(&r->source.token, SLICE_NONE);
+    if (*adopt_out)
+        return 0; /* remembered when the adoption is done, so that a crash repeats it */
+    r->source.uidvalidity = w->listing.uidvalidity;
+    r->target.uidvalidity = w->target->uidvalidity;
+    return journal_folder_put(w->c->journal, r, err);
+}
+
+/* There is no folder in which their messages could be. */
+static int drop_intents(struct work *w, const struct intent *v, size_t n, struct err *err)
+{
+    journal_begin(w->c->journal);
+    for (size_t i = 0; i < n; i++)
+        journal_intent_del(w->c->journal, w->record->id, v[i].id);
+    return journal_commit(w->c->journal, err);
+}
+
+/* Behind a flip: what is not late becomes GONE. */
+int folder_judge_late(struct work *w, struct err *err)
+{
+    char text[200];
+    w->late = (struct late_job){.source = w->c->from,
+        .journal = w->c->journal,
+        .judge = w->c->judge,
+        .folder = w->record,
+        .listing = &w->listing,
+        .pairs = w->pairs,
+        .n_pairs = w->n_pairs};
+    int result = 0;
+    if (w->listing.n > 0)
+        result = folder_reopen(w, err) == 0 ? late_judge_all(&w->late, err) : -1;
+    if (w->late.n_unknown > 0) {
+        BUG_ON(fmt_into(text, sizeof(text),
+                   "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
+                   "on the target, and were deleted there or came late: nothing was copied",
+                   w->late.n_unknown) != 0);
+        w->p->counts->messages_failed += w->late.n_unknown;
+        w->n_exceptions += w->late.n_unknown;
+        copy_report(w->c, w->record->source.name, 0, text);
+    }
+    return result == 0 ? folder_load_pairs(w, err) : -1;
+}
+
+/* Also of a folder that failed: what was copied was copied. */
+int folder_tell_came(struct work *w, struct err *err)
+{
+    if (w->late.n_late == 0)
+        return 0;
+    if (folder_load_pairs(w, err) != 0)
+        return -1;
+    w->late.pairs = w->pairs;
+    w->late.n_pairs = w->n_pairs;
+    return late_came(&w->late, err);
+}
+
+int folder_resolve_open(struct work *w, bool adopt, struct err *err)
+{
+    struct intent *intents;
+    size_t n;
+    if (journal_intents(w->c->journal, w->record->id, INTENT_APPEND, &intents, &n, err) != 0)
+        return -1;
+    int result = 0;
+    for (size_t i = 0; w->is_detached && i < n; i++)
+        intents[i].tgt_uidnext = 1; /* the one that we know was another folder's */
+    if (w->target->uidvalidity == 0) {
+        result = n > 0 ? drop_intents(w, intents, n, err) : 0;
+    } else if (n > 0 || adopt || folder_has_state(w, PAIR_SENT)) {
+        struct resolve_job job = {.source = w->c->from,
+            .target = w->c->to,
+            .journal = w->c->journal,
+            .folder = w->record,
+            .listing = &w->listing,
+            .keywords = &w->keywords,
+            .pairs = w->pairs,
+            .n_pairs = w->n_pairs,
+            .intents = intents,
+            .n_intents = n,
+            .suspects = &w->c->suspects,
+            .tgt_uidvalidity = w->target->uidvalidity,
+            .adopt_all = adopt,
+            .settle_ms = w->c->options.settle_ms};
+        result = folder_reopen(w, err) == 0 ? resolve(&job, err) : -1;
+        w->p->counts->messages_adopted += job.n_adopted;
+    }
+    intents_free(intents, n);
+    if (result == 0 && (adopt || w->is_detached)) {
+        w->record->source.uidvalidity = w->listing.uidvalidity;
+        w->record->target.uidvalidity = w->target->uidvalidity;
+        result = journal_folder_put(w->c->journal, w->record, err);
+    }
+    return result == 0 ? folder_load_pairs(w, err) : -1;
+}
