@@ -100,7 +100,7 @@ HELPERS := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c)) \
 all: packages-build $(addprefix build/bin/,$(PROGRAMS))
 asan: packages-build $(addprefix build/asan/,$(PROGRAMS))
 tsan: packages-build $(addprefix build/tsan/,$(PROGRAMS))
-helpers: $(addprefix build/bin/,$(notdir $(HELPERS))) build/sim/trace
+helpers: $(addprefix build/bin/,$(notdir $(HELPERS))) build/sim/sim build/sim/trace
 
 # $(1) variant, $(2) folder for its programs
 define variant_rules
@@ -189,7 +189,7 @@ packages-check packages-demo packages-bench packages-fuzz packages-soak: package
 
 # --- Tests -----------------------------------------------------------------
 
-unit: $(addprefix build/unit/,$(UNIT_TESTS)) $(addprefix build/replay/,$(FUZZERS))
+unit: $(addprefix build/unit/,$(UNIT_TESTS)) $(addprefix build/replay/,$(FUZZERS)) build/sim/sim
 	@$(PYTHON) tests/tools/run_unit.py
 
 lint:

@@ -367,6 +367,22 @@ static int window(struct copy *c, struct pass *p, struct work *v, size_t n,
     return 0;
 }
 
+/* What the first look has stored there is among it now. */
+static int look_again(struct copy *c, struct pass *p, struct copy_job *job, struct err *err)
+{
+    struct end_ticket t = {0};
+    if (job->target.uidvalidity != 0) {
+        c->to->ops->status(c->to, &job->target, &t);
+        if (end_wait(c->to, &t, err) != 0)
+            return -1;
+    }
+    if (t.result != END_NO)
+        return copy_folders(c, p, job, 1, err);
+    p->counts->folders_failed++;
+    copy_report(c, job->source->name, 0, t.err.text);
+    return 0;
+}
+
 int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n, struct err *err)
 {
     struct work *v = mem_zalloc((n + 1) * sizeof(*v));
@@ -401,7 +417,7 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
     /* Alone it is not opened twice. */
     for (size_t i = 0; result == 0 && i < n; i++) {
         if (v[i].comes_again)
-            result = copy_folders(c, p, &jobs[i], 1, err);
+            result = look_again(c, p, &jobs[i], err);
     }
     free(v);
     free(folders);

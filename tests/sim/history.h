@@ -66,7 +66,9 @@ const char *act_name(enum act a);
 void history_make(uint64_t seed, bool has_open, struct history *out);
 /* story: NULL, or where it is told. */
 void history_run(const struct history *h, FILE *story, struct outcome *out);
+/* As text (story.c). */
 void history_print(const struct history *h, FILE *out);
+bool history_read(const char *path, struct history *out);
 
 /* Takes out of a history that fails what it does not need for the same harm.  Returns the number of
  * runs that it took. */

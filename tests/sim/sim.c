@@ -8,6 +8,7 @@
  *     sim -b ...                                     failing ones on one line each
  *     sim -a ...                                     also what is known to go wrong
  *     sim -f FAULT ...                               with this fault planted
+ *     sim [-w] FILE...                               stories that were kept: a failing one is told
  *
  * Ends with "N passed, N failed"; status 1 when anything failed.
  */
@@ -88,6 +89,29 @@ static int replay(const struct options *o)
     tell(&h);
     site_remove();
     return out.harm != HARM_NONE;
+}
+
+/* What was kept: none of it may fail again. */
+static int replay_files(char *const *paths, int n, const struct options *o)
+{
+    int failed = 0;
+    for (int i = 0; i < n; i++) {
+        struct history h;
+        struct outcome out = {0};
+        bool is_read = history_read(paths[i], &h);
+        h.has_open = o->has_open;
+        if (is_read)
+            history_run(&h, NULL, &out);
+        if (!is_read || out.harm != HARM_NONE) {
+            (void)printf("%s %s\n", paths[i], is_read ? "fails" : "cannot be read");
+            failed++;
+        }
+        if (is_read && (out.harm != HARM_NONE || o->is_whole))
+            tell(&h);
+    }
+    (void)printf("%d passed, %d failed\n", n - failed, failed);
+    site_remove();
+    return failed > 0;
 }
 
 /* --- Many of them
@@ -303,12 +327,14 @@ int main(int argc, char **argv)
             return 64;
         default:
             (void)fprintf(stderr, "usage: sim [-n HISTORIES] [-j PROCESSES] [-s FIRST] "
-                                  "[-r SEED [-w]] [-b] [-a] [-p] [-f FAULT]\n");
+                                  "[-r SEED [-w]] [-b] [-a] [-p] [-f FAULT] [FILE...]\n");
             return 64;
         }
     }
     if (o.jobs < 1 || o.jobs > JOBS_MAX)
         o.jobs = 1;
+    if (optind < argc)
+        return replay_files(argv + optind, argc - optind, &o);
     if (o.is_replay)
         return replay(&o);
     return o.is_planting ? plant_all(&o) : run_all(&o);

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Runs every unit test and replays every fuzz corpus; prints the output of failures only.
+"""Runs every unit test, replays every fuzz corpus and simulates a few mailbox copies; prints the output of
+failures only.
 
-    run_unit.py [NAME...]         NAME: test_slice, fuzz_header, ... (default: all that have a source)
+    run_unit.py [NAME...]         NAME: test_slice, fuzz_header, simulation, stories (default: all that there are)
     run_unit.py --uptime S ...    the same on a machine that booted S seconds ago, as the tests see it
                                   (a time namespace, which takes root; else it is skipped and says so)
 
@@ -21,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 180
+HISTORIES = 400  # of the simulation; `make sim` runs many more
 
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
@@ -67,6 +69,19 @@ def replay(name):
     return (1, 0, 0, None) if status == 0 else (0, 1, 0, output)
 
 
+SIMULATED = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
+
+
+def simulate(name):
+    """New histories, or those that were kept because they failed once."""
+    stories = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/sim/stories").iterdir())
+    status, output = run(["build/sim/sim", *(["-j", "1", "-n", str(HISTORIES)] if name == "simulation" else stories)])
+    counted = SIMULATED.search(output)
+    passed, failed = map(int, counted.groups()) if counted else (0, 1)
+    failed = failed or int(status != 0)
+    return passed, failed, 0, output if failed else None
+
+
 def at_uptime(seconds, arguments):
     """Runs this program again in a time namespace; returns only when there can be none."""
     behind = int(seconds - time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -86,6 +101,7 @@ def main():
         at_uptime(int(wanted[1]), wanted[2:])
     jobs = [(unit, p.stem) for p in sorted((ROOT / "tests/unit").glob("test_*.c"))]
     jobs += [(replay, p.stem) for p in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c"))]
+    jobs += [(simulate, "simulation"), (simulate, "stories")]
     jobs = [job for job in jobs if not wanted or job[1] in wanted]
     passed = failed = skipped = 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
