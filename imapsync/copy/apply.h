@@ -1,26 +1,84 @@
 /* SPDX-License-Identifier: ISC */
-/* apply: carrying out a plan's flag changes and deletions on the target. */
+/*
+ * apply: carries out a plan on the target: every operation but COPY, NAME, RENAME and MAKE, those
+ * of many folders on their way at once.
+ *
+ *     apply_settle(target, journal, &there, &open, err);    when both sides have listed folders
+ *     ... load the pairs, plan, copy ...
+ *     apply_plan(&job, err);
+ *     apply_open_fini(&open);
+ *
+ * Order.  As in the plan: first what is in the journal only, then FLAGS, MOVE, TRASH, REMOVE.
+ * Behind each step the journal has it.  Before each change of the target an intent says so, so that
+ * after a kill or a cut apply_settle() finds out what was done; it writes that into the pairs.
+ *
+ * Witnesses.  TRASH and REMOVE look at the copy first: one that is not there any more, or that the
+ * target's user has touched, is left alone and its pair forgotten.  Where the end can guard, the
+ * change is made under the MODSEQ of that look, and FLAGS under the one of the plan's; messages
+ * that somebody has changed in between stay as they are, in the journal too, for the next pass.
+ * MOVE takes a message with the flags that it has.
+ *
+ * Errors.  A folder that says NO costs itself: `exception` tells it, the rest of its operations is
+ * left out, and is_left says so.  -1: the end has broken, or the journal has failed; what was done
+ * is in the journal, or an intent is.
+ *
+ * Round trips: one for all FLAGS, two or three for all MOVEs, and as many for all removals, as long
+ * as no more than APPLY_WINDOW operations of a kind are there; however many folders they are in.
+ */
 #ifndef IMAPSYNC_COPY_APPLY_H
 #define IMAPSYNC_COPY_APPLY_H
 
 #include "imapsync/copy/journal.h"
-#include "imapsync/copy/folder_plan.h"
+#include "imapsync/copy/plan.h"
 #include "imapsync/ends/end.h"
+
+#define APPLY_WINDOW 2000 /* operations on their way at once */
+
+/* By the positions of the plan. */
+struct apply_folder {
+    /* Borrowed.  With its id, and the target's name and UIDVALIDITY that the plan's UIDs are good
+     * for: a target that has another one by now says NO. */
+    const struct journal_folder *record;
+    struct keywords *keywords; /* of the plan's flags, all of them in the journal already */
+    /* The target's MODSEQ when it was asked what has changed (end_changes.modseq); 0: it was not
+     * asked, or has none. */
+    uint64_t modseq;
+    bool is_left; /* out: something of it was not done, so its tokens stay where they are */
+};
 
 struct apply_job {
     struct end *target;
     struct journal *journal;
-    const struct journal_folder *folder;
-    struct keywords *keywords;
-    const struct folder_plan *plan;
-    struct intent *begun; /* its own: deletions that an earlier run has begun */
-    size_t n_begun;
+    const struct plan *plan;
+    struct apply_folder *folders;
+    size_t n_folders;
+    struct slice
+        trash; /* TRASH: the target's, on the wire; empty: there is none, and they are left */
+    /* uid: of the source, 0: the folder.  NULL: nobody wants to know. */
+    void (*exception)(void *arg, uint32_t folder, uint32_t uid, const char *why);
+    /* GONE of a message that had no pair: what is known of its content.  NULL or false: nothing. */
+    bool (*content)(void *arg, uint32_t folder, uint32_t src_uid, struct content *out);
+    void *arg;
     /* Out. */
-    size_t n_flagged, n_deleted;
+    size_t n_flagged, n_moved, n_deleted; /* on the target; TRASH is a deletion */
     size_t n_kept; /* deleted on the source, but touched by the target's user: theirs now */
+    size_t n_left; /* operations that wait for the next pass */
 };
 
-/* Opens the target's folder for writing.  What was done is in the journal even when it fails. */
 int apply_plan(struct apply_job *job, struct err *err) ATTR_WUR;
+
+/* Folders of the journal, by id, of which the outcome of an earlier pass is not known yet, because
+ * the target did not let us look: they must not be planned. */
+struct apply_open {
+    uint32_t *folders;
+    size_t n;
+};
+
+/* there: what the target lists now; an intent of a folder that is not there is void.  Nothing is
+ * asked unless an earlier pass was cut off. */
+int apply_settle(struct end *target, struct journal *journal, const struct folder_list *there,
+    struct apply_open *out, struct err *err) ATTR_WUR;
+bool apply_is_open(const struct apply_open *o, uint32_t folder);
+void apply_open_fini(struct apply_open *o);
 
 #endif

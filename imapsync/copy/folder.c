@@ -10,7 +10,7 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/apply.h"
+#include "imapsync/copy/apply_one.h"
 #include "imapsync/copy/folder_parts.h"
 #include "imapsync/copy/stream.h"
 
@@ -166,12 +166,12 @@ static int forget_gone(struct work *w, struct err *err)
 
 static int apply(struct work *w, struct err *err)
 {
-    struct apply_job job = {.target = w->c->to,
+    struct apply_one_job job = {.target = w->c->to,
         .journal = w->c->journal,
         .folder = w->record,
         .keywords = &w->keywords,
         .plan = &w->plan};
-    int result = apply_plan(&job, err);
+    int result = apply_one(&job, err);
     w->p->counts->flags_changed += job.n_flagged;
     w->p->counts->messages_deleted += job.n_deleted;
     w->p->counts->messages_kept += job.n_kept;

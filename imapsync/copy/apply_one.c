@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * apply: flags by groups of equal changes, and deletion of single UIDs.
+ * apply_one: flags by groups of equal changes, and deletion of single UIDs.
  *
  * Flags are only added and removed, never set, so what the target's user has done to other flags
  * stays.  Exactly the messages that the plan names are deleted; for an end that cannot do that it
@@ -9,7 +9,7 @@
  * The journal follows each answer, and every step can be repeated: a deletion is an intent before
  * it is begun.
  */
-#include "imapsync/copy/apply.h"
+#include "imapsync/copy/apply_one.h"
 
 #include <stdlib.h>
 #include <sysexits.h>
@@ -18,7 +18,7 @@
 
 #define GROUP_MAX 200 /* UIDs in one command */
 
-static void store(struct apply_job *job, const uint32_t *uids, size_t n, bool is_removal,
+static void store(struct apply_one_job *job, const uint32_t *uids, size_t n, bool is_removal,
     const struct flags *flags, struct end_ticket *t)
 {
     const struct end_flags f = {
@@ -29,7 +29,7 @@ static void store(struct apply_job *job, const uint32_t *uids, size_t n, bool is
 
 /* One group: the same change for up to GROUP_MAX messages. */
 static int change_flags(
-    struct apply_job *job, const struct plan_flags *v, size_t n, struct err *err)
+    struct apply_one_job *job, const struct plan_flags *v, size_t n, struct err *err)
 {
     uint32_t uids[GROUP_MAX];
     struct end_ticket add = {.result = END_OK}, remove = {.result = END_OK};
@@ -55,7 +55,7 @@ static int change_flags(
     return journal_commit(job->journal, err);
 }
 
-static int all_flags(struct apply_job *job, struct err *err)
+static int all_flags(struct apply_one_job *job, struct err *err)
 {
     const struct folder_plan *p = job->plan;
     for (size_t i = 0; i < p->n_flags;) {
@@ -73,7 +73,7 @@ static int all_flags(struct apply_job *job, struct err *err)
 
 /* --- Deletions ------------------------------------------------------------------------- */
 
-static int flags_of(struct apply_job *job, const struct plan_deletion *v, size_t n,
+static int flags_of(struct apply_one_job *job, const struct plan_deletion *v, size_t n,
     struct end_changes *out, struct err *err)
 {
     struct end_ticket t = {0};
@@ -87,7 +87,7 @@ static int flags_of(struct apply_job *job, const struct plan_deletion *v, size_t
 }
 
 /* UIDs that an earlier run has begun to delete: \Deleted on them may be ours. */
-static bool is_begun(const struct apply_job *job, uint32_t uid)
+static bool is_begun(const struct apply_one_job *job, uint32_t uid)
 {
     for (size_t i = 0; i < job->n_begun; i++) {
         for (size_t k = 0; k < job->begun[i].n; k++) {
@@ -100,7 +100,7 @@ static bool is_begun(const struct apply_job *job, uint32_t uid)
 
 /* Whether someone has touched our copy: another system flag, or a keyword more than we gave it. */
 static bool is_touched(
-    const struct apply_job *job, const struct listed *l, const struct flags *ours)
+    const struct apply_one_job *job, const struct listed *l, const struct flags *ours)
 {
     struct flags more = flags_minus(&l->flags, ours);
     unsigned changed = l->flags.system ^ ours->system;
@@ -111,7 +111,7 @@ static bool is_touched(
     return changed != 0 || !flags_empty(&more);
 }
 
-static int expunge(struct apply_job *job, const uint32_t *uids, size_t n, struct err *err)
+static int expunge(struct apply_one_job *job, const uint32_t *uids, size_t n, struct err *err)
 {
     struct end_ticket t = {0};
     if (n == 0)
@@ -120,7 +120,7 @@ static int expunge(struct apply_job *job, const uint32_t *uids, size_t n, struct
     return end_check(job->target, &t, "cannot delete messages", err);
 }
 
-static int write_intent(struct apply_job *job, struct intent *i, struct err *err)
+static int write_intent(struct apply_one_job *job, struct intent *i, struct err *err)
 {
     journal_begin(job->journal);
     journal_intent_put(job->journal, job->folder->id, i);
@@ -128,7 +128,7 @@ static int write_intent(struct apply_job *job, struct intent *i, struct err *err
 }
 
 static int delete_some(
-    struct apply_job *job, const struct plan_deletion *v, size_t n, struct err *err)
+    struct apply_one_job *job, const struct plan_deletion *v, size_t n, struct err *err)
 {
     uint32_t uids[GROUP_MAX];
     size_t n_uids = 0, n_kept = 0;
@@ -159,7 +159,7 @@ static int delete_some(
     return journal_commit(job->journal, err);
 }
 
-static int open_folder(struct apply_job *job, struct err *err)
+static int open_folder(struct apply_one_job *job, struct err *err)
 {
     struct end_ticket t = {0};
     struct end_changes c;
@@ -176,7 +176,7 @@ static int open_folder(struct apply_job *job, struct err *err)
 }
 
 /* What an earlier run has begun is in the plan again, since its pairs are there until the end. */
-static int all_deletions(struct apply_job *job, struct err *err)
+static int all_deletions(struct apply_one_job *job, struct err *err)
 {
     const struct folder_plan *p = job->plan;
     if (journal_intents(
@@ -199,7 +199,7 @@ static int all_deletions(struct apply_job *job, struct err *err)
     return result;
 }
 
-int apply_plan(struct apply_job *job, struct err *err)
+int apply_one(struct apply_one_job *job, struct err *err)
 {
     const struct folder_plan *p = job->plan;
     if (p->n_flags == 0 && p->n_deletions == 0)
