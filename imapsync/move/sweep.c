@@ -21,7 +21,7 @@ static bool may_still_come(const struct move_job *j)
 
 int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
 {
-    uint64_t late = 0, new = 1, missing = 0;
+    uint64_t late = 0, missing = 0;
     bool is_early = may_still_come(j);
     /* What was changed on old up to the flip is carried once. */
     enum plan_policy_id policy = j->r.sweeps == 0 ? PLAN_FIRST_SWEEP : PLAN_AFTER_FLIP;
@@ -29,7 +29,8 @@ int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
     j->r.swept_ms = clock_wall_ms();
     if (move_job_connect(j, err) != 0)
         return -1;
-    for (uint32_t i = 0; new > 0; i++) {
+    for (uint32_t i = 0;; i++) {
+        uint64_t new, before = missing;
         if (i == j->conf->sync.delta_passes_max)
             return err_set(err, ERR_TEMP, EX_TEMPFAIL,
                 "mail keeps coming to %s: %llu messages in %u passes", j->r.from,
@@ -38,10 +39,19 @@ int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
             return -1;
         late += new;
         j->r.late += new;
+        missing = 0;
+        if (new > 0)
+            continue;
+        if (j->r.state == MOVE_DONE)
+            break;
+        if (move_job_count_missing(j, &missing, err) != 0)
+            return -1;
+        /* What came between the pass and the count is late mail as well, and the next pass brings
+         * it; what that leaves out as well has another reason. */
+        if (missing == 0 || missing == before)
+            break;
     }
     j->r.sweeps++;
-    if (j->r.state != MOVE_DONE && move_job_count_missing(j, &missing, err) != 0)
-        return -1;
     *is_settled_out = missing == 0 && !is_early;
     move_job_tell(j);
     move_job_say_own(j, move_job_report(j, "late", late), "%llu message%s came late",

@@ -5,8 +5,8 @@
 
 #include "imapsync/move/job.h"
 
-/* Passes until one brings nothing new.  *is_settled_out: all that old has is on new, and nothing
- * that was under way at the flip can still come. */
+/* Passes until one brings nothing new and leaves nothing out.  *is_settled_out: all that old has is
+ * on new, and nothing that was under way at the flip can still come. */
 int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err) ATTR_WUR;
 
 #endif

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: ISC
 """Only what has changed is asked for, by whatever the servers offer."""
-import socket
-import threading
-
 import pytest
 from lib.cutover import ANN, cutover, imap_servers
 from lib.imap import quoted
 from lib.mailbox import Mail, copy, fill, look, message, same, to_wire
-from lib.wait import free_port
+from lib.recorder import Recorder
 
 BASE = "imap_capability = IMAP4rev1 SASL-IR LITERAL+ UIDPLUS MULTIAPPEND LIST-EXTENDED LIST-STATUS SPECIAL-USE"
 OFFERS = {
@@ -16,45 +13,6 @@ OFFERS = {
     "no-esearch": BASE + " ENABLE CONDSTORE\n",
     "neither": BASE + "\n",
 }
-
-
-class Recorder:
-    """A relay in front of an IMAP server that keeps what clients say."""
-
-    def __init__(self, server):
-        self.server, self.said, self.imap_port = server, b"", free_port()
-        self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=20)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __getattr__(self, name):
-        return getattr(self.server, name)
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.server.imap_port))
-            for one, other, keep in ((client, server, True), (server, client, False)):
-                threading.Thread(target=self._pump, args=(one, other, keep), daemon=True).start()
-
-    def _pump(self, one, other, keep):
-        try:
-            while data := one.recv(65536):
-                if keep:
-                    self.said += data
-                other.sendall(data)
-        except OSError:
-            pass
-        for sock in (one, other):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def count(self, word):
-        return self.said.count(word)
 
 
 def store(client, folder, uids, how, flags):
