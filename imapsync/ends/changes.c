@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* changes: an array that is sorted only when its messages came in another order. */
+/*
+ * changes: an array that is sorted only when its messages came in another order.  IDs are kept
+ * beside it, since most ends tell none.
+ */
 #include "imapsync/ends/changes.h"
 
 #include <stdlib.h>
@@ -14,8 +17,104 @@ void end_changes_init(struct end_changes *c, struct keywords *keywords)
     buf_init(&c->token, END_TOKEN_MAX);
 }
 
+/* --- IDs ------------------------------------------------------------------------------------- */
+
+#define IDS_MAX (256u << 20) /* octets; then the others have none */
+
+struct id_at {
+    uint32_t uid, at, n;
+};
+
+struct id_table {
+    struct buf text;
+    struct id_at *v;
+    size_t n, cap;
+    bool is_disordered;
+};
+
+static void ids_free(struct id_table **ids)
+{
+    if (*ids) {
+        buf_fini(&(*ids)->text);
+        free((*ids)->v);
+    }
+    free(*ids);
+    *ids = NULL;
+}
+
+void end_changes_add_id(struct end_changes *c, uint32_t uid, struct slice id)
+{
+    if (id.n == 0 || id.n > OBJECT_ID_MAX)
+        return;
+    if (!c->ids) {
+        c->ids = mem_zalloc(sizeof(*c->ids));
+        buf_init(&c->ids->text, IDS_MAX);
+    }
+    struct id_table *ids = c->ids;
+    if (buf_add(&ids->text, id) != 0)
+        return;
+    if (ids->n == ids->cap) {
+        ids->cap = ids->cap ? ids->cap + ids->cap / 2 : 64;
+        ids->v = mem_realloc_array(ids->v, ids->cap, sizeof(*ids->v));
+    }
+    if (ids->n > 0 && ids->v[ids->n - 1].uid >= uid)
+        ids->is_disordered = true;
+    ids->v[ids->n++] = (struct id_at){uid, (uint32_t)(ids->text.n - id.n), (uint32_t)id.n};
+}
+
+/* Those of one message stay in the order in which they came. */
+static int by_uid_and_place(const void *a, const void *b)
+{
+    const struct id_at *x = a, *y = b;
+    if (x->uid != y->uid)
+        return x->uid < y->uid ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static int by_uid_of_id(const void *a, const void *b)
+{
+    const struct id_at *x = a, *y = b;
+    return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* Each once, by its last word. */
+static void ids_finish(struct id_table *ids)
+{
+    size_t kept = 0;
+    if (!ids || !ids->is_disordered)
+        return;
+    mem_sort(ids->v, ids->n, sizeof(*ids->v), by_uid_and_place);
+    for (size_t i = 0; i < ids->n; i++) {
+        if (kept > 0 && ids->v[kept - 1].uid == ids->v[i].uid)
+            kept--;
+        ids->v[kept++] = ids->v[i];
+    }
+    ids->n = kept;
+    ids->is_disordered = false;
+}
+
+struct slice end_changes_id(const struct end_changes *c, size_t i)
+{
+    const struct id_table *ids = c->ids;
+    if (!ids)
+        return SLICE_NONE;
+    const struct id_at key = {.uid = c->v[i].uid},
+                       *at = mem_search(&key, ids->v, ids->n, sizeof(key), by_uid_of_id);
+    return at ? slice_sub(buf_slice(&ids->text), at->at, at->n) : SLICE_NONE;
+}
+
+/* --- Messages ------------------------------------------------------------------------------- */
+
+void end_changes_clear(struct end_changes *c)
+{
+    c->n = c->n_vanished = 0;
+    c->is_disordered = false;
+    ids_free(&c->ids);
+}
+
 void end_changes_fini(struct end_changes *c)
 {
+    ids_free(&c->ids);
     free(c->v);
     free(c->vanished);
     buf_fini(&c->token);
@@ -73,6 +172,7 @@ static void merge(struct listed *m, const struct listed *word)
 void end_changes_finish(struct end_changes *c)
 {
     size_t kept = 0;
+    ids_finish(c->ids);
     if (!c->is_disordered)
         return;
     struct listed *room = mem_realloc_array(NULL, c->n, sizeof(*room));
@@ -112,10 +212,4 @@ const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid)
 {
     struct listed key = {.uid = uid};
     return mem_search(&key, c->v, c->n, sizeof(key), by_uid);
-}
-
-struct slice end_changes_id(const struct end_changes *c, size_t i)
-{
-    (void)c, (void)i;
-    return SLICE_NONE;
 }

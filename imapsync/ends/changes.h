@@ -46,7 +46,7 @@ struct end_changes {
     size_t flags_lost;         /* keywords that are none, or over a limit */
     struct buf token;          /* empty: the end has none for this folder */
     struct keywords *keywords; /* borrowed, extended */
-    struct id_table *ids;      /* EMAILIDs by position in v; NULL unless wanted and told */
+    struct id_table *ids;      /* of end_changes_id(); NULL: none was told */
 };
 
 void end_changes_init(struct end_changes *c, struct keywords *keywords);
@@ -57,9 +57,14 @@ const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid)
  * for what it tells, the last one for what several tell. */
 bool end_changes_add(struct end_changes *c, const struct listed *m) ATTR_WUR;
 void end_changes_finish(struct end_changes *c);
+/* The EMAILID of a message, among its words. */
+void end_changes_add_id(struct end_changes *c, uint32_t uid, struct slice id);
+/* Messages, IDs and vanished ones are forgotten. */
+void end_changes_clear(struct end_changes *c);
 /* Tells the vanished from a whole and sure listing. */
 void end_changes_miss(struct end_changes *c, const uint32_t *known, size_t n_known);
-/* The EMAILID of v[i], or none. */
+/* The EMAILID of v[i] (RFC 8474): the same wherever the message is moved.  Empty: none was told.
+ * Borrowed from the changes, once these are there. */
 struct slice end_changes_id(const struct end_changes *c, size_t i);
 
 #endif

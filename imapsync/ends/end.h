@@ -111,15 +111,16 @@ struct end_flags {
     bool is_removal; /* takes them away; else adds them.  The others stay as they are */
     const struct flags *flags;
     const struct keywords *keywords;
-    /* A MODSEQ as told by open(); 0: always.  Messages that somebody has changed since are left
-     * alone and come back in *modified_out.  Only with END_CAN_GUARD. */
+    /* A MODSEQ as told by open(), which is 0 where the folder has none; 0: always.  Messages that
+     * somebody has changed since, we ourselves among them, are left alone and come back in
+     * *modified_out, ascending.  Only with END_CAN_GUARD. */
     uint64_t unchanged_since;
 };
 
 /* UIDs in the order of what was asked, or of none where the end cannot tell. */
 struct end_uids {
     uint32_t uidvalidity; /* of the folder that they are in; 0: not told, and then n is 0 */
-    uint32_t *v;          /* owned: end_uids_fini() */
+    uint32_t *v;          /* owned: end_uids_fini(); of move() 0 is one that was not moved */
     size_t n;
 };
 
@@ -191,10 +192,16 @@ struct end_ops {
     bool (*has_room)(const struct end *e);
 
     /* Of the open folder, opened for writing; n > 0.  A message that is not there is passed over.
+     * flags(): NO: some may have been changed; modified_out (NULL: of no interest) is what it is.
      */
     void (*flags)(struct end *e, const uint32_t *uids, size_t n, const struct end_flags *f,
         struct end_uids *modified_out, struct end_ticket *t);
-    /* uids_out: their UIDs in the other folder. */
+    /* Into another folder, with flags, date and ID.  uids_out (NULL: of no interest) gets for each
+     * one, in the order of uids, its UID there, or 0 for one that was not moved; none at all where
+     * the end cannot tell.  It is filled with a NO as well.
+     * NO, or LOST: nothing is lost, and nothing comes twice into the other folder; but each message
+     * that uids_out does not name may be in its old place, in the new one, or in both, and then may
+     * be marked as deleted in the old one.  Who depends on it looks in both. */
     void (*move)(struct end *e, const uint32_t *uids, size_t n, struct slice folder,
         struct end_uids *uids_out, struct end_ticket *t);
     /* For ever.  NO: some may be marked as deleted and still there. */

@@ -15,6 +15,8 @@ void imap_compose_items(struct imap_client *client, unsigned want)
         imap_cmd_text(client, " INTERNALDATE");
     if (want & END_WANT_SIZES)
         imap_cmd_text(client, " RFC822.SIZE");
+    if (want & END_WANT_IDS && imap_client_has(client, IMAP_CAP_OBJECTID))
+        imap_cmd_text(client, " EMAILID");
     imap_cmd_text(client, ")");
 }
 
@@ -30,6 +32,8 @@ bool imap_listed(struct end_changes *out, const struct imap_fetch_data *f, struc
     m->has_flags = (f->has & IMAP_FETCH_FLAGS) != 0;
     if (m->has_flags)
         out->flags_lost += flags_parse(f->flags, out->keywords, &m->flags);
+    if (f->has & IMAP_FETCH_EMAILID)
+        end_changes_add_id(out, f->uid, f->email_id);
     return true;
 }
 
@@ -46,7 +50,7 @@ static void attributes_send(struct imap_request *r)
     struct attributes_request *q = (struct attributes_request *)r;
     struct buf set;
     buf_init(&set, IMAP_SET_MAX);
-    q->sent += imap_set_some(&set, q->uids + q->sent, q->n - q->sent);
+    q->sent += imap_set_some(r->e, &set, q->uids + q->sent, q->n - q->sent);
     imap_request_cmd(r, IMAP_STEP_OWN);
     imap_cmd_f(r->e->client, "UID FETCH %s ", buf_cstr(&set));
     imap_compose_items(r->e->client, q->want);

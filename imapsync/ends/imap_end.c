@@ -52,10 +52,13 @@ uint32_t *imap_uids_copy(const uint32_t *uids, size_t n, size_t *n_out)
     return copy;
 }
 
-size_t imap_set_some(struct buf *out, const uint32_t *uids, size_t n)
+size_t imap_set_some(const struct imap_end *e, struct buf *out, const uint32_t *uids, size_t n)
 {
+    uint64_t most = imap_client_limits(e->client).messages;
     size_t taken = 0;
     buf_clear(out);
+    if (most > 0 && n > most)
+        n = (size_t)most;
     while (taken < n && out->n < IMAP_SET_MAX - 24) {
         size_t run = 1;
         while (taken + run < n && uids[taken + run] == uids[taken + run - 1] + 1)
@@ -158,6 +161,13 @@ void imap_request_on_open(struct imap_request *r)
     BUG_ON(!r->opened);
 }
 
+void imap_request_to_change(struct imap_request *r)
+{
+    r->is_changing = true;
+    imap_request_on_open(r);
+    BUG_ON(!r->opened->is_for_writing);
+}
+
 void imap_request_fail(struct imap_request *r, const struct err *err)
 {
     if (r->result == END_NO)
@@ -173,6 +183,15 @@ void imap_request_refuse(struct imap_request *r, const struct imap_outcome *o, e
     if (scope != ERR_SCOPE_NONE)
         err_scope_set(&err, scope);
     imap_request_fail(r, &err);
+}
+
+void imap_request_cannot(struct imap_request *r, const char *why)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_PERM, EX_UNAVAILABLE, "%s", why);
+    err_scope_set(&err, ERR_SCOPE_FOLDER);
+    imap_request_fail(r, &err);
+    r->has_more = false;
 }
 
 void imap_end_fail(struct imap_end *e, const char *why)
@@ -262,6 +281,8 @@ static void flush(struct imap_end *e)
             if (!send_one(r))
                 return;
         }
+        if (r->is_barrier && !is_complete(r))
+            return;
     }
 }
 
@@ -368,16 +389,20 @@ static unsigned can(const struct end *end)
     /* Where each literal has to be asked for, messages of one command would wait for each other. */
     if (imap_client_has(e->client, IMAP_CAP_MULTIAPPEND | IMAP_CAP_LITERAL_PLUS))
         n |= END_CAN_BATCH;
+    if (imap_client_has(e->client, IMAP_CAP_MOVE) || imap_client_has(e->client, IMAP_CAP_UIDPLUS))
+        n |= END_CAN_MOVE;
     if (imap_client_has(e->client, IMAP_CAP_CONDSTORE))
-        n |= END_CAN_TELL_CHANGES;
-    if (imap_client_append_limit(e->client) > 0)
+        n |= END_CAN_TELL_CHANGES | END_CAN_GUARD;
+    if (imap_client_has(e->client, IMAP_CAP_OBJECTID))
+        n |= END_CAN_TELL_IDS;
+    if (imap_client_limits(e->client).append > 0)
         n |= END_CAN_CHECK_SIZE;
     return n;
 }
 
 static uint64_t size_max(const struct end *end)
 {
-    return imap_client_append_limit(((const struct imap_end *)end)->client);
+    return imap_client_limits(((const struct imap_end *)end)->client).append;
 }
 
 static bool is_same(const struct end *end, const struct folder *f, struct slice token)
@@ -398,7 +423,7 @@ static bool has_room(const struct end *end)
     if (e->is_broken)
         return true; /* whatever is begun is answered at once */
     for (const struct imap_request *r = e->requests; r; r = r->next) {
-        if (r->has_more)
+        if (r->has_more || (r->is_barrier && !is_complete(r)))
             return false;
     }
     return may_send(e) && imap_client_pending(e->client) + 2 < PIPELINE_MAX;

@@ -119,6 +119,8 @@ static void take_status(struct folder *f, const struct imap_status_data *d)
     f->uidnext = (uint32_t)d->uidnext;
     f->messages = (uint32_t)d->messages;
     f->modseq = d->highestmodseq;
+    if (d->has & IMAP_ITEM_MAILBOXID)
+        folder_set_id(f, d->id);
 }
 
 /* Status of a folder of the list; of one that is not there it says nothing. */
@@ -157,7 +159,9 @@ static bool list_untagged(struct imap_request *r, const struct imap_response *re
 static void status_items(struct imap_client *client)
 {
     imap_cmd_text(client, "(MESSAGES UIDNEXT UIDVALIDITY");
-    imap_cmd_text(client, imap_client_has(client, IMAP_CAP_CONDSTORE) ? " HIGHESTMODSEQ)" : ")");
+    if (imap_client_has(client, IMAP_CAP_CONDSTORE))
+        imap_cmd_text(client, " HIGHESTMODSEQ");
+    imap_cmd_text(client, imap_client_has(client, IMAP_CAP_OBJECTID) ? " MAILBOXID)" : ")");
 }
 
 static void compose_status(struct imap_request *r, struct slice name)

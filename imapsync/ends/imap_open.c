@@ -84,9 +84,7 @@ struct open_request {
 static void forget(struct open_request *q)
 {
     struct end_changes *c = q->out;
-    c->n = 0;
-    c->is_disordered = false;
-    c->n_vanished = 0;
+    end_changes_clear(c);
     c->uidvalidity = c->uidnext = c->exists = 0;
     c->modseq = 0;
     c->storable = FLAG_ANSWERED | FLAG_DELETED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
@@ -418,7 +416,7 @@ static void list_all(struct open_request *q)
 {
     q->way = WAY_LIST;
     q->was_refused = false;
-    q->out->n = q->out->n_vanished = 0;
+    end_changes_clear(q->out);
     q->next = STEP_LIST;
     q->r.has_more = true;
 }

@@ -56,6 +56,7 @@ struct imap_request {
     bool has_more;
     bool opens;             /* send() opens the folder itself */
     bool is_changing;       /* only when the folder is surely the one that it was */
+    bool is_barrier;        /* nothing that was begun behind it leaves before it is over */
     enum end_result result; /* END_OK unless something was refused */
     struct err err;
 };
@@ -105,6 +106,10 @@ void imap_request_begin(struct imap_request *r);
 void imap_request_free_head(struct imap_request *r); /* for kind->free */
 /* About what was opened last; that may be nothing, and then the request is refused. */
 void imap_request_on_open(struct imap_request *r);
+/* The same for what changes it by UID: leaves when the folder is surely the one that it was. */
+void imap_request_to_change(struct imap_request *r);
+/* It is refused by us, and nothing is sent. */
+void imap_request_cannot(struct imap_request *r, const char *why);
 /* Begins a command of the request: text and imap_cmd_end() follow. */
 void imap_request_cmd(struct imap_request *r, unsigned step);
 /* A refusal; the first one of a request counts. */
@@ -119,8 +124,9 @@ void imap_opened_unref(struct imap_opened **o);
 /* The connection makes no sense any more. */
 void imap_end_fail(struct imap_end *e, const char *why);
 
-/* Ascending UIDs as a set of at most IMAP_SET_MAX octets; how many of them it has. */
-size_t imap_set_some(struct buf *out, const uint32_t *uids, size_t n);
+/* Ascending UIDs as a set of at most IMAP_SET_MAX octets, and of no more messages than the server
+ * takes in one command; how many of them it has. */
+size_t imap_set_some(const struct imap_end *e, struct buf *out, const uint32_t *uids, size_t n);
 /* UIDs in any order as an ascending copy. */
 uint32_t *imap_uids_copy(const uint32_t *uids, size_t n, size_t *n_out);
 struct slice imap_slice_copy(struct slice s);

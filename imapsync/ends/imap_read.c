@@ -32,11 +32,11 @@ static void read_send(struct imap_request *r)
     buf_init(&set, IMAP_SET_MAX);
     if (q->is_one_by_one) {
         q->alone = q->uids[q->sent];
-        imap_set_some(&set, &q->alone, 1);
+        imap_set_some(r->e, &set, &q->alone, 1);
         q->sent++;
         r->has_more = false; /* the next one with its answer */
     } else {
-        q->sent += imap_set_some(&set, q->uids + q->sent, q->n - q->sent);
+        q->sent += imap_set_some(r->e, &set, q->uids + q->sent, q->n - q->sent);
         q->alone = q->n == 1 ? q->uids[0] : 0;
         r->has_more = q->sent < q->n;
     }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * imap_store: changing flags, moving and removing messages of the folder that is open.
+ * imap_store: changing flags and removing messages of the folder that is open.
  *
  * Flags are only added and removed (+FLAGS, -FLAGS), never set, so what others have done to other
- * flags stays.  A message is removed by UID STORE and UID EXPUNGE (RFC 4315) of exactly the UIDs
- * that were asked for.  Without UIDPLUS nothing is removed, since EXPUNGE alone would take messages
- * that somebody else has marked.
+ * flags stays; where nobody else may have done anything, UNCHANGEDSINCE (RFC 7162 3.1.3) says so.
+ * A message is removed by UID STORE and UID EXPUNGE (RFC 4315) of exactly the UIDs that were asked
+ * for.  Without UIDPLUS nothing is removed, since EXPUNGE alone would take messages that somebody
+ * else has marked.
  */
 #include <stdlib.h>
-#include <sysexits.h>
 
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/ends/imap_parts.h"
 
 enum step { STEP_STORE = IMAP_STEP_OWN, STEP_EXPUNGE };
@@ -21,6 +22,7 @@ struct store_request {
     size_t n, sent;
     char *change;   /* "+FLAGS.SILENT (...)", owned; NULL: remove() */
     struct buf set; /* that was marked and is to be expunged */
+    struct end_uids *modified;
 };
 
 static void store_send(struct imap_request *r)
@@ -32,7 +34,7 @@ static void store_send(struct imap_request *r)
         imap_cmd_f(client, "UID EXPUNGE %s", buf_cstr(&q->set));
         buf_clear(&q->set);
     } else {
-        q->sent += imap_set_some(&q->set, q->uids + q->sent, q->n - q->sent);
+        q->sent += imap_set_some(r->e, &q->set, q->uids + q->sent, q->n - q->sent);
         imap_request_cmd(r, STEP_STORE);
         imap_cmd_f(client, "UID STORE %s %s", buf_cstr(&q->set),
             q->change ? q->change : "+FLAGS.SILENT (\\Deleted)");
@@ -43,10 +45,32 @@ static void store_send(struct imap_request *r)
     r->has_more = q->sent < q->n || q->set.n > 0;
 }
 
+/* Ours of the set, behind those of the commands before. */
+static void take_modified(struct store_request *q, struct slice set)
+{
+    struct end_uids *u = q->modified;
+    struct uid_range range;
+    if (!u)
+        return;
+    u->uidvalidity = q->r.opened->uidvalidity;
+    while (uids_next(&set, &range) > 0) {
+        for (size_t i = 0; i < q->n; i++) {
+            if (q->uids[i] < range.first || q->uids[i] > range.last)
+                continue;
+            u->v = mem_realloc_array(u->v, u->n + 1, sizeof(*u->v));
+            u->v[u->n++] = q->uids[i];
+        }
+    }
+    u->n = uids_sort(u->v, u->n);
+}
+
 static void store_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
-    (void)step, (void)resp;
+    struct store_request *q = (struct store_request *)r;
+    (void)step;
+    if (resp->code.kind == IMAP_CODE_MODIFIED)
+        take_modified(q, resp->code.set);
     if (o->status != IMAP_STATUS_OK)
         imap_request_refuse(r, o, ERR_SCOPE_FOLDER);
 }
@@ -68,9 +92,7 @@ static struct store_request *store_request(
     struct store_request *q = imap_request_new(imap_end_of(end), sizeof(*q), &store_kind, t);
     q->uids = imap_uids_copy(uids, n, &q->n);
     buf_init(&q->set, IMAP_SET_MAX);
-    q->r.is_changing = true;
-    imap_request_on_open(&q->r);
-    BUG_ON(!q->r.opened->is_for_writing);
+    imap_request_to_change(&q->r);
     return q;
 }
 
@@ -79,29 +101,15 @@ void imap_end_flags(struct end *end, const uint32_t *uids, size_t n, const struc
 {
     struct store_request *q = store_request(end, uids, n, t);
     struct buf text;
-    (void)modified_out;
     buf_init(&text, 64u << 10);
+    if (f->unchanged_since > 0)
+        BUG_ON(buf_addf(&text, "(UNCHANGEDSINCE %llu) ", (unsigned long long)f->unchanged_since));
     BUG_ON(buf_addf(&text, "%sFLAGS.SILENT (", f->is_removal ? "-" : "+") != 0 ||
            flags_format(f->flags, f->keywords, &text) != 0 || buf_add_byte(&text, ')') != 0);
     q->change = buf_steal_cstr(&text);
-    imap_request_begin(&q->r);
-}
-
-static void cannot(struct imap_request *r, const char *why)
-{
-    struct err err = ERR_INIT;
-    err_set(&err, ERR_PERM, EX_UNAVAILABLE, "%s", why);
-    err_scope_set(&err, ERR_SCOPE_FOLDER);
-    imap_request_fail(r, &err);
-    r->has_more = false;
-}
-
-void imap_end_move(struct end *end, const uint32_t *uids, size_t n, struct slice folder,
-    struct end_uids *uids_out, struct end_ticket *t)
-{
-    struct store_request *q = store_request(end, uids, n, t);
-    (void)folder, (void)uids_out;
-    cannot(&q->r, "the server cannot move messages");
+    q->modified = modified_out;
+    if (f->unchanged_since > 0 && !(end->ops->can(end) & END_CAN_GUARD))
+        imap_request_cannot(&q->r, "the server does not know who has changed flags (no CONDSTORE)");
     imap_request_begin(&q->r);
 }
 
@@ -109,6 +117,6 @@ void imap_end_remove(struct end *end, const uint32_t *uids, size_t n, struct end
 {
     struct store_request *q = store_request(end, uids, n, t);
     if (!(end->ops->can(end) & END_CAN_REMOVE))
-        cannot(&q->r, "the server cannot remove single messages (no UIDPLUS)");
+        imap_request_cannot(&q->r, "the server cannot remove single messages (no UIDPLUS)");
     imap_request_begin(&q->r);
 }

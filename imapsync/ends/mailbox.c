@@ -19,6 +19,18 @@ static void free_slice(struct slice *s)
     *s = SLICE_NONE;
 }
 
+void folder_set_id(struct folder *f, struct slice id)
+{
+    free_slice(&f->id);
+    if (id.n > 0 && id.n <= OBJECT_ID_MAX)
+        f->id = slice_make(slice_dup(id), id.n);
+}
+
+void folder_fini(struct folder *f)
+{
+    free_slice(&f->id);
+}
+
 void folder_list_fini(struct folder_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {

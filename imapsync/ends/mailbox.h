@@ -38,9 +38,11 @@ enum folder_number {
 
 struct folder {
     struct slice name; /* owned by the list */
-    struct slice id;   /* MAILBOXID (RFC 8474), owned by the list; empty: not told */
-    int delimiter;     /* -1: none */
-    unsigned attrs;    /* of enum folder_attr */
+    /* MAILBOXID (RFC 8474): the same whatever the folder's name is; empty: not told.  Owned by the
+     * list, or by who has asked for a status: folder_fini(). */
+    struct slice id;
+    int delimiter;  /* -1: none */
+    unsigned attrs; /* of enum folder_attr */
     enum folder_use use;
     unsigned has; /* of enum folder_number; 0: it has no status, or none that can be read */
     uint32_t uidvalidity, uidnext, messages;
@@ -60,6 +62,10 @@ struct folder_list {
     size_t n_foreign;
     size_t ignored; /* names over a limit, which are reported and left out */
 };
+
+void folder_set_id(struct folder *f, struct slice id); /* a copy */
+/* Of one that is in no list; its name is not its own. */
+void folder_fini(struct folder *f);
 
 void folder_list_init(struct folder_list *l);
 void folder_list_fini(struct folder_list *l);

@@ -33,6 +33,8 @@ static const struct {
     {"ESEARCH", IMAP_CAP_ESEARCH},
     {"IMAP4rev1", IMAP_CAP_IMAP4REV1},
     {"IMAP4rev2", IMAP_CAP_IMAP4REV2},
+    {"MOVE", IMAP_CAP_MOVE},
+    {"OBJECTID", IMAP_CAP_OBJECTID},
 };
 
 /* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it
@@ -40,18 +42,23 @@ static const struct {
 static const unsigned caps_of_rev2 = IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH |
                                      IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE | IMAP_CAP_SPECIAL_USE |
                                      IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS |
-                                     IMAP_CAP_LITERAL_MINUS | IMAP_CAP_SASL_IR;
+                                     IMAP_CAP_LITERAL_MINUS | IMAP_CAP_SASL_IR | IMAP_CAP_MOVE;
 
-unsigned imap_caps_read(struct slice list, uint64_t *append_limit_out)
+static void read_limit(struct slice word, struct slice name, uint64_t *out)
 {
-    static const struct slice limit = {(const unsigned char *)"APPENDLIMIT=", 12};
+    if (slice_starts_nocase(word, name) &&
+        num_u64(slice_from(word, name.n), 1, UINT64_MAX, out) != 0)
+        *out = 0;
+}
+
+unsigned imap_caps_read(struct slice list, struct imap_cap_limits *limits_out)
+{
     struct slice word;
     unsigned caps = IMAP_CAP_KNOWN;
-    *append_limit_out = 0;
+    *limits_out = (struct imap_cap_limits){0};
     while (imap_word_next(&list, &word)) {
-        if (slice_starts_nocase(word, limit) &&
-            num_u64(slice_from(word, limit.n), 1, UINT64_MAX, append_limit_out) != 0)
-            *append_limit_out = 0;
+        read_limit(word, SLICE_LIT("APPENDLIMIT="), &limits_out->append);
+        read_limit(word, SLICE_LIT("MESSAGELIMIT="), &limits_out->messages);
         for (size_t i = 0; i < sizeof(cap_rows) / sizeof(cap_rows[0]); i++) {
             if (slice_eq_nocase(word, slice_str(cap_rows[i].name)))
                 caps |= cap_rows[i].caps;

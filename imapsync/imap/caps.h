@@ -32,10 +32,17 @@ enum imap_cap {
     IMAP_CAP_ESEARCH = 1 << 22,
     IMAP_CAP_IMAP4REV1 = 1 << 23,
     IMAP_CAP_IMAP4REV2 = 1 << 24,
+    IMAP_CAP_MOVE = 1 << 25,
+    IMAP_CAP_OBJECTID = 1 << 26,
 };
 
-/* The capabilities among the words of a list, IMAP_CAP_KNOWN always with them.
- * *append_limit_out: RFC 7889, 0: it tells none. */
-unsigned imap_caps_read(struct slice list, uint64_t *append_limit_out);
+/* Those with a number; 0: the server tells none. */
+struct imap_cap_limits {
+    uint64_t append;   /* RFC 7889 APPENDLIMIT */
+    uint64_t messages; /* RFC 9738 MESSAGELIMIT: that one command may be about */
+};
+
+/* The capabilities among the words of a list, IMAP_CAP_KNOWN always with them. */
+unsigned imap_caps_read(struct slice list, struct imap_cap_limits *limits_out);
 
 #endif

@@ -46,7 +46,7 @@ struct imap_client {
     void *arg;
     enum imap_session session;
     unsigned caps;
-    uint64_t append_limit;
+    struct imap_cap_limits limits;
     char bye[IMAP_TEXT_KEPT_MAX];
 
     struct imap_out out;
@@ -104,9 +104,9 @@ unsigned imap_client_caps(const struct imap_client *c)
     return c->caps;
 }
 
-uint64_t imap_client_append_limit(const struct imap_client *c)
+struct imap_cap_limits imap_client_limits(const struct imap_client *c)
 {
-    return c->append_limit;
+    return c->limits;
 }
 
 size_t imap_client_pending(const struct imap_client *c)
@@ -139,7 +139,7 @@ const char *imap_client_bye(const struct imap_client *c)
 void imap_client_forget_caps(struct imap_client *c)
 {
     c->caps = 0;
-    c->append_limit = 0;
+    c->limits = (struct imap_cap_limits){0};
 }
 
 bool imap_client_wants_tls(const struct imap_client *c)
@@ -245,7 +245,7 @@ void imap_cmd_f(struct imap_client *c, const char *fmt, ...)
 
 void imap_cmd_literal(struct imap_client *c, uint64_t size)
 {
-    bool is_small = size <= (c->append_limit > 0 ? c->append_limit : IMAP_FREE_LITERAL_MAX);
+    bool is_small = size <= (c->limits.append > 0 ? c->limits.append : IMAP_FREE_LITERAL_MAX);
     bool is_free = (imap_client_has(c, IMAP_CAP_LITERAL_PLUS) && is_small) ||
                    (imap_client_has(c, IMAP_CAP_LITERAL_MINUS) && size <= 4096);
     imap_cmd_f(c, "{%llu%s}\r\n", (unsigned long long)size, is_free ? "+" : "");
@@ -344,7 +344,7 @@ void imap_cmd_line(struct imap_client *c, const char *text)
 
 static void learn_caps(struct imap_client *c, struct slice list)
 {
-    c->caps = imap_caps_read(list, &c->append_limit);
+    c->caps = imap_caps_read(list, &c->limits);
 }
 
 static void note_bye(struct imap_client *c, struct slice text)

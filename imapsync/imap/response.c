@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * response: RFC 9051 section 9 `response`, with what RFC 3501 servers, UIDPLUS, CONDSTORE, QRESYNC,
- * ESEARCH, LIST-STATUS and SPECIAL-USE add.
+ * ESEARCH, LIST-STATUS, SPECIAL-USE, OBJECTID and MESSAGELIMIT add.
  *
  * What we asked for is read strictly; what we did not ask for and do not know is skipped by its
  * structure (FETCH items, STATUS items) or whole (unknown responses).  Human text is never parsed.
@@ -10,7 +10,16 @@
 
 #include "imapsync/imap/limits.h"
 
-enum code_args { ARGS_NONE, ARGS_NUMBER, ARGS_LIST, ARGS_WORDS, ARGS_SET, ARGS_SETS };
+enum code_args {
+    ARGS_NONE,
+    ARGS_NUMBER,
+    ARGS_NUMBERS, /* one or two */
+    ARGS_LIST,
+    ARGS_WORDS,
+    ARGS_SET_ALONE,
+    ARGS_SET, /* behind a number */
+    ARGS_SETS,
+};
 
 static const struct code_row {
     const char *name;
@@ -36,6 +45,9 @@ static const struct code_row {
     {"HIGHESTMODSEQ", IMAP_CODE_HIGHESTMODSEQ, ARGS_NUMBER},
     {"INUSE", IMAP_CODE_INUSE, ARGS_NONE},
     {"LIMIT", IMAP_CODE_LIMIT, ARGS_NONE},
+    {"MAILBOXID", IMAP_CODE_MAILBOXID, ARGS_LIST},
+    {"MESSAGELIMIT", IMAP_CODE_MESSAGELIMIT, ARGS_NUMBERS},
+    {"MODIFIED", IMAP_CODE_MODIFIED, ARGS_SET_ALONE},
     {"NOMODSEQ", IMAP_CODE_NOMODSEQ, ARGS_NONE},
     {"NONEXISTENT", IMAP_CODE_NONEXISTENT, ARGS_NONE},
     {"NOPERM", IMAP_CODE_NOPERM, ARGS_NONE},
@@ -82,8 +94,13 @@ static bool code_args(struct imap_cur *c, enum code_args args, struct imap_code 
         return true; /* some servers add text; what follows up to "]" is ignored */
     case ARGS_NUMBER:
         return imap_cur_byte(c, ' ') && imap_cur_number(c, INT64_MAX, &out->number);
+    case ARGS_NUMBERS:
+        return imap_cur_byte(c, ' ') && imap_cur_number(c, UINT32_MAX, &out->number) &&
+               (!imap_cur_byte(c, ' ') || imap_cur_number(c, UINT32_MAX, &out->number2));
     case ARGS_LIST:
         return imap_cur_byte(c, ' ') && imap_cur_list(c, &out->list) && imap_words_valid(out->list);
+    case ARGS_SET_ALONE:
+        return imap_cur_byte(c, ' ') && cur_set(c, &out->set);
     case ARGS_WORDS: {
         struct slice rest = slice_from(c->in, c->at);
         ptrdiff_t end = slice_find(rest, ']');
@@ -181,6 +198,12 @@ static bool parse_list(struct imap_cur *c, struct imap_response *out)
     return imap_cur_at_end(c) || (sp(c) && imap_cur_list(c, &extended) && imap_cur_at_end(c));
 }
 
+/* "(" objectid ")", RFC 8474. */
+static bool object_id(struct imap_cur *c, struct slice *out)
+{
+    return imap_cur_list(c, out) && imap_words_valid(*out);
+}
+
 static bool parse_mailbox_status(struct imap_cur *c, struct imap_response *out)
 {
     static const struct {
@@ -203,6 +226,13 @@ static bool parse_mailbox_status(struct imap_cur *c, struct imap_response *out)
         sp(c);
         if (!imap_cur_atom(c, &name) || !sp(c))
             return false;
+        if (slice_eq_nocase(name, SLICE_LIT("MAILBOXID"))) {
+            if (object_id(c, &d->id))
+                d->has |= IMAP_ITEM_MAILBOXID;
+            else if (!imap_cur_skip(c))
+                return false;
+            continue;
+        }
         size_t i = 0;
         while (i < sizeof(items) / sizeof(items[0]) &&
                !slice_eq_nocase(name, slice_str(items[i].name)))
@@ -273,6 +303,10 @@ static bool fetch_value(struct imap_cur *c, struct slice name, struct imap_fetch
             !imap_cur_byte(c, ')'))
             return false;
         d->has |= IMAP_FETCH_MODSEQ;
+    } else if (slice_eq_nocase(name, SLICE_LIT("EMAILID"))) {
+        if (!object_id(c, &d->email_id))
+            return imap_cur_skip(c);
+        d->has |= IMAP_FETCH_EMAILID;
     } else if (slice_eq_nocase(name, SLICE_LIT("BODY[]"))) {
         if (!imap_cur_nstring(c, &d->body))
             return false;

@@ -59,6 +59,9 @@ enum imap_code_kind {
     IMAP_CODE_HIGHESTMODSEQ, /* number */
     IMAP_CODE_INUSE,
     IMAP_CODE_LIMIT,
+    IMAP_CODE_MAILBOXID,    /* list: one word */
+    IMAP_CODE_MESSAGELIMIT, /* number; number2: UID of the last message done, 0: not told */
+    IMAP_CODE_MODIFIED,     /* set */
     IMAP_CODE_NOMODSEQ,
     IMAP_CODE_NONEXISTENT,
     IMAP_CODE_NOPERM,
@@ -80,7 +83,7 @@ enum imap_code_kind {
 
 struct imap_code {
     enum imap_code_kind kind;
-    uint64_t number;
+    uint64_t number, number2;
     struct slice set, set2;
     struct slice list;
 };
@@ -97,12 +100,14 @@ enum imap_status_item {
     IMAP_ITEM_UIDVALIDITY = 4,
     IMAP_ITEM_HIGHESTMODSEQ = 8,
     IMAP_ITEM_SIZE = 16,
+    IMAP_ITEM_MAILBOXID = 32,
 };
 
 struct imap_status_data {
     struct imap_str name;
     unsigned has; /* of enum imap_status_item */
     uint64_t messages, uidnext, uidvalidity, highestmodseq, size;
+    struct slice id; /* of MAILBOXID */
 };
 
 enum imap_fetch_item {
@@ -112,6 +117,7 @@ enum imap_fetch_item {
     IMAP_FETCH_SIZE = 8,
     IMAP_FETCH_MODSEQ = 16,
     IMAP_FETCH_BODY = 32,
+    IMAP_FETCH_EMAILID = 64,
 };
 
 struct imap_fetch_data {
@@ -121,6 +127,7 @@ struct imap_fetch_data {
     struct slice flags;         /* words */
     struct slice internal_date; /* "17-Jul-1996 02:44:25 -0700" */
     struct imap_str body;       /* of BODY[] */
+    struct slice email_id;
 };
 
 struct imap_response {

@@ -154,6 +154,7 @@ static void refused(struct trace *t, struct end *e, struct box *b)
     e->ops->status(e, &none, &ticket);
     (void)printf("another UIDVALIDITY: %s, no folder: %s", is_ok ? "OK" : "NO",
         wait_for(e, &ticket) ? "OK" : "NO");
+    folder_fini(&none);
 }
 
 /* Of the folder that is open a server may tell what it has told this session (RFC 9051 6.3.11), and
@@ -170,6 +171,7 @@ static void status(struct trace *t, struct end *e, struct box *b)
     (void)printf("%u messages, UIDNEXT %u, %s, %s", f.messages, f.uidnext,
         b->validity == 0 || f.uidvalidity == b->validity ? "same UIDVALIDITY" : "new UIDVALIDITY",
         b->token.n > 0 && e->ops->is_same(e, &f, buf_slice(&b->token)) ? "same" : "changed");
+    folder_fini(&f);
 }
 
 static size_t known_at(const struct box *b, uint32_t uid)

@@ -34,6 +34,33 @@ static void test_order_and_merging(void **state)
     end_changes_fini(&c);
 }
 
+/* In disorder, twice, and too long; they follow their messages. */
+static void test_ids(void **state)
+{
+    static const char too_long[OBJECT_ID_MAX + 2] = {0};
+    struct keywords k = {0};
+    struct end_changes c;
+    (void)state;
+    end_changes_init(&c, &k);
+    for (uint32_t uid = 9; uid > 5; uid--)
+        assert_true(end_changes_add(&c, &(struct listed){.uid = uid}));
+    assert_int_equal(end_changes_id(&c, 0).n, 0);
+    end_changes_add_id(&c, 9, SLICE_LIT("nine"));
+    end_changes_add_id(&c, 6, SLICE_LIT("six"));
+    end_changes_add_id(&c, 7, slice_make(too_long, OBJECT_ID_MAX + 1));
+    end_changes_add_id(&c, 9, SLICE_LIT("more"));
+    end_changes_add_id(&c, 8, SLICE_NONE);
+    end_changes_finish(&c);
+    assert_slice_equal(end_changes_id(&c, 0), "six");
+    assert_int_equal(end_changes_id(&c, 1).n, 0);
+    assert_int_equal(end_changes_id(&c, 2).n, 0);
+    assert_slice_equal(end_changes_id(&c, 3), "more");
+    end_changes_clear(&c);
+    assert_int_equal(c.n, 0);
+    assert_null(c.ids);
+    end_changes_fini(&c);
+}
+
 /* Descending, which turns everything round, and each UID twice. */
 static void test_many_in_disorder(void **state)
 {
@@ -96,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_and_merging),
+        cmocka_unit_test(test_ids),
         cmocka_unit_test(test_many_in_disorder),
         cmocka_unit_test(test_vanished),
         cmocka_unit_test(test_names),

@@ -218,7 +218,7 @@ static void test_literal_sizes(void **state)
     }
     struct rig g;
     rig_up(&g, "* OK [CAPABILITY IMAP4rev1 LITERAL+ APPENDLIMIT=35651584] hi\r\n");
-    assert_int_equal(imap_client_append_limit(g.c), 35651584);
+    assert_int_equal(imap_client_limits(g.c).append, 35651584);
     for (uint64_t n = 35651583; n <= 35651585; n++) {
         imap_cmd_begin(g.c, on_done, &g);
         imap_cmd_literal(g.c, n);
@@ -228,7 +228,7 @@ static void test_literal_sizes(void **state)
         imap_client_sent(g.c, imap_client_out(g.c).n);
     }
     assert_int_equal(feed(&g, "* CAPABILITY IMAP4rev1 APPENDLIMIT\r\n"), 0);
-    assert_int_equal(imap_client_append_limit(g.c), 0);
+    assert_int_equal(imap_client_limits(g.c).append, 0);
     rig_down(&g);
 }
 

@@ -137,6 +137,18 @@ static void test_values(void **state)
     assert_int_equal(r.status, IMAP_STATUS_NO);
     assert_int_equal(parse("* OK [APPENDUID 1 x] bad set", &r), 0);
     assert_int_equal(r.code.kind, IMAP_CODE_OTHER);
+    assert_int_equal(parse("c8 OK [MODIFIED 7,9:11] x", &r), 0);
+    assert_int_equal(r.code.kind, IMAP_CODE_MODIFIED);
+    assert_slice_equal(r.code.set, "7,9:11");
+    assert_int_equal(parse("* OK [MAILBOXID (F2-_a)] x", &r), 0);
+    assert_int_equal(r.code.kind, IMAP_CODE_MAILBOXID);
+    assert_slice_equal(r.code.list, "F2-_a");
+    assert_int_equal(parse("c8 OK [MESSAGELIMIT 1000 23221] x", &r), 0);
+    assert_int_equal(r.code.number, 1000);
+    assert_int_equal(r.code.number2, 23221);
+    assert_int_equal(parse("c8 NO [MESSAGELIMIT 1000] x", &r), 0);
+    assert_int_equal(r.code.kind, IMAP_CODE_MESSAGELIMIT);
+    assert_int_equal(r.code.number2, 0);
 
     assert_int_equal(
         parse("* 12 FETCH (FLAGS (\\Seen a-b) UID 99 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" "
@@ -161,6 +173,14 @@ static void test_values(void **state)
     assert_int_equal(imap_str_add(r.status_data.name, &name), 0);
     assert_slice_equal(buf_slice(&name), "a\"b");
     buf_fini(&name);
+    assert_int_equal(parse("* STATUS a (MAILBOXID (F1) UIDNEXT 3)", &r), 0);
+    assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT | IMAP_ITEM_MAILBOXID);
+    assert_slice_equal(r.status_data.id, "F1");
+    assert_int_equal(parse("* STATUS a (MAILBOXID NIL UIDNEXT 3)", &r), 0);
+    assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT);
+    assert_int_equal(parse("* 1 FETCH (EMAILID (M6d99ac) UID 4 THREADID NIL)", &r), 0);
+    assert_int_equal(r.fetch.has, IMAP_FETCH_UID | IMAP_FETCH_EMAILID);
+    assert_slice_equal(r.fetch.email_id, "M6d99ac");
 
     assert_int_equal(parse("* LIST (\\HasChildren) \"\\\\\" {3}\r\na\\b", &r), 0);
     assert_int_equal(r.mailbox.delimiter, '\\');
