@@ -9,7 +9,7 @@
 
 /* How often, out of all weights. */
 static const uint8_t weights[ACTS] = {
-    30, 5, 14, 12, 5, 5, 1, 1, 1, 4, 9, 5, 2, 1, 1, 4, 6, 5, 4, 4, 1, 2};
+    30, 5, 14, 12, 8, 2, 5, 2, 1, 1, 4, 9, 5, 4, 1, 1, 1, 4, 6, 5, 4, 4, 1, 2};
 
 #define BIT(act) (1u << (act))
 #define INTERRUPTIONS                                                                              \
@@ -57,9 +57,9 @@ static void leave_out_open(struct history *h)
 
 static uint32_t some_quirks(struct rng *r, bool is_target)
 {
-    static const uint16_t usual[] = {QUIRK_NO_UIDPLUS, QUIRK_NO_MULTIAPPEND, QUIRK_NO_CONDSTORE,
-        QUIRK_NO_TOKENS, QUIRK_UNSOLICITED, QUIRK_SIZES};
-    static const uint16_t odd[] = {QUIRK_NO_KEYWORDS, QUIRK_REFUSES, QUIRK_SHORT, QUIRK_UIDS,
+    static const uint32_t usual[] = {QUIRK_NO_UIDPLUS, QUIRK_NO_MULTIAPPEND, QUIRK_NO_CONDSTORE,
+        QUIRK_NO_IDS, QUIRK_NO_MOVE, QUIRK_NO_TOKENS, QUIRK_UNSOLICITED, QUIRK_SIZES};
+    static const uint32_t odd[] = {QUIRK_NO_KEYWORDS, QUIRK_REFUSES, QUIRK_SHORT, QUIRK_UIDS,
         QUIRK_STORES_NO, QUIRK_LOSES, QUIRK_ALTERS, QUIRK_LATE, QUIRK_LIMIT};
     uint32_t q = 0;
     for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++)

@@ -20,6 +20,7 @@ enum act {
     ACT_FLAG,     /* a user of the source changes a flag */
     ACT_DELETE,   /* a user of the source removes a message */
     ACT_MOVE,     /* a user of the source moves one */
+    ACT_COPY,     /* and copies one */
     ACT_MAKE,     /* a folder on the source */
     ACT_RENAME,   /* of a folder on the source */
     ACT_RENUMBER, /* a folder of the source has a new UIDVALIDITY */
@@ -30,6 +31,7 @@ enum act {
     ACT_TGT_MOVE,
     ACT_TGT_RENUMBER,
     ACT_TGT_DROP,
+    ACT_TGT_RENAME,
     ACT_CUT_SOURCE,
     ACT_CUT_TARGET,
     ACT_KILL,
@@ -38,7 +40,7 @@ enum act {
     ACT_JOURNAL_LOST, /* at the next opening */
     ACT_FLIP,         /* the user works on the target from now on */
 };
-#define ACTS 22
+#define ACTS 24
 
 struct action {
     uint32_t tick;

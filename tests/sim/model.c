@@ -125,6 +125,35 @@ void server_drop(struct server *s, struct mailbox *b)
     box_free(b);
 }
 
+uint8_t model_folder_below(uint8_t of)
+{
+    char name[64];
+    BUG_ON(fmt_into(name, sizeof(name), "%s/Old", names[of]) != 0);
+    int below = model_folder_number(name, strlen(name));
+    return below < 0 ? MODEL_FOLDERS : (uint8_t)below;
+}
+
+static void rename_one(struct server *s, struct mailbox *b, uint8_t name, bool by_engine)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (by_engine)
+            ledger_engine_renamed(s->ledger, b->name, name, &b->v[i]);
+        else
+            ledger_user_moved(s->ledger, s->is_target, b->name, name, &b->v[i]);
+    }
+    ledger_renamed(s->ledger, b->name, name);
+    b->name = name;
+}
+
+void server_rename(struct server *s, struct mailbox *b, uint8_t name, bool by_engine)
+{
+    uint8_t below = model_folder_below(b->name);
+    struct mailbox *child = below == MODEL_FOLDERS ? NULL : server_find(s, below);
+    rename_one(s, b, name, by_engine);
+    if (child)
+        rename_one(s, child, model_folder_below(name), by_engine);
+}
+
 void server_renumber(struct server *s, struct mailbox *b)
 {
     b->uidvalidity = ++s->uidvalidity_last;
@@ -179,6 +208,7 @@ static void take_out(struct mailbox *b, struct message *m)
 struct message *user_add(struct server *s, struct mailbox *b, uint32_t content, uint16_t flags)
 {
     struct message *m = add(b, content, flags);
+    m->id = ++s->id_last;
     ledger_user_added(s->ledger, s->is_target, b->name, m);
     return m;
 }
@@ -205,12 +235,23 @@ void user_remove(struct server *s, struct mailbox *b, struct message *m)
 struct message *user_copy(
     struct server *s, struct mailbox *b, struct message *m, struct mailbox *to)
 {
-    uint16_t flags = m->flags;
-    uint32_t content = m->content;
-    bool is_altered = m->is_altered;
+    struct message old = *m;
     (void)b;
-    struct message *c = user_add(s, to, content, flags);
-    c->is_altered = is_altered;
+    struct message *c = user_add(s, to, old.content, old.flags);
+    c->is_altered = old.is_altered;
+    c->id = old.id;
+    return c;
+}
+
+struct message *user_move(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to)
+{
+    struct message old = *m;
+    ledger_user_moved(s->ledger, s->is_target, b->name, to->name, m);
+    take_out(b, m);
+    struct message *c = add(to, old.content, old.flags);
+    c->is_altered = old.is_altered;
+    c->id = old.id;
     return c;
 }
 
@@ -220,6 +261,7 @@ struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content
 {
     struct message *m = add(b, content, flags);
     m->is_copy = true;
+    m->id = ++s->id_last;
     ledger_engine_added(s->ledger, b->name, m);
     return m;
 }
@@ -247,4 +289,36 @@ void engine_remove(struct server *s, struct mailbox *b, struct message *m)
 {
     ledger_engine_removed(s->ledger, b->name, m);
     take_out(b, m);
+}
+
+/* Whoever has stored the message, and what was done to it, goes with it. */
+static struct message *add_like(struct mailbox *to, const struct message *old)
+{
+    struct message *m = add(to, old->content, old->flags);
+    uint32_t uid = m->uid;
+    uint64_t modseq = m->modseq;
+    *m = *old;
+    m->uid = uid;
+    m->modseq = modseq;
+    m->answered_at = 0;
+    return m;
+}
+
+struct message *engine_copy(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to)
+{
+    struct message old = *m;
+    (void)b;
+    struct message *c = add_like(to, &old);
+    ledger_engine_added(s->ledger, to->name, c);
+    return c;
+}
+
+struct message *engine_move(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to)
+{
+    struct message old = *m;
+    ledger_engine_moved(s->ledger, b->name, to->name, &old);
+    take_out(b, m);
+    return add_like(to, &old);
 }

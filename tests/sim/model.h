@@ -37,12 +37,15 @@ enum quirk {
     QUIRK_ALTERS = 1 << 12,        /* adds a header line to what it stores */
     QUIRK_LATE = 1 << 13,          /* stores after the cut what it was sent before */
     QUIRK_LIMIT = 1 << 14,         /* APPENDLIMIT */
+    QUIRK_NO_IDS = 1 << 15,        /* tells no EMAILID and no MAILBOXID */
+    QUIRK_NO_MOVE = 1 << 16,       /* a move is a copy and a removal */
 };
-#define QUIRKS 15
+#define QUIRKS 17
 
 struct message {
     uint32_t uid;
     uint32_t content;
+    uint32_t id; /* EMAILID: the same wherever it is moved or copied to */
     uint64_t modseq;
     uint16_t flags; /* bits 0 to 4: enum flag_system, from 5 on: keywords */
     bool is_copy;   /* stored through the end that we write to */
@@ -74,7 +77,7 @@ struct server {
     uint32_t quirks; /* of enum quirk */
     struct mailbox *boxes[MODEL_FOLDERS];
     size_t n;
-    uint32_t uidvalidity_last, id_last;
+    uint32_t uidvalidity_last, id_last; /* of folders and messages */
     struct ledger *ledger;
 };
 
@@ -91,6 +94,10 @@ int64_t model_date(uint32_t content);
 struct mailbox *server_find(const struct server *s, uint8_t name); /* or NULL */
 struct mailbox *server_make(struct server *s, uint8_t name);       /* it must not be there */
 void server_drop(struct server *s, struct mailbox *b);
+/* With the folder below it.  Both names are free. */
+void server_rename(struct server *s, struct mailbox *b, uint8_t name, bool by_engine);
+/* Where what is below `of` goes with it; MODEL_FOLDERS: nowhere, it has no name there. */
+uint8_t model_folder_below(uint8_t of);
 /* All UIDs anew. */
 void server_renumber(struct server *s, struct mailbox *b);
 struct message *mailbox_find(const struct mailbox *b, uint32_t uid); /* or NULL */
@@ -102,10 +109,16 @@ void user_flag(
 void user_remove(struct server *s, struct mailbox *b, struct message *m);
 struct message *user_copy(
     struct server *s, struct mailbox *b, struct message *m, struct mailbox *to);
+struct message *user_move(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to);
 
 /* Through an end. */
 struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content, uint16_t flags);
 void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_t flags, bool on);
 void engine_remove(struct server *s, struct mailbox *b, struct message *m);
+struct message *engine_copy(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to);
+struct message *engine_move(
+    struct server *s, struct mailbox *b, struct message *m, struct mailbox *to);
 
 #endif

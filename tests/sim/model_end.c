@@ -146,7 +146,7 @@ static void told_stored(struct model_end *e, const struct request *r)
 static void answer(struct model_end *e, struct request *r)
 {
     enum end_result result = r->result;
-    if (result == END_OK && r->kind == APPEND)
+    if (result == END_OK && (r->kind == APPEND || r->kind == MOVE))
         told_stored(e, r);
     if (result == END_OK && r->kind == OPEN)
         tell_unsolicited(e, r);

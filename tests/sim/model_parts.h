@@ -39,7 +39,7 @@ struct request {
     enum end_result result;
     struct err err;
     bool is_done;   /* it has taken effect */
-    bool is_marked; /* half of it has: REMOVE */
+    bool is_marked; /* half of it has: REMOVE, MOVE */
     bool is_whole;  /* APPEND: its end has come */
     int name, to;
     bool on;
@@ -58,7 +58,7 @@ struct request {
     void *sink_arg;
     struct appended *messages;
     size_t n_messages;
-    int stored_in; /* APPEND */
+    int stored_in; /* APPEND, MOVE */
     uint32_t first, behind;
 };
 

@@ -98,6 +98,18 @@ static void do_make(struct model_end *e, struct request *r)
     world_story(e->w, "    target: folder %s made", model_folder_name((uint8_t)r->name));
 }
 
+static void do_rename(struct model_end *e, struct request *r)
+{
+    struct mailbox *b = r->name < 0 ? NULL : server_find(e->s, (uint8_t)r->name);
+    if (!b || r->to <= 0 || b->name == 0 || server_find(e->s, (uint8_t)r->to)) {
+        model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder, or it is there already");
+        return;
+    }
+    world_story(e->w, "    target: folder %s renamed to %s", model_folder_name(b->name),
+        model_folder_name((uint8_t)r->to));
+    server_rename(e->s, b, (uint8_t)r->to, true);
+}
+
 static struct mailbox *opened(struct model_end *e, struct request *r)
 {
     struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
@@ -348,33 +360,60 @@ static void do_flags(struct model_end *e, struct request *r)
     }
 }
 
-static void do_move(struct model_end *e, struct request *r)
+static void tell_moved(
+    struct model_end *e, struct request *r, const struct mailbox *to, uint32_t uid)
+{
+    struct end_uids *u = r->uids_out;
+    if (!u || model_has(e, QUIRK_NO_UIDPLUS))
+        return;
+    u->uidvalidity = to->uidvalidity;
+    u->v = mem_realloc_array(u->v, u->n + 1, sizeof(*u->v));
+    u->v[u->n++] = uid;
+}
+
+/* The second half of a move by COPY. */
+static void expunge_moved(struct model_end *e, struct request *r, struct mailbox *b)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        struct message *m = mailbox_find(b, r->uids[i]);
+        if (m)
+            engine_remove(e->s, b, m);
+    }
+}
+
+/* RFC 6851, or COPY and UID EXPUNGE where there is no MOVE: false: only the first half. */
+static bool do_move(struct model_end *e, struct request *r)
 {
     struct mailbox *b = opened(e, r);
     struct mailbox *to = r->to < 0 ? NULL : server_find(e->s, (uint8_t)r->to);
-    if (!b || !to) {
-        model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
-        return;
+    if (b && r->is_marked) {
+        expunge_moved(e, r, b);
+        return true;
     }
-    struct end_uids *u = r->uids_out;
+    if (!b || !to) {
+        if (r->result == END_OK)
+            model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
+        return true;
+    }
+    bool is_atomic = !model_has(e, QUIRK_NO_MOVE);
+    r->stored_in = to->name;
+    r->first = to->uidnext;
     for (size_t i = 0; i < r->n; i++) {
         struct message *m = mailbox_find(b, r->uids[i]);
-        if (!m)
+        if (!m) {
+            tell_moved(e, r, to, 0);
             continue;
-        struct message old = *m;
-        e->s->ledger->tally[b->name][old.content].made--;
-        engine_remove(e->s, b, m);
-        e->s->ledger->tally[b->name][old.content].engine_removed--;
-        struct message *now = engine_add(e->s, to, old.content, old.flags);
-        old.uid = now->uid;
-        old.modseq = now->modseq;
-        *now = old;
-        if (!u || model_has(e, QUIRK_NO_UIDPLUS))
-            continue;
-        u->uidvalidity = to->uidvalidity;
-        u->v = mem_realloc_array(u->v, u->n + 1, sizeof(*u->v));
-        u->v[u->n++] = now->uid;
+        }
+        world_story(e->w, "    target: UID %u (message %u) %s from %s to %s", m->uid, m->content,
+            is_atomic ? "moved" : "copied", model_folder_name(b->name),
+            model_folder_name(to->name));
+        const struct message *now =
+            is_atomic ? engine_move(e->s, b, m, to) : engine_copy(e->s, b, m, to);
+        tell_moved(e, r, to, now->uid);
     }
+    r->behind = to->uidnext;
+    r->is_marked = true;
+    return is_atomic;
 }
 
 /* false: only the first half, \Deleted. */
@@ -419,7 +458,7 @@ bool model_effect(struct model_end *e, struct request *r)
         do_make(e, r);
         return true;
     case RENAME:
-        model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no renaming here");
+        do_rename(e, r);
         return true;
     case SUBSCRIBE: {
         struct mailbox *b = r->name < 0 ? NULL : server_find(e->s, (uint8_t)r->name);
@@ -444,8 +483,7 @@ bool model_effect(struct model_end *e, struct request *r)
         do_flags(e, r);
         return true;
     case MOVE:
-        do_move(e, r);
-        return true;
+        return do_move(e, r);
     case REMOVE:
         return do_remove(e, r);
     }

@@ -35,13 +35,18 @@ void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...)
     va_end(ap);
 }
 
-void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+static void appeared(struct ledger *l, uint8_t folder, uint32_t content)
 {
-    struct tally *t = &l->tally[folder][m->content];
-    if (on_target)
-        return;
+    struct tally *t = &l->tally[folder][content];
     t->born++;
     t->born_before_flip = (uint8_t)(t->born_before_flip + !l->is_flipped);
+}
+
+void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+{
+    if (on_target)
+        return;
+    appeared(l, folder, m->content);
     l->life[m->content].lives++;
     l->life[m->content].born_flags |= m->flags;
 }
@@ -126,6 +131,14 @@ void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const
         t->unsure_removed++;
 }
 
+void ledger_user_moved(
+    struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m)
+{
+    ledger_user_removed(l, on_target, from, m);
+    if (!on_target)
+        appeared(l, to, m->content);
+}
+
 void ledger_user_flagged(
     struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on)
 {
@@ -144,6 +157,11 @@ void ledger_renumbered(struct ledger *l, uint8_t folder)
     l->is_renumbered[folder] = true;
 }
 
+void ledger_renamed(struct ledger *l, uint8_t from, uint8_t to)
+{
+    l->is_renumbered[from] = l->is_renumbered[to] = true;
+}
+
 static bool has_more_births(const struct ledger *l, uint32_t content)
 {
     int made = 0, born = 0;
@@ -155,7 +173,8 @@ static bool has_more_births(const struct ledger *l, uint32_t content)
     return made <= born;
 }
 
-void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
+/* One copy more in a folder. */
+static void came(struct ledger *l, uint8_t folder, const struct message *m)
 {
     struct tally *t = &l->tally[folder][m->content];
     bool is_begun_anew = !l->is_flipped && (l->is_renumbered[folder] || l->has_lost_journal);
@@ -178,6 +197,11 @@ void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
         model_folder_name(folder), t->made, t->born);
 }
 
+void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
+{
+    came(l, folder, m);
+}
+
 /* What was under way at a cut or a kill may be done once more: nobody can know that it was done. */
 void ledger_engine_flagged(
     struct ledger *l, uint8_t folder, const struct message *m, unsigned flag, bool on)
@@ -197,10 +221,10 @@ void ledger_engine_flagged(
             m->content, model_folder_name(folder));
 }
 
-void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m)
+/* One copy less. */
+static void went(struct ledger *l, uint8_t folder, const struct message *m)
 {
     struct tally *t = &l->tally[folder][m->content];
-    const struct biography *b = &l->life[m->content];
     t->engine_removed++;
     if (!m->is_copy && t->born == 0) {
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s belongs to a user of the target",
@@ -213,6 +237,12 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
     if (l->is_flipped)
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was removed behind the flip",
             m->content, model_folder_name(folder));
+}
+
+void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m)
+{
+    const struct biography *b = &l->life[m->content];
+    went(l, folder, m);
     for (unsigned i = 0; i < MODEL_FLAGS; i++) {
         bool is_theirs = m->own & m->flags & (1u << i) && !(b->born_flags & (1u << i)) &&
                          b->adds[i] == 0 && 1u << i != FLAG_DELETED;
@@ -220,6 +250,27 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
             ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was marked by a user of the target",
                 m->content, model_folder_name(folder));
     }
+}
+
+void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
+{
+    went(l, from, m);
+    came(l, to, m);
+}
+
+/* Also what its user has put there goes with it. */
+void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
+{
+    struct tally *old = &l->tally[from][m->content], *now = &l->tally[to][m->content];
+    if (l->is_flipped)
+        ledger_harm(
+            l, HARM_WRONG_DELETE, "folder %s was renamed behind the flip", model_folder_name(from));
+    if (!m->is_copy || old->made == 0)
+        return;
+    old->made--;
+    now->made++;
+    if (now->made > now->born + now->late)
+        now->late++; /* its original is gone */
 }
 
 /* --- After quiet ------------------------------------------------------------------------------ */

@@ -83,6 +83,9 @@ struct ledger {
 void ledger_init(struct ledger *l);
 void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
 void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
+/* The same message, in another folder. */
+void ledger_user_moved(
+    struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m);
 void ledger_user_flagged(
     struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on);
 /* A kill, or a cut of either side. */
@@ -94,10 +97,14 @@ void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
 /* A pass went through. */
 void ledger_settled(struct ledger *l);
 void ledger_renumbered(struct ledger *l, uint8_t folder);
+void ledger_renamed(struct ledger *l, uint8_t from, uint8_t to);
 void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m);
 void ledger_engine_flagged(
     struct ledger *l, uint8_t folder, const struct message *m, unsigned flag, bool on);
 void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m);
+/* A move of the message, or of the whole folder that it is in. */
+void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
+void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
 void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...) ATTR_PRINTF(3, 4);
 
 /* After quiet; adds to what the ledger found before. */

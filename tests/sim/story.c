@@ -20,10 +20,10 @@
 #include "tests/sim/history.h"
 #include "tests/sim/model.h"
 
-static const char *const acts[ACTS] = {"deliver", "deliver again", "flag", "delete", "move", "make",
-    "rename", "renumber", "drop", "target add", "target flag", "target delete", "target move",
-    "target renumber", "target drop", "cut source", "cut target", "kill", "kill before a commit",
-    "kill behind a commit", "lose the journal", "flip"};
+static const char *const acts[ACTS] = {"deliver", "deliver again", "flag", "delete", "move", "copy",
+    "make", "rename", "renumber", "drop", "target add", "target flag", "target delete",
+    "target move", "target renumber", "target drop", "target rename", "cut source", "cut target",
+    "kill", "kill before a commit", "kill behind a commit", "lose the journal", "flip"};
 
 const char *act_name(enum act a)
 {
@@ -33,7 +33,7 @@ const char *act_name(enum act a)
 static const char *const quirks[QUIRKS] = {"no UIDPLUS", "no MULTIAPPEND", "no CONDSTORE",
     "no tokens", "unsolicited data", "sizes are estimates", "no keywords", "refuses contents",
     "short listings", "tells wrong UIDs", "stores and says NO", "says OK and loses",
-    "alters octets", "stores late", "APPENDLIMIT"};
+    "alters octets", "stores late", "APPENDLIMIT", "no IDs", "no MOVE"};
 
 static void print_quirks(FILE *out, const char *name, uint32_t bits)
 {

@@ -126,10 +126,23 @@ static bool move(struct world *w, struct server *s, const struct action *x)
     if (!b || b == to)
         return false;
     struct message *m = &b->v[x->b % b->n];
+    uint32_t uid = m->uid;
+    const struct message *c = user_move(s, b, m, to);
+    world_story(w, "  %s: its user moves UID %u (message %u) from %s to %s (UID %u)", side(s), uid,
+        c->content, model_folder_name(b->name), model_folder_name(to->name), c->uid);
+    return true;
+}
+
+static bool copy(struct world *w, struct server *s, const struct action *x)
+{
+    struct mailbox *b = box_with_mail(s, x->a), *to = some_box(s, x->b >> 8);
+    if (!b)
+        return false;
+    struct message *m = &b->v[x->b % b->n];
+    uint32_t uid = m->uid;
     const struct message *c = user_copy(s, b, m, to);
-    world_story(w, "  %s: its user moves UID %u (message %u) from %s to %s (UID %u)", side(s),
-        m->uid, m->content, model_folder_name(b->name), model_folder_name(to->name), c->uid);
-    user_remove(s, b, m);
+    world_story(w, "  %s: its user copies UID %u (message %u) from %s to %s (UID %u)", side(s), uid,
+        c->content, model_folder_name(b->name), model_folder_name(to->name), c->uid);
     return true;
 }
 
@@ -143,21 +156,24 @@ static bool make(struct world *w, const struct action *x)
     return true;
 }
 
-static bool rename_box(struct world *w, const struct action *x)
+/* What is below goes with it, and needs a name there. */
+static bool may_become(const struct server *s, uint8_t from, uint8_t to)
 {
-    struct mailbox *b = some_box(&w->source, x->a);
-    uint8_t name = free_name(&w->source, x->b);
-    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0)
+    uint8_t below = model_folder_below(from), there = model_folder_below(to);
+    if (below == MODEL_FOLDERS || !server_find(s, below))
+        return true;
+    return there != MODEL_FOLDERS && !server_find(s, there);
+}
+
+static bool rename_box(struct world *w, struct server *s, const struct action *x)
+{
+    struct mailbox *b = some_box(s, x->a);
+    uint8_t name = free_name(s, x->b);
+    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0 || !may_become(s, b->name, name))
         return false;
-    world_story(
-        w, "  source: folder %s becomes %s", model_folder_name(b->name), model_folder_name(name));
-    for (size_t i = 0; i < b->n; i++)
-        ledger_user_removed(&w->ledger, false, b->name, &b->v[i]);
-    w->ledger.is_renumbered[b->name] = true;
-    w->ledger.is_renumbered[name] = true;
-    b->name = name;
-    for (size_t i = 0; i < b->n; i++)
-        ledger_user_added(&w->ledger, false, name, &b->v[i]);
+    world_story(w, "  %s: its user renames %s to %s", side(s), model_folder_name(b->name),
+        model_folder_name(name));
+    server_rename(s, b, name, false);
     return true;
 }
 
@@ -229,7 +245,10 @@ static void act(struct world *w, const struct action *x)
         (void)make(w, x);
         break;
     case ACT_RENAME:
-        (void)rename_box(w, x);
+        (void)(is_flipped ? rename_box(w, &w->target, x) : rename_box(w, &w->source, x));
+        break;
+    case ACT_COPY:
+        (void)(is_flipped ? copy(w, &w->target, x) : copy(w, &w->source, x));
         break;
     case ACT_RENUMBER:
         (void)renumber(w, &w->source, x);
@@ -251,6 +270,9 @@ static void act(struct world *w, const struct action *x)
         break;
     case ACT_TGT_RENUMBER:
         (void)renumber(w, &w->target, x);
+        break;
+    case ACT_TGT_RENAME:
+        (void)rename_box(w, &w->target, x);
         break;
     case ACT_TGT_DROP:
         (void)drop(w, &w->target, x);
