@@ -54,18 +54,9 @@ void copy_free(struct copy **c)
 
 void copy_disconnect(struct copy *c)
 {
-    end_close(&c->from);
-    end_close(&c->to);
-}
-
-static int open_end(
-    struct copy *c, const struct end_maker *maker, struct end **out, struct err *err)
-{
-    bool is_silent = false;
-    if (maker->make(maker, c->options.limits, out, &is_silent, err) == 0)
-        return 0;
-    c->silent = is_silent ? maker : NULL;
-    return -1;
+    struct end *both[] = {c->from, c->to};
+    end_close_all(both, 2);
+    c->from = c->to = NULL;
 }
 
 const char *copy_silent_server(const struct copy *c)
@@ -85,10 +76,14 @@ int copy_connect(struct copy *c, struct err *err)
         return -1;
     if (copy_is_broken(c))
         copy_disconnect(c);
-    if (!c->from && open_end(c, c->source, &c->from, err) != 0)
+    if (c->from)
+        return 0;
+    struct end *both[2];
+    const struct end_maker *makers[] = {c->source, c->target};
+    if (end_open_all(makers, 2, c->options.limits, both, &c->silent, err) != 0)
         return -1;
-    if (!c->to && open_end(c, c->target, &c->to, err) != 0)
-        return -1;
+    c->from = both[0];
+    c->to = both[1];
     end_beside(c->from, c->to);
     return 0;
 }

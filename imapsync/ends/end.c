@@ -174,11 +174,83 @@ void end_beside(struct end *a, struct end *b)
     b->beside = a;
 }
 
-void end_close(struct end **e)
+/* --- Opening and closing --------------------------------------------------------------- */
+
+static bool is_opening(const struct end *e)
 {
-    if (*e && (*e)->beside)
-        (*e)->beside->beside = NULL;
+    return !e->ops->is_open(e);
+}
+
+static bool is_leaving(const struct end *e)
+{
+    return !e->ops->is_broken(e) && !e->ops->is_idle(e);
+}
+
+/* Those of which that is true. */
+static size_t choose(
+    struct end *const *ends, size_t n, bool (*is_chosen)(const struct end *e), struct end **out)
+{
+    size_t n_out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (ends[i] && is_chosen(ends[i]))
+            out[n_out++] = ends[i];
+    }
+    return n_out;
+}
+
+int end_open_all(const struct end_maker *const *makers, size_t n, const struct wait_limits *limits,
+    struct end **out, const struct end_maker **silent_out, struct err *err)
+{
+    struct end *waiting[PUMP_MAX];
+    size_t n_waiting;
+    int result = 0;
+    BUG_ON(n > PUMP_MAX);
+    *silent_out = NULL;
+    for (size_t i = 0; i < n; i++)
+        out[i] = makers[i]->make(makers[i], limits);
+    while (result == 0 && (n_waiting = choose(out, n, is_opening, waiting)) > 0)
+        result = end_pump(waiting, n_waiting, err);
+    for (size_t i = 0; i < n && result != 0; i++) {
+        if (out[i]->ops->is_silent(out[i]))
+            *silent_out = makers[i];
+    }
+    if (result != 0)
+        end_close_all(out, n);
+    return result;
+}
+
+static void close_now(struct end **e)
+{
     if (*e)
         (*e)->ops->close(*e);
     *e = NULL;
+}
+
+void end_close_all(struct end **ends, size_t n)
+{
+    struct end *leaving[PUMP_MAX];
+    size_t n_leaving;
+    struct err ignored = ERR_INIT;
+    BUG_ON(n > PUMP_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct end *e = ends[i];
+        if (e && e->beside) {
+            e->beside->beside = NULL;
+            e->beside = NULL;
+        }
+        if (e && e->ops->is_open(e) && !e->ops->is_broken(e) && e->ops->is_idle(e))
+            e->ops->leave(e);
+        else
+            close_now(&ends[i]);
+    }
+    int result = 0;
+    while (result == 0 && (n_leaving = choose(ends, n, is_leaving, leaving)) > 0)
+        result = end_pump(leaving, n_leaving, &ignored);
+    for (size_t i = 0; i < n; i++)
+        close_now(&ends[i]);
+}
+
+void end_close(struct end **e)
+{
+    end_close_all(e, 1);
 }

@@ -217,13 +217,19 @@ struct end_ops {
     /* Goes on as far as it can without waiting.  *moved_out is set when anything has happened.
      * -1: it has broken; all its tickets have been answered. */
     int (*advance)(struct end *e, short revents, bool *moved_out, struct err *err);
+    /* It has been opened: what it can is known, and operations may be begun. */
+    bool (*is_open)(const struct end *e);
     bool (*is_broken)(const struct end *e);
+    /* It has broken since nobody was there, or nothing came in time, whoever the user is. */
+    bool (*is_silent)(const struct end *e);
     /* Every operation that was begun has been answered. */
     bool (*is_idle)(const struct end *e);
     /* Breaks it: what is on its way is answered with END_LOST. */
     void (*lose)(struct end *e, const struct err *why);
-    /* As lose() first; politely when nothing is under way. */
-    void (*close)(struct end *e);
+    /* Begins to say goodbye, when nothing is under way; it has been said when the end is idle.  One
+     * that is gone by then is idle too, and no error.  Nothing may be begun behind it. */
+    void (*leave)(struct end *e);
+    void (*close)(struct end *e); /* at once; as lose() first */
 };
 
 /* Each kind's own struct begins with it. */
@@ -246,10 +252,14 @@ struct end_maker {
     const char *label; /* "source" or the server's name */
     const char *user;  /* whose mailbox it is: for logs */
     const char *name;  /* tells this mailbox from others for ever: for the journal */
-    /* *is_silent_out: nobody is there, whoever the user is. */
-    int (*make)(const struct end_maker *m, const struct wait_limits *limits, struct end **out,
-        bool *is_silent_out, struct err *err);
+    /* Begins to open it, without waiting: it is open, or broken, when it has been pumped. */
+    struct end *(*make)(const struct end_maker *m, const struct wait_limits *limits);
 };
+
+/* Opens n <= 4 ends, all at the same time.  -1: one could not be, and none is; *silent_out is its
+ * maker if that is since nobody is there, whoever the user is, else NULL. */
+int end_open_all(const struct end_maker *const *makers, size_t n, const struct wait_limits *limits,
+    struct end **out, const struct end_maker **silent_out, struct err *err) ATTR_WUR;
 
 /* Waits until one of them has gone on, n <= 4.  -1: one has broken, err says which and why, or the
  * limits say that it is over.  Then all of them are lost: no ticket is open behind a failure. */
@@ -265,6 +275,9 @@ int end_drain(struct end *e, struct err *err) ATTR_WUR;
 int end_room(struct end *e, struct err *err) ATTR_WUR;
 /* For who leaves early, whatever is on its way. */
 void end_lose(struct end *e, const struct err *why);
-void end_close(struct end **e); /* NULL is fine */
+/* Says goodbye to n <= 4 ends at the same time, where nothing is under way, and closes them.  NULLs
+ * are fine. */
+void end_close_all(struct end **ends, size_t n);
+void end_close(struct end **e);
 
 #endif

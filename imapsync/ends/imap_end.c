@@ -23,7 +23,6 @@
 #include "imapsync/ends/imap_parts.h"
 #include "imapsync/ends/imap_token.h"
 #include "imapsync/imap/fault.h"
-#include "imapsync/imap/login.h"
 
 #define PIPELINE_MAX (IMAP_PIPELINE_MAX - 4) /* an append needs up to three places by itself */
 
@@ -249,7 +248,7 @@ static void lose_all(struct imap_end *e, const struct err *err)
 
 static bool may_send(const struct imap_end *e)
 {
-    return !e->is_broken && imap_client_may_send(e->client) &&
+    return e->is_open && !e->is_broken && imap_client_may_send(e->client) &&
            imap_client_pending(e->client) < PIPELINE_MAX &&
            imap_client_unsent(e->client) < IMAP_UNSENT_MAX;
 }
@@ -434,6 +433,16 @@ static void set_pause(struct end *e, bool on)
     imap_conn_pause(imap_end_of(e)->conn, on);
 }
 
+static bool is_open(const struct end *end)
+{
+    return ((const struct imap_end *)end)->is_open;
+}
+
+static bool is_silent(const struct end *end)
+{
+    return imap_conn_broken(((const struct imap_end *)end)->conn) == IMAP_BROKEN_SILENT;
+}
+
 static bool is_broken(const struct end *end)
 {
     const struct imap_end *e = (const struct imap_end *)end;
@@ -468,6 +477,30 @@ static int broken(struct imap_end *e, const struct err *why, struct err *err)
     return -1;
 }
 
+static void enabled(void *arg, const struct imap_response *resp)
+{
+    (void)arg, (void)resp; /* "* ENABLED" tells what it has come to */
+}
+
+/* Nothing waits for it: until the answer is there the end does without. */
+static void enable(struct imap_end *e)
+{
+    if (!imap_client_has(e->client, IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC))
+        return;
+    imap_cmd_begin(e->client, enabled, NULL);
+    imap_cmd_text(e->client, "ENABLE QRESYNC");
+    imap_cmd_end(e->client);
+}
+
+/* Signed in: what has been begun meanwhile goes now. */
+static void opened(struct imap_end *e)
+{
+    e->is_open = true;
+    imap_conn_events(e->conn, &events, e);
+    enable(e);
+    flush(e);
+}
+
 static int advance(struct end *end, short revents, bool *moved_out, struct err *err)
 {
     struct imap_end *e = imap_end_of(end);
@@ -476,16 +509,32 @@ static int advance(struct end *end, short revents, bool *moved_out, struct err *
         return broken(e, &e->err, err);
     flush(e);
     settle(e, moved_out);
-    if (imap_conn_advance(e->conn, revents, moved_out, &why) != 0)
-        return broken(e, &why, err);
+    if (imap_conn_advance(e->conn, revents, moved_out, &why) != 0) {
+        /* Many servers close as soon as they have said BYE. */
+        if (!e->is_leaving)
+            return broken(e, &why, err);
+        *moved_out = true;
+        lose(end, &why);
+        return 0;
+    }
     if (e->has_failed)
         return broken(e, &e->err, err);
+    if (!e->is_open && imap_conn_is_ready(e->conn))
+        opened(e);
     return 0;
 }
 
 static bool is_idle(const struct end *end)
 {
-    return !((const struct imap_end *)end)->requests;
+    const struct imap_end *e = (const struct imap_end *)end;
+    return !e->requests && (!e->is_leaving || imap_conn_has_left(e->conn));
+}
+
+static void leave(struct end *end)
+{
+    struct imap_end *e = imap_end_of(end);
+    e->is_leaving = true;
+    imap_conn_leave(e->conn);
 }
 
 static void do_close(struct end *end)
@@ -493,10 +542,9 @@ static void do_close(struct end *end)
     struct imap_end *e = imap_end_of(end);
     struct err err = ERR_INIT;
     imap_conn_events(e->conn, NULL, NULL);
-    if (!e->requests && !is_broken(end))
-        imap_conn_logout(&e->conn);
     err_set(&err, ERR_TEMP, EX_TEMPFAIL, "%s: closed before the answer came", end->label);
-    lose(end, &err);
+    if (!e->is_leaving || !is_idle(end))
+        lose(end, &err);
     imap_conn_close(&e->conn);
     while (e->cmds) {
         struct imap_cmd *c = e->cmds;
@@ -533,43 +581,24 @@ static const struct end_ops ops = {
     .pause = set_pause,
     .prepare = prepare,
     .advance = advance,
+    .is_open = is_open,
     .is_broken = is_broken,
+    .is_silent = is_silent,
     .is_idle = is_idle,
     .lose = lose,
+    .leave = leave,
     .close = do_close,
 };
 
-static void enabled(void *arg, const struct imap_response *resp)
-{
-    (void)arg, (void)resp; /* "* ENABLED" tells what it has come to */
-}
-
-/* Nothing waits for it: until the answer is there the end does without. */
-static void enable(struct imap_end *e)
-{
-    if (!imap_client_has(e->client, IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC))
-        return;
-    imap_cmd_begin(e->client, enabled, NULL);
-    imap_cmd_text(e->client, "ENABLE QRESYNC");
-    imap_cmd_end(e->client);
-}
-
-static int make(const struct end_maker *m, const struct wait_limits *limits, struct end **out,
-    bool *is_silent_out, struct err *err)
+static struct end *make(const struct end_maker *m, const struct wait_limits *limits)
 {
     const struct imap_end_maker *im = (const struct imap_end_maker *)m;
-    struct imap_conn *conn;
-    if (imap_login(im->place, limits, &conn, is_silent_out, err) != 0)
-        return -1;
     struct imap_end *e = mem_zalloc(sizeof(*e));
     e->end = (struct end){.ops = &ops, .label = im->place->label, .limits = limits};
     e->place = im->place;
-    e->conn = conn;
-    e->client = imap_conn_client(conn);
-    imap_conn_events(conn, &events, e);
-    enable(e);
-    *out = &e->end;
-    return 0;
+    e->conn = imap_conn_start(im->place, limits);
+    e->client = imap_conn_client(e->conn);
+    return &e->end;
 }
 
 int imap_end_maker_init(struct imap_end_maker *m, const struct imap_place *place, struct err *err)

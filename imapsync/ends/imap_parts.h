@@ -87,6 +87,8 @@ struct imap_end {
     bool is_append_over;             /* it was answered before its end */
     struct imap_body body;
     uint64_t reopened_uidvalidity;
+    bool is_open; /* signed in, and what the server can is known */
+    bool is_leaving;
     bool is_broken;
     bool has_qresync;         /* it was enabled, and the server has said so */
     bool invents_uidvalidity; /* at each EXAMINE of a folder that nobody has selected (Courier) */

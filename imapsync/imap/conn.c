@@ -54,6 +54,8 @@ struct imap_conn {
     struct err why;
     struct patience patience;
     uint64_t spoke_ms; /* when something was sent last */
+    bool is_leaving;
+    struct imap_outcome farewell;
     uint64_t untagged;
 };
 
@@ -546,37 +548,31 @@ struct imap_conn *imap_conn_adopt(
     return c;
 }
 
-static void close_conn(struct imap_conn **c, bool is_polite)
+void imap_conn_leave(struct imap_conn *c)
+{
+    if (!imap_conn_is_ready(c) || !imap_client_may_send(c->client))
+        return;
+    c->is_leaving = true;
+    patience_limit(&c->patience, LOGOUT_TIMEOUT_MS);
+    imap_cmd_begin(c->client, imap_outcome_set, &c->farewell);
+    imap_cmd_text(c->client, "LOGOUT");
+    imap_cmd_end(c->client);
+}
+
+bool imap_conn_has_left(const struct imap_conn *c)
+{
+    return !c->is_leaving || c->farewell.is_done;
+}
+
+void imap_conn_close(struct imap_conn **c)
 {
     if (!*c)
         return;
+    bool is_polite = (*c)->farewell.is_done && !imap_conn_is_broken(*c);
     imap_client_cancel((*c)->client);
     imap_signin_free(&(*c)->signin);
     imap_wire_close(&(*c)->wire, is_polite);
     imap_client_free(&(*c)->client);
     free(*c);
     *c = NULL;
-}
-
-void imap_conn_close(struct imap_conn **c)
-{
-    close_conn(c, false);
-}
-
-void imap_conn_logout(struct imap_conn **c)
-{
-    struct imap_outcome o = {0};
-    struct err ignored;
-    bool is_polite = *c && imap_conn_is_ready(*c) && imap_client_may_send((*c)->client) &&
-                     imap_client_pending((*c)->client) == 0;
-    if (is_polite) {
-        patience_limit(&(*c)->patience, LOGOUT_TIMEOUT_MS);
-        imap_cmd_begin((*c)->client, imap_outcome_set, &o);
-        imap_cmd_text((*c)->client, "LOGOUT");
-        imap_cmd_end((*c)->client);
-        /* Only politeness: the server keeps nothing of ours open. */
-        while (is_polite && !o.is_done)
-            is_polite = imap_conn_pump(c, 1, &ignored) == 0;
-    }
-    close_conn(c, is_polite);
 }

@@ -41,9 +41,13 @@ struct imap_conn *imap_conn_start(const struct imap_place *place, const struct w
 struct imap_conn *imap_conn_adopt(
     const struct imap_place *place, const struct wait_limits *limits, int fd_own);
 bool imap_conn_is_ready(const struct imap_conn *c);
+/* Begins to say LOGOUT, where a command may be said.  RFC 9051 3.4 wants its answer to be read, but
+ * the server keeps nothing of ours open: there is little time for it, and what breaks it is told as
+ * for any command. */
+void imap_conn_leave(struct imap_conn *c);
+/* The answer has come, or none will: it was not asked, or the connection has broken. */
+bool imap_conn_has_left(const struct imap_conn *c);
 void imap_conn_close(struct imap_conn **c); /* at once; NULL is fine */
-/* LOGOUT, waits for its answer a little. */
-void imap_conn_logout(struct imap_conn **c);
 
 struct imap_client *imap_conn_client(struct imap_conn *c);
 void imap_conn_events(struct imap_conn *c, const struct imap_events *events, void *arg);

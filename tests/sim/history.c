@@ -34,22 +34,16 @@ struct run {
     struct outcome *out;
 };
 
-static int make_source(const struct end_maker *m, const struct wait_limits *limits,
-    struct end **out, bool *is_silent_out, struct err *err)
+static struct end *make_source(const struct end_maker *m, const struct wait_limits *limits)
 {
-    (void)m, (void)err;
-    *is_silent_out = false;
-    *out = model_end_new(world, &world->source, limits);
-    return 0;
+    (void)m;
+    return model_end_new(world, &world->source, limits);
 }
 
-static int make_target(const struct end_maker *m, const struct wait_limits *limits,
-    struct end **out, bool *is_silent_out, struct err *err)
+static struct end *make_target(const struct end_maker *m, const struct wait_limits *limits)
 {
-    (void)m, (void)err;
-    *is_silent_out = false;
-    *out = model_end_new(world, &world->target, limits);
-    return 0;
+    (void)m;
+    return model_end_new(world, &world->target, limits);
 }
 
 static const struct end_maker source_maker = {"source", "user", "sim://source", make_source};

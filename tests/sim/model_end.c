@@ -415,6 +415,23 @@ static int advance(struct end *end, short revents, bool *moved_out, struct err *
     return -1;
 }
 
+static bool is_open(const struct end *end)
+{
+    (void)end;
+    return true;
+}
+
+static bool is_silent(const struct end *end)
+{
+    (void)end;
+    return false;
+}
+
+static void leave(struct end *end)
+{
+    (void)end;
+}
+
 static bool is_broken(const struct end *end)
 {
     return ((const struct model_end *)end)->is_broken;
@@ -463,9 +480,12 @@ static const struct end_ops ops = {
     .pause = pause_end,
     .prepare = prepare,
     .advance = advance,
+    .is_open = is_open,
     .is_broken = is_broken,
+    .is_silent = is_silent,
     .is_idle = is_idle,
     .lose = lose,
+    .leave = leave,
     .close = close_end,
 };
 

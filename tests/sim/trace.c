@@ -323,16 +323,13 @@ static void on_server(
 {
     struct imap_account account;
     struct err err = ERR_INIT;
-    bool is_silent;
+    const struct end_maker *silent, *makers[] = {&account.end.maker, &account.end.maker};
     const struct account_args args = {
         .label = "server", .url = url, .password_file = password_file};
     if (account_from_args(&args, &account, &err) != 0)
         fail(url, &err);
-    for (size_t i = 0; i < 2; i++) {
-        const struct end_maker *m = &account.end.maker;
-        if (m->make(m, NULL, &t->end[i], &is_silent, &err) != 0)
-            fail(url, &err);
-    }
+    if (end_open_all(makers, 2, NULL, t->end, &silent, &err) != 0)
+        fail(url, &err);
     begin(t, seed);
     for (uint64_t i = 0; i < steps; i++)
         step(t);

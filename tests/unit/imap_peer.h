@@ -152,7 +152,7 @@ static inline void imap_peer_start(
         .sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof(sin);
     struct err err = ERR_INIT;
-    bool is_silent;
+    const struct end_maker *silent, *maker = &p->maker.maker;
     *p = (struct imap_peer){.caps = caps, .rows = rows, .fd = -1};
     buf_init(&p->lines, 1u << 20);
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -167,7 +167,7 @@ static inline void imap_peer_start(
         .password = SLICE_LIT("p")};
     assert_int_equal(pthread_create(&p->thread, NULL, imap_peer_run, p), 0);
     assert_int_equal(imap_end_maker_init(&p->maker, &p->place, &err), 0);
-    if (p->maker.maker.make(&p->maker.maker, NULL, &p->end, &is_silent, &err) != 0)
+    if (end_open_all(&maker, 1, NULL, &p->end, &silent, &err) != 0)
         fail_msg("%s", err.text);
 }
 
