@@ -51,6 +51,7 @@
 #include <stdint.h>
 #include "base/core/err.h"
 #include "base/os/hmac.h"
+#include "imapsync/copy/canon.h"
 
 struct batches;
 
@@ -111,7 +112,7 @@ enum batches_do {
     BATCHES_WAIT,   /* for the ends */
     BATCHES_RESULT, /* journal: `result` */
     BATCHES_FORGET, /* journal: the intent of `window` is over */
-    BATCHES_NOTE,   /* journal: `sent` are on their way; not worth a transaction of its own */
+    BATCHES_NOTE,   /* journal: `sent` of `window` are on their way */
     BATCHES_INTEND, /* journal: an intent of `window`, with `uids` */
     BATCHES_READ,   /* read `uids` of `folder` */
     BATCHES_SETTLE, /* which of `sent` are on the target?  then batches_settled() */
@@ -133,6 +134,7 @@ struct batches_sent {
     uint32_t uid;
     uint64_t size; /* of the literal */
     unsigned char digest[SHA256_SIZE];
+    struct canon canon;
 };
 
 struct batches_result {
@@ -177,7 +179,8 @@ bool batches_body_next(struct batches *b, uint32_t window, uint64_t size);
 struct batches_verdict batches_body(
     struct batches *b, uint32_t window, uint32_t uid, uint64_t size, bool has_room);
 /* The body that was taken has come.  true: end the open append. */
-bool batches_body_end(struct batches *b, const unsigned char digest[SHA256_SIZE]);
+bool batches_body_end(
+    struct batches *b, const unsigned char digest[SHA256_SIZE], const struct canon *canon);
 /* The read is answered; err NULL: with OK.  true: end the open append. */
 bool batches_read_over(struct batches *b, uint32_t window, const struct err *err);
 /* Whether the source is better paused: the target has enough to do. */

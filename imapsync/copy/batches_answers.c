@@ -143,7 +143,8 @@ struct batches_verdict batches_body(
     return v;
 }
 
-bool batches_body_end(struct batches *b, const unsigned char digest[SHA256_SIZE])
+bool batches_body_end(
+    struct batches *b, const unsigned char digest[SHA256_SIZE], const struct canon *canon)
 {
     struct append *a = b->open;
     if (b->is_lost)
@@ -151,6 +152,7 @@ bool batches_body_end(struct batches *b, const unsigned char digest[SHA256_SIZE]
     BUG_ON(!b->is_in_body);
     b->is_in_body = false;
     memcpy(a->sent[a->n - 1].digest, digest, SHA256_SIZE);
+    a->sent[a->n - 1].canon = *canon;
     a->octets += a->sent[a->n - 1].size;
     if (a->is_answered || a->n >= b->limits.append_max || a->octets >= b->limits.append_octets)
         return end_open(b);

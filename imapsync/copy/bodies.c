@@ -13,6 +13,7 @@ struct reader {
     struct body *v;
     size_t n;
     struct sha256 *sha;
+    struct canon_reader *canon;
 };
 
 static int by_uid(const void *a, const void *b)
@@ -25,6 +26,7 @@ static void on_data(void *arg, struct slice octets)
 {
     struct reader *r = arg;
     sha256_add(r->sha, octets);
+    canon_add(r->canon, octets);
 }
 
 static void on_end(void *arg, uint32_t uid)
@@ -32,10 +34,13 @@ static void on_end(void *arg, uint32_t uid)
     struct reader *r = arg;
     struct body key = {.uid = uid}, *b = mem_search(&key, r->v, r->n, sizeof(key), by_uid);
     unsigned char digest[SHA256_SIZE];
+    struct canon canon;
     sha256_finish(r->sha, digest);
+    canon_end(r->canon, &canon);
     if (!b)
         return;
     b->is_there = true;
+    b->canon = canon;
     memcpy(b->digest, digest, SHA256_SIZE);
 }
 
@@ -53,7 +58,7 @@ static void ask(struct end *e, struct reader *r, size_t from, struct end_ticket 
 
 int bodies_digest(struct end *e, struct body *v, size_t n, struct err *err)
 {
-    struct reader r = {.v = v, .n = n, .sha = sha256_new()};
+    struct reader r = {.v = v, .n = n, .sha = sha256_new(), .canon = canon_new()};
     struct end_ticket t[2];
     size_t sent = 0, done = 0;
     int result = 0;
@@ -71,5 +76,6 @@ int bodies_digest(struct end *e, struct body *v, size_t n, struct err *err)
     if (result != 0 && end_drain(e, &ignored) != 0)
         *err = ignored;
     sha256_free(&r.sha);
+    canon_free(&r.canon);
     return result;
 }

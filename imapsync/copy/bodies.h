@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: ISC */
-/* bodies: reading messages only for their SHA-256, without keeping them. */
+/* bodies: reading messages only for their digests, without keeping them. */
 #ifndef IMAPSYNC_COPY_BODIES_H
 #define IMAPSYNC_COPY_BODIES_H
 
 #include "base/os/hmac.h"
+#include "imapsync/copy/canon.h"
 #include "imapsync/ends/end.h"
 
 struct body {
     uint32_t uid;
     bool is_there; /* the end gave a body */
     unsigned char digest[SHA256_SIZE];
+    struct canon canon;
+    uint32_t mate; /* match.h: the UID of the one that it is; 0: none */
 };
 
-/* Fills v[].is_there and v[].digest for its UIDs, which are ascending, of the folder that the end
+/* Fills is_there and the digests for its UIDs, which are ascending, of the folder that the end
  * has open. */
 int bodies_digest(struct end *e, struct body *v, size_t n, struct err *err) ATTR_WUR;
 

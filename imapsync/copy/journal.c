@@ -270,11 +270,12 @@ static int check_version(struct journal *j, struct slice s, struct err *err)
     struct slice source = slice_str(j->source), target = slice_str(j->target);
     if (!record_unpack_version(s, &v))
         return journal_damaged(j, "version", err);
-    if (v.version != RECORD_VERSION)
+    if (v.version < RECORD_VERSION_READ || v.version > RECORD_VERSION)
         return err_set(err, ERR_PERM, EX_CONFIG,
             "the journal is of version %u, and this program knows version %u", v.version,
             RECORD_VERSION);
     j->is_complete = v.is_complete;
+    j->is_of_before = v.version < RECORD_VERSION;
     j->from = slice_eq(v.name[SIDE_A], source) ? SIDE_A : SIDE_B;
     j->to = j->from == SIDE_A ? SIDE_B : SIDE_A;
     if (!slice_eq(v.name[j->from], source) || !slice_eq(v.name[j->to], target))
@@ -306,6 +307,20 @@ static int read_state(struct journal *j, struct err *err)
     return result;
 }
 
+/* In the version of this program: a journal of the one before is read as it is, and an earlier
+ * program must not write into it any more. */
+static int put_version(struct journal *j, bool is_complete, struct err *err)
+{
+    const char *names[SIDES];
+    names[j->from] = j->source;
+    names[j->to] = j->target;
+    journal_begin(j);
+    if (j->txn_result == 0)
+        j->txn_result =
+            write_version(&j->t, names[SIDE_A], names[SIDE_B], is_complete, j->t.txn, &j->txn_err);
+    return journal_commit(j, err);
+}
+
 static int is_log(const struct dirent *e)
 {
     return strncmp(e->d_name, "log.", 4) == 0;
@@ -335,6 +350,8 @@ static int open_tables(struct journal *j, const char *home, struct err *err)
         result = tables_open(home, j->is_marked, false, &j->t, err);
     if (result == 0)
         result = read_state(j, err);
+    if (result == 0 && j->is_of_before)
+        result = put_version(j, j->is_complete, err);
     if (result != 0)
         (void)tables_close(&j->t);
     buf_fini(&mark);
@@ -438,14 +455,7 @@ int journal_complete(struct journal *j, struct err *err)
 {
     if (j->is_complete)
         return 0;
-    const char *names[SIDES];
-    names[j->from] = j->source;
-    names[j->to] = j->target;
-    journal_begin(j);
-    if (j->txn_result == 0)
-        j->txn_result =
-            write_version(&j->t, names[SIDE_A], names[SIDE_B], true, j->t.txn, &j->txn_err);
-    if (journal_commit(j, err) != 0)
+    if (put_version(j, true, err) != 0)
         return -1;
     j->is_complete = true;
     return 0;

@@ -41,8 +41,9 @@ struct pair {
 struct content {
     unsigned char digest[SHA256_SIZE];
     bool has_digest; /* a message that was refused before it was read has none */
-    uint32_t size;   /* of its literal */
-    uint32_t since;  /* of a SENT one: the target's UIDNEXT before */
+    struct canon canon;
+    uint32_t size;  /* of its literal */
+    uint32_t since; /* of a SENT one: the target's UIDNEXT before */
 };
 
 /* One side of a folder; all owned. */
@@ -58,6 +59,13 @@ struct journal_folder {
     struct journal_end source, target;
 };
 
+/* A message of an intent that is on its way, as it was sent. */
+struct intent_sent {
+    uint32_t uid;
+    struct flags flags; /* of the source, when it was sent */
+    struct content content;
+};
+
 struct intent {
     uint64_t id;
     enum intent_kind kind;
@@ -65,6 +73,8 @@ struct intent {
     uint32_t tgt_uidnext; /* of the target before the batch: what arrived has at least this UID */
     uint32_t *uids;       /* owned; of the source (APPEND) or of the target (DELETE) */
     size_t n;
+    struct intent_sent *sent; /* owned; APPEND: those of uids that are known to be on their way */
+    size_t n_sent;
 };
 
 /* dir is made when missing; source and target are URLs without passwords or other names that last:
@@ -114,6 +124,9 @@ int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err) A
 
 /* --- Pairs -------------------------------------------------------------------------- */
 
+/* Whether a pair names this message of the target. */
+int journal_has_target(
+    struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err) ATTR_WUR;
 /* All of a folder that have a UID on the source, by that UID; *out is the caller's to free. */
 int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;
@@ -135,6 +148,9 @@ void journal_pair_put(struct journal *j, uint32_t folder, const struct pair *p,
     const struct content *content); /* NULL: keep what is there, also that it was compared */
 void journal_pair_del(struct journal *j, uint32_t folder, uint32_t src_uid);
 void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i); /* sets id */
+/* Replaces what is known to be on its way of it. */
+void journal_intent_sent_put(
+    struct journal *j, uint32_t folder, uint64_t id, const struct intent_sent *sent, size_t n);
 void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id);
 int journal_commit(struct journal *j, struct err *err) ATTR_WUR;
 

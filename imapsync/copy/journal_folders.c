@@ -304,11 +304,33 @@ void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i)
     buf_fini(&uids);
 }
 
+void journal_intent_sent_put(
+    struct journal *j, uint32_t folder, uint64_t id, const struct intent_sent *sent, size_t n)
+{
+    struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct record_sent r = {.uid = sent[i].uid,
+            .size = sent[i].content.size,
+            .flags = sent[i].flags,
+            .canon = sent[i].content.canon};
+        memcpy(r.digest, sent[i].content.digest, SHA256_SIZE);
+        record_add_sent(&value, &r);
+    }
+    record_key_sent(&key, folder, id);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+}
+
 void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id)
 {
     struct buf key;
     buf_init(&key, 16);
     record_key_intent(&key, folder, id);
+    journal_del_record(j, j->t.state, &key);
+    record_key_sent(&key, folder, id);
     journal_del_record(j, j->t.state, &key);
     buf_fini(&key);
 }
@@ -323,6 +345,34 @@ static void add_intent(struct intent **v, size_t *n, uint64_t id, const struct r
     i->uids = mem_realloc_array(NULL, uids.n / 4 + 1, sizeof(*i->uids));
     while (record_next_uid(&uids, &i->uids[i->n]))
         i->n++;
+}
+
+/* What is on its way of each. */
+static int get_sent(struct journal *j, uint32_t folder, struct intent *i, struct err *err)
+{
+    struct buf key, value;
+    struct record_sent r;
+    bool found;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_sent(&key, folder, i->id);
+    int result = bdb_get(j->t.state, j->t.txn, buf_slice(&key), &value, &found, err);
+    struct slice rest = result == 0 && found ? buf_slice(&value) : SLICE_NONE;
+    while (result == 0 && rest.n > 0) {
+        if (!record_next_sent(&rest, &r)) {
+            result = journal_damaged(j, "what an intent has sent", err);
+            break;
+        }
+        i->sent = mem_realloc_array(i->sent, i->n_sent + 1, sizeof(*i->sent));
+        struct intent_sent *s = &i->sent[i->n_sent++];
+        *s = (struct intent_sent){.uid = r.uid,
+            .flags = r.flags,
+            .content = {.has_digest = true, .canon = r.canon, .size = r.size}};
+        memcpy(s->content.digest, r.digest, SHA256_SIZE);
+    }
+    buf_fini(&key);
+    buf_fini(&value);
+    return result;
 }
 
 int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,
@@ -356,6 +406,8 @@ int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, s
             add_intent(out, n_out, id, &i);
     }
     bdb_cursor_close(&c);
+    for (size_t i = 0; r == 0 && i < *n_out; i++)
+        r = get_sent(j, folder, &(*out)[i], err);
     if (r < 0) {
         intents_free(*out, *n_out);
         *out = NULL;
@@ -366,7 +418,9 @@ int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, s
 
 void intents_free(struct intent *v, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         free(v[i].uids);
+        free(v[i].sent);
+    }
     free(v);
 }

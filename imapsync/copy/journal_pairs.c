@@ -208,8 +208,24 @@ int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct
     struct record_pair p = {0};
     int r = each_of_source(j, folder, src_uid, take_first, &p, err);
     *found_out = r == 0 && p.state != 0;
-    *out = (struct content){.has_digest = p.has_digest, .size = p.size, .since = p.since};
+    *out = (struct content){
+        .has_digest = p.has_digest, .canon = p.canon, .size = p.size, .since = p.since};
     memcpy(out->digest, p.digest, SHA256_SIZE);
+    return as_error(j, r, "pair", err);
+}
+
+int journal_has_target(
+    struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err)
+{
+    struct record_pair p;
+    struct under_b b;
+    int r;
+    *out = false;
+    if (j->to == SIDE_A)
+        return as_error(j, get_a(&j->t, folder, tgt_uid, &p, out, err), "pair", err);
+    r = get_b(&j->t, folder, tgt_uid, &b, err);
+    *out = r == 0 && b.uids.n > 0;
+    buf_fini(&b.uids);
     return as_error(j, r, "pair", err);
 }
 
@@ -227,11 +243,13 @@ void journal_pair_put(
     r = each_of_source(j, folder, p->src_uid, take_first, &old, &j->txn_err);
     if (content) {
         new.has_digest = content->has_digest;
+        new.canon = content->canon;
         new.size = content->size;
         new.since = content->since;
         memcpy(new.digest, content->digest, SHA256_SIZE);
     } else {
         new.has_digest = old.has_digest;
+        new.canon = old.canon;
         new.size = old.size;
         new.since = old.since;
         new.is_compared = new.is_compared || (old.is_compared && old.uid[j->to] == p->tgt_uid);

@@ -19,7 +19,8 @@ struct journal {
     bool is_marked;          /* the mark of a clean close is on the disk */
     bool is_damaged;         /* its octets are whole and make no sense */
     bool is_complete;
-    int from, to; /* sides of the source and of the target */
+    bool is_of_before; /* as it was opened: of an earlier version */
+    int from, to;      /* sides of the source and of the target */
     uint32_t last_folder;
     uint64_t last_intent;
     struct err txn_err;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * journal_record: see journal_record.h.  Numbers are big-endian, so that keys sort by folder and
- * UID.  A pair takes 43 octets: keywords, which few messages have, are only there when there are
+ * UID.  A pair takes 67 octets: keywords, which few messages have, are only there when there are
  * any.
  */
 #include "imapsync/copy/journal_record.h"
@@ -10,7 +10,7 @@
 #include "base/core/err.h"
 #include "imapsync/copy/pack.h"
 
-enum pair_bits { BIT_COMPARED = 1, BIT_KEYWORDS = 2, BIT_DIGEST = 4, BITS_ALL = 7 };
+enum pair_bits { BIT_COMPARED = 1, BIT_KEYWORDS = 2, BIT_DIGEST = 4, BIT_CANON = 8, BITS_ALL = 15 };
 enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2 };
 
 static void start(struct buf *out, char kind)
@@ -70,6 +70,13 @@ void record_key_keywords(struct buf *out, uint32_t folder)
 void record_key_intent(struct buf *out, uint32_t folder, uint64_t id)
 {
     start(out, 'i');
+    pack_u32(out, folder);
+    pack_u64(out, id);
+}
+
+void record_key_sent(struct buf *out, uint32_t folder, uint64_t id)
+{
+    start(out, 's');
     pack_u32(out, folder);
     pack_u64(out, id);
 }
@@ -136,7 +143,7 @@ bool record_unpack_version(struct slice s, struct record_version *out)
     if (!unpack_u8(&s, &out->version))
         return false;
     /* What follows in a later version is not ours to judge. */
-    if (out->version != RECORD_VERSION)
+    if (out->version < RECORD_VERSION_READ || out->version > RECORD_VERSION)
         return true;
     if (!unpack_bytes(&s, &out->name[SIDE_A]) || !unpack_bytes(&s, &out->name[SIDE_B]) ||
         !unpack_u8(&s, &is_complete) || is_complete > 1 || s.n > 0)
@@ -262,23 +269,86 @@ bool record_unpack_intent(struct slice s, struct record_intent *out)
     return true;
 }
 
+static bool has_keywords(const struct flags *f)
+{
+    bool has = false;
+    for (size_t i = 0; i < FLAGS_WORDS; i++)
+        has = has || f->keywords[i] != 0;
+    return has;
+}
+
+static void add_keywords(struct buf *out, const struct flags *f)
+{
+    for (size_t i = 0; i < FLAGS_WORDS && has_keywords(f); i++)
+        pack_u64(out, f->keywords[i]);
+}
+
+static bool take_keywords(struct slice *s, struct flags *out)
+{
+    for (size_t i = 0; i < FLAGS_WORDS; i++) {
+        uint64_t word;
+        if (!unpack_u64(s, &word))
+            return false;
+        out->keywords[i] = word;
+    }
+    return true;
+}
+
+static void add_digests(
+    struct buf *out, const unsigned char digest[SHA256_SIZE], const struct canon *canon)
+{
+    add(out, slice_make(digest, SHA256_SIZE));
+    if (canon_is_known(canon))
+        add(out, slice_make(canon, CANON_SIZE));
+}
+
+static bool take_octets(struct slice *s, void *out, size_t n)
+{
+    if (s->n < n)
+        return false;
+    memcpy(out, s->p, n);
+    *s = slice_from(*s, n);
+    return true;
+}
+
+void record_add_sent(struct buf *out, const struct record_sent *s)
+{
+    pack_u32(out, s->uid);
+    pack_u32(out, s->size);
+    pack_u8(out, (uint8_t)((has_keywords(&s->flags) ? BIT_KEYWORDS : 0) |
+                           (canon_is_known(&s->canon) ? BIT_CANON : 0)));
+    pack_u8(out, s->flags.system);
+    add_keywords(out, &s->flags);
+    add_digests(out, s->digest, &s->canon);
+}
+
+bool record_next_sent(struct slice *rest, struct record_sent *out)
+{
+    uint8_t bits;
+    *out = (struct record_sent){0};
+    return unpack_u32(rest, &out->uid) && out->uid > 0 && unpack_u32(rest, &out->size) &&
+           unpack_u8(rest, &bits) && (bits & ~(BIT_KEYWORDS | BIT_CANON)) == 0 &&
+           unpack_u8(rest, &out->flags.system) &&
+           (!(bits & BIT_KEYWORDS) || take_keywords(rest, &out->flags)) &&
+           take_octets(rest, out->digest, SHA256_SIZE) &&
+           (!(bits & BIT_CANON) || take_octets(rest, &out->canon, CANON_SIZE));
+}
+
 static void add_pair(struct buf *out, const struct record_pair *p, int key_side)
 {
-    bool has_keywords = false;
-    for (size_t i = 0; i < FLAGS_WORDS; i++)
-        has_keywords = has_keywords || p->flags.keywords[i] != 0;
     pack_u8(out, (uint8_t)p->state);
-    pack_u8(out, (uint8_t)((p->is_compared ? BIT_COMPARED : 0) | (has_keywords ? BIT_KEYWORDS : 0) |
-                           (p->has_digest ? BIT_DIGEST : 0)));
+    pack_u8(out,
+        (uint8_t)((p->is_compared ? BIT_COMPARED : 0) |
+                  (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) | (p->has_digest ? BIT_DIGEST : 0) |
+                  (p->has_digest && canon_is_known(&p->canon) ? BIT_CANON : 0)));
     pack_u8(out, p->flags.system);
     pack_u32(out, p->uid[key_side == SIDE_A ? SIDE_B : SIDE_A]);
     pack_u32(out, p->size);
     if (p->state == PAIR_SENT)
         pack_u32(out, p->since);
-    for (size_t i = 0; i < FLAGS_WORDS && has_keywords; i++)
-        pack_u64(out, p->flags.keywords[i]);
+    add_keywords(out, &p->flags);
     if (p->has_digest)
-        add(out, slice_make(p->digest, SHA256_SIZE));
+        add_digests(out, p->digest, &p->canon);
 }
 
 void record_pack_pair(struct buf *out, const struct record_pair *p, int key_side)
@@ -302,19 +372,15 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
         return false;
     if (out->state == PAIR_SENT && !unpack_u32(&s, &out->since))
         return false;
-    for (size_t i = 0; i < FLAGS_WORDS && bits & BIT_KEYWORDS; i++) {
-        uint64_t word;
-        if (!unpack_u64(&s, &word))
-            return false;
-        out->flags.keywords[i] = word;
-    }
+    if (bits & BIT_KEYWORDS && !take_keywords(&s, &out->flags))
+        return false;
     out->is_compared = bits & BIT_COMPARED;
     out->has_digest = bits & BIT_DIGEST;
-    if (s.n != (out->has_digest ? SHA256_SIZE : 0))
+    if (out->has_digest && !take_octets(&s, out->digest, SHA256_SIZE))
         return false;
-    if (out->has_digest)
-        memcpy(out->digest, s.p, SHA256_SIZE);
-    return true;
+    if (bits & BIT_CANON && (!out->has_digest || !take_octets(&s, &out->canon, CANON_SIZE)))
+        return false;
+    return s.n == 0;
 }
 
 void record_pack_refs(struct buf *out, struct slice uids)

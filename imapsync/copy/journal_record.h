@@ -14,6 +14,7 @@
  *             'n' side, name                   folder
  *             'k' folder                       keywords in the order of their bits
  *             'i' folder, intent               kind, time, UIDNEXT, UIDs
+ *             's' folder, intent               of these, what is on its way: UID, flags, digests
  *             'c' folder                       what both sides were when they were compared
  *             'm', 't'                         kept for marks and items
  *   pairs     folder, UID on A                 the pair
@@ -30,9 +31,11 @@
 #include "base/core/buf.h"
 #include "base/core/slice.h"
 #include "base/os/hmac.h"
+#include "imapsync/copy/canon.h"
 #include "imapsync/ends/flags.h"
 
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
+#define RECORD_VERSION_READ 2 /* the oldest whose records are read as they are */
 #define RECORD_MAX (256u << 10)
 #define RECORD_TOKEN_MAX 1024
 #define RECORD_DIGEST_KEY 8 /* octets of a digest that are in its key; the pair has all of them */
@@ -56,6 +59,7 @@ struct record_pair {
     uint32_t since; /* of PAIR_SENT: the receiver's UIDNEXT before */
     bool has_digest;
     unsigned char digest[SHA256_SIZE]; /* of what was sent or found */
+    struct canon canon;                /* since version 3 */
 };
 
 struct record_end {
@@ -78,6 +82,13 @@ struct record_intent {
     int64_t time_ms;
     uint32_t uidnext;
     struct slice uids; /* packed; see record_uids() */
+};
+
+struct record_sent {
+    uint32_t uid, size;
+    struct flags flags;
+    unsigned char digest[SHA256_SIZE];
+    struct canon canon;
 };
 
 /* A side when the folder was compared: as long as these are what they were, its messages are. */
@@ -106,6 +117,7 @@ void record_key_name(struct buf *out, int side, struct slice name);
 void record_key_keywords(struct buf *out, uint32_t folder);
 void record_key_compared(struct buf *out, uint32_t folder);
 void record_key_intent(struct buf *out, uint32_t folder, uint64_t id);
+void record_key_sent(struct buf *out, uint32_t folder, uint64_t id);
 void record_key_uid(struct buf *out, uint32_t folder, uint32_t uid);
 void record_key_digest(
     struct buf *out, const unsigned char *digest, uint32_t folder, const uint32_t uid[SIDES]);
@@ -132,6 +144,9 @@ void record_pack_id(struct buf *out, uint32_t id);
 bool record_unpack_id(struct slice s, uint32_t *out);
 void record_pack_intent(struct buf *out, const struct record_intent *i);
 bool record_unpack_intent(struct slice s, struct record_intent *out);
+/* Adds one to a value; takes the next one from it.  false: it makes no sense. */
+void record_add_sent(struct buf *out, const struct record_sent *s);
+bool record_next_sent(struct slice *rest, struct record_sent *out);
 /* Without the UID that its key has. */
 void record_pack_pair(struct buf *out, const struct record_pair *p, int key_side);
 bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct record_pair *out);

@@ -30,9 +30,13 @@ struct resolve_job {
     /* Match every message of the target that the journal does not know with every one of the
      * source that it does not know. */
     bool adopt_all;
+    /* The target has been numbered anew: pairs are found again by their digests, and those that are
+     * not there are forgotten. */
+    bool is_renumbered_there;
+    /* So has the source: nothing of it can be looked up by the pairs' UIDs, and intents stay. */
+    bool is_renumbered_here;
     uint64_t settle_ms;
-    size_t n_adopted;    /* out */
-    uint32_t sent_since; /* its own: the oldest UIDNEXT of SENT pairs */
+    size_t n_adopted; /* out */
 };
 
 /* A side that lists fewer messages than it counts, or a target that was replaced meanwhile, is an

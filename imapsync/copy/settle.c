@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * settle: candidates are the target's messages from a UID on, less those that a pair names and, of
- * each content, as many as were SENT before and have no UID yet.  What is left is given to what was
- * sent, content by content, in the order of both.  So equal messages stay as many as they were.
+ * settle: candidates are the target's messages from a UID on, less those that a pair names.  They
+ * are given to what was SENT before and has no UID yet, and to what was sent now, by content
+ * (match.h), in the order in which it went.  So equal messages stay as many as they were.
  *
  * A candidate that is left over then is somebody else's, or one of ours that the target has
- * altered: nobody can tell, and nothing is sent again before the next pass has looked.
+ * altered beyond recognition: nobody can tell, and nothing is sent again before the next pass has
+ * looked.
  */
 #include "imapsync/copy/settle.h"
 
@@ -14,6 +15,7 @@
 #include <sysexits.h>
 
 #include "base/core/mem.h"
+#include "imapsync/copy/match.h"
 
 void settle_fini(struct settle *s)
 {
@@ -26,13 +28,6 @@ static int by_uid(const void *a, const void *b)
 {
     const struct body *x = a, *y = b;
     return x->uid < y->uid ? -1 : x->uid > y->uid;
-}
-
-static int by_digest(const void *a, const void *b)
-{
-    const struct body *x = a, *y = b;
-    int r = memcmp(x->digest, y->digest, SHA256_SIZE);
-    return r != 0 ? r : by_uid(a, b);
 }
 
 /* The bodies of these messages of the folder that the target has open. */
@@ -62,70 +57,75 @@ static int read_bodies(
     return result;
 }
 
-/* Candidates of one content. */
-struct group {
-    uint32_t folder;
-    struct body *v;
-    size_t n;
-    size_t n_sent; /* of the journal, without a UID */
-};
-
-static void take_out(void *arg, uint32_t folder, const struct pair *p)
+/* What is looked for; its UIDs are places in the order in which it was sent. */
+static void add_wanted(
+    struct body **v, size_t *n, const unsigned char digest[SHA256_SIZE], const struct canon *canon)
 {
-    struct group *g = arg;
-    if (folder != g->folder)
-        return;
-    g->n_sent += p->state == PAIR_SENT;
-    for (size_t i = 0; i < g->n && p->state == PAIR_STORED; i++) {
-        if (g->v[i].uid == p->tgt_uid)
-            g->v[i].is_there = false;
-    }
+    /* Grown in powers of two. */
+    if ((*n & (*n - 1)) == 0)
+        *v = mem_realloc_array(*v, *n ? 2 * *n : 1, sizeof(**v));
+    struct body *b = &(*v)[(*n)++];
+    *b = (struct body){.uid = (uint32_t)*n, .is_there = true, .canon = *canon};
+    memcpy(b->digest, digest, SHA256_SIZE);
 }
 
-/* Gives the group to what was sent; *n_left_out: what nobody has sent. */
-static int give(struct settle *s, struct group *g, const struct batches_sent *sent, size_t n,
-    uint32_t *out, size_t *n_left_out, struct err *err)
+/* What the target has said OK to, and its UID is not known. */
+static int add_sent_before(struct settle *s, struct body **v, size_t *n, struct err *err)
 {
-    size_t next = 0;
-    if (journal_by_digest(s->journal, g->v[0].digest, take_out, g, err) != 0)
+    struct pair *pairs;
+    size_t n_pairs;
+    if (journal_pairs(s->journal, s->folder->id, &pairs, &n_pairs, err) != 0)
         return -1;
-    for (size_t i = 0; i < g->n; i++) {
-        if (!g->v[i].is_there)
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < n_pairs; i++) {
+        struct content c;
+        bool found;
+        if (pairs[i].state != PAIR_SENT)
             continue;
-        if (g->n_sent > 0) {
-            g->n_sent--;
-            continue;
-        }
-        while (next < n &&
-               (out[next] != 0 || memcmp(sent[next].digest, g->v[i].digest, SHA256_SIZE) != 0))
-            next++;
-        if (next < n)
-            out[next] = g->v[i].uid;
-        else
-            ++*n_left_out;
+        result = journal_content(s->journal, s->folder->id, pairs[i].src_uid, &c, &found, err);
+        if (result == 0 && found && c.has_digest)
+            add_wanted(v, n, c.digest, &c.canon);
     }
+    free(pairs);
+    return result;
+}
+
+/* Leaves out what a pair names. */
+static int leave_out_known(struct settle *s, struct body *v, size_t *n, struct err *err)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < *n; i++) {
+        bool is_known;
+        if (journal_has_target(s->journal, s->folder->id, v[i].uid, &is_known, err) != 0)
+            return -1;
+        if (!is_known)
+            v[kept++] = v[i];
+    }
+    *n = kept;
     return 0;
 }
 
 static int match(struct settle *s, struct body *v, size_t n_bodies, bool is_sure,
     const struct batches_sent *sent, size_t n, uint32_t *out, struct err *err)
 {
-    size_t n_left = !is_sure;
-    for (size_t i = 0; i < n_bodies; i++)
-        n_left += !v[i].is_there; /* listed, and cannot be read */
-    mem_sort(v, n_bodies, sizeof(*v), by_digest);
-    for (size_t i = 0, end; i < n_bodies; i = end) {
-        struct group g = {.folder = s->folder->id, .v = v + i};
-        for (end = i; end < n_bodies && memcmp(v[i].digest, v[end].digest, SHA256_SIZE) == 0;)
-            end++;
-        g.n = end - i;
-        if (v[i].is_there && give(s, &g, sent, n, out, &n_left, err) != 0)
-            return -1;
+    struct body *wanted = NULL;
+    size_t n_wanted = 0, n_left = !is_sure;
+    if (add_sent_before(s, &wanted, &n_wanted, err) != 0) {
+        free(wanted);
+        return -1;
     }
-    for (size_t i = 0; i < n && n_left > 0; i++) {
-        if (out[i] == 0)
+    size_t before = n_wanted;
+    for (size_t i = 0; i < n; i++)
+        add_wanted(&wanted, &n_wanted, sent[i].digest, &sent[i].canon);
+    match_up(wanted, n_wanted, v, n_bodies, MATCH_TEXT);
+    for (size_t i = 0; i < n_bodies; i++)
+        n_left += v[i].mate == 0;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = wanted[before + i].mate;
+        if (out[i] == 0 && n_left > 0)
             out[i] = UINT32_MAX;
     }
+    free(wanted);
     return 0;
 }
 
@@ -136,6 +136,7 @@ int settle_sent(struct settle *s, const struct journal_folder *folder, uint32_t 
     struct end_changes there;
     struct keywords keywords = {0};
     struct body *bodies = NULL;
+    size_t n_bodies;
     int result = -1;
     memset(out, 0, n * sizeof(*out));
     if (s->folder != folder)
@@ -151,9 +152,10 @@ int settle_sent(struct settle *s, const struct journal_folder *folder, uint32_t 
         goto done;
     }
     bodies = mem_realloc_array(NULL, there.n + 1, sizeof(*bodies));
-    if (read_bodies(s, &there, bodies, err) != 0)
+    n_bodies = there.n;
+    if (read_bodies(s, &there, bodies, err) != 0 || leave_out_known(s, bodies, &n_bodies, err) != 0)
         goto done;
-    result = match(s, bodies, there.n, there.is_sure, sent, n, out, err);
+    result = match(s, bodies, n_bodies, there.is_sure, sent, n, out, err);
 done:
     free(bodies);
     end_changes_fini(&there);

@@ -27,6 +27,7 @@
 #define READS_MAX 20       /* on their way at once: folders with a message or two are many */
 #define SINGLE_READ_MAX 16 /* messages of one read where each is an append of its own */
 #define SINGLES_MAX 40     /* appends of one message on their way */
+#define NOTES_WAIT_MS 5    /* so often they are worth a transaction of their own */
 
 /* One read that is on its way. */
 struct window {
@@ -37,6 +38,9 @@ struct window {
     struct end_ticket opening, ticket;
     struct keywords none;
     struct end_changes numbers;
+    struct intent_sent *sent; /* owned: what is on its way */
+    size_t n_sent;
+    bool is_noted; /* all of them are in the journal */
 };
 
 struct append {
@@ -54,6 +58,8 @@ struct stream {
     struct window *windows;
     struct append *appends, *open;
     struct sha256 *sha;
+    struct canon_reader *canon;
+    uint64_t committed_ms;
     size_t fed, fed_uids; /* folders, and messages of the next one, that the batches have */
     const struct stream_folder *opened; /* on the source */
     bool is_fed, is_settling, is_writing, is_cancelled;
@@ -200,6 +206,7 @@ static void on_data(void *arg, struct slice octets)
 {
     struct stream *s = ((struct window *)arg)->stream;
     sha256_add(s->sha, octets);
+    canon_add(s->canon, octets);
     s->target->ops->append_octets(s->target, octets);
 }
 
@@ -207,9 +214,11 @@ static void on_end(void *arg, uint32_t uid)
 {
     struct stream *s = ((struct window *)arg)->stream;
     unsigned char digest[SHA256_SIZE];
+    struct canon canon;
     (void)uid;
     sha256_finish(s->sha, digest);
-    if (batches_body_end(s->batches, digest))
+    canon_end(s->canon, &canon);
+    if (batches_body_end(s->batches, digest, &canon))
         append_end(s);
 }
 
@@ -242,6 +251,7 @@ static void forget_window(struct stream *s, struct window *w)
         at = &(*at)->next;
     *at = w->next;
     end_changes_fini(&w->numbers);
+    free(w->sent);
     free(w);
 }
 
@@ -253,11 +263,53 @@ static void writing(struct stream *s)
     s->is_writing = true;
 }
 
+/* What is on its way is written with what else there is to be written, and alone when nothing has
+ * been for a while: single messages would need a transaction for each. */
+static void write_notes(struct stream *s)
+{
+    bool is_time = clock_mono_ms() - s->committed_ms >= NOTES_WAIT_MS;
+    for (struct window *w = s->windows; w && (s->is_writing || is_time); w = w->next) {
+        if (w->is_noted || w->n_sent == 0)
+            continue;
+        writing(s);
+        journal_intent_sent_put(
+            s->job->journal, folder_of(s, w->folder)->record->id, w->intent, w->sent, w->n_sent);
+        w->is_noted = true;
+    }
+}
+
 static int written(struct stream *s, struct err *err)
 {
-    bool was_writing = s->is_writing;
+    write_notes(s);
+    if (!s->is_writing)
+        return 0;
     s->is_writing = false;
-    return was_writing ? journal_commit(s->job->journal, err) : 0;
+    s->committed_ms = clock_mono_ms();
+    return journal_commit(s->job->journal, err);
+}
+
+static struct content content_of(const struct batches_sent *sent, uint32_t since)
+{
+    struct content c = {
+        .has_digest = true, .canon = sent->canon, .size = (uint32_t)sent->size, .since = since};
+    memcpy(c.digest, sent->digest, SHA256_SIZE);
+    return c;
+}
+
+static void put_sent(struct stream *s, const struct batches_todo *todo)
+{
+    struct window *w = find_window(s, todo->window);
+    const struct end_changes *listing = folder_of(s, todo->folder)->listing;
+    w->sent = mem_realloc_array(w->sent, w->n_sent + todo->n, sizeof(*w->sent));
+    for (size_t i = 0; i < todo->n; i++) {
+        const struct listed *m = end_changes_find(listing, todo->sent[i].uid);
+        struct intent_sent *to = &w->sent[w->n_sent++];
+        *to = (struct intent_sent){
+            .uid = todo->sent[i].uid, .content = content_of(&todo->sent[i], 0)};
+        if (m)
+            to->flags = m->flags;
+    }
+    w->is_noted = false;
 }
 
 static void put_result(struct stream *s, const struct batches_result *r)
@@ -270,10 +322,8 @@ static void put_result(struct stream *s, const struct batches_result *r)
     };
     if (m)
         p.flags = m->flags;
-    struct content content = {
-        .has_digest = true, .size = (uint32_t)r->sent.size, .since = r->since};
+    struct content content = content_of(&r->sent, r->since);
     const struct content none = {.has_digest = false};
-    memcpy(content.digest, r->sent.digest, SHA256_SIZE);
     writing(s);
     switch (r->outcome) {
     case BATCHES_STORED:
@@ -431,7 +481,8 @@ static int step(struct stream *s, bool *over_out, struct err *err)
     case BATCHES_FORGET:
         drop_intent(s, &todo);
         return 0;
-    case BATCHES_NOTE: /* resolve.h finds them by the contents of the source */
+    case BATCHES_NOTE:
+        put_sent(s, &todo);
         return 0;
     case BATCHES_INTEND:
         put_intent(s, &todo);
@@ -516,6 +567,7 @@ int stream_copy(struct stream_job *job, struct err *err)
         .target = job->target,
         .batches = batches_new(&limits),
         .sha = sha256_new(),
+        .canon = canon_new(),
         .settle = {.target = job->target, .journal = job->journal},
         .opened = job->is_opened ? &job->folders[0] : NULL};
     struct err why = ERR_INIT;
@@ -537,5 +589,6 @@ int stream_copy(struct stream_job *job, struct err *err)
     free(s.suspects);
     batches_free(&s.batches);
     sha256_free(&s.sha);
+    canon_free(&s.canon);
     return result;
 }

@@ -84,6 +84,10 @@ static void others(uint8_t kind, struct slice in, struct buf *out)
     } else if (kind == 9 && record_unpack_compared(in, &c)) {
         record_pack_compared(out, &c);
         check(out, in);
+    } else if (kind == 10) {
+        struct record_sent s;
+        while (in.n > 0 && record_next_sent(&in, &s))
+            record_add_sent(out, &s);
     }
     keywords_fini(&k);
 }

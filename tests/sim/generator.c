@@ -15,18 +15,8 @@ static const uint8_t weights[ACTS] = {
 #define INTERRUPTIONS                                                                              \
     (BIT(ACT_CUT_SOURCE) | BIT(ACT_CUT_TARGET) | BIT(ACT_KILL) | BIT(ACT_KILL_AT_COMMIT) |         \
         BIT(ACT_KILL_BEHIND_COMMIT))
-#define NEW_NUMBERS (BIT(ACT_RENUMBER) | BIT(ACT_TGT_RENUMBER) | BIT(ACT_JOURNAL_LOST))
 
-/* What does harm and is not mended yet: with this quirk these actions do not come, and those of
- * `without` are taken from the same server.  docs/simulation.md has a story for each. */
-static const struct open_fault {
-    uint32_t quirk, without, acts;
-} open_faults[] = {
-    {QUIRK_SIZES, 0, NEW_NUMBERS},
-    {QUIRK_ALTERS, QUIRK_NO_UIDPLUS, NEW_NUMBERS | INTERRUPTIONS},
-    {QUIRK_STORES_NO, QUIRK_STORES_NO, 0},
-};
-
+/* What does harm and is not mended yet; docs/simulation.md has a story for each. */
 static void leave_out_open(struct history *h)
 {
     uint32_t all = 0;
@@ -42,16 +32,6 @@ static void leave_out_open(struct history *h)
         bool has_no_marks = h->v[k].what == ACT_JOURNAL_LOST && h->v[k].a % 3 == 0;
         if (BIT(h->v[k].what) & left_out && !has_no_marks)
             h->v[k].what = ACT_DELIVER;
-    }
-    for (size_t i = 0; i < sizeof(open_faults) / sizeof(*open_faults); i++) {
-        const struct open_fault *o = &open_faults[i];
-        if (!((h->quirks[0] | h->quirks[1]) & o->quirk))
-            continue;
-        h->quirks[1] &= ~o->without;
-        for (uint32_t k = 0; k < h->n; k++) {
-            if (BIT(h->v[k].what) & o->acts)
-                h->v[k].what = ACT_DELIVER;
-        }
     }
 }
 

@@ -98,7 +98,7 @@ PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(normalise|record|decide|t
         r"relay/(smtp_server|smtp_command|data_codec|cutthrough)\.c", r"milter/(judge|meaning)\.c",
         r"imapsync/imap/(token|response|client)\.c",
         r"imapsync/ends/(flags|utf7|date|mailbox|changes)\.[ch]", r"imapsync/copy/folders\.c",
-        r"imapsync/copy/(plan[a-z_]*|policy|journal_record|pack|batches[a-z_]*)\.c",
+        r"imapsync/copy/(plan[a-z_]*|policy|journal_record|pack|batches[a-z_]*|canon|match)\.c",
         r"imapsync/move/(machine|marks)\.c"]
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "iso646.h", "limits.h", "math.h", "stdalign.h",

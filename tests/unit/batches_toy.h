@@ -429,6 +429,7 @@ static inline void toy_source_step(struct toy *t)
     }
     if (t->is_in_body) {
         unsigned char digest[SHA256_SIZE] = {0};
+        const struct canon canon = {.text = {1}};
         const struct toy_append *a = &t->appends[t->n_appends - 1];
         digest[0] = (unsigned char)a->uids[a->n - 1];
         if (t->m[a->uids[a->n - 1]].kind == TOY_SOURCE_DIES) {
@@ -436,7 +437,7 @@ static inline void toy_source_step(struct toy *t)
             return;
         }
         t->is_in_body = false;
-        toy_end_append(t, batches_body_end(t->b, digest));
+        toy_end_append(t, batches_body_end(t->b, digest, &canon));
         return;
     }
     if (r->served == r->n) {

@@ -179,6 +179,7 @@ static void test_ok_too_early(void **state)
     struct batches_todo todo;
     struct batches_message m = {.uid = 1};
     const unsigned char digest[SHA256_SIZE] = {0};
+    const struct canon canon = {.text = {1}};
     const uint32_t uid = 7;
     batches_folder(b, 0, 1);
     batches_add(b, &m);
@@ -189,7 +190,7 @@ static void test_ok_too_early(void **state)
     assert_false(batches_body_next(b, 1, 5));
     assert_true(batches_body(b, 1, 1, 5, true).is_taken);
     batches_appended(b, 1, &uid, 1, NULL);
-    assert_true(batches_body_end(b, digest));
+    assert_true(batches_body_end(b, digest, &canon));
     batches_next(b, &todo);
     assert_int_equal(todo.what, BATCHES_SETTLE);
     assert_int_equal(todo.n, 1);
@@ -217,6 +218,7 @@ static void test_uids_that_make_no_sense(void **state)
         struct batches *b = batches_new(&fours);
         struct batches_todo todo;
         const unsigned char digest[SHA256_SIZE] = {0};
+        const struct canon canon = {.text = {1}};
         batches_folder(b, 0, 1);
         for (uint32_t uid = 1; uid <= 2; uid++)
             batches_add(b, &(struct batches_message){.uid = uid});
@@ -227,7 +229,7 @@ static void test_uids_that_make_no_sense(void **state)
         for (uint32_t uid = 1; uid <= 2; uid++) {
             assert_false(batches_body_next(b, 1, 5));
             assert_true(batches_body(b, 1, uid, 5, true).is_taken);
-            assert_false(batches_body_end(b, digest));
+            assert_false(batches_body_end(b, digest, &canon));
         }
         assert_true(batches_read_over(b, 1, NULL));
         batches_appended(b, 1, cases[i].v, cases[i].n, NULL);

@@ -165,6 +165,71 @@ static void test_intents(void **state)
     intents_free(v, n);
 }
 
+/* What is on its way goes with its intent. */
+static void test_sent(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    uint32_t uids[] = {1, 2, 3};
+    struct intent a = {.kind = INTENT_APPEND, .tgt_uidnext = 10, .uids = uids, .n = 3}, *v;
+    struct intent_sent sent[] = {
+        {.uid = 2, .flags = {.system = 4}, .content = content_of(22)},
+        {.uid = 1, .content = content_of(11)},
+    };
+    size_t n;
+    sent[0].content.canon.text[0] = 9;
+    journal_begin(j);
+    journal_intent_put(j, 1, &a);
+    journal_intent_sent_put(j, 1, a.id, sent, 1);
+    commit(j);
+    journal_begin(j);
+    journal_intent_sent_put(j, 1, a.id, sent, 2);
+    commit(j);
+    *state = reopen(&j);
+    assert_int_equal(journal_intents(j, 1, INTENT_APPEND, &v, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(v[0].n, 3);
+    assert_int_equal(v[0].n_sent, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct content *want = &sent[i].content, *got = &v[0].sent[i].content;
+        assert_int_equal(v[0].sent[i].uid, sent[i].uid);
+        assert_true(flags_eq(&v[0].sent[i].flags, &sent[i].flags));
+        assert_true(got->has_digest && got->size == want->size);
+        assert_memory_equal(got->digest, want->digest, SHA256_SIZE);
+        assert_memory_equal(&got->canon, &want->canon, CANON_SIZE);
+    }
+    intents_free(v, n);
+    journal_begin(j);
+    journal_intent_del(j, 1, a.id);
+    commit(j);
+    assert_int_equal(journal_intents(j, 1, INTENT_APPEND, &v, &n, &err), 0);
+    assert_int_equal(n, 0);
+    intents_free(v, n);
+}
+
+static void assert_target(struct journal *j, uint32_t uid, bool want)
+{
+    struct err err = ERR_INIT;
+    bool found;
+    assert_int_equal(journal_has_target(j, 1, uid, &found, &err), 0);
+    assert_int_equal(found, want);
+}
+
+static void test_targets(void **state)
+{
+    struct journal *j = *state;
+    put(j, 1, stored(1, 21), 7);
+    put(j, 1, (struct pair){.src_uid = 2, .state = PAIR_SENT}, 8);
+    assert_target(j, 21, true);
+    assert_target(j, 1, false);
+    journal_close(&j);
+    j = open_as("b", "a");
+    assert_target(j, 1, true);
+    assert_target(j, 2, true);
+    assert_target(j, 21, false);
+    *state = j;
+}
+
 static void test_many(void **state)
 {
     struct journal *j = *state;
@@ -316,6 +381,8 @@ int main(void)
         TEST(test_pairs),
         TEST(test_equal_messages_stay_as_many),
         TEST(test_intents),
+        TEST(test_sent),
+        TEST(test_targets),
         TEST(test_many),
         TEST(test_the_way_back),
         TEST(test_keywords),

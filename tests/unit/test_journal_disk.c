@@ -228,14 +228,60 @@ static void test_newer_version(void **state)
     assert_int_equal(bdb_env_open_as(tmpdir_file(&dir, "j/journal"), &options, &env, &err), 0);
     assert_int_equal(bdb_open(env, "state", &db, &err), 0);
     assert_int_equal(
-        bdb_put(db, NULL, SLICE_LIT("v"), SLICE_LIT("\3whatever comes then"), &err), 0);
+        bdb_put(db, NULL, SLICE_LIT("v"), SLICE_LIT("\4whatever comes then"), &err), 0);
     bdb_close(&db);
     bdb_env_close(&env);
     assert_int_not_equal(journal_open(home(), "a", "b", &other, &err), 0);
-    assert_non_null(strstr(err.text, "of version 3"));
+    assert_non_null(strstr(err.text, "of version 4"));
     assert_int_equal(err.class, ERR_PERM);
     assert_int_equal(set_aside(), 0);
     *state = NULL;
+}
+
+/* The version record alone, as another program would write it; 0: only reads it. */
+static uint8_t change_version(uint8_t to)
+{
+    const struct bdb_options options = {
+        .cache_size = 1u << 20, .is_contained = true, .has_checksums = true};
+    struct bdb_env *env;
+    struct bdb *db;
+    struct buf value;
+    bool found;
+    struct err err = ERR_INIT;
+    buf_init(&value, 1000);
+    assert_int_equal(bdb_env_open_as(tmpdir_file(&dir, "j/journal"), &options, &env, &err), 0);
+    assert_int_equal(bdb_open(env, "state", &db, &err), 0);
+    assert_int_equal(bdb_get(db, NULL, SLICE_LIT("v"), &value, &found, &err), 0);
+    assert_true(found);
+    uint8_t was = value.p[value.off];
+    value.p[value.off] = to;
+    if (to != 0)
+        assert_int_equal(bdb_put(db, NULL, SLICE_LIT("v"), buf_slice(&value), &err), 0);
+    bdb_close(&db);
+    bdb_env_close(&env);
+    buf_fini(&value);
+    return was;
+}
+
+/* Its records are read as they are, and from then on an earlier program refuses it. */
+static void test_version_before(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    put(j, 1, stored(1, 2), 7);
+    assert_int_equal(journal_complete(j, &err), 0);
+    journal_close(&j);
+    assert_int_equal(change_version(2), 3);
+    j = open_as("b", "a"); /* also the other way round */
+    assert_true(journal_is_complete(j));
+    assert_pairs(j, 1, "2-1S");
+    *state = reopen(&j);
+    assert_pairs(j, 1, "1-2S");
+    assert_digest(j, 7, "1:1-2");
+    assert_true(journal_is_complete(j));
+    journal_close(&j);
+    assert_int_equal(change_version(0), 3);
+    *state = open_as("a", "b");
 }
 
 /* --- Version 1, as it was written --------------------------------------------------------------
@@ -422,6 +468,7 @@ int main(void)
         TEST(test_damage_is_found_at_the_end),
         TEST(test_crash),
         TEST(test_newer_version),
+        TEST(test_version_before),
         TEST_OLD(test_migration),
         TEST_OLD(test_migration_again),
         TEST_OLD(test_migration_refused),

@@ -49,6 +49,12 @@ static const struct {
             .since = 12,
             .has_digest = true,
             .flags = {.system = 16}}},
+    {"known without its line ends", SIDE_A, 67,
+        {.uid = {1, 2},
+            .state = PAIR_STORED,
+            .has_digest = true,
+            .digest = {9},
+            .canon = {.text = {1}, .header = {[CANON_HEADER - 1] = 3}}}},
     {"sent the other way", SIDE_B, 47,
         {.uid = {0, 5}, .state = PAIR_SENT, .since = 12, .has_digest = true}},
     {"stored, by the other side", SIDE_B, 11, {.uid = {4, 5}, .state = PAIR_STORED}},
@@ -62,6 +68,7 @@ static void assert_same_pair(
     assert_row(name, flags_eq(&a->flags, &b->flags));
     assert_row(name, a->size == b->size && a->since == b->since && a->has_digest == b->has_digest);
     assert_row(name, memcmp(a->digest, b->digest, SHA256_SIZE) == 0);
+    assert_row(name, memcmp(&a->canon, &b->canon, CANON_SIZE) == 0);
 }
 
 static void test_pairs(void **state)
@@ -90,7 +97,10 @@ static const struct {
 } bad_pairs[] = {
     {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
     {"a later state", SLICE_LIT("\6\0\0\0\0\0\0\0\0\0\0")},
-    {"a later bit", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0")},
+    {"a later bit", SLICE_LIT("\2\x10\0\0\0\0\0\0\0\0\0")},
+    {"no digest, and yet another one", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0"
+                                                 "1234567890123456"
+                                                 "12345678")},
     {"stored without a UID", SLICE_LIT("\1\0\0\0\0\0\0\0\0\0\0")},
     {"refused with a UID", SLICE_LIT("\2\0\0\0\0\0\1\0\0\0\0")},
     {"sent without its UIDNEXT", SLICE_LIT("\4\0\0\0\0\0\0\0\0\0\0")},
@@ -189,6 +199,42 @@ static void test_intent(void **state)
     assert_false(record_unpack_intent(buf_slice(&out), &got));
 }
 
+static void test_sent(void **state)
+{
+    static const struct record_sent all[] = {
+        {.uid = 7, .size = 3, .flags = {.system = 5}, .digest = {1}},
+        {.uid = UINT32_MAX,
+            .size = UINT32_MAX,
+            .flags = KEYWORDS,
+            .digest = {2},
+            .canon = {.text = {1}}},
+        {.uid = 8, .digest = {3}, .canon = {.header = {1}}},
+    };
+    struct record_sent got;
+    (void)state;
+    buf_clear(&out);
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        record_add_sent(&out, &all[i]);
+    struct slice rest = buf_slice(&out);
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        assert_true(record_next_sent(&rest, &got));
+        assert_true(got.uid == all[i].uid && got.size == all[i].size);
+        assert_true(flags_eq(&got.flags, &all[i].flags));
+        assert_memory_equal(got.digest, all[i].digest, SHA256_SIZE);
+        assert_memory_equal(&got.canon, &all[i].canon, CANON_SIZE);
+    }
+    assert_int_equal(rest.n, 0);
+    buf_clear(&out);
+    record_add_sent(&out, &all[1]);
+    for (size_t n = 0; n < out.n; n++) {
+        rest = slice_sub(buf_slice(&out), 0, n);
+        assert_false(record_next_sent(&rest, &got));
+    }
+    out.p[out.off + 8] = 0x10; /* bits of a later version */
+    rest = buf_slice(&out);
+    assert_false(record_next_sent(&rest, &got));
+}
+
 static void test_version(void **state)
 {
     (void)state;
@@ -204,6 +250,10 @@ static void test_version(void **state)
         assert_false(record_unpack_version(slice_sub(buf_slice(&out), 0, n), &got));
     out.p[out.off + out.n - 1] = 2;
     assert_false(record_unpack_version(buf_slice(&out), &got));
+    out.p[out.off + out.n - 1] = 1;
+    out.p[out.off] = RECORD_VERSION_READ;
+    assert_true(record_unpack_version(buf_slice(&out), &got));
+    assert_true(got.is_complete && got.version == RECORD_VERSION_READ);
     /* Of a later one only the number is read. */
     assert_true(record_unpack_version(SLICE_LIT("\x09???"), &got));
     assert_int_equal(got.version, 9);
@@ -273,7 +323,7 @@ static void test_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_pairs), TEST(test_bad_pairs), TEST(test_refs),
-        TEST(test_folder), TEST(test_intent), TEST(test_version), TEST(test_small_ones),
-        TEST(test_keys)};
+        TEST(test_folder), TEST(test_intent), TEST(test_sent), TEST(test_version),
+        TEST(test_small_ones), TEST(test_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

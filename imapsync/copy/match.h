@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * match: which messages of one side are which of the other, by content.  Equal ones in the order of
+ * their UIDs, so k equal messages against m equal copies make min(k, m) pairs.  Pure.
+ */
+#ifndef IMAPSYNC_COPY_MATCH_H
+#define IMAPSYNC_COPY_MATCH_H
+
+#include "imapsync/copy/bodies.h"
+
+enum match_how {
+    MATCH_EXACT,   /* octet by octet */
+    MATCH_LINES,   /* but for line ends and what else servers change of a text */
+    MATCH_TEXT,    /* but for lines of the header that do not tell it from others */
+    MATCH_NOTHING, /* how two messages are alike that are not */
+};
+
+enum match_how match_of(const struct body *a, const struct body *b);
+/* Sets the mates of those that are there and have none, the closest first, and none further apart
+ * than this.  Both arrays are in the order of their UIDs, and are again afterwards. */
+void match_up(struct body *a, size_t n_a, struct body *b, size_t n_b, enum match_how furthest);
+
+#endif
