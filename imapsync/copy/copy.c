@@ -213,9 +213,7 @@ int copy_folder_on_target(struct copy *c, const struct pass *p, const struct fol
     struct end_ticket ticket = {0};
     *out = (struct folder){.name = record->target.name, .delimiter = p->there->delimiter};
     c->to->ops->status(c->to, out, &ticket);
-    int result = end_check(c->to, &ticket, "cannot look at the folder", err);
-    folder_fini(out); /* the next listing tells its MAILBOXID */
-    return result;
+    return end_check(c->to, &ticket, "cannot look at the folder", err);
 }
 
 static bool is_unchanged(const struct copy *c, const struct journal_folder *r,
@@ -298,7 +296,6 @@ static int add_made(const struct wish *w, struct folder_list *there, struct err 
     f->uidnext = w->folder.uidnext;
     f->messages = w->folder.messages;
     f->modseq = w->folder.modseq;
-    folder_set_id(f, w->folder.id);
     return 0;
 }
 
@@ -315,8 +312,6 @@ static int make_all(
         result = end_drain(c->to, err);
     for (size_t i = 0; i < n && result == 0; i++)
         result = add_made(&v[i], there, err);
-    for (size_t i = 0; i < n; i++)
-        folder_fini(&v[i].folder);
     return result;
 }
 

@@ -371,14 +371,10 @@ static int window(struct copy *c, struct pass *p, struct work *v, size_t n,
 static int look_again(struct copy *c, struct pass *p, struct copy_job *job, struct err *err)
 {
     struct end_ticket t = {0};
-    struct folder now = {.name = job->target.name, .delimiter = job->target.delimiter};
     if (job->target.uidvalidity != 0) {
-        c->to->ops->status(c->to, &now, &t);
-        int result = end_wait(c->to, &t, err);
-        folder_fini(&now); /* the next listing tells its MAILBOXID */
-        if (result != 0)
+        c->to->ops->status(c->to, &job->target, &t);
+        if (end_wait(c->to, &t, err) != 0)
             return -1;
-        job->target = now;
     }
     if (t.result != END_NO)
         return copy_folders(c, p, job, 1, err);

@@ -15,6 +15,7 @@ void end_changes_init(struct end_changes *c, struct keywords *keywords)
 {
     *c = (struct end_changes){.keywords = keywords};
     buf_init(&c->token, END_TOKEN_MAX);
+    buf_init(&c->folder_id, OBJECT_ID_MAX);
 }
 
 /* --- IDs ------------------------------------------------------------------------------------- */
@@ -118,6 +119,7 @@ void end_changes_fini(struct end_changes *c)
     free(c->v);
     free(c->vanished);
     buf_fini(&c->token);
+    buf_fini(&c->folder_id);
     *c = (struct end_changes){0};
 }
 

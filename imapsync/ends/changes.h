@@ -45,6 +45,7 @@ struct end_changes {
     bool takes_keywords;       /* new ones as well */
     size_t flags_lost;         /* keywords that are none, or over a limit */
     struct buf token;          /* empty: the end has none for this folder */
+    struct buf folder_id;      /* MAILBOXID; empty: not told */
     struct keywords *keywords; /* borrowed, extended */
     struct id_table *ids;      /* of end_changes_id(); NULL: none was told */
 };

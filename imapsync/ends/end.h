@@ -153,7 +153,7 @@ struct end_ops {
     /* All folders with attributes, subscription, special use and status, into an initialized list;
      * one whose status cannot be read has none. */
     void (*folders)(struct end *e, struct folder_list *out, struct end_ticket *t);
-    /* Numbers of one folder, named by out->name, as of now.  NO: it is not there. */
+    /* Numbers of one folder, named by out->name, as of now; not its ID.  NO: it is not there. */
     void (*status)(struct end *e, struct folder *out, struct end_ticket *t);
     /* use: a special use to ask for where the end can. */
     void (*make)(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t);

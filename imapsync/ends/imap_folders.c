@@ -119,8 +119,6 @@ static void take_status(struct folder *f, const struct imap_status_data *d)
     f->uidnext = (uint32_t)d->uidnext;
     f->messages = (uint32_t)d->messages;
     f->modseq = d->highestmodseq;
-    if (d->has & IMAP_ITEM_MAILBOXID)
-        folder_set_id(f, d->id);
 }
 
 /* Status of a folder of the list; of one that is not there it says nothing. */
@@ -132,6 +130,8 @@ static bool on_status(struct folder_list *l, const struct imap_status_data *d)
         imap_str_add(d->name, &name) == 0 ? folder_list_find(l, buf_slice(&name)) : NULL;
     if (f)
         take_status(f, d);
+    if (f && d->has & IMAP_ITEM_MAILBOXID)
+        folder_set_id(f, d->id);
     buf_fini(&name);
     return f != NULL;
 }
@@ -156,21 +156,22 @@ static bool list_untagged(struct imap_request *r, const struct imap_response *re
     }
 }
 
-static void status_items(struct imap_client *client)
+static void status_items(struct imap_client *client, bool with_id)
 {
     imap_cmd_text(client, "(MESSAGES UIDNEXT UIDVALIDITY");
     if (imap_client_has(client, IMAP_CAP_CONDSTORE))
         imap_cmd_text(client, " HIGHESTMODSEQ");
-    imap_cmd_text(client, imap_client_has(client, IMAP_CAP_OBJECTID) ? " MAILBOXID)" : ")");
+    with_id = with_id && imap_client_has(client, IMAP_CAP_OBJECTID);
+    imap_cmd_text(client, with_id ? " MAILBOXID)" : ")");
 }
 
-static void compose_status(struct imap_request *r, struct slice name)
+static void compose_status(struct imap_request *r, struct slice name, bool with_id)
 {
     imap_request_cmd(r, STEP_STATUS);
     imap_cmd_text(r->e->client, "STATUS ");
     imap_cmd_astring(r->e->client, name);
     imap_cmd_text(r->e->client, " ");
-    status_items(r->e->client);
+    status_items(r->e->client, with_id);
     imap_cmd_end(r->e->client);
 }
 
@@ -190,7 +191,7 @@ static void compose_list(struct list_request *l)
             imap_cmd_text(client, " SPECIAL-USE");
         if (imap_client_has(client, IMAP_CAP_LIST_STATUS)) {
             imap_cmd_text(client, " STATUS ");
-            status_items(client);
+            status_items(client, true);
         }
         imap_cmd_text(client, ")");
     }
@@ -204,7 +205,7 @@ static void next_status(struct list_request *l)
     for (; l->at < out->n; l->at++) {
         const struct folder *f = &out->v[l->at];
         if (!(f->attrs & FOLDER_NOSELECT) && !f->has && folder_is_own(out, f)) {
-            compose_status(&l->r, f->name);
+            compose_status(&l->r, f->name, true);
             l->at++;
             return;
         }
@@ -316,7 +317,7 @@ static void folder_send(struct imap_request *r)
     struct imap_client *client = r->e->client;
     r->has_more = false;
     if (f->out) {
-        compose_status(r, f->name);
+        compose_status(r, f->name, false);
         return;
     }
     imap_request_cmd(r, f->use != FOLDER_USE_NONE ? STEP_MAKE : STEP_PLAIN);

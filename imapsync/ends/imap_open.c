@@ -85,6 +85,7 @@ static void forget(struct open_request *q)
 {
     struct end_changes *c = q->out;
     end_changes_clear(c);
+    buf_clear(&c->folder_id);
     c->uidvalidity = c->uidnext = c->exists = 0;
     c->modseq = 0;
     c->storable = FLAG_ANSWERED | FLAG_DELETED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
@@ -123,6 +124,11 @@ static void take_code(struct open_request *q, const struct imap_code *code)
         break;
     case IMAP_CODE_NOMODSEQ:
         c->modseq = 0;
+        break;
+    case IMAP_CODE_MAILBOXID:
+        buf_clear(&c->folder_id);
+        if (code->list.n <= OBJECT_ID_MAX)
+            BUG_ON(buf_add(&c->folder_id, code->list) != 0);
         break;
     case IMAP_CODE_PERMANENTFLAGS:
         take_permanent(c, code->list);

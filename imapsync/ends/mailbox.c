@@ -26,11 +26,6 @@ void folder_set_id(struct folder *f, struct slice id)
         f->id = slice_make(slice_dup(id), id.n);
 }
 
-void folder_fini(struct folder *f)
-{
-    free_slice(&f->id);
-}
-
 void folder_list_fini(struct folder_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {

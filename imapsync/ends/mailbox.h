@@ -38,8 +38,8 @@ enum folder_number {
 
 struct folder {
     struct slice name; /* owned by the list */
-    /* MAILBOXID (RFC 8474): the same whatever the folder's name is; empty: not told.  Owned by the
-     * list, or by who has asked for a status: folder_fini(). */
+    /* MAILBOXID (RFC 8474): the same whatever the folder's name is; owned by the list.  Empty: not
+     * told, or of a folder that is in no list. */
     struct slice id;
     int delimiter;  /* -1: none */
     unsigned attrs; /* of enum folder_attr */
@@ -63,9 +63,7 @@ struct folder_list {
     size_t ignored; /* names over a limit, which are reported and left out */
 };
 
-void folder_set_id(struct folder *f, struct slice id); /* a copy */
-/* Of one that is in no list; its name is not its own. */
-void folder_fini(struct folder *f);
+void folder_set_id(struct folder *f, struct slice id); /* of a list; a copy */
 
 void folder_list_init(struct folder_list *l);
 void folder_list_fini(struct folder_list *l);

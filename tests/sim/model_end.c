@@ -173,7 +173,7 @@ static bool step(struct model_end *e)
         r = r->next;
     if (r && !r->is_done) {
         r->is_done = model_effect(e, r);
-        return r->is_done || r->is_marked;
+        return r->is_done || r->step > 0;
     }
     if (!first || !first->is_done)
         return false;
@@ -194,7 +194,11 @@ static unsigned can(const struct end *end)
     const struct model_end *e = (const struct model_end *)end;
     unsigned c = 0;
     if (!model_has(e, QUIRK_NO_UIDPLUS))
-        c |= END_CAN_TELL_UIDS | END_CAN_REMOVE | END_CAN_MOVE;
+        c |= END_CAN_TELL_UIDS | END_CAN_REMOVE;
+    if (!model_has(e, QUIRK_NO_UIDPLUS) || !model_has(e, QUIRK_NO_MOVE))
+        c |= END_CAN_MOVE;
+    if (!model_has(e, QUIRK_NO_IDS))
+        c |= END_CAN_TELL_IDS;
     if (!model_has(e, QUIRK_NO_MULTIAPPEND))
         c |= END_CAN_BATCH;
     if (!model_has(e, QUIRK_NO_CONDSTORE))

@@ -38,9 +38,9 @@ struct request {
     struct end_ticket *ticket;
     enum end_result result;
     struct err err;
-    bool is_done;   /* it has taken effect */
-    bool is_marked; /* half of it has: REMOVE, MOVE */
-    bool is_whole;  /* APPEND: its end has come */
+    bool is_done;  /* it has taken effect */
+    unsigned step; /* a part of it has: MOVE, REMOVE */
+    bool is_whole; /* APPEND: its end has come */
     int name, to;
     bool on;
     struct end_open open;
@@ -98,6 +98,12 @@ struct model_token {
 };
 void model_put_token(const struct mailbox *b, struct buf *out);
 bool model_token(struct slice token, struct model_token *out);
+/* The folder that is open, or NULL, and the request is refused. */
+struct mailbox *model_opened(struct model_end *e, struct request *r);
+void model_flags(struct model_end *e, struct request *r);
+/* false: not all of it yet. */
+bool model_move(struct model_end *e, struct request *r);
+bool model_remove(struct model_end *e, struct request *r);
 /* A request takes effect; false: not yet. */
 bool model_effect(struct model_end *e, struct request *r);
 

@@ -62,6 +62,13 @@ static void put_status(struct model_end *e, const struct mailbox *b, struct fold
     }
 }
 
+/* MAILBOXID */
+static void folder_id(const struct model_end *e, const struct mailbox *b, char out[16])
+{
+    out[0] = '\0';
+    BUG_ON(!model_has(e, QUIRK_NO_IDS) && fmt_into(out, 16, "F%u", b->id) != 0);
+}
+
 static void do_folders(struct model_end *e, struct request *r)
 {
     struct folder_list *l = r->list;
@@ -76,6 +83,9 @@ static void do_folders(struct model_end *e, struct request *r)
         unsigned attrs = b->is_subscribed ? FOLDER_SUBSCRIBED : 0;
         BUG_ON(folder_list_add(l, name, '/', attrs, FOLDER_USE_NONE, &err) != 0);
         put_status(e, b, folder_list_find(l, name));
+        char id[16];
+        folder_id(e, b, id);
+        folder_set_id(folder_list_find(l, name), slice_str(id));
     }
 }
 
@@ -110,7 +120,7 @@ static void do_rename(struct model_end *e, struct request *r)
     server_rename(e->s, b, (uint8_t)r->to, true);
 }
 
-static struct mailbox *opened(struct model_end *e, struct request *r)
+struct mailbox *model_opened(struct model_end *e, struct request *r)
 {
     struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
     if (b && b->uidvalidity == e->open_validity)
@@ -144,6 +154,19 @@ void model_listed(struct model_end *e, const struct message *m, unsigned want, s
 void model_add_listed(struct end_changes *c, const struct listed *l)
 {
     BUG_ON(!end_changes_add(c, l));
+}
+
+static void tell_message(
+    struct model_end *e, const struct message *m, unsigned want, struct end_changes *c)
+{
+    struct listed l;
+    char id[16];
+    model_listed(e, m, want, c->keywords, &l);
+    model_add_listed(c, &l);
+    if (!(want & END_WANT_IDS) || model_has(e, QUIRK_NO_IDS))
+        return;
+    BUG_ON(fmt_into(id, sizeof(id), "M%u", m->id) != 0);
+    end_changes_add_id(c, m->uid, slice_str(id));
 }
 
 void model_put_token(const struct mailbox *b, struct buf *out)
@@ -195,11 +218,9 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
     c->is_reset = (r->open.token.n > 0 && then == 0) ||
                   (r->open.uidvalidity && r->open.uidvalidity != b->uidvalidity);
     for (size_t i = 0; i < b->n - left_out; i++) {
-        struct listed l;
         if (b->v[i].uid < r->open.from || b->v[i].modseq <= since)
             continue;
-        model_listed(e, &b->v[i], r->open.want, c->keywords, &l);
-        model_add_listed(c, &l);
+        tell_message(e, &b->v[i], r->open.want, c);
     }
     c->is_whole = since == 0 && r->open.from <= 1;
     c->is_sure = left_out == 0 || (fault_is(FAULT_LISTING_SHORT));
@@ -230,6 +251,10 @@ static void do_open(struct model_end *e, struct request *r)
     }
     e->open_name = r->name;
     e->open_validity = b->uidvalidity;
+    char id[16];
+    folder_id(e, b, id);
+    buf_clear(&c->folder_id);
+    BUG_ON(buf_add_str(&c->folder_id, id) != 0);
     c->uidnext = b->uidnext;
     c->exists = (uint32_t)b->n;
     c->modseq = model_has(e, QUIRK_NO_CONDSTORE) ? 0 : b->modseq;
@@ -242,18 +267,16 @@ static void do_open(struct model_end *e, struct request *r)
 
 static void do_attributes(struct model_end *e, struct request *r)
 {
-    const struct mailbox *b = opened(e, r);
+    const struct mailbox *b = model_opened(e, r);
     for (size_t i = 0; b && i < r->n; i++) {
         const struct message *m = mailbox_find(b, r->uids[i]);
         struct message copy;
-        struct listed l;
         if (!m)
             continue;
         copy = *m;
         if (fault_is(FAULT_REMOVE_TOUCHED) && e->s->is_target)
             copy.flags = (uint16_t)((m->flags & ~m->users) | (m->born_flags & m->users));
-        model_listed(e, &copy, r->want, r->changes->keywords, &l);
-        model_add_listed(r->changes, &l);
+        tell_message(e, &copy, r->want, r->changes);
     }
 }
 
@@ -337,112 +360,9 @@ static void do_append(struct model_end *e, struct request *r)
     }
 }
 
-static void do_flags(struct model_end *e, struct request *r)
-{
-    struct mailbox *b = opened(e, r);
-    bool on = r->on || fault_is(FAULT_FLAGS_INVERTED);
-    for (size_t i = 0; b && i < r->n; i++) {
-        struct message *m = mailbox_find(b, r->uids[i]);
-        if (!m)
-            continue;
-        if (r->unchanged_since && m->modseq > r->unchanged_since && r->uids_out) {
-            struct end_uids *u = r->uids_out;
-            u->uidvalidity = b->uidvalidity;
-            u->v = mem_realloc_array(u->v, u->n + 1, sizeof(*u->v));
-            u->v[u->n++] = m->uid;
-            continue;
-        }
-        world_story(e->w, "    target: UID %u (message %u) in %s: flags %x %s", m->uid, m->content,
-            model_folder_name(b->name), r->flags, on ? "added" : "taken away");
-        if (fault_is(FAULT_FLAGS_SET) && on)
-            engine_flag(e->s, b, m, (uint16_t)~r->flags, false);
-        engine_flag(e->s, b, m, r->flags, on);
-    }
-}
-
-static void tell_moved(
-    struct model_end *e, struct request *r, const struct mailbox *to, uint32_t uid)
-{
-    struct end_uids *u = r->uids_out;
-    if (!u || model_has(e, QUIRK_NO_UIDPLUS))
-        return;
-    u->uidvalidity = to->uidvalidity;
-    u->v = mem_realloc_array(u->v, u->n + 1, sizeof(*u->v));
-    u->v[u->n++] = uid;
-}
-
-/* The second half of a move by COPY. */
-static void expunge_moved(struct model_end *e, struct request *r, struct mailbox *b)
-{
-    for (size_t i = 0; i < r->n; i++) {
-        struct message *m = mailbox_find(b, r->uids[i]);
-        if (m)
-            engine_remove(e->s, b, m);
-    }
-}
-
-/* RFC 6851, or COPY and UID EXPUNGE where there is no MOVE: false: only the first half. */
-static bool do_move(struct model_end *e, struct request *r)
-{
-    struct mailbox *b = opened(e, r);
-    struct mailbox *to = r->to < 0 ? NULL : server_find(e->s, (uint8_t)r->to);
-    if (b && r->is_marked) {
-        expunge_moved(e, r, b);
-        return true;
-    }
-    if (!b || !to) {
-        if (r->result == END_OK)
-            model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
-        return true;
-    }
-    bool is_atomic = !model_has(e, QUIRK_NO_MOVE);
-    r->stored_in = to->name;
-    r->first = to->uidnext;
-    for (size_t i = 0; i < r->n; i++) {
-        struct message *m = mailbox_find(b, r->uids[i]);
-        if (!m) {
-            tell_moved(e, r, to, 0);
-            continue;
-        }
-        world_story(e->w, "    target: UID %u (message %u) %s from %s to %s", m->uid, m->content,
-            is_atomic ? "moved" : "copied", model_folder_name(b->name),
-            model_folder_name(to->name));
-        const struct message *now =
-            is_atomic ? engine_move(e->s, b, m, to) : engine_copy(e->s, b, m, to);
-        tell_moved(e, r, to, now->uid);
-    }
-    r->behind = to->uidnext;
-    r->is_marked = true;
-    return is_atomic;
-}
-
-/* false: only the first half, \Deleted. */
-static bool do_remove(struct model_end *e, struct request *r)
-{
-    struct mailbox *b = opened(e, r);
-    if (!b || model_has(e, QUIRK_NO_UIDPLUS)) {
-        model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "UID EXPUNGE is not known here");
-        return true;
-    }
-    for (size_t i = 0; i < r->n; i++) {
-        struct message *m = mailbox_find(b, r->uids[i]);
-        if (m && !r->is_marked) {
-            m->flags |= FLAG_DELETED;
-            m->modseq = ++b->modseq;
-        } else if (m && m->flags & FLAG_DELETED) {
-            world_story(e->w, "    target: UID %u (message %u) removed from %s", m->uid, m->content,
-                model_folder_name(b->name));
-            engine_remove(e->s, b, m);
-        }
-    }
-    bool is_over = r->is_marked;
-    r->is_marked = true;
-    return is_over;
-}
-
 static void do_read(struct model_end *e, struct request *r)
 {
-    (void)opened(e, r);
+    (void)model_opened(e, r);
 }
 
 bool model_effect(struct model_end *e, struct request *r)
@@ -480,12 +400,12 @@ bool model_effect(struct model_end *e, struct request *r)
             do_append(e, r);
         return r->is_whole;
     case FLAGS:
-        do_flags(e, r);
+        model_flags(e, r);
         return true;
     case MOVE:
-        return do_move(e, r);
+        return model_move(e, r);
     case REMOVE:
-        return do_remove(e, r);
+        return model_remove(e, r);
     }
     return true;
 }

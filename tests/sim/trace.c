@@ -7,9 +7,9 @@
  *     trace SEED STEPS imap://user@host:port/ FILE  on a server, with the password in FILE
  *
  * Two connections work on two folders.  UIDs are printed as they are (the folders are new);
- * UIDVALIDITY, MODSEQ and tokens only as far as they are the same as before.  A server may tell
- * more than what has changed: what is printed is what was not known.  Moves wait for an IMAP end
- * that can do them.
+ * UIDVALIDITY, MODSEQ and tokens only as far as they are the same as before, and IDs only where
+ * they are not: a server may have none.  A server may tell more than what has changed: what is
+ * printed is what was not known.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,9 @@ static const char *const box_names[BOXES] = {"Lists", "Moved"};
 struct box {
     struct slice name;
     uint32_t validity;
+    uint64_t modseq; /* of the last look */
     struct buf token;
+    char id[64]; /* MAILBOXID */
     uint32_t uids[KNOWN_MAX];
     uint8_t flags[KNOWN_MAX];
     size_t n;
@@ -119,20 +121,66 @@ static uint32_t some_uid(struct trace *t, const struct box *b)
     return b->n > 0 ? b->uids[rng_below(&t->rng, (uint32_t)b->n)] : 1;
 }
 
+/* Half of the time only where nobody has changed them since the last look. */
 static void change_flags(struct trace *t, struct end *e, struct box *b)
 {
     struct end_ticket ticket = {0};
     struct end_uids modified = {0};
     uint32_t uid = some_uid(t, b);
     struct flags f = {.system = (uint8_t)(1u << rng_below(&t->rng, 5))};
-    const struct end_flags how = {
-        .is_removal = rng_one_in(&t->rng, 3), .flags = &f, .keywords = &t->keywords};
+    const struct end_flags how = {.is_removal = rng_one_in(&t->rng, 3),
+        .flags = &f,
+        .keywords = &t->keywords,
+        .unchanged_since = rng_one_in(&t->rng, 2) ? b->modseq : 0};
     if (!open_for_writing(t, e, b, b->validity))
         return;
     e->ops->flags(e, &uid, 1, &how, &modified, &ticket);
     (void)printf("flags %x %s UID %u of %.*s: %s", f.system, how.is_removal ? "from" : "to", uid,
         SLICE_ARG(b->name), wait_for(e, &ticket) ? "OK" : "NO");
+    (void)printf(modified.n > 0 ? " (changed since)" : "");
     end_uids_fini(&modified);
+}
+
+static void print_id(
+    struct trace *t, struct end *e, const struct box *b, uint32_t uid, char out[64])
+{
+    struct end_ticket ticket = {0};
+    struct end_changes c;
+    out[0] = '\0';
+    end_changes_init(&c, &t->keywords);
+    e->ops->attributes(e, &uid, 1, END_WANT_FLAGS | END_WANT_IDS, &c, &ticket);
+    if (!wait_for(e, &ticket))
+        (void)printf(" cannot look at UID %u of %.*s", uid, SLICE_ARG(b->name));
+    else if (c.n == 1 && end_changes_id(&c, 0).n > 0 &&
+             fmt_into(out, 64, "%.*s", SLICE_ARG(end_changes_id(&c, 0))) != 0)
+        exit(1);
+    end_changes_fini(&c);
+}
+
+/* One or two to the other folder, the later one first, and the first may be one that is not there.
+ */
+static void move(struct trace *t, struct end *e, struct box *b)
+{
+    struct end_ticket ticket = {0};
+    struct end_uids given = {0};
+    struct box *to = &t->box[b == t->box];
+    uint32_t uids[2] = {some_uid(t, b), some_uid(t, b)};
+    size_t n = uids[0] > uids[1] ? 2 : 1;
+    char before[64], after[64];
+    if (!open_for_writing(t, e, b, b->validity))
+        return;
+    print_id(t, e, b, uids[0], before);
+    e->ops->move(e, uids, n, to->name, &given, &ticket);
+    (void)printf("move UID %u", uids[0]);
+    (void)printf(n > 1 ? " and %u" : "", uids[1]);
+    (void)printf(
+        " of %.*s: %s", SLICE_ARG(b->name), wait_for(e, &ticket) ? "OK, given" : "NO, given");
+    print_uids(to, &given);
+    if (given.n > 0 && given.v[0] != 0 && open_for_writing(t, e, to, to->validity)) {
+        print_id(t, e, to, given.v[0], after);
+        (void)printf(strcmp(before, after) == 0 ? "" : " (ID %s is now %s)", before, after);
+    }
+    end_uids_fini(&given);
 }
 
 static void remove_one(struct trace *t, struct end *e, struct box *b)
@@ -154,7 +202,6 @@ static void refused(struct trace *t, struct end *e, struct box *b)
     e->ops->status(e, &none, &ticket);
     (void)printf("another UIDVALIDITY: %s, no folder: %s", is_ok ? "OK" : "NO",
         wait_for(e, &ticket) ? "OK" : "NO");
-    folder_fini(&none);
 }
 
 /* Of the folder that is open a server may tell what it has told this session (RFC 9051 6.3.11), and
@@ -171,7 +218,6 @@ static void status(struct trace *t, struct end *e, struct box *b)
     (void)printf("%u messages, UIDNEXT %u, %s, %s", f.messages, f.uidnext,
         b->validity == 0 || f.uidvalidity == b->validity ? "same UIDVALIDITY" : "new UIDVALIDITY",
         b->token.n > 0 && e->ops->is_same(e, &f, buf_slice(&b->token)) ? "same" : "changed");
-    folder_fini(&f);
 }
 
 static size_t known_at(const struct box *b, uint32_t uid)
@@ -226,7 +272,13 @@ static void look(struct trace *t, struct end *e, struct box *b)
         learn(b, &c.v[i]);
     (void)printf(" | %u there, UIDNEXT %u%s%s", c.exists, c.uidnext, c.is_sure ? "" : ", not sure",
         c.is_reset ? ", reset" : "");
+    if ((c.folder_id.n > 0) != ((e->ops->can(e) & END_CAN_TELL_IDS) != 0) ||
+        (b->id[0] && strcmp(buf_cstr(&c.folder_id), b->id) != 0))
+        (void)printf(", MAILBOXID %s after %s", buf_cstr(&c.folder_id), b->id);
+    if (fmt_into(b->id, sizeof(b->id), "%s", buf_cstr(&c.folder_id)) != 0)
+        exit(1);
     b->validity = c.uidvalidity;
+    b->modseq = c.modseq;
     buf_clear(&b->token);
     if (buf_add(&b->token, buf_slice(&c.token)) != 0)
         exit(1);
@@ -264,6 +316,9 @@ static void step(struct trace *t)
         break;
     case 5:
         remove_one(t, e, b);
+        break;
+    case 6:
+        move(t, e, b);
         break;
     case 7:
         refused(t, e, b);
