@@ -123,8 +123,22 @@ void __real_plan_make(const struct plan_input *in, struct plan *out);
 void __wrap_plan_make(const struct plan_input *in, struct plan *out);
 void __wrap_plan_make(const struct plan_input *in, struct plan *out)
 {
+    static const struct {
+        enum fault fault;
+        enum plan_policy_id policy, as;
+    } swapped[] = {
+        {FAULT_ARCHIVE_REMOVES, PLAN_ARCHIVE, PLAN_MIRROR},
+        {FAULT_BACKFILL_FLAGS, PLAN_BACKFILL, PLAN_FIRST_SWEEP},
+        {FAULT_SWEEP_TAKES_FLAGS, PLAN_AFTER_FLIP, PLAN_FIRST_SWEEP},
+        {FAULT_BACK_REMOVES, PLAN_REVERSE, PLAN_MIRROR},
+        {FAULT_BACK_NO_FLAGS, PLAN_REVERSE, PLAN_BACKFILL},
+    };
     struct plan_input mine = *in;
     if (fault_is(FAULT_REMOVE_BEHIND_FLIP))
         mine.policy = PLAN_MIRROR;
+    for (size_t i = 0; i < sizeof(swapped) / sizeof(*swapped); i++) {
+        if (fault_is(swapped[i].fault) && in->policy == swapped[i].policy)
+            mine.policy = swapped[i].as;
+    }
     __real_plan_make(&mine, out);
 }

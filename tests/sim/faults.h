@@ -31,6 +31,11 @@
     X(REMOVE_NEIGHBOUR, "a removal names the next message too")                                    \
     X(REMOVE_TOUCHED, "what a user of the target has marked is removed")                           \
     X(REMOVE_BEHIND_FLIP, "deletions are followed behind the flip")                                \
+    X(ARCHIVE_REMOVES, "an archive follows deletions")                                             \
+    X(BACKFILL_FLAGS, "a backfill carries flags")                                                  \
+    X(SWEEP_TAKES_FLAGS, "every sweep takes flags away as the first one may")                      \
+    X(BACK_REMOVES, "the way back removes for ever")                                               \
+    X(BACK_NO_FLAGS, "the way back forgets flags")                                                 \
     X(FLAGS_SET, "flags are set instead of added")                                                 \
     X(FLAGS_INVERTED, "flags to be taken away are added")                                          \
     X(APPEND_NO_DATE, "a message is stored without its date")                                      \

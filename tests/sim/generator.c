@@ -9,7 +9,7 @@
 
 /* How often, out of all weights. */
 static const uint8_t weights[ACTS] = {
-    30, 5, 14, 12, 8, 2, 5, 2, 1, 1, 4, 9, 5, 4, 1, 1, 1, 4, 6, 5, 4, 4, 1, 2};
+    30, 5, 14, 12, 8, 2, 5, 2, 1, 1, 4, 9, 5, 4, 1, 1, 1, 4, 6, 5, 4, 4, 1, 2, 1};
 
 #define BIT(act) (1u << (act))
 #define INTERRUPTIONS                                                                              \
@@ -28,7 +28,8 @@ static void leave_out_open(struct history *h)
     uint32_t left_out = is_settled                    ? BIT(ACT_JOURNAL_LOST) | BIT(ACT_RENUMBER)
                         : all & BIT(ACT_JOURNAL_LOST) ? BIT(ACT_RENUMBER)
                                                       : 0;
-    for (uint32_t k = 0; all & BIT(ACT_FLIP) && k < h->n; k++) {
+    bool has_flip = all & BIT(ACT_FLIP) || h->purpose == PURPOSE_BACKFILL;
+    for (uint32_t k = 0; has_flip && k < h->n; k++) {
         bool has_no_marks = h->v[k].what == ACT_JOURNAL_LOST && h->v[k].a % 3 == 0;
         if (BIT(h->v[k].what) & left_out && !has_no_marks)
             h->v[k].what = ACT_DELIVER;
@@ -71,6 +72,9 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
         .seed = seed, .settle_ms = rng_one_in(&r, 2) ? 0 : 2000, .has_open = has_open};
     out->quirks[0] = some_quirks(&r, false);
     out->quirks[1] = some_quirks(&r, true);
+    out->purpose = rng_one_in(&r, 8)   ? PURPOSE_ARCHIVE
+                   : rng_one_in(&r, 8) ? PURPOSE_BACKFILL
+                                       : PURPOSE_MOVE;
     out->n = 4 + rng_below(&r, ACTIONS_MAX - 4);
     gap = 1 + rng_below(&r, 12);
     for (uint32_t i = 0; i < out->n; i++) {

@@ -30,6 +30,7 @@ struct run {
     struct known known; /* the marks of the flip */
     struct late_judge judge;
     bool has_swept, has_failed;
+    bool is_back; /* the sides are exchanged */
     struct copy_counts counts;
     struct outcome *out;
 };
@@ -130,29 +131,50 @@ static void end(struct run *r)
     world_revive(&r->w);
 }
 
+/* What a pass is for now, for the engine and, in its own words, for the oracle. */
+static enum plan_policy_id purpose_now(struct run *r)
+{
+    static const enum rule rules[] = {
+        [PLAN_MIRROR] = RULE_MIRROR,
+        [PLAN_FIRST_SWEEP] = RULE_FIRST_SWEEP,
+        [PLAN_AFTER_FLIP] = RULE_SWEEP,
+        [PLAN_BACKFILL] = RULE_BACKFILL,
+        [PLAN_ARCHIVE] = RULE_ARCHIVE,
+        [PLAN_REVERSE] = RULE_REVERSE,
+    };
+    enum plan_policy_id id = r->is_back                            ? PLAN_REVERSE
+                             : r->w.h->purpose == PURPOSE_ARCHIVE  ? PLAN_ARCHIVE
+                             : r->w.h->purpose == PURPOSE_BACKFILL ? PLAN_BACKFILL
+                             : !r->w.ledger.is_flipped             ? PLAN_MIRROR
+                             : r->has_swept                        ? PLAN_AFTER_FLIP
+                                                                   : PLAN_FIRST_SWEEP;
+    r->w.ledger.rule = rules[id];
+    return id;
+}
+
 /* One pass; *is_quiet_out: it has changed nothing and nothing failed. */
 static int pass(struct run *r, bool *is_quiet_out)
 {
     struct err err = ERR_INIT;
     struct copy_counts n = {0};
-    enum plan_policy_id policy = !r->w.ledger.is_flipped ? PLAN_MIRROR
-                                 : r->has_swept          ? PLAN_AFTER_FLIP
-                                                         : PLAN_FIRST_SWEEP;
+    enum plan_policy_id policy = purpose_now(r);
     *is_quiet_out = false;
     r->out->passes++;
     r->w.ledger.pass_began = r->w.tick;
+    r->w.ledger.is_in_pass = true;
     forget_told(&r->w.ledger);
     world_story(&r->w, "pass %u begins (%s)", r->out->passes, plan_policy(policy)->name);
     int result = begin(r);
     if (result == 0)
         result = copy_pass(r->copy, policy, &n, &err);
+    r->w.ledger.is_in_pass = false;
     world_story(&r->w,
         "pass %u %s: %llu copied, %llu found, %llu failed, %llu removed, %llu flags%s%s",
         r->out->passes, result == 0 ? "is over" : "broke off",
         (unsigned long long)n.messages_copied, (unsigned long long)n.messages_adopted,
         (unsigned long long)n.messages_failed, (unsigned long long)n.messages_deleted,
         (unsigned long long)n.flags_changed, result == 0 ? "" : ": ", result == 0 ? "" : err.text);
-    if (policy != PLAN_MIRROR && !r->w.is_killed && r->copy && known_keep(&r->known, &err) != 0)
+    if (r->w.ledger.is_flipped && !r->w.is_killed && r->copy && known_keep(&r->known, &err) != 0)
         ledger_harm(&r->w.ledger, HARM_NO_QUIET, "marks: %s", err.text);
     r->out->failed_passes += result != 0;
     r->w.ledger.is_told_all |=
@@ -170,7 +192,8 @@ static int pass(struct run *r, bool *is_quiet_out)
     return result;
 }
 
-/* As a cut-over does it: all is compared, and what it must know for ever is on the disk. */
+/* As a cut-over does it: all is compared, and what it must know for ever is on the disk.  Before a
+ * backfill nothing is there yet, and all of it comes late. */
 static bool flip(struct run *r)
 {
     struct copy_verdict v;
@@ -178,16 +201,42 @@ static bool flip(struct run *r)
     bool is_done = begin(r) == 0 && known_seen(&r->known, &err) == 0;
     if (is_done) {
         known_compare(&r->known);
+        bool is_first = r->w.h->purpose == PURPOSE_BACKFILL;
         is_done = copy_verify(r->copy, COPY_ALL, true, &v, &err) == 0 &&
-                  v.missing + v.different + v.gone == 0 && !r->w.is_killed &&
+                  (is_first || v.missing + v.different + v.gone == 0) && !r->w.is_killed &&
                   known_flip(&r->known, true, &err) == 0;
     }
     world_story(&r->w, is_done ? "the flip: from now on the user works on the target"
                                : "no flip: the comparison finds differences, or is cut off");
-    r->w.ledger.is_flipped = is_done;
+    if (is_done)
+        ledger_flip(&r->w.ledger, &r->w.source);
     if (r->w.is_killed)
         end(r);
     return is_done;
+}
+
+/* The way back: another copy, with a journal of its own. */
+static void back(struct run *r)
+{
+    end(r);
+    site_lose(r->dir);
+    site_lose_marks();
+    disk_forget();
+    world_turn(&r->w);
+    r->is_back = true;
+    r->has_swept = r->has_failed = false;
+    world_story(&r->w, "the way back: what was the target is copied to the source now");
+}
+
+/* Not all of it is good for every purpose. */
+static bool is_for(const struct run *r, enum act what)
+{
+    if (what == ACT_FLIP)
+        return r->w.h->purpose == PURPOSE_MOVE && !r->is_back && !r->w.ledger.is_flipped;
+    if (what == ACT_BACK)
+        return r->w.ledger.is_flipped &&
+               !((r->w.source.quirks | r->w.target.quirks) & (QUIRK_ALTERS | QUIRK_NO_KEYWORDS));
+    return true;
 }
 
 static void between(struct run *r)
@@ -195,9 +244,12 @@ static void between(struct run *r)
     struct world *w = &r->w;
     while (w->next < w->h->n && w->h->v[w->next].tick <= w->tick) {
         const struct action *x = &w->h->v[w->next];
-        if (x->what == ACT_FLIP && !w->ledger.is_flipped) {
+        if (x->what == ACT_FLIP && is_for(r, ACT_FLIP)) {
             if (!flip(r))
                 break;
+        } else if (x->what == ACT_BACK) {
+            if (is_for(r, ACT_BACK))
+                back(r);
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);
@@ -218,7 +270,7 @@ static void between(struct run *r)
 static bool may_flip(const struct run *r, bool was_quiet)
 {
     const struct world *w = &r->w;
-    return w->next == w->h->n || w->h->v[w->next].what != ACT_FLIP ||
+    return w->next == w->h->n || w->h->v[w->next].what != ACT_FLIP || !is_for(r, ACT_FLIP) ||
            w->h->v[w->next].tick > w->tick || (was_quiet && !r->has_failed);
 }
 
@@ -240,10 +292,22 @@ static void verify(struct run *r)
         r->w.ledger.is_told_all |= v.missing + v.different + v.gone > 0;
 }
 
+/* A backfill begins with the flip; some mail is there before it. */
+static void flip_first(struct run *r)
+{
+    struct world *w = &r->w;
+    while (w->next < w->h->n && w->h->v[w->next].what == ACT_DELIVER)
+        world_tick(w);
+    while (w->ledger.harm == HARM_NONE && !flip(r))
+        world_tick(w);
+}
+
 static void disturbed(struct run *r)
 {
     struct world *w = &r->w;
     bool was_quiet = false;
+    if (w->h->purpose == PURPOSE_BACKFILL)
+        flip_first(r);
     while (w->next < w->h->n && r->out->passes < PASSES_MAX && w->ledger.harm == HARM_NONE) {
         if (may_flip(r, was_quiet))
             between(r);

@@ -39,8 +39,9 @@ enum act {
     ACT_KILL_BEHIND_COMMIT,
     ACT_JOURNAL_LOST, /* at the next opening */
     ACT_FLIP,         /* the user works on the target from now on */
+    ACT_BACK,         /* behind the flip: the way back begins, with the sides exchanged */
 };
-#define ACTS 24
+#define ACTS 25
 
 struct action {
     uint32_t tick;
@@ -48,8 +49,17 @@ struct action {
     uint32_t a, b; /* which of those that are there */
 };
 
+/* What the copy is for. */
+enum purpose {
+    PURPOSE_MOVE,     /* mirror, and sweeps behind the flip */
+    PURPOSE_ARCHIVE,  /* the target keeps everything */
+    PURPOSE_BACKFILL, /* the flip comes first */
+};
+#define PURPOSES 3
+
 struct history {
     uint64_t seed;
+    enum purpose purpose;
     uint32_t quirks[2]; /* source, target */
     uint32_t settle_ms;
     bool has_open; /* also what is known to go wrong: docs/simulation.md, what is open */

@@ -237,9 +237,10 @@ struct message *user_copy(
 {
     struct message old = *m;
     (void)b;
-    struct message *c = user_add(s, to, old.content, old.flags);
+    struct message *c = add(to, old.content, old.flags);
     c->is_altered = old.is_altered;
     c->id = old.id;
+    ledger_user_copied(s->ledger, s->is_target, to->name, c);
     return c;
 }
 

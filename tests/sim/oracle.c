@@ -35,6 +35,23 @@ void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...)
     va_end(ap);
 }
 
+struct count {
+    unsigned n;
+    const struct message *only;
+};
+
+static struct count count(const struct mailbox *b, uint32_t content)
+{
+    struct count c = {0};
+    for (size_t i = 0; b && i < b->n; i++) {
+        if (b->v[i].content == content) {
+            c.n++;
+            c.only = &b->v[i];
+        }
+    }
+    return c;
+}
+
 static void appeared(struct ledger *l, uint8_t folder, uint32_t content)
 {
     struct tally *t = &l->tally[folder][content];
@@ -47,8 +64,20 @@ void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, const s
     if (on_target)
         return;
     appeared(l, folder, m->content);
+    l->life[m->content].late_born = (uint8_t)(l->life[m->content].late_born + l->is_flipped);
     l->life[m->content].lives++;
     l->life[m->content].born_flags |= m->flags;
+}
+
+void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+{
+    struct biography *b = &l->life[m->content];
+    uint8_t late_born = b->late_born;
+    ledger_user_added(l, on_target, folder, m);
+    /* Of one that is late there are two now.  Of one that is not, contents that are there more
+     * often than ever before: nobody can tell that from late mail. */
+    b->late_born = (uint8_t)(late_born + (late_born > 0 || b->late_copied || b->late_moved));
+    b->late_copied = l->is_flipped;
 }
 
 /* Whether the engine cannot know yet that it is stored: not told, or not written down. */
@@ -103,6 +132,7 @@ void ledger_interrupted(struct ledger *l)
 void ledger_late(struct ledger *l, uint8_t folder, uint32_t content)
 {
     l->tally[folder][content].late++;
+    l->life[content].late_born = (uint8_t)(l->life[content].late_born + l->is_flipped);
 }
 
 static void on_settled(struct ledger *l, struct message *m)
@@ -135,8 +165,18 @@ void ledger_user_moved(
     struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m)
 {
     ledger_user_removed(l, on_target, from, m);
-    if (!on_target)
-        appeared(l, to, m->content);
+    if (on_target)
+        return;
+    struct biography *b = &l->life[m->content];
+    appeared(l, to, m->content);
+    if (!l->is_flipped)
+        return;
+    /* Late mail that is moved behind the back of a pass is seen in both places, and behind a kill
+     * the marks may not have it (what is open). */
+    bool is_open = (l->is_in_pass || l->interruptions > 0) && b->late_born > 0 && !l->has_open;
+    if (is_open || b->late_copied)
+        b->late_born++;
+    b->late_moved = true;
 }
 
 void ledger_user_flagged(
@@ -162,29 +202,53 @@ void ledger_renamed(struct ledger *l, uint8_t from, uint8_t to)
     l->is_renumbered[from] = l->is_renumbered[to] = true;
 }
 
-static bool has_more_births(const struct ledger *l, uint32_t content)
+void ledger_flip(struct ledger *l, const struct server *source)
 {
-    int made = 0, born = 0;
-    for (unsigned f = 0; f < MODEL_FOLDERS; f++) {
-        const struct tally *t = &l->tally[f][content];
-        made += t->made - t->remade;
-        born += t->born + t->late;
+    for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
+        int owed = 0;
+        for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+            const struct tally *t = &l->tally[f][c];
+            owed += (int)count(server_find(source, f), c).n - (t->made - t->engine_removed);
+        }
+        l->life[c].late_born = (uint8_t)(owed > 0 ? owed : 0);
     }
-    return made <= born;
+    l->is_flipped = true;
+}
+
+/* In which folder does not matter: of equal contents nobody knows which one is late.  A message
+ * that was moved, copied or renamed on the source since is not late. */
+static void came_late(struct ledger *l, uint8_t folder, uint32_t content)
+{
+    struct biography *b = &l->life[content];
+    unsigned removed = 0;
+    b->late_made++;
+    if (b->late_made - b->late_remade <= b->late_born)
+        return;
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+        const struct tally *t = &l->tally[f][content];
+        removed += b->lives > 1 && l->interruptions > 0 ? t->user_removed : t->unsure_removed;
+    }
+    if (b->late_remade < removed)
+        b->late_remade++;
+    else
+        ledger_harm(l, HARM_RESURRECTED,
+            "message %u in %s: %u copies made behind the flip of %u that came late", content,
+            model_folder_name(folder), b->late_made, b->late_born);
 }
 
 /* One copy more in a folder. */
 static void came(struct ledger *l, uint8_t folder, const struct message *m)
 {
     struct tally *t = &l->tally[folder][m->content];
-    bool is_begun_anew = !l->is_flipped && (l->is_renumbered[folder] || l->has_lost_journal);
+    bool is_begun_anew = l->is_renumbered[folder] || l->has_lost_journal;
     t->made++;
+    if (l->is_flipped) {
+        came_late(l, folder, m->content);
+        return;
+    }
     /* Before the flip a folder that was replaced, and a journal that was lost, are begun anew by
      * content, and what a user of the target has removed cannot be told from what never came. */
     if (t->made - t->remade <= t->born + t->late)
-        return;
-    /* Behind the flip contents tell what is late, and of equal ones they do not tell which. */
-    if (l->is_flipped && l->life[m->content].lives > 1 && has_more_births(l, m->content))
         return;
     /* Which of k equal ones was removed nobody knows. */
     is_begun_anew |= t->born > 1 && l->interruptions > 0;
@@ -200,6 +264,30 @@ static void came(struct ledger *l, uint8_t folder, const struct message *m)
 void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
 {
     came(l, folder, m);
+}
+
+/* \Deleted that is taken away is what is left of a removal that was cut off. */
+static bool is_forbidden(const struct ledger *l, const struct message *m, bool on, uint16_t bit)
+{
+    bool is_marked = bit == FLAG_DELETED;
+    bool is_touched = m->users != 0 && m->touched_at < l->pass_began;
+    if (!on && is_marked && l->interruptions > 0)
+        return false;
+    switch (l->rule) {
+    case RULE_MIRROR:
+        return false;
+    case RULE_ARCHIVE:
+    case RULE_SWEEP:
+        return !on || is_marked;
+    case RULE_BACKFILL:
+        return true;
+    case RULE_FIRST_SWEEP:
+        /* The engine does not look at the target's flags before (what is open). */
+        return is_marked || (!on && is_touched && l->has_open);
+    case RULE_REVERSE:
+        return is_marked;
+    }
+    return true;
 }
 
 /* What was under way at a cut or a kill may be done once more: nobody can know that it was done. */
@@ -219,6 +307,9 @@ void ledger_engine_flagged(
     if (!m->is_copy && l->life[m->content].lives == 0)
         ledger_harm(l, HARM_FLAG_UNDONE, "message %u in %s is not ours, and its flags were changed",
             m->content, model_folder_name(folder));
+    if (is_forbidden(l, m, on, bit))
+        ledger_harm(l, HARM_FLAG_UNDONE, "message %u in %s: flag %u %s, which may not be now",
+            m->content, model_folder_name(folder), flag, on ? "added" : "taken away");
 }
 
 /* One copy less. */
@@ -239,10 +330,16 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m)
             m->content, model_folder_name(folder));
 }
 
+/* What goes to Trash on the way back, for which nothing was moved on the source. */
+#define TRASH 2
+
 void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m)
 {
     const struct biography *b = &l->life[m->content];
     went(l, folder, m);
+    if (l->rule == RULE_ARCHIVE || l->rule == RULE_REVERSE)
+        ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was removed, and never may be",
+            m->content, model_folder_name(folder));
     for (unsigned i = 0; i < MODEL_FLAGS; i++) {
         bool is_theirs = m->own & m->flags & (1u << i) && !(b->born_flags & (1u << i)) &&
                          b->adds[i] == 0 && 1u << i != FLAG_DELETED;
@@ -255,6 +352,8 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
 {
     went(l, from, m);
+    if (l->rule == RULE_REVERSE && to == TRASH && l->tally[to][m->content].born == 0)
+        l->tally[to][m->content].late++;
     came(l, to, m);
 }
 
@@ -274,23 +373,6 @@ void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to, const str
 }
 
 /* --- After quiet ------------------------------------------------------------------------------ */
-
-struct count {
-    unsigned n;
-    const struct message *only;
-};
-
-static struct count count(const struct mailbox *b, uint32_t content)
-{
-    struct count c = {0};
-    for (size_t i = 0; b && i < b->n; i++) {
-        if (b->v[i].content == content) {
-            c.n++;
-            c.only = &b->v[i];
-        }
-    }
-    return c;
-}
 
 static bool is_told(const struct ledger *l, uint8_t folder, uint32_t content)
 {
@@ -312,7 +394,8 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
             missed &= (uint16_t) ~(1u << i);
     }
     /* A copy that was found by content may have had flags before we came to it. */
-    if (l->has_lost_journal || l->is_renumbered[folder] || l->interruptions > 0)
+    if (l->has_lost_journal || l->is_renumbered[folder] || l->interruptions > 0 ||
+        l->rule != RULE_MIRROR)
         left = 0;
     if ((missed | left) && !is_told(l, folder, content))
         ledger_harm(l, HARM_FLAG_MISSED, "message %u in %s: flags %x on the source, %x on its copy",
@@ -338,7 +421,7 @@ static void judge_content(struct ledger *l, uint8_t folder, uint32_t content,
             model_folder_name(folder), from.n, to.n, t->user_removed);
     /* Behind the flip a copy stays; and one whose message went before anybody knew that it had been
      * stored belongs to nobody. */
-    if (is_sure && !l->is_flipped && source && to.n > from.n + t->orphans + t->late &&
+    if (is_sure && l->rule == RULE_MIRROR && source && to.n > from.n + t->orphans + t->late &&
         t->born > 0 && to.only->is_copy && to.only->users == 0 && to.n == 1 &&
         !is_told(l, folder, content))
         ledger_harm(l, HARM_RESURRECTED, "message %u in %s: deleted on the source, and still there",

@@ -12,10 +12,11 @@
  *                there
  *   RESURRECTED  so many copies only because one was made again that a user had removed; or a copy
  *                of a message that was deleted on the source is still there, and nothing was told
- *   FLAG UNDONE  the engine has added or taken away a flag more often than users of the source did
+ *   FLAG UNDONE  the engine has added or taken away a flag more often than users of the source did,
+ *                or what it is for forbids it
  *   FLAG MISSED  a flag of the source is not on its only copy, and nobody there has touched it
  *   WRONG DELETE the engine removed what it did not store, what a user of the target had marked,
- *                or more than was ever deleted on the source
+ *                or more than was ever deleted on the source, or what it is for forbids it
  *   CORRUPT      a copy has other octets or another date than its message, and nothing was told
  */
 #ifndef TESTS_SIM_ORACLE_H
@@ -38,6 +39,16 @@ enum harm {
 
 const char *harm_name(enum harm h);
 
+/* What the engine may do now, as docs/operations.md tells people. */
+enum rule {
+    RULE_MIRROR,
+    RULE_ARCHIVE,     /* nothing goes away, no flag is taken away */
+    RULE_BACKFILL,    /* it only adds messages */
+    RULE_FIRST_SWEEP, /* adds messages and flags; takes flags away where nobody has touched */
+    RULE_SWEEP,       /* adds messages and flags */
+    RULE_REVERSE,     /* as mirror, but what goes away goes to Trash */
+};
+
 /* Of one content in one folder. */
 struct tally {
     uint8_t born, deleted;    /* on the source, by its users */
@@ -58,6 +69,10 @@ struct biography {
     uint8_t lives;
     uint8_t adds[MODEL_FLAGS], takes[MODEL_FLAGS];
     uint16_t born_flags; /* of any of its lives */
+    /* Behind the flip: that came since, or was owed then; copies that were made since, and of these
+     * again with good reason. */
+    uint8_t late_born, late_made, late_remade;
+    bool late_copied, late_moved; /* on the source, behind the flip */
 };
 
 struct ledger {
@@ -68,6 +83,9 @@ struct ledger {
     bool is_given_up[MODEL_FOLDERS];   /* told once and for ever: E-LATE-UNKNOWN */
     bool is_told_all;                  /* the verification did, or a count without a place */
     bool is_flipped;
+    enum rule rule;  /* of this pass */
+    bool is_in_pass; /* now */
+    bool has_open;   /* also what is known to go wrong is said */
     bool has_lost_journal;
     bool is_short;          /* one of the servers may list fewer messages than it has */
     bool has_kept;          /* the engine has left a copy alone that somebody had touched */
@@ -82,12 +100,16 @@ struct ledger {
 
 void ledger_init(struct ledger *l);
 void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
+/* Of one that is there: not late, even if it is behind the flip. */
+void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
 void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
 /* The same message, in another folder. */
 void ledger_user_moved(
     struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m);
 void ledger_user_flagged(
     struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on);
+/* The flip; what is on the source then and was never copied is owed. */
+void ledger_flip(struct ledger *l, const struct server *source);
 /* A kill, or a cut of either side. */
 void ledger_interrupted(struct ledger *l);
 /* The engine has given up the target: what it was not told it does not know. */

@@ -23,7 +23,9 @@
 static const char *const acts[ACTS] = {"deliver", "deliver again", "flag", "delete", "move", "copy",
     "make", "rename", "renumber", "drop", "target add", "target flag", "target delete",
     "target move", "target renumber", "target drop", "target rename", "cut source", "cut target",
-    "kill", "kill before a commit", "kill behind a commit", "lose the journal", "flip"};
+    "kill", "kill before a commit", "kill behind a commit", "lose the journal", "flip", "back"};
+
+static const char *const purposes[PURPOSES] = {"move", "archive", "backfill"};
 
 const char *act_name(enum act a)
 {
@@ -49,6 +51,8 @@ void history_print(const struct history *h, FILE *out)
 {
     (void)fprintf(out, "seed %llu, %u actions, settle %u ms\n", (unsigned long long)h->seed, h->n,
         h->settle_ms);
+    if (h->purpose != PURPOSE_MOVE)
+        (void)fprintf(out, "purpose: %s\n", purposes[h->purpose]);
     print_quirks(out, "source", h->quirks[0]);
     print_quirks(out, "target", h->quirks[1]);
     for (uint32_t i = 0; i < h->n; i++)
@@ -118,6 +122,17 @@ static bool read_seed(struct slice rest, struct history *h)
     return true;
 }
 
+static bool read_purpose(struct slice rest, struct history *h)
+{
+    for (unsigned i = 0; i < PURPOSES; i++) {
+        if (slice_eq(slice_trim(rest), slice_str(purposes[i]))) {
+            h->purpose = (enum purpose)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool read_line(const char *line, struct history *h)
 {
     struct slice rest = slice_str(line);
@@ -125,6 +140,8 @@ static bool read_line(const char *line, struct history *h)
         return true;
     if (take(&rest, SLICE_LIT("seed ")))
         return read_seed(rest, h);
+    if (take(&rest, SLICE_LIT("purpose:")))
+        return read_purpose(rest, h);
     if (take(&rest, SLICE_LIT("source:")))
         return read_quirks(line, &h->quirks[0]);
     if (take(&rest, SLICE_LIT("target:")))

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "imapsync/ends/flags.h"
@@ -224,7 +225,9 @@ void world_kill(struct world *w, const char *where)
 
 static void act(struct world *w, const struct action *x)
 {
-    bool is_flipped = w->ledger.is_flipped;
+    /* Behind the flip some still work on the source: another device, a shared folder. */
+    bool is_there = w->ledger.is_flipped && (x->a >> 8) % 4 > 0;
+    struct server *users = is_there ? &w->target : &w->source;
     switch (x->what) {
     case ACT_DELIVER:
         (void)deliver(w, &w->source, x, false);
@@ -233,22 +236,22 @@ static void act(struct world *w, const struct action *x)
         (void)deliver(w, &w->source, x, true);
         break;
     case ACT_FLAG:
-        (void)(is_flipped ? flag(w, &w->target, x) : flag(w, &w->source, x));
+        (void)flag(w, users, x);
         break;
     case ACT_DELETE:
-        (void)(is_flipped ? delete (w, &w->target, x) : delete (w, &w->source, x));
+        (void)delete (w, users, x);
         break;
     case ACT_MOVE:
-        (void)(is_flipped ? move(w, &w->target, x) : move(w, &w->source, x));
+        (void)move(w, users, x);
         break;
     case ACT_MAKE:
         (void)make(w, x);
         break;
     case ACT_RENAME:
-        (void)(is_flipped ? rename_box(w, &w->target, x) : rename_box(w, &w->source, x));
+        (void)rename_box(w, users, x);
         break;
     case ACT_COPY:
-        (void)(is_flipped ? copy(w, &w->target, x) : copy(w, &w->source, x));
+        (void)copy(w, users, x);
         break;
     case ACT_RENUMBER:
         (void)renumber(w, &w->source, x);
@@ -295,13 +298,14 @@ static void act(struct world *w, const struct action *x)
         break;
     case ACT_JOURNAL_LOST:
     case ACT_FLIP:
+    case ACT_BACK:
         break; /* history.c, between passes */
     }
 }
 
 static bool is_between(enum act a)
 {
-    return a == ACT_JOURNAL_LOST || a == ACT_FLIP;
+    return a == ACT_JOURNAL_LOST || a == ACT_FLIP || a == ACT_BACK;
 }
 
 /* --- Time
@@ -330,6 +334,13 @@ bool world_late(struct world *w, struct late_append *l)
     return false;
 }
 
+static void settle_late(struct world *w)
+{
+    for (size_t i = 0; i < LATE_MAX; i++)
+        w->late_tick[i] = 0;
+    late_arrivals(w);
+}
+
 void world_tick(struct world *w)
 {
     w->ledger.tick = ++w->tick;
@@ -350,12 +361,58 @@ void world_revive(struct world *w)
     w->kill_armed = KILL_NONE;
 }
 
+/* A copy that stands for a message that is there: as if the engine had made it. */
+static void take_over(struct world *w, const struct mailbox *from, struct mailbox *to)
+{
+    for (size_t i = 0; i < to->n; i++) {
+        struct message *m = &to->v[i];
+        const struct tally *t = &w->ledger.tally[to->name][m->content];
+        m->is_copy = from && t->made < t->born;
+        m->users = m->own = 0;
+        m->touched_at = m->answered_at = 0;
+        m->is_unsure = false;
+        m->has_date = true;
+        m->born_flags = m->flags;
+        memset(m->engine_adds, 0, sizeof(m->engine_adds));
+        memset(m->engine_takes, 0, sizeof(m->engine_takes));
+        if (m->is_copy)
+            ledger_engine_added(&w->ledger, to->name, m);
+    }
+}
+
+void world_turn(struct world *w)
+{
+    settle_late(w);
+    struct server new = w->target;
+    w->target = w->source;
+    w->source = new;
+    w->source.is_target = false;
+    w->target.is_target = true;
+    uint32_t tick = w->tick;
+    ledger_init(&w->ledger);
+    w->ledger.tick = tick;
+    w->ledger.has_open = w->h->has_open;
+    w->ledger.has_lost_journal = true; /* it has a new one */
+    w->ledger.target = &w->target;
+    w->ledger.is_short = ((w->source.quirks | w->target.quirks) & QUIRK_SHORT) != 0;
+    for (size_t i = 0; i < w->source.n; i++) {
+        struct mailbox *b = w->source.boxes[i];
+        for (size_t k = 0; k < b->n; k++) {
+            b->v[k].is_copy = false;
+            ledger_user_added(&w->ledger, false, b->name, &b->v[k]);
+        }
+    }
+    for (size_t i = 0; i < w->target.n; i++)
+        take_over(w, server_find(&w->source, w->target.boxes[i]->name), w->target.boxes[i]);
+}
+
 void world_init(struct world *w, const struct history *h, FILE *story)
 {
     *w = (struct world){.h = h, .story = story, .now_ms = UINT64_C(1700000000000)};
     w->rng.s = h->seed ^ 0x5bd1e995u;
     ledger_init(&w->ledger);
     w->ledger.target = &w->target;
+    w->ledger.has_open = h->has_open;
     w->ledger.is_short = ((h->quirks[0] | h->quirks[1]) & QUIRK_SHORT) != 0;
     server_init(&w->source, false, h->quirks[0], &w->ledger);
     server_init(&w->target, true, h->quirks[1], &w->ledger);
