@@ -47,8 +47,11 @@ static struct end *make_target(const struct end_maker *m, const struct wait_limi
     return model_end_new(world, &world->target, limits);
 }
 
-static const struct end_maker source_maker = {"source", "user", "sim://source", make_source};
-static const struct end_maker target_maker = {"target", "user", "sim://target", make_target};
+/* The mailboxes keep their names when the sides are exchanged. */
+static const struct end_maker source_makers[] = {
+    {"source", "user", "sim://old", make_source}, {"source", "user", "sim://new", make_source}};
+static const struct end_maker target_makers[] = {
+    {"target", "user", "sim://new", make_target}, {"target", "user", "sim://old", make_target}};
 
 static void on_progress(void *arg, const struct copy_counts *counts)
 {
@@ -108,7 +111,8 @@ static int begin(struct run *r)
     struct err err = ERR_INIT;
     if (r->copy)
         return 0;
-    if (copy_new(&source_maker, &target_maker, r->dir, &options, &events, r, &r->copy, &err) == 0) {
+    if (copy_new(&source_makers[r->is_back], &target_makers[r->is_back], r->dir, &options, &events,
+            r, &r->copy, &err) == 0) {
         known_init(&r->known, r->dir);
         r->known.copy = r->copy;
         r->judge = *known_judge(&r->known);
@@ -215,14 +219,16 @@ static bool flip(struct run *r)
     return is_done;
 }
 
-/* The way back: another copy, with a journal of its own. */
-static void back(struct run *r)
+/* The way back, by the same journal or with one of its own. */
+static void back(struct run *r, bool has_journal)
 {
     end(r);
-    site_lose(r->dir);
+    if (!has_journal) {
+        site_lose(r->dir);
+        disk_forget();
+    }
     site_lose_marks();
-    disk_forget();
-    world_turn(&r->w);
+    world_turn(&r->w, has_journal && !r->w.ledger.has_lost_journal);
     r->is_back = true;
     r->has_swept = r->has_failed = false;
     world_story(&r->w, "the way back: what was the target is copied to the source now");
@@ -249,7 +255,7 @@ static void between(struct run *r)
                 break;
         } else if (x->what == ACT_BACK) {
             if (is_for(r, ACT_BACK))
-                back(r);
+                back(r, w->h->has_open && x->a % 2);
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);

@@ -361,13 +361,15 @@ void world_revive(struct world *w)
     w->kill_armed = KILL_NONE;
 }
 
-/* A copy that stands for a message that is there: as if the engine had made it. */
-static void take_over(struct world *w, const struct mailbox *from, struct mailbox *to)
+/* A copy that stands for a message that is there, or was: as if the engine had made it. */
+static void take_over(struct world *w, const struct ledger *before, struct mailbox *to)
 {
     for (size_t i = 0; i < to->n; i++) {
         struct message *m = &to->v[i];
-        const struct tally *t = &w->ledger.tally[to->name][m->content];
-        m->is_copy = from && t->made < t->born;
+        struct tally *t = &w->ledger.tally[to->name][m->content];
+        bool was_copied = before->tally[to->name][m->content].made > 0;
+        bool is_gone = was_copied && t->made >= t->born;
+        m->is_copy = is_gone || t->made < t->born;
         m->users = m->own = 0;
         m->touched_at = m->answered_at = 0;
         m->is_unsure = false;
@@ -375,14 +377,19 @@ static void take_over(struct world *w, const struct mailbox *from, struct mailbo
         m->born_flags = m->flags;
         memset(m->engine_adds, 0, sizeof(m->engine_adds));
         memset(m->engine_takes, 0, sizeof(m->engine_takes));
+        if (is_gone) {
+            ledger_user_added(&w->ledger, false, to->name, m);
+            ledger_user_removed(&w->ledger, false, to->name, m);
+        }
         if (m->is_copy)
             ledger_engine_added(&w->ledger, to->name, m);
     }
 }
 
-void world_turn(struct world *w)
+void world_turn(struct world *w, bool has_journal)
 {
     settle_late(w);
+    const struct ledger before = w->ledger;
     struct server new = w->target;
     w->target = w->source;
     w->source = new;
@@ -392,7 +399,7 @@ void world_turn(struct world *w)
     ledger_init(&w->ledger);
     w->ledger.tick = tick;
     w->ledger.has_open = w->h->has_open;
-    w->ledger.has_lost_journal = true; /* it has a new one */
+    w->ledger.has_lost_journal = !has_journal;
     w->ledger.target = &w->target;
     w->ledger.is_short = ((w->source.quirks | w->target.quirks) & QUIRK_SHORT) != 0;
     for (size_t i = 0; i < w->source.n; i++) {
@@ -403,7 +410,7 @@ void world_turn(struct world *w)
         }
     }
     for (size_t i = 0; i < w->target.n; i++)
-        take_over(w, server_find(&w->source, w->target.boxes[i]->name), w->target.boxes[i]);
+        take_over(w, &before, w->target.boxes[i]);
 }
 
 void world_init(struct world *w, const struct history *h, FILE *story)

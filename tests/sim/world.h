@@ -53,8 +53,8 @@ void world_kill(struct world *w, const char *where);
 void world_revive(struct world *w);
 void world_story(struct world *w, const char *fmt, ...) ATTR_PRINTF(2, 3);
 /* The source becomes the target, and the other way round; nothing is open.  What both have in
- * common counts as copied before. */
-void world_turn(struct world *w);
+ * common counts as copied before, and what was copied and is gone as deleted. */
+void world_turn(struct world *w, bool has_journal);
 /* Takes it over; false: no room. */
 bool world_late(struct world *w, struct late_append *l);
 
