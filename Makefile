@@ -158,11 +158,11 @@ build/sim/$(2): $(call SIM_OBJECTS,$(1),$(3)) $(call archives,$(1),sync base)
 	@mkdir -p $$(@D)
 	$$(CC) $$(BASE_CFLAGS) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$(filter %.o,$$^) $(4) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS)
 endef
-$(eval $(call sim_rule,plain,sim,tests/sim/real_bdb.c tests/sim/trace.c,$(SIM_LD)))
-$(eval $(call sim_rule,asan,sim_asan,tests/sim/real_bdb.c tests/sim/trace.c,$(SIM_LD)))
+$(eval $(call sim_rule,plain,sim,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/trace.c,$(SIM_LD)))
+$(eval $(call sim_rule,asan,sim_asan,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/trace.c,$(SIM_LD)))
 $(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c tests/sim/trace.c,$(SIM_BDB_LD)))
 # With the real clock and poll(): it talks to real servers as well.
-$(eval $(call sim_rule,plain,trace,tests/sim/real_bdb.c tests/sim/sim.c,$(filter-out %=poll %=clock_gettime,$(SIM_LD))))
+$(eval $(call sim_rule,plain,trace,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/sim.c,$(filter-out %=poll %=clock_gettime,$(SIM_LD))))
 
 # Corpus replay needs no clang: the fuzz target is linked to a small main.
 build/replay/%: build/obj/asan/tests/fuzz/%.o build/obj/asan/tests/fuzz/replay.o $(call archives,asan,$(ROOMS))

@@ -29,6 +29,8 @@ static void leave_out_open(struct history *h)
                         : all & BIT(ACT_JOURNAL_LOST) ? BIT(ACT_RENUMBER)
                                                       : 0;
     bool has_flip = all & BIT(ACT_FLIP) || h->purpose == PURPOSE_BACKFILL;
+    if (has_flip && h->tear != TEAR_COMMIT)
+        h->tear = TEAR_NONE; /* the journal may be lost by it */
     for (uint32_t k = 0; has_flip && k < h->n; k++) {
         bool has_no_marks = h->v[k].what == ACT_JOURNAL_LOST && h->v[k].a % 3 == 0;
         if (BIT(h->v[k].what) & left_out && !has_no_marks)
@@ -84,6 +86,7 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
             .a = (uint32_t)(rng_next(&r) >> 40),
             .b = (uint32_t)(rng_next(&r) >> 40)};
     }
+    out->tear = rng_one_in(&r, 3) ? (enum tear)(1 + rng_below(&r, TEARS - 1)) : TEAR_NONE;
     if (!has_open)
         leave_out_open(out);
 }

@@ -57,9 +57,14 @@ enum purpose {
 };
 #define PURPOSES 3
 
+/* What the disk adds to a kill (tear.h); only with Berkeley DB. */
+enum tear { TEAR_NONE, TEAR_PAGE, TEAR_COMMIT, TEAR_LOG };
+#define TEARS 4
+
 struct history {
     uint64_t seed;
     enum purpose purpose;
+    enum tear tear;
     uint32_t quirks[2]; /* source, target */
     uint32_t settle_ms;
     bool has_open; /* also what is known to go wrong: docs/simulation.md, what is open */

@@ -18,6 +18,7 @@
 #include "base/os/io.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/site.h"
+#include "tests/sim/tear.h"
 #include "tests/sim/world.h"
 
 #define FILE_MAX (UINT64_C(64) << 20)
@@ -75,6 +76,12 @@ void disk_kill(const char *dir)
     aside_of(dir, aside, sizeof(aside));
     site_lose(aside);
     copy_tree(dir, aside);
+    bool is_torn_commit = world->h->tear == TEAR_COMMIT;
+    uint32_t number = (uint32_t)rng_next(&world->rng);
+    if ((is_torn_commit || number % 2) && tear_now(world->h->tear, aside, number >> 1)) {
+        world_story(world, "  the disk was torn");
+        world->ledger.has_lost_journal = true;
+    }
 }
 
 void disk_crash(const char *dir)
@@ -140,9 +147,26 @@ static int behind(struct err *err)
 }
 
 int __real_bdb_commit(struct bdb_txn **txn, struct err *err);
+/* The power goes off while it is written: it may be there or not. */
+static int torn_commit(struct bdb_txn **txn, struct err *err)
+{
+    tear_before(site_dir());
+    world_tick(world);
+    if (world->is_killed) {
+        bdb_abort(txn);
+        return dead(err);
+    }
+    int result = __real_bdb_commit(txn, err);
+    world_kill(world, "in a commit");
+    return result == 0 ? dead(err) : -1;
+}
+
 int __wrap_bdb_commit(struct bdb_txn **txn, struct err *err);
 int __wrap_bdb_commit(struct bdb_txn **txn, struct err *err)
 {
+    if (!world->is_killed && world->kill_armed == KILL_BEFORE_COMMIT &&
+        world->h->tear == TEAR_COMMIT)
+        return torn_commit(txn, err);
     if (!world->is_killed)
         before();
     if (world->is_killed) {

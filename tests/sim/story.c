@@ -26,6 +26,7 @@ static const char *const acts[ACTS] = {"deliver", "deliver again", "flag", "dele
     "kill", "kill before a commit", "kill behind a commit", "lose the journal", "flip", "back"};
 
 static const char *const purposes[PURPOSES] = {"move", "archive", "backfill"};
+static const char *const tears[TEARS] = {"nothing", "a page", "a commit", "the log"};
 
 const char *act_name(enum act a)
 {
@@ -53,6 +54,8 @@ void history_print(const struct history *h, FILE *out)
         h->settle_ms);
     if (h->purpose != PURPOSE_MOVE)
         (void)fprintf(out, "purpose: %s\n", purposes[h->purpose]);
+    if (h->tear != TEAR_NONE)
+        (void)fprintf(out, "torn: %s\n", tears[h->tear]);
     print_quirks(out, "source", h->quirks[0]);
     print_quirks(out, "target", h->quirks[1]);
     for (uint32_t i = 0; i < h->n; i++)
@@ -122,15 +125,13 @@ static bool read_seed(struct slice rest, struct history *h)
     return true;
 }
 
-static bool read_purpose(struct slice rest, struct history *h)
+/* Which of the names it is; n: none. */
+static unsigned word(struct slice rest, const char *const *names, unsigned n)
 {
-    for (unsigned i = 0; i < PURPOSES; i++) {
-        if (slice_eq(slice_trim(rest), slice_str(purposes[i]))) {
-            h->purpose = (enum purpose)i;
-            return true;
-        }
-    }
-    return false;
+    unsigned i = 0;
+    while (i < n && !slice_eq(slice_trim(rest), slice_str(names[i])))
+        i++;
+    return i;
 }
 
 static bool read_line(const char *line, struct history *h)
@@ -141,7 +142,9 @@ static bool read_line(const char *line, struct history *h)
     if (take(&rest, SLICE_LIT("seed ")))
         return read_seed(rest, h);
     if (take(&rest, SLICE_LIT("purpose:")))
-        return read_purpose(rest, h);
+        return (h->purpose = (enum purpose)word(rest, purposes, PURPOSES)) < PURPOSES;
+    if (take(&rest, SLICE_LIT("torn:")))
+        return (h->tear = (enum tear)word(rest, tears, TEARS)) < TEARS;
     if (take(&rest, SLICE_LIT("source:")))
         return read_quirks(line, &h->quirks[0]);
     if (take(&rest, SLICE_LIT("target:")))
