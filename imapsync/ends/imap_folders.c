@@ -4,6 +4,9 @@
  * STATUS on servers of RFC 3501, and on those that offer more and refuse it.
  *
  * A folder whose STATUS fails has none in the list; what needs it reports that folder.
+ *
+ * MAILBOXIDs are asked for by commands of their own: beside any other item Cyrus 3.6 shows freed
+ * memory as the ID, any octets, and the right one only where it is alone.
  */
 #include <stdlib.h>
 #include <sysexits.h>
@@ -35,7 +38,9 @@ enum step {
     STEP_NAMESPACE = IMAP_STEP_OWN,
     STEP_LIST,
     STEP_LSUB,
+    STEP_LIST_IDS,
     STEP_STATUS,
+    STEP_ID,
     STEP_MAKE,
     STEP_PLAIN, /* the same without what the server may have refused */
 };
@@ -48,7 +53,7 @@ struct list_request {
     enum step next;
     bool is_plain; /* LIST and LSUB without anything newer */
     bool is_listed;
-    size_t at; /* next folder to ask the status of */
+    size_t at; /* next folder to ask the status of; behind the last one: for their IDs */
 };
 
 static void on_namespace(struct folder_list *l, const struct imap_response *r)
@@ -108,17 +113,26 @@ static void on_lsub(struct folder_list *l, const struct imap_mailbox_data *m)
     buf_fini(&name);
 }
 
+/* What it does not say stays as it is. */
 static void take_status(struct folder *f, const struct imap_status_data *d)
 {
-    f->has = (d->has & IMAP_ITEM_MESSAGES ? FOLDER_HAS_MESSAGES : 0u) |
-             (d->has & IMAP_ITEM_UIDNEXT ? FOLDER_HAS_UIDNEXT : 0u) |
-             (d->has & IMAP_ITEM_HIGHESTMODSEQ ? FOLDER_HAS_MODSEQ : 0u) |
-             /* 0 is how we say that a folder is not there. */
-             (d->has & IMAP_ITEM_UIDVALIDITY && d->uidvalidity ? FOLDER_HAS_UIDVALIDITY : 0u);
-    f->uidvalidity = (uint32_t)d->uidvalidity;
-    f->uidnext = (uint32_t)d->uidnext;
-    f->messages = (uint32_t)d->messages;
-    f->modseq = d->highestmodseq;
+    /* 0 is how we say that a folder is not there. */
+    if (d->has & IMAP_ITEM_UIDVALIDITY && d->uidvalidity) {
+        f->has |= FOLDER_HAS_UIDVALIDITY;
+        f->uidvalidity = (uint32_t)d->uidvalidity;
+    }
+    if (d->has & IMAP_ITEM_UIDNEXT) {
+        f->has |= FOLDER_HAS_UIDNEXT;
+        f->uidnext = (uint32_t)d->uidnext;
+    }
+    if (d->has & IMAP_ITEM_MESSAGES) {
+        f->has |= FOLDER_HAS_MESSAGES;
+        f->messages = (uint32_t)d->messages;
+    }
+    if (d->has & IMAP_ITEM_HIGHESTMODSEQ) {
+        f->has |= FOLDER_HAS_MODSEQ;
+        f->modseq = d->highestmodseq;
+    }
 }
 
 /* Status of a folder of the list; of one that is not there it says nothing. */
@@ -156,23 +170,29 @@ static bool list_untagged(struct imap_request *r, const struct imap_response *re
     }
 }
 
-static void status_items(struct imap_client *client, bool with_id)
+static void status_items(struct imap_client *client)
 {
     imap_cmd_text(client, "(MESSAGES UIDNEXT UIDVALIDITY");
-    if (imap_client_has(client, IMAP_CAP_CONDSTORE))
-        imap_cmd_text(client, " HIGHESTMODSEQ");
-    with_id = with_id && imap_client_has(client, IMAP_CAP_OBJECTID);
-    imap_cmd_text(client, with_id ? " MAILBOXID)" : ")");
+    imap_cmd_text(client, imap_client_has(client, IMAP_CAP_CONDSTORE) ? " HIGHESTMODSEQ)" : ")");
 }
 
-static void compose_status(struct imap_request *r, struct slice name, bool with_id)
+static bool tells_ids(const struct imap_request *r)
 {
-    imap_request_cmd(r, STEP_STATUS);
-    imap_cmd_text(r->e->client, "STATUS ");
-    imap_cmd_astring(r->e->client, name);
-    imap_cmd_text(r->e->client, " ");
-    status_items(r->e->client, with_id);
-    imap_cmd_end(r->e->client);
+    return imap_client_has(r->e->client, IMAP_CAP_OBJECTID);
+}
+
+static void compose_status(struct imap_request *r, enum step step, struct slice name)
+{
+    struct imap_client *client = r->e->client;
+    imap_request_cmd(r, step);
+    imap_cmd_text(client, "STATUS ");
+    imap_cmd_astring(client, name);
+    imap_cmd_text(client, " ");
+    if (step == STEP_ID)
+        imap_cmd_text(client, "(MAILBOXID)");
+    else
+        status_items(client);
+    imap_cmd_end(client);
 }
 
 static bool is_extended(const struct list_request *l)
@@ -191,21 +211,31 @@ static void compose_list(struct list_request *l)
             imap_cmd_text(client, " SPECIAL-USE");
         if (imap_client_has(client, IMAP_CAP_LIST_STATUS)) {
             imap_cmd_text(client, " STATUS ");
-            status_items(client, true);
+            status_items(client);
         }
         imap_cmd_text(client, ")");
     }
     imap_cmd_end(client);
 }
 
+static void compose_list_ids(struct list_request *l)
+{
+    imap_request_cmd(&l->r, STEP_LIST_IDS);
+    imap_cmd_text(l->r.e->client, "LIST \"\" \"*\" RETURN (STATUS (MAILBOXID))");
+    imap_cmd_end(l->r.e->client);
+}
+
 /* Of the next folder that has none; has_more says whether there is another. */
 static void next_status(struct list_request *l)
 {
     struct folder_list *out = l->out;
-    for (; l->at < out->n; l->at++) {
-        const struct folder *f = &out->v[l->at];
-        if (!(f->attrs & FOLDER_NOSELECT) && !f->has && folder_is_own(out, f)) {
-            compose_status(&l->r, f->name, true);
+    const size_t end = tells_ids(&l->r) ? 2 * out->n : out->n;
+    for (; l->at < end; l->at++) {
+        enum step step = l->at < out->n ? STEP_STATUS : STEP_ID;
+        const struct folder *f = &out->v[l->at % out->n];
+        bool has_it = step == STEP_STATUS ? f->has != 0 : f->id.n > 0;
+        if (!(f->attrs & FOLDER_NOSELECT) && !has_it && folder_is_own(out, f)) {
+            compose_status(&l->r, step, f->name);
             l->at++;
             return;
         }
@@ -230,7 +260,14 @@ static void list_send(struct imap_request *r)
     case STEP_LIST:
         compose_list(l);
         l->next = is_extended(l) ? STEP_STATUS : STEP_LSUB;
-        r->has_more = !is_extended(l);
+        if (is_extended(l) && tells_ids(r) && imap_client_has(client, IMAP_CAP_LIST_STATUS))
+            l->next = STEP_LIST_IDS;
+        r->has_more = l->next != STEP_STATUS;
+        break;
+    case STEP_LIST_IDS:
+        compose_list_ids(l);
+        l->next = STEP_STATUS;
+        r->has_more = false;
         break;
     case STEP_LSUB:
         imap_request_cmd(r, STEP_LSUB);
@@ -240,6 +277,7 @@ static void list_send(struct imap_request *r)
         r->has_more = false;
         break;
     case STEP_STATUS:
+    case STEP_ID:
     case STEP_MAKE:
     case STEP_PLAIN:
         next_status(l);
@@ -317,7 +355,7 @@ static void folder_send(struct imap_request *r)
     struct imap_client *client = r->e->client;
     r->has_more = false;
     if (f->out) {
-        compose_status(r, f->name, false);
+        compose_status(r, STEP_STATUS, f->name);
         return;
     }
     imap_request_cmd(r, f->use != FOLDER_USE_NONE ? STEP_MAKE : STEP_PLAIN);
