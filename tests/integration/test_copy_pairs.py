@@ -1,24 +1,14 @@
 # SPDX-License-Identifier: ISC
 """Dovecot, Cyrus and Courier, each as source and as target of each: copy, delta, deletion, move, comparison, cut-over."""
-from types import SimpleNamespace
-
 import pytest
 from conftest import Stage
 from lib.chaos import IS_SOAK
 from lib.courier import Courier
 from lib.cutover import cutover, entry, imap_servers, status
-from lib.cyrus import Cyrus
-from lib.dovecot import Dovecot
-from lib.imap import quoted
-from lib.mailbox import Mail, copy, expunge, fill, look, message, same, sample, to_wire
+from lib.mailbox import Mail, copy, message, same, sample
 from lib.proxy import Door
+from lib.sides import KINDS, Side
 
-# Where a user's folders are, and what stands between the parts of their names.
-KINDS = {
-    "dovecot": SimpleNamespace(make=Dovecot, prefix="", separator="."),
-    "cyrus": SimpleNamespace(make=Cyrus, prefix="", separator="/"),
-    "courier": SimpleNamespace(make=Courier, prefix="INBOX.", separator="."),
-}
 PAIRS = [(source, target) for source in KINDS for target in KINDS]
 # Each as source and as target.
 MOVES = PAIRS if IS_SOAK else [("dovecot", "cyrus"), ("cyrus", "courier"), ("courier", "dovecot")]
@@ -43,46 +33,6 @@ def servers(tmp_path_factory):
     stage.close()
 
 
-class Side:
-    """One user's mailbox on one server, with the folders' names as all servers could have them."""
-
-    def __init__(self, server, kind, user):
-        self.server, self.kind, self.user, self.client = server, KINDS[kind], user, server.imap(user)
-
-    def name(self, folder):
-        return folder if folder == "INBOX" else self.kind.prefix + folder
-
-    def wire(self, folder):
-        return quoted(to_wire(self.name(folder).replace(".", self.kind.separator)))
-
-    def fill(self, spec):
-        fill(self.client, {self.name(folder): mails for folder, mails in spec.items()}, self.kind.separator)
-        # As any client does; what Courier does without it is test_copy_courier's.
-        for folder in spec:
-            assert self.client.select(self.wire(folder))[0] == "OK"
-
-    def look(self):
-        shown = look(self.server.imap(self.user), self.kind.separator)
-        return {n if n == "INBOX" else n.removeprefix(self.kind.prefix): mails for n, mails in shown.items()}
-
-    def store(self, folder, uids, how, flags):
-        assert self.client.select(self.wire(folder))[0] == "OK"
-        assert self.client.uid("STORE", uids, how, f"({flags})")[0] == "OK"
-
-    def uids(self, folder):
-        assert self.client.select(self.wire(folder))[0] == "OK"
-        return self.client.uid("SEARCH", "ALL")[1][0].decode().split()
-
-    def move(self, uids, folder, to):
-        """MOVE, or what clients do where there is none."""
-        assert self.client.select(self.wire(folder))[0] == "OK"
-        if "MOVE" in self.client.capabilities:
-            assert self.client.uid("MOVE", uids, self.wire(to))[0] == "OK"
-        else:
-            assert self.client.uid("COPY", uids, self.wire(to))[0] == "OK"
-            expunge(self.client, self.wire(folder), uids)
-
-
 def whole(mail):
     """Courier ends a last line that has no end; Cyrus takes no quotation mark in a name."""
     return mail if mail.data.endswith(b"\r\n") else mail._replace(data=mail.data + b"\r\n")
@@ -101,8 +51,8 @@ def new_mail(old):
 
 
 def deleted(old):
-    expunge(old.client, old.wire("INBOX"), "2,4")
-    expunge(old.client, old.wire("Projekte.Kunde B.2026"), "1")
+    old.expunge("INBOX", "2,4")
+    old.expunge("Projekte.Kunde B.2026", "1")
 
 
 def moved(old):
@@ -116,7 +66,7 @@ STEPS = {
     "delta": (new_mail, (4, 0, 0)),
     "deletion": (deleted, (0, 0, 3)),
     "move": (moved, (None, 0, None)),
-    "all": (lambda old: (new_mail(old), changed_flags(old), old.move("1", "Neu.dort", "日本"), expunge(old.client, old.wire("INBOX"), "5")),
+    "all": (lambda old: (new_mail(old), changed_flags(old), old.move("1", "Neu.dort", "日本"), old.expunge("INBOX", "5")),
             (None, None, None)),
 }
 
@@ -160,8 +110,7 @@ def test_move_of_the_user(servers, site, tmp_path, source, target):
     assert entry(place, user)["route"] == "new"
     same(old.look(), new.look())
     # The user works on new: what is late on old comes, and nothing of this is undone.
-    first = new.uids("INBOX")[0]
-    expunge(new.client, new.wire("INBOX"), first)
+    new.expunge("INBOX", new.uids("INBOX")[0])
     new.move(new.uids("Flip")[0], "Flip", "INBOX")
     want = {name: len(mails) for name, mails in new.look().items()}
     old.fill({"INBOX": [Mail(message("late behind the flip"))]})

@@ -64,7 +64,8 @@ def run(name, command):
     print(f"== {name}: {' '.join(command)}", flush=True)
     started = time.monotonic()
     counts = None
-    if name == "integration" and os.path.exists(REPORT):
+    has_report = any(REPORT in word for word in command)
+    if has_report and os.path.exists(REPORT):
         os.unlink(REPORT)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace") as process:
@@ -74,7 +75,7 @@ def run(name, command):
             if found:
                 counts = tuple(int(n or 0) for n in found.groups())
         status = process.wait()
-    if name == "integration":
+    if has_report:
         counts = integration_counts()
     if counts is None:
         counts = (1, 0, 0) if status == 0 else (0, 1, 0)

@@ -17,7 +17,6 @@ import threading
 from dataclasses import dataclass, field
 
 from . import smtp
-from .cyrus import Cyrus
 
 ANN = "ann@example.org"
 
@@ -27,7 +26,7 @@ def imap_servers(folder, **servers):
     out = {}
     for name, server in servers.items():
         secret = folder / f"{name}.password"
-        is_cyrus = isinstance(server, Cyrus)
+        is_cyrus = hasattr(server, "admin_password")
         secret.write_text((server.admin_password if is_cyrus else server.master_password) + "\n")
         secret.chmod(0o600)
         out[name] = {"smtp": f"lmtp://127.0.0.1:{server.lmtp_port}", "imap": f"imap://127.0.0.1:{server.imap_port}",
