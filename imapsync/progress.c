@@ -92,8 +92,11 @@ static void text_summary(const struct report *r, double seconds)
     printf("failed   %llu messages, %llu folders of %llu\n", (unsigned long long)n->messages_failed,
         (unsigned long long)n->folders_failed, (unsigned long long)n->folders);
     if (n->messages_reduced > 0)
-        printf("reduced  %llu messages: their keywords or dates were refused\n",
+        printf("reduced  %llu messages: without their keywords or their dates\n",
             (unsigned long long)n->messages_reduced);
+    if (n->folders_left_out > 0)
+        printf("left out %llu folders that only show messages of others\n",
+            (unsigned long long)n->folders_left_out);
     if (n->folders_vanished > 0)
         printf("vanished %llu folders are not on the source any more and stay on the target\n",
             (unsigned long long)n->folders_vanished);

@@ -409,6 +409,7 @@ static int all_folders(
         if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
     }
+    copy_tell_left_out(c, p, from);
     struct window w = {.jobs = mem_zalloc(WINDOW_FOLDERS * sizeof(*w.jobs))};
     for (size_t i = 0; i < from->n && result == 0; i++) {
         if (is_copied(p, from, i))

@@ -16,7 +16,7 @@ struct copy {
     struct end *from, *to;
     const struct end_maker *silent;
     const struct late_judge *judge; /* behind a flip */
-    bool has_told_vanished;
+    bool has_told_vanished, has_told_left_out;
     struct suspects suspects;
 };
 
@@ -52,6 +52,8 @@ int copy_folders(
 /* The folders of both sides, in one round trip. */
 int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;
+/* What is never copied, and that some of it is nowhere else. */
+void copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list *from);
 /* Makes the folder on the target when it is not there; *out is its STATUS. */
 int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
     struct journal_folder *record, struct folder *out, struct err *err) ATTR_WUR;

@@ -99,12 +99,11 @@ static void on_copied(void *arg, uint64_t octets)
     w->c->events->progress(w->c->arg, w->p->counts);
 }
 
-static void on_reduced(void *arg, uint32_t uid)
+static void on_reduced(void *arg, uint32_t uid, const char *why)
 {
     struct work *w = arg;
     w->p->counts->messages_reduced++;
-    copy_report(w->c, w->record->source.name, uid,
-        "stored without keywords and with a date of our time: the target refused them");
+    copy_report(w->c, w->record->source.name, uid, why);
 }
 
 static void on_refused(void *arg, uint32_t uid, const char *why)

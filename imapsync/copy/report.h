@@ -28,13 +28,15 @@
 struct copy_counts {
     uint64_t folders, folders_failed, folders_unchanged;
     uint64_t folders_vanished; /* copied once, and not listed by the source any more */
+    uint64_t folders_left_out; /* they only show messages of others */
     uint64_t folders_short;    /* the source has listed fewer messages than it counts */
     uint64_t messages_total;   /* that the source has, where it tells */
     uint64_t messages_copied, octets_copied;
     uint64_t messages_same;    /* were there already */
     uint64_t messages_adopted; /* found on the target by content */
     uint64_t messages_failed;
-    uint64_t messages_reduced; /* copied without their keywords or their odd date */
+    uint64_t messages_reduced;  /* copied without their keywords, or with another date */
+    uint64_t messages_left_out; /* of folders_left_out, so many at least are nowhere else */
     uint64_t flags_changed, messages_deleted, messages_kept;
     uint64_t keywords_lost;
     uint64_t deletions_withheld; /* messages: too many, or the target cannot remove single ones */

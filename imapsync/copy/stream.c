@@ -334,7 +334,11 @@ static void put_result(struct stream *s, const struct batches_result *r)
         journal_pair_put(job->journal, f->record->id, &p, &content);
         job->copied(f->arg, r->sent.size);
         if (r->is_plain)
-            job->reduced(f->arg, r->uid);
+            job->reduced(f->arg, r->uid,
+                "stored without keywords and with a date of our time: the target refused them");
+        else if (m && !m->has_date)
+            job->reduced(f->arg, r->uid,
+                "stored with the date of today: the source tells none that can be read");
         break;
     case BATCHES_REFUSED:
     case BATCHES_ASIDE:

@@ -35,7 +35,7 @@ struct stream_job {
     void (*copied)(void *arg, uint64_t octets);
     /* Behind copied: without its keywords, and with another date if that was out of the ordinary.
      */
-    void (*reduced)(void *arg, uint32_t uid);
+    void (*reduced)(void *arg, uint32_t uid, const char *why);
     /* By either side; or it may be there already, and nobody can tell. */
     void (*refused)(void *arg, uint32_t uid, const char *why);
     /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
