@@ -71,6 +71,13 @@ class Pair:
             relay.drained()
         return done
 
+    def close(self):
+        """There may be a thousand pairs."""
+        for side in (self.old, self.new):
+            side.client.logout()
+        for relay in self.relays.values():
+            relay.close()
+
     def judge(self, folder, where):
         """One undisturbed run makes it whole; another one has nothing to do."""
         done = self.run(folder)
@@ -120,6 +127,7 @@ def test_cut_at_any_command_of_a_first_copy(servers, tmp_path, side):
         fired += bool(pair.relays[side].fired)
         assert done.status in (0, 75), (where, done.log)
         pair.judge(tmp_path / f"run{n}", where)
+        pair.close()
     assert fired > n // 2
 
 
@@ -159,4 +167,6 @@ def test_cut_at_any_command_of_a_cutover(servers, site, tmp_path, side):
         same(old.look(), new.look())
         assert go(n).status == 0
         same(old.look(), new.look())
+        for user in (old, new):
+            user.client.logout()
     assert fired > n // 2

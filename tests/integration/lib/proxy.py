@@ -19,7 +19,7 @@ import struct
 import threading
 
 from .imap import quoted
-from .wait import free_port, wait_for
+from .wait import free_port, release_port, wait_for
 
 LITERAL = re.compile(rb"\{(\d+)\+?\}\r\n$")
 BYE = b"* BYE shutting down\r\n"
@@ -62,7 +62,9 @@ class Relay:
         return getattr(self.server, name)
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for the next one
         self.listener.close()
+        release_port(self.imap_port)
 
     def drained(self):
         wait_for(lambda: self.n_open == 0, 20, "the sessions behind a relay to end")
