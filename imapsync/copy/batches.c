@@ -197,7 +197,7 @@ void batches_tell_item(
 }
 
 /* What was asked for and has not come, n messages. */
-static void not_come(struct batches *b, const struct window *w, const uint8_t *at, size_t n)
+static void not_come(struct batches *b, const struct window *w, const uint16_t *at, size_t n)
 {
     bool is_alone = w->n == 1 && !b->folders[w->folder].is_refused && !b->is_stopped;
     for (size_t i = 0; i < n && !w->is_refused; i++)
@@ -216,15 +216,15 @@ static void not_come(struct batches *b, const struct window *w, const uint8_t *a
 /* The window is over. */
 static void conclude(struct batches *b, struct window *w)
 {
-    uint8_t asked[BATCHES_WINDOW_MAX], later[BATCHES_WINDOW_MAX];
+    uint16_t asked[BATCHES_WINDOW_MAX], later[BATCHES_WINDOW_MAX];
     size_t n_asked = 0, n_later = 0;
     for (size_t i = 0; i < w->n; i++) {
         switch ((enum item_state)w->states[i]) {
         case ITEM_ASKED:
-            asked[n_asked++] = (uint8_t)i;
+            asked[n_asked++] = (uint16_t)i;
             break;
         case ITEM_LATER:
-            later[n_later++] = (uint8_t)i;
+            later[n_later++] = (uint16_t)i;
             break;
         case ITEM_TOO_BIG:
             batches_tell_item(b, w, i, (struct batches_result){.outcome = BATCHES_REFUSED},
@@ -245,11 +245,11 @@ static void conclude(struct batches *b, struct window *w)
 /* A window that was not asked for yet and will not be. */
 static void take_back(struct batches *b, struct window *w)
 {
-    uint8_t at[BATCHES_WINDOW_MAX];
+    uint16_t at[BATCHES_WINDOW_MAX];
     if (w->state > WINDOW_INTENDED || (!batches_is_ending(b) && !b->folders[w->folder].is_refused))
         return;
     for (size_t i = 0; i < w->n; i++) {
-        at[i] = (uint8_t)i;
+        at[i] = (uint16_t)i;
         w->states[i] = ITEM_DONE;
     }
     batches_come_again(b, w, at, w->n, w->is_plain);

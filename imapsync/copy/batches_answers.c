@@ -60,6 +60,7 @@ void batches_append_free(struct batches *b, struct append *a)
     *at = a->next;
     a->window->n_appends--;
     free(a->tgt_uids);
+    free(a->sent);
     free(a);
 }
 
@@ -132,7 +133,11 @@ struct batches_verdict batches_body(
         v.begins = true;
     }
     struct append *a = b->open;
-    a->at[a->n] = (uint8_t)at;
+    a->at[a->n] = (uint16_t)at;
+    if (a->n == a->cap) {
+        a->cap = a->cap ? 2 * a->cap : 8;
+        a->sent = mem_realloc_array(a->sent, a->cap, sizeof(*a->sent));
+    }
     a->sent[a->n++] = (struct batches_sent){.uid = uid, .size = size};
     w->states[at] = ITEM_TAKEN;
     b->is_in_body = true;
@@ -315,7 +320,7 @@ void batches_leave_open(struct batches *b, struct append *a, const char *why)
 }
 
 /* What was sent and is not there, n of a->n. */
-static void not_there(struct batches *b, struct append *a, const uint8_t *at, size_t n)
+static void not_there(struct batches *b, struct append *a, const uint16_t *at, size_t n)
 {
     struct window *w = a->window;
     if (n == 0)
@@ -346,7 +351,7 @@ void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct e
         return;
     b->is_settling = false;
     for (struct append *a = b->appends, *after; a; a = after) {
-        uint8_t missing[BATCHES_WINDOW_MAX];
+        uint16_t missing[BATCHES_WINDOW_MAX];
         size_t n = 0;
         after = a->next;
         if (!is_asked_about(b, a))

@@ -26,12 +26,12 @@ static bool break_off(struct batches *b)
     return true;
 }
 
-static size_t asked_of(const struct window *w, uint8_t *at)
+static size_t asked_of(const struct window *w, uint16_t *at)
 {
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++) {
         if (w->states[i] == ITEM_ASKED)
-            at[n++] = (uint8_t)i;
+            at[n++] = (uint16_t)i;
     }
     return n;
 }
@@ -39,7 +39,7 @@ static size_t asked_of(const struct window *w, uint8_t *at)
 /* Whether anything was suspected. */
 static bool suspect_source(struct batches *b, const struct err *err)
 {
-    uint8_t at[BATCHES_WINDOW_MAX];
+    uint16_t at[BATCHES_WINDOW_MAX];
     for (struct window *w = b->windows; w; w = w->next) {
         size_t n = w->state == WINDOW_READING ? asked_of(w, at) : 0;
         if (n > 0) {
@@ -53,7 +53,7 @@ static bool suspect_source(struct batches *b, const struct err *err)
 
 static bool suspect_target(struct batches *b, bool is_broken_off, const struct err *err)
 {
-    uint8_t at;
+    uint16_t at;
     struct append *a = b->appends;
     while (a && a->is_answered)
         a = a->next;
@@ -94,7 +94,7 @@ static void lose_settlement(struct batches *b, const struct err *err)
 /* Oldest last, since each goes before all others. */
 static void lose_windows(struct batches *b, struct window *w)
 {
-    uint8_t at[BATCHES_WINDOW_MAX];
+    uint16_t at[BATCHES_WINDOW_MAX];
     size_t n = 0;
     if (!w)
         return;
@@ -104,7 +104,7 @@ static void lose_windows(struct batches *b, struct window *w)
     for (size_t i = 0; i < w->n; i++) {
         if (w->states[i] != ITEM_ASKED && w->states[i] != ITEM_LATER)
             continue;
-        at[n++] = (uint8_t)i;
+        at[n++] = (uint16_t)i;
         w->states[i] = ITEM_DONE;
     }
     batches_come_again(b, w, at, n, w->is_plain);

@@ -75,8 +75,9 @@ struct append {
     uint64_t octets;
     size_t n;
     uint32_t *tgt_uids; /* owned; NULL: not told */
-    struct batches_sent sent[BATCHES_WINDOW_MAX];
-    uint8_t at[BATCHES_WINDOW_MAX]; /* of which item of the window */
+    size_t cap;
+    struct batches_sent *sent;       /* owned */
+    uint16_t at[BATCHES_WINDOW_MAX]; /* of which item of the window */
 };
 
 /* For the journal; the text of result.why is owned. */
@@ -141,13 +142,14 @@ void run_list_fini(struct run_list *l);
 void run_free(struct run *r);
 /* Messages of a window come again, before all others. */
 void batches_come_again(
-    struct batches *b, const struct window *w, const uint8_t *at, size_t n, bool is_plain);
-void batches_halve(struct batches *b, const struct window *w, const uint8_t *at, size_t n);
+    struct batches *b, const struct window *w, const uint16_t *at, size_t n, bool is_plain);
+void batches_halve(struct batches *b, const struct window *w, const uint16_t *at, size_t n);
 /* They may have killed their connection. */
 void batches_suspect(
-    struct batches *b, struct window *w, const uint8_t *at, size_t n, const struct err *err);
+    struct batches *b, struct window *w, const uint16_t *at, size_t n, const struct err *err);
 /* The same behind the end of the job, for batches_suspects(). */
-void batches_leave_suspects(struct batches *b, const struct window *w, const uint8_t *at, size_t n);
+void batches_leave_suspects(
+    struct batches *b, const struct window *w, const uint16_t *at, size_t n);
 /* Gives a result to what waits and will not be tried. */
 void batches_drop_runs(struct batches *b);
 /* Gives its result to what has killed alone. */

@@ -105,7 +105,7 @@ void batches_add_suspects(struct batches *b, const struct batches_suspects *s)
 
 /* --- Coming again --------------------------------------------------------------------------- */
 
-static struct run *run_of(struct batches *b, const struct window *w, const uint8_t *at, size_t n)
+static struct run *run_of(struct batches *b, const struct window *w, const uint16_t *at, size_t n)
 {
     struct run *r = run_new(w->folder, n);
     for (size_t i = 0; i < n; i++)
@@ -118,7 +118,7 @@ static struct run *run_of(struct batches *b, const struct window *w, const uint8
 }
 
 void batches_come_again(
-    struct batches *b, const struct window *w, const uint8_t *at, size_t n, bool is_plain)
+    struct batches *b, const struct window *w, const uint16_t *at, size_t n, bool is_plain)
 {
     if (n == 0)
         return;
@@ -127,14 +127,14 @@ void batches_come_again(
     prepend_run(&b->runs, r);
 }
 
-void batches_halve(struct batches *b, const struct window *w, const uint8_t *at, size_t n)
+void batches_halve(struct batches *b, const struct window *w, const uint16_t *at, size_t n)
 {
     batches_come_again(b, w, at + n / 2, n - n / 2, w->is_plain);
     batches_come_again(b, w, at, n / 2, w->is_plain);
 }
 
 static void suspect_run(
-    struct batches *b, const struct window *w, const uint8_t *at, size_t n, unsigned strikes)
+    struct batches *b, const struct window *w, const uint16_t *at, size_t n, unsigned strikes)
 {
     struct run *r = run_of(b, w, at, n);
     r->strikes = strikes;
@@ -142,7 +142,7 @@ static void suspect_run(
 }
 
 void batches_suspect(
-    struct batches *b, struct window *w, const uint8_t *at, size_t n, const struct err *err)
+    struct batches *b, struct window *w, const uint16_t *at, size_t n, const struct err *err)
 {
     unsigned strikes = w->strikes + 1;
     if (n == 0)
@@ -184,7 +184,7 @@ static void leave(struct batches *b, struct run *r)
     *end = r;
 }
 
-void batches_leave_suspects(struct batches *b, const struct window *w, const uint8_t *at, size_t n)
+void batches_leave_suspects(struct batches *b, const struct window *w, const uint16_t *at, size_t n)
 {
     bool is_whole = w->strikes > 0 && n == w->n;
     size_t first = is_whole && n > 1 ? n / 2 : n;

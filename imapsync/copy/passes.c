@@ -13,7 +13,7 @@
 
 #define TRIES_MAX 4
 #define WAIT_MS 500       /* before the second try; doubles */
-#define NARROWINGS_MAX 16 /* without anything copied; a window is halved seven times */
+#define NARROWINGS_MAX 16 /* without anything copied; a window is halved ten times */
 
 int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n, struct err *err)
 {

@@ -24,7 +24,11 @@
 #include "imapsync/copy/batches.h"
 #include "imapsync/copy/settle.h"
 
-#define READS_MAX 20       /* on their way at once: folders with a message or two are many */
+/* Of folders with a message or two there are many, and each costs the round trips of its read and
+ * of its append: as many as a window of folders has are on their way at once. */
+#define READS_MAX 128
+#define APPENDS_MAX 128
+#define SENT_MAX 2400      /* messages of appends that are not answered */
 #define SINGLE_READ_MAX 16 /* messages of one read where each is an append of its own */
 #define SINGLES_MAX 40     /* appends of one message on their way */
 #define NOTES_WAIT_MS 5    /* so often they are worth a transaction of their own */
@@ -563,8 +567,8 @@ int stream_copy(struct stream_job *job, struct err *err)
         .reads_max = is_batch ? READS_MAX : 2,
         .append_max = is_batch ? BATCHES_WINDOW_MAX : 1,
         .append_octets = 4u << 20,
-        .appends_max = is_batch ? 24 : SINGLES_MAX,
-        .sent_max = is_batch ? 24 * BATCHES_WINDOW_MAX : SINGLES_MAX,
+        .appends_max = is_batch ? APPENDS_MAX : SINGLES_MAX,
+        .sent_max = is_batch ? SENT_MAX : SINGLES_MAX,
         .size_max = job->target->ops->size_max(job->target)};
     struct stream s = {.job = job,
         .source = job->source,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a journal costs: octets on the disk for each message, and memory, with many messages in one
- * folder.  The messages come as a copy writes them, 100 in a transaction.
+ * folder.  The messages come as a copy writes them, 1,000 in a transaction.
  *
  *     bench_journal FOLDER [MESSAGES]        one line of JSON
  */
@@ -15,7 +15,7 @@
 #include "base/os/io.h"
 #include "imapsync/copy/journal.h"
 
-#define AT_ONCE 100
+#define AT_ONCE 1000
 
 static void fail(const struct err *err)
 {
