@@ -43,7 +43,8 @@ struct apply_folder {
     /* The target's MODSEQ when it was asked what has changed (end_changes.modseq); 0: it was not
      * asked, or has none. */
     uint64_t modseq;
-    bool is_left; /* out: something of it was not done, so its tokens stay where they are */
+    bool is_left;    /* out: something of it was not done, so its tokens stay where they are */
+    bool is_refused; /* out: because it has said NO */
 };
 
 struct apply_job {

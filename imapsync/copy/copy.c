@@ -512,6 +512,8 @@ int copy_pass(
         if (result == 0)
             result = tell_vanished(c, &from, &p, err);
         if (result == 0)
+            result = apply_settle(c->to, c->journal, &there, &p.open, err);
+        if (result == 0)
             result = all_folders(c, &p, &from, err);
         if (result == 0 && counts->folders_failed == failed)
             result = journal_complete(c->journal, err);
@@ -519,6 +521,7 @@ int copy_pass(
     folder_map_fini(&map);
     folder_list_fini(&from);
     folder_list_fini(&there);
+    apply_open_fini(&p.open);
     /* After an error a command may be half sent or an answer may still come. */
     if (result != 0)
         copy_disconnect(c);

@@ -3,6 +3,7 @@
 #ifndef IMAPSYNC_COPY_COPY_PARTS_H
 #define IMAPSYNC_COPY_COPY_PARTS_H
 
+#include "imapsync/copy/apply.h"
 #include "imapsync/copy/copy.h"
 #include "imapsync/copy/late.h"
 #include "imapsync/copy/suspects.h"
@@ -27,6 +28,7 @@ struct pass {
     size_t deletions_left; /* that may still be made in this pass */
     struct copy_counts *counts;
     const struct folder_map *map;
+    struct apply_open open;    /* folders that must not be planned */
     const struct work *opened; /* whose folder the source has open */
     size_t n_window;           /* folders that are looked at together */
     struct folder_list

@@ -10,7 +10,7 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/apply_one.h"
+#include "imapsync/copy/apply.h"
 #include "imapsync/copy/folder_parts.h"
 #include "imapsync/copy/stream.h"
 
@@ -48,11 +48,11 @@ static int keep_keywords(struct work *w, struct err *err)
 static void tell_withheld(struct work *w, bool can_remove)
 {
     char text[160];
-    BUG_ON(fmt_into(text, sizeof(text), "E-WITHHELD: %zu deletion%s: %s", w->plan.n_withheld,
-               w->plan.n_withheld == 1 ? "" : "s",
+    BUG_ON(fmt_into(text, sizeof(text), "E-WITHHELD: %zu deletion%s: %s", w->plan.whole.n_withheld,
+               w->plan.whole.n_withheld == 1 ? "" : "s",
                can_remove ? "too many at once"
                           : "the target cannot remove single messages (UIDPLUS)") != 0);
-    w->p->counts->deletions_withheld += w->plan.n_withheld;
+    w->p->counts->deletions_withheld += w->plan.whole.n_withheld;
     copy_report(w->c, w->record->source.name, 0, text);
 }
 
@@ -79,9 +79,9 @@ static void make_plan(struct work *w)
         .can_remove = w->c->to->ops->can(w->c->to) & END_CAN_REMOVE,
         .deletions_max = w->p->deletions_left};
     folder_plan_make(&in, &w->plan);
-    w->p->deletions_left -= w->plan.n_deletions;
-    w->p->counts->messages_same += w->plan.n_same;
-    if (w->plan.n_withheld > 0)
+    w->p->deletions_left -= w->plan.whole.n_of[PLAN_REMOVE];
+    w->p->counts->messages_same += w->plan.whole.n_same;
+    if (w->plan.whole.n_withheld > 0)
         tell_withheld(w, in.can_remove);
     /* The pairs have done their part; a large folder needs the room. */
     free(w->pairs);
@@ -153,38 +153,14 @@ static int make_folder(struct work *w, struct err *err)
     return journal_folder_put(w->c->journal, w->record, err);
 }
 
-static int forget_gone(struct work *w, struct err *err)
-{
-    if (w->plan.n_forgotten == 0)
-        return 0;
-    journal_begin(w->c->journal);
-    for (size_t i = 0; i < w->plan.n_forgotten; i++)
-        journal_pair_del(w->c->journal, w->record->id, w->plan.forgotten[i]);
-    return journal_commit(w->c->journal, err);
-}
-
-static int apply(struct work *w, struct err *err)
-{
-    struct apply_one_job job = {.target = w->c->to,
-        .journal = w->c->journal,
-        .folder = w->record,
-        .keywords = &w->keywords,
-        .plan = &w->plan};
-    int result = apply_one(&job, err);
-    w->p->counts->flags_changed += job.n_flagged;
-    w->p->counts->messages_deleted += job.n_deleted;
-    w->p->counts->messages_kept += job.n_kept;
-    return result;
-}
-
 /* Only when all that has changed was done.  Not with pairs that are gone: a later mirror has to
  * look at them. */
 static int remember(struct work *w, struct err *err)
 {
     struct journal_folder *r = w->record;
     struct slice token = buf_slice(&w->listing.token);
-    if (w->n_exceptions > 0 || w->has_gone_pairs || !w->listing.is_sure || w->plan.n_withheld > 0 ||
-        slice_eq(token, r->source.token))
+    if (w->n_exceptions > 0 || w->has_gone_pairs || !w->listing.is_sure ||
+        w->plan.whole.n_withheld > 0 || slice_eq(token, r->source.token))
         return 0;
     journal_set(&r->source.token, token);
     return journal_folder_put(w->c->journal, r, err);
@@ -254,6 +230,11 @@ static int decide(struct work *w, struct err *err)
         keep_keywords(w, err) != 0)
         return -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
+    if (apply_is_open(&w->p->open, w->record->id)) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL,
+            "target: what an earlier pass has changed cannot be looked at");
+        return err_scope_set(err, ERR_SCOPE_FOLDER);
+    }
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0 ||
         (folder_is_behind_flip(w) && folder_judge_late(w, err) != 0))
         return -1;
@@ -262,11 +243,11 @@ static int decide(struct work *w, struct err *err)
     make_plan(w);
     if (w->plan.n_copies > 0 && w->target->uidvalidity == 0 && make_folder(w, err) != 0)
         return -1;
-    return forget_gone(w, err);
+    return 0;
 }
 
 /* Its new messages were copied. */
-static int finish(struct work *w, const struct stream_folder *f, struct err *err)
+static int check_copied(struct work *w, const struct stream_folder *f, struct err *err)
 {
     bool has_unknown_uids = f && f->has_unknown_uids;
     if (f && f->err.class == ERR_TEMP && f->err.scope == ERR_SCOPE_FOLDER && w->p->n_window > 1) {
@@ -286,7 +267,7 @@ static int finish(struct work *w, const struct stream_folder *f, struct err *err
     if ((w->has_sent_pairs || has_unknown_uids) &&
         (folder_load_pairs(w, err) != 0 || folder_tell_vanished(w, err) != 0))
         return -1;
-    return apply(w, err) == 0 ? remember(w, err) : -1;
+    return 0;
 }
 
 /* An error of one folder costs that folder. */
@@ -344,6 +325,43 @@ static const struct stream_folder *streamed(
     return NULL;
 }
 
+static void on_exception(void *arg, uint32_t folder, uint32_t uid, const char *why)
+{
+    struct work *w = (struct work *)arg + folder;
+    w->is_over = true;
+    w->p->counts->folders_failed++;
+    copy_report(w->c, w->source->name, uid, why);
+}
+
+static int apply(struct copy *c, struct pass *p, struct work *v, size_t n, struct err *err)
+{
+    struct folder_plan **plans = mem_zalloc((n + 1) * sizeof(struct folder_plan *));
+    struct apply_folder *folders = mem_zalloc((n + 1) * sizeof(*folders));
+    struct plan plan;
+    for (size_t i = 0; i < n; i++) {
+        plans[i] = v[i].is_over || v[i].comes_again ? NULL : &v[i].plan;
+        folders[i] = (struct apply_folder){.record = v[i].record, .keywords = &v[i].keywords};
+    }
+    folder_plan_join(plans, n, &plan);
+    struct apply_job job = {.target = c->to,
+        .journal = c->journal,
+        .plan = &plan,
+        .folders = folders,
+        .n_folders = n,
+        .exception = on_exception,
+        .arg = v};
+    int result = apply_plan(&job, err);
+    for (size_t i = 0; i < n; i++)
+        v[i].n_exceptions += folders[i].is_left;
+    p->counts->flags_changed += job.n_flagged;
+    p->counts->messages_deleted += job.n_deleted;
+    p->counts->messages_kept += job.n_kept;
+    plan_fini(&plan);
+    free(folders);
+    free(plans);
+    return result;
+}
+
 static int window(struct copy *c, struct pass *p, struct work *v, size_t n,
     struct stream_folder *folders, struct err *err)
 {
@@ -358,10 +376,16 @@ static int window(struct copy *c, struct pass *p, struct work *v, size_t n,
     if (stream_all(c, p, v, n, folders, err) != 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
-        if (!v[i].is_over && finish(&v[i], streamed(folders, n, &v[i]), err) != 0 &&
+        if (!v[i].is_over && check_copied(&v[i], streamed(folders, n, &v[i]), err) != 0 &&
             excuse(&v[i], err) != 0)
             return -1;
         c->events->progress(c->arg, p->counts);
+    }
+    if (apply(c, p, v, n, err) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i].is_over && !v[i].comes_again && remember(&v[i], err) != 0)
+            return -1;
     }
     return 0;
 }

@@ -66,25 +66,30 @@ static uint32_t *not_listed(const struct folder_plan_input *in, size_t *n_out)
     return v;
 }
 
-static void take(struct folder_plan *out, const struct plan *p, const struct plan_op *op)
+/* What the engine copies in its own way, or does not do yet, goes out of the plan. */
+static bool is_left_out(enum plan_policy_id policy, const struct plan_op *op)
 {
-    const struct plan_change *c = &p->changes[op->change];
-    bool is_behind_flip = plan_policy(out->policy)->is_behind_flip;
-    if (op->kind == PLAN_COPY)
-        out->copies[out->n_copies++] = op->src_uid;
-    else if (op->kind == PLAN_FLAGS || op->kind == PLAN_NOTE)
-        out->flags[out->n_flags++] =
-            (struct plan_flags){op->src_uid, op->tgt_uid, c->add, c->remove, c->now};
-    else if (op->kind == PLAN_REMOVE)
-        out->deletions[out->n_deletions++] =
-            (struct plan_deletion){op->src_uid, op->tgt_uid, c->was};
-    else if (op->kind == PLAN_FORGET && !is_behind_flip)
-        out->forgotten[out->n_forgotten++] = op->src_uid;
+    bool is_behind_flip = plan_policy(policy)->is_behind_flip;
+    return op->kind == PLAN_COPY || op->kind == PLAN_GONE ||
+           (op->kind == PLAN_FORGET && is_behind_flip);
+}
+
+static void take(struct folder_plan *out, enum plan_policy_id policy)
+{
+    struct plan *p = &out->whole;
+    size_t kept = 0;
+    out->copies = mem_realloc_array(NULL, p->n_of[PLAN_COPY] + 1, sizeof(*out->copies));
+    for (size_t i = 0; i < p->n_ops; i++) {
+        if (p->ops[i].kind == PLAN_COPY)
+            out->copies[out->n_copies++] = p->ops[i].src_uid;
+        if (!is_left_out(policy, &p->ops[i]))
+            p->ops[kept++] = p->ops[i];
+    }
+    p->n_ops = kept;
 }
 
 void folder_plan_make(const struct folder_plan_input *in, struct folder_plan *out)
 {
-    struct plan p;
     struct plan_folder f = {
         .source = {.n = in->listing->n, .message = message_at, .arg = in, .is_sure = in->is_sure},
         .target.is_sure = true,
@@ -105,25 +110,53 @@ void folder_plan_make(const struct folder_plan_input *in, struct folder_plan *ou
     f.storable.system = UINT8_MAX;
     for (size_t i = 0; i < FLAGS_WORDS; i++)
         f.storable.keywords[i] = UINT64_MAX;
-    plan_make(&input, &p);
-    *out =
-        (struct folder_plan){.policy = in->policy, .n_same = p.n_same, .n_withheld = p.n_withheld};
-    out->copies = mem_realloc_array(NULL, p.n_of[PLAN_COPY] + 1, sizeof(*out->copies));
-    out->flags =
-        mem_realloc_array(NULL, p.n_of[PLAN_FLAGS] + p.n_of[PLAN_NOTE] + 1, sizeof(*out->flags));
-    out->deletions = mem_realloc_array(NULL, p.n_of[PLAN_REMOVE] + 1, sizeof(*out->deletions));
-    out->forgotten = mem_realloc_array(NULL, p.n_of[PLAN_FORGET] + 1, sizeof(*out->forgotten));
-    for (size_t i = 0; i < p.n_ops; i++)
-        take(out, &p, &p.ops[i]);
-    plan_fini(&p);
+    *out = (struct folder_plan){0};
+    plan_make(&input, &out->whole);
+    take(out, in->policy);
     free(vanished);
 }
 
 void folder_plan_fini(struct folder_plan *p)
 {
     free(p->copies);
-    free(p->flags);
-    free(p->deletions);
-    free(p->forgotten);
+    plan_fini(&p->whole);
     *p = (struct folder_plan){0};
+}
+
+static void add_kind(struct folder_plan *const *v, size_t n, enum plan_kind kind, struct plan *out)
+{
+    size_t first_change = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct plan *p = v[i] ? &v[i]->whole : NULL;
+        for (size_t k = 0; p && k < p->n_ops; k++) {
+            if (p->ops[k].kind != kind)
+                continue;
+            struct plan_op *op = &out->ops[out->n_ops++];
+            *op = p->ops[k];
+            op->folder = op->to = (uint32_t)i;
+            op->change += (uint32_t)first_change;
+        }
+        first_change += p ? p->n_changes : 0;
+    }
+}
+
+void folder_plan_join(struct folder_plan *const *v, size_t n, struct plan *out)
+{
+    size_t ops = 0, changes = 0;
+    *out = (struct plan){0};
+    for (size_t i = 0; i < n; i++) {
+        ops += v[i] ? v[i]->whole.n_ops : 0;
+        changes += v[i] ? v[i]->whole.n_changes : 0;
+    }
+    out->ops = mem_realloc_array(NULL, ops + 1, sizeof(*out->ops));
+    out->changes = mem_realloc_array(NULL, changes + 1, sizeof(*out->changes));
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i])
+            continue;
+        memcpy(out->changes + out->n_changes, v[i]->whole.changes,
+            v[i]->whole.n_changes * sizeof(*out->changes));
+        out->n_changes += v[i]->whole.n_changes;
+    }
+    for (unsigned kind = 0; kind < PLAN_KINDS; kind++)
+        add_kind(v, n, (enum plan_kind)kind, out);
 }

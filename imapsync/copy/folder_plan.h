@@ -21,32 +21,16 @@ struct folder_plan_input {
     size_t deletions_max; /* that are left in this pass */
 };
 
-struct plan_flags {
-    uint32_t src_uid, tgt_uid; /* 0: the journal only */
-    struct flags add, remove;  /* on the target */
-    struct flags now;          /* for the journal, once it is done */
-};
-
-struct plan_deletion {
-    uint32_t src_uid, tgt_uid;
-    struct flags flags; /* the target's must still be these: else its user has touched it */
-};
-
 struct folder_plan {
-    enum plan_policy_id policy;
     uint32_t *copies; /* source UIDs, ascending */
     size_t n_copies;
-    struct plan_flags *flags; /* equal changes stand together */
-    size_t n_flags;
-    struct plan_deletion *deletions; /* by target UID */
-    size_t n_deletions;
-    uint32_t *forgotten; /* pairs that have no meaning any more */
-    size_t n_forgotten;
-    size_t n_withheld; /* deletions */
-    size_t n_same;     /* messages with nothing to do */
+    struct plan whole; /* without the copies */
 };
 
 void folder_plan_make(const struct folder_plan_input *in, struct folder_plan *out);
 void folder_plan_fini(struct folder_plan *p);
+/* One plan of those of several folders, which have their places as positions; NULL: none.  Only
+ * operations and changes; plan_fini(). */
+void folder_plan_join(struct folder_plan *const *v, size_t n, struct plan *out);
 
 #endif

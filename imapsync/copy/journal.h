@@ -34,6 +34,7 @@ struct pair {
     uint32_t src_uid, tgt_uid; /* tgt_uid is 0 unless it is STORED */
     enum pair_state state : 8; /* small: a large folder has half a million of these */
     bool is_compared;
+    bool is_touched;    /* the target's user has changed its flags there */
     struct flags flags; /* that both sides last had in common */
 };
 
@@ -68,13 +69,18 @@ struct intent_sent {
 
 struct intent {
     uint64_t id;
+    uint32_t folder; /* whose it is: told, not asked */
     enum intent_kind kind;
     int64_t time_ms;
-    uint32_t tgt_uidnext; /* of the target before the batch: what arrived has at least this UID */
-    uint32_t *uids;       /* owned; of the source (APPEND) or of the target (DELETE) */
+    uint32_t tgt_uidnext; /* of the target before the batch (MOVE: of the folder that it goes to):
+                             what arrived has at least this UID */
+    uint32_t *uids;       /* owned; of the source (APPEND) or of the target (all others) */
     size_t n;
     struct intent_sent *sent; /* owned; APPEND: those of uids that are known to be on their way */
     size_t n_sent;
+    struct flags add, remove; /* FLAGS */
+    uint32_t to;              /* MOVE: the folder that they go to */
+    uint32_t *new_uids;       /* MOVE: n, owned: what their messages are on the source, in `to` */
 };
 
 /* dir is made when missing; source and target are URLs without passwords or other names that last:
@@ -147,6 +153,8 @@ void journal_begin(struct journal *j);
 void journal_pair_put(struct journal *j, uint32_t folder, const struct pair *p,
     const struct content *content); /* NULL: keep what is there, also that it was compared */
 void journal_pair_del(struct journal *j, uint32_t folder, uint32_t src_uid);
+/* The one that has this UID on the target and none on the source, if there is one. */
+void journal_copy_del(struct journal *j, uint32_t folder, uint32_t tgt_uid);
 void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i); /* sets id */
 /* Replaces what is known to be on its way of it. */
 void journal_intent_sent_put(
@@ -157,6 +165,9 @@ int journal_commit(struct journal *j, struct err *err) ATTR_WUR;
 /* Open intents of a folder of this kind on the target, oldest first; free with intents_free(). */
 int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,
     size_t *n_out, struct err *err) ATTR_WUR;
+/* Those of all folders, of every kind but APPEND. */
+int journal_intents_all(
+    struct journal *j, struct intent **out, size_t *n_out, struct err *err) ATTR_WUR;
 void intents_free(struct intent *v, size_t n);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/journal_parts.h"
+#include "imapsync/copy/pack.h"
 
 void journal_set(struct slice *owned, struct slice value)
 {
@@ -288,12 +289,19 @@ void journal_intent_put(struct journal *j, uint32_t folder, struct intent *i)
     buf_init(&key, 16);
     buf_init(&value, RECORD_MAX);
     buf_init(&uids, RECORD_MAX);
-    for (size_t k = 0; k < i->n; k++)
+    for (size_t k = 0; k < i->n && i->kind != INTENT_MOVE; k++)
         record_add_uid(&uids, i->uids[k]);
+    for (size_t k = 0; k < i->n && i->kind == INTENT_MOVE; k++) {
+        pack_u32(&uids, i->uids[k]);
+        pack_u32(&uids, i->new_uids[k]);
+    }
     const struct record_intent r = {.kind = i->kind,
         .to = (uint8_t)j->to,
         .time_ms = i->time_ms,
         .uidnext = i->tgt_uidnext,
+        .add = i->add,
+        .remove = i->remove,
+        .folder = i->to,
         .uids = buf_slice(&uids)};
     record_key_intent(&key, folder, i->id);
     record_pack_intent(&value, &r);
@@ -335,15 +343,26 @@ void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id)
     buf_fini(&key);
 }
 
-static void add_intent(struct intent **v, size_t *n, uint64_t id, const struct record_intent *r)
+static void add_intent(
+    struct intent **v, size_t *n, uint32_t folder, uint64_t id, const struct record_intent *r)
 {
     struct slice uids = r->uids;
+    bool is_move = r->kind == INTENT_MOVE;
     *v = mem_realloc_array(*v, *n + 1, sizeof(**v));
     struct intent *i = &(*v)[(*n)++];
-    *i = (struct intent){
-        .id = id, .kind = r->kind, .time_ms = r->time_ms, .tgt_uidnext = r->uidnext};
+    *i = (struct intent){.id = id,
+        .folder = folder,
+        .kind = r->kind,
+        .time_ms = r->time_ms,
+        .tgt_uidnext = r->uidnext,
+        .add = r->add,
+        .remove = r->remove,
+        .to = r->folder};
     i->uids = mem_realloc_array(NULL, uids.n / 4 + 1, sizeof(*i->uids));
-    while (record_next_uid(&uids, &i->uids[i->n]))
+    if (is_move)
+        i->new_uids = mem_realloc_array(NULL, uids.n / 8 + 1, sizeof(*i->new_uids));
+    while (record_next_uid(&uids, &i->uids[i->n]) &&
+           (!is_move || record_next_uid(&uids, &i->new_uids[i->n])))
         i->n++;
 }
 
@@ -375,7 +394,8 @@ static int get_sent(struct journal *j, uint32_t folder, struct intent *i, struct
     return result;
 }
 
-int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,
+/* folder 0: of all; kind 0: all but APPEND. */
+static int intents_of(struct journal *j, uint32_t folder, unsigned kind, struct intent **out,
     size_t *n_out, struct err *err)
 {
     struct bdb_cursor *c;
@@ -394,7 +414,7 @@ int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, s
         uint32_t its;
         uint64_t id;
         struct record_intent i;
-        if (!record_is_intent(key, &its, &id) || its != folder) {
+        if (!record_is_intent(key, &its, &id) || (folder != 0 && its != folder)) {
             r = 0;
             break;
         }
@@ -402,12 +422,12 @@ int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, s
             r = journal_damaged(j, "intent", err);
             break;
         }
-        if (i.kind == kind && i.to == j->to)
-            add_intent(out, n_out, id, &i);
+        if ((kind != 0 ? i.kind == kind : i.kind != INTENT_APPEND) && i.to == j->to)
+            add_intent(out, n_out, its, id, &i);
     }
     bdb_cursor_close(&c);
     for (size_t i = 0; r == 0 && i < *n_out; i++)
-        r = get_sent(j, folder, &(*out)[i], err);
+        r = get_sent(j, (*out)[i].folder, &(*out)[i], err);
     if (r < 0) {
         intents_free(*out, *n_out);
         *out = NULL;
@@ -416,11 +436,23 @@ int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, s
     return r;
 }
 
+int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,
+    size_t *n_out, struct err *err)
+{
+    return intents_of(j, folder, kind, out, n_out, err);
+}
+
+int journal_intents_all(struct journal *j, struct intent **out, size_t *n_out, struct err *err)
+{
+    return intents_of(j, 0, 0, out, n_out, err);
+}
+
 void intents_free(struct intent *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         free(v[i].uids);
         free(v[i].sent);
+        free(v[i].new_uids);
     }
     free(v);
 }

@@ -229,6 +229,27 @@ int journal_has_target(
     return as_error(j, r, "pair", err);
 }
 
+/* The pair that has only a UID of the target; state 0: there is none. */
+static int get_alone(
+    struct journal *j, uint32_t folder, uint32_t tgt_uid, struct record_pair *out, struct err *err)
+{
+    struct under_b b;
+    bool found;
+    int r;
+    *out = (struct record_pair){0};
+    if (j->to == SIDE_A) {
+        r = get_a(&j->t, folder, tgt_uid, out, &found, err);
+        if (r == 0 && (!found || out->uid[SIDE_B] != 0))
+            out->state = 0;
+        return r;
+    }
+    r = get_b(&j->t, folder, tgt_uid, &b, err);
+    if (r == 0 && b.is_pair)
+        *out = b.pair;
+    buf_fini(&b.uids);
+    return r;
+}
+
 void journal_pair_put(
     struct journal *j, uint32_t folder, const struct pair *p, const struct content *content)
 {
@@ -240,7 +261,9 @@ void journal_pair_put(
     new.uid[j->from] = p->src_uid;
     new.uid[j->to] = p->tgt_uid;
     new.flags = p->flags;
-    r = each_of_source(j, folder, p->src_uid, take_first, &old, &j->txn_err);
+    new.is_touched = p->is_touched;
+    r = p->src_uid != 0 ? each_of_source(j, folder, p->src_uid, take_first, &old, &j->txn_err)
+                        : get_alone(j, folder, p->tgt_uid, &old, &j->txn_err);
     if (content) {
         new.has_digest = content->has_digest;
         new.canon = content->canon;
@@ -259,7 +282,7 @@ void journal_pair_put(
     bool is_same =
         old.state != 0 && memcmp(old.uid, new.uid, sizeof(old.uid)) == 0 &&
         old.has_digest == new.has_digest &&memcmp(old.digest, new.digest, SHA256_SIZE) == 0;
-    if (r == 0 && old.state != 0 && !is_same)
+    if (r == 0 && old.state != 0 && !is_same && p->src_uid != 0)
         r = each_of_source(j, folder, p->src_uid, drop_it, &kept, &j->txn_err);
     if (r == 0 && is_same && new.uid[SIDE_A] != 0) {
         struct buf key, value;
@@ -284,6 +307,18 @@ void journal_pair_del(struct journal *j, uint32_t folder, uint32_t src_uid)
     if (j->txn_result != 0)
         return;
     int r = each_of_source(j, folder, src_uid, drop_it, &all, &j->txn_err);
+    if (r != 0)
+        j->txn_result = as_error(j, r, "pair", &j->txn_err);
+}
+
+void journal_copy_del(struct journal *j, uint32_t folder, uint32_t tgt_uid)
+{
+    struct record_pair p;
+    if (j->txn_result != 0)
+        return;
+    int r = get_alone(j, folder, tgt_uid, &p, &j->txn_err);
+    if (r == 0 && p.state != 0)
+        r = drop(&j->t, folder, &p, &j->txn_err);
     if (r != 0)
         j->txn_result = as_error(j, r, "pair", &j->txn_err);
 }
@@ -338,6 +373,7 @@ static void add_pair(struct journal *j, struct pairs *to, const struct record_pa
         .tgt_uid = p->uid[j->to],
         .state = p->state,
         .is_compared = p->is_compared,
+        .is_touched = p->is_touched,
         .flags = p->flags};
 }
 
@@ -414,7 +450,8 @@ static int forget_some(struct journal *j, uint32_t folder, int side, struct err 
 
 static int forget_intents(struct journal *j, uint32_t folder, struct err *err)
 {
-    static const enum intent_kind kinds[] = {INTENT_APPEND, INTENT_DELETE};
+    static const enum intent_kind kinds[] = {
+        INTENT_APPEND, INTENT_DELETE, INTENT_FLAGS, INTENT_MOVE};
     int result = 0;
     for (size_t i = 0; result == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct intent *v;

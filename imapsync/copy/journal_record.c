@@ -10,7 +10,14 @@
 #include "base/core/err.h"
 #include "imapsync/copy/pack.h"
 
-enum pair_bits { BIT_COMPARED = 1, BIT_KEYWORDS = 2, BIT_DIGEST = 4, BIT_CANON = 8, BITS_ALL = 15 };
+enum pair_bits {
+    BIT_COMPARED = 1,
+    BIT_KEYWORDS = 2,
+    BIT_DIGEST = 4,
+    BIT_CANON = 8,
+    BIT_TOUCHED = 16,
+    BITS_ALL = 31
+};
 enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2 };
 
 static void start(struct buf *out, char kind)
@@ -245,6 +252,24 @@ bool record_unpack_id(struct slice s, uint32_t *out)
     return unpack_u32(&s, out) && s.n == 0;
 }
 
+static void pack_flags(struct buf *out, const struct flags *f)
+{
+    pack_u8(out, f->system);
+    for (size_t i = 0; i < FLAGS_WORDS; i++)
+        pack_u64(out, f->keywords[i]);
+}
+
+static bool unpack_flags(struct slice *s, struct flags *out)
+{
+    bool is_there = unpack_u8(s, &out->system);
+    for (size_t i = 0; is_there && i < FLAGS_WORDS; i++) {
+        uint64_t word = 0;
+        is_there = unpack_u64(s, &word);
+        out->keywords[i] = word;
+    }
+    return is_there;
+}
+
 void record_pack_intent(struct buf *out, const struct record_intent *i)
 {
     buf_clear(out);
@@ -252,6 +277,12 @@ void record_pack_intent(struct buf *out, const struct record_intent *i)
     pack_u8(out, i->to);
     pack_u64(out, (uint64_t)i->time_ms);
     pack_u32(out, i->uidnext);
+    if (i->kind == INTENT_FLAGS) {
+        pack_flags(out, &i->add);
+        pack_flags(out, &i->remove);
+    }
+    if (i->kind == INTENT_MOVE)
+        pack_u32(out, i->folder);
     add(out, i->uids);
 }
 
@@ -259,9 +290,16 @@ bool record_unpack_intent(struct slice s, struct record_intent *out)
 {
     uint8_t kind;
     uint64_t time;
-    if (!unpack_u8(&s, &kind) || (kind != INTENT_APPEND && kind != INTENT_DELETE) ||
+    *out = (struct record_intent){0};
+    if (!unpack_u8(&s, &kind) || kind < INTENT_APPEND || kind > INTENT_MOVE ||
         !unpack_u8(&s, &out->to) || out->to >= SIDES || !unpack_u64(&s, &time) ||
-        !unpack_u32(&s, &out->uidnext) || s.n % 4 != 0)
+        !unpack_u32(&s, &out->uidnext))
+        return false;
+    if (kind == INTENT_FLAGS && (!unpack_flags(&s, &out->add) || !unpack_flags(&s, &out->remove)))
+        return false;
+    if (kind == INTENT_MOVE && !unpack_u32(&s, &out->folder))
+        return false;
+    if (s.n % (kind == INTENT_MOVE ? 8 : 4) != 0)
         return false;
     out->kind = (enum intent_kind)kind;
     out->time_ms = (int64_t)time;
@@ -338,7 +376,7 @@ static void add_pair(struct buf *out, const struct record_pair *p, int key_side)
 {
     pack_u8(out, (uint8_t)p->state);
     pack_u8(out,
-        (uint8_t)((p->is_compared ? BIT_COMPARED : 0) |
+        (uint8_t)((p->is_compared ? BIT_COMPARED : 0) | (p->is_touched ? BIT_TOUCHED : 0) |
                   (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) | (p->has_digest ? BIT_DIGEST : 0) |
                   (p->has_digest && canon_is_known(&p->canon) ? BIT_CANON : 0)));
     pack_u8(out, p->flags.system);
@@ -375,6 +413,7 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
     if (bits & BIT_KEYWORDS && !take_keywords(&s, &out->flags))
         return false;
     out->is_compared = bits & BIT_COMPARED;
+    out->is_touched = bits & BIT_TOUCHED;
     out->has_digest = bits & BIT_DIGEST;
     if (out->has_digest && !take_octets(&s, out->digest, SHA256_SIZE))
         return false;

@@ -13,7 +13,7 @@
  *             'f' folder                       both sides: name, MAILBOXID, UIDVALIDITY, token
  *             'n' side, name                   folder
  *             'k' folder                       keywords in the order of their bits
- *             'i' folder, intent               kind, time, UIDNEXT, UIDs
+ *             'i' folder, intent               kind, time, UIDNEXT, flags or folder, UIDs
  *             's' folder, intent               of these, what is on its way: UID, flags, digests
  *             'c' folder                       what both sides were when they were compared
  *             'm', 't'                         kept for marks and items
@@ -54,6 +54,7 @@ struct record_pair {
     uint32_t uid[SIDES]; /* 0: none; never both */
     enum pair_state state;
     bool is_compared; /* its content on both sides was found to be the same */
+    bool is_touched;  /* the receiver's user has changed its flags there */
     struct flags flags;
     uint32_t size;  /* of the literal that was sent or found */
     uint32_t since; /* of PAIR_SENT: the receiver's UIDNEXT before */
@@ -74,6 +75,8 @@ struct record_folder {
 enum intent_kind {
     INTENT_APPEND = 1, /* UIDs of the source that are being sent */
     INTENT_DELETE = 2, /* UIDs of the target that are being marked as deleted and expunged */
+    INTENT_FLAGS = 3,  /* UIDs of the target whose flags are being changed */
+    INTENT_MOVE = 4,   /* UIDs of the target, and what their messages then are on the source */
 };
 
 struct record_intent {
@@ -81,7 +84,9 @@ struct record_intent {
     uint8_t to; /* the side that changes */
     int64_t time_ms;
     uint32_t uidnext;
-    struct slice uids; /* packed; see record_uids() */
+    struct flags add, remove; /* of INTENT_FLAGS */
+    uint32_t folder;          /* of INTENT_MOVE: where to */
+    struct slice uids; /* packed; see record_next_uid().  Of INTENT_MOVE two for each message */
 };
 
 struct record_sent {

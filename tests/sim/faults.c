@@ -49,6 +49,11 @@ void __wrap_journal_intent_put(struct journal *j, uint32_t folder, struct intent
         i->id = 1000000;
         return;
     }
+    if ((fault_is(FAULT_INTENT_NO_FLAGS) && i->kind == INTENT_FLAGS) ||
+        (fault_is(FAULT_INTENT_NO_REMOVAL) && i->kind == INTENT_DELETE)) {
+        i->id = 1000000;
+        return;
+    }
     if (fault_is(FAULT_INTENT_HALF) && i->kind == INTENT_APPEND)
         mine.n = (mine.n + 1) / 2;
     if (fault_is(FAULT_INTENT_UIDNEXT) && i->kind == INTENT_APPEND)

@@ -15,6 +15,8 @@
     X(INTENT_NOT_WRITTEN, "an append is sent without an intent")                                   \
     X(INTENT_HALF, "an intent names only half of its messages")                                    \
     X(INTENT_UIDNEXT, "an intent expects its copies behind where they are")                        \
+    X(INTENT_NO_FLAGS, "flags are changed without an intent")                                      \
+    X(INTENT_NO_REMOVAL, "a removal is begun without an intent")                                   \
     X(INTENTS_FORGOTTEN, "open intents are closed without a look at the target")                   \
     X(COMMIT_LOST, "every third commit is not durable")                                            \
     X(COMMIT_TORN, "a kill leaves half of a transaction")                                          \

@@ -187,7 +187,6 @@ static int pass(struct run *r, bool *is_quiet_out)
         result == 0 &&
         n.messages_copied + n.messages_adopted + n.messages_deleted + n.flags_changed == 0;
     r->has_failed = n.folders_failed + n.messages_failed + n.folders_short > 0;
-    r->w.ledger.has_kept |= n.messages_kept > 0;
     if (result == 0 && n.folders_failed == 0)
         ledger_settled(&r->w.ledger);
     r->has_swept |= result == 0 && policy == PLAN_FIRST_SWEEP;

@@ -387,12 +387,6 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
     if (l->target->quirks & QUIRK_NO_KEYWORDS)
         missed &= 31;
     uint16_t left = (uint16_t)(to->flags & ~from->flags & ~to->users);
-    /* Killed behind its change and before the commit, the engine takes a flag that was changed back
-     * meanwhile for one that never changed (what is open). */
-    for (unsigned i = 0; i < MODEL_FLAGS && l->interruptions > 0; i++) {
-        if (l->life[content].adds[i] > 0 && l->life[content].takes[i] > 0)
-            missed &= (uint16_t) ~(1u << i);
-    }
     /* A copy that was found by content may have had flags before we came to it. */
     if (l->has_lost_journal || l->is_renumbered[folder] || l->interruptions > 0 ||
         l->rule != RULE_MIRROR)
@@ -411,8 +405,6 @@ static void judge_content(struct ledger *l, uint8_t folder, uint32_t content,
     /* Without UIDPLUS nothing can be removed, and after a kill nobody says so (what is open). */
     if (l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS) &&
         (l->interruptions > 0 || l->is_short))
-        is_sure = false;
-    if (l->has_kept)
         is_sure = false;
     if (!l->is_flipped && from.n > to.n + t->user_removed + t->others_removed &&
         !is_told(l, folder, content))

@@ -88,7 +88,6 @@ struct ledger {
     bool has_open;   /* also what is known to go wrong is said */
     bool has_lost_journal;
     bool is_short;          /* one of the servers may list fewer messages than it has */
-    bool has_kept;          /* the engine has left a copy alone that somebody had touched */
     unsigned interruptions; /* what was under way then may have been done twice */
     uint32_t pass_began;    /* tick */
     uint32_t tick;          /* now */

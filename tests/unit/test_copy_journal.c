@@ -230,6 +230,64 @@ static void test_targets(void **state)
     *state = j;
 }
 
+/* Of all folders, but for APPEND; and they go with their folder. */
+static void test_intents_of_every_kind(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    uint32_t uids[] = {9, 4}, new_uids[] = {20, 20};
+    struct intent v[] = {{.kind = INTENT_APPEND, .uids = uids, .n = 1},
+        {.kind = INTENT_FLAGS, .uids = uids, .n = 1, .add = {{1}, 16}, .remove = {{0, 2}, 1}},
+        {.kind = INTENT_MOVE, .uids = uids, .new_uids = new_uids, .n = 2, .to = 7},
+        {.kind = INTENT_DELETE, .uids = uids, .n = 2}};
+    struct intent *got;
+    size_t n;
+    journal_begin(j);
+    for (size_t i = 0; i < 4; i++)
+        journal_intent_put(j, i == 3 ? 2 : 1, &v[i]);
+    commit(j);
+    *state = reopen(&j);
+    assert_int_equal(journal_intents_all(j, &got, &n, &err), 0);
+    assert_int_equal(n, 3);
+    assert_true(got[0].kind == INTENT_FLAGS && got[0].folder == 1 && got[0].uids[0] == 9);
+    assert_true(flags_eq(&got[0].add, &v[1].add) && flags_eq(&got[0].remove, &v[1].remove));
+    assert_true(got[1].kind == INTENT_MOVE && got[1].to == 7 && got[1].n == 2);
+    assert_true(got[1].uids[1] == 4 && got[1].new_uids[0] == 20 && got[1].new_uids[1] == 20);
+    assert_true(got[2].kind == INTENT_DELETE && got[2].folder == 2 && got[2].n == 2);
+    intents_free(got, n);
+    assert_int_equal(journal_folder_forget(j, 1, &err), 0);
+    assert_int_equal(journal_intents_all(j, &got, &n, &err), 0);
+    assert_true(n == 1 && got[0].folder == 2);
+    intents_free(got, n);
+}
+
+/* A pair that only has a UID on the target: known by its content, changed, and forgotten. */
+static void test_a_copy_without_its_message(void **state)
+{
+    struct journal *j = *state;
+    struct pair p = {.tgt_uid = 11, .state = PAIR_GONE};
+    new_folder(j, "a", "a");
+    put(j, 1, stored(2, 11), 5);
+    journal_begin(j);
+    struct content c = content_of(5);
+    journal_pair_del(j, 1, 2);
+    journal_pair_put(j, 1, &p, &c);
+    commit(j);
+    p.is_touched = true;
+    journal_begin(j);
+    journal_pair_put(j, 1, &p, NULL);
+    commit(j);
+    *state = reopen(&j);
+    assert_pairs(j, 1, "");
+    put(j, 1, stored(3, 12), 5);
+    journal_begin(j);
+    journal_copy_del(j, 1, 11);
+    journal_copy_del(j, 1, 12); /* has its message */
+    commit(j);
+    assert_pairs(j, 1, "3-12S");
+    assert_digest(j, 5, "1:3-12");
+}
+
 static void test_many(void **state)
 {
     struct journal *j = *state;
@@ -383,6 +441,8 @@ int main(void)
         TEST(test_intents),
         TEST(test_sent),
         TEST(test_targets),
+        TEST(test_intents_of_every_kind),
+        TEST(test_a_copy_without_its_message),
         TEST(test_many),
         TEST(test_the_way_back),
         TEST(test_keywords),

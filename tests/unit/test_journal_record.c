@@ -37,6 +37,7 @@ static const struct {
         {.uid = {UINT32_MAX, UINT32_MAX},
             .state = PAIR_STORED,
             .is_compared = true,
+            .is_touched = true,
             .flags = KEYWORDS,
             .has_digest = true,
             .size = UINT32_MAX}},
@@ -64,7 +65,8 @@ static void assert_same_pair(
     const char *name, const struct record_pair *a, const struct record_pair *b)
 {
     assert_row(name, a->uid[SIDE_A] == b->uid[SIDE_A] && a->uid[SIDE_B] == b->uid[SIDE_B]);
-    assert_row(name, a->state == b->state && a->is_compared == b->is_compared);
+    assert_row(name,
+        a->state == b->state && a->is_compared == b->is_compared && a->is_touched == b->is_touched);
     assert_row(name, flags_eq(&a->flags, &b->flags));
     assert_row(name, a->size == b->size && a->since == b->since && a->has_digest == b->has_digest);
     assert_row(name, memcmp(a->digest, b->digest, SHA256_SIZE) == 0);
@@ -97,7 +99,7 @@ static const struct {
 } bad_pairs[] = {
     {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
     {"a later state", SLICE_LIT("\6\0\0\0\0\0\0\0\0\0\0")},
-    {"a later bit", SLICE_LIT("\2\x10\0\0\0\0\0\0\0\0\0")},
+    {"a later bit", SLICE_LIT("\2\x20\0\0\0\0\0\0\0\0\0")},
     {"no digest, and yet another one", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0"
                                                  "1234567890123456"
                                                  "12345678")},
@@ -192,7 +194,7 @@ static void test_intent(void **state)
     for (size_t n = 0; n < out.n; n++)
         assert_int_equal(record_unpack_intent(slice_sub(buf_slice(&out), 0, n), &got),
             n == out.n - 8 || n == out.n - 4);
-    out.p[out.off] = 3;
+    out.p[out.off] = INTENT_MOVE + 1;
     assert_false(record_unpack_intent(buf_slice(&out), &got));
     out.p[out.off] = INTENT_APPEND;
     out.p[out.off + 1] = SIDES;
@@ -233,6 +235,31 @@ static void test_sent(void **state)
     out.p[out.off + 8] = 0x10; /* bits of a later version */
     rest = buf_slice(&out);
     assert_false(record_next_sent(&rest, &got));
+}
+
+static void test_intent_of_flags_and_moves(void **state)
+{
+    (void)state;
+    struct record_intent i = {.kind = INTENT_FLAGS,
+        .to = SIDE_A,
+        .uids = SLICE_LIT("\0\0\0\1"),
+        .add = {{1, 2}, FLAG_SEEN},
+        .remove = {{3, 4}, FLAG_DRAFT}};
+    struct record_intent got;
+    record_pack_intent(&out, &i);
+    assert_true(record_unpack_intent(buf_slice(&out), &got));
+    assert_true(got.kind == INTENT_FLAGS && flags_eq(&got.add, &i.add) &&
+                flags_eq(&got.remove, &i.remove) && slice_eq(got.uids, i.uids));
+    for (size_t n = 0; n < out.n; n++)
+        assert_int_equal(
+            record_unpack_intent(slice_sub(buf_slice(&out), 0, n), &got), n == out.n - 4);
+    /* Two UIDs for each message. */
+    i = (struct record_intent){
+        .kind = INTENT_MOVE, .folder = 9, .uids = SLICE_LIT("\0\0\0\1\0\0\0\2")};
+    record_pack_intent(&out, &i);
+    assert_true(record_unpack_intent(buf_slice(&out), &got));
+    assert_true(got.folder == 9 && slice_eq(got.uids, i.uids));
+    assert_false(record_unpack_intent(slice_sub(buf_slice(&out), 0, out.n - 4), &got));
 }
 
 static void test_version(void **state)
@@ -323,7 +350,7 @@ static void test_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_pairs), TEST(test_bad_pairs), TEST(test_refs),
-        TEST(test_folder), TEST(test_intent), TEST(test_sent), TEST(test_version),
-        TEST(test_small_ones), TEST(test_keys)};
+        TEST(test_folder), TEST(test_intent), TEST(test_sent), TEST(test_intent_of_flags_and_moves),
+        TEST(test_version), TEST(test_small_ones), TEST(test_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

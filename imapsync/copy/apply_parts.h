@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * apply_parts: what the files of apply share among themselves.
+ *
+ *   apply.c          windows of operations, and what each kind of them waits for
+ *   apply_journal.c  the kinds that are in the journal only
+ *   apply_flags.c    FLAGS
+ *   apply_remove.c   TRASH and REMOVE
+ *   apply_move.c     MOVE
+ *   apply_settle.c   what an earlier pass has left open
+ *
+ * A group is what one command is about: operations of one kind in one folder.  A window of groups
+ * goes through its steps together; each step begins the commands of all of them and then waits for
+ * all answers.
+ */
+#ifndef IMAPSYNC_COPY_APPLY_PARTS_H
+#define IMAPSYNC_COPY_APPLY_PARTS_H
+
+#include "imapsync/copy/apply.h"
+
+#define APPLY_GROUP_MAX 200 /* UIDs in one command */
+
+struct apply_group {
+    const struct plan_op *ops; /* of the plan */
+    size_t n;
+    const struct plan_change *change; /* FLAGS: of all of them */
+    struct apply_folder *folder;
+    bool is_first;   /* of its folder in the window: the folder is opened before it */
+    bool is_over;    /* it was refused, or nothing of it is left to be done */
+    uint32_t *uids;  /* on the target, of those that are still to be changed */
+    uint32_t *which; /* their places in ops */
+    size_t n_uids;
+    struct end_changes numbers; /* of the opening, when is_first; and what was looked at */
+    struct end_ticket opened, first, second;
+    struct end_uids answer; /* what the command told */
+    struct folder to;       /* MOVE: as it was before; the name is borrowed */
+    struct end_ticket to_told;
+    struct intent intent;
+    /* Removals of an earlier pass, when is_first. */
+    struct intent *begun;
+    size_t n_begun;
+};
+
+struct apply_window {
+    struct apply_job *job;
+    struct apply_group *v;
+    size_t n;
+};
+
+/* Begins the opening of the group's folder for writing when it is the first one. */
+int apply_begin_open(struct apply_window *w, struct apply_group *g, struct err *err) ATTR_WUR;
+/* The group of the window that has the opening of this one's folder. */
+struct apply_group *apply_opener(struct apply_window *w, struct apply_group *g);
+/* Opens all folders of the window, each with the flags of its messages where `wants_flags`: behind
+ * it each group knows whether its UIDs are what they were. */
+int apply_look(struct apply_window *w, bool wants_flags, struct err *err) ATTR_WUR;
+/* Whether the group's command has been done.  A NO is told, and the group is over. */
+bool apply_is_done(struct apply_window *w, struct apply_group *g, const struct end_ticket *t);
+/* Tells it, once for each folder, and leaves it out. */
+void apply_refuse(struct apply_window *w, struct apply_group *g, const char *why);
+/* So many of its operations wait for the next pass. */
+void apply_leave(struct apply_window *w, struct apply_group *g, size_t n);
+int apply_put_intents(struct apply_window *w, enum intent_kind kind, struct err *err) ATTR_WUR;
+/* Takes the UIDs that somebody has changed meanwhile out of the group; they wait. */
+void apply_take_out(struct apply_window *w, struct apply_group *g, const struct end_uids *modified);
+uint32_t apply_record_id(const struct apply_job *job, uint32_t folder);
+/* Of pairs that are sorted by source UID; NULL: there is none. */
+const struct pair *apply_find(const struct pair *v, size_t n, uint32_t src_uid);
+
+int apply_journal(
+    struct apply_job *job, const struct plan_op *ops, size_t n, struct err *err) ATTR_WUR;
+int apply_flags(struct apply_window *w, struct err *err) ATTR_WUR;
+int apply_remove(struct apply_window *w, struct err *err) ATTR_WUR;
+int apply_move(struct apply_window *w, struct err *err) ATTR_WUR;
+
+#endif
