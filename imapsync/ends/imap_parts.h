@@ -98,6 +98,9 @@ struct imap_end {
 
 #define IMAP_SET_MAX 3000            /* octets of a UID set in one command */
 #define IMAP_UNSENT_MAX (512u << 10) /* then no other command is begun */
+#define IMAP_COMMANDS_MAX                                                                          \
+    (IMAP_PIPELINE_MAX - 4) /* an append needs up to three places by itself                        \
+                             */
 
 struct imap_end *imap_end_of(struct end *e);
 /* A request of size octets, zeroed but for its head; size at least that of the head. */
@@ -123,6 +126,14 @@ void imap_compose_open(struct imap_request *r, unsigned step, bool is_for_writin
 void imap_opened_refuse(struct imap_opened *o, const struct err *err);
 struct imap_opened *imap_opened_ref(struct imap_opened *o);
 void imap_opened_unref(struct imap_opened **o);
+bool imap_request_is_complete(const struct imap_request *r); /* false: there is none */
+/* Answers those that are complete, up to the first that is not. */
+void imap_requests_settle(struct imap_end *e, bool *moved_out);
+/* Sends what may leave now. */
+void imap_requests_flush(struct imap_end *e);
+void imap_requests_lose(struct imap_end *e, const struct err *err);
+bool imap_requests_may_send(const struct imap_end *e);
+extern const struct imap_events imap_end_events; /* arg: the end */
 /* The connection makes no sense any more. */
 void imap_end_fail(struct imap_end *e, const char *why);
 
