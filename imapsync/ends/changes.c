@@ -154,6 +154,13 @@ static void sort(struct listed *v, struct listed *room, size_t n)
     memcpy(v, room, at * sizeof(*v));
 }
 
+unsigned end_listed_lacks(const struct listed *m, unsigned want)
+{
+    unsigned told = (m->has_flags ? END_WANT_FLAGS : 0u) | (m->has_date ? END_WANT_DATES : 0u) |
+                    (m->has_size ? END_WANT_SIZES : 0u);
+    return want & (END_WANT_FLAGS | END_WANT_DATES | END_WANT_SIZES) & ~told;
+}
+
 static void merge(struct listed *m, const struct listed *word)
 {
     if (word->has_date) {

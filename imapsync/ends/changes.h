@@ -4,7 +4,11 @@
  * QRESYNC, by CONDSTORE, by reading all flags, or by reading a directory.
  *
  *   messages   each message that is new or may have changed since the token; without a token, or
- *              with one that was void, every message
+ *              with one that was void, every message.  Each with all that was asked for, but of
+ *              those that the token knows perhaps only the flags.  A message of which the server
+ *              has told less, such as flags of one that came meanwhile, is asked for once more or
+ *              not told at all: the next token tells it.  Only where a server has no date for a
+ *              message that has been there all along it comes without one
  *   vanished   of `known`: those that are not there any more.  Only when is_sure: an end whose
  *              listing is shorter than its own count has asked again, and is no witness
  *   token      to be handed in the next time.  It may only be kept when everything that these
@@ -17,6 +21,14 @@
 #include "imapsync/ends/flags.h"
 
 #define END_TOKEN_MAX 256 /* octets */
+
+/* What is asked for of each message. */
+enum end_want {
+    END_WANT_FLAGS = 1,
+    END_WANT_DATES = 2,
+    END_WANT_SIZES = 4, /* as the server tells them: only good for ordering candidates */
+    END_WANT_IDS = 8,   /* EMAILIDs, where the end can */
+};
 
 /* One message.  40 octets: there may be half a million. */
 struct listed {
@@ -58,6 +70,8 @@ const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid)
  * for what it tells, the last one for what several tell. */
 bool end_changes_add(struct end_changes *c, const struct listed *m) ATTR_WUR;
 void end_changes_finish(struct end_changes *c);
+/* Which of enum end_want, FLAGS, DATES and SIZES, are wanted and not told. */
+unsigned end_listed_lacks(const struct listed *m, unsigned want);
 /* The EMAILID of a message, among its words. */
 void end_changes_add_id(struct end_changes *c, uint32_t uid, struct slice id);
 /* Messages, IDs and vanished ones are forgotten. */

@@ -77,13 +77,6 @@ enum end_can {
 
 /* --- Operations: what goes in and what comes out -------------------------------------------- */
 
-enum end_want {
-    END_WANT_FLAGS = 1,
-    END_WANT_DATES = 2,
-    END_WANT_SIZES = 4, /* as the server tells them: only good for ordering candidates */
-    END_WANT_IDS = 8,   /* EMAILIDs, where the end can */
-};
-
 struct end_open {
     struct slice folder;
     bool is_for_writing; /* flags(), move() and remove() will follow */

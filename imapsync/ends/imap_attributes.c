@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* imap_attributes: what FETCH tells about messages besides their bodies. */
+/*
+ * imap_attributes: what FETCH tells about messages besides their bodies.
+ *
+ * Of a message that is told by half (see imap_whole.c) the whole is asked for once more; it may
+ * have gone meanwhile, and what is still without flags then is not told.
+ */
 #include <stdlib.h>
 
 #include "base/mail/uids.h"
@@ -43,6 +48,7 @@ struct attributes_request {
     uint32_t *uids; /* owned, ascending */
     size_t n, sent;
     unsigned want;
+    bool is_second; /* uids: those that were told by half */
 };
 
 static void attributes_send(struct imap_request *r)
@@ -69,6 +75,35 @@ static bool attributes_untagged(struct imap_request *r, const struct imap_respon
     return uids_have(q->uids, q->n, m.uid) && end_changes_add(q->out, &m);
 }
 
+static unsigned lacks(const struct attributes_request *q, uint32_t uid)
+{
+    const struct listed *m = end_changes_find(q->out, uid);
+    return m ? end_listed_lacks(m, q->want) : 0;
+}
+
+static void keep_partial(struct attributes_request *q)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < q->n; i++) {
+        if (lacks(q, q->uids[i]))
+            q->uids[n++] = q->uids[i];
+    }
+    q->n = n;
+    q->sent = 0;
+}
+
+static void drop_partial(struct attributes_request *q)
+{
+    struct end_changes *c = q->out;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (!uids_have(q->uids, q->n, c->v[i].uid) ||
+            !(end_listed_lacks(&c->v[i], q->want) & END_WANT_FLAGS))
+            c->v[kept++] = c->v[i];
+    }
+    c->n = kept;
+}
+
 static void attributes_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
@@ -76,8 +111,16 @@ static void attributes_answered(struct imap_request *r, unsigned step, const str
     (void)step, (void)resp;
     if (o->status != IMAP_STATUS_OK)
         imap_request_refuse(r, o, ERR_SCOPE_NONE);
-    if (r->n_cmds == 0 && !r->has_more)
-        end_changes_finish(q->out);
+    if (r->n_cmds > 0 || r->has_more)
+        return;
+    end_changes_finish(q->out);
+    if (q->is_second) {
+        drop_partial(q);
+        return;
+    }
+    keep_partial(q);
+    q->is_second = true;
+    r->has_more = q->n > 0;
 }
 
 static void attributes_free(struct imap_request *r)

@@ -306,13 +306,8 @@ static void list_answered(struct imap_request *r, unsigned step, const struct im
     }
 }
 
-static void list_free(struct imap_request *r)
-{
-    imap_request_free_head(r);
-}
-
 static const struct imap_request_kind list_kind = {
-    list_send, list_untagged, list_answered, list_free};
+    list_send, list_untagged, list_answered, imap_request_free_head};
 
 void imap_end_folders(struct end *end, struct folder_list *out, struct end_ticket *t)
 {

@@ -117,7 +117,7 @@ static bool is_listed(const struct end_changes *c, uint32_t uid)
 }
 
 /* What others have done since, which a server may tell before it answers (RFC 9051 7, 5.2): flags
- * without anything else. */
+ * without anything else.  Of a message that was not listed an end tells all, or nothing. */
 static void tell_unsolicited(struct model_end *e, struct request *r)
 {
     const struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
@@ -125,12 +125,12 @@ static void tell_unsolicited(struct model_end *e, struct request *r)
         r->open.is_only_opened)
         return;
     for (size_t i = 0; i < b->n; i++) {
-        struct listed l;
-        if (b->v[i].modseq <= r->modseq_then || b->v[i].uid < r->open.from ||
-            (!e->w->h->has_open && !is_listed(r->changes, b->v[i].uid)))
+        if (b->v[i].modseq <= r->modseq_then || b->v[i].uid < r->open.from)
             continue;
-        model_listed(e, &b->v[i], END_WANT_FLAGS, r->changes->keywords, &l);
-        model_add_listed(r->changes, &l);
+        if (is_listed(r->changes, b->v[i].uid))
+            model_tell(e, &b->v[i], END_WANT_FLAGS, r->changes);
+        else if (rng_one_in(&e->w->rng, 2))
+            model_tell(e, &b->v[i], r->open.want, r->changes);
     }
 }
 

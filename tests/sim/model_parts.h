@@ -87,9 +87,8 @@ static inline bool model_has(const struct model_end *e, unsigned quirk)
 
 uint16_t model_bits(const struct flags *f, const struct keywords *k);
 void model_refuse(struct request *r, enum err_class class, enum err_scope scope, const char *why);
-void model_listed(struct model_end *e, const struct message *m, unsigned want, struct keywords *k,
-    struct listed *out);
-void model_add_listed(struct end_changes *c, const struct listed *l);
+/* What is wanted of one message, into the changes. */
+void model_tell(struct model_end *e, const struct message *m, unsigned want, struct end_changes *c);
 void model_messages_free(struct appended *v, size_t n);
 /* What a folder was when it was opened. */
 struct model_token {

@@ -129,7 +129,7 @@ struct mailbox *model_opened(struct model_end *e, struct request *r)
     return NULL;
 }
 
-void model_listed(struct model_end *e, const struct message *m, unsigned want, struct keywords *k,
+static void listed(struct model_end *e, const struct message *m, unsigned want, struct keywords *k,
     struct listed *out)
 {
     struct buf octets;
@@ -151,18 +151,12 @@ void model_listed(struct model_end *e, const struct message *m, unsigned want, s
     }
 }
 
-void model_add_listed(struct end_changes *c, const struct listed *l)
-{
-    BUG_ON(!end_changes_add(c, l));
-}
-
-static void tell_message(
-    struct model_end *e, const struct message *m, unsigned want, struct end_changes *c)
+void model_tell(struct model_end *e, const struct message *m, unsigned want, struct end_changes *c)
 {
     struct listed l;
     char id[16];
-    model_listed(e, m, want, c->keywords, &l);
-    model_add_listed(c, &l);
+    listed(e, m, want, c->keywords, &l);
+    BUG_ON(!end_changes_add(c, &l));
     if (!(want & END_WANT_IDS) || model_has(e, QUIRK_NO_IDS))
         return;
     BUG_ON(fmt_into(id, sizeof(id), "M%u", m->id) != 0);
@@ -220,7 +214,7 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
     for (size_t i = 0; i < b->n - left_out; i++) {
         if (b->v[i].uid < r->open.from || b->v[i].modseq <= since)
             continue;
-        tell_message(e, &b->v[i], r->open.want, c);
+        model_tell(e, &b->v[i], r->open.want, c);
     }
     c->is_whole = since == 0 && r->open.from <= 1;
     c->is_sure = left_out == 0 || (fault_is(FAULT_LISTING_SHORT));
@@ -276,7 +270,7 @@ static void do_attributes(struct model_end *e, struct request *r)
         copy = *m;
         if (fault_is(FAULT_REMOVE_TOUCHED) && e->s->is_target)
             copy.flags = (uint16_t)((m->flags & ~m->users) | (m->born_flags & m->users));
-        tell_message(e, &copy, r->want, r->changes);
+        model_tell(e, &copy, r->want, r->changes);
     }
 }
 

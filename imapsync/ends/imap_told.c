@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap_told: what a server tells while a folder is opened.
+ *
+ * What comes before "[CLOSED]" is about the folder that was open before (RFC 7162 3.2.11), and so
+ * is every FETCH and EXPUNGE before the answer to EXAMINE, unless QRESYNC was asked for.
+ */
+#include <sysexits.h>
+
+#include "base/core/mem.h"
+#include "imapsync/ends/imap_open.h"
+#include "imapsync/ends/limits.h"
+
+void imap_told_clear(struct open_request *q)
+{
+    struct end_changes *c = q->out;
+    end_changes_clear(c);
+    buf_clear(&c->folder_id);
+    c->uidvalidity = c->uidnext = c->exists = 0;
+    c->modseq = 0;
+    c->storable = FLAG_ANSWERED | FLAG_DELETED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
+    c->takes_keywords = true;
+    c->flags_lost = 0;
+    q->exists = 0;
+    q->n_gone = 0;
+}
+
+static void take_permanent(struct end_changes *c, struct slice list)
+{
+    struct keywords none = {0};
+    struct flags f;
+    flags_parse(list, &none, &f);
+    keywords_fini(&none);
+    c->storable = f.system;
+    c->takes_keywords = imap_words_have(list, "\\*");
+}
+
+static void take_code(struct open_request *q, const struct imap_code *code)
+{
+    struct end_changes *c = q->out;
+    switch (code->kind) {
+    case IMAP_CODE_CLOSED:
+        imap_told_clear(q);
+        q->is_ours = q->way == OPEN_WAY_QRESYNC;
+        break;
+    case IMAP_CODE_UIDVALIDITY:
+        c->uidvalidity = code->number <= UINT32_MAX ? (uint32_t)code->number : 0;
+        break;
+    case IMAP_CODE_UIDNEXT:
+        c->uidnext = code->number <= UINT32_MAX ? (uint32_t)code->number : 0;
+        break;
+    case IMAP_CODE_HIGHESTMODSEQ:
+        c->modseq = code->number;
+        break;
+    case IMAP_CODE_NOMODSEQ:
+        c->modseq = 0;
+        break;
+    case IMAP_CODE_MAILBOXID:
+        buf_clear(&c->folder_id);
+        if (code->list.n <= OBJECT_ID_MAX)
+            BUG_ON(buf_add(&c->folder_id, code->list) != 0);
+        break;
+    case IMAP_CODE_PERMANENTFLAGS:
+        take_permanent(c, code->list);
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_fetch(struct open_request *q, const struct imap_fetch_data *f)
+{
+    struct listed m;
+    /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
+    if (!(q->is_open || q->is_ours) || q->is_only_opened || !imap_listed(q->out, f, &m) ||
+        m.uid < q->from)
+        return;
+    if (!end_changes_add(q->out, &m)) {
+        struct err err = ERR_INIT;
+        err_set(&err, ERR_PERM, EX_DATAERR, "more than %u messages", (unsigned)MESSAGES_MAX);
+        err_scope_set(&err, ERR_SCOPE_FOLDER);
+        imap_request_fail(&q->r, &err);
+    }
+}
+
+void imap_told_vanished(struct open_request *q, uint32_t uid)
+{
+    struct end_changes *c = q->out;
+    if (c->n_vanished == q->cap_vanished) {
+        q->cap_vanished = q->cap_vanished ? 2 * q->cap_vanished : 64;
+        c->vanished = mem_realloc_array(c->vanished, q->cap_vanished, sizeof(*c->vanished));
+    }
+    c->vanished[c->n_vanished++] = uid;
+}
+
+/* The known ones of a range. */
+static void range_vanished(struct open_request *q, struct uid_range range)
+{
+    size_t low = 0, high = q->n_known;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (q->known[mid] < range.first)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (; low < q->n_known && q->known[low] <= range.last; low++)
+        imap_told_vanished(q, q->known[low]);
+}
+
+static void take_vanished(struct open_request *q, struct slice set, bool is_earlier)
+{
+    struct uid_range range;
+    if (!(q->is_open || (q->is_ours && is_earlier)))
+        return;
+    while (uids_next(&set, &range) > 0) {
+        uint64_t n = (uint64_t)range.last - range.first + 1;
+        range_vanished(q, range);
+        if (!is_earlier)
+            q->exists -= n < q->exists ? (uint32_t)n : q->exists;
+        else if (range.first < q->token.uidnext)
+            q->n_gone += (range.last < q->token.uidnext ? range.last : q->token.uidnext - 1) -
+                         range.first + UINT64_C(1);
+    }
+}
+
+static void take_present(struct open_request *q, struct uid_range range)
+{
+    if (q->n_present == q->cap_present) {
+        q->cap_present = q->cap_present ? 2 * q->cap_present : 64;
+        q->present = mem_realloc_array(q->present, q->cap_present, sizeof(*q->present));
+    }
+    q->present[q->n_present++] = range;
+}
+
+bool imap_told(struct imap_request *r, const struct imap_response *resp)
+{
+    struct open_request *q = (struct open_request *)r;
+    struct uid_range range;
+    struct slice set = resp->set;
+    switch (resp->kind) {
+    case IMAP_KIND_FETCH:
+        take_fetch(q, &resp->fetch);
+        return true;
+    case IMAP_KIND_EXISTS:
+        /* Later ones are new messages, which the listing may leave out. */
+        if (!q->is_open)
+            q->exists = q->out->exists = resp->number;
+        return true;
+    case IMAP_KIND_EXPUNGE:
+        if (q->is_open && q->exists > 0)
+            q->exists--;
+        return true;
+    case IMAP_KIND_VANISHED:
+        take_vanished(q, resp->set, resp->is_earlier);
+        return true;
+    case IMAP_KIND_ESEARCH:
+        while (uids_next(&set, &range) > 0)
+            take_present(q, range);
+        return true;
+    case IMAP_KIND_STATUS:
+        if (!q->is_open)
+            take_code(q, &resp->code);
+        return true;
+    default:
+        return false;
+    }
+}

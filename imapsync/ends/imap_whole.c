@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * imap_whole: whether what a server has told about a folder is all of it, and what is asked again.
+ *
+ * A UIDVALIDITY, UIDNEXT or HIGHESTMODSEQ below the token's means that the folder was replaced or
+ * restored: then the token is worth nothing and everything is listed.
+ *
+ * A listing that has fewer messages than the server has counted (a server that leaves out lines, or
+ * answers for so many at a time, RFC 9738) is asked for again, by position in parts.  If it is
+ * still short the changes are not sure.  A delta that was cut is no delta.
+ *
+ * A server may tell at any time what others have changed (RFC 9051 7.5.2), so there are messages of
+ * which only flags were told, such as one that has arrived meanwhile.  They are asked for by UID.
+ * Of what is still told by half nothing is told if it has no flags, or has come meanwhile and is
+ * told the next time; what was there from the start has then no date that is worth anything.
+ */
+#include <stdlib.h>
+
+#include "base/core/mem.h"
+#include "imapsync/ends/imap_open.h"
+
+#define PART 100 /* messages of one question when the whole did not come, and nobody knows why */
+
+/* --- Counting ------------------------------------------------------------------------------ */
+
+/* Of those with these UIDs: a listing's are all there. */
+static size_t count(const struct end_changes *c, uint32_t from, uint32_t below)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        n += c->v[i].uid >= from && (below == 0 || c->v[i].uid < below);
+    return n;
+}
+
+static bool is_listing(const struct open_request *q)
+{
+    return q->way == OPEN_WAY_LIST || q->way == OPEN_WAY_FLAGS;
+}
+
+static bool is_short(const struct open_request *q)
+{
+    return is_listing(q) && q->from <= 1 && count(q->out, 0, q->out->uidnext) < q->exists;
+}
+
+/* Messages that should be there by the counts of then and now, less those that are. */
+static int64_t missed(const struct open_request *q)
+{
+    const struct end_changes *c = q->out;
+    return (int64_t)q->token.exists + (int64_t)count(c, q->token.uidnext, c->uidnext) -
+           (int64_t)c->exists - (int64_t)(q->way == OPEN_WAY_QRESYNC ? q->n_gone : 0);
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const struct uid_range *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* The known ones that are in no range; false: the ranges are fewer UIDs than there are messages. */
+static bool miss_by_uids(struct open_request *q)
+{
+    uint64_t n = 0;
+    size_t k = 0;
+    mem_sort(q->present, q->n_present, sizeof(*q->present), by_first);
+    for (size_t i = 0; i < q->n_present; i++)
+        n += (uint64_t)q->present[i].last - q->present[i].first + 1;
+    if (n < q->exists)
+        return false;
+    for (size_t i = 0; i < q->n_known; i++) {
+        while (k < q->n_present && q->present[k].last < q->known[i])
+            k++;
+        if (k == q->n_present || q->present[k].first > q->known[i])
+            imap_told_vanished(q, q->known[i]);
+    }
+    return true;
+}
+
+/* --- What is asked again: each says whether it has asked -------------------------------------- */
+
+/* Everything, without the token. */
+static void list_all(struct open_request *q)
+{
+    q->way = OPEN_WAY_LIST;
+    q->was_refused = q->was_cut = false;
+    end_changes_clear(q->out);
+    q->next = OPEN_STEP_LIST;
+    q->r.has_more = true;
+}
+
+/* UIDVALIDITY, before anything else is believed. */
+static bool asks_uidvalidity(struct open_request *q)
+{
+    struct imap_end *e = q->r.e;
+    uint32_t now = q->out->uidvalidity;
+    if (q->expected == 0 || now == q->expected || q->is_for_writing || q->is_only_opened ||
+        q->turn == OPEN_TURN_SELECT)
+        return false;
+    if (q->turn == OPEN_TURN_FIRST && !e->invents_uidvalidity) {
+        q->first_uidvalidity = now;
+        imap_open_again(q, OPEN_TURN_AGAIN);
+        return true;
+    }
+    if (q->turn == OPEN_TURN_AGAIN && now == q->first_uidvalidity)
+        return false;
+    e->invents_uidvalidity = true;
+    imap_open_again(q, OPEN_TURN_SELECT);
+    return true;
+}
+
+/* All, where the token is void or what was told since it is not to be trusted. */
+static bool asks_all(struct open_request *q)
+{
+    const struct end_changes *c = q->out;
+    const struct imap_token *t = &q->token;
+    if (t->uidnext == 0 || q->was_void)
+        return false;
+    q->was_void = c->uidvalidity != t->uidvalidity || (c->uidnext > 0 && c->uidnext < t->uidnext) ||
+                  (c->modseq > 0 && c->modseq < t->modseq);
+    bool has_more = q->want & (END_WANT_DATES | END_WANT_SIZES | END_WANT_IDS);
+    bool is_listed =
+        q->way == OPEN_WAY_LIST || (q->way == OPEN_WAY_FLAGS && !(q->was_void && has_more));
+    /* Without MODSEQs the UIDs are what they were, but nobody knows what has changed. */
+    bool is_delta = !q->was_void && c->modseq > 0 && !q->is_deaf && !q->was_refused && !q->was_cut;
+    if (is_listed || is_delta)
+        return false;
+    list_all(q);
+    return true;
+}
+
+/* The listing by position. */
+static bool asks_parts(struct open_request *q)
+{
+    uint64_t size = q->portion > 0 ? q->portion : PART;
+    bool is_cut = q->was_cut && is_listing(q);
+    if (!(is_short(q) || is_cut) || q->by_parts == size || (q->was_refused && q->out->n == 0))
+        return false;
+    q->way = OPEN_WAY_LIST;
+    q->was_cut = false;
+    q->by_parts = size;
+    q->part = 1;
+    q->next = OPEN_STEP_PART;
+    q->r.has_more = q->exists > 0;
+    return q->r.has_more;
+}
+
+/* Which UIDs there are, where a delta leaves it open. */
+static bool asks_uids(struct open_request *q)
+{
+    if (is_listing(q) || q->has_uids)
+        return false;
+    int64_t n = missed(q);
+    bool can_search = imap_client_has(q->r.e->client, IMAP_CAP_ESEARCH) && !imap_open_is_large(q);
+    /* VANISHED may name more than have vanished, so too few of these mean nothing. */
+    if (n == 0 || (n < 0 && q->way != OPEN_WAY_CONDSTORE))
+        return false;
+    if (n < 0 || !can_search) {
+        list_all(q);
+        return true;
+    }
+    q->has_uids = true;
+    q->next = OPEN_STEP_UIDS;
+    q->r.has_more = true;
+    return true;
+}
+
+/* What has to be told of a message: of those that the token knows only flags can be new. */
+static unsigned wanted(const struct open_request *q, uint32_t uid)
+{
+    bool is_known = q->way != OPEN_WAY_LIST && uid < q->token.uidnext;
+    return q->want & (is_known ? END_WANT_FLAGS : ~0u);
+}
+
+static bool is_partial(const struct open_request *q, const struct listed *m)
+{
+    return end_listed_lacks(m, wanted(q, m->uid)) != 0;
+}
+
+static bool asks_whole(struct open_request *q)
+{
+    const struct end_changes *c = q->out;
+    size_t n = 0;
+    if (q->partial)
+        return false;
+    for (size_t i = 0; i < c->n; i++)
+        n += is_partial(q, &c->v[i]);
+    if (n == 0)
+        return false;
+    q->partial = mem_realloc_array(NULL, n, sizeof(*q->partial));
+    for (size_t i = 0; i < c->n; i++) {
+        if (is_partial(q, &c->v[i]))
+            q->partial[q->n_partial++] = c->v[i].uid;
+    }
+    q->next = OPEN_STEP_WHOLE;
+    q->r.has_more = true;
+    return true;
+}
+
+/* --- What is told ----------------------------------------------------------------------------- */
+
+static void drop_partial(struct open_request *q)
+{
+    struct end_changes *c = q->out;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        unsigned lacks = end_listed_lacks(&c->v[i], wanted(q, c->v[i].uid));
+        bool is_new = c->uidnext > 0 && c->v[i].uid >= c->uidnext;
+        if (lacks & END_WANT_FLAGS || (lacks && is_new))
+            q->has_gap = q->has_gap || !is_new;
+        else
+            c->v[kept++] = c->v[i];
+    }
+    c->n = kept;
+}
+
+static void conclude(struct open_request *q)
+{
+    struct end_changes *c = q->out;
+    drop_partial(q);
+    c->is_reset = q->was_void || (q->expected != 0 && c->uidvalidity != q->expected);
+    if (is_listing(q)) {
+        c->is_whole = q->from <= 1;
+        c->is_sure = !is_short(q) && !q->was_cut;
+        c->n_vanished = 0;
+        end_changes_miss(c, q->known, q->n_known);
+    } else {
+        c->is_sure = !q->was_refused && !q->has_gap && (!q->has_uids || miss_by_uids(q));
+        c->n_vanished = c->n_vanished > 0 ? uids_sort(c->vanished, c->n_vanished) : 0;
+    }
+    const struct imap_token token = {.uidvalidity = c->uidvalidity,
+        .uidnext = c->uidnext,
+        .exists = c->exists,
+        .modseq = c->modseq};
+    if (c->is_sure)
+        imap_token_pack(&c->token, &token);
+}
+
+void imap_whole_finish(struct open_request *q)
+{
+    struct imap_request *r = &q->r;
+    struct end_changes *c = q->out;
+    end_changes_finish(c);
+    if (r->opened->is_refused || r->result != END_OK || asks_uidvalidity(q) || q->is_only_opened ||
+        asks_all(q) || asks_parts(q))
+        return;
+    /* An empty folder: some servers answer NO to "1:*" there. */
+    if (q->was_refused && is_short(q) && c->n == 0) {
+        imap_request_refuse(r, &q->refusal, ERR_SCOPE_FOLDER);
+        return;
+    }
+    if (asks_uids(q) || asks_whole(q))
+        return;
+    conclude(q);
+}

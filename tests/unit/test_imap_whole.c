@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: ISC */
+/* Whether the IMAP end tells whole lines, of all messages, from servers that tell them by parts. */
+#include "imapsync/ends/imap_token.h"
+#include "tests/unit/imap_peer.h"
+
+#define DATE "INTERNALDATE \"17-Jul-1996 02:44:25 -0700\""
+#define OPENED(exists, uidnext)                                                                    \
+    "* " exists " EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT " uidnext                          \
+    "] .\n* OK [HIGHESTMODSEQ 108] .\n"
+#define OPEN(exists, uidnext)                                                                      \
+    {                                                                                              \
+        "EXAMINE", OPENED(exists, uidnext) "~ OK .\n"                                              \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, NULL                                                                                 \
+    }
+#define BOTH (END_WANT_FLAGS | END_WANT_DATES)
+
+static const struct imap_token then = {.uidvalidity = 7, .uidnext = 21, .exists = 4, .modseq = 100};
+static const uint32_t known[] = {11, 12, 15, 20};
+static struct end_changes changes;
+
+/* "11+ 12+d" as the UIDs that are told, with + those that have flags, and d a date. */
+static void assert_told(const char *name, const char *want)
+{
+    struct buf text;
+    buf_init(&text, 4000);
+    for (size_t i = 0; i < changes.n; i++)
+        assert_int_equal(buf_addf(&text, "%s%u%s%s", i ? " " : "", changes.v[i].uid,
+                             changes.v[i].has_flags ? "+" : "", changes.v[i].has_date ? "d" : ""),
+            0);
+    if (strcmp(buf_cstr(&text), want) != 0)
+        fail_msg("%s: %s, not %s", name, buf_cstr(&text), want);
+    buf_fini(&text);
+}
+
+static void open_it(const char *caps, const struct imap_peer_row *rows, bool has_token)
+{
+    struct folder one = {.name = SLICE_LIT("x")};
+    struct end_ticket t = {0};
+    struct buf token;
+    struct err err = ERR_INIT;
+    imap_peer_start(&peer, caps, rows);
+    /* ENABLE is answered before the folder is opened. */
+    peer.end->ops->status(peer.end, &one, &t);
+    assert_int_equal(end_wait(peer.end, &t, &err), 0);
+    buf_init(&token, END_TOKEN_MAX);
+    if (has_token)
+        imap_token_pack(&token, &then);
+    const struct end_open o = {
+        .token = buf_slice(&token), .known = known, .n_known = COUNT_OF(known), .want = BOTH};
+    enum end_result r = open_folder("a", &o, &changes, &err);
+    buf_fini(&token);
+    if (r != END_OK)
+        fail_msg("%s", err.text);
+}
+
+static void done(void)
+{
+    fini(&changes);
+    stop();
+    clean();
+}
+
+/* --- Whole lines ---------------------------------------------------------------------------- */
+
+/* What comes with a listing of 11 and 12, the folder's UIDNEXT being 13, and what is asked again.
+ */
+static void test_unsolicited(void **state)
+{
+    static const char listed[] = "* 1 FETCH (UID 11 FLAGS () " DATE ")\n"
+                                 "* 2 FETCH (UID 12 FLAGS () " DATE ")\n";
+    static const struct {
+        const char *name, *more, *again, *reply, *told;
+        bool is_sure;
+    } rows[] = {
+        {"flags of one that is listed", "* 2 FETCH (UID 12 FLAGS (\\Seen))\n", NULL, "",
+            "11+d 12+d", true},
+        {"flags of one that has come", "* 3 EXISTS\n* 3 FETCH (UID 13 FLAGS (\\Seen))\n",
+            "UID FETCH 13 (UID FLAGS INTERNALDATE)",
+            "* 3 FETCH (UID 13 FLAGS (\\Seen) " DATE ")\n~ OK .\n", "11+d 12+d 13+d", true},
+        {"and has gone", "* 3 EXISTS\n* 3 FETCH (UID 13 FLAGS (\\Seen))\n",
+            "UID FETCH 13 (UID FLAGS INTERNALDATE)", "* 3 EXPUNGE\n~ OK .\n", "11+d 12+d", true},
+        {"and is refused", "* 3 EXISTS\n* 3 FETCH (UID 13 FLAGS (\\Seen))\n",
+            "UID FETCH 13 (UID FLAGS INTERNALDATE)", "~ NO not now\n", "11+d 12+d", true},
+        {"and is told by half again", "* 3 EXISTS\n* 3 FETCH (UID 13 FLAGS (\\Seen))\n",
+            "UID FETCH 13 (UID FLAGS INTERNALDATE)", "* 3 FETCH (UID 13 FLAGS ())\n~ OK .\n",
+            "11+d 12+d", true},
+        {"several", "* 5 EXISTS\n* 5 FETCH (UID 15 MODSEQ (9))\n* 3 FETCH (UID 13 FLAGS ())\n",
+            "UID FETCH 13,15 (UID FLAGS INTERNALDATE)",
+            "* 5 FETCH (UID 15 FLAGS () " DATE ")\n~ OK .\n", "11+d 12+d 15+d", true},
+        {"nothing of one but its MODSEQ", "* 3 FETCH (UID 13 MODSEQ (9))\n",
+            "UID FETCH 13 (UID FLAGS INTERNALDATE)",
+            "* 3 FETCH (UID 13 FLAGS () " DATE ")\n~ OK .\n", "11+d 12+d 13+d", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[600];
+        assert_int_equal(fmt_into(text, sizeof(text), "%s%s~ OK .\n", listed, rows[i].more), 0);
+        const struct imap_peer_row script[] = {OPEN("2", "13"), {"UID FETCH 1:*", text},
+            {rows[i].again ? rows[i].again : "never", rows[i].reply}, END};
+        open_it("", script, false);
+        assert_told(rows[i].name, rows[i].told);
+        assert_row(rows[i].name, changes.is_sure == rows[i].is_sure);
+        assert_row(rows[i].name, peer.used[2] == (rows[i].again != NULL));
+        done();
+    }
+}
+
+/* One that was there all along, and whose line does not come whole. */
+static void test_half_lines(void **state)
+{
+    static const struct {
+        const char *name, *half, *reply, *told;
+        bool is_sure;
+    } rows[] = {
+        {"no date, and then one", "FLAGS ()", "* 2 FETCH (UID 12 FLAGS () " DATE ")\n~ OK .\n",
+            "11+d 12+d", true},
+        {"a date that is none", "FLAGS () INTERNALDATE \"yesterday\"",
+            "* 2 FETCH (UID 12 FLAGS () INTERNALDATE \"yesterday\")\n~ OK .\n", "11+d 12+", true},
+        {"no date at all", "FLAGS () INTERNALDATE NIL",
+            "* 2 FETCH (UID 12 FLAGS () INTERNALDATE NIL)\n~ OK .\n", "11+d 12+", true},
+        {"no flags", DATE, "* 2 FETCH (UID 12 " DATE ")\n~ OK .\n", "11+d", false},
+        {"in two lines", DATE ")\n* 2 FETCH (UID 12 FLAGS ()", NULL, "11+d 12+d", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[600];
+        assert_int_equal(
+            fmt_into(text, sizeof(text),
+                "* 1 FETCH (UID 11 FLAGS () " DATE ")\n* 2 FETCH (UID 12 %s)\n~ OK .\n",
+                rows[i].half),
+            0);
+        const struct imap_peer_row script[] = {OPEN("2", "13"), {"UID FETCH 1:*", text},
+            {"FETCH 1:2", "~ OK .\n"},
+            {rows[i].reply ? "UID FETCH 12 (UID FLAGS INTERNALDATE)" : "never", rows[i].reply},
+            END};
+        open_it("", script, false);
+        assert_told(rows[i].name, rows[i].told);
+        assert_row(rows[i].name, changes.is_sure == rows[i].is_sure);
+        assert_row(rows[i].name, (changes.token.n > 0) == rows[i].is_sure);
+        assert_row(rows[i].name, changes.n_vanished == (rows[i].is_sure ? 2 : 0));
+        done();
+    }
+}
+
+/* Of those that the token knows, flags are enough; of the others not. */
+static void test_deltas(void **state)
+{
+    static const struct {
+        const char *name, *caps, *told;
+        bool has_qresync;
+    } rows[] = {
+        {"QRESYNC", "ENABLE CONDSTORE QRESYNC ESEARCH", "12+ 15+ 21+d 23+d", true},
+        {"CONDSTORE", "ENABLE CONDSTORE ESEARCH", "12+ 15+ 21+d 23+d", false},
+        {"neither", "", "11+ 12+ 15+ 20+ 21+d 23+d", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct imap_peer_row script[] = {{"ENABLE QRESYNC", "* ENABLED QRESYNC\n~ OK .\n"},
+            {"EXAMINE \"a\" (QRESYNC",
+                OPENED("5", "22") "* 2 FETCH (UID 12 FLAGS ())\n* 3 FETCH (UID 15 MODSEQ (105))\n"
+                                  "~ OK .\n"},
+            OPEN("5", "22"),
+            {"UID FETCH 21:*",
+                "* 5 FETCH (UID 21 FLAGS () " DATE ")\n* 6 FETCH (UID 23 FLAGS ())\n~ OK .\n"},
+            {"CHANGEDSINCE", "* 2 FETCH (UID 12 FLAGS ())\n* 3 FETCH (UID 15 MODSEQ (105))\n"
+                             "* 5 FETCH (UID 21 FLAGS () " DATE ")\n* 6 FETCH (UID 23 FLAGS ())\n"
+                             "~ OK .\n"},
+            {"UID FETCH 1:* (UID FLAGS)\n",
+                "* 1 FETCH (UID 11 FLAGS ())\n* 2 FETCH (UID 12 FLAGS ())\n"
+                "* 3 FETCH (UID 15 MODSEQ (1))\n* 4 FETCH (UID 20 FLAGS ())\n~ OK .\n"},
+            {"(UID FLAGS INTERNALDATE)\n", "* 3 FETCH (UID 15 FLAGS ())\n"
+                                           "* 6 FETCH (UID 23 FLAGS () " DATE ")\n~ OK .\n"},
+            END};
+        open_it(rows[i].caps, script, true);
+        assert_told(rows[i].name, rows[i].told);
+        assert_row(rows[i].name, changes.is_sure && !changes.is_reset);
+        assert_row(rows[i].name, said("UID FETCH 15,23 (UID FLAGS INTERNALDATE)\n") != NULL);
+        assert_row(rows[i].name, (said("(QRESYNC") != NULL) == rows[i].has_qresync);
+        done();
+    }
+}
+
+/* A change that was not told is not passed by the token. */
+static void test_a_delta_with_a_gap(void **state)
+{
+    static const struct imap_peer_row rows[] = {OPEN("4", "21"),
+        {"CHANGEDSINCE", "* 3 FETCH (UID 15 MODSEQ (105))\n~ OK .\n"},
+        {"UID FETCH 15 ", "* 3 FETCH (UID 15 MODSEQ (105))\n~ OK .\n"}, END};
+    (void)state;
+    open_it("ENABLE CONDSTORE ESEARCH", rows, true);
+    assert_told("gap", "");
+    assert_false(changes.is_sure);
+    assert_int_equal(changes.token.n, 0);
+    done();
+}
+
+static void test_attributes(void **state)
+{
+    static const struct imap_peer_row rows[] = {OPEN("0", "21"), {"UID FETCH 1:*", "~ OK .\n"},
+        {"UID FETCH 3:5 ", "* 3 FETCH (UID 3 FLAGS () " DATE ")\n* 4 FETCH (UID 4 FLAGS ())\n"
+                           "* 5 FETCH (UID 5 MODSEQ (3))\n* 9 FETCH (UID 9 FLAGS ())\n~ OK .\n"},
+        {"UID FETCH 4:5 ", "* 4 FETCH (UID 4 FLAGS (\\Seen) " DATE ")\n~ OK .\n"}, END};
+    static const uint32_t uids[] = {3, 4, 5};
+    struct end_ticket t = {0};
+    struct err err = ERR_INIT;
+    (void)state;
+    open_it("", rows, false);
+    peer.end->ops->attributes(peer.end, uids, COUNT_OF(uids), BOTH, &changes, &t);
+    assert_int_equal(end_check(peer.end, &t, "look", &err), 0);
+    assert_told("attributes", "3+d 4+d");
+    done();
+}
+
+/* --- MESSAGELIMIT (RFC 9738) ------------------------------------------------------------------ */
+
+#define LINE(position, uid) "* " position " FETCH (UID " uid " FLAGS () " DATE ")\n"
+
+/* A folder of five, and a server that answers for two in one command. */
+static void test_portions(void **state)
+{
+    static const struct {
+        const char *name, *caps, *first;
+        bool is_told; /* before anything is asked */
+    } rows[] = {
+        {"the limit is told", "MESSAGELIMIT=2", "", true},
+        {"the answer tells it, and has the last ones", "",
+            LINE("5", "20") LINE("4", "16") "~ OK [MESSAGELIMIT 2 16] .\n", false},
+        {"and has the first ones", "",
+            LINE("1", "11") LINE("2", "12") "~ OK [MESSAGELIMIT 2 12] .\n", false},
+        {"it is smaller than was told", "MESSAGELIMIT=4", "", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct imap_peer_row script[] = {OPEN("5", "21"), {"UID FETCH 1:*", rows[i].first},
+            {"FETCH 1:4", LINE("1", "11") LINE("2", "12") "~ OK [MESSAGELIMIT 2 12] .\n"},
+            {"FETCH 1:2", LINE("1", "11") LINE("2", "12") "~ OK .\n"},
+            {"FETCH 3:4", LINE("3", "15") LINE("4", "16") "~ OK .\n"},
+            {"FETCH 5:5", LINE("5", "20") "~ OK .\n"}, {"FETCH 5:5", LINE("5", "20") "~ OK .\n"},
+            END};
+        open_it(rows[i].caps, script, false);
+        assert_told(rows[i].name, "11+d 12+d 15+d 16+d 20+d");
+        assert_row(rows[i].name, changes.is_sure && changes.is_whole && changes.token.n > 0);
+        assert_row(rows[i].name, (said("UID FETCH 1:*") != NULL) == (*rows[i].caps == '\0'));
+        done();
+    }
+}
+
+/* One that has no more than the limit is listed at once; one that goes on cutting is no witness. */
+static void test_limits_that_do_not_matter(void **state)
+{
+    static const struct imap_peer_row rows[] = {
+        OPEN("2", "21"), {"UID FETCH 1:*", LINE("1", "11") LINE("2", "12") "~ OK .\n"}, END};
+    static const struct imap_peer_row cut[] = {OPEN("2", "21"),
+        {"FETCH 1:1", LINE("1", "11") "~ OK .\n"}, {"FETCH 2:2", "~ OK [MESSAGELIMIT 1] .\n"}, END};
+    (void)state;
+    open_it("MESSAGELIMIT=2", rows, false);
+    assert_told("as large", "11+d 12+d");
+    assert_true(changes.is_sure);
+    assert_int_equal(changes.n_vanished, 2);
+    done();
+    open_it("MESSAGELIMIT=1", cut, false);
+    assert_told("cut", "11+d");
+    assert_false(changes.is_sure);
+    assert_int_equal(changes.n_vanished, 0);
+    done();
+}
+
+/* Changes that were cut are no changes: everything is listed. */
+static void test_a_delta_that_is_cut(void **state)
+{
+    static const struct {
+        const char *name, *caps;
+    } rows[] = {{"QRESYNC", "ENABLE CONDSTORE QRESYNC ESEARCH"},
+        {"CONDSTORE", "ENABLE CONDSTORE ESEARCH"},
+        {"QRESYNC, told", "ENABLE QRESYNC MESSAGELIMIT=2"},
+        {"CONDSTORE, told", "ENABLE CONDSTORE ESEARCH MESSAGELIMIT=2"}, {"neither", ""},
+        {"neither, told", "MESSAGELIMIT=2"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct imap_peer_row script[] = {{"ENABLE QRESYNC", "* ENABLED QRESYNC\n~ OK .\n"},
+            OPEN("3", "21"), {"UID FETCH 21:*", "~ OK [MESSAGELIMIT 2 12] .\n"},
+            {"CHANGEDSINCE", LINE("1", "11") LINE("2", "12") "~ OK [MESSAGELIMIT 2 12] .\n"},
+            {"FETCH 1:2", LINE("1", "11") LINE("2", "12") "~ OK .\n"},
+            {"FETCH 3:3", LINE("3", "15") "~ OK .\n"},
+            {"UID FETCH 1:*", LINE("1", "11") LINE("2", "12") "~ OK [MESSAGELIMIT 2 12] .\n"}, END};
+        open_it(rows[i].caps, script, true);
+        assert_told(rows[i].name, "11+d 12+d 15+d");
+        assert_row(rows[i].name, changes.is_sure && changes.is_whole && !changes.is_reset);
+        assert_row(rows[i].name, changes.n_vanished == 1 && changes.vanished[0] == 20);
+        done();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unsolicited),
+        cmocka_unit_test(test_half_lines),
+        cmocka_unit_test(test_deltas),
+        cmocka_unit_test(test_a_delta_with_a_gap),
+        cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_portions),
+        cmocka_unit_test(test_limits_that_do_not_matter),
+        cmocka_unit_test(test_a_delta_that_is_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
