@@ -198,10 +198,19 @@ static bool parse_list(struct imap_cur *c, struct imap_response *out)
     return imap_cur_at_end(c) || (sp(c) && imap_cur_list(c, &extended) && imap_cur_at_end(c));
 }
 
-/* "(" objectid ")", RFC 8474. */
+/* "(" objectid ")", RFC 8474.  Another value is skipped by its structure. */
 static bool object_id(struct imap_cur *c, struct slice *out)
 {
-    return imap_cur_list(c, out) && imap_words_valid(*out);
+    struct imap_cur t = *c;
+    if (!imap_cur_list(&t, out) || out->n == 0)
+        return false;
+    for (size_t i = 0; i < out->n; i++) {
+        if (!ascii_is_alpha(out->p[i]) && !ascii_is_digit(out->p[i]) && out->p[i] != '_' &&
+            out->p[i] != '-')
+            return false;
+    }
+    *c = t;
+    return true;
 }
 
 static bool parse_mailbox_status(struct imap_cur *c, struct imap_response *out)

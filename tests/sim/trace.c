@@ -30,6 +30,7 @@ struct box {
     uint32_t validity;
     uint64_t modseq; /* of the last look */
     struct buf token;
+    bool is_seen;
     char id[64]; /* MAILBOXID */
     uint32_t uids[KNOWN_MAX];
     uint8_t flags[KNOWN_MAX];
@@ -194,6 +195,24 @@ static void remove_one(struct trace *t, struct end *e, struct box *b)
         "remove UID %u of %.*s: %s", uid, SLICE_ARG(b->name), wait_for(e, &ticket) ? "OK" : "NO");
 }
 
+/* MAILBOXIDs of the listing with those of opened folders. */
+static void compare_ids(const struct trace *t, struct end *e)
+{
+    struct end_ticket ticket = {0};
+    struct folder_list l;
+    folder_list_init(&l);
+    e->ops->folders(e, &l, &ticket);
+    (void)printf(wait_for(e, &ticket) ? "" : ", no listing");
+    for (size_t i = 0; i < BOXES; i++) {
+        const struct folder *f = folder_list_find(&l, t->box[i].name);
+        if (!f || !(f->has & FOLDER_HAS_UIDNEXT))
+            (void)printf(", %.*s is not listed", SLICE_ARG(t->box[i].name));
+        else if (t->box[i].is_seen && !slice_eq(f->id, slice_str(t->box[i].id)))
+            (void)printf(", MAILBOXID %.*s, not %s", SLICE_ARG(f->id), t->box[i].id);
+    }
+    folder_list_fini(&l);
+}
+
 static void refused(struct trace *t, struct end *e, struct box *b)
 {
     bool is_ok = open_for_writing(t, e, b, b->validity + 1000);
@@ -202,6 +221,7 @@ static void refused(struct trace *t, struct end *e, struct box *b)
     e->ops->status(e, &none, &ticket);
     (void)printf("another UIDVALIDITY: %s, no folder: %s", is_ok ? "OK" : "NO",
         wait_for(e, &ticket) ? "OK" : "NO");
+    compare_ids(t, e);
 }
 
 /* Of the folder that is open a server may tell what it has told this session (RFC 9051 6.3.11), and
@@ -277,6 +297,7 @@ static void look(struct trace *t, struct end *e, struct box *b)
         (void)printf(", MAILBOXID %s after %s", buf_cstr(&c.folder_id), b->id);
     if (fmt_into(b->id, sizeof(b->id), "%s", buf_cstr(&c.folder_id)) != 0)
         exit(1);
+    b->is_seen = true;
     b->validity = c.uidvalidity;
     b->modseq = c.modseq;
     buf_clear(&b->token);

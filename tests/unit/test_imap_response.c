@@ -176,6 +176,8 @@ static void test_values(void **state)
     assert_int_equal(parse("* STATUS a (MAILBOXID (F1) UIDNEXT 3)", &r), 0);
     assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT | IMAP_ITEM_MAILBOXID);
     assert_slice_equal(r.status_data.id, "F1");
+    assert_int_equal(parse("* STATUS a (MAILBOXID (F.1) UIDNEXT 3)", &r), 0);
+    assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT);
     assert_int_equal(parse("* STATUS a (MAILBOXID NIL UIDNEXT 3)", &r), 0);
     assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT);
     assert_int_equal(parse("* 1 FETCH (EMAILID (M6d99ac) UID 4 THREADID NIL)", &r), 0);
