@@ -3,8 +3,9 @@
  * folder_known: whether what the journal says of a folder is still true.
  *
  * UIDVALIDITY decides what the journal is worth: when either side's has changed, all pairs of the
- * folder are forgotten and found again by content (A32: never a deletion because of it).  A folder
- * that is new to us and not empty on the target is treated the same way, which is what makes a lost
+ * folder are forgotten and found again by content (A32: never a deletion because of it).  So they
+ * are when the source was restored from a backup and gives its UIDs a second time.  A folder that
+ * is new to us and not empty on the target is treated the same way, which is what makes a lost
  * journal harmless.
  *
  * Behind a flip it is the target's user who has renamed, removed or replaced a folder
@@ -83,7 +84,10 @@ int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     struct journal_folder *r = w->record;
     bool is_new = r->source.uidvalidity == 0;
     bool is_replaced = !is_new && r->target.uidvalidity != w->target->uidvalidity;
-    bool has_changed = is_replaced || (!is_new && r->source.uidvalidity != w->listing.uidvalidity);
+    bool is_restored = w->listing.is_reset && !folder_is_behind_flip(w);
+    bool has_changed =
+        is_replaced ||
+        (!is_new && (is_restored || r->source.uidvalidity != w->listing.uidvalidity));
     *adopt_out = false;
     if (folder_is_behind_flip(w) && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
         return detach(w, err);

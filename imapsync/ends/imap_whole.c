@@ -2,8 +2,10 @@
 /*
  * imap_whole: whether what a server has told about a folder is all of it, and what is asked again.
  *
- * A UIDVALIDITY, UIDNEXT or HIGHESTMODSEQ below the token's means that the folder was replaced or
- * restored: then the token is worth nothing and everything is listed.
+ * Another UIDVALIDITY, or a UIDNEXT below the token's, means that the folder was replaced or
+ * restored, and UIDs have been given anew.  A HIGHESTMODSEQ below it means only that the server has
+ * forgotten what has changed, as one does that has made its index again.  The token is worth
+ * nothing either way, and everything is listed.
  *
  * A listing that has fewer messages than the server has counted (a server that leaves out lines, or
  * answers for so many at a time, RFC 9738) is asked for again, by position in parts.  If it is
@@ -114,8 +116,9 @@ static bool asks_all(struct open_request *q)
     const struct imap_token *t = &q->token;
     if (t->uidnext == 0 || q->was_void)
         return false;
-    q->was_void = c->uidvalidity != t->uidvalidity || (c->uidnext > 0 && c->uidnext < t->uidnext) ||
-                  (c->modseq > 0 && c->modseq < t->modseq);
+    q->has_new_uids =
+        c->uidvalidity != t->uidvalidity || (c->uidnext > 0 && c->uidnext < t->uidnext);
+    q->was_void = q->has_new_uids || (c->modseq > 0 && c->modseq < t->modseq);
     bool has_more = q->want & (END_WANT_DATES | END_WANT_SIZES | END_WANT_IDS);
     bool is_listed =
         q->way == OPEN_WAY_LIST || (q->way == OPEN_WAY_FLAGS && !(q->was_void && has_more));
@@ -216,7 +219,7 @@ static void conclude(struct open_request *q)
 {
     struct end_changes *c = q->out;
     drop_partial(q);
-    c->is_reset = q->was_void || (q->expected != 0 && c->uidvalidity != q->expected);
+    c->is_reset = q->has_new_uids || (q->expected != 0 && c->uidvalidity != q->expected);
     if (is_listing(q)) {
         c->is_whole = q->from <= 1;
         c->is_sure = !is_short(q) && !q->was_cut;

@@ -191,6 +191,13 @@ static uint64_t token_modseq(const struct request *r, const struct mailbox *b)
     return t.modseq;
 }
 
+static bool has_new_uids(const struct request *r, const struct mailbox *b)
+{
+    struct model_token t;
+    return model_token(r->open.token, &t) &&
+           (t.uidvalidity != b->uidvalidity || t.uidnext > b->uidnext);
+}
+
 static void tell_vanished(const struct mailbox *b, const struct request *r)
 {
     struct end_changes *c = r->changes;
@@ -209,8 +216,8 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
     bool is_short = model_has(e, QUIRK_SHORT) && !e->w->is_quiet && since == 0 && b->n > 2 &&
                     rng_one_in(&e->w->rng, 3);
     size_t left_out = is_short ? 1 + rng_below(&e->w->rng, (uint32_t)b->n - 1) : 0;
-    c->is_reset = (r->open.token.n > 0 && then == 0) ||
-                  (r->open.uidvalidity && r->open.uidvalidity != b->uidvalidity);
+    c->is_reset =
+        has_new_uids(r, b) || (r->open.uidvalidity && r->open.uidvalidity != b->uidvalidity);
     for (size_t i = 0; i < b->n - left_out; i++) {
         if (b->v[i].uid < r->open.from || b->v[i].modseq <= since)
             continue;

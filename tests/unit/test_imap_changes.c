@@ -259,8 +259,13 @@ static void test_voids(void **state)
         {"UIDNEXT, QRESYNC", QRESYNC, OPENED("1", "20", "108"), true},
         {"UIDNEXT, CONDSTORE", "ENABLE CONDSTORE", OPENED("1", "20", "108"), true},
         {"UIDNEXT, neither", "", OPENED("1", "20", "108"), true},
-        {"MODSEQ, QRESYNC", QRESYNC, OPENED("1", "21", "99"), true},
-        {"MODSEQ, CONDSTORE", "ENABLE CONDSTORE", OPENED("1", "21", "99"), true},
+        {"UIDVALIDITY, QRESYNC", QRESYNC,
+            "* 1 EXISTS\n* OK [UIDVALIDITY 8] .\n* OK [UIDNEXT 21] .\n", true},
+        {"UIDVALIDITY, neither", "", "* 1 EXISTS\n* OK [UIDVALIDITY 8] .\n* OK [UIDNEXT 21] .\n",
+            true},
+        {"MODSEQ, QRESYNC", QRESYNC, OPENED("1", "21", "99"), false},
+        {"MODSEQ, CONDSTORE", "ENABLE CONDSTORE", OPENED("1", "21", "99"), false},
+        {"both, QRESYNC", QRESYNC, OPENED("1", "20", "99"), true},
         {"NOMODSEQ, QRESYNC", QRESYNC,
             "* 1 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n* OK [NOMODSEQ] .\n", false},
         {"NOMODSEQ, CONDSTORE", "ENABLE CONDSTORE",
@@ -270,8 +275,9 @@ static void test_voids(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char opened[500];
         assert_int_equal(fmt_into(opened, sizeof(opened), "%s~ OK .\n", rows[i].opened), 0);
-        const struct imap_peer_row script[] = {ENABLED, {"EXAMINE", opened},
-            {"UID FETCH 21:*", "~ OK .\n"}, {"CHANGEDSINCE", "~ OK .\n"},
+        const struct imap_peer_row script[] = {ENABLED, {"EXAMINE", opened}, {"EXAMINE", opened},
+            {"UID FETCH 21:*", "~ OK .\n"}, {"UID FETCH 21:*", "~ OK .\n"},
+            {"CHANGEDSINCE", "~ OK .\n"},
             {"UID FETCH 1:* (UID FLAGS INTERNALDATE)\n",
                 "* 1 FETCH (UID 12 FLAGS () " DATE ")\n~ OK .\n"},
             {NULL, NULL}};
