@@ -27,6 +27,7 @@
     X(SENT_AS_REFUSED, "an OK without UIDs is taken for a refusal")                                \
     X(GONE_FORGOTTEN, "pairs that are gone are not read")                                          \
     X(LATE_ALL, "behind the flip everything in a renumbered folder is late mail")                  \
+    X(CAME_FORGOTTEN, "what came late is not added to the marks")                                  \
     X(NEVER_BLIND, "a new journal behind the flip counts as complete")                             \
     X(UIDVALIDITY_IGNORED, "a new UIDVALIDITY is not seen")                                        \
     X(TOKEN_EARLY, "a token passes changes that were not made")                                    \

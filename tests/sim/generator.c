@@ -66,6 +66,15 @@ static enum act some_act(struct rng *r)
     return (enum act)i;
 }
 
+static enum act calm_act(struct rng *r)
+{
+    enum act a;
+    do
+        a = some_act(r);
+    while (BIT(a) & INTERRUPTIONS);
+    return a;
+}
+
 void history_make(uint64_t seed, bool has_open, struct history *out)
 {
     struct rng r = {.s = seed * 0x2545f4914f6cdd1du + 1};
@@ -79,10 +88,13 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
                                        : PURPOSE_MOVE;
     out->n = 4 + rng_below(&r, ACTIONS_MAX - 4);
     gap = 1 + rng_below(&r, 12);
+    bool is_calm = rng_one_in(&r, 5);
     for (uint32_t i = 0; i < out->n; i++) {
         tick += rng_one_in(&r, 3) ? 0 : rng_below(&r, 2 * gap);
         out->v[i] = (struct action){.tick = tick,
-            .what = i < 4 ? ACT_DELIVER : some_act(&r),
+            .what = i < 4     ? ACT_DELIVER
+                    : is_calm ? calm_act(&r)
+                              : some_act(&r),
             .a = (uint32_t)(rng_next(&r) >> 40),
             .b = (uint32_t)(rng_next(&r) >> 40)};
     }

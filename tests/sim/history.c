@@ -104,6 +104,13 @@ static void forget_told(struct ledger *l)
     }
 }
 
+static int nothing_came(void *arg, struct slice folder, uint32_t uidvalidity, uint32_t uid,
+    const unsigned char *digest, struct err *err)
+{
+    (void)arg, (void)folder, (void)uidvalidity, (void)uid, (void)digest, (void)err;
+    return 0;
+}
+
 static int begin(struct run *r)
 {
     const struct copy_options options = {
@@ -118,6 +125,8 @@ static int begin(struct run *r)
         r->judge = *known_judge(&r->known);
         if (fault_is(FAULT_LATE_ALL))
             r->judge.place = all_are_owed;
+        if (fault_is(FAULT_CAME_FORGOTTEN))
+            r->judge.came = nothing_came;
         copy_behind_flip(r->copy, &r->judge);
         return 0;
     }
@@ -181,8 +190,7 @@ static int pass(struct run *r, bool *is_quiet_out)
     if (r->w.ledger.is_flipped && !r->w.is_killed && r->copy && known_keep(&r->known, &err) != 0)
         ledger_harm(&r->w.ledger, HARM_NO_QUIET, "marks: %s", err.text);
     r->out->failed_passes += result != 0;
-    r->w.ledger.is_told_all |=
-        n.deletions_withheld > 0 || n.keywords_lost > 0 || n.messages_reduced > 0;
+    r->w.ledger.is_told_all |= n.keywords_lost > 0; /* the only ones without a place */
     *is_quiet_out =
         result == 0 &&
         n.messages_copied + n.messages_adopted + n.messages_deleted + n.flags_changed == 0;

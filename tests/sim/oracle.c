@@ -75,8 +75,10 @@ void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, const 
     uint8_t late_born = b->late_born;
     ledger_user_added(l, on_target, folder, m);
     /* Of one that is late there are two now.  Of one that is not, contents that are there more
-     * often than ever before: nobody can tell that from late mail. */
-    b->late_born = (uint8_t)(late_born + (late_born > 0 || b->late_copied || b->late_moved));
+     * often than ever before, as far as they do not stand where they were at the flip: nobody can
+     * tell that from late mail. */
+    bool is_doubtful = late_born > 0 || b->late_copied || b->late_moved || l->has_new_numbers;
+    b->late_born = (uint8_t)(late_born + is_doubtful);
     b->late_copied = l->is_flipped;
 }
 
@@ -195,6 +197,11 @@ void ledger_user_flagged(
 void ledger_renumbered(struct ledger *l, uint8_t folder)
 {
     l->is_renumbered[folder] = true;
+    if (!l->is_flipped)
+        return;
+    l->has_new_numbers = true;
+    for (uint32_t c = 0; c < MODEL_CONTENTS; c++)
+        l->life[c].late_born = (uint8_t)(l->life[c].late_born + l->life[c].late_copied);
 }
 
 void ledger_renamed(struct ledger *l, uint8_t from, uint8_t to)
@@ -388,8 +395,7 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
         missed &= 31;
     uint16_t left = (uint16_t)(to->flags & ~from->flags & ~to->users);
     /* A copy that was found by content may have had flags before we came to it. */
-    if (l->has_lost_journal || l->is_renumbered[folder] || l->interruptions > 0 ||
-        l->rule != RULE_MIRROR)
+    if (l->has_lost_journal || l->is_renumbered[folder] || l->rule != RULE_MIRROR)
         left = 0;
     if ((missed | left) && !is_told(l, folder, content))
         ledger_harm(l, HARM_FLAG_MISSED, "message %u in %s: flags %x on the source, %x on its copy",

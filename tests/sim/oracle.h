@@ -83,9 +83,10 @@ struct ledger {
     bool is_given_up[MODEL_FOLDERS];   /* told once and for ever: E-LATE-UNKNOWN */
     bool is_told_all;                  /* the verification did, or a count without a place */
     bool is_flipped;
-    enum rule rule;  /* of this pass */
-    bool is_in_pass; /* now */
-    bool has_open;   /* also what is known to go wrong is said */
+    enum rule rule;       /* of this pass */
+    bool is_in_pass;      /* now */
+    bool has_new_numbers; /* behind the flip a folder was numbered anew */
+    bool has_open;        /* also what is known to go wrong is said */
     bool has_lost_journal;
     bool is_short;          /* one of the servers may list fewer messages than it has */
     unsigned interruptions; /* what was under way then may have been done twice */
