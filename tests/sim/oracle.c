@@ -393,6 +393,8 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
     uint16_t missed = (uint16_t)(from->flags & ~to->flags & ~to->users);
     if (l->target->quirks & QUIRK_NO_KEYWORDS)
         missed &= 31;
+    if (l->rule != RULE_MIRROR)
+        missed &= (uint16_t)~FLAG_DELETED;
     uint16_t left = (uint16_t)(to->flags & ~from->flags & ~to->users);
     /* A copy that was found by content may have had flags before we came to it. */
     if (l->has_lost_journal || l->is_renumbered[folder] || l->rule != RULE_MIRROR)

@@ -65,14 +65,16 @@ static uint8_t free_name(const struct server *s, uint32_t a)
 /* Users of the source use some flags, those of the target all of them. */
 static uint16_t source_flag(uint32_t b)
 {
-    static const uint16_t v[] = {FLAG_SEEN, FLAG_SEEN, FLAG_ANSWERED, FLAG_DRAFT, 32, 64};
-    return v[b % 6];
+    static const uint16_t v[] = {
+        FLAG_SEEN, FLAG_SEEN, FLAG_ANSWERED, FLAG_DRAFT, 32, 64, FLAG_DELETED};
+    return v[b % 7];
 }
 
 static uint16_t target_flag(uint32_t b)
 {
-    static const uint16_t v[] = {FLAG_SEEN, FLAG_FLAGGED, FLAG_ANSWERED, 128, 256, 32};
-    return v[b % 6];
+    static const uint16_t v[] = {
+        FLAG_SEEN, FLAG_FLAGGED, FLAG_ANSWERED, 128, 256, 32, FLAG_DELETED};
+    return v[b % 7];
 }
 
 static const char *side(const struct server *s)
