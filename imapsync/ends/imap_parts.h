@@ -149,6 +149,11 @@ void imap_slice_free(struct slice *s);
 
 void imap_end_folders(struct end *e, struct folder_list *out, struct end_ticket *t);
 void imap_end_status(struct end *e, struct folder *out, struct end_ticket *t);
+/* "(MESSAGES ...)" and what it is answered. */
+void imap_status_items(struct imap_client *client);
+void imap_status_take(struct folder *f, const struct imap_status_data *d);
+/* "\Sent"; use: not NONE. */
+const char *imap_use_word(enum folder_use use);
 void imap_end_make(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t);
 void imap_end_rename(struct end *e, struct slice name, struct slice to, struct end_ticket *t);
 void imap_end_subscribe(struct end *e, struct slice name, bool on, struct end_ticket *t);
