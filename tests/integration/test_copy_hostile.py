@@ -191,14 +191,15 @@ def test_a31_a_uid_behind_each_body_is_only_slower(tmp_path):
 
 # --- A32: lying UIDs -------------------------------------------------------------------------------
 
+DATE = b'INTERNALDATE "02-Nov-2026 09:00:00 +0000"'
 # Fewer messages than EXISTS has said are an exception, whatever the reason.
 LISTINGS = {
     "UID 0": (b"* 1 FETCH (UID 0 FLAGS ())\r\n", (76,)),
-    "descending": (b"* 3 FETCH (UID 3 FLAGS ())\r\n* 2 FETCH (UID 2 FLAGS ())\r\n* 1 FETCH (UID 1 FLAGS ())\r\n", (0,)),
+    "descending": (b"".join(b"* %d FETCH (UID %d FLAGS () %s)\r\n" % (i, i, DATE) for i in (3, 2, 1)), (0,)),
     "repeated": (b"* 1 FETCH (UID 1 FLAGS ())\r\n" * 5 + b"* 2 FETCH (UID 2 FLAGS ())\r\n", (1,)),
     "beyond UIDNEXT": (b"* 1 FETCH (UID 4000000000 FLAGS ())\r\n", (1,)),
     "without UIDs": (b"* 1 FETCH (FLAGS ())\r\n", (1,)),
-    "expunged meanwhile": (b"* 1 FETCH (UID 1 FLAGS ())\r\n* 99 EXPUNGE\r\n* 0 EXISTS\r\n", (0,)),  # its own count says that nothing is left
+    "expunged meanwhile": (b"* 1 FETCH (UID 1 FLAGS () " + DATE + b")\r\n* 99 EXPUNGE\r\n* 0 EXISTS\r\n", (0,)),  # its own count says that nothing is left
     "strange dates": (b'* 1 FETCH (UID 1 FLAGS () INTERNALDATE "99-Foo-0000 00:00:00 +0000")\r\n', (1,)),
     "strange flags": (b"* 1 FETCH (UID 1 FLAGS (\\Recent \\Foo a[b] \xc3\xa4 $ok))\r\n", (1,)),
     "too many keywords": (b"* 1 FETCH (UID 1 FLAGS (" + b" ".join(b"k%d" % i for i in range(500)) + b"))\r\n", (1,)),

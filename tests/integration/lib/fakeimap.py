@@ -31,6 +31,7 @@ class FakeImap:
         self.appended = []
         self.received = b""
         self.uidvalidity = 7
+        self.last = 0  # UIDs ascend for ever; what is taken off the end was deleted
         self.before_consent = lambda: None  # called before each "+" to a literal
         self.imap_port = free_port()
         self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=20)
@@ -120,7 +121,8 @@ class FakeImap:
         return line
 
     def _ordinary(self, name, tag, line):
-        status = (f"* STATUS INBOX (MESSAGES {len(self.messages)} UIDNEXT {len(self.messages) + len(self.appended) + 1} "
+        self.last = max(self.last, len(self.messages))
+        status = (f"* STATUS INBOX (MESSAGES {len(self.messages)} UIDNEXT {self.last + len(self.appended) + 1} "
                   f"UIDVALIDITY {self.uidvalidity})\r\n").encode()
         if name == "greeting":
             return b"* OK [CAPABILITY " + self.capabilities + b"] ready\r\n"
@@ -136,7 +138,7 @@ class FakeImap:
             return status + b"{tag} OK done\r\n"
         if name in ("EXAMINE", "SELECT"):
             return (f"* {len(self.messages)} EXISTS\r\n* OK [UIDVALIDITY {self.uidvalidity}] v\r\n"
-                    f"* OK [UIDNEXT {len(self.messages) + 1}] n\r\n").encode() + b"{tag} OK [READ-ONLY] done\r\n"
+                    f"* OK [UIDNEXT {self.last + 1}] n\r\n").encode() + b"{tag} OK [READ-ONLY] done\r\n"
         if name == "FETCH":
             lines = "".join(f'* {u} FETCH (UID {u} FLAGS () INTERNALDATE "02-Nov-2026 09:00:00 +0000" RFC822.SIZE '
                             f"{len(self.messages[u - 1])})\r\n" for u in self.asked(line))
