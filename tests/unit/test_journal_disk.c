@@ -46,6 +46,45 @@ static void test_mark(void **state)
     *state = open_as("a", "b");
 }
 
+static uint64_t on_disk(void)
+{
+    struct dirent *e;
+    struct stat st;
+    uint64_t n = 0;
+    DIR *d = opendir(tmpdir_file(&dir, "j/journal"));
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL) {
+        assert_int_equal(fstatat(dirfd(d), e->d_name, &st, 0), 0);
+        n += S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * 512 : 0;
+    }
+    closedir(d);
+    return n;
+}
+
+/* Opening writes a little into the log, for ever: passes that find nothing new are most of them. */
+static void test_nothing_new_for_ever(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct pair *v;
+    size_t n;
+    journal_begin(j);
+    for (uint32_t i = 1; i <= 50; i++) {
+        struct pair p = stored(i, i);
+        struct content c = content_of(i);
+        journal_pair_put(j, 1, &p, &c);
+    }
+    commit(j);
+    for (int i = 0; i < 250; i++) {
+        *state = reopen(&j);
+        assert_true(has("j/journal/clean"));
+        assert_int_equal(journal_pairs(j, 1, &v, &n, &err), 0);
+        assert_int_equal(n, 50);
+        free(v);
+        assert_in_range(on_disk(), 1, 200u << 10);
+    }
+}
+
 static void fill_many(struct journal *j)
 {
     journal_begin(j);
@@ -464,6 +503,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_mark),
+        TEST(test_nothing_new_for_ever),
         TEST(test_damage),
         TEST(test_damage_is_found_at_the_end),
         TEST(test_crash),
