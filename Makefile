@@ -7,7 +7,7 @@
 #   make lint       format, include arrows, forbidden functions, manual pages
 #   make check      everything CI runs; installs missing Debian packages first
 #   make demo       two real mail servers, a moving user; installs what is missing
-#   make bench      ours beside Postfix and Exim, ratios and medians
+#   make bench      ours beside the peers, ratios and medians; `make bench copy` one of them
 #   make sim        SIM_HISTORIES simulated histories of a mailbox copy (docs/simulation.md)
 #   make chaos      the kill and fault tests with CHAOS_KILLS kills each, CHAOS_HISTORIES histories
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, with clang)
@@ -218,10 +218,16 @@ demo: packages-demo
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
 	@$(PYTHON) tests/tools/demo.py
 
+BENCHES := relay lookup copy follow
+.PHONY: $(BENCHES)
 bench: packages-bench
 	@echo 'coexist: building'
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
-	@$(PYTHON) tests/bench/bench.py
+	@$(PYTHON) tests/bench/bench.py $(filter $(BENCHES),$(MAKECMDGOALS))
+
+# "make bench copy follow": the names are no work of their own.
+$(BENCHES):
+	@:
 
 # The kill and fault tests of `make check`, with many more kills.
 chaos: packages-check
