@@ -62,6 +62,18 @@ void __wrap_journal_intent_put(struct journal *j, uint32_t folder, struct intent
     i->id = mine.id;
 }
 
+void __real_journal_intent_sent_put(
+    struct journal *j, uint32_t folder, uint64_t id, const struct intent_sent *sent, size_t n);
+void __wrap_journal_intent_sent_put(
+    struct journal *j, uint32_t folder, uint64_t id, const struct intent_sent *sent, size_t n);
+void __wrap_journal_intent_sent_put(
+    struct journal *j, uint32_t folder, uint64_t id, const struct intent_sent *sent, size_t n)
+{
+    if (fault_is(FAULT_INTENT_HALF))
+        n = (n + 1) / 2;
+    __real_journal_intent_sent_put(j, folder, id, sent, n);
+}
+
 void __real_journal_pair_put(
     struct journal *j, uint32_t folder, const struct pair *p, const struct content *content);
 void __wrap_journal_pair_put(
