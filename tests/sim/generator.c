@@ -88,6 +88,11 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
                                        : PURPOSE_MOVE;
     out->n = 4 + rng_below(&r, ACTIONS_MAX - 4);
     gap = 1 + rng_below(&r, 12);
+    /* Time enough for a pass or two in between: only what both sides have can be moved. */
+    if (rng_one_in(&r, 3)) {
+        gap = 20 + rng_below(&r, 40);
+        out->n = 4 + out->n / 3;
+    }
     bool is_calm = rng_one_in(&r, 5);
     for (uint32_t i = 0; i < out->n; i++) {
         tick += rng_one_in(&r, 3) ? 0 : rng_below(&r, 2 * gap);

@@ -145,6 +145,16 @@ static void rename_one(struct server *s, struct mailbox *b, uint8_t name, bool b
     b->name = name;
 }
 
+bool server_may_rename(const struct server *s, const struct mailbox *b, uint8_t name)
+{
+    uint8_t below = model_folder_below(b->name), there = model_folder_below(name);
+    if (b->name == 0 || name == 0 || server_find(s, name))
+        return false;
+    if (below == MODEL_FOLDERS || !server_find(s, below))
+        return true;
+    return there != MODEL_FOLDERS && !server_find(s, there);
+}
+
 void server_rename(struct server *s, struct mailbox *b, uint8_t name, bool by_engine)
 {
     uint8_t below = model_folder_below(b->name);

@@ -94,7 +94,8 @@ int64_t model_date(uint32_t content);
 struct mailbox *server_find(const struct server *s, uint8_t name); /* or NULL */
 struct mailbox *server_make(struct server *s, uint8_t name);       /* it must not be there */
 void server_drop(struct server *s, struct mailbox *b);
-/* With the folder below it.  Both names are free. */
+/* Both names are free: what is below goes with it, and needs a name there. */
+bool server_may_rename(const struct server *s, const struct mailbox *b, uint8_t name);
 void server_rename(struct server *s, struct mailbox *b, uint8_t name, bool by_engine);
 /* Where what is below `of` goes with it; MODEL_FOLDERS: nowhere, it has no name there. */
 uint8_t model_folder_below(uint8_t of);

@@ -111,7 +111,7 @@ static void do_make(struct model_end *e, struct request *r)
 static void do_rename(struct model_end *e, struct request *r)
 {
     struct mailbox *b = r->name < 0 ? NULL : server_find(e->s, (uint8_t)r->name);
-    if (!b || r->to <= 0 || b->name == 0 || server_find(e->s, (uint8_t)r->to)) {
+    if (!b || r->to < 0 || !server_may_rename(e->s, b, (uint8_t)r->to)) {
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder, or it is there already");
         return;
     }

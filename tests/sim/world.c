@@ -159,20 +159,11 @@ static bool make(struct world *w, const struct action *x)
     return true;
 }
 
-/* What is below goes with it, and needs a name there. */
-static bool may_become(const struct server *s, uint8_t from, uint8_t to)
-{
-    uint8_t below = model_folder_below(from), there = model_folder_below(to);
-    if (below == MODEL_FOLDERS || !server_find(s, below))
-        return true;
-    return there != MODEL_FOLDERS && !server_find(s, there);
-}
-
 static bool rename_box(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = some_box(s, x->a);
     uint8_t name = free_name(s, x->b);
-    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0 || !may_become(s, b->name, name))
+    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0 || !server_may_rename(s, b, name))
         return false;
     world_story(w, "  %s: its user renames %s to %s", side(s), model_folder_name(b->name),
         model_folder_name(name));
