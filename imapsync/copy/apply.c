@@ -185,6 +185,7 @@ static void window_fini(struct apply_window *w)
         struct apply_group *g = &w->v[i];
         free(g->uids);
         free(g->which);
+        free(g->away);
         free(g->intent.new_uids);
         end_uids_fini(&g->answer);
         end_changes_fini(&g->numbers);

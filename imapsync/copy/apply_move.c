@@ -4,7 +4,8 @@
  * they have there; where it does not, or was cut off, the intent stays, and apply_settle() looks
  * for them above the UIDNEXT that the other folder had before.
  *
- * A copy that is not there is left to the next pass, whose plan is told so.
+ * A copy that is not there any more was removed or moved by its user: its pair follows the message
+ * without it (AWAY), and it counts as kept.
  */
 #include <stdlib.h>
 
@@ -41,14 +42,16 @@ static void judge(struct apply_window *w, struct apply_group *g)
         return;
     }
     g->intent.new_uids = mem_realloc_array(NULL, g->n_uids + 1, sizeof(*g->intent.new_uids));
+    g->away = mem_zalloc(g->n * sizeof(*g->away));
     for (size_t i = 0; i < g->n_uids; i++) {
-        if (!end_changes_find(&g->numbers, g->uids[i]))
+        if (!end_changes_find(&g->numbers, g->uids[i])) {
+            g->away[g->which[i]] = true;
             continue;
+        }
         g->uids[kept] = g->uids[i];
         g->which[kept] = g->which[i];
         g->intent.new_uids[kept++] = g->ops[g->which[i]].new_uid;
     }
-    apply_leave(w, g, g->n_uids - kept);
     g->n_uids = kept;
     g->intent.tgt_uidnext = g->to.uidnext;
     g->intent.to = goes_to(w, g)->id;
@@ -76,41 +79,68 @@ static int change(struct apply_window *w, struct err *err)
     return 0;
 }
 
-static int put_moved(struct apply_window *w, struct apply_group *g, struct err *err)
+/* What the journal has of the group's pairs; n each, by operation. */
+struct known {
+    struct pair *pairs; /* of the folder */
+    size_t n_pairs;
+    struct content *contents;
+    bool *has_content;
+};
+
+static int read_known(
+    struct apply_window *w, struct apply_group *g, struct known *out, struct err *err)
 {
     struct journal *j = w->job->journal;
     uint32_t from = g->folder->record->id;
-    struct pair *pairs;
-    size_t n;
-    struct content *known = mem_realloc_array(NULL, g->n_uids + 1, sizeof(*known));
-    bool *has = mem_zalloc((g->n_uids + 1) * sizeof(*has));
-    int result = journal_pairs(j, from, &pairs, &n, err);
-    for (size_t k = 0; result == 0 && k < g->n_uids; k++)
-        result = journal_content(j, from, g->ops[g->which[k]].src_uid, &known[k], &has[k], err);
+    if (journal_pairs(j, from, &out->pairs, &out->n_pairs, err) != 0)
+        return -1;
+    for (size_t k = 0; k < g->n; k++) {
+        if (journal_content(
+                j, from, g->ops[k].src_uid, &out->contents[k], &out->has_content[k], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* tgt_uid 0: it is not there any more. */
+static void put_pair(struct apply_window *w, struct apply_group *g, const struct known *known,
+    size_t k, uint32_t tgt_uid)
+{
+    struct journal *j = w->job->journal;
+    const struct plan_op *op = &g->ops[k];
+    const struct pair *was = apply_find(known->pairs, known->n_pairs, op->src_uid);
+    struct pair p = {.src_uid = op->new_uid,
+        .tgt_uid = tgt_uid,
+        .state = tgt_uid != 0 ? PAIR_STORED : PAIR_AWAY,
+        .is_touched = was && was->is_touched,
+        .flags = w->job->plan->changes[op->change].now};
+    w->job->n_moved += tgt_uid != 0;
+    w->job->n_kept += tgt_uid == 0;
+    journal_pair_del(j, g->folder->record->id, op->src_uid);
+    journal_pair_put(j, goes_to(w, g)->id, &p, known->has_content[k] ? &known->contents[k] : NULL);
+}
+
+static int put_moved(struct apply_window *w, struct apply_group *g, bool is_told, struct err *err)
+{
+    struct journal *j = w->job->journal;
+    struct known known = {.contents = mem_zalloc((g->n + 1) * sizeof(*known.contents)),
+        .has_content = mem_zalloc((g->n + 1) * sizeof(*known.has_content))};
+    int result = read_known(w, g, &known, err);
     if (result == 0) {
         journal_begin(j);
-        for (size_t k = 0; k < g->n_uids; k++) {
-            const struct plan_op *op = &g->ops[g->which[k]];
-            const struct pair *was = apply_find(pairs, n, op->src_uid);
-            struct pair p = {.src_uid = op->new_uid,
-                .tgt_uid = g->answer.v[k],
-                .state = PAIR_STORED,
-                .is_touched = was && was->is_touched,
-                .flags = w->job->plan->changes[op->change].now};
-            if (p.tgt_uid == 0) {
-                apply_leave(w, g, 1);
-                continue;
-            }
-            journal_pair_del(j, from, op->src_uid);
-            journal_pair_put(j, g->intent.to, &p, has[k] ? &known[k] : NULL);
-            w->job->n_moved++;
+        for (size_t k = 0; k < g->n; k++) {
+            if (g->away[k])
+                put_pair(w, g, &known, k, 0);
         }
-        journal_intent_del(j, from, g->intent.id);
+        for (size_t k = 0; k < g->n_uids && is_told; k++)
+            put_pair(w, g, &known, g->which[k], g->answer.v[k]);
+        if (is_told && g->intent.id != 0)
+            journal_intent_del(j, g->folder->record->id, g->intent.id);
         result = journal_commit(j, err);
     }
-    free(known);
-    free(has);
-    free(pairs);
+    free(known.pairs);
+    free(known.contents);
+    free(known.has_content);
     return result;
 }
 
@@ -118,16 +148,18 @@ static int put_results(struct apply_window *w, struct err *err)
 {
     for (size_t i = 0; i < w->n; i++) {
         struct apply_group *g = &w->v[i];
-        if (g->is_over || g->n_uids == 0)
-            continue;
         bool is_told =
-            g->answer.n == g->n_uids && g->answer.uidvalidity == goes_to(w, g)->target.uidvalidity;
+            g->answer.n == g->n_uids &&
+            (g->n_uids == 0 || g->answer.uidvalidity == goes_to(w, g)->target.uidvalidity);
+        if (g->is_over)
+            continue;
         if (!is_told) {
+            /* They are there, and the next pass finds out as what. */
             w->job->n_moved += g->n_uids;
             apply_leave(w, g, g->n_uids);
-        } else if (put_moved(w, g, err) != 0) {
-            return -1;
         }
+        if (put_moved(w, g, is_told, err) != 0)
+            return -1;
     }
     return 0;
 }

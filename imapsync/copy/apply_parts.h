@@ -7,7 +7,7 @@
  *   apply_flags.c    FLAGS
  *   apply_remove.c   TRASH and REMOVE
  *   apply_move.c     MOVE
- *   apply_settle.c   what an earlier pass has left open
+ *   apply_settle.c   what an earlier pass has left open; apply_settle_move.c: of its MOVEs
  *
  * A group is what one command is about: operations of one kind in one folder.  A window of groups
  * goes through its steps together; each step begins the commands of all of them and then waits for
@@ -35,6 +35,7 @@ struct apply_group {
     struct end_uids answer; /* what the command told */
     struct folder to;       /* MOVE: as it was before; the name is borrowed */
     struct end_ticket to_told;
+    bool *away; /* MOVE: of the operations, those whose copy is not there */
     struct intent intent;
     /* Removals of an earlier pass, when is_first. */
     struct intent *begun;
@@ -72,5 +73,26 @@ int apply_journal(
 int apply_flags(struct apply_window *w, struct err *err) ATTR_WUR;
 int apply_remove(struct apply_window *w, struct err *err) ATTR_WUR;
 int apply_move(struct apply_window *w, struct err *err) ATTR_WUR;
+
+/* What was looked at of one folder with open intents. */
+struct apply_settling {
+    struct end *target;
+    struct journal *journal;
+    const struct folder_list *there;
+    const struct journal_folder *folder;
+    struct keywords *keywords;
+    const struct end_changes *left; /* of the messages that the intents name: those in the folder */
+};
+
+/* out->id is 0 if there is none. */
+int apply_folder_by_id(
+    struct journal *j, uint32_t id, struct journal_folder *out, struct err *err) ATTR_WUR;
+/* Closes the intent, unless *is_open_out: the target does not let us look. */
+int apply_settle_move(
+    struct apply_settling *s, const struct intent *i, bool *is_open_out, struct err *err) ATTR_WUR;
+/* Removes messages that no pair names any more and closes the intent; what is refused stays open.
+ */
+int apply_finish_removal(
+    struct apply_settling *s, const struct intent *i, struct err *err) ATTR_WUR;
 
 #endif

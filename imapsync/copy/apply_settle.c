@@ -41,12 +41,18 @@ static void take_folder(void *arg, const struct journal_folder *f)
     s->out->target.uidvalidity = f->target.uidvalidity;
 }
 
+int apply_folder_by_id(struct journal *j, uint32_t id, struct journal_folder *out, struct err *err)
+{
+    struct search s = {id, out};
+    return journal_folders_each(j, take_folder, &s, err);
+}
+
 static int begin(struct question *q, struct end *target, struct journal *journal,
     const struct folder_list *there, struct err *err)
 {
-    struct search s = {q->intents[0].folder, &q->record};
-    if (journal_folders_each(journal, take_folder, &s, err) != 0 ||
-        journal_keywords_get(journal, s.id, &q->keywords, err) != 0)
+    uint32_t id = q->intents[0].folder;
+    if (apply_folder_by_id(journal, id, &q->record, err) != 0 ||
+        journal_keywords_get(journal, id, &q->keywords, err) != 0)
         return -1;
     q->is_void = q->record.id == 0 || q->record.target.uidvalidity == 0 ||
                  !folder_list_find(there, q->record.target.name);
@@ -124,22 +130,75 @@ static int settle_one(struct question *q, struct journal *journal, struct err *e
         const struct intent *x = &q->intents[i];
         if (!q->is_void && x->kind == INTENT_FLAGS)
             settle_flags(q, x, pairs, n, journal);
-        if (q->is_void || x->kind != INTENT_DELETE || is_removal_over(q, x))
+        if (q->is_void || x->kind == INTENT_FLAGS ||
+            (x->kind == INTENT_DELETE && is_removal_over(q, x)))
             journal_intent_del(journal, x->folder, x->id);
     }
     free(pairs);
     return journal_commit(journal, err);
 }
 
+int apply_finish_removal(struct apply_settling *s, const struct intent *i, struct err *err)
+{
+    struct end *e = s->target;
+    struct end_ticket opened = {0}, marked = {0}, removed = {0};
+    struct end_changes numbers;
+    const struct end_flags mark = {
+        .flags = &(struct flags){.system = FLAG_DELETED}, .keywords = s->keywords};
+    end_changes_init(&numbers, s->keywords);
+    e->ops->open(e,
+        &(struct end_open){.folder = s->folder->target.name,
+            .is_for_writing = true,
+            .is_only_opened = true,
+            .uidvalidity = s->folder->target.uidvalidity},
+        &numbers, &opened);
+    e->ops->flags(e, i->uids, i->n, &mark, NULL, &marked);
+    e->ops->remove(e, i->uids, i->n, &removed);
+    int result = end_drain(e, err);
+    end_changes_fini(&numbers);
+    if (result != 0 || removed.result != END_OK)
+        return result;
+    journal_begin(s->journal);
+    journal_intent_del(s->journal, s->folder->id, i->id);
+    return journal_commit(s->journal, err);
+}
+
+/* A removal of messages that have no pair any more: of a MOVE that was cut off, and then of what
+ * followed from it.  No plan will name them. */
+static int finish_moves(
+    struct question *q, struct apply_settling *s, bool *is_open_out, struct err *err)
+{
+    for (size_t i = 0; i < q->n && !*is_open_out; i++) {
+        const struct intent *x = &q->intents[i];
+        bool is_named = x->kind != INTENT_DELETE || is_removal_over(q, x);
+        if (x->kind == INTENT_MOVE && apply_settle_move(s, x, is_open_out, err) != 0)
+            return -1;
+        for (size_t k = 0; k < x->n && !is_named; k++) {
+            if (journal_has_target(s->journal, x->folder, x->uids[k], &is_named, err) != 0)
+                return -1;
+        }
+        if (!is_named && apply_finish_removal(s, x, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int finish(struct question *q, struct end *target, struct journal *journal,
-    struct apply_open *out, struct err *err)
+    const struct folder_list *there, struct apply_open *out, struct err *err)
 {
     for (size_t i = 0; i < q->n && !q->is_void; i++)
         q->is_open = q->is_open || q->opened.result != END_OK || q->told[i].result != END_OK;
     if (!q->is_void && !q->is_open)
         q->is_void = q->there.uidvalidity != q->record.target.uidvalidity;
+    if (!q->is_open) {
+        struct apply_settling s = {target, journal, there, &q->record, &q->keywords, &q->there};
+        if (settle_one(q, journal, err) != 0)
+            return -1;
+        if (!q->is_void && finish_moves(q, &s, &q->is_open, err) != 0)
+            return -1;
+    }
     if (!q->is_open)
-        return settle_one(q, journal, err);
+        return 0;
     log_warn("outcome_unknown", log_str("at", target->label),
         log_slice("folder", q->record.target.name));
     out->folders = mem_realloc_array(out->folders, out->n + 1, sizeof(*out->folders));
@@ -164,7 +223,7 @@ static int some(struct question *v, size_t n, struct end *target, struct journal
         end_lose(target, err);
     for (size_t i = 0; result == 0 && i < n; i++) {
         end_changes_finish(&v[i].there);
-        result = finish(&v[i], target, journal, out, err);
+        result = finish(&v[i], target, journal, there, out, err);
     }
     for (size_t i = 0; i < n; i++) {
         end_changes_fini(&v[i].there);
