@@ -78,7 +78,7 @@ bool apply_is_done(struct apply_window *w, struct apply_group *g, const struct e
 
 /* --- Steps that are common ------------------------------------------------------------------ */
 
-int apply_begin_open(struct apply_window *w, struct apply_group *g, struct err *err)
+int apply_begin_open(struct apply_window *w, struct apply_group *g, bool is_known, struct err *err)
 {
     struct end *e = w->job->target;
     const struct journal_end *to = &g->folder->record->target;
@@ -91,6 +91,7 @@ int apply_begin_open(struct apply_window *w, struct apply_group *g, struct err *
         &(struct end_open){.folder = to->name,
             .is_for_writing = true,
             .is_only_opened = true,
+            .is_known = is_known,
             .uidvalidity = to->uidvalidity},
         &g->numbers, &g->opened);
     return end_room(e, err);
@@ -101,7 +102,7 @@ int apply_look(struct apply_window *w, bool wants_flags, struct err *err)
     struct end *e = w->job->target;
     for (size_t i = 0; i < w->n; i++) {
         struct apply_group *g = &w->v[i];
-        if (apply_begin_open(w, g, err) != 0)
+        if (apply_begin_open(w, g, false, err) != 0)
             return -1;
         g->first = (struct end_ticket){.result = END_OK};
         if (!wants_flags)
@@ -111,8 +112,11 @@ int apply_look(struct apply_window *w, bool wants_flags, struct err *err)
     }
     if (end_drain(e, err) != 0)
         return -1;
-    for (size_t i = 0; i < w->n; i++)
-        (void)apply_is_done(w, &w->v[i], &w->v[i].first);
+    for (size_t i = 0; i < w->n; i++) {
+        struct apply_group *g = &w->v[i];
+        g->modseq = g->numbers.modseq;
+        (void)apply_is_done(w, g, &g->first);
+    }
     return 0;
 }
 
@@ -186,6 +190,8 @@ static void window_fini(struct apply_window *w)
         free(g->uids);
         free(g->which);
         free(g->away);
+        free(g->unmark);
+        free(g->waits);
         free(g->intent.new_uids);
         end_uids_fini(&g->answer);
         end_changes_fini(&g->numbers);

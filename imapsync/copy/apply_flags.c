@@ -34,7 +34,7 @@ static int begin_first(struct apply_window *w, struct apply_group *g, struct err
     bool adds = !flags_empty(&g->change->add), removes = !flags_empty(&g->change->remove);
     uint64_t since = guard(w, g);
     g->second = g->first = (struct end_ticket){.result = END_OK};
-    if (apply_begin_open(w, g, err) != 0)
+    if (apply_begin_open(w, g, true, err) != 0)
         return -1;
     if (g->is_over)
         return 0;
@@ -52,7 +52,7 @@ static int remove_behind_guard(struct apply_window *w, struct err *err)
         struct apply_group *g = &w->v[i];
         bool is_due = guard(w, g) != 0 && !flags_empty(&g->change->add) &&
                       !flags_empty(&g->change->remove) && !g->is_over && g->n_uids > 0;
-        if (apply_begin_open(w, g, err) != 0)
+        if (apply_begin_open(w, g, true, err) != 0)
             return -1;
         if (is_due)
             store(w, g, true, 0, &g->second);

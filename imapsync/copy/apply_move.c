@@ -63,7 +63,7 @@ static int change(struct apply_window *w, struct err *err)
     for (size_t i = 0; i < w->n; i++) {
         struct apply_group *g = &w->v[i];
         g->first = (struct end_ticket){.result = END_OK};
-        if (apply_begin_open(w, g, err) != 0)
+        if (apply_begin_open(w, g, false, err) != 0)
             return -1;
         if (g->is_over || g->n_uids == 0)
             continue;

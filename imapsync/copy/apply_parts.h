@@ -32,10 +32,14 @@ struct apply_group {
     size_t n_uids;
     struct end_changes numbers; /* of the opening, when is_first; and what was looked at */
     struct end_ticket opened, first, second;
+    uint64_t modseq;        /* of its folder when it was looked at; when is_first */
     struct end_uids answer; /* what the command told */
     struct folder to;       /* MOVE: as it was before; the name is borrowed */
     struct end_ticket to_told;
-    bool *away; /* MOVE: of the operations, those whose copy is not there */
+    uint32_t *unmark; /* REMOVE: theirs now, with a mark of ours */
+    size_t n_unmark;
+    bool *waits; /* REMOVE: of the operations, those that wait for the next pass */
+    bool *away;  /* MOVE: of the operations, those whose copy is not there */
     struct intent intent;
     /* Removals of an earlier pass, when is_first. */
     struct intent *begun;
@@ -48,8 +52,10 @@ struct apply_window {
     size_t n;
 };
 
-/* Begins the opening of the group's folder for writing when it is the first one. */
-int apply_begin_open(struct apply_window *w, struct apply_group *g, struct err *err) ATTR_WUR;
+/* Begins the opening of the group's folder for writing when it is the first one.  is_known: it was
+ * looked at in this window. */
+int apply_begin_open(
+    struct apply_window *w, struct apply_group *g, bool is_known, struct err *err) ATTR_WUR;
 /* The group of the window that has the opening of this one's folder. */
 struct apply_group *apply_opener(struct apply_window *w, struct apply_group *g);
 /* Opens all folders of the window, each with the flags of its messages where `wants_flags`: behind
@@ -90,9 +96,5 @@ int apply_folder_by_id(
 /* Closes the intent, unless *is_open_out: the target does not let us look. */
 int apply_settle_move(
     struct apply_settling *s, const struct intent *i, bool *is_open_out, struct err *err) ATTR_WUR;
-/* Removes messages that no pair names any more and closes the intent; what is refused stays open.
- */
-int apply_finish_removal(
-    struct apply_settling *s, const struct intent *i, struct err *err) ATTR_WUR;
 
 #endif

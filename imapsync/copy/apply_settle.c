@@ -138,46 +138,12 @@ static int settle_one(struct question *q, struct journal *journal, struct err *e
     return journal_commit(journal, err);
 }
 
-int apply_finish_removal(struct apply_settling *s, const struct intent *i, struct err *err)
-{
-    struct end *e = s->target;
-    struct end_ticket opened = {0}, marked = {0}, removed = {0};
-    struct end_changes numbers;
-    const struct end_flags mark = {
-        .flags = &(struct flags){.system = FLAG_DELETED}, .keywords = s->keywords};
-    end_changes_init(&numbers, s->keywords);
-    e->ops->open(e,
-        &(struct end_open){.folder = s->folder->target.name,
-            .is_for_writing = true,
-            .is_only_opened = true,
-            .uidvalidity = s->folder->target.uidvalidity},
-        &numbers, &opened);
-    e->ops->flags(e, i->uids, i->n, &mark, NULL, &marked);
-    e->ops->remove(e, i->uids, i->n, &removed);
-    int result = end_drain(e, err);
-    end_changes_fini(&numbers);
-    if (result != 0 || removed.result != END_OK)
-        return result;
-    journal_begin(s->journal);
-    journal_intent_del(s->journal, s->folder->id, i->id);
-    return journal_commit(s->journal, err);
-}
-
-/* A removal of messages that have no pair any more: of a MOVE that was cut off, and then of what
- * followed from it.  No plan will name them. */
-static int finish_moves(
+static int settle_moves(
     struct question *q, struct apply_settling *s, bool *is_open_out, struct err *err)
 {
     for (size_t i = 0; i < q->n && !*is_open_out; i++) {
-        const struct intent *x = &q->intents[i];
-        bool is_named = x->kind != INTENT_DELETE || is_removal_over(q, x);
-        if (x->kind == INTENT_MOVE && apply_settle_move(s, x, is_open_out, err) != 0)
-            return -1;
-        for (size_t k = 0; k < x->n && !is_named; k++) {
-            if (journal_has_target(s->journal, x->folder, x->uids[k], &is_named, err) != 0)
-                return -1;
-        }
-        if (!is_named && apply_finish_removal(s, x, err) != 0)
+        if (q->intents[i].kind == INTENT_MOVE &&
+            apply_settle_move(s, &q->intents[i], is_open_out, err) != 0)
             return -1;
     }
     return 0;
@@ -194,7 +160,7 @@ static int finish(struct question *q, struct end *target, struct journal *journa
         struct apply_settling s = {target, journal, there, &q->record, &q->keywords, &q->there};
         if (settle_one(q, journal, err) != 0)
             return -1;
-        if (!q->is_void && finish_moves(q, &s, &q->is_open, err) != 0)
+        if (!q->is_void && settle_moves(q, &s, &q->is_open, err) != 0)
             return -1;
     }
     if (!q->is_open)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/apply_parts.h"
 #include "imapsync/copy/bodies.h"
@@ -25,6 +24,8 @@ struct search {
     size_t n;
     struct pair *pairs; /* of the old folder */
     size_t n_pairs;
+    struct pair *others; /* of the other one */
+    size_t n_others;
     uint32_t *twice; /* on the target, in the old folder */
     size_t n_twice;
 };
@@ -87,6 +88,13 @@ struct moved {
     struct content content;
 };
 
+/* By an earlier look, which was cut off before what was left was removed. */
+static bool is_moved(const struct search *x, uint32_t new_uid)
+{
+    const struct pair *p = apply_find(x->others, x->n_others, new_uid);
+    return p && p->state == PAIR_STORED;
+}
+
 static int find_all(struct search *x, struct moved *out, size_t *n_out, struct err *err)
 {
     const struct intent *i = x->i;
@@ -99,6 +107,9 @@ static int find_all(struct search *x, struct moved *out, size_t *n_out, struct e
             if (x->pairs[at].state == PAIR_STORED && x->pairs[at].tgt_uid == i->uids[k])
                 p = &x->pairs[at];
         }
+        const struct listed *left = end_changes_find(x->s->left, i->uids[k]);
+        if (!p && left && is_moved(x, i->new_uids[k]))
+            x->twice[x->n_twice++] = i->uids[k];
         if (!p)
             continue;
         if (journal_content(x->s->journal, i->folder, p->src_uid, &c, &found, err) != 0)
@@ -106,7 +117,6 @@ static int find_all(struct search *x, struct moved *out, size_t *n_out, struct e
         if (!found || !c.has_digest || (b = find(x, &c)) == NULL)
             continue;
         b->mate = i->uids[k];
-        const struct listed *left = end_changes_find(x->s->left, i->uids[k]);
         const struct listed *copy = end_changes_find(&x->there, b->uid);
         struct moved *m = &out[(*n_out)++];
         m->was = m->now = *p;
@@ -122,8 +132,7 @@ static int find_all(struct search *x, struct moved *out, size_t *n_out, struct e
     return 0;
 }
 
-static int put_moved(
-    struct search *x, const struct moved *v, size_t n, struct intent *rest, struct err *err)
+static int put_moved(struct search *x, const struct moved *v, size_t n, struct err *err)
 {
     struct journal *j = x->s->journal;
     journal_begin(j);
@@ -131,13 +140,57 @@ static int put_moved(
         journal_pair_del(j, x->i->folder, v[k].was.src_uid);
         journal_pair_put(j, x->to.id, &v[k].now, &v[k].content);
     }
-    journal_intent_del(j, x->i->folder, x->i->id);
-    if (x->n_twice > 0) {
-        *rest = (struct intent){
-            .kind = INTENT_DELETE, .time_ms = clock_wall_ms(), .uids = x->twice, .n = x->n_twice};
-        journal_intent_put(j, x->i->folder, rest);
-    }
+    if (x->n_twice == 0)
+        journal_intent_del(j, x->i->folder, x->i->id);
     return journal_commit(j, err);
+}
+
+/* What was copied and not removed. */
+static int remove_rest(struct search *x, bool *is_open_out, struct err *err)
+{
+    struct end *e = x->s->target;
+    const struct journal_folder *f = x->s->folder;
+    struct end_ticket opened = {0}, marked = {0}, removed = {0};
+    struct end_changes numbers;
+    const struct flags deleted = {.system = FLAG_DELETED};
+    const struct end_flags mark = {.flags = &deleted, .keywords = x->s->keywords};
+    end_changes_init(&numbers, x->s->keywords);
+    e->ops->open(e,
+        &(struct end_open){.folder = f->target.name,
+            .is_for_writing = true,
+            .is_only_opened = true,
+            .uidvalidity = f->target.uidvalidity},
+        &numbers, &opened);
+    e->ops->flags(e, x->twice, x->n_twice, &mark, NULL, &marked);
+    e->ops->remove(e, x->twice, x->n_twice, &removed);
+    int result = end_drain(e, err);
+    end_changes_fini(&numbers);
+    *is_open_out = removed.result != END_OK;
+    if (result != 0 || *is_open_out)
+        return result;
+    journal_begin(x->s->journal);
+    journal_intent_del(x->s->journal, x->i->folder, x->i->id);
+    return journal_commit(x->s->journal, err);
+}
+
+static int settle(struct search *x, struct moved *moved, bool *is_open_out, struct err *err)
+{
+    struct journal *j = x->s->journal;
+    bool is_there = false;
+    size_t n = 0;
+    if (open_other(x, &is_there, is_open_out, err) != 0)
+        return -1;
+    if (is_there && read_candidates(x, is_open_out, err) != 0)
+        return -1;
+    if (*is_open_out)
+        return 0;
+    if (is_there && (journal_pairs(j, x->i->folder, &x->pairs, &x->n_pairs, err) != 0 ||
+                        journal_pairs(j, x->i->to, &x->others, &x->n_others, err) != 0 ||
+                        find_all(x, moved, &n, err) != 0))
+        return -1;
+    if (put_moved(x, moved, n, err) != 0)
+        return -1;
+    return x->n_twice > 0 ? remove_rest(x, is_open_out, err) : 0;
 }
 
 int apply_settle_move(
@@ -145,27 +198,14 @@ int apply_settle_move(
 {
     struct search x = {.s = s, .i = i};
     struct moved *moved = mem_realloc_array(NULL, i->n + 1, sizeof(*moved));
-    struct intent rest = {0};
-    size_t n = 0;
-    bool is_there = false;
-    int result;
     end_changes_init(&x.there, &x.keywords);
     x.twice = mem_realloc_array(NULL, i->n + 1, sizeof(*x.twice));
-    result = open_other(&x, &is_there, is_open_out, err);
-    if (result == 0 && is_there)
-        result = read_candidates(&x, is_open_out, err);
-    if (result == 0 && is_there && !*is_open_out)
-        result = journal_pairs(s->journal, i->folder, &x.pairs, &x.n_pairs, err);
-    if (result == 0 && is_there && !*is_open_out)
-        result = find_all(&x, moved, &n, err);
-    if (result == 0 && !*is_open_out)
-        result = put_moved(&x, moved, n, &rest, err);
-    if (result == 0 && rest.n > 0)
-        result = apply_finish_removal(s, &rest, err);
+    int result = settle(&x, moved, is_open_out, err);
     free(moved);
     free(x.twice);
     free(x.bodies);
     free(x.pairs);
+    free(x.others);
     end_changes_fini(&x.there);
     keywords_fini(&x.keywords);
     journal_folder_fini(&x.to);

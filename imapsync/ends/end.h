@@ -80,6 +80,10 @@ enum end_can {
 struct end_open {
     struct slice folder;
     bool is_for_writing; /* flags(), move() and remove() will follow */
+    /* An open() has told this uidvalidity a moment ago: flags() and remove() behind this one need
+     * not wait for its answer.  If the folder was replaced in this moment, it says NO as always,
+     * and flags may have been changed all the same. */
+    bool is_known;
     bool is_only_opened; /* nothing is asked: out has only the numbers of the folder */
     /* That is expected; 0: any.  Under another one the token is void.  When nothing is told, or for
      * writing, another one is a NO: what is begun behind it is about UIDs of this one. */
@@ -197,7 +201,8 @@ struct end_ops {
      * be marked as deleted in the old one.  Who depends on it looks in both. */
     void (*move)(struct end *e, const uint32_t *uids, size_t n, struct slice folder,
         struct end_uids *uids_out, struct end_ticket *t);
-    /* For ever.  NO: some may be marked as deleted and still there. */
+    /* For ever: those of them that are marked as deleted (flags()); the others stay.  NO: some may
+     * be there still. */
     void (*remove)(struct end *e, const uint32_t *uids, size_t n, struct end_ticket *t);
 
     /* --- Life --- */

@@ -247,6 +247,7 @@ void imap_end_open(
     now->refs = 1;
     now->name = imap_slice_copy(o->folder);
     now->is_for_writing = o->is_for_writing;
+    now->is_known = o->is_known;
     imap_opened_unref(&e->last_opened);
     e->last_opened = now;
     q->r.opened = imap_opened_ref(now);

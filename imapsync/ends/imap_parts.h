@@ -24,6 +24,7 @@ struct imap_opened {
     unsigned refs;
     struct slice name; /* owned */
     bool is_for_writing;
+    bool is_known;        /* it was open under this UIDVALIDITY a moment ago */
     bool is_confirmed;    /* it is open, and the server has said so: UIDs are what they were */
     bool is_refused;      /* so is all that was begun behind it */
     uint32_t uidvalidity; /* 0: not told yet */
@@ -56,6 +57,7 @@ struct imap_request {
     bool has_more;
     bool opens;             /* send() opens the folder itself */
     bool is_changing;       /* only when the folder is surely the one that it was */
+    bool may_be_early;      /* or, of this one, was so a moment ago */
     bool is_barrier;        /* nothing that was begun behind it leaves before it is over */
     enum end_result result; /* END_OK unless something was refused */
     struct err err;

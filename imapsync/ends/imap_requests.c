@@ -262,7 +262,7 @@ static bool send_one(struct imap_request *r)
         compose_reopen(r);
         return true;
     }
-    if (r->is_changing && !r->opened->is_confirmed)
+    if (r->is_changing && !r->opened->is_confirmed && !(r->may_be_early && r->opened->is_known))
         return false;
     r->kind->send(r);
     return true;

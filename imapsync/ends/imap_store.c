@@ -4,9 +4,13 @@
  *
  * Flags are only added and removed (+FLAGS, -FLAGS), never set, so what others have done to other
  * flags stays; where nobody else may have done anything, UNCHANGEDSINCE (RFC 7162 3.1.3) says so.
- * A message is removed by UID STORE and UID EXPUNGE (RFC 4315) of exactly the UIDs that were asked
- * for.  Without UIDPLUS nothing is removed, since EXPUNGE alone would take messages that somebody
- * else has marked.
+ * A message is removed by UID EXPUNGE (RFC 4315) of exactly the UIDs that were asked for, which
+ * spares those that bear no mark.  Without UIDPLUS nothing is removed, since EXPUNGE alone would
+ * take messages that somebody else has marked.
+ *
+ * Both may leave behind a SELECT whose answer has not come, when the folder was what it was a
+ * moment ago: a folder that is replaced in this moment gets flags that it should not have, and
+ * loses nothing, since what is to be removed was marked by an earlier command.
  */
 #include <stdlib.h>
 
@@ -14,14 +18,13 @@
 #include "base/mail/uids.h"
 #include "imapsync/ends/imap_parts.h"
 
-enum step { STEP_STORE = IMAP_STEP_OWN, STEP_EXPUNGE };
+enum step { STEP_STORE = IMAP_STEP_OWN };
 
 struct store_request {
     struct imap_request r;
     uint32_t *uids; /* owned, ascending */
     size_t n, sent;
-    char *change;   /* "+FLAGS.SILENT (...)", owned; NULL: remove() */
-    struct buf set; /* that was marked and is to be expunged */
+    char *change; /* "+FLAGS.SILENT (...)", owned; NULL: remove() */
     struct end_uids *modified;
 };
 
@@ -29,20 +32,17 @@ static void store_send(struct imap_request *r)
 {
     struct store_request *q = (struct store_request *)r;
     struct imap_client *client = r->e->client;
-    if (!q->change && q->set.n > 0) {
-        imap_request_cmd(r, STEP_EXPUNGE);
-        imap_cmd_f(client, "UID EXPUNGE %s", buf_cstr(&q->set));
-        buf_clear(&q->set);
-    } else {
-        q->sent += imap_set_some(r->e, &q->set, q->uids + q->sent, q->n - q->sent);
-        imap_request_cmd(r, STEP_STORE);
-        imap_cmd_f(client, "UID STORE %s %s", buf_cstr(&q->set),
-            q->change ? q->change : "+FLAGS.SILENT (\\Deleted)");
-        if (q->change)
-            buf_clear(&q->set);
-    }
+    struct buf set;
+    buf_init(&set, IMAP_SET_MAX);
+    q->sent += imap_set_some(r->e, &set, q->uids + q->sent, q->n - q->sent);
+    imap_request_cmd(r, STEP_STORE);
+    if (q->change)
+        imap_cmd_f(client, "UID STORE %s %s", buf_cstr(&set), q->change);
+    else
+        imap_cmd_f(client, "UID EXPUNGE %s", buf_cstr(&set));
     imap_cmd_end(client);
-    r->has_more = q->sent < q->n || q->set.n > 0;
+    buf_fini(&set);
+    r->has_more = q->sent < q->n;
 }
 
 /* Ours of the set, behind those of the commands before. */
@@ -80,7 +80,6 @@ static void store_free(struct imap_request *r)
     struct store_request *q = (struct store_request *)r;
     free(q->uids);
     free(q->change);
-    buf_fini(&q->set);
     imap_request_free_head(r);
 }
 
@@ -91,7 +90,7 @@ static struct store_request *store_request(
 {
     struct store_request *q = imap_request_new(imap_end_of(end), sizeof(*q), &store_kind, t);
     q->uids = imap_uids_copy(uids, n, &q->n);
-    buf_init(&q->set, IMAP_SET_MAX);
+    q->r.may_be_early = true;
     imap_request_to_change(&q->r);
     return q;
 }

@@ -119,24 +119,19 @@ bool model_move(struct model_end *e, struct request *r)
     return ++r->step > 2 || is_atomic;
 }
 
-/* false: only the first half, \Deleted. */
-bool model_remove(struct model_end *e, struct request *r)
+void model_remove(struct model_end *e, struct request *r)
 {
     struct mailbox *b = model_opened(e, r);
     if (!b || model_has(e, QUIRK_NO_UIDPLUS)) {
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "UID EXPUNGE is not known here");
-        return true;
+        return;
     }
     for (size_t i = 0; i < r->n; i++) {
         struct message *m = mailbox_find(b, r->uids[i]);
-        if (m && r->step == 0) {
-            m->flags |= FLAG_DELETED;
-            m->modseq = ++b->modseq;
-        } else if (m && m->flags & FLAG_DELETED) {
-            world_story(e->w, "    target: UID %u (message %u) removed from %s", m->uid, m->content,
-                model_folder_name(b->name));
-            engine_remove(e->s, b, m);
-        }
+        if (!m || !(m->flags & FLAG_DELETED))
+            continue;
+        world_story(e->w, "    target: UID %u (message %u) removed from %s", m->uid, m->content,
+            model_folder_name(b->name));
+        engine_remove(e->s, b, m);
     }
-    return ++r->step > 1;
 }

@@ -357,6 +357,8 @@ static void flags(struct end *end, const uint32_t *uids, size_t n, const struct 
     r->flags = model_bits(f->flags, f->keywords);
     r->on = !f->is_removal;
     r->unchanged_since = f->unchanged_since;
+    if (fault_is(FAULT_REMOVE_NEIGHBOUR) && r->flags == FLAG_DELETED && r->on)
+        r->uids[r->n++] = uids[n - 1] + 1;
     r->uids_out = modified_out;
 }
 

@@ -39,7 +39,7 @@ struct request {
     enum end_result result;
     struct err err;
     bool is_done;  /* it has taken effect */
-    unsigned step; /* a part of it has: MOVE, REMOVE */
+    unsigned step; /* a part of it has: MOVE */
     bool is_whole; /* APPEND: its end has come */
     int name, to;
     bool on;
@@ -102,7 +102,7 @@ struct mailbox *model_opened(struct model_end *e, struct request *r);
 void model_flags(struct model_end *e, struct request *r);
 /* false: not all of it yet. */
 bool model_move(struct model_end *e, struct request *r);
-bool model_remove(struct model_end *e, struct request *r);
+void model_remove(struct model_end *e, struct request *r);
 /* A request takes effect; false: not yet. */
 bool model_effect(struct model_end *e, struct request *r);
 

@@ -406,7 +406,8 @@ bool model_effect(struct model_end *e, struct request *r)
     case MOVE:
         return model_move(e, r);
     case REMOVE:
-        return model_remove(e, r);
+        model_remove(e, r);
+        return true;
     }
     return true;
 }

@@ -303,6 +303,9 @@ void ledger_engine_flagged(
 {
     const struct biography *b = &l->life[m->content];
     uint16_t bit = (uint16_t)(1u << flag);
+    /* The first half of a removal; went() judges it. */
+    if (on && bit == FLAG_DELETED && l->tally[folder][m->content].deleted > 0)
+        return;
     bool may_be_born = b->born_flags & bit && !(m->born_flags & bit);
     unsigned allowed = l->interruptions + l->has_lost_journal + l->is_renumbered[folder];
     unsigned done = on ? m->engine_adds[flag] : m->engine_takes[flag];

@@ -186,10 +186,13 @@ static void move(struct trace *t, struct end *e, struct box *b)
 
 static void remove_one(struct trace *t, struct end *e, struct box *b)
 {
-    struct end_ticket ticket = {0};
+    struct end_ticket marked = {0}, ticket = {0};
+    const struct flags deleted = {.system = FLAG_DELETED};
+    const struct end_flags mark = {.flags = &deleted, .keywords = &t->keywords};
     uint32_t uid = some_uid(t, b);
     if (!open_for_writing(t, e, b, b->validity))
         return;
+    e->ops->flags(e, &uid, 1, &mark, NULL, &marked);
     e->ops->remove(e, &uid, 1, &ticket);
     (void)printf(
         "remove UID %u of %.*s: %s", uid, SLICE_ARG(b->name), wait_for(e, &ticket) ? "OK" : "NO");
