@@ -9,7 +9,8 @@
 
 struct body {
     uint32_t uid;
-    bool is_there; /* the end gave a body */
+    bool is_there;   /* the end gave a body */
+    bool comes_last; /* match.h: others of the same content have their mates first */
     unsigned char digest[SHA256_SIZE];
     struct canon canon;
     uint32_t mate; /* match.h: the UID of the one that it is; 0: none */

@@ -2,11 +2,12 @@
 /*
  * folder_known: whether what the journal says of a folder is still true.
  *
- * UIDVALIDITY decides what the journal is worth: when either side's has changed, all pairs of the
- * folder are forgotten and found again by content (A32: never a deletion because of it).  So they
- * are when the source was restored from a backup and gives its UIDs a second time.  A folder that
- * is new to us and not empty on the target is treated the same way, which is what makes a lost
- * journal harmless.
+ * UIDVALIDITY decides what the journal's UIDs are worth.  When the source's has changed, or
+ * it was restored from a backup and gives its UIDs a second time, its messages are read and get the
+ * pairs of their content (renumber.h); when the target's has, the pairs are looked for there by the
+ * digests that the journal has of them (resolve.h).  Neither is a witness of a deletion (A32).  A
+ * folder that is new to us and not empty on the target is compared with it message by message,
+ * which is what makes a lost journal harmless.
  *
  * Behind a flip it is the target's user who has renamed, removed or replaced a folder
  * there.  None of what was copied into it comes again; only what is late on the source does, and
@@ -16,6 +17,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
+#include "imapsync/copy/renumber.h"
 #include "imapsync/copy/resolve.h"
 
 bool folder_is_behind_flip(const struct work *w)
@@ -78,51 +80,12 @@ static int detach(struct work *w, struct err *err)
                                                                          : -1;
 }
 
-/* *adopt_out: what is on the target has to be looked at message by message. */
-int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
+/* The UIDs of the journal are those of now. */
+static int put_numbers(struct work *w, struct err *err)
 {
-    struct journal_folder *r = w->record;
-    bool is_new = r->source.uidvalidity == 0;
-    bool is_replaced = !is_new && r->target.uidvalidity != w->target->uidvalidity;
-    bool is_restored = w->listing.is_reset && !folder_is_behind_flip(w);
-    bool has_changed =
-        is_replaced ||
-        (!is_new && (is_restored || r->source.uidvalidity != w->listing.uidvalidity));
-    *adopt_out = false;
-    if (folder_is_behind_flip(w) && is_replaced && r->source.uidvalidity == w->listing.uidvalidity)
-        return detach(w, err);
-    if (!folder_is_behind_flip(w) && !has_changed && folder_has_state(w, PAIR_GONE)) {
-        /* The user is on the source again: what is there has to be on the target too.  Written
-         * first, so that a crash in the middle of forgetting repeats it. */
-        has_changed = true;
-        r->target.uidvalidity = 0;
-        if (journal_folder_put(w->c->journal, r, err) != 0)
-            return -1;
-    }
-    if (!is_new && !has_changed)
-        return 0;
-    if (has_changed && folder_is_behind_flip(w)) {
-        /* What was there stays known, under the number that the folder had. */
-        r->id = 0;
-        r->source.uidvalidity = 0;
-        journal_set(&r->source.token, SLICE_NONE);
-        if (journal_folder_put(w->c->journal, r, err) != 0 ||
-            journal_keywords_put(w->c->journal, r->id, &w->keywords, err) != 0 ||
-            folder_load_pairs(w, err) != 0)
-            return -1;
-    } else if ((has_changed || w->n_pairs > 0) &&
-               (journal_folder_forget(w->c->journal, r->id, err) != 0 ||
-                   folder_load_pairs(w, err) != 0))
-        /* Of a new folder they are from an adoption that was killed: nobody knows under which
-         * UIDVALIDITY. */
-        return -1;
-    *adopt_out = w->target->uidnext > 1 || folder_is_behind_flip(w);
-    journal_set(&r->source.token, SLICE_NONE);
-    if (*adopt_out)
-        return 0; /* remembered when the adoption is done, so that a crash repeats it */
-    r->source.uidvalidity = w->listing.uidvalidity;
-    r->target.uidvalidity = w->target->uidvalidity;
-    return journal_folder_put(w->c->journal, r, err);
+    w->record->source.uidvalidity = w->listing.uidvalidity;
+    w->record->target.uidvalidity = w->target->uidvalidity;
+    return journal_folder_put(w->c->journal, w->record, err);
 }
 
 /* There is no folder in which their messages could be. */
@@ -172,11 +135,48 @@ int folder_tell_came(struct work *w, struct err *err)
     return late_came(&w->late, err);
 }
 
+/* --- Open outcomes ---------------------------------------------------------------------------- */
+
+static int get_intents(struct work *w, struct intent **out, size_t *n_out, struct err *err)
+{
+    return journal_intents(w->c->journal, w->record->id, INTENT_APPEND, out, n_out, err);
+}
+
+static struct resolve_job resolve_job_of(struct work *w, struct intent *intents, size_t n)
+{
+    return (struct resolve_job){.source = w->c->from,
+        .target = w->c->to,
+        .journal = w->c->journal,
+        .folder = w->record,
+        .listing = &w->listing,
+        .keywords = &w->keywords,
+        .pairs = w->pairs,
+        .n_pairs = w->n_pairs,
+        .intents = intents,
+        .n_intents = n,
+        .suspects = &w->c->suspects,
+        .tgt_uidvalidity = w->target->uidvalidity,
+        .tgt_uidnext = w->target->uidnext,
+        .settle_ms = w->c->options.settle_ms};
+}
+
+static int run_resolve(struct work *w, struct resolve_job *job, struct err *err)
+{
+    int result = folder_reopen(w, err) == 0 ? resolve(job, err) : -1;
+    w->p->counts->messages_adopted += job->n_adopted;
+    if (result == 0 && job->tgt_uidvalidity != w->target->uidvalidity) {
+        w->target->uidvalidity = w->record->target.uidvalidity = job->tgt_uidvalidity;
+        w->target->uidnext = job->tgt_uidnext;
+        result = journal_folder_put(w->c->journal, w->record, err);
+    }
+    return result;
+}
+
 int folder_resolve_open(struct work *w, bool adopt, struct err *err)
 {
     struct intent *intents;
     size_t n;
-    if (journal_intents(w->c->journal, w->record->id, INTENT_APPEND, &intents, &n, err) != 0)
+    if (get_intents(w, &intents, &n, err) != 0)
         return -1;
     int result = 0;
     for (size_t i = 0; w->is_detached && i < n; i++)
@@ -184,28 +184,122 @@ int folder_resolve_open(struct work *w, bool adopt, struct err *err)
     if (w->target->uidvalidity == 0) {
         result = n > 0 ? drop_intents(w, intents, n, err) : 0;
     } else if (n > 0 || adopt || folder_has_state(w, PAIR_SENT)) {
-        struct resolve_job job = {.source = w->c->from,
-            .target = w->c->to,
-            .journal = w->c->journal,
-            .folder = w->record,
-            .listing = &w->listing,
-            .keywords = &w->keywords,
-            .pairs = w->pairs,
-            .n_pairs = w->n_pairs,
-            .intents = intents,
-            .n_intents = n,
-            .suspects = &w->c->suspects,
-            .tgt_uidvalidity = w->target->uidvalidity,
-            .adopt_all = adopt,
-            .settle_ms = w->c->options.settle_ms};
-        result = folder_reopen(w, err) == 0 ? resolve(&job, err) : -1;
-        w->p->counts->messages_adopted += job.n_adopted;
+        struct resolve_job job = resolve_job_of(w, intents, n);
+        job.adopt_all = adopt;
+        result = run_resolve(w, &job, err);
     }
     intents_free(intents, n);
-    if (result == 0 && (adopt || w->is_detached)) {
-        w->record->source.uidvalidity = w->listing.uidvalidity;
-        w->record->target.uidvalidity = w->target->uidvalidity;
-        result = journal_folder_put(w->c->journal, w->record, err);
-    }
+    if (result == 0 && (adopt || w->is_detached))
+        result = put_numbers(w, err);
     return result == 0 ? folder_load_pairs(w, err) : -1;
+}
+
+/* --- UIDVALIDITY ------------------------------------------------------------------------------ */
+
+/* Or restored: then some of its UIDs are given a second time. */
+static bool is_source_renumbered(const struct work *w)
+{
+    return w->record->source.uidvalidity != w->listing.uidvalidity ||
+           (w->listing.is_reset && !folder_is_behind_flip(w));
+}
+
+/* Pairs are looked for in what the target has now. */
+static int find_again(struct work *w, struct err *err)
+{
+    struct intent *intents;
+    size_t n;
+    if (get_intents(w, &intents, &n, err) != 0)
+        return -1;
+    struct resolve_job job = resolve_job_of(w, intents, n);
+    job.is_renumbered_there = true;
+    job.is_renumbered_here = is_source_renumbered(w);
+    int result = run_resolve(w, &job, err);
+    intents_free(intents, n);
+    if (result != 0)
+        return -1;
+    w->record->target.uidvalidity = w->target->uidvalidity;
+    if (journal_folder_put(w->c->journal, w->record, err) != 0)
+        return -1;
+    return folder_load_pairs(w, err);
+}
+
+/* What is on its way, or was SENT, gets its pair while it still has its numbers. */
+static int settle_before(struct work *w, struct intent *intents, size_t n, struct err *err)
+{
+    size_t n_sent = 0;
+    for (size_t i = 0; i < n; i++)
+        n_sent += intents[i].n_sent;
+    if (w->target->uidvalidity == 0 || (n_sent == 0 && !folder_has_state(w, PAIR_SENT)))
+        return 0;
+    struct resolve_job job = resolve_job_of(w, intents, n);
+    job.is_renumbered_here = true;
+    if (run_resolve(w, &job, err) != 0)
+        return -1;
+    return folder_load_pairs(w, err);
+}
+
+static int follow_source(struct work *w, struct err *err)
+{
+    struct intent *intents;
+    size_t n;
+    if (get_intents(w, &intents, &n, err) != 0)
+        return -1;
+    int result = settle_before(w, intents, n, err);
+    struct renumber_job job = {.source = w->c->from,
+        .journal = w->c->journal,
+        .folder = w->record,
+        .listing = &w->listing,
+        .keywords = &w->keywords,
+        .pairs = w->pairs,
+        .n_pairs = w->n_pairs,
+        .intents = intents,
+        .n_intents = n,
+        .suspects = &w->c->suspects,
+        .keeps_rest = folder_is_behind_flip(w)};
+    if (result == 0)
+        result = folder_reopen(w, err) == 0 ? renumber(&job, err) : -1;
+    intents_free(intents, n);
+    return result == 0 ? folder_load_pairs(w, err) : -1;
+}
+
+/* Nothing is known of the folder, or nothing that has a copy. */
+static int begin_anew(struct work *w, bool *adopt_out, struct err *err)
+{
+    /* What there is, is from an adoption that was killed: nobody knows under which UIDVALIDITY. */
+    if (journal_folder_forget(w->c->journal, w->record->id, err) != 0 ||
+        folder_load_pairs(w, err) != 0)
+        return -1;
+    *adopt_out = w->target->uidnext > 1 || folder_is_behind_flip(w);
+    journal_set(&w->record->source.token, SLICE_NONE);
+    /* Else remembered when the adoption is done, so that a crash repeats it. */
+    return *adopt_out ? 0 : put_numbers(w, err);
+}
+
+/* The user is on the source again: what is gone has to be on the target too.  Written first, so
+ * that a crash in the middle of it repeats it. */
+static int look_for_gone(struct work *w, struct err *err)
+{
+    w->record->target.uidvalidity = 0;
+    return journal_folder_put(w->c->journal, w->record, err);
+}
+
+int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
+{
+    struct journal_folder *r = w->record;
+    *adopt_out = false;
+    if (!folder_is_behind_flip(w) && r->source.uidvalidity != 0 && folder_has_state(w, PAIR_GONE) &&
+        look_for_gone(w, err) != 0)
+        return -1;
+    bool is_replaced = r->target.uidvalidity != w->target->uidvalidity;
+    bool has_copies = w->target->uidvalidity != 0 &&
+                      (folder_has_state(w, PAIR_STORED) || folder_has_state(w, PAIR_SENT) ||
+                          folder_has_state(w, PAIR_GONE));
+    if (r->source.uidvalidity == 0 || (is_replaced && !has_copies && !folder_is_behind_flip(w)))
+        return begin_anew(w, adopt_out, err);
+    if (!is_replaced && !is_source_renumbered(w))
+        return 0;
+    journal_set(&r->source.token, SLICE_NONE);
+    if (is_replaced && (folder_is_behind_flip(w) ? detach(w, err) : find_again(w, err)) != 0)
+        return -1;
+    return is_source_renumbered(w) ? follow_source(w, err) : 0;
 }

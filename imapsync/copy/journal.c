@@ -352,6 +352,8 @@ static int open_tables(struct journal *j, const char *home, struct err *err)
         result = read_state(j, err);
     if (result == 0 && j->is_of_before)
         result = put_version(j, j->is_complete, err);
+    if (result == 0)
+        result = journal_drop_over(j, err);
     if (result != 0)
         (void)tables_close(&j->t);
     buf_fini(&mark);

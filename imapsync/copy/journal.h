@@ -109,6 +109,15 @@ int journal_folders_each(struct journal *j,
     struct err *err) ATTR_WUR;
 /* id 0: a new folder, which gets its id.  Another name than before is a rename. */
 int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err) ATTR_WUR;
+/* The id that the next new folder will have.  What is put under it before is there when it comes.
+ */
+uint32_t journal_folder_next(const struct journal *j);
+/* f gets a new id, with the names that it has.  The old one has no name any more; is_over: it is to
+ * be dropped, and if we do not come to that, the next opening does it. */
+int journal_folder_succeed(
+    struct journal *j, struct journal_folder *f, bool is_over, struct err *err) ATTR_WUR;
+/* All that is known under this id. */
+int journal_folder_drop(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 int journal_keywords_get(
     struct journal *j, uint32_t folder, struct keywords *out, struct err *err) ATTR_WUR;
 int journal_keywords_put(

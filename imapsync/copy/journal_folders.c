@@ -171,19 +171,26 @@ static void drop_names(struct journal *j, const struct journal_folder *f)
     journal_folder_fini(&old);
 }
 
-int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err)
+static void put_folder(struct journal *j, const struct journal_folder *f)
 {
     struct record_folder r;
     struct buf key, value;
-    bool is_new = f->id == 0;
-    if (is_new)
-        f->id = ++j->last_folder;
     r.end[j->from] = give_end(&f->source);
     r.end[j->to] = give_end(&f->target);
     buf_init(&key, 16);
     buf_init(&value, RECORD_MAX);
     record_key_folder(&key, f->id);
     record_pack_folder(&value, &r);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+}
+
+int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err)
+{
+    bool is_new = f->id == 0;
+    if (is_new)
+        f->id = ++j->last_folder;
     journal_begin(j);
     if (is_new)
         put_last(j);
@@ -191,10 +198,84 @@ int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *
         drop_names(j, f);
     put_name(j, j->from, f->source.name, f->id, true);
     put_name(j, j->to, f->target.name, f->id, true);
-    journal_put_record(j, j->t.state, &key, &value);
-    buf_fini(&key);
-    buf_fini(&value);
+    put_folder(j, f);
     return journal_commit(j, err);
+}
+
+/* --- Folders that others follow ------------------------------------------------------------- */
+
+uint32_t journal_folder_next(const struct journal *j)
+{
+    return j->last_folder + 1;
+}
+
+/* One without a UIDVALIDITY on either side, whose name is another's, is over. */
+int journal_folder_succeed(
+    struct journal *j, struct journal_folder *f, bool is_over, struct err *err)
+{
+    struct journal_folder old = {
+        .id = f->id, .source = {.name = f->source.name}, .target = {.name = f->target.name}};
+    f->id = ++j->last_folder;
+    journal_begin(j);
+    if (is_over)
+        put_folder(j, &old);
+    put_last(j);
+    put_name(j, j->from, f->source.name, f->id, true);
+    put_name(j, j->to, f->target.name, f->id, true);
+    put_folder(j, f);
+    return journal_commit(j, err);
+}
+
+int journal_folder_drop(struct journal *j, uint32_t folder, struct err *err)
+{
+    struct buf key;
+    if (journal_folder_forget(j, folder, err) != 0)
+        return -1;
+    buf_init(&key, 16);
+    journal_begin(j);
+    record_key_keywords(&key, folder);
+    journal_del_record(j, j->t.state, &key);
+    record_key_folder(&key, folder);
+    journal_del_record(j, j->t.state, &key);
+    buf_fini(&key);
+    return journal_commit(j, err);
+}
+
+struct over {
+    struct journal *j;
+    uint32_t *ids;
+    size_t n;
+    int result;
+    struct err err;
+};
+
+static void look_at(void *arg, const struct journal_folder *f)
+{
+    struct over *o = arg;
+    struct journal_folder its;
+    bool found;
+    if (f->source.uidvalidity != 0 || f->target.uidvalidity != 0 || o->result != 0)
+        return;
+    o->result = journal_folder_get(o->j, f->source.name, &its, &found, &o->err);
+    if (o->result == 0 && found && its.id != f->id) {
+        o->ids = mem_realloc_array(o->ids, o->n + 1, sizeof(*o->ids));
+        o->ids[o->n++] = f->id;
+    }
+    journal_folder_fini(&its);
+}
+
+int journal_drop_over(struct journal *j, struct err *err)
+{
+    struct over o = {.j = j, .err = ERR_INIT};
+    int result = journal_folders_each(j, look_at, &o, err);
+    if (result == 0 && o.result != 0) {
+        *err = o.err;
+        result = -1;
+    }
+    for (size_t i = 0; result == 0 && i < o.n; i++)
+        result = journal_folder_drop(j, o.ids[i], err);
+    free(o.ids);
+    return result;
 }
 
 int journal_keywords_get(struct journal *j, uint32_t folder, struct keywords *out, struct err *err)

@@ -33,6 +33,8 @@ void journal_put_record(
     struct journal *j, struct bdb *db, const struct buf *key, const struct buf *value);
 void journal_del_record(struct journal *j, struct bdb *db, const struct buf *key);
 
+/* Drops what journal_folder_succeed() has left. */
+int journal_drop_over(struct journal *j, struct err *err) ATTR_WUR;
 int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 
 /* --- Tables, without a journal around them: migration fills them too ----------------- */

@@ -15,6 +15,11 @@ static int by_uid(const void *a, const void *b)
     return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
+static int by_turn(const struct body *x, const struct body *y)
+{
+    return x->comes_last != y->comes_last ? (x->comes_last ? 1 : -1) : by_uid(x, y);
+}
+
 static int compare_exact(const struct body *x, const struct body *y)
 {
     return memcmp(x->digest, y->digest, SHA256_SIZE);
@@ -33,19 +38,19 @@ static int compare_text(const struct body *x, const struct body *y)
 static int by_digest(const void *a, const void *b)
 {
     int r = compare_exact(a, b);
-    return r != 0 ? r : by_uid(a, b);
+    return r != 0 ? r : by_turn(a, b);
 }
 
 static int by_lines(const void *a, const void *b)
 {
     int r = compare_lines(a, b);
-    return r != 0 ? r : by_uid(a, b);
+    return r != 0 ? r : by_turn(a, b);
 }
 
 static int by_text(const void *a, const void *b)
 {
     int r = compare_text(a, b);
-    return r != 0 ? r : by_uid(a, b);
+    return r != 0 ? r : by_turn(a, b);
 }
 
 static const struct {
@@ -74,6 +79,13 @@ enum match_how match_of(const struct body *a, const struct body *b)
     while (how < MATCH_NOTHING && rounds[how].compare(a, b) != 0)
         how++;
     return how;
+}
+
+enum match_how match_of_content(const struct content *known, const struct body *b)
+{
+    struct body a = {.is_there = known->has_digest, .canon = known->canon};
+    memcpy(a.digest, known->digest, SHA256_SIZE);
+    return match_of(&a, b);
 }
 
 /* The next one from i on that takes part. */

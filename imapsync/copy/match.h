@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * match: which messages of one side are which of the other, by content.  Equal ones in the order of
- * their UIDs, so k equal messages against m equal copies make min(k, m) pairs.  Pure.
+ * their UIDs, those that come last behind the others, so k equal messages against m equal copies
+ * make min(k, m) pairs.  Pure.
  */
 #ifndef IMAPSYNC_COPY_MATCH_H
 #define IMAPSYNC_COPY_MATCH_H
 
 #include "imapsync/copy/bodies.h"
+#include "imapsync/copy/journal.h"
 
 enum match_how {
     MATCH_EXACT,   /* octet by octet */
@@ -16,6 +18,8 @@ enum match_how {
 };
 
 enum match_how match_of(const struct body *a, const struct body *b);
+/* With what the journal knows. */
+enum match_how match_of_content(const struct content *known, const struct body *b);
 /* Sets the mates of those that are there and have none, the closest first, and none further apart
  * than this.  Both arrays are in the order of their UIDs, and are again afterwards. */
 void match_up(struct body *a, size_t n_a, struct body *b, size_t n_b, enum match_how furthest);

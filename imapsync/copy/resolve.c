@@ -92,20 +92,42 @@ static uint32_t first_candidate(const struct resolve_job *job, uint32_t sent_sin
     return from;
 }
 
-static int list_target(struct resolve_job *job, uint32_t from, struct end_changes *there,
+/* Whether anything is known by its UID there.  A folder that is new to us may get its UIDVALIDITY
+ * only now (Courier, where nobody has ever written). */
+static bool has_numbers(const struct resolve_job *job)
+{
+    for (size_t i = 0; i < job->n_pairs; i++) {
+        if (job->pairs[i].state == PAIR_STORED && !is_void(job, &job->pairs[i]))
+            return true;
+    }
+    return false;
+}
+
+static int list_target(struct resolve_job *job, uint32_t *from, struct end_changes *there,
     struct side *out, const uint32_t *known, size_t n_known, struct err *err)
 {
     struct end_ticket t = {0};
     end_changes_init(there, job->keywords);
     job->target->ops->open(job->target,
         &(struct end_open){.folder = job->folder->target.name,
-            .from = from,
+            .from = *from,
+            .is_for_writing = true, /* so that Courier keeps its numbers */
             .want = END_WANT_FLAGS | END_WANT_SIZES},
         there, &t);
     if (end_check(job->target, &t, "cannot open the folder", err) != 0)
         return -1;
     if (!there->is_sure)
         return wait_for_all(job->target, err);
+    if (there->uidvalidity != job->tgt_uidvalidity && !has_numbers(job)) {
+        bool was_all = *from <= 1;
+        *from = 1;
+        job->tgt_uidvalidity = there->uidvalidity;
+        job->tgt_uidnext = there->uidnext;
+        if (!was_all) {
+            end_changes_fini(there);
+            return list_target(job, from, there, out, known, n_known, err);
+        }
+    }
     if (there->uidvalidity != job->tgt_uidvalidity) {
         err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: the folder was replaced meanwhile (UIDVALIDITY)",
             job->target->label);
@@ -269,6 +291,8 @@ static int to_side(
             : m && m->has_size ? m->size
                                : 0,
             w->has_content ? &w->content : NULL);
+        /* Else its copy would be removed and that of another one made again. */
+        out->v[out->n - 1].comes_last = !is_listed(job, w->uid);
     }
     end_changes_fini(&sizes);
     free(unknown);
@@ -468,7 +492,7 @@ int resolve(struct resolve_job *job, struct err *err)
         goto done;
     uint32_t from = first_candidate(job, wanted.sent_since);
     for (;;) {
-        if (list_target(job, from, &there, &target, known, n_known, err) != 0)
+        if (list_target(job, &from, &there, &target, known, n_known, err) != 0)
             goto done;
         if (target.n >= wanted.n || !may_still_arrive(job))
             break;

@@ -26,7 +26,9 @@ struct resolve_job {
     const struct intent *intents; /* open ones; they are removed */
     size_t n_intents;
     const struct suspects *suspects; /* what the source dies of is not read */
-    uint32_t tgt_uidvalidity;        /* that the UIDs of pairs and intents are good for */
+    /* That the UIDs of pairs and intents are good for.  Where there are no pairs with UIDs it may
+     * have changed, and is told. */
+    uint32_t tgt_uidvalidity, tgt_uidnext;
     /* Match every message of the target that the journal does not know with every one of the
      * source that it does not know. */
     bool adopt_all;

@@ -143,8 +143,9 @@ int settle_sent(struct settle *s, const struct journal_folder *folder, uint32_t 
         settle_fini(s);
     s->folder = folder;
     end_changes_init(&there, &keywords);
-    s->target->ops->open(
-        s->target, &(struct end_open){.folder = s->folder->target.name, .from = since}, &there, &t);
+    s->target->ops->open(s->target,
+        &(struct end_open){.folder = s->folder->target.name, .from = since, .is_for_writing = true},
+        &there, &t);
     if (end_check(s->target, &t, "cannot look for what was refused", err) != 0)
         goto done;
     if (there.uidvalidity != s->folder->target.uidvalidity) {

@@ -3,9 +3,11 @@
  * verify: the source's listing against the journal, and the journal against the target.
  *
  * Each message of the source needs a pair, each pair's target UID has to be there, and with_content
- * its body needs the SHA-256 that was taken when the message was copied, which the journal
- * remembers: a UID never changes its content, so each message is read once.  Since pairs are one to
- * one, all of them right means that the multisets of contents are equal.
+ * its body needs the digest that was taken when the message was copied, which the journal
+ * remembers: a UID never changes its content, so each message is read once.  Other line ends are no
+ * other content (canon.h): Courier and Dovecot store some messages with others than they were
+ * given.  Since pairs are one to one, all of them right means that the multisets of contents are
+ * equal.
  *
  * Folders are listed in windows, on both sides at once.  A folder in which nothing is missing and
  * all contents are right is remembered with the numbers of both sides.  As long as both show the
@@ -18,6 +20,7 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/bodies.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/match.h"
 
 #define CONTENTS_AT_ONCE 1000 /* read in one go */
 
@@ -83,14 +86,16 @@ static int check_some(
             break;
         struct body key = {.uid = p->tgt_uid};
         const struct body *have = mem_search(&key, bodies, n, sizeof(*bodies), by_uid);
-        if (found && want.has_digest && have && have->is_there &&
-            memcmp(have->digest, want.digest, SHA256_SIZE) == 0) {
+        enum match_how how = found && have ? match_of_content(&want, have) : MATCH_NOTHING;
+        if (how <= MATCH_LINES) {
             p->is_compared = true;
             journal_pair_put(k->c->journal, k->record.id, p, NULL);
         } else {
             out->different++;
             k->n_different++;
-            copy_report(k->c, k->record.source.name, p->src_uid, "the copy has other content");
+            copy_report(k->c, k->record.source.name, p->src_uid,
+                how == MATCH_TEXT ? "the copy has other header lines"
+                                  : "the copy has other content");
         }
     }
     struct err first = *err;

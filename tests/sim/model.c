@@ -173,7 +173,7 @@ void server_renumber(struct server *s, struct mailbox *b)
         b->v[i].uid = b->uidnext++;
         b->v[i].modseq = b->modseq;
     }
-    ledger_renumbered(s->ledger, b->name);
+    ledger_renumbered(s->ledger, s->is_target, b->name);
 }
 
 struct message *mailbox_find(const struct mailbox *b, uint32_t uid)

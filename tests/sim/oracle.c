@@ -194,9 +194,12 @@ void ledger_user_flagged(
     }
 }
 
-void ledger_renumbered(struct ledger *l, uint8_t folder)
+void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder)
 {
-    l->is_renumbered[folder] = true;
+    if (on_target)
+        l->is_renumbered[folder] = true;
+    else
+        l->is_renumbered_here[folder] = true;
     if (!l->is_flipped)
         return;
     l->has_new_numbers = true;
@@ -308,6 +311,8 @@ void ledger_engine_flagged(
         return;
     bool may_be_born = b->born_flags & bit && !(m->born_flags & bit);
     unsigned allowed = l->interruptions + l->has_lost_journal + l->is_renumbered[folder];
+    /* Of equal messages in a folder that was numbered anew nobody knows which is which. */
+    allowed += l->is_renumbered_here[folder] && b->lives > 1;
     unsigned done = on ? m->engine_adds[flag] : m->engine_takes[flag];
     allowed += on ? b->adds[flag] + may_be_born : b->takes[flag];
     if (m->is_copy && done > allowed)
@@ -412,7 +417,8 @@ static void judge_content(struct ledger *l, uint8_t folder, uint32_t content,
 {
     struct tally *t = &l->tally[folder][content];
     struct count from = count(source, content), to = count(target, content);
-    bool is_sure = !l->has_lost_journal && !l->is_renumbered[folder];
+    bool is_sure =
+        !l->has_lost_journal && !l->is_renumbered[folder] && !l->is_renumbered_here[folder];
     /* Without UIDPLUS nothing can be removed, and after a kill nobody says so (what is open). */
     if (l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS) &&
         (l->interruptions > 0 || l->is_short))

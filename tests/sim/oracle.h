@@ -78,10 +78,11 @@ struct biography {
 struct ledger {
     struct tally tally[MODEL_FOLDERS][MODEL_CONTENTS];
     struct biography life[MODEL_CONTENTS];
-    bool is_renumbered[MODEL_FOLDERS]; /* pairs of such folders may be forgotten */
-    bool is_told[MODEL_FOLDERS];       /* the engine has said that something stays behind there */
-    bool is_given_up[MODEL_FOLDERS];   /* told once and for ever: E-LATE-UNKNOWN */
-    bool is_told_all;                  /* the verification did, or a count without a place */
+    bool is_renumbered[MODEL_FOLDERS];      /* pairs of such folders may be forgotten */
+    bool is_renumbered_here[MODEL_FOLDERS]; /* on the source: nothing tells a deletion then */
+    bool is_told[MODEL_FOLDERS];     /* the engine has said that something stays behind there */
+    bool is_given_up[MODEL_FOLDERS]; /* told once and for ever: E-LATE-UNKNOWN */
+    bool is_told_all;                /* the verification did, or a count without a place */
     bool is_flipped;
     enum rule rule;       /* of this pass */
     bool is_in_pass;      /* now */
@@ -118,7 +119,7 @@ void ledger_unsure(struct ledger *l);
 void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
 /* A pass went through. */
 void ledger_settled(struct ledger *l);
-void ledger_renumbered(struct ledger *l, uint8_t folder);
+void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder);
 void ledger_renamed(struct ledger *l, uint8_t from, uint8_t to);
 void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m);
 void ledger_engine_flagged(

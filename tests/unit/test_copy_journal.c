@@ -288,6 +288,71 @@ static void test_a_copy_without_its_message(void **state)
     assert_digest(j, 5, "1:3-12");
 }
 
+static uint32_t folder_id(struct journal *j, const char *source)
+{
+    struct journal_folder f;
+    struct err err = ERR_INIT;
+    bool found;
+    assert_int_equal(journal_folder_get(j, slice_str(source), &f, &found, &err), 0);
+    uint32_t id = found ? f.id : 0;
+    journal_folder_fini(&f);
+    return id;
+}
+
+static int n_folders(struct journal *j)
+{
+    struct err err = ERR_INIT;
+    int n = 0;
+    assert_int_equal(journal_folders_each(j, count, &n, &err), 0);
+    return n;
+}
+
+static void succeed(struct journal *j, const char *source, bool is_over)
+{
+    struct journal_folder f;
+    struct err err = ERR_INIT;
+    bool found;
+    assert_int_equal(journal_folder_get(j, slice_str(source), &f, &found, &err), 0);
+    f.source.uidvalidity = 9;
+    assert_int_equal(journal_folder_succeed(j, &f, is_over, &err), 0);
+    journal_folder_fini(&f);
+}
+
+/* One folder follows another: what was put under the next id before is its own, and what an engine
+ * that was killed has not dropped goes with the next opening. */
+static void test_successors(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    uint32_t id = new_folder(j, "x", "y");
+    put(j, id, stored(1, 21), 7);
+    assert_int_equal(journal_folder_next(j), id + 1);
+    put(j, id + 1, stored(5, 21), 7);
+    succeed(j, "x", true);
+    assert_int_equal(folder_id(j, "x"), id + 1);
+    assert_pairs(j, id + 1, "5-21S");
+    assert_pairs(j, id, "1-21S");
+    assert_int_equal(n_folders(j), 2);
+    *state = reopen(&j);
+    assert_int_equal(n_folders(j), 1);
+    assert_int_equal(folder_id(j, "x"), id + 1);
+    assert_pairs(j, id, "");
+    assert_pairs(j, id + 1, "5-21S");
+    assert_digest(j, 7, "2:5-21");
+    /* Its content stays known. */
+    succeed(j, "x", false);
+    *state = reopen(&j);
+    assert_int_equal(n_folders(j), 2);
+    assert_pairs(j, id + 1, "5-21S");
+    assert_int_equal(journal_folder_drop(j, id + 1, &err), 0);
+    assert_int_equal(n_folders(j), 1);
+    assert_int_equal(folder_id(j, "x"), id + 2);
+    /* One that was never opened is no folder that is over. */
+    (void)new_folder(j, "new", "new");
+    *state = reopen(&j);
+    assert_int_equal(n_folders(j), 2);
+}
+
 static void test_many(void **state)
 {
     struct journal *j = *state;
@@ -441,6 +506,7 @@ int main(void)
         TEST(test_intents),
         TEST(test_sent),
         TEST(test_targets),
+        TEST(test_successors),
         TEST(test_intents_of_every_kind),
         TEST(test_a_copy_without_its_message),
         TEST(test_many),

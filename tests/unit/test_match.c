@@ -2,7 +2,7 @@
 /*
  * A row says what either side has, a letter for each message: 'a' is a content, 'A' the same with
  * other line ends, 'a+' with another header line.  "-" cannot be read, "?" has no digests without
- * line ends.
+ * line ends; "/" stands before one that comes last.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static size_t side(const char *text, struct body *v)
 {
     size_t n = 0;
     for (const char *p = text; *p; p++) {
-        if (*p == ' ')
+        if (*p == '/')
             continue;
         struct body *b = &v[n++];
         *b = (struct body){.uid = (uint32_t)n * 10, .is_there = *p != '-'};
@@ -22,6 +22,7 @@ static size_t side(const char *text, struct body *v)
         memcpy(b->digest, p, 1);
         b->canon.text[0] = letter;
         b->canon.header[0] = 1;
+        b->comes_last = p > text && p[-1] == '/';
         if (p[1] == '+' || p[1] == '*') {
             b->digest[1] = b->canon.header[0] = (unsigned char)p[1];
             p++;
@@ -43,6 +44,8 @@ static const struct {
     {"each its own", "abc", "cab", MATCH_EXACT, "10-20 20-30 30-10"},
     {"k equal ones stay k", "aaa", "aa", MATCH_EXACT, "10-10 20-20"},
     {"m equal ones stay m", "aa", "aaa", MATCH_EXACT, "10-10 20-20"},
+    {"what comes last", "/aaa", "aa", MATCH_EXACT, "20-10 30-20"},
+    {"what comes last, and is closer", "/aa+", "a", MATCH_TEXT, "10-10"},
     {"other line ends", "ab", "AB", MATCH_LINES, "10-10 20-20"},
     {"other line ends do not count", "ab", "AB", MATCH_EXACT, ""},
     {"another header line", "ab", "a+b+", MATCH_TEXT, "10-10 20-20"},

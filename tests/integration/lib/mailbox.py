@@ -92,8 +92,9 @@ def expunge(client, folder, uids):
     client.uid("EXPUNGE", uids)
 
 
-def look(client, separator="."):
-    """What the server shows, by folder; separators are shown as ".", dates as instants."""
+def look(client, separator=".", text=lambda octets: octets):
+    """What the server shows, by folder; separators are shown as ".", dates as instants.  text: what of
+    the octets of a message counts."""
     out = {}
     for name in folders(client):
         status, answer = client.select(quoted(name), readonly=True)
@@ -106,10 +107,10 @@ def look(client, separator="."):
                 if not isinstance(item, tuple):
                     continue
                 rest = answer[index + 1] if isinstance(answer[index + 1], bytes) else b""
-                text = item[0] + rest
-                flags = frozenset(f.decode().lower() for f in FLAGS.search(text)[1].split()) - {"\\recent"}
-                found.append((int(FETCH.search(text)[1]),
-                              Seen(flags, when(DATE.search(text)[1].decode()), hashlib.sha256(item[1]).hexdigest(), len(item[1]))))
+                about, octets = item[0] + rest, text(item[1])
+                flags = frozenset(f.decode().lower() for f in FLAGS.search(about)[1].split()) - {"\\recent"}
+                found.append((int(FETCH.search(about)[1]),
+                              Seen(flags, when(DATE.search(about)[1].decode()), hashlib.sha256(octets).hexdigest(), len(octets))))
         out[name.replace(separator, ".")] = [seen for _, seen in sorted(found)]
     return out
 
