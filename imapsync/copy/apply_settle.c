@@ -119,6 +119,20 @@ static bool is_removal_over(const struct question *q, const struct intent *i)
     return true;
 }
 
+/* What we have removed is no copy of anything: its message may be new elsewhere, and come again. */
+static void forget_removed(struct question *q, const struct intent *i, const struct pair *pairs,
+    size_t n, struct journal *journal)
+{
+    for (size_t k = 0; k < n; k++) {
+        const struct pair *p = &pairs[k];
+        bool is_named = false;
+        for (size_t u = 0; u < i->n && p->tgt_uid != 0; u++)
+            is_named = is_named || i->uids[u] == p->tgt_uid;
+        if (is_named && !end_changes_find(&q->there, p->tgt_uid))
+            journal_pair_del(journal, q->record.id, p->src_uid);
+    }
+}
+
 static int settle_one(struct question *q, struct journal *journal, struct err *err)
 {
     struct pair *pairs = NULL;
@@ -130,6 +144,8 @@ static int settle_one(struct question *q, struct journal *journal, struct err *e
         const struct intent *x = &q->intents[i];
         if (!q->is_void && x->kind == INTENT_FLAGS)
             settle_flags(q, x, pairs, n, journal);
+        if (!q->is_void && x->kind == INTENT_DELETE)
+            forget_removed(q, x, pairs, n, journal);
         if (q->is_void || x->kind == INTENT_FLAGS ||
             (x->kind == INTENT_DELETE && is_removal_over(q, x)))
             journal_intent_del(journal, x->folder, x->id);

@@ -216,12 +216,35 @@ int copy_folder_on_target(struct copy *c, const struct pass *p, const struct fol
     return end_check(c->to, &ticket, "cannot look at the folder", err);
 }
 
-static bool is_unchanged(const struct copy *c, const struct journal_folder *r,
+/* The target is looked at once the source has had something to tell; behind a flip only then. */
+static bool is_unchanged(const struct copy *c, const struct pass *p, const struct journal_folder *r,
     const struct folder *source, const struct folder *target)
 {
     return c->from->ops->is_same(c->from, source, r->source.token) &&
            r->source.uidvalidity == source->uidvalidity &&
-           r->target.uidvalidity == target->uidvalidity;
+           r->target.uidvalidity == target->uidvalidity &&
+           (plan_policy(p->policy)->is_behind_flip || r->target.token.n == 0 ||
+               c->to->ops->is_same(c->to, target, r->target.token));
+}
+
+static bool is_news(struct slice id, struct slice known)
+{
+    return id.n > 0 && !slice_eq(id, known);
+}
+
+/* What tells the folders whatever they are called; written when it is first told. */
+static int keep_ids(struct copy *c, const struct pass *p, const struct folder *f,
+    struct journal_folder *record, struct err *err)
+{
+    const struct folder *t = find_target(p, record);
+    struct slice there = t ? t->id : SLICE_NONE;
+    if (!is_news(f->id, record->source.mailboxid) && !is_news(there, record->target.mailboxid))
+        return 0;
+    if (f->id.n > 0)
+        journal_set(&record->source.mailboxid, f->id);
+    if (there.n > 0)
+        journal_set(&record->target.mailboxid, there);
+    return record->source.uidvalidity == 0 ? 0 : journal_folder_put(c->journal, record, err);
 }
 
 /* Whether the folder has to be looked at, and then its job.  -1: it cannot be. */
@@ -236,7 +259,9 @@ static int prepare(struct copy *c, struct pass *p, const struct folder *f, struc
     if ((find_target(p, &job->record) || makes_all(p)) &&
         copy_folder_on_target(c, p, f, &job->record, &job->target, err) != 0)
         return -1;
-    *has_changed_out = !is_unchanged(c, &job->record, f, &job->target);
+    if (keep_ids(c, p, f, &job->record, err) != 0)
+        return -1;
+    *has_changed_out = !is_unchanged(c, p, &job->record, f, &job->target);
     return 0;
 }
 
@@ -250,137 +275,29 @@ static bool is_copied(const struct pass *p, const struct folder_list *from, size
     return p->map->names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT);
 }
 
-/* A folder that is being made. */
-struct wish {
-    struct slice name;
-    enum folder_use use;
-    bool is_subscribed;
-    struct end_ticket make, subscribe, status;
-    struct folder folder; /* borrows the name */
-};
-
-static int by_length(const void *a, const void *b)
-{
-    const struct wish *x = a, *y = b;
-    return x->name.n < y->name.n ? -1 : x->name.n > y->name.n;
-}
-
-static int ask_for(struct end *e, struct wish *w, struct err *err)
-{
-    if (end_room(e, err) != 0)
-        return -1;
-    e->ops->make(e, w->name, w->use, &w->make);
-    w->subscribe.result = END_NO;
-    if (w->is_subscribed) {
-        w->subscribe.result = END_PENDING;
-        e->ops->subscribe(e, w->name, true, &w->subscribe);
-    }
-    w->folder.name = w->name;
-    e->ops->status(e, &w->folder, &w->status);
-    return 0;
-}
-
-/* One that could not be made is not an error here: whoever needs it tries and reports. */
-static int add_made(const struct wish *w, struct folder_list *there, struct err *err)
-{
-    unsigned attrs = w->subscribe.result == END_OK ? FOLDER_SUBSCRIBED : 0;
-    if (w->make.result != END_OK || w->status.result != END_OK)
-        return 0;
-    if (folder_list_add(there, w->name, there->delimiter, attrs, w->use, err) != 0)
-        return -1;
-    struct folder *f = folder_list_find(there, w->name);
-    if (!f)
-        return 0;
-    f->has = w->folder.has;
-    f->uidvalidity = w->folder.uidvalidity;
-    f->uidnext = w->folder.uidnext;
-    f->messages = w->folder.messages;
-    f->modseq = w->folder.modseq;
-    return 0;
-}
-
-/* All at once.  Shorter names come first, so that no server has made a folder by itself when its
- * turn comes. */
-static int make_all(
-    struct copy *c, struct wish *v, size_t n, struct folder_list *there, struct err *err)
-{
-    int result = 0;
-    mem_sort(v, n, sizeof(*v), by_length);
-    for (size_t i = 0; i < n && result == 0; i++)
-        result = ask_for(c->to, &v[i], err);
-    if (result == 0)
-        result = end_drain(c->to, err);
-    for (size_t i = 0; i < n && result == 0; i++)
-        result = add_made(&v[i], there, err);
-    return result;
-}
-
-/* Makes the folders that are new to the target. */
-static int make_folders(
-    struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
-{
-    struct wish *v = mem_zalloc((from->n + 1) * sizeof(*v));
-    size_t n = 0;
-    int result = 0;
-    for (size_t i = 0; i < from->n && result == 0; i++) {
-        struct journal_folder record;
-        bool is_known = false;
-        if (!is_copied(p, from, i) || folder_list_find(p->there, p->map->names[i]))
-            continue;
-        result = journal_folder_get(c->journal, from->v[i].name, &record, &is_known, err);
-        journal_folder_fini(&record);
-        if (result == 0 && !is_known)
-            v[n++] = (struct wish){.name = p->map->names[i],
-                .use = from->v[i].use,
-                .is_subscribed =
-                    !c->options.no_subscriptions && from->v[i].attrs & FOLDER_SUBSCRIBED};
-    }
-    if (result == 0 && n > 0)
-        result = make_all(c, v, n, p->there, err);
-    free(v);
-    return result;
-}
-
-/* The ceiling of the pass: a share of what the target has, since a source that shows nothing is
- * what it is about. */
-static size_t most_deletions(const struct copy *c, const struct folder_list *there)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < there->n; i++)
-        n += there->v[i].messages;
-    n = n * c->options.delete_percent / 100;
-    return n > PLAN_DELETIONS_MIN ? (size_t)n : PLAN_DELETIONS_MIN;
-}
-
-#define WINDOW_FOLDERS 128
-#define WINDOW_MESSAGES 20000 /* of the source, unless one folder has more */
-
-struct window {
-    struct copy_job *jobs;
+/* The folders that may have changed. */
+struct jobs {
+    struct copy_job *v;
     size_t n;
-    uint64_t messages;
+    uint64_t n_first; /* messages of folders that the journal knows nothing of */
 };
 
-static int flush(struct copy *c, struct pass *p, struct window *w, struct err *err)
+static bool is_first(const struct copy_job *job)
 {
-    int result = w->n > 0 ? copy_folders(c, p, w->jobs, w->n, err) : 0;
-    for (size_t i = 0; i < w->n; i++)
-        journal_folder_fini(&w->jobs[i].record);
-    w->n = 0;
-    w->messages = 0;
-    return result;
+    return job->record.source.uidvalidity == 0;
 }
 
-static int add_folder(struct copy *c, struct pass *p, struct window *w, const struct folder *f,
+static int add_folder(struct copy *c, struct pass *p, struct jobs *jobs, const struct folder *f,
     struct slice mapped, struct err *err)
 {
-    struct copy_job *job = &w->jobs[w->n];
+    struct copy_job *job = &jobs->v[jobs->n];
     bool has_changed;
     p->counts->folders++;
     if (prepare(c, p, f, mapped, job, &has_changed, err) != 0) {
         journal_folder_fini(&job->record);
         if (!copy_is_exception(c, err))
             return -1;
+        p->is_all = false;
         p->counts->folders_failed++;
         copy_report(c, f->name, 0, err->text);
         err_clear(err);
@@ -390,85 +307,108 @@ static int add_folder(struct copy *c, struct pass *p, struct window *w, const st
         journal_folder_fini(&job->record);
         p->counts->folders_unchanged++;
         p->counts->messages_same += f->messages;
+        p->n_unchanged += f->messages;
         return 0;
     }
-    w->n++;
-    w->messages += f->messages;
-    /* Behind a flip what came late from one folder tells what is late in the next. */
-    bool is_full = w->n == WINDOW_FOLDERS || w->messages >= WINDOW_MESSAGES ||
-                   plan_policy(p->policy)->is_behind_flip;
-    return is_full ? flush(c, p, w, err) : 0;
+    jobs->n++;
+    if (is_first(job))
+        jobs->n_first += f->messages;
+    return 0;
+}
+
+static void swap(struct copy_job *a, struct copy_job *b)
+{
+    struct copy_job was = *a;
+    *a = *b;
+    *b = was;
+}
+
+/* Those that the journal knows nothing of come first, and in windows when they have many messages:
+ * nothing can have been lost in them.  All others are planned together, for what was moved.  Behind
+ * a flip what came late from one folder tells what is late in the next. */
+static size_t window_of(const struct pass *p, const struct jobs *jobs, size_t from)
+{
+    size_t n = 0;
+    uint64_t messages = 0;
+    if (plan_policy(p->policy)->is_behind_flip)
+        return 1;
+    if (jobs->n_first < COPY_MESSAGES_AT_ONCE || p->n_lost > 0 || !is_first(&jobs->v[from]))
+        return jobs->n - from;
+    while (from + n < jobs->n && n < COPY_FOLDERS_AT_ONCE && messages < COPY_MESSAGES_AT_ONCE &&
+           is_first(&jobs->v[from + n]))
+        messages += jobs->v[from + n++].source->messages;
+    return n;
+}
+
+/* What is lost is looked for where something is new; and an operator may have agreed to its end. */
+static int add_lost(
+    struct copy *c, struct pass *p, struct jobs *jobs, struct folder *gone, struct err *err)
+{
+    bool has_new = false, is_agreed = c->options.delete_percent == 100;
+    if (plan_policy(p->policy)->is_behind_flip)
+        return 0;
+    for (size_t i = 0; i < jobs->n; i++)
+        has_new = has_new || is_first(&jobs->v[i]);
+    p->counts->folders_vanished = c->n_lost;
+    if (c->has_told_lost && !has_new && !is_agreed)
+        return 0;
+    p->counts->folders_vanished = c->n_lost = 0;
+    for (size_t i = 0; i < p->n_lost; i++) {
+        struct copy_job *job = &jobs->v[jobs->n];
+        const struct folder *t = find_target(p, &p->lost[i]);
+        if (!t || t->uidvalidity != p->lost[i].target.uidvalidity)
+            continue;
+        gone[i] = (struct folder){
+            .name = p->lost[i].source.name, .uidvalidity = p->lost[i].source.uidvalidity};
+        *job = (struct copy_job){.is_lost = true, .source = &gone[i], .target = *t};
+        bool found;
+        if (journal_folder_get(c->journal, gone[i].name, &job->record, &found, err) != 0)
+            return -1;
+        job->target.name = job->record.target.name;
+        jobs->n++;
+    }
+    return 0;
+}
+
+static int all_jobs(struct copy *c, struct pass *p, struct jobs *jobs, struct err *err)
+{
+    int result = 0;
+    for (size_t i = 0, first = 0; i < jobs->n; i++) {
+        if (is_first(&jobs->v[i]))
+            swap(&jobs->v[i], &jobs->v[first++]);
+    }
+    for (size_t i = 0, n; result == 0 && i < jobs->n; i += n) {
+        n = window_of(p, jobs, i);
+        result = copy_folders(c, p, &jobs->v[i], n, err);
+    }
+    return result;
 }
 
 static int all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
-    int result = makes_all(p) ? make_folders(c, p, from, err) : 0;
-    p->deletions_left = most_deletions(c, p->there);
+    int result = 0;
+    struct jobs jobs = {.v = mem_zalloc((from->n + p->n_lost + 1) * sizeof(*jobs.v))};
+    struct folder *gone = mem_zalloc((p->n_lost + 1) * sizeof(*gone));
     for (size_t i = 0; i < from->n; i++) {
         if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
     }
     copy_tell_left_out(c, p, from);
-    struct window w = {.jobs = mem_zalloc(WINDOW_FOLDERS * sizeof(*w.jobs))};
+    p->is_all = true;
     for (size_t i = 0; i < from->n && result == 0; i++) {
         if (is_copied(p, from, i))
-            result = add_folder(c, p, &w, &from->v[i], p->map->names[i], err);
+            result = add_folder(c, p, &jobs, &from->v[i], p->map->names[i], err);
     }
     if (result == 0)
-        result = flush(c, p, &w, err);
-    for (size_t i = 0; i < w.n; i++)
-        journal_folder_fini(&w.jobs[i].record);
-    free(w.jobs);
-    return result;
-}
-
-/* Folders that have been copied before keep the names that they were given then. */
-static int keep_names(
-    struct copy *c, const struct folder_list *from, struct folder_map *map, struct err *err)
-{
-    int result = 0;
-    for (size_t i = 0; i < from->n && result == 0; i++) {
-        struct journal_folder record;
-        bool is_known = false;
-        if (!map->names[i].p)
-            continue;
-        result = journal_folder_get(c->journal, from->v[i].name, &record, &is_known, err);
-        if (result == 0 && is_known)
-            folder_map_keep(map, i, record.target.name);
-        journal_folder_fini(&record);
-    }
-    folder_map_settle(map);
-    return result;
-}
-
-struct vanished {
-    struct copy *c;
-    const struct folder_list *from;
-    uint64_t n;
-};
-
-static void on_known_folder(void *arg, const struct journal_folder *folder)
-{
-    struct vanished *v = arg;
-    if (folder_list_find(v->from, folder->source.name))
-        return;
-    v->n++;
-    if (!v->c->has_told_vanished)
-        log_warn("folder_vanished", log_str("user", v->c->source->user),
-            log_slice("folder", folder->source.name));
-}
-
-/* Renamed or deleted folders are not followed, so at least say what stays behind on the target. */
-static int tell_vanished(
-    struct copy *c, const struct folder_list *from, struct pass *p, struct err *err)
-{
-    struct vanished v = {.c = c, .from = from};
-    if (plan_policy(p->policy)->is_behind_flip)
-        return 0;
-    int result = journal_folders_each(c->journal, on_known_folder, &v, err);
-    p->counts->folders_vanished = v.n;
-    c->has_told_vanished = true;
+        result = add_lost(c, p, &jobs, gone, err);
+    if (result == 0)
+        result = all_jobs(c, p, &jobs, err);
+    c->has_told_lost = c->has_told_lost || result == 0;
+    for (size_t i = 0; i < jobs.n; i++)
+        journal_folder_fini(&jobs.v[i].record);
+    free(jobs.v);
+    free(gone);
     return result;
 }
 
@@ -508,9 +448,7 @@ int copy_pass(
         if (from.ignored > 0)
             copy_report(c, SLICE_LIT("(folders)"), 0, "names that are too long or too deep");
         folder_map_make(&from, &there, &map);
-        result = keep_names(c, &from, &map, err);
-        if (result == 0)
-            result = tell_vanished(c, &from, &p, err);
+        result = copy_names(c, &p, &from, &map, err);
         if (result == 0)
             result = apply_settle(c->to, c->journal, &there, &p.open, err);
         if (result == 0)
@@ -518,10 +456,13 @@ int copy_pass(
         if (result == 0 && counts->folders_failed == failed)
             result = journal_complete(c->journal, err);
     }
+    for (size_t i = 0; i < p.n_lost; i++)
+        journal_folder_fini(&p.lost[i]);
+    free(p.lost);
+    apply_open_fini(&p.open);
     folder_map_fini(&map);
     folder_list_fini(&from);
     folder_list_fini(&there);
-    apply_open_fini(&p.open);
     /* After an error a command may be half sent or an answer may still come. */
     if (result != 0)
         copy_disconnect(c);

@@ -17,20 +17,31 @@ struct copy {
     struct end *from, *to;
     const struct end_maker *silent;
     const struct late_judge *judge; /* behind a flip */
-    bool has_told_vanished, has_told_left_out;
+    bool has_told_lost, has_told_left_out;
+    uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;
+    bool reads_to_copy_only; /* the source has died of a reading: see folder_changes.c */
 };
+
+/* Folders that are asked about at once, and messages of theirs, unless one folder has more. */
+#define COPY_FOLDERS_AT_ONCE 128
+#define COPY_MESSAGES_AT_ONCE 20000
 
 struct work; /* folder_parts.h */
 
 struct pass {
     enum plan_policy_id policy;
-    size_t deletions_left; /* that may still be made in this pass */
+    bool is_all;        /* every folder that the source lists is known or looked at */
+    size_t n_unchanged; /* messages of folders that are not looked at */
     struct copy_counts *counts;
     const struct folder_map *map;
     struct apply_open open;    /* folders that must not be planned */
     const struct work *opened; /* whose folder the source has open */
-    size_t n_window;           /* folders that are looked at together */
+    size_t n_window;           /* folders that are planned together */
+    /* Folders of the journal that the source does not list any more; owned. */
+    struct journal_folder *lost;
+    size_t n_lost;
+    bool has_renamed;
     struct folder_list
         *there; /* of the target: those before the pass, and those it made at first */
 };
@@ -44,6 +55,7 @@ void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *
  * up to date and written.  A target with UIDVALIDITY 0 is not there and is made when there is
  * something to put into it. */
 struct copy_job {
+    bool is_lost; /* the source does not list it */
     const struct folder *source;
     struct folder target;
     struct journal_folder record;
@@ -51,6 +63,10 @@ struct copy_job {
 /* The whole of them.  What fails in one folder only is told. */
 int copy_folders(
     struct copy *c, struct pass *p, struct copy_job *jobs, size_t n, struct err *err) ATTR_WUR;
+/* Which folder is which: renames and makes on the target what was renamed and made on the source,
+ * leaves the target's names in the map, and finds what is lost. */
+int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
+    struct folder_map *map, struct err *err) ATTR_WUR;
 /* The folders of both sides, in one round trip. */
 int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;

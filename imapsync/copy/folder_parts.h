@@ -1,11 +1,41 @@
 /* SPDX-License-Identifier: ISC */
-/* folder_parts: what the files about one folder of a pass share among themselves. */
+/*
+ * folder_parts: what the files about the folders of a pass share among themselves.
+ *
+ *   folders_pass.c    all folders: look, plan, copy, apply, remember
+ *   folder.c          one folder: what has changed, and what became of its copies
+ *   folder_known.c    whether what the journal says of it is still true
+ *   folder_changes.c  what the plan is told of it
+ *   pass_plan.c       one plan over all of them, and its questions
+ */
 #ifndef IMAPSYNC_COPY_FOLDER_PARTS_H
 #define IMAPSYNC_COPY_FOLDER_PARTS_H
 
+#include "imapsync/copy/bodies.h"
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/folder_plan.h"
 #include "imapsync/copy/late.h"
+#include "imapsync/copy/plan.h"
+#include "imapsync/copy/stream.h"
+
+/* What the plan has to know of a pair besides. */
+struct fact {
+    unsigned char digest[SHA256_SIZE];
+    uint32_t size;
+    bool has_digest, has_twin, is_begun;
+};
+
+/* What one side has told. */
+struct told {
+    const struct work *of;
+    struct end *end;
+    struct end_changes *changes;
+    struct end_ticket ticket;
+    bool is_asked;
+    uint32_t *vanished; /* ascending */
+    size_t n_vanished;
+    struct body *read; /* what the plan has asked for, by UID */
+    size_t n_read;
+};
 
 struct work {
     struct copy *c;
@@ -13,25 +43,81 @@ struct work {
     const struct folder *source;
     struct journal_folder *record;
     struct folder *target;
-    struct end_ticket asked; /* the source, what has changed */
-    bool is_over;            /* it has failed, and that has been told */
-    bool comes_again;        /* it was numbered anew, or we have looked too often (Courier) */
+    bool is_lost;      /* the source does not list it */
+    bool is_over;      /* it has failed, and that has been told */
+    bool comes_again;  /* it was numbered anew, or we have looked too often (Courier) */
+    bool is_confirmed; /* looked at again, since it is empty and was not */
     struct keywords keywords;
     size_t n_keywords_known;
+    /* All of them until folder_boil_down(); then those that have something to do with a change. */
     struct end_changes listing; /* of the source */
+    struct end_changes there;   /* of the target, in a folder that the journal knows */
+    struct told source_told, target_told;
     struct pair *pairs;
     size_t n_pairs;
-    struct folder_plan plan;
+    struct fact *facts; /* of the pairs */
+    size_t n_known;     /* STORED pairs */
+    size_t n_same;
+    uint32_t *copies; /* source UIDs, ascending */
+    size_t n_copies;
+    struct stream_folder *streamed; /* NULL: there was nothing to copy */
     uint32_t *missing;
     size_t n_missing;
-    size_t n_exceptions; /* of this folder in this pass */
+    bool is_needed;      /* on the target: something goes there */
+    size_t n_exceptions; /* of this folder in this pass, with what is withheld */
     struct late_job late;
     bool is_detached; /* nothing of what the pairs name is there */
-    bool has_gone_pairs, has_sent_pairs;
+    bool has_sent_pairs;
 };
+
+/* The folders that are planned together. */
+struct works {
+    struct copy *c;
+    struct pass *p;
+    struct work *v;
+    size_t n;
+    struct work **planned; /* by their positions in the plan */
+    size_t n_planned;
+    struct plan plan;
+};
+
+/* --- One folder (folder.c) --- */
 
 /* What follows on the source is about this folder, whichever was opened last. */
 int folder_reopen(struct work *w, struct err *err) ATTR_WUR;
+/* Asks what has changed; then, when it is answered, settles what is in doubt. */
+int folder_ask(struct work *w, struct err *err) ATTR_WUR;
+int folder_answered(struct work *w, struct err *err) ATTR_WUR;
+/* Asks once more, from the beginning; and forgets what is on the target, so that content tells. */
+int folder_look_again(struct work *w, struct err *err) ATTR_WUR;
+int folder_reconcile(struct work *w, struct err *err) ATTR_WUR;
+/* Keywords get their bits when they are first seen; the journal has to know them before a pair that
+ * uses them is written. */
+int folder_keep_keywords(struct work *w, struct err *err) ATTR_WUR;
+/* Before and behind its copies. */
+int folder_make(struct work *w, struct err *err) ATTR_WUR;
+int folder_copied(struct work *w, struct err *err) ATTR_WUR;
+/* The token, when all that has changed was done. */
+int folder_remember(struct work *w, struct err *err) ATTR_WUR;
+void folder_work_fini(struct work *w);
+void folder_told(struct work *w, uint32_t uid, const char *why); /* as an exception */
+/* An error of one folder costs that folder; -1: it is one of the pass. */
+int folder_excuse(struct work *w, struct err *err) ATTR_WUR;
+
+/* --- What the plan is told (folder_changes.c) --- */
+
+/* Leaves of the listing and of the pairs what the plan has to see. */
+int folder_boil_down(struct work *w, struct err *err) ATTR_WUR;
+void folder_view(const struct work *w, struct plan_folder *out); /* borrows from the work */
+/* Sizes, or contents, of messages of one side that the plan asks for; ascending. */
+int folder_read(struct work *w, const struct plan_ask *asks, size_t n, struct err *err) ATTR_WUR;
+
+/* Of the source; false: it has not read that one. */
+bool folder_has_read(const struct work *w, uint32_t uid, struct content *out);
+
+/* --- The plan (pass_plan.c) --- */
+
+int pass_plan(struct works *all, struct err *err) ATTR_WUR;
 
 /* --- Whether what the journal says is still true (folder_known.c) -------------------------- */
 

@@ -155,6 +155,22 @@ static void put_name(struct journal *j, int side, struct slice name, uint32_t id
     buf_fini(&value);
 }
 
+static void drop_name(struct journal *j, int side, struct slice name, uint32_t id)
+{
+    struct buf key, value;
+    bool found = false;
+    uint32_t its = 0;
+    buf_init(&key, RECORD_MAX);
+    buf_init(&value, 16);
+    record_key_name(&key, side, name);
+    if (j->txn_result == 0)
+        j->txn_result = bdb_get(j->t.state, j->t.txn, buf_slice(&key), &value, &found, &j->txn_err);
+    if (j->txn_result == 0 && found && record_unpack_id(buf_slice(&value), &its) && its == id)
+        put_name(j, side, name, id, false);
+    buf_fini(&key);
+    buf_fini(&value);
+}
+
 /* The names that the folder had and has no more; a name that is another's now is left to it. */
 static void drop_names(struct journal *j, const struct journal_folder *f)
 {
@@ -165,9 +181,9 @@ static void drop_names(struct journal *j, const struct journal_folder *f)
     if (j->txn_result != 0)
         return;
     if (found && !slice_eq(old.source.name, f->source.name))
-        put_name(j, j->from, old.source.name, f->id, false);
+        drop_name(j, j->from, old.source.name, f->id);
     if (found && !slice_eq(old.target.name, f->target.name))
-        put_name(j, j->to, old.target.name, f->id, false);
+        drop_name(j, j->to, old.target.name, f->id);
     journal_folder_fini(&old);
 }
 

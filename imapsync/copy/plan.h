@@ -115,6 +115,9 @@ struct plan_input {
      * the journal says (pairs that have a UID there, under the present UIDVALIDITY), and that ever
      * were, which never falls.  NULL: nobody knows any more. */
     void (*seen)(void *arg, const unsigned char *digest, size_t *there_out, size_t *ever_out);
+    /* Flags of one folder in the bits of another, whose keywords may have others.  NULL: they are
+     * the same everywhere. */
+    struct flags (*translate)(void *arg, uint32_t from, uint32_t to, const struct flags *f);
     void *arg;
 };
 
@@ -127,8 +130,8 @@ struct plan_input {
 /* Flags of an operation.  There are few different ones, and operations share them. */
 struct plan_change {
     struct flags add, remove; /* FLAGS: on the target */
-    struct flags now; /* for the journal, once it is done.  COPY: of these it is stored with those
-                         that last on the target */
+    struct flags now; /* for the journal, once it is done; MOVE: in the bits of `to`.  COPY: of
+                         these it is stored with those that last on the target */
     struct flags was; /* FLAGS, MOVE, TRASH, REMOVE: what the target has as far as we know; if it
                          is something else when its turn comes, its user was quicker */
 };

@@ -30,6 +30,12 @@ static void renumber(struct plan_draft *d, const struct plan_lost *l, enum pair_
     op->state = state;
 }
 
+static struct flags translate(
+    const struct plan_draft *d, uint32_t from, uint32_t to, const struct flags *f)
+{
+    return d->in->translate && from != to ? d->in->translate(d->in->arg, from, to, f) : *f;
+}
+
 /* Our copy is where it was, or is to be where the source's now is. */
 static void follow(struct plan_draft *d, const struct plan_lost *l)
 {
@@ -46,9 +52,11 @@ static void follow(struct plan_draft *d, const struct plan_lost *l)
         renumber(d, l, PAIR_STORED);
         at.src_uid = f->uid;
     }
+    struct flags source = translate(d, f->folder, l->folder, &m.flags);
     struct flags now = plan_merge_flags(
-        d, &l->pair, &at, m.has_flags ? &m.flags : NULL, l->has_other ? &l->other : NULL);
+        d, &l->pair, &at, m.has_flags ? &source : NULL, l->has_other ? &l->other : NULL);
     if (is_move) {
+        now = translate(d, l->folder, f->folder, &now);
         struct plan_op *op = add_for(d, PLAN_MOVE, l->proof, l);
         op->to = f->folder;
         op->new_uid = f->uid;

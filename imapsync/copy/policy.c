@@ -156,7 +156,8 @@ static const struct words reasons[] = {
     [PLAN_R_LOOK_AGAIN] = {"look-again", "the folder is empty that was not: it is asked once more"},
     [PLAN_R_NOT_SURE] = {"not-sure", "the listing is shorter than the folder's own count"},
     [PLAN_R_FOLDER_LOST] = {"folder-lost", "the source does not list the folder any more"},
-    [PLAN_R_CANNOT] = {"cannot", "the target cannot remove or move single messages"},
+    [PLAN_R_CANNOT] = {"cannot",
+        "the target cannot remove or move single messages (no UIDPLUS, no MOVE)"},
     [PLAN_R_NO_UID] = {"no-uid", "the target has never told which message it is"},
     [PLAN_R_UNREADABLE] = {"unreadable", "the content that would tell whether it is late is not "
                                          "to be had"},

@@ -37,7 +37,8 @@ struct copy_counts {
     uint64_t messages_failed;
     uint64_t messages_reduced;  /* copied without their keywords, or with another date */
     uint64_t messages_left_out; /* of folders_left_out, so many at least are nowhere else */
-    uint64_t flags_changed, messages_deleted, messages_kept;
+    uint64_t flags_changed, messages_moved, messages_deleted, messages_kept;
+    uint64_t messages_away; /* copied once, and removed on the target by its user */
     uint64_t keywords_lost;
     uint64_t deletions_withheld; /* messages: too many, or the target cannot remove single ones */
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """coexist-sync copy and folders that come, go and change between its runs."""
 from lib.fakeimap import FakeImap
+from lib.recorder import Recorder
 from lib.mailbox import Mail, argv, copy, fill, look, message, run
 
 ANN = "ann@example.org"
@@ -122,15 +123,56 @@ def test_a_refused_subscription_is_named_and_the_mail_is_copied(tmp_path):
         assert target.appended == MAILS[:5] * 2
 
 
-def test_a_folder_that_was_renamed_is_said_to_stay(dovecot, tmp_path):
+def test_a_folder_that_was_removed_is_said_to_stay(dovecot, tmp_path):
     old, new = dovecot("old"), dovecot("new")
     fill(old.imap(ANN), {"Work": [Mail(message("one"))], "Else": []})
     assert copy(old, new, tmp_path).folders_vanished == 0
-    old.imap(ANN).rename("Work", "Arbeit")
+    old.imap(ANN).delete("Work")
     result = copy(old, new, tmp_path)
     assert (result.status, result.folders_vanished, result.messages_deleted) == (0, 1, 0), result.log
     assert "event=folder_vanished user=ann@example.org folder=Work" in result.log
-    assert {name: len(mails) for name, mails in look(new.imap(ANN)).items()} == {"INBOX": 0, "Else": 0, "Work": 1, "Arbeit": 1}
+    assert {name: len(mails) for name, mails in look(new.imap(ANN)).items()} == {"INBOX": 0, "Else": 0, "Work": 1}
+    # An operator agrees.
+    result = copy(old, new, tmp_path, "--delete-percent=100")
+    assert (result.status, result.folders_vanished, result.messages_deleted) == (0, 0, 1), result.log
+
+
+def test_a_rename_and_a_move_are_moves_on_the_target(dovecot, tmp_path):
+    """Dovecot tells neither MAILBOXID nor EMAILID: contents tell, each read once, and nothing is sent again."""
+    old, new = Recorder(dovecot("old")), Recorder(dovecot("new"))
+    mails = [Mail(message(f"m{i}")) for i in range(20)]
+    fill(old.imap(ANN), {"Work": mails, "Else": [Mail(message("to be moved"), flags=[r"\Flagged"])], "There": []})
+    assert copy(old, new, tmp_path).messages_copied == 21
+    client = old.server.imap(ANN)
+    client.rename("Work", "Arbeit")
+    client.select("Else")
+    client.uid("MOVE", "1", "There")
+    before = len(new.said)
+    result = copy(old, new, tmp_path)
+    assert (result.status, result.messages_copied, result.messages_moved) == (0, 0, 21), result.log
+    assert (result.folders_vanished, result.messages_deleted) == (0, 0), result.log
+    assert b"APPEND" not in new.said[before:]
+    there = look(new.server.imap(ANN))
+    assert {name: len(v) for name, v in there.items()} == {"INBOX": 0, "Work": 0, "Arbeit": 20, "Else": 0, "There": 1}
+    assert "\\flagged" in there["There"][0].flags
+    again = copy(old, new, tmp_path)
+    assert (again.status, again.messages_copied, again.messages_moved, again.flags_changed) == (0, 0, 0, 0), again.log
+
+
+def test_what_is_moved_on_the_target_stays_there(dovecot, tmp_path):
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), {"Work": [Mail(message(f"m{i}")) for i in range(9)], "Mine": []})
+    assert copy(old, new, tmp_path).messages_copied == 9
+    fill(old.imap(ANN), {"Work": [Mail(message("later"))]})
+    assert copy(old, new, tmp_path).messages_copied == 1
+    theirs = new.imap(ANN)
+    theirs.select("Work")
+    theirs.uid("MOVE", "1", "Mine")
+    theirs.uid("STORE", "2", "+FLAGS", r"(\Deleted)")
+    theirs.uid("EXPUNGE", "2")
+    result = copy(old, new, tmp_path)
+    assert (result.status, result.messages_copied, result.messages_away) == (0, 0, 2), result.log
+    assert {name: len(v) for name, v in look(new.imap(ANN)).items()} == {"INBOX": 0, "Work": 8, "Mine": 1}
 
 
 def test_a_target_that_refuses_a_keyword_gets_the_message_without_it(tmp_path):

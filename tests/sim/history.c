@@ -182,18 +182,20 @@ static int pass(struct run *r, bool *is_quiet_out)
         result = copy_pass(r->copy, policy, &n, &err);
     r->w.ledger.is_in_pass = false;
     world_story(&r->w,
-        "pass %u %s: %llu copied, %llu found, %llu failed, %llu removed, %llu flags%s%s",
+        "pass %u %s: %llu copied, %llu found, %llu moved, %llu failed, %llu removed, %llu "
+        "flags%s%s",
         r->out->passes, result == 0 ? "is over" : "broke off",
         (unsigned long long)n.messages_copied, (unsigned long long)n.messages_adopted,
-        (unsigned long long)n.messages_failed, (unsigned long long)n.messages_deleted,
-        (unsigned long long)n.flags_changed, result == 0 ? "" : ": ", result == 0 ? "" : err.text);
+        (unsigned long long)n.messages_moved, (unsigned long long)n.messages_failed,
+        (unsigned long long)n.messages_deleted, (unsigned long long)n.flags_changed,
+        result == 0 ? "" : ": ", result == 0 ? "" : err.text);
     if (r->w.ledger.is_flipped && !r->w.is_killed && r->copy && known_keep(&r->known, &err) != 0)
         ledger_harm(&r->w.ledger, HARM_NO_QUIET, "marks: %s", err.text);
     r->out->failed_passes += result != 0;
     r->w.ledger.is_told_all |= n.keywords_lost > 0; /* the only ones without a place */
-    *is_quiet_out =
-        result == 0 &&
-        n.messages_copied + n.messages_adopted + n.messages_deleted + n.flags_changed == 0;
+    *is_quiet_out = result == 0 && n.messages_copied + n.messages_adopted + n.messages_moved +
+                                           n.messages_deleted + n.flags_changed ==
+                                       0;
     r->has_failed = n.folders_failed + n.messages_failed + n.folders_short > 0;
     if (result == 0 && n.folders_failed == 0)
         ledger_settled(&r->w.ledger);

@@ -302,6 +302,12 @@ void engine_remove(struct server *s, struct mailbox *b, struct message *m)
     take_out(b, m);
 }
 
+void engine_remove_moved(struct server *s, struct mailbox *b, struct message *m)
+{
+    ledger_engine_moved_away(s->ledger, b->name, m);
+    take_out(b, m);
+}
+
 /* Whoever has stored the message, and what was done to it, goes with it. */
 static struct message *add_like(struct mailbox *to, const struct message *old)
 {

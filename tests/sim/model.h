@@ -117,6 +117,7 @@ struct message *user_move(
 struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content, uint16_t flags);
 void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_t flags, bool on);
 void engine_remove(struct server *s, struct mailbox *b, struct message *m);
+void engine_remove_moved(struct server *s, struct mailbox *b, struct message *m);
 struct message *engine_copy(
     struct server *s, struct mailbox *b, struct message *m, struct mailbox *to);
 struct message *engine_move(

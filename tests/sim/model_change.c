@@ -111,7 +111,7 @@ bool model_move(struct model_end *e, struct request *r)
         else if (r->step == 1)
             mark(b, m);
         else if (m->flags & FLAG_DELETED)
-            engine_remove(e->s, b, m);
+            engine_remove_moved(e->s, b, m);
     }
     free(uids);
     if (r->step == 0)

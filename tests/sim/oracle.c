@@ -246,6 +246,18 @@ static void came_late(struct ledger *l, uint8_t folder, uint32_t content)
             model_folder_name(folder), b->late_made, b->late_born);
 }
 
+static bool has_more_births(const struct ledger *l, uint32_t content)
+{
+    int made = 0, born = 0;
+    for (unsigned f = 0; f < MODEL_FOLDERS; f++) {
+        const struct tally *t = &l->tally[f][content];
+        bool is_begun_anew = l->is_renumbered[f] || l->has_lost_journal || l->interruptions > 0;
+        made += t->made - t->remade;
+        born += t->born + t->late + (is_begun_anew ? t->user_removed : t->unsure_removed);
+    }
+    return made <= born;
+}
+
 /* One copy more in a folder. */
 static void came(struct ledger *l, uint8_t folder, const struct message *m)
 {
@@ -266,6 +278,8 @@ static void came(struct ledger *l, uint8_t folder, const struct message *m)
         t->remade++;
         return;
     }
+    if (l->has_own_names && has_more_births(l, m->content))
+        return;
     enum harm h = t->user_removed > 0 ? HARM_RESURRECTED : HARM_DOUBLED;
     ledger_harm(l, h, "message %u in %s: %u copies made of %u that lived", m->content,
         model_folder_name(folder), t->made, t->born);
@@ -311,8 +325,8 @@ void ledger_engine_flagged(
         return;
     bool may_be_born = b->born_flags & bit && !(m->born_flags & bit);
     unsigned allowed = l->interruptions + l->has_lost_journal + l->is_renumbered[folder];
-    /* Of equal messages in a folder that was numbered anew nobody knows which is which. */
-    allowed += l->is_renumbered_here[folder] && b->lives > 1;
+    /* One that went and came again with other flags is the same message for the engine. */
+    allowed += b->lives > 0 ? b->lives - 1 : 0;
     unsigned done = on ? m->engine_adds[flag] : m->engine_takes[flag];
     allowed += on ? b->adds[flag] + may_be_born : b->takes[flag];
     if (m->is_copy && done > allowed)
@@ -327,6 +341,16 @@ void ledger_engine_flagged(
             m->content, model_folder_name(folder), flag, on ? "added" : "taken away");
 }
 
+static bool has_more_deletions(const struct ledger *l, uint32_t content)
+{
+    int removed = 0, deleted = 0;
+    for (unsigned f = 0; f < MODEL_FOLDERS; f++) {
+        removed += l->tally[f][content].engine_removed;
+        deleted += l->tally[f][content].deleted;
+    }
+    return removed <= deleted;
+}
+
 /* One copy less. */
 static void went(struct ledger *l, uint8_t folder, const struct message *m)
 {
@@ -337,7 +361,7 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m)
             m->content, model_folder_name(folder));
         return;
     }
-    if (t->engine_removed > t->deleted)
+    if (t->engine_removed > t->deleted && !(l->has_own_names && has_more_deletions(l, m->content)))
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s: %u removed, %u deleted on the source",
             m->content, model_folder_name(folder), t->engine_removed, t->deleted);
     if (l->is_flipped)
@@ -362,6 +386,11 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
             ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was marked by a user of the target",
                 m->content, model_folder_name(folder));
     }
+}
+
+void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m)
+{
+    went(l, from, m);
 }
 
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
@@ -412,6 +441,15 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
             content, model_folder_name(folder), from->flags, to->flags);
 }
 
+/* Users of the target may have removed it before it was moved on the source. */
+static unsigned removed_anywhere(const struct ledger *l, uint32_t content)
+{
+    unsigned n = 0;
+    for (unsigned f = 0; f < MODEL_FOLDERS; f++)
+        n += l->tally[f][content].user_removed + l->tally[f][content].others_removed;
+    return n;
+}
+
 static void judge_content(struct ledger *l, uint8_t folder, uint32_t content,
     const struct mailbox *source, const struct mailbox *target)
 {
@@ -423,7 +461,7 @@ static void judge_content(struct ledger *l, uint8_t folder, uint32_t content,
     if (l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS) &&
         (l->interruptions > 0 || l->is_short))
         is_sure = false;
-    if (!l->is_flipped && from.n > to.n + t->user_removed + t->others_removed &&
+    if (!l->is_flipped && !l->has_own_names && from.n > to.n + removed_anywhere(l, content) &&
         !is_told(l, folder, content))
         ledger_harm(l, HARM_LOST,
             "message %u in %s: %u on the source, %u on the target, %u removed", content,
@@ -466,7 +504,7 @@ static void judge_everywhere(
 
 void oracle_judge(struct ledger *l, const struct server *source, const struct server *target)
 {
-    for (uint32_t c = 0; l->is_flipped && c < MODEL_CONTENTS; c++)
+    for (uint32_t c = 0; (l->is_flipped || l->has_own_names) && c < MODEL_CONTENTS; c++)
         judge_everywhere(l, c, source, target);
     for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
         const struct mailbox *from = server_find(source, f), *to = server_find(target, f);

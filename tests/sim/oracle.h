@@ -89,7 +89,8 @@ struct ledger {
     bool has_new_numbers; /* behind the flip a folder was numbered anew */
     bool has_open;        /* also what is known to go wrong is said */
     bool has_lost_journal;
-    bool is_short;          /* one of the servers may list fewer messages than it has */
+    bool has_own_names; /* a folder may be called something else on the target: its user's name */
+    bool is_short;      /* one of the servers may list fewer messages than it has */
     unsigned interruptions; /* what was under way then may have been done twice */
     uint32_t pass_began;    /* tick */
     uint32_t tick;          /* now */
@@ -126,6 +127,8 @@ void ledger_engine_flagged(
     struct ledger *l, uint8_t folder, const struct message *m, unsigned flag, bool on);
 void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m);
 /* A move of the message, or of the whole folder that it is in. */
+/* The second half of a move: another one like it is where it goes to. */
+void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m);
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
 void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
 void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...) ATTR_PRINTF(3, 4);

@@ -168,6 +168,7 @@ static bool rename_box(struct world *w, struct server *s, const struct action *x
     world_story(w, "  %s: its user renames %s to %s", side(s), model_folder_name(b->name),
         model_folder_name(name));
     server_rename(s, b, name, false);
+    w->ledger.has_own_names = true;
     return true;
 }
 

@@ -31,6 +31,8 @@ class FakeImap:
         self.appended = []
         self.received = b""
         self.uidvalidity = 7
+        self.stored_in = []  # the folder of each
+        self.selected = b"INBOX"
         self.last = 0  # UIDs ascend for ever; what is taken off the end was deleted
         self.before_consent = lambda: None  # called before each "+" to a literal
         self.imap_port = free_port()
@@ -121,8 +123,11 @@ class FakeImap:
         return line
 
     def _ordinary(self, name, tag, line):
-        self.last = max(self.last, len(self.messages))
-        status = (f"* STATUS INBOX (MESSAGES {len(self.messages)} UIDNEXT {self.last + len(self.appended) + 1} "
+        if name in ("EXAMINE", "SELECT"):
+            self.selected = line.split()[2].strip(b'"')
+        stored = self.stored(line.split()[2].strip(b'"') if name in ("STATUS", "APPEND") else self.selected)
+        self.last = max(self.last, len(stored))
+        status = (f"* STATUS INBOX (MESSAGES {len(stored)} UIDNEXT {self.last + 1} "
                   f"UIDVALIDITY {self.uidvalidity})\r\n").encode()
         if name == "greeting":
             return b"* OK [CAPABILITY " + self.capabilities + b"] ready\r\n"
@@ -137,27 +142,32 @@ class FakeImap:
         if name == "STATUS":
             return status + b"{tag} OK done\r\n"
         if name in ("EXAMINE", "SELECT"):
-            return (f"* {len(self.messages)} EXISTS\r\n* OK [UIDVALIDITY {self.uidvalidity}] v\r\n"
+            return (f"* {len(stored)} EXISTS\r\n* OK [UIDVALIDITY {self.uidvalidity}] v\r\n"
                     f"* OK [UIDNEXT {self.last + 1}] n\r\n").encode() + b"{tag} OK [READ-ONLY] done\r\n"
         if name == "FETCH":
             lines = "".join(f'* {u} FETCH (UID {u} FLAGS () INTERNALDATE "02-Nov-2026 09:00:00 +0000" RFC822.SIZE '
-                            f"{len(self.messages[u - 1])})\r\n" for u in self.asked(line))
+                            f"{len(stored[u - 1])})\r\n" for u in self.asked(line))
             return lines.encode() + b"{tag} OK done\r\n"
         if name == "BODY":
             bodies = b"".join(b"* %d FETCH (UID %d BODY[] {%d}\r\n%s)\r\n" %
-                              (u, u, len(self.messages[u - 1]), self.messages[u - 1]) for u in self.asked(line))
+                              (u, u, len(stored[u - 1]), stored[u - 1]) for u in self.asked(line))
             return bodies + b"{tag} OK done\r\n"
         if name == "APPEND":
-            first = len(self.appended) + 1
+            first, last = len(stored) + 1, len(stored) + len(self.literals)
             self.appended += self.literals
-            return f"{{tag}} OK [APPENDUID {self.uidvalidity} {first}:{len(self.appended)}] done\r\n".encode()
+            self.stored_in += [line.split()[2].strip(b'"')] * len(self.literals)
+            return f"{{tag}} OK [APPENDUID {self.uidvalidity} {first}:{last}] done\r\n".encode()
         if name == "LOGOUT":
             return b"* BYE bye\r\n{tag} OK done\r\n"
         return b"{tag} OK done\r\n"
 
+    def stored(self, folder):
+        """What is in it: what was there from the beginning, and behind it what was appended to it."""
+        return self.messages + [m for m, f in zip(self.appended, self.stored_in) if f == folder]
+
     def asked(self, line):
         """UIDs of ours that a FETCH names; they are the positions as well."""
-        last = len(self.messages)
+        last = len(self.stored(self.selected))
         uids = set()
         words = line.upper().split()
         for part in words[3 if words[1] == b"UID" else 2].decode().split(","):

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * copy_names: the folders of a pass, before anything in them is looked at: which of the journal's
+ * each listed one is, what was renamed, what has to be made, and what the source does not list any
+ * more.  plan_folders() decides; here it is done.
+ *
+ * A rename is made on the target first and then written, both names at once.  Killed in between,
+ * the next pass finds the target's folder under the new name, with the UIDVALIDITY that it had.
+ *
+ * A folder that the source does not list stays on the target: a listing that lacks a folder is more
+ * often a right that was taken away than a wish.  What it had is looked for among what is new, so a
+ * rename that no MAILBOXID tells becomes a move of its messages.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "imapsync/copy/copy_parts.h"
+
+/* --- What the journal knows ---------------------------------------------------------------- */
+
+struct key {
+    struct slice text;
+    uint32_t at;
+};
+
+struct naming {
+    struct copy *c;
+    struct pass *p;
+    const struct folder_list *from;
+    struct folder_map *map;
+    struct journal_folder *known;
+    size_t n_known, room;
+    struct key *names, *ids; /* of the source, of the known ones; sorted */
+    uint32_t *listed_at;     /* of the plan's folders of the source: position in from */
+};
+
+static void copy_side(struct journal_end *to, const struct journal_end *from)
+{
+    journal_set(&to->name, from->name);
+    journal_set(&to->mailboxid, from->mailboxid);
+    journal_set(&to->token, from->token);
+    to->uidvalidity = from->uidvalidity;
+}
+
+static void on_folder(void *arg, const struct journal_folder *f)
+{
+    struct naming *w = arg;
+    if (w->n_known == w->room) {
+        w->room = w->room ? 2 * w->room : 64;
+        w->known = mem_realloc_array(w->known, w->room, sizeof(*w->known));
+    }
+    struct journal_folder *k = &w->known[w->n_known++];
+    *k = (struct journal_folder){.id = f->id};
+    copy_side(&k->source, &f->source);
+    copy_side(&k->target, &f->target);
+}
+
+/* What a folder was under an earlier UIDVALIDITY, behind a flip, is kept beside what it is. */
+static int drop_superseded(struct naming *w, struct err *err)
+{
+    size_t kept = 0;
+    int result = 0;
+    for (size_t i = 0; i < w->n_known; i++) {
+        struct journal_folder now = {0};
+        bool found = false;
+        if (result == 0)
+            result = journal_folder_get(w->c->journal, w->known[i].source.name, &now, &found, err);
+        if (result == 0 && found && now.id == w->known[i].id)
+            w->known[kept++] = w->known[i];
+        else
+            journal_folder_fini(&w->known[i]);
+        journal_folder_fini(&now);
+    }
+    w->n_known = kept;
+    return result;
+}
+
+static bool may_be(struct slice a, struct slice b)
+{
+    return a.n == 0 || b.n == 0 || slice_eq(a, b);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    const struct slice *x = &((const struct key *)a)->text, *y = &((const struct key *)b)->text;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int r = n > 0 ? memcmp(x->p, y->p, n) : 0;
+    return r != 0 ? r : x->n < y->n ? -1 : x->n > y->n;
+}
+
+static struct slice plain_name(struct slice name)
+{
+    return folder_is_inbox(name) ? SLICE_LIT("INBOX") : name;
+}
+
+static void sort_known(struct naming *w)
+{
+    w->names = mem_realloc_array(w->names, w->n_known + 1, sizeof(*w->names));
+    w->ids = mem_realloc_array(w->ids, w->n_known + 1, sizeof(*w->ids));
+    for (size_t i = 0; i < w->n_known; i++) {
+        w->names[i] = (struct key){plain_name(w->known[i].source.name), (uint32_t)i};
+        w->ids[i] = (struct key){w->known[i].source.mailboxid, (uint32_t)i};
+    }
+    mem_sort(w->names, w->n_known, sizeof(*w->names), by_text);
+    mem_sort(w->ids, w->n_known, sizeof(*w->ids), by_text);
+}
+
+static struct journal_folder *find(const struct naming *w, const struct key *v, struct slice text)
+{
+    const struct key wanted = {.text = text};
+    const struct key *hit =
+        text.n > 0 ? mem_search(&wanted, v, w->n_known, sizeof(*v), by_text) : NULL;
+    return hit ? &w->known[hit->at] : NULL;
+}
+
+/* --- Names for all ------------------------------------------------------------------------- */
+
+/* Folders that have been copied before keep the names that they were given then. */
+static void keep_names(struct naming *w)
+{
+    for (size_t i = 0; i < w->from->n; i++) {
+        const struct folder *f = &w->from->v[i];
+        const struct journal_folder *k =
+            w->map->names[i].p ? find(w, w->names, plain_name(f->name)) : NULL;
+        if (k && may_be(k->source.mailboxid, f->id))
+            folder_map_keep(w->map, i, k->target.name);
+    }
+    folder_map_settle(w->map);
+}
+
+static bool is_copied(const struct naming *w, size_t i)
+{
+    return w->map->names[i].p && !(w->from->v[i].attrs & FOLDER_NOSELECT);
+}
+
+/* Killed behind a rename: the target's folder has the name that it was to have. */
+static int heal(struct naming *w, struct err *err)
+{
+    for (size_t i = 0; i < w->from->n; i++) {
+        const struct folder *f = &w->from->v[i];
+        struct journal_folder *r = w->map->names[i].p ? find(w, w->ids, f->id) : NULL;
+        if (!r || folder_same_name(r->source.name, f->name) || r->target.uidvalidity == 0 ||
+            folder_list_find(w->p->there, r->target.name))
+            continue;
+        const struct folder *t = folder_list_find(w->p->there, w->map->names[i]);
+        if (!t || t->uidvalidity != r->target.uidvalidity)
+            continue;
+        journal_set(&r->source.name, f->name);
+        journal_set(&r->target.name, t->name);
+        if (journal_folder_put(w->c->journal, r, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- Renames ------------------------------------------------------------------------------- */
+
+/* 1: done, 0: refused. */
+static int rename_there(struct naming *w, const struct plan_name_op *op, struct err *err)
+{
+    struct end *e = w->c->to;
+    struct end_ticket t = {0};
+    e->ops->rename(e, op->from, op->to, &t);
+    if (end_check(e, &t, "cannot rename the folder", err) == 0) {
+        log_info("folder_renamed", log_slice("folder", op->from), log_slice("to", op->to));
+        return 1;
+    }
+    if (e->ops->is_broken(e))
+        return -1;
+    log_warn(
+        "folder_not_renamed", log_slice("folder", op->from), log_slice("to", op->to), log_err(err));
+    err_clear(err);
+    return 0;
+}
+
+static int name_one(struct naming *w, const struct plan_name_op *op, struct err *err)
+{
+    struct journal_folder *k = &w->known[op->known];
+    int done = op->kind == PLAN_RENAME ? rename_there(w, op, err) : 1;
+    if (done < 0)
+        return -1;
+    if (op->kind == PLAN_RENAME)
+        w->p->has_renamed = true;
+    if (done == 1)
+        journal_set(op->is_target ? &k->target.name : &k->source.name, op->to);
+    /* With the source's name, which may have changed before. */
+    return op->is_target ? journal_folder_put(w->c->journal, k, err) : 0;
+}
+
+/* The target's names first: see above. */
+static int name_all(struct naming *w, const struct plan_folders *plan, struct err *err)
+{
+    bool *is_written = mem_zalloc(w->n_known + 1);
+    int result = 0;
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        const struct plan_name_op *op = &plan->ops[i];
+        if (op->kind == PLAN_NAME && !op->is_target)
+            journal_set(&w->known[op->known].source.name, op->to);
+    }
+    for (size_t i = 0; result == 0 && i < plan->n_ops; i++) {
+        const struct plan_name_op *op = &plan->ops[i];
+        if (op->kind == PLAN_MAKE || !op->is_target)
+            continue;
+        is_written[op->known] = true;
+        result = name_one(w, op, err);
+    }
+    for (size_t i = 0; result == 0 && i < plan->n_ops; i++) {
+        const struct plan_name_op *op = &plan->ops[i];
+        if (op->kind == PLAN_NAME && !is_written[op->known])
+            result = journal_folder_put(w->c->journal, &w->known[op->known], err);
+    }
+    free(is_written);
+    return result;
+}
+
+/* --- New folders ---------------------------------------------------------------------------- */
+
+/* A folder that is being made. */
+struct wish {
+    struct slice name;
+    enum folder_use use;
+    bool is_subscribed;
+    struct end_ticket make, subscribe, status;
+    struct folder folder; /* borrows the name */
+};
+
+static int by_length(const void *a, const void *b)
+{
+    const struct wish *x = a, *y = b;
+    return x->name.n < y->name.n ? -1 : x->name.n > y->name.n;
+}
+
+static int ask_for(struct end *e, struct wish *w, struct err *err)
+{
+    if (end_room(e, err) != 0)
+        return -1;
+    e->ops->make(e, w->name, w->use, &w->make);
+    w->subscribe.result = END_NO;
+    if (w->is_subscribed) {
+        w->subscribe.result = END_PENDING;
+        e->ops->subscribe(e, w->name, true, &w->subscribe);
+    }
+    w->folder.name = w->name;
+    e->ops->status(e, &w->folder, &w->status);
+    return 0;
+}
+
+/* One that could not be made is not an error here: whoever needs it tries and reports. */
+static int add_made(const struct wish *w, struct folder_list *there, struct err *err)
+{
+    unsigned attrs = w->subscribe.result == END_OK ? FOLDER_SUBSCRIBED : 0;
+    if (w->make.result != END_OK || w->status.result != END_OK)
+        return 0;
+    if (folder_list_add(there, w->name, there->delimiter, attrs, w->use, err) != 0)
+        return -1;
+    struct folder *f = folder_list_find(there, w->name);
+    if (!f)
+        return 0;
+    f->has = w->folder.has;
+    f->uidvalidity = w->folder.uidvalidity;
+    f->uidnext = w->folder.uidnext;
+    f->messages = w->folder.messages;
+    f->modseq = w->folder.modseq;
+    return 0;
+}
+
+/* All at once.  Shorter names come first, so that no server has made a folder by itself when its
+ * turn comes. */
+static int make_all(
+    struct copy *c, struct wish *v, size_t n, struct folder_list *there, struct err *err)
+{
+    int result = 0;
+    mem_sort(v, n, sizeof(*v), by_length);
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = ask_for(c->to, &v[i], err);
+    if (result == 0)
+        result = end_drain(c->to, err);
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = add_made(&v[i], there, err);
+    return result;
+}
+
+static int make_folders(struct naming *w, const struct plan_folders *plan, struct err *err)
+{
+    struct wish *v = mem_zalloc((plan->n_ops + 1) * sizeof(*v));
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        const struct plan_name_op *op = &plan->ops[i];
+        if (op->kind != PLAN_MAKE)
+            continue;
+        const struct folder *f = &w->from->v[w->listed_at[op->source]];
+        v[n++] = (struct wish){.name = op->to,
+            .use = f->use,
+            .is_subscribed = !w->c->options.no_subscriptions && f->attrs & FOLDER_SUBSCRIBED};
+    }
+    int result = n > 0 ? make_all(w->c, v, n, w->p->there, err) : 0;
+    free(v);
+    return result;
+}
+
+/* The target's list with the names that it has now. */
+static int list_again(struct naming *w, struct err *err)
+{
+    struct end_ticket t = {0};
+    folder_list_fini(w->p->there);
+    folder_list_init(w->p->there);
+    w->c->to->ops->folders(w->c->to, w->p->there, &t);
+    return end_check(w->c->to, &t, "cannot list the folders", err);
+}
+
+/* --- All of it ------------------------------------------------------------------------------- */
+
+static void take_lost(struct naming *w, const struct plan_folders *plan)
+{
+    struct pass *p = w->p;
+    p->lost = mem_zalloc((plan->n_lost + 1) * sizeof(*p->lost));
+    for (size_t i = 0; i < plan->n_lost; i++) {
+        struct journal_folder *k = &w->known[plan->lost[i]];
+        if (k->source.uidvalidity == 0)
+            continue;
+        p->lost[p->n_lost++] = *k;
+        *k = (struct journal_folder){0};
+    }
+}
+
+static int follow(struct naming *w, const struct plan_names *in, struct err *err)
+{
+    struct plan_folders plan;
+    plan_folders(in, &plan);
+    int result = name_all(w, &plan, err);
+    if (result == 0 && w->p->has_renamed)
+        result = list_again(w, err);
+    if (result == 0)
+        result = make_folders(w, &plan, err);
+    if (result == 0)
+        take_lost(w, &plan);
+    plan_folders_fini(&plan);
+    return result;
+}
+
+/* Behind follow() the names are those of the journal. */
+static void keep_new_names(struct naming *w)
+{
+    for (size_t i = 0; i < w->from->n; i++) {
+        const struct journal_folder *k =
+            w->map->names[i].p ? find(w, w->names, plain_name(w->from->v[i].name)) : NULL;
+        if (k && k->target.name.n > 0)
+            folder_map_keep(w->map, i, k->target.name);
+    }
+    folder_map_settle(w->map);
+}
+
+int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
+    struct folder_map *map, struct err *err)
+{
+    struct naming w = {.c = c, .p = p, .from = from, .map = map};
+    size_t n_there = p->there->n;
+    struct plan_known *known = NULL;
+    struct plan_listed *source = mem_zalloc((from->n + 1) * sizeof(*source));
+    struct plan_name *target = mem_zalloc((n_there + 1) * sizeof(*target));
+    struct plan_names in = {.policy = p->policy, .delimiter = p->there->delimiter};
+    int result = journal_folders_each(c->journal, on_folder, &w, err);
+    if (result == 0)
+        result = drop_superseded(&w, err);
+    if (result != 0)
+        goto done;
+    sort_known(&w);
+    keep_names(&w);
+    if (heal(&w, err) != 0) {
+        result = -1;
+        goto done;
+    }
+    known = mem_zalloc((w.n_known + 1) * sizeof(*known));
+    for (size_t i = 0; i < w.n_known; i++)
+        known[i] = (struct plan_known){{w.known[i].source.name, w.known[i].source.mailboxid},
+            {w.known[i].target.name, w.known[i].target.mailboxid}};
+    w.listed_at = mem_realloc_array(NULL, from->n + 1, sizeof(*w.listed_at));
+    for (size_t i = 0; i < from->n; i++) {
+        if (!is_copied(&w, i))
+            continue;
+        w.listed_at[in.n_source] = (uint32_t)i;
+        source[in.n_source++] =
+            (struct plan_listed){{from->v[i].name, from->v[i].id}, map->names[i]};
+    }
+    for (size_t i = 0; i < n_there; i++)
+        target[i] = (struct plan_name){p->there->v[i].name, p->there->v[i].id};
+    in.known = known;
+    in.n_known = w.n_known;
+    in.source = source;
+    in.target = target;
+    in.n_target = n_there;
+    result = follow(&w, &in, err);
+    if (result == 0) {
+        sort_known(&w);
+        keep_new_names(&w);
+    }
+done:
+    for (size_t i = 0; i < w.n_known; i++)
+        journal_folder_fini(&w.known[i]);
+    free(w.known);
+    free(w.names);
+    free(w.ids);
+    free(w.listed_at);
+    free(known);
+    free(source);
+    free(target);
+    return result;
+}

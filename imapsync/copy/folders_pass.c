@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * folders_pass: the folders of a pass that may have changed: the source is asked about many of them
+ * at once, one plan is made over all, new messages are copied from one after the other without a
+ * stop in between, and then the target follows in the rest.
+ */
+#include <stdlib.h>
+
+#include "base/core/mem.h"
+#include "imapsync/copy/folder_parts.h"
+
+/* --- Looking ------------------------------------------------------------------------------- */
+
+/* How many folders are asked about at once, from here on. */
+static size_t window_at(const struct works *all, size_t from)
+{
+    size_t n = 0;
+    uint64_t messages = 0;
+    while (from + n < all->n && n < COPY_FOLDERS_AT_ONCE) {
+        messages += all->v[from + n].source->messages;
+        if (n > 0 && messages > COPY_MESSAGES_AT_ONCE)
+            break;
+        n++;
+    }
+    return n;
+}
+
+static int look(struct works *all, struct err *err)
+{
+    for (size_t i = 0, n; i < all->n; i += n) {
+        n = window_at(all, i);
+        if (copy_check_cancelled(all->c, err) != 0)
+            return -1;
+        for (size_t k = i; k < i + n; k++) {
+            if (folder_ask(&all->v[k], err) != 0)
+                return -1;
+        }
+        for (size_t k = i; k < i + n; k++) {
+            if (folder_answered(&all->v[k], err) != 0 && folder_excuse(&all->v[k], err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* --- Copying ------------------------------------------------------------------------------- */
+
+static void on_copied(void *arg, uint64_t octets)
+{
+    struct work *w = arg;
+    w->p->counts->messages_copied++;
+    w->p->counts->octets_copied += octets;
+    w->c->events->progress(w->c->arg, w->p->counts);
+}
+
+static void on_reduced(void *arg, uint32_t uid, const char *why)
+{
+    struct work *w = arg;
+    w->p->counts->messages_reduced++;
+    copy_report(w->c, w->record->source.name, uid, why);
+}
+
+static void on_refused(void *arg, uint32_t uid, const char *why)
+{
+    folder_told(arg, uid, why);
+}
+
+static bool is_cancelled(void *arg)
+{
+    return copy_is_cancelled(arg);
+}
+
+static void on_missing(void *arg, uint32_t uid)
+{
+    struct work *w = arg;
+    w->missing = mem_realloc_array(w->missing, w->n_missing + 1, sizeof(*w->missing));
+    w->missing[w->n_missing++] = uid;
+}
+
+static int copy_all(struct works *all, struct stream_folder *folders, struct err *err)
+{
+    struct stream_job job = {.source = all->c->from,
+        .target = all->c->to,
+        .journal = all->c->journal,
+        .suspects = &all->c->suspects,
+        .folders = folders,
+        .copied = on_copied,
+        .reduced = on_reduced,
+        .refused = on_refused,
+        .missing = on_missing,
+        .is_cancelled = is_cancelled,
+        .arg = all->c};
+    for (size_t i = 0; i < all->n; i++) {
+        struct work *w = &all->v[i];
+        if (w->is_over || !w->is_needed)
+            continue;
+        if (w->target->uidvalidity == 0 && folder_make(w, err) != 0) {
+            if (folder_excuse(w, err) != 0)
+                return -1;
+            continue;
+        }
+        if (w->n_copies == 0)
+            continue;
+        job.is_opened = job.is_opened || (job.n_folders == 0 && all->p->opened == w);
+        w->streamed = &folders[job.n_folders++];
+        *w->streamed = (struct stream_folder){.record = w->record,
+            .listing = &w->listing,
+            .tgt_uidnext = w->target->uidnext,
+            .uids = w->copies,
+            .n_uids = w->n_copies,
+            .arg = w};
+    }
+    if (job.n_folders == 0)
+        return 0;
+    int result = stream_copy(&job, err);
+    all->p->opened = NULL;
+    return result;
+}
+
+static int after_copies(struct works *all, struct err *err)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        struct work *w = &all->v[i];
+        if (copy_check_cancelled(all->c, err) != 0)
+            return -1;
+        if (!w->is_over && folder_copied(w, err) != 0 && folder_excuse(w, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- The rest of the plan ------------------------------------------------------------------ */
+
+static bool is_left_out(const struct work *w)
+{
+    return w->is_over || w->comes_again;
+}
+
+/* Operations of folders that have failed go out of the plan; and behind a flip nothing is
+ * forgotten, since late.h goes by what was there once. */
+static void leave_out(struct works *all)
+{
+    struct plan *p = &all->plan;
+    bool is_behind_flip = plan_policy(all->p->policy)->is_behind_flip;
+    size_t kept = 0;
+    for (size_t i = 0; i < p->n_ops; i++) {
+        const struct plan_op *op = &p->ops[i];
+        struct work *w = all->planned[op->folder], *to = all->planned[op->to];
+        if (op->kind == PLAN_FORGET && is_behind_flip)
+            continue;
+        if (!is_left_out(w) && !is_left_out(to))
+            p->ops[kept++] = *op;
+        else if (to != w)
+            w->n_exceptions += to->n_exceptions += 1;
+    }
+    p->n_ops = kept;
+}
+
+static void on_exception(void *arg, uint32_t folder, uint32_t uid, const char *why)
+{
+    const struct works *all = arg;
+    struct work *w = all->planned[folder];
+    if (!w->is_over)
+        w->p->counts->folders_failed++;
+    w->is_over = true;
+    copy_report(w->c, w->source->name, uid, why);
+}
+
+/* What the plan has read of it. */
+static bool content_of(void *arg, uint32_t folder, uint32_t src_uid, struct content *out)
+{
+    const struct works *all = arg;
+    return folder_has_read(all->planned[folder], src_uid, out);
+}
+
+static struct slice trash_of(const struct folder_list *there)
+{
+    for (size_t i = 0; i < there->n; i++) {
+        if (there->v[i].use == FOLDER_USE_TRASH)
+            return there->v[i].name;
+    }
+    return SLICE_NONE;
+}
+
+static int apply(struct works *all, struct err *err)
+{
+    struct apply_folder *folders = mem_zalloc((all->n_planned + 1) * sizeof(*folders));
+    struct copy_counts *n = all->p->counts;
+    leave_out(all);
+    for (size_t i = 0; i < all->n_planned; i++)
+        folders[i] = (struct apply_folder){.record = all->planned[i]->record,
+            .keywords = &all->planned[i]->keywords,
+            .modseq = all->planned[i]->there.modseq};
+    struct apply_job job = {.target = all->c->to,
+        .journal = all->c->journal,
+        .plan = &all->plan,
+        .folders = folders,
+        .n_folders = all->n_planned,
+        .trash = trash_of(all->p->there),
+        .exception = on_exception,
+        .content = content_of,
+        .arg = all};
+    int result = apply_plan(&job, err);
+    for (size_t i = 0; i < all->n_planned; i++)
+        all->planned[i]->n_exceptions += folders[i].is_left;
+    n->flags_changed += job.n_flagged;
+    n->messages_moved += job.n_moved;
+    n->messages_deleted += job.n_deleted;
+    n->messages_kept += job.n_kept + all->plan.n_kept;
+    free(folders);
+    return result;
+}
+
+/* --- All of it ------------------------------------------------------------------------------- */
+
+static int run(struct works *all, struct stream_folder *folders, struct err *err)
+{
+    if (look(all, err) != 0 || pass_plan(all, err) != 0 || copy_all(all, folders, err) != 0 ||
+        after_copies(all, err) != 0 || apply(all, err) != 0)
+        return -1;
+    for (size_t i = 0; i < all->n; i++) {
+        if (!is_left_out(&all->v[i]) && folder_remember(&all->v[i], err) != 0)
+            return -1;
+    }
+    all->c->events->progress(all->c->arg, all->p->counts);
+    return 0;
+}
+
+/* What the first look has stored there is among it now. */
+static int look_again(struct copy *c, struct pass *p, struct copy_job *job, struct err *err)
+{
+    struct end_ticket t = {0};
+    if (job->target.uidvalidity != 0) {
+        c->to->ops->status(c->to, &job->target, &t);
+        if (end_wait(c->to, &t, err) != 0)
+            return -1;
+    }
+    if (t.result != END_NO)
+        return copy_folders(c, p, job, 1, err);
+    p->counts->folders_failed++;
+    copy_report(c, job->source->name, 0, t.err.text);
+    return 0;
+}
+
+int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n, struct err *err)
+{
+    struct works all = {.c = c,
+        .p = p,
+        .v = mem_zalloc((n + 1) * sizeof(*all.v)),
+        .n = n,
+        .planned = mem_zalloc((n + 1) * sizeof(*all.planned))};
+    struct stream_folder *folders = mem_zalloc((n + 1) * sizeof(*folders));
+    for (size_t i = 0; i < n; i++)
+        all.v[i] = (struct work){.c = c,
+            .p = p,
+            .is_lost = jobs[i].is_lost,
+            .source = jobs[i].source,
+            .record = &jobs[i].record,
+            .target = &jobs[i].target};
+    p->opened = NULL;
+    p->n_window = n;
+    int result = run(&all, folders, err);
+    /* What is still on its way is answered into what is freed next. */
+    if (result != 0 && !(c->from->ops->is_idle(c->from) && c->to->ops->is_idle(c->to))) {
+        end_lose(c->from, err);
+        end_lose(c->to, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct err why = ERR_INIT;
+        if (folder_tell_came(&all.v[i], &why) != 0 && result == 0) {
+            *err = why;
+            result = -1;
+        }
+    }
+    /* Alone it is not opened twice. */
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        if (all.v[i].comes_again)
+            result = look_again(c, p, &jobs[i], err);
+    }
+    for (size_t i = 0; i < n; i++)
+        folder_work_fini(&all.v[i]);
+    plan_fini(&all.plan);
+    free(all.v);
+    free(all.planned);
+    free(folders);
+    return result;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pass_plan: one plan over all folders that have changed.  It is made again with each answer to
+ * what it asks for: sizes, contents, a second look at a folder.  Each question is put once, so it
+ * comes to an end.
+ */
+#include <stdlib.h>
+
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "imapsync/copy/folder_parts.h"
+
+static void all_are_late(void *arg, const unsigned char *digest, size_t *there, size_t *ever)
+{
+    (void)arg, (void)digest;
+    *there = *ever = 0;
+}
+
+/* Each folder has a table of keywords of its own. */
+static struct flags translate(void *arg, uint32_t from, uint32_t to, const struct flags *f)
+{
+    const struct works *all = arg;
+    const struct keywords *names = &all->planned[from]->keywords;
+    struct flags out = {.system = f->system};
+    for (size_t i = 0; i < names->n; i++) {
+        if (!(f->keywords[i / 64] >> i % 64 & 1))
+            continue;
+        int bit = keywords_bit(&all->planned[to]->keywords, slice_str(names->names[i]));
+        if (bit >= 0)
+            out.keywords[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+    return out;
+}
+
+static void make(struct works *all)
+{
+    struct plan_folder *views = mem_realloc_array(NULL, all->n + 1, sizeof(*views));
+    unsigned can = all->c->to->ops->can(all->c->to);
+    size_t n_known = all->p->n_unchanged;
+    plan_fini(&all->plan);
+    all->n_planned = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        struct work *w = &all->v[i];
+        if (w->is_over)
+            continue;
+        folder_view(w, &views[all->n_planned]);
+        all->planned[all->n_planned++] = w;
+        n_known += w->n_known;
+    }
+    const struct plan_input in = {.policy = all->p->policy,
+        .folders = views,
+        .n_folders = all->n_planned,
+        .n_known = n_known,
+        /* An operator who agrees to everything has looked. */
+        .is_all =
+            all->p->is_all && all->n_planned == all->n && all->c->options.delete_percent < 100,
+        .can_remove = can & END_CAN_REMOVE,
+        /* Else nobody would know afterwards which message it is. */
+        .can_move = can & END_CAN_MOVE && can & END_CAN_TELL_UIDS,
+        .translate = translate,
+        .arg = all,
+        .deletions_percent = all->c->options.delete_percent,
+        .may_delete = all->c->options.delete_percent > 0,
+        .seen = all_are_late};
+    plan_make(&in, &all->plan);
+    free(views);
+}
+
+/* An error of a folder costs the folder, and the next plan is without it. */
+static int answer(struct works *all, struct err *err)
+{
+    const struct plan *p = &all->plan;
+    for (size_t i = 0, n; i < p->n_asks; i += n) {
+        struct work *w = all->planned[p->asks[i].folder];
+        for (n = 1; i + n < p->n_asks && p->asks[i + n].folder == p->asks[i].folder &&
+                    p->asks[i + n].is_target == p->asks[i].is_target;)
+            n++;
+        if (w->is_over)
+            continue;
+        if (copy_check_cancelled(all->c, err) != 0)
+            return -1;
+        if (folder_read(w, &p->asks[i], n, err) != 0 && folder_excuse(w, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int look_again(struct works *all, struct err *err)
+{
+    for (size_t i = 0; i < all->plan.n_again; i++) {
+        struct work *w = all->planned[all->plan.again[i]];
+        log_info("folder_looked_at_again", log_slice("folder", w->source->name));
+        w->is_confirmed = true;
+        if (folder_look_again(w, err) != 0 && folder_excuse(w, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int reconcile(struct works *all, struct err *err)
+{
+    for (size_t i = 0; i < all->plan.n_reconcile; i++) {
+        struct work *w = all->planned[all->plan.reconcile[i]];
+        log_warn("folder_reconciled", log_slice("folder", w->record->target.name));
+        if (folder_reconcile(w, err) != 0 && folder_excuse(w, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- What is told of it ---------------------------------------------------------------------- */
+
+static bool is_same_group(const struct plan_op *a, const struct plan_op *b)
+{
+    return a->kind == b->kind && a->folder == b->folder && a->reason == b->reason;
+}
+
+static void tell_withheld(struct works *all)
+{
+    const struct plan *p = &all->plan;
+    for (size_t i = 0, n; i < p->n_withheld; i += n) {
+        const struct plan_op *op = &p->withheld[i];
+        struct work *w = all->planned[op->folder];
+        char text[200];
+        for (n = 1; i + n < p->n_withheld && is_same_group(op, op + n);)
+            n++;
+        /* Told as a folder. */
+        if (op->reason == PLAN_R_FOLDER_LOST)
+            continue;
+        BUG_ON(fmt_into(text, sizeof(text), "E-WITHHELD: %zu %s%s: %s", n,
+                   op->kind == PLAN_MOVE   ? "move"
+                   : op->kind == PLAN_COPY ? "copy"
+                                           : "deletion",
+                   n == 1 ? "" : "s", plan_reason_text(op->reason)) != 0);
+        w->p->counts->deletions_withheld += n;
+        w->n_exceptions += n;
+        copy_report(w->c, w->record->source.name, 0, text);
+    }
+}
+
+/* Some of what it had is nowhere else, and stays on the target. */
+static void tell_lost(struct works *all)
+{
+    for (size_t i = 0; i < all->n_planned; i++) {
+        struct work *w = all->planned[i];
+        bool stays = false;
+        for (size_t k = 0; w->is_lost && !stays && k < all->plan.n_withheld; k++)
+            stays = all->plan.withheld[k].folder == i;
+        if (!stays && !(w->is_lost && all->plan.n_of[PLAN_REMOVE] == 0 && w->n_known > 0 &&
+                          w->c->options.delete_percent == 0))
+            continue;
+        w->p->counts->folders_vanished = ++w->c->n_lost;
+        if (!w->c->has_told_lost)
+            log_warn("folder_vanished", log_str("user", w->c->source->user),
+                log_slice("folder", w->source->name));
+    }
+}
+
+static void tell_short(struct work *w)
+{
+    log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
+        log_u64("messages", w->listing.exists), log_u64("listed", w->listing.n));
+    w->p->counts->folders_short++;
+    copy_report(
+        w->c, w->record->source.name, 0, "E-SHORT: the source lists fewer messages than it counts");
+}
+
+/* A message is copied with the flags that the plan has given it. */
+static void take_copies(struct works *all)
+{
+    const struct plan *p = &all->plan;
+    for (size_t i = 0; i < p->n_ops; i++) {
+        const struct plan_op *op = &p->ops[i];
+        struct work *w = all->planned[op->folder];
+        if (op->kind == PLAN_MOVE)
+            all->planned[op->to]->is_needed = true;
+        struct listed *l = (struct listed *)(uintptr_t)end_changes_find(&w->listing, op->src_uid);
+        /* One that a short listing has left out waits for a longer one. */
+        if (op->kind != PLAN_COPY || !l)
+            continue;
+        if (!w->copies)
+            w->copies = mem_realloc_array(NULL, w->listing.n + 1, sizeof(*w->copies));
+        w->is_needed = true;
+        w->copies[w->n_copies++] = op->src_uid;
+        l->flags = p->changes[op->change].now;
+    }
+}
+
+int pass_plan(struct works *all, struct err *err)
+{
+    for (;;) {
+        make(all);
+        int result = 0;
+        if (all->plan.n_reconcile > 0)
+            result = reconcile(all, err);
+        else if (all->plan.n_asks > 0)
+            result = answer(all, err);
+        else if (all->plan.n_again > 0)
+            result = look_again(all, err);
+        else
+            break;
+        if (result != 0)
+            return -1;
+    }
+    all->p->counts->messages_same += all->plan.n_same;
+    all->p->counts->messages_away += all->plan.n_of[PLAN_AWAY];
+    for (size_t i = 0; i < all->n_planned; i++) {
+        all->p->counts->messages_same += all->planned[i]->n_same;
+        if (!all->planned[i]->listing.is_sure)
+            tell_short(all->planned[i]);
+    }
+    tell_withheld(all);
+    tell_lost(all);
+    take_copies(all);
+    for (size_t i = 0; i < all->n_planned; i++) {
+        if (folder_keep_keywords(all->planned[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
