@@ -20,7 +20,6 @@ PASSES = [("dovecot", "dovecot", kind) for kind in CHANGES]
 if IS_SOAK:
     PASSES += [(*pair, "all") for pair in (("cyrus", "dovecot"), ("dovecot", "cyrus"), ("courier", "dovecot"), ("dovecot", "courier"))]
 SAMPLE = 4  # of each kind of pass and side
-KINDS_OF_PASS = ["first", *CHANGES, "cutover"]
 # Of first copies and cut-overs each attempt needs mailboxes of its own.
 ATTEMPTS = 400 if IS_SOAK else SAMPLE + 1
 
@@ -31,16 +30,20 @@ def address(kind, side, n=0):
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
-    """(role, kind) -> server, with all users that the tests below want."""
+    """(role, kind) -> server, with all users that the tests below want there."""
     stage, made = Stage(tmp_path_factory.mktemp("servers")), {}
-    users = {address(kind, side, n): "secret" for kind in KINDS_OF_PASS for side in ("source", "target")
-             for n in range(ATTEMPTS if kind in ("first", "cutover") else 1)}
+    sides = ("source", "target")
+    users = {role: {kind: {} for kind in KINDS} for role in ("old", "new")}
+    for source, target, change in PASSES:
+        for role, kind in (("old", source), ("new", target)):
+            users[role][kind].update({address(f"{source}-{target}-{change}", side): "secret" for side in sides})
+    for role in users:
+        users[role]["dovecot"].update({address(kind, side, n): "secret" for kind in ("first", "cutover") for side in sides
+                                       for n in range(ATTEMPTS)})
 
     def get(role, kind):
         if (role, kind) not in made:
-            # Those of Cyrus take a while to make.
-            some = users if kind != "cyrus" else {u: p for u, p in users.items() if u.endswith("-0@example.org")}
-            made[role, kind] = stage.enter(KINDS[kind].make(stage.path(f"{role}-{kind}"), users=some, hostname=f"{role}.test"))
+            made[role, kind] = stage.enter(KINDS[kind].make(stage.path(f"{role}-{kind}"), users=users[role][kind], hostname=f"{role}.test"))
         return made[role, kind]
     yield get
     stage.close()
@@ -92,7 +95,7 @@ class Pair:
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("source, target, kind", PASSES)
 def test_cut_at_any_command_of_a_pass(servers, tmp_path, source, target, kind, side):
-    pair = Pair(servers, source, target, address(kind, side))
+    pair = Pair(servers, source, target, address(f"{source}-{target}-{kind}", side))
     stock(pair.old, 300 if IS_SOAK else 12)
     assert pair.run(tmp_path).status == 0
     CHANGES[kind](pair.old, 0)
