@@ -40,7 +40,8 @@ class Life:
     def __init__(self, is_own):
         self.is_own = is_own                   # born on the target
         self.touched = set()                   # flags that users of the target changed
-        self.removed = collections.Counter()   # by users of the target, from these folders
+        self.removed = collections.Counter()   # by users of the target, or moved away, from these folders
+        self.n_deleted = 0                     # of removed: deleted
         self.sure = collections.Counter()      # of removed: while nothing was under way
         self.arrived = collections.Counter()   # moved to these folders by users of the target
         self.lost = collections.Counter()      # removed from these folders, or moved away, by users of the source
@@ -76,6 +77,9 @@ class Tale:
         wrong = []
         for token, life in self.lives.items():
             source, target = old.get(token, {}), new.get(token, {})
+            total = [sum(len(v) for v in there.values()) for there in (source, target)]
+            if total[1] < total[0] - life.n_deleted:
+                wrong.append(f"LOST: {token}: {total[1]} of {total[0]}; {vars(life)}")
             for folder in sorted(set(source) | set(target) | set(life.arrived)):
                 t, (low, high) = len(target.get(folder, [])), self.bounds(life, len(source.get(folder, [])), folder)
                 if not low <= t <= high:
@@ -92,7 +96,9 @@ class Tale:
         if life.is_own:
             known = life.arrived[folder] - life.removed[folder]
             return known, known
-        low = max(0, max(count, life.arrived[folder]) - life.removed[folder])
+        # A copy that its user has removed or moved does not come back because its original is moved.
+        removed = sum(life.removed.values()) if life.lost else life.removed[folder]
+        low = max(0, max(count, life.arrived[folder]) - removed)
         high = count + life.arrived[folder] + life.unsure_lost[folder]
         if not life.lost[folder] and not life.arrived[folder]:
             high -= life.sure[folder]
@@ -184,6 +190,7 @@ class User:
         self.tell(f"{what}s {token} from {folder}" + (f" to {other}" if what == "move" else ""))
         if self.is_target:
             life.removed[folder] += 1
+            life.n_deleted += what == "remove"
             life.sure[folder] += is_sure
             life.arrived[other] += what == "move"
         else:
