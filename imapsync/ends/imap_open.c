@@ -50,7 +50,7 @@ static void compose_open(struct open_request *q)
 {
     struct imap_end *e = q->r.e;
     choose_way(q);
-    q->portion = imap_client_limits(e->client).messages;
+    q->portion = imap_message_limit(e);
     q->is_ours = q->way == OPEN_WAY_QRESYNC && !e->tail;
     imap_compose_open(&q->r, OPEN_STEP_OPEN, q->is_for_writing || q->turn == OPEN_TURN_SELECT);
     if (q->way == OPEN_WAY_QRESYNC)
@@ -214,8 +214,7 @@ static void open_answered(struct imap_request *r, unsigned step, const struct im
     (void)resp;
     if (o->code == IMAP_CODE_MESSAGELIMIT) {
         q->was_cut = true;
-        if (o->number > 0 && (q->portion == 0 || o->number < q->portion))
-            q->portion = o->number;
+        q->portion = imap_message_limit(r->e);
     }
     if (step == OPEN_STEP_OPEN) {
         opened(q, o);
@@ -252,6 +251,7 @@ void imap_end_open(
     e->last_opened = now;
     q->r.opened = imap_opened_ref(now);
     q->r.opens = true;
+    q->r.goes_on = true;
     q->out = out;
     q->expected = o->uidvalidity;
     q->from = o->from > 0 ? o->from : 1;

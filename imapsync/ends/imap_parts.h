@@ -55,10 +55,11 @@ struct imap_request {
     struct imap_opened *opened; /* that it is about; NULL: none */
     size_t n_cmds;              /* without their answer */
     bool has_more;
-    bool opens;             /* send() opens the folder itself */
-    bool is_changing;       /* only when the folder is surely the one that it was */
-    bool may_be_early;      /* or, of this one, was so a moment ago */
-    bool is_barrier;        /* nothing that was begun behind it leaves before it is over */
+    bool opens;        /* send() opens the folder itself */
+    bool is_changing;  /* only when the folder is surely the one that it was */
+    bool may_be_early; /* or, of this one, was so a moment ago */
+    bool is_barrier;   /* nothing that was begun behind it leaves before it is over */
+    bool goes_on; /* asks for the rest when the server has answered for a part (MESSAGELIMIT) */
     enum end_result result; /* END_OK unless something was refused */
     struct err err;
 };
@@ -95,6 +96,7 @@ struct imap_end {
     bool has_qresync;         /* it was enabled, and the server has said so */
     bool invents_uidvalidity; /* at each EXAMINE of a folder that nobody has selected (Courier) */
     bool has_failed;          /* in a callback, for the reason in err */
+    uint64_t message_limit;   /* that an answer has told; 0: none */
     struct err err;
 };
 
@@ -139,6 +141,8 @@ extern const struct imap_events imap_end_events; /* arg: the end */
 /* The connection makes no sense any more. */
 void imap_end_fail(struct imap_end *e, const char *why);
 
+/* Messages that the server takes in one command (RFC 9738); 0: it has told no number. */
+uint64_t imap_message_limit(const struct imap_end *e);
 /* Ascending UIDs as a set of at most IMAP_SET_MAX octets, and of no more messages than the server
  * takes in one command; how many of them it has. */
 size_t imap_set_some(const struct imap_end *e, struct buf *out, const uint32_t *uids, size_t n);

@@ -46,9 +46,16 @@ uint32_t *imap_uids_copy(const uint32_t *uids, size_t n, size_t *n_out)
     return copy;
 }
 
+uint64_t imap_message_limit(const struct imap_end *e)
+{
+    uint64_t offered = imap_client_limits(e->client).messages;
+    bool is_less = e->message_limit > 0 && (offered == 0 || e->message_limit < offered);
+    return is_less ? e->message_limit : offered;
+}
+
 size_t imap_set_some(const struct imap_end *e, struct buf *out, const uint32_t *uids, size_t n)
 {
-    uint64_t most = imap_client_limits(e->client).messages;
+    uint64_t most = imap_message_limit(e);
     size_t taken = 0;
     buf_clear(out);
     if (most > 0 && n > most)
@@ -296,6 +303,24 @@ void imap_request_begin(struct imap_request *r)
 /* --- Commands and what comes -------------------------------------------------------------------
  */
 
+static void note_limit(struct imap_end *e, const struct imap_outcome *o)
+{
+    if (o->code == IMAP_CODE_MESSAGELIMIT && o->number > 0 &&
+        (e->message_limit == 0 || o->number < e->message_limit))
+        e->message_limit = o->number;
+}
+
+/* It was done for some of the messages: what is asked from now on keeps to the server's number. */
+static void refuse_part(struct imap_request *r, const struct imap_outcome *o)
+{
+    struct err err = ERR_INIT;
+    if (o->code != IMAP_CODE_MESSAGELIMIT || o->status != IMAP_STATUS_OK || r->goes_on)
+        return;
+    err_set(&err, ERR_TEMP, EX_TEMPFAIL, "the server has done it for some of the messages only");
+    err_scope_set(&err, ERR_SCOPE_FOLDER);
+    imap_request_fail(r, &err);
+}
+
 static void on_answer(void *arg, const struct imap_response *resp)
 {
     struct imap_cmd *c = arg, **at;
@@ -312,10 +337,12 @@ static void on_answer(void *arg, const struct imap_response *resp)
     }
     r->n_cmds--;
     imap_outcome_set(&o, resp);
+    note_limit(e, &o);
     if (c->step == IMAP_STEP_REOPEN)
         reopened(r, &o);
     else
         r->kind->answered(r, c->step, &o, resp);
+    refuse_part(r, &o);
     free(c);
     bool moved = false;
     imap_requests_settle(e, &moved);

@@ -294,6 +294,58 @@ static void test_a_delta_that_is_cut(void **state)
     }
 }
 
+static bool begin_body(void *arg, uint32_t uid, uint64_t size)
+{
+    (void)uid, (void)size;
+    ++*(size_t *)arg;
+    return true;
+}
+
+/* A part of what was asked for is no answer: the rest is not gone.  Then the number is known. */
+static void test_parts_of_other_things(void **state)
+{
+    static const struct imap_peer_row rows[] = {
+        {"SELECT", "* 4 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n~ OK .\n"},
+        {"UID FETCH 11:12,15,20 (UID BODY.PEEK[])",
+            "* 1 FETCH (UID 11 BODY[] {1}\nx)\n* 2 FETCH (UID 12 BODY[] {1}\nx)\n"
+            "~ OK [MESSAGELIMIT 2 12] .\n"},
+        {"UID FETCH 11:12 (UID BODY", "* 1 FETCH (UID 11 BODY[] {1}\nx)\n"
+                                      "* 2 FETCH (UID 12 BODY[] {1}\nx)\n~ OK .\n"},
+        {"UID FETCH 15,20 (UID BODY", "* 3 FETCH (UID 15 BODY[] {1}\nx)\n"
+                                      "* 4 FETCH (UID 20 BODY[] {1}\nx)\n~ OK .\n"},
+        {"UID STORE 11:12 ", "~ OK .\n"}, {"UID STORE 15,20 ", "~ OK [MESSAGELIMIT 1 15] .\n"},
+        {"UID MOVE 11 ", "~ OK .\n"}, {"UID MOVE 12 ", "~ OK .\n"}, {"UID MOVE 15 ", "~ OK .\n"},
+        {"UID MOVE 20 ", "~ OK .\n"}, END};
+    static const struct end_sink sink = {.begin = begin_body};
+    struct end_ticket t[4] = {0};
+    struct err err = ERR_INIT;
+    struct flags f = {.system = FLAG_SEEN};
+    size_t n = 0;
+    (void)state;
+    imap_peer_start(&peer, "MOVE", rows);
+    struct end *e = peer.end;
+    const struct end_open o = {.is_for_writing = true, .is_only_opened = true};
+    assert_int_equal(open_folder("a", &o, &changes, &err), END_OK);
+    for (size_t i = 0; i < 2; i++) {
+        e->ops->read(e, known, COUNT_OF(known), &sink, &n, &t[i]);
+        assert_int_equal(end_wait(e, &t[i], &err), 0);
+    }
+    const struct end_flags how = {.flags = &f, .keywords = &keywords};
+    e->ops->flags(e, known, COUNT_OF(known), &how, NULL, &t[2]);
+    assert_int_equal(end_wait(e, &t[2], &err), 0);
+    e->ops->move(e, known, COUNT_OF(known), SLICE_LIT("b"), NULL, &t[3]);
+    assert_int_equal(end_wait(e, &t[3], &err), 0);
+    assert_int_equal(t[0].result, END_NO);
+    assert_int_equal(t[0].err.class, ERR_TEMP);
+    assert_int_equal(t[1].result, END_OK);
+    assert_int_equal(n, 2 + 4);
+    assert_int_equal(t[2].result, END_NO);
+    assert_int_equal(t[3].result, END_OK);
+    for (size_t i = 0; rows[i].text; i++)
+        assert_row(rows[i].text, peer.used[i]);
+    done();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_portions),
         cmocka_unit_test(test_limits_that_do_not_matter),
         cmocka_unit_test(test_a_delta_that_is_cut),
+        cmocka_unit_test(test_parts_of_other_things),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
