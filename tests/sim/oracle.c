@@ -433,6 +433,10 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
     if (l->rule != RULE_MIRROR)
         missed &= (uint16_t)~FLAG_DELETED;
     uint16_t left = (uint16_t)(to->flags & ~from->flags & ~to->users);
+    /* Stored behind a kill that came before the record of what was sent: which flags it was given
+     * nobody knows (what is open). */
+    if (l->tally[folder][content].late > 0 && !l->has_open)
+        left = 0;
     /* A copy that was found by content may have had flags before we came to it. */
     if (l->has_lost_journal || l->is_renumbered[folder] || l->rule != RULE_MIRROR)
         left = 0;
