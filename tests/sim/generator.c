@@ -66,12 +66,21 @@ static enum act some_act(struct rng *r)
     return (enum act)i;
 }
 
-static enum act calm_act(struct rng *r)
+/* What kind of people they are. */
+struct mood {
+    bool is_calm;    /* nothing breaks */
+    bool is_sorting; /* messages and folders are moved all the time */
+};
+
+static enum act act_in(const struct mood *m, struct rng *r)
 {
+    static const uint8_t sorting[] = {ACT_MOVE, ACT_MOVE, ACT_MOVE, ACT_RENAME, ACT_MAKE};
     enum act a;
+    if (m->is_sorting && rng_one_in(r, 2))
+        return (enum act)sorting[rng_below(r, sizeof(sorting))];
     do
         a = some_act(r);
-    while (BIT(a) & INTERRUPTIONS);
+    while (m->is_calm && BIT(a) & INTERRUPTIONS);
     return a;
 }
 
@@ -93,13 +102,11 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
         gap = 20 + rng_below(&r, 40);
         out->n = 4 + out->n / 3;
     }
-    bool is_calm = rng_one_in(&r, 5);
+    const struct mood mood = {.is_calm = rng_one_in(&r, 5), .is_sorting = rng_one_in(&r, 4)};
     for (uint32_t i = 0; i < out->n; i++) {
         tick += rng_one_in(&r, 3) ? 0 : rng_below(&r, 2 * gap);
         out->v[i] = (struct action){.tick = tick,
-            .what = i < 4     ? ACT_DELIVER
-                    : is_calm ? calm_act(&r)
-                              : some_act(&r),
+            .what = i < 4 ? ACT_DELIVER : act_in(&mood, &r),
             .a = (uint32_t)(rng_next(&r) >> 40),
             .b = (uint32_t)(rng_next(&r) >> 40)};
     }

@@ -268,6 +268,9 @@ static void between(struct run *r)
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);
+            /* The second time what was done may be done once more. */
+            if (w->ledger.has_lost_journal)
+                ledger_interrupted(&w->ledger);
             w->ledger.has_lost_journal = true;
             if (x->a % 3 == 0)
                 site_lose_marks();
