@@ -436,7 +436,7 @@ int copy_pass(
     struct folder_list from = {0}, there = {0};
     struct folder_map map = {0};
     struct pass p = {.policy = policy, .counts = counts, .map = &map, .there = &there};
-    uint64_t failed = counts->folders_failed;
+    uint64_t failed = counts->folders_failed + counts->folders_short;
     if (copy_connect(c, err) != 0)
         return -1;
     if (plan_policy(policy)->is_behind_flip && c->judge &&
@@ -453,7 +453,7 @@ int copy_pass(
             result = apply_settle(c->to, c->journal, &there, &p.open, err);
         if (result == 0)
             result = all_folders(c, &p, &from, err);
-        if (result == 0 && counts->folders_failed == failed)
+        if (result == 0 && counts->folders_failed + counts->folders_short == failed)
             result = journal_complete(c->journal, err);
     }
     for (size_t i = 0; i < p.n_lost; i++)
@@ -469,13 +469,15 @@ int copy_pass(
     return result;
 }
 
-void copy_behind_flip(struct copy *c, const struct late_judge *judge)
+void copy_behind_flip(
+    struct copy *c, const struct late_judge *judge, const struct journal_watch *watch)
 {
     c->judge = judge;
+    journal_watch(c->journal, watch);
 }
 
-int copy_inventory(
-    struct copy *c, int (*each)(void *arg, const unsigned char *digest), void *arg, struct err *err)
+int copy_inventory(struct copy *c,
+    int (*each)(void *arg, const unsigned char *head, struct err *err), void *arg, struct err *err)
 {
     return journal_ready(c->journal, err) == 0 ? journal_digests(c->journal, each, arg, err) : -1;
 }

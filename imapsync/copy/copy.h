@@ -65,10 +65,13 @@ const char *copy_silent_server(const struct copy *c);
 /* Drops both connections; the next pass opens new ones. */
 void copy_disconnect(struct copy *c);
 
-/* Who says what is late mail in passes behind a flip; borrowed.  Without one nothing is. */
-void copy_behind_flip(struct copy *c, const struct late_judge *judge);
-/* The content of every message that the journal knows, one call for each, until one returns -1. */
-int copy_inventory(struct copy *c, int (*each)(void *arg, const unsigned char *digest), void *arg,
+/* Who says what is late mail in passes behind a flip, and who is told of each pair (journal.h);
+ * borrowed.  Without one nothing is late. */
+void copy_behind_flip(
+    struct copy *c, const struct late_judge *judge, const struct journal_watch *watch);
+/* The contents of all messages that the journal knows: journal_digests(). */
+int copy_inventory(struct copy *c,
+    int (*each)(void *arg, const unsigned char *head, struct err *err), void *arg,
     struct err *err) ATTR_WUR;
 
 /* --- Verification ---------------------------------------------------------------------- */

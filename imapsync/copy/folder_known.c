@@ -97,45 +97,46 @@ static int drop_intents(struct work *w, const struct intent *v, size_t n, struct
     return journal_commit(w->c->journal, err);
 }
 
-/* Behind a flip: what is not late becomes GONE. */
+/* What was given up is told once: behind the pass nobody would look at it again. */
+static void tell_unknown(void *arg, size_t n)
+{
+    struct work *w = arg;
+    char text[200];
+    BUG_ON(fmt_into(text, sizeof(text),
+               "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
+               "on the target, and were deleted there or came late: nothing was copied",
+               n) != 0);
+    w->p->counts->messages_failed += n;
+    w->n_exceptions += n;
+    copy_report(w->c, w->record->source.name, 0, text);
+}
+
 int folder_judge_late(struct work *w, struct err *err)
 {
-    char text[200];
     w->late = (struct late_job){.source = w->c->from,
         .journal = w->c->journal,
         .judge = w->c->judge,
         .folder = w->record,
         .listing = &w->listing,
         .pairs = w->pairs,
-        .n_pairs = w->n_pairs};
+        .n_pairs = w->n_pairs,
+        .unknown = tell_unknown,
+        .arg = w};
     int result = 0;
     if (w->listing.n > 0)
         result = folder_reopen(w, err) == 0 ? late_judge_all(&w->late, err) : -1;
-    if (w->late.n_unknown > 0) {
-        BUG_ON(fmt_into(text, sizeof(text),
-                   "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
-                   "on the target, and were deleted there or came late: nothing was copied",
-                   w->late.n_unknown) != 0);
-        w->p->counts->messages_failed += w->late.n_unknown;
-        w->n_exceptions += w->late.n_unknown;
-        copy_report(w->c, w->record->source.name, 0, text);
-    }
     return result == 0 ? folder_load_pairs(w, err) : -1;
 }
 
-/* Also of a folder that failed: what was copied was copied. */
-int folder_tell_came(struct work *w, struct err *err)
-{
-    if (w->late.n_late == 0)
-        return 0;
-    if (folder_load_pairs(w, err) != 0)
-        return -1;
-    w->late.pairs = w->pairs;
-    w->late.n_pairs = w->n_pairs;
-    return late_came(&w->late, err);
-}
-
 /* --- Open outcomes ---------------------------------------------------------------------------- */
+
+/* Behind a flip: the pairs that follow are about UIDs of this UIDVALIDITY. */
+static int look(struct work *w, uint32_t uidvalidity, struct err *err)
+{
+    if (!folder_is_behind_flip(w))
+        return 0;
+    return late_look(w->c->judge, w->record, uidvalidity, &w->listing, err);
+}
 
 static int get_intents(struct work *w, struct intent **out, size_t *n_out, struct err *err)
 {
@@ -176,7 +177,7 @@ int folder_resolve_open(struct work *w, bool adopt, struct err *err)
 {
     struct intent *intents;
     size_t n;
-    if (get_intents(w, &intents, &n, err) != 0)
+    if (look(w, w->listing.uidvalidity, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     int result = 0;
     for (size_t i = 0; w->is_detached && i < n; i++)
@@ -233,7 +234,7 @@ static int settle_before(struct work *w, struct intent *intents, size_t n, struc
         return 0;
     struct resolve_job job = resolve_job_of(w, intents, n);
     job.is_renumbered_here = true;
-    if (run_resolve(w, &job, err) != 0)
+    if (look(w, w->record->source.uidvalidity, err) != 0 || run_resolve(w, &job, err) != 0)
         return -1;
     return folder_load_pairs(w, err);
 }
@@ -256,6 +257,8 @@ static int follow_source(struct work *w, struct err *err)
         .n_intents = n,
         .suspects = &w->c->suspects,
         .keeps_rest = folder_is_behind_flip(w)};
+    if (result == 0)
+        result = look(w, w->listing.uidvalidity, err);
     if (result == 0)
         result = folder_reopen(w, err) == 0 ? renumber(&job, err) : -1;
     intents_free(intents, n);

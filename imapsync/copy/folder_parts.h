@@ -132,7 +132,5 @@ int folder_resolve_open(struct work *w, bool adopt, struct err *err) ATTR_WUR;
 int folder_tell_vanished(struct work *w, struct err *err) ATTR_WUR;
 /* Behind a flip: what is not late becomes GONE. */
 int folder_judge_late(struct work *w, struct err *err) ATTR_WUR;
-/* Also of a folder that failed: what was copied was copied. */
-int folder_tell_came(struct work *w, struct err *err) ATTR_WUR;
 
 #endif

@@ -265,13 +265,6 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
         end_lose(c->from, err);
         end_lose(c->to, err);
     }
-    for (size_t i = 0; i < n; i++) {
-        struct err why = ERR_INIT;
-        if (folder_tell_came(&all.v[i], &why) != 0 && result == 0) {
-            *err = why;
-            result = -1;
-        }
-    }
     /* Alone it is not opened twice. */
     for (size_t i = 0; result == 0 && i < n; i++) {
         if (all.v[i].comes_again)

@@ -498,6 +498,10 @@ void journal_begin(struct journal *j)
 int journal_commit(struct journal *j, struct err *err)
 {
     int result = j->txn_result;
+    if (result == 0 && j->watch)
+        result = j->watch->commit(j->watch->arg, &j->txn_err);
+    else if (j->watch)
+        j->watch->abort(j->watch->arg);
     if (result == 0)
         result = bdb_commit(&j->t.txn, &j->txn_err);
     else
@@ -509,6 +513,11 @@ int journal_commit(struct journal *j, struct err *err)
     *err = j->txn_err;
     err_scope_set(err, ERR_SCOPE_USER);
     return err_wrap(err, "cannot write the journal");
+}
+
+void journal_watch(struct journal *j, const struct journal_watch *watch)
+{
+    j->watch = watch;
 }
 
 void journal_put_record(

@@ -152,9 +152,11 @@ int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE]
     void (*each)(void *arg, uint32_t folder, const struct pair *p), void *arg,
     struct err *err) ATTR_WUR;
 
-/* The content of every pair, in no order, until `each` returns -1. */
-int journal_digests(struct journal *j, int (*each)(void *arg, const unsigned char *digest),
-    void *arg, struct err *err) ATTR_WUR;
+/* The first RECORD_DIGEST_KEY octets of the digest of every pair, ascending, equal ones as often as
+ * they are there, until `each` returns -1. */
+int journal_digests(struct journal *j,
+    int (*each)(void *arg, const unsigned char *head, struct err *err), void *arg,
+    struct err *err) ATTR_WUR;
 
 /* One durable change: begin, any number of puts, commit.  commit returns the first error. */
 void journal_begin(struct journal *j);
@@ -170,6 +172,18 @@ void journal_intent_sent_put(
     struct journal *j, uint32_t folder, uint64_t id, const struct intent_sent *sent, size_t n);
 void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id);
 int journal_commit(struct journal *j, struct err *err) ATTR_WUR;
+
+/* Who has to know of each pair before the journal does: told of those that a transaction puts,
+ * asked when they are about to be durable, where -1 ends the transaction.  digest NULL: the content
+ * is not known; is_new: nor was this one before. */
+struct journal_watch {
+    void (*put)(
+        void *arg, uint32_t folder, const struct pair *p, const unsigned char *digest, bool is_new);
+    int (*commit)(void *arg, struct err *err);
+    void (*abort)(void *arg);
+    void *arg;
+};
+void journal_watch(struct journal *j, const struct journal_watch *watch); /* borrowed */
 
 /* Open intents of a folder of this kind on the target, oldest first; free with intents_free(). */
 int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,

@@ -282,6 +282,10 @@ void journal_pair_put(
     bool is_same =
         old.state != 0 && memcmp(old.uid, new.uid, sizeof(old.uid)) == 0 &&
         old.has_digest == new.has_digest &&memcmp(old.digest, new.digest, SHA256_SIZE) == 0;
+    bool is_new_content = new.has_digest && !(old.state != 0 && old.has_digest &&
+                                                memcmp(old.digest, new.digest, SHA256_SIZE) == 0);
+    if (r == 0 && j->watch)
+        j->watch->put(j->watch->arg, folder, p, new.has_digest ? new.digest : NULL, is_new_content);
     if (r == 0 && old.state != 0 && !is_same && p->src_uid != 0)
         r = each_of_source(j, folder, p->src_uid, drop_it, &kept, &j->txn_err);
     if (r == 0 && is_same && new.uid[SIDE_A] != 0) {
@@ -562,39 +566,24 @@ int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE]
     return as_error(j, r, "digests", err);
 }
 
-/* Those that stand under A, and then those that stand under B alone. */
-static int each_digest(struct journal *j, int side,
-    int (*each)(void *arg, const unsigned char *digest), void *arg, struct err *err)
+int journal_digests(struct journal *j,
+    int (*each)(void *arg, const unsigned char *head, struct err *err), void *arg, struct err *err)
 {
     struct bdb_cursor *c;
-    struct slice key, value, uids;
-    uint32_t folder, uid;
-    int r = bdb_cursor_open(side == SIDE_A ? j->t.pairs : j->t.uids, j->t.txn, SLICE_NONE, &c, err);
+    struct slice key, value, head;
+    uint32_t folder, uid[SIDES];
+    int r = bdb_cursor_open(j->t.digests, j->t.txn, SLICE_NONE, &c, err);
     if (r != 0)
         return -1;
     while ((r = bdb_cursor_next(c, &key, &value, err)) > 0) {
-        struct record_pair p;
-        bool is_pair = true;
-        if (!record_is_uid(key, &folder, &uid) ||
-            (side == SIDE_A ? !record_unpack_pair(value, SIDE_A, uid, &p)
-                            : !record_unpack_refs(value, uid, &is_pair, &p, &uids))) {
+        if (!record_is_digest(key, &head, &folder, uid)) {
             r = DAMAGED;
             break;
         }
-        if (is_pair && p.has_digest && each(arg, p.digest) != 0) {
-            r = err_set(err, ERR_PERM, EX_DATAERR, "there are too many messages");
+        r = each(arg, head.p, err);
+        if (r != 0)
             break;
-        }
     }
     bdb_cursor_close(&c);
-    return r;
-}
-
-int journal_digests(struct journal *j, int (*each)(void *arg, const unsigned char *digest),
-    void *arg, struct err *err)
-{
-    int r = each_digest(j, SIDE_A, each, arg, err);
-    if (r == 0)
-        r = each_digest(j, SIDE_B, each, arg, err);
-    return as_error(j, r, "pairs", err);
+    return as_error(j, r, "digests", err);
 }

@@ -21,6 +21,7 @@ struct journal {
     bool is_complete;
     bool is_of_before; /* as it was opened: of an earlier version */
     int from, to;      /* sides of the source and of the target */
+    const struct journal_watch *watch;
     uint32_t last_folder;
     uint64_t last_intent;
     struct err txn_err;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/copy/bodies.h"
 
 #define WINDOW 100
@@ -31,12 +32,6 @@ static void add_late(struct late_job *job, uint32_t uid)
     job->late[job->n_late++] = uid;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void put_gone(struct late_job *job, uint32_t uid, const struct body *read)
 {
     struct pair gone = {.src_uid = uid, .state = PAIR_GONE};
@@ -47,33 +42,52 @@ static void put_gone(struct late_job *job, uint32_t uid, const struct body *read
 }
 
 /* A message that cannot be read is neither late nor not: the copy will say what is wrong. */
+static int judge_one(struct late_job *job, const struct body *b, bool is_unknown, struct err *err)
+{
+    bool is_late = true;
+    if (!is_unknown && b->is_there &&
+        job->judge->is_late(job->judge->arg, b->digest, &is_late, err) != 0)
+        return -1;
+    if (is_unknown)
+        put_gone(job, b->uid, b->is_there ? b : NULL);
+    else if (is_late)
+        add_late(job, b->uid);
+    else
+        put_gone(job, b->uid, b);
+    return 0;
+}
+
 static int finish(struct late_job *job, struct window *w, struct err *err)
 {
     if (w->n > 0 && bodies_digest(job->source, w->v, w->n, err) != 0)
         return -1;
+    int result = 0;
     journal_begin(job->journal);
     for (size_t i = 0; i < w->n_before; i++)
         put_gone(job, w->before[i], NULL);
-    for (size_t i = 0; i < w->n; i++) {
-        const struct body *b = &w->v[i];
-        if (w->is_unknown[i]) {
-            put_gone(job, b->uid, b->is_there ? b : NULL);
-            job->n_unknown++;
-        } else if (b->is_there && !job->judge->is_late(job->judge->arg, b->digest)) {
-            put_gone(job, b->uid, b);
-        } else {
-            add_late(job, b->uid);
-        }
-    }
+    for (size_t i = 0; result == 0 && i < w->n; i++)
+        result = judge_one(job, &w->v[i], w->is_unknown[i], err);
     w->n = w->n_before = 0;
-    return journal_commit(job->journal, err);
+    struct err first = *err;
+    if (journal_commit(job->journal, err) != 0 && result == 0)
+        return -1;
+    if (result != 0)
+        *err = first;
+    return result;
+}
+
+static int place_of(const struct late_job *job, uint32_t uid, enum late_place *out, struct err *err)
+{
+    *out = LATE_UNKNOWN;
+    return job->judge ? job->judge->place(job->judge->arg, job->folder->source.name,
+                            job->listing->uidvalidity, uid, out, err)
+                      : 0;
 }
 
 static int one(struct late_job *job, struct window *w, uint32_t uid, struct err *err)
 {
-    enum late_place place = LATE_UNKNOWN;
-    if (job->judge && job->judge->place(job->judge->arg, job->folder->source.name,
-                          job->listing->uidvalidity, uid, &place, err) != 0)
+    enum late_place place;
+    if (place_of(job, uid, &place, err) != 0)
         return -1;
     if (place == LATE_OWED) {
         add_late(job, uid);
@@ -86,43 +100,59 @@ static int one(struct late_job *job, struct window *w, uint32_t uid, struct err 
     return w->n == WINDOW || w->n_before == WINDOW ? finish(job, w, err) : 0;
 }
 
-int late_judge_all(struct late_job *job, struct err *err)
+/* Each message without a pair. */
+static int each(struct late_job *job,
+    int (*f)(struct late_job *job, void *arg, uint32_t uid, struct err *err), void *arg,
+    struct err *err)
 {
-    struct window w = {.n = 0};
     size_t p = 0;
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < job->listing->n; i++) {
+    for (size_t i = 0; i < job->listing->n; i++) {
         uint32_t uid = job->listing->v[i].uid;
         while (p < job->n_pairs && job->pairs[p].src_uid < uid)
             p++;
-        if (p == job->n_pairs || job->pairs[p].src_uid != uid)
-            result = one(job, &w, uid, err);
-    }
-    if (result == 0 && (w.n > 0 || w.n_before > 0))
-        result = finish(job, &w, err);
-    if (job->n_late > 0)
-        mem_sort(job->late, job->n_late, sizeof(*job->late), by_number);
-    return result;
-}
-
-int late_came(struct late_job *job, struct err *err)
-{
-    for (size_t i = 0, p = 0; i < job->n_late; i++) {
-        struct content c;
-        bool found;
-        while (p < job->n_pairs && job->pairs[p].src_uid < job->late[i])
-            p++;
-        if (p == job->n_pairs || job->pairs[p].src_uid != job->late[i] ||
-            (job->pairs[p].state != PAIR_STORED && job->pairs[p].state != PAIR_SENT))
-            continue;
-        if (journal_content(job->journal, job->folder->id, job->late[i], &c, &found, err) != 0)
-            return -1;
-        if (found && c.has_digest &&
-            job->judge->came(job->judge->arg, job->folder->source.name, job->listing->uidvalidity,
-                job->late[i], c.digest, err) != 0)
+        if ((p == job->n_pairs || job->pairs[p].src_uid != uid) && f(job, arg, uid, err) != 0)
             return -1;
     }
     return 0;
+}
+
+static int count_unknown(struct late_job *job, void *arg, uint32_t uid, struct err *err)
+{
+    size_t *n = arg;
+    enum late_place place;
+    if (place_of(job, uid, &place, err) != 0)
+        return -1;
+    *n += place == LATE_UNKNOWN;
+    return 0;
+}
+
+static int into_window(struct late_job *job, void *arg, uint32_t uid, struct err *err)
+{
+    return one(job, arg, uid, err);
+}
+
+int late_look(const struct late_judge *judge, const struct journal_folder *folder,
+    uint32_t uidvalidity, const struct end_changes *listing, struct err *err)
+{
+    uint32_t highest = listing->n > 0 ? listing->v[listing->n - 1].uid : 0;
+    return judge
+               ? judge->look(judge->arg, folder->id, folder->source.name, uidvalidity, highest, err)
+               : 0;
+}
+
+int late_judge_all(struct late_job *job, struct err *err)
+{
+    struct window w = {.n = 0};
+    size_t n_unknown = 0;
+    int result = each(job, count_unknown, &n_unknown, err);
+    if (result == 0 && n_unknown > 0)
+        job->unknown(job->arg, n_unknown);
+    if (result == 0)
+        result = each(job, into_window, &w, err);
+    if (result == 0 && (w.n > 0 || w.n_before > 0))
+        result = finish(job, &w, err);
+    job->n_late = uids_sort(job->late, job->n_late);
+    return result;
 }
 
 void late_fini(struct late_job *job)

@@ -275,10 +275,8 @@ int move_job_connect(struct move_job *j, struct err *err)
         result = copy_new(&j->source.end.maker, &j->target.end.maker, buf_cstr(&dir), &options,
             &copy_events, j, &j->copy, err);
     buf_fini(&dir);
-    if (result == 0) {
-        j->known.copy = j->copy;
-        copy_behind_flip(j->copy, known_judge(&j->known));
-    }
+    if (result == 0)
+        known_use(&j->known, j->copy);
     return result == 0 ? copy_connect(j->copy, err) : -1;
 }
 

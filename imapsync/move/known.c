@@ -2,70 +2,93 @@
 /*
  * known: see known.h.
  *
+ * Behind the flip whatever the journal gets is in the marks first, durably, by its watch: late mail
+ * that was copied, by whichever way its outcome became known, and what was found to be no late
+ * mail.  So it does not matter where a kill comes, nor when the journal is lost.  Before the flip
+ * the journal's index is the inventory; from the last inventory to the flip, while mail waits, the
+ * few that come are counted instead.
+ *
  * Users who were flipped before there were marks have none: those of them whose journal is whole
  * get theirs from it, without folders, so that contents tell.  Who has neither is told, once, that
- * nobody knows (E-LATE-UNKNOWN); the journal that this begins, and the marks made of it, know what
- * was found then.
- *
- * What came late is in the journal before it is in the marks.  Killed in between, the journal still
- * knows it.
+ * nobody knows (E-LATE-UNKNOWN), until one pass has been through all folders; the marks that this
+ * begins know what was found then.
  */
 #include "imapsync/move/known.h"
 
+#include <stdlib.h>
 #include <sysexits.h>
 
-#include "imapsync/move/marks_store.h"
+#include "base/core/mem.h"
 
-static int too_many(struct err *err)
-{
-    return err_set(err, ERR_PERM, EX_DATAERR,
-        "the mailbox has more messages or folders than marks "
-        "can hold");
-}
+#define COUNTED_MAX 65536 /* octets; of more an inventory is taken at the flip */
+
+struct known_look {
+    uint32_t id; /* the journal's */
+    struct marks_look at;
+};
 
 void known_init(struct known *k, const char *user_dir)
 {
-    *k = (struct known){.user_dir = user_dir};
+    *k = (struct known){0};
+    marks_store_init(&k->store, user_dir);
+}
+
+static void drop_looks(struct known *k)
+{
+    for (size_t i = 0; i < k->n_looks; i++)
+        free((void *)(uintptr_t)k->looks[i].at.name.p);
+    free(k->looks);
+    k->looks = NULL;
+    k->n_looks = 0;
+}
+
+/* What is in memory is forgotten, and read again when it is needed. */
+static void forget(struct known *k)
+{
+    marks_fini(&k->marks);
+    marks_store_close(&k->store);
+    k->is_loaded = false;
 }
 
 void known_fini(struct known *k)
 {
-    marks_fini(&k->marks);
+    if (!k->store.user_dir)
+        return;
+    forget(k);
+    drop_looks(k);
+    marks_fini(&k->next);
     *k = (struct known){0};
 }
 
-static int load(struct known *k, struct err *err)
+/* --- Inventory -------------------------------------------------------------------------------- */
+
+static int add(void *arg, const unsigned char *head, struct err *err)
 {
-    if (k->is_loaded)
-        return 0;
-    if (marks_load(k->user_dir, &k->marks, &k->was_found, err) != 0)
-        return -1;
-    k->is_loaded = true;
-    return 0;
+    return marks_store_add(arg, marks_key(head), err);
 }
 
-static int add(void *arg, const unsigned char *digest)
+static int write_all(struct known *k, bool with_inventory, struct err *err)
 {
-    return marks_inventory_add(arg, digest);
-}
-
-static int take_inventory(struct known *k, struct err *err)
-{
-    marks_inventory_begin(&k->marks);
-    int result = copy_inventory(k->copy, add, &k->marks, err);
-    marks_inventory_end(&k->marks);
-    k->is_dirty = true;
+    int result = marks_store_begin(&k->store, &k->marks, err);
+    if (result == 0 && with_inventory)
+        result = copy_inventory(k->copy, add, &k->store, err);
+    if (result == 0)
+        result = marks_store_end(&k->store, &k->marks, err);
+    if (result != 0)
+        forget(k);
+    else
+        k->is_loaded = true;
     return result;
 }
 
-int known_keep(struct known *k, struct err *err)
+static int load(struct known *k, bool *found_out, struct err *err)
 {
-    if (!k->is_dirty)
+    *found_out = true;
+    if (k->is_loaded)
         return 0;
-    if (marks_save(k->user_dir, &k->marks, err) != 0)
+    if (marks_store_open(&k->store, &k->marks, found_out, err) != 0)
         return -1;
-    k->is_dirty = false;
-    k->was_found = true;
+    k->is_loaded = true;
     return 0;
 }
 
@@ -73,48 +96,153 @@ int known_keep(struct known *k, struct err *err)
 
 int known_seen(struct known *k, struct err *err)
 {
-    if (load(k, err) != 0 || take_inventory(k, err) != 0)
+    bool is_found;
+    if (load(k, &is_found, err) != 0)
         return -1;
-    return known_keep(k, err);
+    marks_changes_done(&k->marks); /* the inventory has them */
+    if (write_all(k, true, err) != 0)
+        return -1;
+    k->is_counting = true;
+    return 0;
 }
 
 void known_compare(struct known *k)
 {
-    marks_folders_begin(&k->marks);
+    marks_fini(&k->next);
     k->is_full = false;
 }
 
 void known_compared(struct known *k, const struct copy_compared *f)
 {
-    const struct marks_folder folder = {
-        .source = {f->source, f->source_uidvalidity, f->source_uid},
-        .target = {f->target, f->target_uidvalidity, f->target_uid},
-        .owed = (uint32_t *)(uintptr_t)f->missing,
-        .n_owed = f->n_missing,
-    };
-    if (marks_folder_add(&k->marks, &folder) != 0)
+    if (marks_folder_add(&k->next, f->source, f->source_uidvalidity, f->source_uid, f->missing,
+            f->n_missing) != 0)
         k->is_full = true;
 }
 
-int known_flip(struct known *k, bool has_more, struct err *err)
+int known_flip(struct known *k, struct err *err)
 {
     if (k->is_full)
-        return too_many(err);
-    marks_folders_end(&k->marks);
-    k->is_dirty = true;
-    if (has_more && take_inventory(k, err) != 0)
+        return err_set(
+            err, ERR_PERM, EX_DATAERR, "the mailbox has more folders than marks can hold");
+    if (!k->is_counting && known_seen(k, err) != 0)
         return -1;
-    return known_keep(k, err);
+    marks_flip(&k->marks, &k->next);
+    if (marks_store_append(&k->store, &k->marks, err) == 0)
+        return 0;
+    k->is_counting = false;
+    forget(k);
+    return -1;
 }
 
-/* --- Behind it ---------------------------------------------------------------------------------
- */
+static int count(struct known *k, const unsigned char *digest, struct err *err)
+{
+    if (marks_changes(&k->marks).n < COUNTED_MAX)
+        return marks_count_one(&k->marks, digest, err);
+    k->is_counting = false;
+    forget(k);
+    return 0;
+}
+
+/* --- What the journal gets -------------------------------------------------------------------- */
+
+static struct known_look *look_of(const struct known *k, uint32_t id)
+{
+    for (size_t i = k->n_looks; i-- > 0;) {
+        if (k->looks[i].id == id)
+            return &k->looks[i];
+    }
+    return NULL;
+}
+
+static void on_put(
+    void *arg, uint32_t id, const struct pair *p, const unsigned char *digest, bool is_new)
+{
+    struct known *k = arg;
+    int result = 0;
+    if (k->has_failed || p->src_uid == 0)
+        return;
+    if (!k->is_behind) {
+        if (k->is_counting && digest && is_new)
+            result = count(k, digest, &k->why);
+    } else if (p->state == PAIR_STORED || p->state == PAIR_SENT || p->state == PAIR_GONE) {
+        const struct known_look *l = look_of(k, id);
+        if (l)
+            result = marks_learn(&k->marks, &l->at, p->src_uid, digest, is_new, &k->why);
+    }
+    k->has_failed = result != 0;
+}
+
+/* In memory the marks may be further than the journal. */
+static void on_abort(void *arg)
+{
+    struct known *k = arg;
+    if (k->has_failed || marks_changes(&k->marks).n > 0) {
+        k->is_counting = false;
+        forget(k);
+    }
+    k->has_failed = false;
+}
+
+static int on_commit(void *arg, struct err *err)
+{
+    struct known *k = arg;
+    int result = 0;
+    if (k->has_failed) {
+        *err = k->why;
+        result = -1;
+    } else if (k->is_behind) {
+        result = marks_store_append(&k->store, &k->marks, err);
+    }
+    if (result != 0)
+        on_abort(k);
+    return result;
+}
+
+/* --- Behind the flip -------------------------------------------------------------------------- */
 
 static int on_begin(void *arg, bool is_complete, struct err *err ATTR_UNUSED)
 {
     struct known *k = arg;
+    k->is_behind = true;
     k->is_complete = is_complete;
     marks_pass(&k->marks);
+    drop_looks(k);
+    return 0;
+}
+
+/* Marks that can be asked, made if need be. */
+static int be_ready(struct known *k, struct err *err)
+{
+    bool is_found;
+    if (load(k, &is_found, err) != 0)
+        return -1;
+    bool was_anew = k->marks.is_anew;
+    k->marks.is_anew = !k->is_complete && (!is_found || was_anew);
+    if (is_found && was_anew == k->marks.is_anew)
+        return 0;
+    return write_all(k, !is_found && k->is_complete, err);
+}
+
+static int on_look(void *arg, uint32_t id, struct slice folder, uint32_t uidvalidity,
+    uint32_t highest, struct err *err)
+{
+    struct known *k = arg;
+    if (be_ready(k, err) != 0)
+        return -1;
+    struct known_look *l = look_of(k, id);
+    const struct marks_look at = {.name = folder, .uidvalidity = uidvalidity, .highest = highest};
+    if (l) {
+        free((void *)(uintptr_t)l->at.name.p);
+        l->at = at;
+        l->at.name.p = (const unsigned char *)slice_dup(folder);
+        return 0;
+    }
+    /* Grown in powers of two. */
+    if ((k->n_looks & (k->n_looks - 1)) == 0)
+        k->looks = mem_realloc_array(k->looks, k->n_looks ? 2 * k->n_looks : 1, sizeof(*k->looks));
+    l = &k->looks[k->n_looks++];
+    *l = (struct known_look){.id = id, .at = at};
+    l->at.name.p = (const unsigned char *)slice_dup(folder);
     return 0;
 }
 
@@ -127,35 +255,32 @@ static int on_place(void *arg, struct slice folder, uint32_t uidvalidity, uint32
         [MARKS_BY_CONTENT] = LATE_BY_CONTENT,
     };
     struct known *k = arg;
-    bool is_first = !k->is_loaded;
-    if (load(k, err) != 0)
+    if (be_ready(k, err) != 0)
         return -1;
-    if (is_first && !k->was_found) {
-        k->is_lost = !k->is_complete;
-        if (!k->is_lost && take_inventory(k, err) != 0)
-            return -1;
-    }
-    *out = k->is_lost ? LATE_UNKNOWN : places[marks_place(&k->marks, folder, uidvalidity, uid)];
+    *out = places[marks_place(&k->marks, folder, uidvalidity, uid)];
+    if (*out == LATE_BY_CONTENT && k->marks.is_anew)
+        *out = LATE_UNKNOWN;
     return 0;
 }
 
-static bool on_is_late(void *arg, const unsigned char digest[SHA256_SIZE])
+static int on_is_late(
+    void *arg, const unsigned char digest[SHA256_SIZE], bool *late_out, struct err *err)
 {
     struct known *k = arg;
-    return marks_is_late(&k->marks, digest);
+    return marks_is_late(&k->marks, digest, late_out, err);
 }
 
-static int on_came(void *arg, struct slice folder, uint32_t uidvalidity, uint32_t uid,
-    const unsigned char digest[SHA256_SIZE], struct err *err)
+int known_keep(struct known *k, struct err *err)
 {
-    struct known *k = arg;
-    k->is_dirty = true;
-    return marks_came(&k->marks, folder, uidvalidity, uid, digest) == 0 ? 0 : too_many(err);
+    return k->is_loaded && k->store.log_size > MARKS_LOG_MAX ? write_all(k, false, err) : 0;
 }
 
-const struct late_judge *known_judge(struct known *k)
+void known_use(struct known *k, struct copy *copy)
 {
+    k->copy = copy;
     k->judge = (struct late_judge){
-        .begin = on_begin, .place = on_place, .is_late = on_is_late, .came = on_came, .arg = k};
-    return &k->judge;
+        .begin = on_begin, .look = on_look, .place = on_place, .is_late = on_is_late, .arg = k};
+    k->watch =
+        (struct journal_watch){.put = on_put, .commit = on_commit, .abort = on_abort, .arg = k};
+    copy_behind_flip(copy, &k->judge, &k->watch);
 }

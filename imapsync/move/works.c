@@ -153,7 +153,7 @@ static int delta(struct move_job *j, struct err *err)
                 j->r.from, (ull)brought, plural(brought), (unsigned)passes,
                 (ull)(clock_mono_ms() - start_ms));
     }
-    if (known_flip(&j->known, brought > 0, err) != 0)
+    if (known_flip(&j->known, err) != 0)
         return -1;
     j->r.verified = v.messages;
     move_job_say_own(j, move_job_report(j, "copied", brought), "%llu message%s came in %u pass%s",

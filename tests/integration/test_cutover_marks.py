@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The marks are on the disk before the flip, and each write of them may be the last thing that happens."""
+import json
 import re
 import shutil
 
@@ -7,21 +8,24 @@ from lib.cutover import ANN, argv, cutover, entry, imap_servers, status
 from lib.mailbox import Mail, expunge, fill, look, message
 from lib.strace import killed_at, strace
 
-# Each call with an effect of a write of the marks, as io_write_file_durable() makes them.
-WRITE = ("openat", "write", "fsync", "rename")
+# Calls with an effect on what is on the disk.
+EFFECTS = ("openat", "ftruncate", "write", "pwrite64", "fsync", "fdatasync", "rename")
 
 
-def writes_of_marks(place, user, folder):
-    """[(system call, its number)] up to and behind each rename to marks/, of one more cut-over."""
-    done = strace(argv(place, "cutover", "--json", user), folder / "calls")
+def effects(place, user, folder):
+    """[(system call, its number, its line)] of one more run of the cut-over."""
+    done = strace(argv(place, "cutover", "--json", user), folder / "calls", "-y")
     assert done.returncode == 0, done.stderr
-    seen, found, last = {}, [], {}
+    seen, found = {}, []
     for name, line in re.findall(r"^\d+ +(\w+)(\(.*)$", (folder / "calls").read_text(), re.M):
         seen[name] = seen.get(name, 0) + 1
-        last[name] = seen[name]
-        if name == "rename" and "/sync/marks/" in line:
-            found += [(kind, last[kind]) for kind in WRITE if kind in last]
+        if name in EFFECTS and (name != "openat" or "O_CREAT" in line):
+            found.append((name, seen[name], line))
     return found
+
+
+def is_marks(call):
+    return "/sync/marks" in call[2]
 
 
 def make(dovecot, site, tmp_path, users):
@@ -35,9 +39,11 @@ def make(dovecot, site, tmp_path, users):
     return place
 
 
-def lose_the_journals(place):
-    for path in (place.state / "sync").glob("*/*/"):
-        shutil.rmtree(path)
+def lose_the_journals(place, users):
+    for record in (place.state / "sync").glob("*/cutover.json"):
+        if json.loads(record.read_text())["user"] in users:
+            for path in record.parent.glob("*/"):
+                shutil.rmtree(path)
 
 
 def counts(server, user):
@@ -45,11 +51,13 @@ def counts(server, user):
 
 
 def test_killed_while_marks_are_written(dovecot, site, tmp_path):
-    users = {f"u{i}@example.org": "secret" for i in range(13)}
+    users = {f"u{i}@example.org": "secret" for i in range(20)}
     place = make(dovecot, site, tmp_path, users)
-    points = writes_of_marks(place, "u0@example.org", tmp_path)
-    # Before the first pass, behind it, and before the flip.
-    assert len(points) == 3 * len(WRITE), points
+    calls = [c for c in effects(place, "u0@example.org", tmp_path) if is_marks(c)]
+    points = [c[:2] for c in calls]
+    # All of them before the first pass and behind it; for the flip a line in the log.
+    assert [c[0] for c in calls].count("rename") == 2 and calls[-1][0] == "fsync", calls
+    assert len(points) < len(users), points
     killed = 0
     for i, at in enumerate(points, start=1):
         user = f"u{i}@example.org"
@@ -59,25 +67,39 @@ def test_killed_while_marks_are_written(dovecot, site, tmp_path):
         again = cutover(place, user)
         assert again.status == 0 and entry(place, user)["route"] == "new", (at, again.log)
     assert killed == len(points)
+    users = list(users)[:1 + killed]
     for user in users:
         expunge(place.new.imap(user), "Work", "1:2")
         fill(place.old.imap(user), {"INBOX": [Mail(message("late"))]})
-    lose_the_journals(place)
+    lose_the_journals(place, users)
     for user in users:
         assert cutover(place, user).status == 0
         assert counts(place.new, user) == {"INBOX": 4, "Work": 1}, user
 
 
-def test_killed_while_late_mail_is_noted(dovecot, site, tmp_path):
-    """It was copied, and is in the journal before it is in the marks: nothing comes twice, nothing comes back."""
-    users = {f"u{i}@example.org": "secret" for i in range(5)}
+def late_points(place, user, folder):
+    """The calls from the first write of the marks on, when a late message has come; how many of them are marks'."""
+    calls = effects(place, user, folder)
+    first = next(i for i, call in enumerate(calls) if is_marks(call))
+    n = sum(map(is_marks, calls[first:]))
+    assert all(map(is_marks, calls[first:first + n])) and calls[first + n - 1][0] == "fsync", calls
+    return [c[:2] for c in calls[first:first + n + 3]], n
+
+
+def make_late(dovecot, site, tmp_path):
+    users = {f"u{i}@example.org": "secret" for i in range(8)}
     place = make(dovecot, site, tmp_path, users)
     for user in users:
         assert cutover(place, user).status == 0
         expunge(place.new.imap(user), "Work", "1:2")
         fill(place.old.imap(user), {"INBOX": [Mail(message("late"))]})
-    points = writes_of_marks(place, "u0@example.org", tmp_path)
-    assert len(points) == len(WRITE), points
+    return place
+
+
+def test_killed_while_late_mail_is_noted(dovecot, site, tmp_path):
+    """It was stored, and is in the marks before it is in the journal: nothing comes twice, nothing comes back."""
+    place = make_late(dovecot, site, tmp_path)
+    points, _ = late_points(place, "u0@example.org", tmp_path)
     for i, at in enumerate(points, start=1):
         user = f"u{i}@example.org"
         _, was_killed = killed_at(argv(place, "cutover", "--json", user), tmp_path, *at)
@@ -85,6 +107,22 @@ def test_killed_while_late_mail_is_noted(dovecot, site, tmp_path):
         for _ in range(2):
             assert cutover(place, user).status == 0
             assert counts(place.new, user) == {"INBOX": 4, "Work": 1}, at
+
+
+def test_killed_behind_the_marks_and_the_journal_lost(dovecot, site, tmp_path):
+    """From the moment on in which the journal can know of a late message the marks do: its user removes it, the
+    journal is lost before any other pass, and it does not come again."""
+    place = make_late(dovecot, site, tmp_path)
+    points, n = late_points(place, "u0@example.org", tmp_path)
+    for i, at in enumerate(points[n:], start=1):
+        user = f"u{i}@example.org"
+        _, was_killed = killed_at(argv(place, "cutover", "--json", user), tmp_path, *at)
+        assert was_killed and counts(place.new, user) == {"INBOX": 4, "Work": 1}, at
+        expunge(place.new.imap(user), "INBOX", "4")
+        lose_the_journals(place, [user])
+        for _ in range(2):
+            assert cutover(place, user).status == 0
+            assert counts(place.new, user) == {"INBOX": 3, "Work": 1}, at
 
 
 def test_no_flip_without_marks(dovecot, site, tmp_path):

@@ -16,28 +16,6 @@ static const uint8_t weights[ACTS] = {
     (BIT(ACT_CUT_SOURCE) | BIT(ACT_CUT_TARGET) | BIT(ACT_KILL) | BIT(ACT_KILL_AT_COMMIT) |         \
         BIT(ACT_KILL_BEHIND_COMMIT))
 
-/* What does harm and is not mended yet; docs/simulation.md has a story for each. */
-static void leave_out_open(struct history *h)
-{
-    uint32_t all = 0;
-    for (uint32_t k = 0; k < h->n; k++)
-        all |= BIT(h->v[k].what);
-    /* What came late is in the marks only if it went all the way: a kill, or an answer that had to
-     * be settled, keeps it out of them, and then the journal must not be lost. */
-    bool is_settled = all & INTERRUPTIONS || h->quirks[1] & (QUIRK_NO_UIDPLUS | QUIRK_UIDS);
-    uint32_t left_out = is_settled                    ? BIT(ACT_JOURNAL_LOST) | BIT(ACT_RENUMBER)
-                        : all & BIT(ACT_JOURNAL_LOST) ? BIT(ACT_RENUMBER)
-                                                      : 0;
-    bool has_flip = all & BIT(ACT_FLIP) || h->purpose == PURPOSE_BACKFILL;
-    if (has_flip && h->tear != TEAR_COMMIT)
-        h->tear = TEAR_NONE; /* the journal may be lost by it */
-    for (uint32_t k = 0; has_flip && k < h->n; k++) {
-        bool has_no_marks = h->v[k].what == ACT_JOURNAL_LOST && h->v[k].a % 3 == 0;
-        if (BIT(h->v[k].what) & left_out && !has_no_marks)
-            h->v[k].what = ACT_DELIVER;
-    }
-}
-
 static uint32_t some_quirks(struct rng *r, bool is_target)
 {
     static const uint32_t usual[] = {QUIRK_NO_UIDPLUS, QUIRK_NO_MULTIAPPEND, QUIRK_NO_CONDSTORE,
@@ -111,6 +89,4 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
             .b = (uint32_t)(rng_next(&r) >> 40)};
     }
     out->tear = rng_one_in(&r, 3) ? (enum tear)(1 + rng_below(&r, TEARS - 1)) : TEAR_NONE;
-    if (!has_open)
-        leave_out_open(out);
 }

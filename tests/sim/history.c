@@ -28,7 +28,6 @@ struct run {
     const char *dir;
     struct copy *copy;
     struct known known; /* the marks of the flip */
-    struct late_judge judge;
     bool has_swept, has_failed;
     bool is_back; /* the sides are exchanged */
     struct copy_counts counts;
@@ -94,6 +93,12 @@ static int all_are_owed(void *arg, struct slice folder, uint32_t uidvalidity, ui
     return 0;
 }
 
+static void on_put_deaf(
+    void *arg, uint32_t folder, const struct pair *p, const unsigned char *digest, bool is_new)
+{
+    (void)arg, (void)folder, (void)p, (void)digest, (void)is_new;
+}
+
 static void forget_told(struct ledger *l)
 {
     memset(l->is_told, 0, sizeof(l->is_told));
@@ -102,13 +107,6 @@ static void forget_told(struct ledger *l)
         for (unsigned c = 0; c < MODEL_CONTENTS; c++)
             l->tally[f][c].told = 0;
     }
-}
-
-static int nothing_came(void *arg, struct slice folder, uint32_t uidvalidity, uint32_t uid,
-    const unsigned char *digest, struct err *err)
-{
-    (void)arg, (void)folder, (void)uidvalidity, (void)uid, (void)digest, (void)err;
-    return 0;
 }
 
 static int begin(struct run *r)
@@ -121,13 +119,11 @@ static int begin(struct run *r)
     if (copy_new(&source_makers[r->is_back], &target_makers[r->is_back], r->dir, &options, &events,
             r, &r->copy, &err) == 0) {
         known_init(&r->known, r->dir);
-        r->known.copy = r->copy;
-        r->judge = *known_judge(&r->known);
+        known_use(&r->known, r->copy);
         if (fault_is(FAULT_LATE_ALL))
-            r->judge.place = all_are_owed;
+            r->known.judge.place = all_are_owed;
         if (fault_is(FAULT_CAME_FORGOTTEN))
-            r->judge.came = nothing_came;
-        copy_behind_flip(r->copy, &r->judge);
+            r->known.watch.put = on_put_deaf;
         return 0;
     }
     world_story(&r->w, "  the copy cannot begin: %s", err.text);
@@ -217,7 +213,7 @@ static bool flip(struct run *r)
         bool is_first = r->w.h->purpose == PURPOSE_BACKFILL;
         is_done = copy_verify(r->copy, COPY_ALL, true, &v, &err) == 0 &&
                   (is_first || v.missing + v.different + v.gone == 0) && !r->w.is_killed &&
-                  known_flip(&r->known, true, &err) == 0;
+                  known_flip(&r->known, &err) == 0;
     }
     world_story(&r->w, is_done ? "the flip: from now on the user works on the target"
                                : "no flip: the comparison finds differences, or is cut off");

@@ -492,14 +492,15 @@ static void judge_everywhere(
     struct ledger *l, uint32_t content, const struct server *source, const struct server *target)
 {
     unsigned from = 0, to = 0, removed = 0;
-    /* What was given up is told once; a kill may come before it is told (what is open). */
-    bool has_told = l->has_lost_journal && l->interruptions > 0;
+    bool has_told = false;
     for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
         unsigned here = count(server_find(source, f), content).n;
         from += here;
         to += count(server_find(target, f), content).n;
         removed += l->tally[f][content].user_removed + l->tally[f][content].others_removed;
-        has_told |= here > 0 && is_told(l, f, content);
+        /* What was given up in one folder is so wherever its user puts it. */
+        has_told |= (here > 0 && is_told(l, f, content)) ||
+                    (l->is_given_up[f] && l->tally[f][content].born > 0);
     }
     if (from > to + removed && l->life[content].lives == 1 && !has_told)
         ledger_harm(l, HARM_LOST, "message %u: %u on the source, %u on the target, %u removed",

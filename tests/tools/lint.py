@@ -99,7 +99,7 @@ PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(normalise|record|decide|t
         r"imapsync/imap/(token|response|client)\.c",
         r"imapsync/ends/(flags|utf7|date|mailbox|changes)\.[ch]", r"imapsync/copy/folders\.c",
         r"imapsync/copy/(plan[a-z_]*|policy|journal_record|pack|batches[a-z_]*|canon|match)\.c",
-        r"imapsync/move/(machine|marks)\.c"]
+        r"imapsync/move/(machine|marks|marks_(counts|pack|uids))\.c"]
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "iso646.h", "limits.h", "math.h", "stdalign.h",
     "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "stdnoreturn.h", "string.h",

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* What is late behind a flip, as a table; what is written and read again; damage. */
+/* What is late behind a flip, as a table; what is learned, and told once more as changes. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/core/mem.h"
+#include "base/os/hmac.h"
 #include "imapsync/move/marks.h"
 #include "tests/unit/unit.h"
 
@@ -14,37 +15,100 @@ static const unsigned char *digest_of(const char *text)
     return out;
 }
 
-static void inventory(struct marks *m, const char *letters)
+static const unsigned char *letter(char c)
 {
-    marks_inventory_begin(m);
-    for (const char *c = letters; *c; c++) {
-        char one[2] = {*c, '\0'};
-        assert_int_equal(marks_inventory_add(m, digest_of(one)), 0);
-    }
-    marks_inventory_end(m);
+    const char one[2] = {c, '\0'};
+    return digest_of(one);
+}
+
+static void count(struct marks *m, const char *letters)
+{
+    struct err err = ERR_INIT;
+    for (const char *c = letters; *c; c++)
+        assert_int_equal(marks_count_one(m, letter(*c), &err), 0);
 }
 
 static void folder(struct marks *m, const char *name, uint32_t v, uint32_t uid, uint32_t owed)
 {
-    struct marks_folder f = {.source = {slice_str(name), v, uid},
-        .target = {slice_str(name), 2 * v, 3 * uid},
-        .owed = &owed,
-        .n_owed = owed > 0};
-    assert_int_equal(marks_folder_add(m, &f), 0);
+    assert_int_equal(marks_folder_add(m, slice_str(name), v, uid, &owed, owed > 0), 0);
 }
 
 /* old had a, b, b and c at the flip; d was there once, and went. */
 static struct marks at_flip(void)
 {
-    struct marks m = {0};
-    inventory(&m, "abd");
-    inventory(&m, "bbca");
-    marks_folders_begin(&m);
-    folder(&m, "Work", 8, 20, 0);
-    folder(&m, "INBOX", 7, 10, 4);
-    folder(&m, "Empty", 9, 0, 0);
-    marks_folders_end(&m);
+    struct marks m = {0}, next = {0};
+    count(&m, "abdbc");
+    marks_pass(&m);
+    folder(&next, "Work", 8, 20, 0);
+    folder(&next, "INBOX", 7, 10, 4);
+    folder(&next, "Empty", 9, 0, 0);
+    marks_flip(&m, &next);
+    marks_fini(&next);
     return m;
+}
+
+static enum marks_place place(const struct marks *m, const char *name, uint32_t v, uint32_t uid)
+{
+    return marks_place(m, slice_str(name), v, uid);
+}
+
+static void learn(
+    struct marks *m, const char *name, uint32_t v, uint32_t highest, uint32_t uid, char content)
+{
+    const struct marks_look at = {slice_str(name), v, highest};
+    struct err err = ERR_INIT;
+    assert_int_equal(
+        marks_learn(m, &at, uid, content ? letter(content) : NULL, content != '\0', &err), 0);
+}
+
+static bool is_late(struct marks *m, char content)
+{
+    bool late;
+    struct err err = ERR_INIT;
+    assert_int_equal(marks_is_late(m, letter(content), &late, &err), 0);
+    return late;
+}
+
+static uint32_t ever(const struct marks *m, char content)
+{
+    const struct marks_count *c = marks_counts_find(&m->counts, marks_key(letter(content)));
+    return c ? c->ever : 0;
+}
+
+/* A copy, made of what m has told as changes and as folders. */
+static struct marks again(const struct marks *m)
+{
+    struct marks out = {0};
+    struct buf folders;
+    struct marks_cursor cursor = {0};
+    struct marks_count c;
+    buf_init(&folders, MARKS_SIZE_MAX);
+    marks_pack_folders(m, &folders);
+    assert_true(marks_apply(&out, buf_slice(&folders)));
+    while (marks_counts_next(&m->counts, &cursor, &c))
+        marks_counts_get(&out.counts, c.key)->ever = c.ever;
+    buf_fini(&folders);
+    return out;
+}
+
+static void assert_same(const struct marks *a, const struct marks *b)
+{
+    struct buf x, y;
+    struct marks_cursor at = {0}, bt = {0};
+    struct marks_count c, d;
+    buf_init(&x, MARKS_SIZE_MAX);
+    buf_init(&y, MARKS_SIZE_MAX);
+    marks_pack_folders(a, &x);
+    marks_pack_folders(b, &y);
+    assert_true(slice_eq(buf_slice(&x), buf_slice(&y)));
+    while (marks_counts_next(&a->counts, &at, &c)) {
+        assert_true(marks_counts_next(&b->counts, &bt, &d));
+        assert_true(c.key == d.key);
+        assert_int_equal(c.ever, d.ever);
+    }
+    assert_false(marks_counts_next(&b->counts, &bt, &d));
+    buf_fini(&x);
+    buf_fini(&y);
 }
 
 static void test_places(void **state)
@@ -73,13 +137,14 @@ static void test_places(void **state)
     };
     struct marks m = at_flip();
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        assert_row(rows[i].name, marks_place(&m, slice_str(rows[i].folder), rows[i].uidvalidity,
-                                     rows[i].uid) == rows[i].place);
+        assert_row(rows[i].name,
+            place(&m, rows[i].folder, rows[i].uidvalidity, rows[i].uid) == rows[i].place);
     marks_fini(&m);
-    assert_int_equal(marks_place(&m, SLICE_LIT("INBOX"), 7, 1), MARKS_BY_CONTENT);
+    assert_int_equal(place(&m, "INBOX", 7, 1), MARKS_BY_CONTENT);
 }
 
-/* Passes are parted by "|"; an upper-case letter is late, and then it is copied. */
+/* Passes are parted by "|"; an upper-case letter is late.  Everything that is met gets a pair, in
+ * INBOX, above the mark; what was met before does not come again. */
 static void test_late(void **state)
 {
     (void)state;
@@ -88,158 +153,235 @@ static void test_late(void **state)
     } rows[] = {
         {"nothing new", "|"},
         {"a new message", "W"},
-        {"once copied it was there", "W|w|w"},
+        {"and a copy of it", "W|w|w"},
         {"a copy on old", "a"},
         {"and another one later", "a|a"},
         {"the same in two places at once", "aA"},
-        {"a folder renamed", "abbc"},
-        {"renamed twice", "abbc|abbc"},
+        {"a folder copied", "abbc"},
+        {"copied twice", "abbc|abbc"},
         {"one more of two", "bbB"},
         {"one that was deleted long before", "d"},
-        {"three equal new ones", "WWW|www|wwwW"},
+        {"three equal new ones", "WWW|www"},
         {"a restore with something new", "abbcW|abbcwY"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct marks m = at_flip();
-        char copied[16] = "";
-        size_t n = 0;
+        uint32_t uid = 11;
         marks_pass(&m);
-        for (const char *c = rows[i].meets;; c++) {
-            if (*c == '|' || *c == '\0') {
-                for (size_t k = 0; k < n; k++) {
-                    char one[2] = {copied[k], '\0'};
-                    assert_int_equal(marks_came(&m, SLICE_LIT("INBOX"), 7, 100, digest_of(one)), 0);
-                }
-                n = 0;
+        for (const char *c = rows[i].meets; *c; c++) {
+            if (*c == '|') {
                 marks_pass(&m);
-            } else {
-                bool is_late = *c < 'a';
-                char one[2] = {(char)(*c | 0x20), '\0'};
-                assert_row(rows[i].name, marks_is_late(&m, digest_of(one)) == is_late);
-                if (is_late)
-                    copied[n++] = one[0];
+                continue;
             }
-            if (*c == '\0')
-                break;
+            char content = (char)(*c | 0x20);
+            assert_row(rows[i].name, is_late(&m, content) == (*c < 'a'));
+            learn(&m, "INBOX", 7, 10, uid, content);
+            assert_row(rows[i].name, place(&m, "INBOX", 7, uid++) == MARKS_BEFORE);
         }
         marks_fini(&m);
     }
+}
+
+/* In a folder that was numbered anew, renamed or restored the same ones are not counted twice. */
+static void test_numbered_anew(void **state)
+{
+    (void)state;
+    struct marks m = at_flip();
+    for (uint32_t v = 20; v < 25; v++) {
+        marks_pass(&m);
+        for (uint32_t i = 0; i < 4; i++) {
+            assert_false(is_late(&m, "abbc"[i]));
+            learn(&m, "INBOX", v, 4, i + 1, "abbc"[i]);
+        }
+        assert_int_equal(place(&m, "INBOX", v, 2), MARKS_BEFORE);
+        assert_int_equal(place(&m, "INBOX", v - 1, 2), MARKS_BY_CONTENT);
+    }
+    assert_int_equal(ever(&m, 'a'), 1);
+    assert_int_equal(ever(&m, 'b'), 2);
+    /* A copy that somebody makes there is one more, and all five are not late the next time. */
+    marks_pass(&m);
+    assert_false(is_late(&m, 'c'));
+    learn(&m, "INBOX", 24, 5, 5, 'c');
+    assert_int_equal(ever(&m, 'c'), 2);
+    marks_pass(&m);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_false(is_late(&m, "abbcc"[i]));
+    assert_true(is_late(&m, 'c'));
+    marks_fini(&m);
+}
+
+/* Found on the target by content, which nobody has asked for. */
+static void test_adopted(void **state)
+{
+    (void)state;
+    struct marks m = {0};
+    marks_pass(&m);
+    learn(&m, "INBOX", 1, 2, 1, 'x');
+    learn(&m, "INBOX", 1, 2, 2, 'x');
+    marks_pass(&m);
+    assert_false(is_late(&m, 'x'));
+    marks_fini(&m);
+}
+
+/* What was given up: each of them has been there. */
+static void test_given_up(void **state)
+{
+    (void)state;
+    struct marks m = {.is_anew = true};
+    marks_pass(&m);
+    learn(&m, "INBOX", 1, 3, 1, 'x');
+    learn(&m, "INBOX", 1, 3, 2, 'x');
+    learn(&m, "INBOX", 1, 3, 3, '\0');
+    m.is_anew = false;
+    marks_pass(&m);
+    assert_false(is_late(&m, 'x'));
+    assert_false(is_late(&m, 'x'));
+    assert_true(is_late(&m, 'x'));
+    assert_int_equal(place(&m, "INBOX", 1, 3), MARKS_BEFORE);
+    marks_fini(&m);
+}
+
+/* Told again, as after a kill between marks and journal, and as by a journal that is new. */
+static void test_told_twice(void **state)
+{
+    (void)state;
+    struct marks m = at_flip();
+    marks_pass(&m);
+    assert_true(is_late(&m, 'x'));
+    for (int i = 0; i < 3; i++)
+        learn(&m, "INBOX", 7, 11, 11, 'x');
+    assert_int_equal(ever(&m, 'x'), 1);
+    learn(&m, "INBOX", 7, 11, 3, 'a');
+    assert_int_equal(ever(&m, 'a'), 1);
+    /* Refused before the flip, unread, and taken now: counted. */
+    learn(&m, "INBOX", 7, 11, 5, 'y');
+    assert_int_equal(ever(&m, 'y'), 1);
+    marks_fini(&m);
 }
 
 static void test_owed_comes_once(void **state)
 {
     (void)state;
     struct marks m = at_flip();
-    /* Not under another UIDVALIDITY. */
-    assert_int_equal(marks_came(&m, SLICE_LIT("INBOX"), 8, 4, digest_of("y")), 0);
-    assert_int_equal(marks_place(&m, SLICE_LIT("INBOX"), 7, 4), MARKS_OWED);
-    assert_int_equal(marks_came(&m, SLICE_LIT("INBOX"), 7, 4, digest_of("z")), 0);
-    assert_int_equal(marks_place(&m, SLICE_LIT("INBOX"), 7, 4), MARKS_BEFORE);
-    assert_false(marks_is_late(&m, digest_of("z")));
-    marks_fini(&m);
-}
-
-static void assert_equal(struct marks *a, struct marks *b)
-{
-    struct buf x, y;
-    buf_init(&x, 0);
-    buf_init(&y, 0);
-    marks_pack(a, &x);
-    marks_pack(b, &y);
-    assert_true(slice_eq(buf_slice(&x), buf_slice(&y)));
-    buf_fini(&x);
-    buf_fini(&y);
-}
-
-static void test_there_and_back(void **state)
-{
-    (void)state;
-    struct marks m = at_flip(), again;
-    struct buf out;
-    buf_init(&out, 0);
-    /* What came is in it, sorted. */
-    assert_int_equal(marks_came(&m, SLICE_LIT("INBOX"), 7, 11, digest_of("x")), 0);
-    marks_pack(&m, &out);
-    assert_int_equal(marks_unpack(buf_slice(&out), &again), 0);
-    assert_equal(&m, &again);
-    assert_true(again.has_flipped);
-    assert_int_equal(again.n_folders, 3);
-    assert_int_equal(again.n_digests, 5);
-    assert_slice_equal(again.folders[1].source.name, "INBOX");
-    assert_int_equal(again.folders[1].target.uid, 30);
-    assert_false(marks_is_late(&again, digest_of("x")));
-    /* Another flip has other folders, and forgets no content. */
-    marks_folders_begin(&again);
-    folder(&again, "INBOX", 70, 1, 0);
-    marks_folders_end(&again);
-    assert_int_equal(marks_place(&again, SLICE_LIT("INBOX"), 7, 1), MARKS_BY_CONTENT);
-    assert_false(marks_is_late(&again, digest_of("a")));
-    marks_fini(&again);
-    marks_fini(&m);
-    buf_fini(&out);
-}
-
-/* However few were read, others can come. */
-static void test_from_few_to_many(void **state)
-{
-    (void)state;
-    for (unsigned few = 0; few < 4; few++) {
-        struct marks m = {0}, again;
-        struct buf out;
-        buf_init(&out, 0);
-        inventory(&m, &"abc"[3 - (few < 3 ? few : 3)]);
-        marks_pack(&m, &out);
-        assert_int_equal(marks_unpack(buf_slice(&out), &again), 0);
-        assert_false(again.has_flipped);
-        inventory(&again, "abcdefghijklmnopqrstuvw");
-        assert_int_equal(again.n_digests, 23);
-        marks_fini(&again);
-        marks_fini(&m);
-        buf_fini(&out);
-    }
-}
-
-static void test_damage(void **state)
-{
-    (void)state;
-    struct marks m = at_flip(), again;
-    struct buf out;
-    buf_init(&out, 0);
-    marks_pack(&m, &out);
-    struct slice whole = buf_slice(&out);
-    for (size_t n = 0; n < whole.n; n++)
-        assert_int_equal(marks_unpack(slice_sub(whole, 0, n), &again), -1);
-    for (size_t i = 0; i < whole.n; i++) {
-        out.p[out.off + i] ^= 1;
-        assert_int_equal(marks_unpack(whole, &again), -1);
-        out.p[out.off + i] ^= 1;
-    }
-    assert_int_equal(marks_unpack(whole, &again), 0);
-    marks_fini(&again);
-    marks_fini(&m);
-    buf_fini(&out);
-}
-
-static void test_many(void **state)
-{
-    (void)state;
-    struct marks m = {0};
-    char text[20];
-    marks_inventory_begin(&m);
-    for (unsigned i = 0; i < 20000; i++) {
-        assert_int_equal(fmt_into(text, sizeof(text), "%u", i % 15000), 0);
-        assert_int_equal(marks_inventory_add(&m, digest_of(text)), 0);
-    }
-    marks_inventory_end(&m);
-    assert_int_equal(m.n_digests, 15000);
+    learn(&m, "INBOX", 7, 10, 4, 'z');
+    assert_int_equal(place(&m, "INBOX", 7, 4), MARKS_BEFORE);
     marks_pass(&m);
-    assert_false(marks_is_late(&m, digest_of("4999")));
-    assert_false(marks_is_late(&m, digest_of("4999")));
-    assert_true(marks_is_late(&m, digest_of("4999")));
-    assert_false(marks_is_late(&m, digest_of("14999")));
-    assert_true(marks_is_late(&m, digest_of("14999")));
-    assert_true(marks_is_late(&m, digest_of("15000")));
+    assert_false(is_late(&m, 'z'));
     marks_fini(&m);
+    /* Not under another UIDVALIDITY. */
+    m = at_flip();
+    learn(&m, "INBOX", 8, 10, 3, 'z');
+    assert_int_equal(place(&m, "INBOX", 8, 4), MARKS_BY_CONTENT);
+    marks_fini(&m);
+}
+
+static int fails(void *arg, uint64_t key, uint32_t *ever_out, struct err *err)
+{
+    (void)arg, (void)key, (void)ever_out;
+    return err_set(err, ERR_TEMP, 0, "no disk");
+}
+
+static void test_the_store_fails(void **state)
+{
+    (void)state;
+    struct marks m = {.stored = fails};
+    bool late;
+    const struct marks_look at = {SLICE_LIT("INBOX"), 1, 1};
+    struct err err = ERR_INIT;
+    assert_int_equal(marks_is_late(&m, letter('a'), &late, &err), -1);
+    assert_int_equal(marks_learn(&m, &at, 1, letter('a'), true, &err), -1);
+    assert_int_equal(marks_count_one(&m, letter('a'), &err), -1);
+    marks_fini(&m);
+}
+
+/* Changes make of earlier marks the later ones, once or twice; cut off anywhere they make nothing
+ * that is not true, or say that they make no sense. */
+static void test_changes(void **state)
+{
+    (void)state;
+    struct marks m = at_flip(), other;
+    marks_changes_done(&m);
+    struct marks before = again(&m);
+    learn(&m, "INBOX", 7, 30, 4, 'x');
+    learn(&m, "INBOX", 7, 30, 11, 'a');
+    learn(&m, "INBOX", 7, 30, 4000, '\0');
+    learn(&m, "Work", 9, 5, 5, 'c');
+    learn(&m, "New", 1, 70000, 70000, 'c');
+    learn(&m, "New", 1, 70000, 1, 'q');
+    learn(&m, "Work", 10, 5, 5, 'c');
+    struct slice all = marks_changes(&m);
+    for (int times = 1; times < 3; times++) {
+        other = again(&before);
+        for (int i = 0; i < times; i++)
+            assert_true(marks_apply(&other, all));
+        assert_same(&m, &other);
+        marks_fini(&other);
+    }
+    for (size_t n = 0; n < all.n; n++) {
+        other = again(&before);
+        bool is_good = marks_apply(&other, slice_sub(all, 0, n));
+        assert_true(is_good || n < all.n);
+        assert_true(other.n_folders >= 3 && other.n_folders <= 4);
+        marks_fini(&other);
+    }
+    marks_changes_done(&m);
+    assert_int_equal(marks_changes(&m).n, 0);
+    marks_fini(&before);
+    /* Another flip has other folders, and forgets no content. */
+    struct marks next = {0};
+    folder(&next, "INBOX", 70, 1, 0);
+    before = again(&m);
+    marks_flip(&m, &next);
+    assert_true(marks_apply(&before, marks_changes(&m)));
+    assert_same(&m, &before);
+    assert_int_equal(m.n_folders, 1);
+    assert_int_equal(place(&m, "INBOX", 7, 1), MARKS_BY_CONTENT);
+    assert_false(is_late(&m, 'a'));
+    marks_fini(&before);
+    marks_fini(&m);
+}
+
+static void test_nonsense(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct slice s;
+    } rows[] = {
+        {"no such entry", SLICE_LIT("Z")},
+        {"a place of no folder", SLICE_LIT("P\0\0\0\1")},
+        {"a block of no folder", SLICE_LIT("B\0\0\0\1")},
+        {"no UID", SLICE_LIT("F\0\0\0\1a\0\0\0\1\0\0\0\1P\0\0\0\0")},
+        {"a block behind all UIDs", SLICE_LIT("F\0\0\0\1a\0\0\0\1\0\0\0\1B\1\0\0\0"
+                                              "01234567012345670123456701234567")},
+        {"counted never", SLICE_LIT("C\0\0\0\0\0\0\0\1\0\0\0\0")},
+        {"owed above the mark", SLICE_LIT("M\0\0\0\1a\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\2")},
+        {"owed more than there is", SLICE_LIT("M\0\0\0\1a\0\0\0\1\0\0\0\1\377\0\0\0\0\0\0\2")},
+        {"a name that is cut", SLICE_LIT("F\0\0\0\7a")},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct marks m = {0};
+        assert_row(rows[i].name, !marks_apply(&m, rows[i].s));
+        marks_fini(&m);
+    }
+}
+
+/* In any order, near and far. */
+static void test_uids(void **state)
+{
+    (void)state;
+    struct marks_uids u = {0};
+    static const uint32_t some[] = {70000, 1, 256, 255, 257, UINT32_MAX, 3, 4096, 2};
+    for (size_t i = 0; i < COUNT_OF(some); i++) {
+        assert_false(marks_uids_have(&u, some[i]));
+        marks_uids_add(&u, some[i]);
+        marks_uids_add(&u, some[i]);
+        for (size_t k = 0; k <= i; k++)
+            assert_true(marks_uids_have(&u, some[k]));
+    }
+    assert_false(marks_uids_have(&u, 4));
+    assert_int_equal(u.n, 5);
+    marks_uids_fini(&u);
 }
 
 int main(void)
@@ -247,11 +389,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_late),
+        cmocka_unit_test(test_numbered_anew),
+        cmocka_unit_test(test_adopted),
+        cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_told_twice),
         cmocka_unit_test(test_owed_comes_once),
-        cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_from_few_to_many),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_the_store_fails),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_uids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
