@@ -9,6 +9,7 @@
 
 #include "base/core/clock.h"
 #include "imapsync/move/settle.h"
+#include "imapsync/move/sweep.h"
 #include "imapsync/move/works.h"
 #include "maps/delivery.h"
 #include "maps/route.h"
@@ -48,11 +49,21 @@ static int choose_target(
     return 0;
 }
 
+/* Of a flip the way there and the way back take turns; an attempt that is begun again is what the
+ * one before was. */
+static bool is_return(const struct move_record *r, const char *from, const char *to)
+{
+    if (move_is_forward(r->state))
+        return !r->is_return;
+    return r->is_return && strcmp(r->from, from) == 0 && strcmp(r->to, to) == 0;
+}
+
 static int set_names(
     struct move_record *r, const struct authority_entry *entry, const char *to, struct err *err)
 {
     struct slice key = slice_str(r->user);
     char mailbox[ROUTE_KEY_MAX + 1]; /* the address by which mail is delivered names it too */
+    r->is_return = is_return(r, entry->route, to);
     if (delivery_address(key, key, DECIDE_BY_KEY, slice_str(entry->deliver_as), mailbox) !=
         DELIVERY_GOOD)
         return err_set(
@@ -65,7 +76,7 @@ static int set_names(
 }
 
 /* A new attempt, with ids of its own, of a user who is on old. */
-static int begin_attempt(struct move_job *j, const char *to, struct err *err)
+static int begin_attempt(struct move_job *j, const char *to, enum move_event event, struct err *err)
 {
     struct move_record *r = &j->r;
     struct authority_entry entry;
@@ -95,11 +106,23 @@ static int begin_attempt(struct move_job *j, const char *to, struct err *err)
                               : j->conf->mapd.hold_max_ms;
     r->hold_epoch = r->held_ms = 0;
     r->flipped_ms = 0;
+    r->sweeps = r->late = 0; /* of this attempt: its first sweep is not like the later ones */
     report_fini(&r->report);
     j->before = r->report.n;
     r->is_ambiguous = false;
     move_job_set_error(j, NULL);
-    return move_job_advance(j, MOVE_EVENT_BEGIN, err);
+    return move_job_advance(j, event, err);
+}
+
+/* The same mailboxes the other way.  What was begun on the way there has an outcome first, and mail
+ * that came late to old is there already, where its user goes. */
+static int begin_return(struct move_job *j, const char *to, struct err *err)
+{
+    bool is_settled;
+    if (sweep_run(j, &is_settled, err) != 0)
+        return err_wrap(err, "before the way back");
+    move_job_turn(j);
+    return begin_attempt(j, to, MOVE_EVENT_RETURN, err);
 }
 
 /* What the last one left, made certain, then the first state of this command. */
@@ -110,10 +133,12 @@ static int begin(struct move_job *j, const char *to, struct err *err)
     if (move_is_forward(j->r.state) && settle_forward(j, err) != 0)
         return -1;
     if (!move_is_forward(j->r.state))
-        return begin_attempt(j, to, err);
+        return begin_attempt(j, to, MOVE_EVENT_BEGIN, err);
+    if (to && strcmp(to, j->r.from) == 0)
+        return begin_return(j, to, err);
     if (to && strcmp(to, j->r.to) != 0)
         return err_set(err, ERR_PERM, EX_UNAVAILABLE,
-            "%s has been cut over to %s; moving on to another server or back is not possible yet",
+            "%s has been cut over to %s; moving on to a third server is not possible yet",
             j->r.user, j->r.to);
     return move_job_advance(j, MOVE_EVENT_BEGIN, err);
 }
@@ -227,9 +252,10 @@ static int back(struct move_job *j, struct err *err)
         return -1;
     if (move_is_forward(j->r.state))
         return err_set(err, ERR_PERM, EX_UNAVAILABLE,
-            "%s has been flipped to %s: there is no way back by this command; mail that came since "
-            "is on %s, and `maptool set %s route=%s` only changes where the next one goes",
-            j->r.user, j->r.to, j->r.to, j->r.user, j->r.from);
+            "%s has been flipped to %s: there is no way back by this command; `cutover --to %s %s` "
+            "moves back with what has come since, and `maptool set %s route=%s` only changes where "
+            "the next one goes",
+            j->r.user, j->r.to, j->r.from, j->r.user, j->r.user, j->r.from);
     if (move_next(j->r.state, MOVE_EVENT_BACK) == MOVE_NONE)
         return err_set(err, ERR_PERM, EX_NOUSER, "there is no cut-over of %s", j->r.user);
     move_job_set_error(j, NULL);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "base/core/clock.h"
@@ -19,6 +20,7 @@
 #define EXCEPTIONS_SHOWN_MAX 100 /* as lines of their own */
 #define LINE_TEXT_MAX 1024
 #define LOCK_POLL_MS 20
+#define PATH_LENGTH_MAX 4096
 
 /* --- Lines ------------------------------------------------------------------------------- */
 
@@ -251,6 +253,34 @@ static int open_account(
         s, s->name, j->r.mailbox, j->conf->sync.imap_timeout_ms, out, err);
 }
 
+/* One journal for each pair of servers, whichever way: on the way back it knows which messages are
+ * the same ones.  The folder has its name from the way that came first. */
+static int journal_dir(const struct move_job *j, struct buf *out, struct err *err)
+{
+    struct stat st;
+    struct buf other;
+    buf_init(&other, PATH_LENGTH_MAX);
+    int result = state_dir(j->dir.path, j->r.from, j->r.to, out, err);
+    if (result == 0 && stat(buf_cstr(out), &st) != 0) {
+        result = state_dir(j->dir.path, j->r.to, j->r.from, &other, err);
+        if (result == 0 && stat(buf_cstr(&other), &st) == 0) {
+            buf_clear(out);
+            BUG_ON(buf_add(out, buf_slice(&other)) != 0);
+        }
+    }
+    buf_fini(&other);
+    return result;
+}
+
+void move_job_turn(struct move_job *j)
+{
+    copy_free(&j->copy);
+    known_fini(&j->known);
+    known_init(&j->known, j->dir.path);
+    imap_account_fini(&j->source);
+    imap_account_fini(&j->target);
+}
+
 int move_job_connect(struct move_job *j, struct err *err)
 {
     const struct copy_options options = {
@@ -267,10 +297,9 @@ int move_job_connect(struct move_job *j, struct err *err)
         result = err_set(err, ERR_PERM, EX_CONFIG,
             "%s and %s are the same mailbox: the sections of both servers name one", j->r.from,
             j->r.to);
-    /* One journal for each pair of servers, so that a later way back starts with its own. */
-    buf_init(&dir, 4096);
+    buf_init(&dir, PATH_LENGTH_MAX);
     if (result == 0)
-        result = state_dir(j->dir.path, j->r.from, j->r.to, &dir, err);
+        result = journal_dir(j, &dir, err);
     if (result == 0)
         result = copy_new(&j->source.end.maker, &j->target.end.maker, buf_cstr(&dir), &options,
             &copy_events, j, &j->copy, err);

@@ -61,6 +61,8 @@ void move_job_step(struct move_job *j, enum move_event event);
 int move_job_save(struct move_job *j, struct err *err) ATTR_WUR;
 /* Opens both sides and the journal unless they are. */
 int move_job_connect(struct move_job *j, struct err *err) ATTR_WUR;
+/* What was opened for one way is closed, so that the next time opens it for the record's. */
+void move_job_turn(struct move_job *j);
 /* One pass that adds to the record's report; *new_out: messages that came.  What weighs as a loss
  * makes it fail, behind the whole pass. */
 int move_job_pass(

@@ -11,7 +11,8 @@
  * Up to verified the user is on the old server.  From holding to verified the map may hold the
  * user, and while that is so nothing is decided from memory: after a failure and after a restart
  * the map is asked first, and its answer (ON_OLD or ON_NEW) is the event that leads on, back to
- * released or forward to flipped.  From flipped on there is only forward.
+ * released or forward to flipped.  From flipped on there is only forward, or, when somebody asks
+ * for it, the same way with both servers exchanged.
  */
 #ifndef IMAPSYNC_MOVE_MACHINE_H
 #define IMAPSYNC_MOVE_MACHINE_H
@@ -41,6 +42,7 @@ enum move_event {
     MOVE_EVENT_BEGIN,  /* somebody asks for the cut-over, for the first time or again */
     MOVE_EVENT_DONE,   /* the work of this state is done */
     MOVE_EVENT_BACK,   /* somebody wants to stay on old */
+    MOVE_EVENT_RETURN, /* somebody wants to go back to old, from new, which is the old one then */
     MOVE_EVENT_ON_OLD, /* asked: the map has no hold of ours and routes the user to old */
     MOVE_EVENT_ON_NEW, /* asked: the map routes the user to new */
 };

@@ -64,8 +64,9 @@ static const struct member {
 
 json_t *move_record_json(const struct move_record *r)
 {
-    json_t *out = json_pack("{s:i, s:s, s:b, s:i}", "version", RECORD_VERSION, "state",
-        move_state_name(r->state), "ambiguous", (int)r->is_ambiguous, "error_code", r->error_code);
+    json_t *out = json_pack("{s:i, s:s, s:b, s:b, s:i}", "version", RECORD_VERSION, "state",
+        move_state_name(r->state), "ambiguous", (int)r->is_ambiguous, "return", (int)r->is_return,
+        "error_code", r->error_code);
     BUG_ON(!out);
     for (size_t i = 0; i < MEMBERS; i++) {
         const char *at = (const char *)r + members[i].offset;
@@ -105,6 +106,7 @@ int move_record_from_json(const json_t *json, struct move_record *out)
         move_state_parse(slice_str(state), &out->state) != 0)
         return -1;
     out->is_ambiguous = json_is_true(json_object_get(json, "ambiguous"));
+    out->is_return = json_is_true(json_object_get(json, "return")); /* older ones have none */
     out->error_code = (int)json_integer_value(json_object_get(json, "error_code"));
     for (size_t i = 0; i < MEMBERS; i++) {
         if (read_member(&members[i], json_object_get(json, members[i].name), out) != 0)

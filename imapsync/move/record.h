@@ -29,6 +29,7 @@ struct move_record {
     uint64_t hold_deadline_ms;    /* as asked for */
     uint64_t hold_epoch;          /* 0: not known */
     bool is_ambiguous;            /* the barrier could not say that old has all it will get */
+    bool is_return;               /* the way back of a flip */
     uint64_t held_ms;             /* how long mail waited, measured around the hold */
     int64_t flipped_ms;           /* wall clock, 0: not yet */
     uint64_t copied, copied_octets, verified, late; /* messages */

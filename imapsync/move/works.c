@@ -20,6 +20,12 @@ static const char *plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
+/* On the way back the target has been its user's home: nothing there is removed for ever. */
+static enum plan_policy_id policy(const struct move_job *j)
+{
+    return j->r.is_return ? PLAN_REVERSE : PLAN_MIRROR;
+}
+
 /* --- While the user works on old ---------------------------------------------------------- */
 
 static int let_in(struct move_job *j, struct err *err)
@@ -36,7 +42,7 @@ static int copy_all(struct move_job *j, struct err *err)
     uint64_t new, before = j->r.copied_octets, start_ms = clock_mono_ms();
     /* Whatever an attempt before has seen: this pass forgets what is gone from old. */
     if (move_job_connect(j, err) != 0 || known_seen(&j->known, err) != 0 ||
-        move_job_pass(j, PLAN_MIRROR, &new, err) != 0)
+        move_job_pass(j, policy(j), &new, err) != 0)
         return -1;
     move_job_say_own(j, move_job_report(j, "copied", new),
         "%llu message%s copied, %.1f MiB, in %llu ms", (ull) new, plural(new),
@@ -51,7 +57,7 @@ static int approach(struct move_job *j, struct err *err)
     uint32_t passes = 0;
     do {
         uint64_t start_ms = clock_mono_ms();
-        if (move_job_pass(j, PLAN_MIRROR, &new, err) != 0)
+        if (move_job_pass(j, policy(j), &new, err) != 0)
             return -1;
         took_ms = clock_mono_ms() - start_ms;
         brought += new;
@@ -135,7 +141,7 @@ static int delta(struct move_job *j, struct err *err)
     uint64_t start_ms = clock_mono_ms(), new, brought = 0;
     uint32_t passes = 0;
     for (;;) {
-        if (move_job_pass(j, PLAN_MIRROR, &new, err) != 0)
+        if (move_job_pass(j, policy(j), &new, err) != 0)
             return -1;
         passes++;
         brought += new;

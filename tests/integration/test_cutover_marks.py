@@ -3,9 +3,10 @@
 import json
 import re
 import shutil
+import subprocess
 
 from lib.cutover import ANN, argv, cutover, entry, imap_servers, status
-from lib.mailbox import Mail, expunge, fill, look, message
+from lib.mailbox import ROOT, Mail, expunge, fill, look, message
 from lib.strace import killed_at, strace
 
 # Calls with an effect on what is on the disk.
@@ -136,3 +137,17 @@ def test_no_flip_without_marks(dovecot, site, tmp_path):
     stone.unlink()
     assert cutover(place).status == 0
     assert status(place)[ANN]["state"] == "done"
+
+
+def test_marks_of_many_messages(tmp_path):
+    """None of them is in memory but what is asked for: the same for a hundred thousand as for a few."""
+    def measure(n):
+        place = tmp_path / str(n)
+        place.mkdir()
+        done = subprocess.run([ROOT / "build" / "bin" / "bench_marks", place, str(n)], stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
+
+    few, many = measure(100), measure(100_000)
+    assert many["peak_kib"] - few["peak_kib"] < 2048, (few, many)
+    assert many["anew_peak_kib"] - few["peak_kib"] < 6144, (few, many)
+    assert many["octets"] < 12.1 * many["messages"]

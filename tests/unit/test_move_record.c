@@ -21,6 +21,7 @@ static struct move_record sample(void)
         .hold_deadline_ms = 120000,
         .hold_epoch = 77,
         .is_ambiguous = true,
+        .is_return = true,
         .held_ms = 250,
         .flipped_ms = 1700000000999,
         .copied = 300,
@@ -59,6 +60,7 @@ static void test_there_and_back(void **state)
     }
     assert_int_equal(out.copied_octets, UINT64_C(1) << 40);
     assert_true(out.is_ambiguous);
+    assert_true(out.is_return);
     tmpdir_remove(&t);
 }
 
@@ -92,7 +94,8 @@ static void test_damage(void **state)
     {
         json_t *broken = json_deep_copy(json);
         json_object_set_new(broken, key, json_array());
-        bool may_miss = strcmp(key, "ambiguous") == 0 || strcmp(key, "error_code") == 0;
+        bool may_miss = strcmp(key, "ambiguous") == 0 || strcmp(key, "return") == 0 ||
+                        strcmp(key, "error_code") == 0;
         assert_row(key, (move_record_from_json(broken, &out) == 0) == may_miss);
         json_decref(broken);
     }
