@@ -16,14 +16,16 @@
  * target's user has touched, is left alone and its pair forgotten.  Where the end can guard, the
  * change is made under the MODSEQ of that look, and FLAGS under the one of the plan's; messages
  * that somebody has changed in between stay as they are, in the journal too, for the next pass.
- * MOVE takes a message with the flags that it has.
+ * MOVE takes a message with the flags that it has; the pair of one that is not there any more goes
+ * without it (AWAY), and counts as kept.
  *
  * Errors.  A folder that says NO costs itself: `exception` tells it, the rest of its operations is
  * left out, and is_left says so.  -1: the end has broken, or the journal has failed; what was done
  * is in the journal, or an intent is.
  *
- * Round trips: one for all FLAGS, two or three for all MOVEs, and as many for all removals, as long
- * as no more than APPLY_WINDOW operations of a kind are there; however many folders they are in.
+ * Round trips: two for all FLAGS and three for all REMOVEs of a window (APPLY_WINDOW operations of
+ * a kind), however many folders they are in; one for all MOVEs or TRASHes and one more for each
+ * folder that they leave, since nothing that was moved could be told from what is there by a mark.
  */
 #ifndef IMAPSYNC_COPY_APPLY_H
 #define IMAPSYNC_COPY_APPLY_H
@@ -39,7 +41,9 @@ struct apply_folder {
     /* Borrowed.  With its id, and the target's name and UIDVALIDITY that the plan's UIDs are good
      * for: a target that has another one by now says NO. */
     const struct journal_folder *record;
-    struct keywords *keywords; /* of the plan's flags, all of them in the journal already */
+    /* Of the plan's flags, all of them in the journal already; with the same places in all folders
+     * between which something moves. */
+    struct keywords *keywords;
     /* The target's MODSEQ when it was asked what has changed (end_changes.modseq); 0: it was not
      * asked, or has none. */
     uint64_t modseq;

@@ -16,6 +16,7 @@
     X(INTENT_HALF, "an intent names only half of its messages")                                    \
     X(INTENT_UIDNEXT, "an intent expects its copies behind where they are")                        \
     X(INTENT_NO_FLAGS, "flags are changed without an intent")                                      \
+    X(MODIFIED_IGNORED, "what somebody has changed meanwhile counts as done")                      \
     X(INTENT_NO_REMOVAL, "a removal is begun without an intent")                                   \
     X(INTENTS_FORGOTTEN, "open intents are closed without a look at the target")                   \
     X(COMMIT_LOST, "every third commit is not durable")                                            \

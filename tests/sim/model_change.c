@@ -16,7 +16,7 @@ static bool is_guarded(const struct request *r, const struct message *m)
 static void tell_modified(struct request *r, const struct mailbox *b, uint32_t uid)
 {
     struct end_uids *u = r->uids_out;
-    if (!u)
+    if (!u || fault_is(FAULT_MODIFIED_IGNORED))
         return;
     u->uidvalidity = b->uidvalidity;
     u->v = mem_realloc_array(u->v, u->n + 1, sizeof(*u->v));
