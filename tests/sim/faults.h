@@ -32,6 +32,9 @@
     X(NEVER_BLIND, "a new journal behind the flip counts as complete")                             \
     X(UIDVALIDITY_IGNORED, "a new UIDVALIDITY is not seen")                                        \
     X(TOKEN_EARLY, "a token passes changes that were not made")                                    \
+    X(MOVE_ELSEWHERE, "a move goes to another folder")                                             \
+    X(MOVE_NEIGHBOUR, "a move takes the next message too")                                         \
+    X(MOVE_STAYS, "a move leaves the message where it was")                                        \
     X(REMOVE_NEIGHBOUR, "a removal names the next message too")                                    \
     X(REMOVE_TOUCHED, "what a user of the target has marked is removed")                           \
     X(REMOVE_BEHIND_FLIP, "deletions are followed behind the flip")                                \

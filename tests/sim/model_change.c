@@ -66,7 +66,7 @@ static void tell_moved(const struct model_end *e, struct request *r, const struc
 static void move_one(struct model_end *e, struct request *r, struct mailbox *b, struct message *m,
     struct mailbox *to)
 {
-    bool is_atomic = !model_has(e, QUIRK_NO_MOVE);
+    bool is_atomic = !model_has(e, QUIRK_NO_MOVE) && !fault_is(FAULT_MOVE_STAYS);
     uint32_t was = m->uid;
     world_story(e->w, "    target: UID %u (message %u) %s from %s to %s", was, m->content,
         is_atomic ? "moved" : "copied", model_folder_name(b->name), model_folder_name(to->name));

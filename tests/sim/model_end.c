@@ -158,6 +158,8 @@ static void answer(struct model_end *e, struct request *r)
         end_changes_finish(r->changes);
     if (result == END_NO && fault_is(FAULT_NO_AS_OK) && r->kind == APPEND)
         result = END_OK;
+    if (fault_is(FAULT_MOVE_NEIGHBOUR) && r->kind == MOVE && r->uids_out && r->uids_out->n > 0)
+        r->uids_out->n--;
     e->queue = r->next;
     e->n--;
     end_answer(r->ticket, result, result == END_OK ? NULL : &r->err);
@@ -367,8 +369,10 @@ static void move(struct end *end, const uint32_t *uids, size_t n, struct slice f
 {
     struct request *r = request_new(end, MOVE, t);
     take_uids(r, uids, n);
-    r->to = number(folder);
+    r->to = fault_is(FAULT_MOVE_ELSEWHERE) ? of(end)->s->boxes[0]->name : number(folder);
     r->uids_out = uids_out;
+    if (fault_is(FAULT_MOVE_NEIGHBOUR))
+        r->uids[r->n++] = uids[n - 1] + 1;
 }
 
 static void remove_messages(struct end *end, const uint32_t *uids, size_t n, struct end_ticket *t)
