@@ -175,7 +175,8 @@ void ledger_user_moved(
         return;
     /* Late mail that is moved behind the back of a pass is seen in both places, and behind a kill
      * the marks may not have it (what is open). */
-    bool is_open = (l->is_in_pass || l->interruptions > 0) && b->late_born > 0 && !l->has_open;
+    bool is_open = (l->is_in_pass || l->interruptions > 0) && (b->late_born > 0 || b->late_moved) &&
+                   !l->has_open;
     if (is_open || b->late_copied)
         b->late_born++;
     b->late_moved = true;
@@ -437,6 +438,11 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
      * nobody knows (what is open). */
     if (l->tally[folder][content].late > 0 && !l->has_open)
         left = 0;
+    /* A flag that was held back when its message was moved (what is open). */
+    for (uint8_t f = 0; f < MODEL_FOLDERS && to->users != 0 && !l->has_open; f++) {
+        if (l->tally[f][content].deleted > 0)
+            missed = 0;
+    }
     /* A copy that was found by content may have had flags before we came to it. */
     if (l->has_lost_journal || l->is_renumbered[folder] || l->rule != RULE_MIRROR)
         left = 0;
