@@ -46,10 +46,19 @@ struct apply_group *apply_opener(struct apply_window *w, struct apply_group *g)
     return g;
 }
 
+/* Both folders of a move tell it again. */
+static void leave(struct apply_job *job, const struct plan_op *op)
+{
+    job->folders[op->folder].is_left = true;
+    if (op->kind == PLAN_MOVE)
+        job->folders[op->to].is_left = true;
+}
+
 void apply_leave(struct apply_window *w, struct apply_group *g, size_t n)
 {
     w->job->n_left += n;
-    g->folder->is_left = g->folder->is_left || n > 0;
+    if (n > 0)
+        leave(w->job, g->ops);
 }
 
 void apply_refuse(struct apply_window *w, struct apply_group *g, const char *why)
@@ -137,15 +146,35 @@ int apply_put_intents(struct apply_window *w, enum intent_kind kind, struct err 
     return journal_commit(j, err);
 }
 
+static int by_place(const void *a, const void *b)
+{
+    const struct apply_place *x = a, *y = b;
+    if (x->folder != y->folder)
+        return x->folder < y->folder ? -1 : 1;
+    return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+bool apply_has_old_flags(const struct apply_job *job, const struct plan_op *op)
+{
+    const struct apply_place at = {op->folder, op->tgt_uid};
+    return job->n_unflagged > 0 &&
+           bsearch(&at, job->unflagged, job->n_unflagged, sizeof(at), by_place);
+}
+
 void apply_take_out(struct apply_window *w, struct apply_group *g, const struct end_uids *modified)
 {
+    struct apply_job *job = w->job;
     size_t kept = 0;
     for (size_t i = 0; i < g->n_uids; i++) {
         bool is_modified = false;
         for (size_t k = 0; k < modified->n; k++)
             is_modified = is_modified || modified->v[k] == g->uids[i];
-        if (is_modified)
+        if (is_modified) {
+            job->unflagged =
+                mem_realloc_array(job->unflagged, job->n_unflagged + 1, sizeof(*job->unflagged));
+            job->unflagged[job->n_unflagged++] = (struct apply_place){g->ops[0].folder, g->uids[i]};
             continue;
+        }
         g->uids[kept] = g->uids[i];
         g->which[kept++] = g->which[i];
     }
@@ -211,6 +240,7 @@ static void fill(struct apply_window *w, const struct plan_op *ops, size_t n, si
             k++;
         if (job->folders[ops[i].folder].is_refused) {
             job->n_left += k;
+            leave(job, &ops[i]);
         } else {
             bool is_first = w->n == 0 || w->v[w->n - 1].ops[0].folder != ops[i].folder;
             if (w->n % 64 == 0)
@@ -255,6 +285,8 @@ static int do_kind(struct apply_job *job, const struct plan_op *ops, size_t n, s
     case PLAN_FLAGS:
         return one_kind(job, ops, n, apply_flags, err);
     case PLAN_MOVE:
+        if (job->n_unflagged > 0)
+            mem_sort(job->unflagged, job->n_unflagged, sizeof(*job->unflagged), by_place);
         return one_kind(job, ops, n, apply_move, err);
     case PLAN_TRASH:
     case PLAN_REMOVE:
@@ -272,5 +304,8 @@ int apply_plan(struct apply_job *job, struct err *err)
             n++;
         result = do_kind(job, &p->ops[i], n, err);
     }
+    free(job->unflagged);
+    job->unflagged = NULL;
+    job->n_unflagged = 0;
     return result;
 }

@@ -16,7 +16,8 @@
  * target's user has touched, is left alone and its pair forgotten.  Where the end can guard, the
  * change is made under the MODSEQ of that look, and FLAGS under the one of the plan's; messages
  * that somebody has changed in between stay as they are, in the journal too, for the next pass.
- * MOVE takes a message with the flags that it has; the pair of one that is not there any more goes
+ * MOVE takes a message with the flags that it has, unless a FLAGS of the same plan had to be left:
+ * the journal would take its change for made.  The pair of one that is not there any more goes
  * without it (AWAY), and counts as kept.
  *
  * Errors.  A folder that says NO costs itself: `exception` tells it, the rest of its operations is
@@ -51,6 +52,10 @@ struct apply_folder {
     bool is_refused; /* out: because it has said NO */
 };
 
+struct apply_place {
+    uint32_t folder, uid; /* of the target */
+};
+
 struct apply_job {
     struct end *target;
     struct journal *journal;
@@ -68,6 +73,9 @@ struct apply_job {
     size_t n_flagged, n_moved, n_deleted; /* on the target; TRASH is a deletion */
     size_t n_kept; /* deleted on the source, but touched by the target's user: theirs now */
     size_t n_left; /* operations that wait for the next pass */
+    /* Its own: messages whose FLAGS wait, and with them their MOVE. */
+    struct apply_place *unflagged;
+    size_t n_unflagged;
 };
 
 int apply_plan(struct apply_job *job, struct err *err) ATTR_WUR;

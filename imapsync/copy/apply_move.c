@@ -48,6 +48,10 @@ static void judge(struct apply_window *w, struct apply_group *g)
             g->away[g->which[i]] = true;
             continue;
         }
+        if (apply_has_old_flags(w->job, &g->ops[g->which[i]])) {
+            apply_leave(w, g, 1);
+            continue;
+        }
         g->uids[kept] = g->uids[i];
         g->which[kept] = g->which[i];
         g->intent.new_uids[kept++] = g->ops[g->which[i]].new_uid;

@@ -70,6 +70,8 @@ void apply_leave(struct apply_window *w, struct apply_group *g, size_t n);
 int apply_put_intents(struct apply_window *w, enum intent_kind kind, struct err *err) ATTR_WUR;
 /* Takes the UIDs that somebody has changed meanwhile out of the group; they wait. */
 void apply_take_out(struct apply_window *w, struct apply_group *g, const struct end_uids *modified);
+/* Whether FLAGS of the same message were left. */
+bool apply_has_old_flags(const struct apply_job *job, const struct plan_op *op);
 uint32_t apply_record_id(const struct apply_job *job, uint32_t folder);
 /* Of pairs that are sorted by source UID; NULL: there is none. */
 const struct pair *apply_find(const struct pair *v, size_t n, uint32_t src_uid);

@@ -22,6 +22,9 @@ class Leaver(FakeImap):
         super().__init__(messages, {"STATUS": Leaver.status}, capabilities)
         self.appended = self.messages  # what is stored is listed
 
+    def stored(self, folder):
+        return self.messages
+
     def status(self, tag, line):
         n = len(self.messages)
         return b"* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n{tag} OK done\r\n" % (n, n + 1)

@@ -438,11 +438,6 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
      * nobody knows (what is open). */
     if (l->tally[folder][content].late > 0 && !l->has_open)
         left = 0;
-    /* A flag that was held back when its message was moved (what is open). */
-    for (uint8_t f = 0; f < MODEL_FOLDERS && to->users != 0 && !l->has_open; f++) {
-        if (l->tally[f][content].deleted > 0)
-            missed = 0;
-    }
     /* A copy that was found by content may have had flags before we came to it. */
     if (l->has_lost_journal || l->is_renumbered[folder] || l->rule != RULE_MIRROR)
         left = 0;
