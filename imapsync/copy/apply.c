@@ -157,8 +157,7 @@ static int by_place(const void *a, const void *b)
 bool apply_has_old_flags(const struct apply_job *job, const struct plan_op *op)
 {
     const struct apply_place at = {op->folder, op->tgt_uid};
-    return job->n_unflagged > 0 &&
-           bsearch(&at, job->unflagged, job->n_unflagged, sizeof(at), by_place);
+    return mem_search(&at, job->unflagged, job->n_unflagged, sizeof(at), by_place) != NULL;
 }
 
 void apply_take_out(struct apply_window *w, struct apply_group *g, const struct end_uids *modified)

@@ -173,6 +173,15 @@ static int check_outcomes(struct work *w, struct err *err)
     return err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
+static bool has_gone_pairs(const struct work *w)
+{
+    for (size_t i = 0; i < w->n_pairs; i++) {
+        if (w->pairs[i].state == PAIR_GONE && w->pairs[i].src_uid != 0)
+            return true;
+    }
+    return false;
+}
+
 int folder_answered(struct work *w, struct err *err)
 {
     bool adopt;
@@ -193,6 +202,7 @@ int folder_answered(struct work *w, struct err *err)
         w->target_told.is_asked = false;
     }
     w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
+    w->has_gone_pairs = has_gone_pairs(w);
     return folder_boil_down(w, err);
 }
 
@@ -291,9 +301,22 @@ static bool is_new(struct slice token, struct slice known)
 
 /* Both tokens together: what one side has told may be done on the other.  The target's is from
  * before our own changes, which come again as changes that nothing follows from. */
+/* What went away on the target behind a flip is looked for when its user is on the source again,
+ * though nothing has changed there since. */
+static int forget_token(struct work *w, struct err *err)
+{
+    struct journal_folder *r = w->record;
+    if (w->is_lost || r->source.token.n == 0)
+        return 0;
+    journal_set(&r->source.token, SLICE_NONE);
+    return journal_folder_put(w->c->journal, r, err);
+}
+
 int folder_remember(struct work *w, struct err *err)
 {
     struct journal_folder *r = w->record;
+    if (w->has_gone_pairs)
+        return forget_token(w, err);
     struct slice source = buf_slice(&w->listing.token), target = buf_slice(&w->there.token);
     bool has_target = w->target_told.is_asked && is_new(target, r->target.token);
     if (w->is_lost || w->n_exceptions > 0 || !w->listing.is_sure ||

@@ -67,7 +67,7 @@ struct work {
     size_t n_exceptions; /* of this folder in this pass, with what is withheld */
     struct late_job late;
     bool is_detached; /* nothing of what the pairs name is there */
-    bool has_sent_pairs;
+    bool has_sent_pairs, has_gone_pairs;
 };
 
 /* The folders that are planned together. */

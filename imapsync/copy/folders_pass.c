@@ -146,6 +146,8 @@ static void leave_out(struct works *all)
     for (size_t i = 0; i < p->n_ops; i++) {
         const struct plan_op *op = &p->ops[i];
         struct work *w = all->planned[op->folder], *to = all->planned[op->to];
+        w->has_gone_pairs =
+            w->has_gone_pairs || (op->kind == PLAN_GONE && op->witness != PLAN_W_LOST);
         if (op->kind == PLAN_FORGET && is_behind_flip)
             continue;
         if (!is_left_out(w) && !is_left_out(to))

@@ -247,7 +247,8 @@ def test_a32_a_new_uidvalidity_deletes_and_repeats_nothing(tmp_path):
         source.uidvalidity = 8
         source.messages = MAIL[1:]
         again = go(source, target, tmp_path)
-        assert (again.status, again.messages_copied, again.messages_adopted) == (0, 0, 2), again.log
+        # Each pair knows its content, and follows its message to its new UID: nothing is compared with the target.
+        assert (again.status, again.messages_copied, again.messages_adopted) == (0, 0, 0), again.log
         target.uidvalidity = 9
         again = go(source, target, tmp_path)
         assert (again.status, again.messages_copied) == (0, 0), again.log
