@@ -152,7 +152,8 @@ int end_check(struct end *e, const struct end_ticket *t, const char *what, struc
 
 int end_drain(struct end *e, struct err *err)
 {
-    while (!e->ops->is_idle(e)) {
+    /* One that has broken while somebody waited for the other side is idle: all was answered. */
+    while (!e->ops->is_idle(e) || e->ops->is_broken(e)) {
         if (end_pump(&e, 1, err) != 0)
             return -1;
     }

@@ -267,7 +267,8 @@ int end_wait(struct end *e, const struct end_ticket *t, struct err *err) ATTR_WU
 /* And a NO is an error that begins with `what`. */
 int end_check(
     struct end *e, const struct end_ticket *t, const char *what, struct err *err) ATTR_WUR;
-/* Pumps until nothing is on its way.  Behind it the end is good for anything, or broken. */
+/* Pumps until nothing is on its way.  0: each ticket says OK or NO.  -1: the end is broken,
+ * whenever that was. */
 int end_drain(struct end *e, struct err *err) ATTR_WUR;
 /* Pumps until another operation can be begun. */
 int end_room(struct end *e, struct err *err) ATTR_WUR;

@@ -427,6 +427,10 @@ static void test_a_body_of_another_message(void **state)
     /* A lost end answers at once. */
     peer.end->ops->read(peer.end, uids, 2, &sink, &got, &t[1]);
     assert_int_equal(t[1].result, END_LOST);
+    /* And who waits for all answers is told, though there is none to wait for. */
+    err = (struct err)ERR_INIT;
+    assert_int_equal(end_drain(peer.end, &err), -1);
+    assert_int_equal(err.class, ERR_PEER);
     fini(&c);
     stop();
     clean();
