@@ -54,5 +54,5 @@ def by_step(calls, count, marker="rename"):
 
 def killed_at(line, folder, name, count):
     """(finished process, whether the kill came)"""
-    done = strace(line, folder / "calls", "-e", f"inject={name}:signal=SIGKILL:when={count}")
+    done = strace(line, folder / "calls", "-y", "-e", f"inject={name}:signal=SIGKILL:when={count}")
     return done, done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
