@@ -10,13 +10,8 @@
  * Deadlocks are looked for whenever a lock is waited for.  Reads without a transaction try again by
  * themselves; a transaction has to be aborted by its owner.
  *
- * A sync that fails ends the process too.  The library would take back the one commit and go on in
- * the same file; but the kernel forgets after the error that the pages are not on the disk, so that
- * the next sync succeeds behind a hole, at which a recovery after a power failure would stop.  The
- * next start recovers from what is readable and writes it anew, with a checkpoint.
- *
  * A contained environment (bdb.h) does not end the process: fail() marks it as failed, takes it
- * away from the library by a panic so that nothing of it is written any more, and says in the error
+ * away from the library by a panic, closes it without a write (bdb_disk.h), and says in the error
  * what happened.  Damage is told from a disk that is full or has no more handles: those pass.
  *
  * Weakness: the library has no notion of a slow disk.
@@ -24,8 +19,6 @@
 #include <db.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +28,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/os/bdb.h"
+#include "base/os/bdb_disk.h"
 #include "base/os/io.h"
 
 #define MIB (1024U * 1024U)
@@ -138,6 +132,8 @@ static void on_message(const DB_ENV *env, const char *prefix, const char *text)
     uint64_t now_ms = clock_mono_ms();
 
     (void)prefix;
+    if (bdb_disk_is_forbidden())
+        return;
     if (!e->first_message[0] && (!e->is_in_use || e->options.is_contained)) {
         if (fmt_into(e->first_message, sizeof(e->first_message), "%.120s", text) != 0)
             BUG("120 bytes fit");
@@ -196,25 +192,6 @@ static const char *file_of(DB *db)
 }
 
 /* --- Environments ------------------------------------------------------------------ */
-
-static atomic_bool is_contained; /* of all environments of the process */
-
-static int sync_or_end(int fd)
-{
-    while (fdatasync(fd) != 0)
-        if (errno != EINTR && atomic_load(&is_contained)) {
-            return errno;
-        } else if (errno != EINTR) {
-            log_error("bdb_sync_failed", log_str("error", strerrordesc_np(errno)));
-            _exit(EX_SOFTWARE);
-        }
-    return 0;
-}
-
-static void set_functions(void)
-{
-    (void)db_env_set_func_fsync(sync_or_end);
-}
 
 /* An environment made by an earlier version was open to its group. */
 static int close_to_others(const char *home, struct err *err)
@@ -279,11 +256,15 @@ static int configure(DB_ENV *env, const struct bdb_options *o)
     return env->set_event_notify(env, on_event);
 }
 
-/* In a panic the library frees nothing.  What it still has in memory is not written by a close. */
-static void end_panic(struct bdb_env *e)
+/* In a panic the library frees nothing, and without one it writes at the close what it has: pages
+ * whose log is not on the disk. */
+static void begin_close(struct bdb_env *e)
 {
-    if (e->options.is_contained && e->has_panicked)
+    if (!e->has_panicked)
+        return;
+    if (e->options.is_contained)
         (void)e->env->set_flags(e->env, DB_PANIC_ENVIRONMENT, 0);
+    bdb_disk_forbid();
 }
 
 int bdb_env_open(const char *home, uint64_t cache_size, struct bdb_env **out, struct err *err)
@@ -296,15 +277,12 @@ int bdb_env_open(const char *home, uint64_t cache_size, struct bdb_env **out, st
 int bdb_env_open_as(
     const char *home, const struct bdb_options *options, struct bdb_env **out, struct err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct bdb_env *e = mem_zalloc(sizeof(*e));
     int rc;
 
-    (void)pthread_once(&once, set_functions);
+    bdb_disk_init(options->is_contained);
     e->lock_fd = -1;
     e->options = *options;
-    if (options->is_contained)
-        atomic_store(&is_contained, true);
     if (prepare_home(home, &e->lock_fd, err) != 0)
         goto failed;
     rc = db_env_create(&e->env, 0);
@@ -327,8 +305,10 @@ int bdb_env_open_as(
 failed:
     /* A handle whose open failed may only be closed. */
     if (e->env != NULL) {
-        end_panic(e);
+        begin_close(e);
+        bdb_disk_forbid();
         (void)e->env->close(e->env, 0);
+        bdb_disk_allow();
     }
     io_close(&e->lock_fd);
     free(e);
@@ -382,8 +362,9 @@ bool bdb_env_close(struct bdb_env **ep)
     if (rc != 0)
         log_warn("bdb_checkpoint_failed", log_str("error", db_strerror(rc)));
     is_clean = is_clean && rc == 0;
-    end_panic(e);
+    begin_close(e);
     rc = e->env->close(e->env, 0);
+    bdb_disk_allow();
     is_clean = is_clean && rc == 0;
     if (rc != 0 && !e->has_panicked)
         log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
@@ -432,8 +413,9 @@ void bdb_close(struct bdb **bp)
     *bp = NULL;
     if (b == NULL)
         return;
-    end_panic(b->env);
+    begin_close(b->env);
     rc = b->db->close(b->db, b->env->has_panicked ? DB_NOSYNC : 0);
+    bdb_disk_allow();
     if (rc != 0 && !b->env->has_panicked)
         log_warn("bdb_close_failed", log_str("error", db_strerror(rc)));
     free(b);
@@ -455,6 +437,17 @@ int bdb_begin(struct bdb_env *env, struct bdb_txn **out, struct err *err)
     return 0;
 }
 
+/* What a commit said, if it is true: it is not when a write of the log failed on its way.  What
+ * others can see by now has to become durable, or has to go with the process. */
+static int durable(struct bdb_env *e, int rc)
+{
+    if (rc != 0 || bdb_disk_failed() == 0)
+        return rc;
+    if (!e->options.is_contained && e->env->log_flush(e->env, NULL) != 0)
+        end_process(strerrordesc_np(bdb_disk_failed()));
+    return e->options.is_contained ? bdb_disk_failed() : 0;
+}
+
 int bdb_commit(struct bdb_txn **tp, struct err *err)
 {
     struct bdb_txn *t = *tp;
@@ -462,7 +455,8 @@ int bdb_commit(struct bdb_txn **tp, struct err *err)
     int rc;
 
     *tp = NULL;
-    rc = t->txn->commit(t->txn, DB_TXN_SYNC);
+    bdb_disk_watch();
+    rc = durable(e, t->txn->commit(t->txn, DB_TXN_SYNC));
     free(t);
     return rc == 0 ? 0 : fail(e, rc, "commit", "transaction", err);
 }
@@ -555,16 +549,22 @@ int bdb_put(
     struct bdb *b, struct bdb_txn *txn, struct slice key, struct slice value, struct err *err)
 {
     DBT k = given(key), v = given(value);
-    int rc = b->db->put(b->db, txn ? txn->txn : NULL, &k, &v, 0);
+    int rc;
 
+    bdb_disk_watch();
+    rc = b->db->put(b->db, txn ? txn->txn : NULL, &k, &v, 0);
+    rc = txn ? rc : durable(b->env, rc);
     return rc == 0 ? 0 : fail(b->env, rc, "write", file_of(b->db), err);
 }
 
 int bdb_del(struct bdb *b, struct bdb_txn *txn, struct slice key, bool *found_out, struct err *err)
 {
     DBT k = given(key);
-    int rc = b->db->del(b->db, txn ? txn->txn : NULL, &k, 0);
+    int rc;
 
+    bdb_disk_watch();
+    rc = b->db->del(b->db, txn ? txn->txn : NULL, &k, 0);
+    rc = txn ? rc : durable(b->env, rc);
     if (rc != 0 && rc != DB_NOTFOUND)
         return fail(b->env, rc, "delete from", file_of(b->db), err);
     *found_out = rc == 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * bdb: a Berkeley DB environment with exactly one owner (only bdb.c includes db.h).  It is opened
- * DB_PRIVATE|DB_RECOVER under an flock that is taken first, because nothing in Berkeley DB stops
- * two private openers from damaging the files, and because a shared environment hangs the survivors
- * of a kill.  All keys and values are copied out.  When the library reports DB_RUNRECOVERY the
- * process has to end, and so it has when a sync fails; bdb calls _exit(EX_SOFTWARE) after a log
- * line, and the next start recovers.  An environment that says `is_contained` is one of many in its
- * process, and costs only itself: see struct bdb_options.
+ * bdb: a Berkeley DB environment with exactly one owner (only bdb.c and bdb_disk.c include db.h).
+ * It is opened DB_PRIVATE|DB_RECOVER under an flock that is taken first, because nothing in
+ * Berkeley DB stops two private openers from damaging the files, and because a shared environment
+ * hangs the survivors of a kill.  All keys and values are copied out.  When the library reports
+ * DB_RUNRECOVERY the process has to end, and so it has when a sync fails; bdb calls
+ * _exit(EX_SOFTWARE) after a log line, and the next start recovers.  An environment that says
+ * `is_contained` is one of many in its process, and costs only itself: see struct bdb_options.
  */
 #ifndef BASE_OS_BDB_H
 #define BASE_OS_BDB_H

@@ -82,7 +82,7 @@ ADAPTERS = {
     r"uv\.h": ["base/os/loop.c"],
     r"openssl/.*": ["base/os/tls.c", "base/os/hmac.c"],
     r"ares.*\.h": ["base/os/dns.c"],
-    r"db\.h": ["base/os/bdb.c"],
+    r"db\.h": ["base/os/bdb.c", "base/os/bdb_disk.c"],
     r"libmilter/.*": ["milter/libmilter.c", "milter/serve.c"],
     r"confuse\.h": ["base/core/conf.c"],
     r"gsasl\.h": ["imapsync/imap/sasl.c"],
