@@ -124,9 +124,6 @@ static void tell_withheld(struct works *all)
         char text[200];
         for (n = 1; i + n < p->n_withheld && is_same_group(op, op + n);)
             n++;
-        /* Told as a folder. */
-        if (op->reason == PLAN_R_FOLDER_LOST)
-            continue;
         BUG_ON(fmt_into(text, sizeof(text), "E-WITHHELD: %zu %s%s: %s", n,
                    op->kind == PLAN_MOVE   ? "move"
                    : op->kind == PLAN_COPY ? "copy"

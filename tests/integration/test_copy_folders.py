@@ -129,7 +129,8 @@ def test_a_folder_that_was_removed_is_said_to_stay(dovecot, tmp_path):
     assert copy(old, new, tmp_path).folders_vanished == 0
     old.imap(ANN).delete("Work")
     result = copy(old, new, tmp_path)
-    assert (result.status, result.folders_vanished, result.messages_deleted) == (0, 1, 0), result.log
+    assert (result.status, result.folders_vanished, result.deletions_withheld, result.messages_deleted) == (1, 1, 1, 0), \
+        result.log
     assert "event=folder_vanished user=ann@example.org folder=Work" in result.log
     assert {name: len(mails) for name, mails in look(new.imap(ANN)).items()} == {"INBOX": 0, "Else": 0, "Work": 1}
     # An operator agrees.

@@ -91,6 +91,22 @@ def test_kept_when_somebody_says_so_over_the_daemon(make):
     assert there == {"INBOX": 0, "Trash": 60, "Archive": 60, "Zu": 1}
 
 
+@pytest.mark.parametrize("percent, work", [(100, 0), (0, 5)])
+def test_a_folder_that_is_gone(make, percent, work):
+    """Deleted, or hidden by rights, a name space, a server that is not whole: nobody can tell, so somebody has to say."""
+    place = make()
+    fill(place.old.imap(ANN), {"INBOX": mails("m", 5), "Work": mails("w", 5)})
+    stop_before_the_flip(place)
+    place.old.imap(ANN).delete("Work")
+    done = cutover(place)
+    assert done.status == 65 and "E-WITHHELD" in done.log and "does not list the folder" in done.log, done.log
+    assert entry(place)["route"] == "old" and not was_held(place)
+    assert status(place)[ANN]["report"]["deletions_withheld"] == 5
+    assert cutover(place, ANN, f"--delete-percent={percent}").status == 0
+    there = {name: len(found) for name, found in look(place.new.imap(ANN)).items()}
+    assert there["INBOX"] == 5 and there.get("Work", 0) == work
+
+
 def test_a_target_that_cannot_delete(make):
     place = make(conf_new="imap_capability = IMAP4rev1 SASL-IR LITERAL+ LIST-EXTENDED LIST-STATUS\n")
     fill(place.old.imap(ANN), {"INBOX": mails("m", 5)})
