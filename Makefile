@@ -164,6 +164,13 @@ $(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c tests/sim/trace.c,$(SIM
 # With the real clock and poll(): it talks to real servers as well.
 $(eval $(call sim_rule,plain,trace,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/sim.c,$(filter-out %=poll %=clock_gettime,$(SIM_LD))))
 
+# Unit tests of the copy between model servers.
+COPY_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(shell grep -l copy_rig.h tests/unit/test_*.c))
+$(COPY_TESTS): build/unit/%: build/obj/asan/tests/unit/%.o \
+  $(call SIM_OBJECTS,asan,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/trace.c tests/sim/sim.c) $(call archives,asan,sync base)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS_asan) $(LDFLAGS_asan) -o $@ $(filter %.o,$^) $(SIM_LD) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -lcmocka
+
 # Corpus replay needs no clang: the fuzz target is linked to a small main.
 build/replay/%: build/obj/asan/tests/fuzz/%.o build/obj/asan/tests/fuzz/replay.o $(call archives,asan,$(ROOMS))
 	@mkdir -p $(@D)

@@ -218,12 +218,10 @@ static void window_fini(struct apply_window *w)
         free(g->uids);
         free(g->which);
         free(g->away);
-        free(g->unmark);
         free(g->waits);
         free(g->intent.new_uids);
         end_uids_fini(&g->answer);
         end_changes_fini(&g->numbers);
-        intents_free(g->begun, g->n_begun);
     }
     free(w->v);
 }

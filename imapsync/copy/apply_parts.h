@@ -36,14 +36,9 @@ struct apply_group {
     struct end_uids answer; /* what the command told */
     struct folder to;       /* MOVE: as it was before; the name is borrowed */
     struct end_ticket to_told;
-    uint32_t *unmark; /* REMOVE: theirs now, with a mark of ours */
-    size_t n_unmark;
     bool *waits; /* REMOVE: of the operations, those that wait for the next pass */
     bool *away;  /* MOVE: of the operations, those whose copy is not there */
     struct intent intent;
-    /* Removals of an earlier pass, when is_first. */
-    struct intent *begun;
-    size_t n_begun;
 };
 
 struct apply_window {
@@ -90,11 +85,15 @@ struct apply_settling {
     const struct journal_folder *folder;
     struct keywords *keywords;
     const struct end_changes *left; /* of the messages that the intents name: those in the folder */
+    bool is_void; /* it is not there, or another one: nothing is known of what it has */
 };
 
-/* out->id is 0 if there is none. */
-int apply_folder_by_id(
-    struct journal *j, uint32_t id, struct journal_folder *out, struct err *err) ATTR_WUR;
+/* The UIDs that the journal has of the target's folder are good for nothing: its pairs will be
+ * looked for by content. */
+int apply_forget_numbers(struct journal *j, struct journal_folder *f, struct err *err) ATTR_WUR;
+/* Removes some messages of the folder for ever, and takes the mark of a removal off others. */
+int apply_take_marks(struct apply_settling *s, const uint32_t *removed, size_t n_removed,
+    const uint32_t *kept, size_t n_kept, bool *is_open_out, struct err *err) ATTR_WUR;
 /* Closes the intent, unless *is_open_out: the target does not let us look. */
 int apply_settle_move(
     struct apply_settling *s, const struct intent *i, bool *is_open_out, struct err *err) ATTR_WUR;

@@ -1,16 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * apply_settle: after a kill or a cut nobody knows which of the changes that were begun were made.
- * The target knows: what it now has of a change of flags is from then on what both sides have in
- * common, so that neither are our own flags taken for the user's, nor is one that was changed back
- * meanwhile taken for one that never changed.  A removal is over when its messages are gone or bear
- * no mark; else it stays open, so that the next plan knows whose mark it is.
+ * The target knows.
+ *
+ *   FLAGS    what it now has of them is from then on what both sides have in common, so that
+ *            neither are our own flags taken for the user's, nor is one that was changed back
+ *            meanwhile taken for one that never changed
+ *   DELETE   our mark is taken off what is still there: whether it is to go is for the next plan,
+ *            and one that its user has touched since is not to bear it.  The pairs of what is gone
+ *            are forgotten: its message may be new elsewhere, and come again
+ *   MOVE     apply_settle_move.c
+ *
+ * A folder that has another UIDVALIDITY now, or is not there, has nothing under the intents' UIDs.
+ * Its pairs will be looked for by content (resolve.h), and what they have in common is then what
+ * they and the target say.  So they are told all that may have been changed, and what was not is
+ * left out of it.
+ *
+ * Behind it an intent is open of those folders only that are in apply_open.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/copy/apply_parts.h"
 
 struct question {
@@ -24,38 +37,16 @@ struct question {
     struct end_ticket opened, *told; /* told: one for each intent */
 };
 
-struct search {
-    uint32_t id;
-    struct journal_folder *out;
-};
-
-static void take_folder(void *arg, const struct journal_folder *f)
-{
-    struct search *s = arg;
-    if (f->id != s->id)
-        return;
-    s->out->id = f->id;
-    journal_set(&s->out->source.name, f->source.name);
-    journal_set(&s->out->target.name, f->target.name);
-    s->out->source.uidvalidity = f->source.uidvalidity;
-    s->out->target.uidvalidity = f->target.uidvalidity;
-}
-
-int apply_folder_by_id(struct journal *j, uint32_t id, struct journal_folder *out, struct err *err)
-{
-    struct search s = {id, out};
-    return journal_folders_each(j, take_folder, &s, err);
-}
-
 static int begin(struct question *q, struct end *target, struct journal *journal,
     const struct folder_list *there, struct err *err)
 {
     uint32_t id = q->intents[0].folder;
-    if (apply_folder_by_id(journal, id, &q->record, err) != 0 ||
+    bool found;
+    if (journal_folder_by_id(journal, id, &q->record, &found, err) != 0 ||
         journal_keywords_get(journal, id, &q->keywords, err) != 0)
         return -1;
-    q->is_void = q->record.id == 0 || q->record.target.uidvalidity == 0 ||
-                 !folder_list_find(there, q->record.target.name);
+    q->is_void =
+        q->record.target.uidvalidity == 0 || !folder_list_find(there, q->record.target.name);
     if (q->is_void)
         return 0;
     if (end_room(target, err) != 0)
@@ -79,90 +70,192 @@ static struct flags choose(
     const struct flags *mask, const struct flags *yes, const struct flags *no)
 {
     struct flags in = flags_and(yes, mask), out = flags_minus(no, mask);
-    in.system = (uint8_t)(in.system | out.system);
-    for (size_t i = 0; i < FLAGS_WORDS; i++)
-        in.keywords[i] = in.keywords[i] | out.keywords[i];
-    return in;
+    return flags_or(&in, &out);
 }
 
-static struct flags both(const struct flags *a, const struct flags *b)
+int apply_forget_numbers(struct journal *j, struct journal_folder *f, struct err *err)
 {
-    return choose(a, a, b);
+    if (f->id == 0 || f->target.uidvalidity == 0)
+        return 0;
+    f->target.uidvalidity = 0;
+    journal_set(&f->target.token, SLICE_NONE);
+    return journal_folder_put(j, f, err);
+}
+
+/* Of flags that were being changed: those that may have been are no longer what they were. */
+static void settle_flags(
+    const struct question *q, const struct intent *i, const struct listed *l, struct pair *p)
+{
+    struct flags mask = flags_or(&i->add, &i->remove);
+    if (q->is_void)
+        p->flags = flags_or(&p->flags, &mask);
+    else if (l)
+        p->flags = choose(&mask, &l->flags, &p->flags);
+}
+
+/* Of a removal.  false: the pair goes. */
+static bool settle_removal(const struct question *q, const struct listed *l, struct pair *p)
+{
+    if (q->is_void)
+        p->flags.system |= FLAG_DELETED;
+    else
+        p->flags.system &= (uint8_t)~FLAG_DELETED;
+    return q->is_void || l;
 }
 
 /* For every pair: a target that keeps equal messages once has several with the same number. */
-static void settle_flags(struct question *q, const struct intent *i, struct pair *pairs, size_t n,
+static void settle_pairs(struct question *q, const struct intent *i, struct pair *pairs, size_t n,
     struct journal *journal)
 {
-    struct flags mask = both(&i->add, &i->remove);
+    uint32_t *uids = mem_realloc_array(NULL, i->n + 1, sizeof(*uids));
+    if (i->n > 0)
+        memcpy(uids, i->uids, i->n * sizeof(*uids));
+    size_t n_uids = uids_sort(uids, i->n);
     for (size_t k = 0; k < n; k++) {
         struct pair *p = &pairs[k];
-        const struct listed *l = NULL;
-        for (size_t u = 0; u < i->n && p->state == PAIR_STORED && !l; u++) {
-            if (i->uids[u] == p->tgt_uid)
-                l = end_changes_find(&q->there, p->tgt_uid);
-        }
-        if (!l)
+        if (p->tgt_uid == 0 || !uids_have(uids, n_uids, p->tgt_uid))
             continue;
-        p->flags = choose(&mask, &l->flags, &p->flags);
-        journal_pair_put(journal, q->record.id, p, NULL);
-    }
-}
-
-static bool is_removal_over(const struct question *q, const struct intent *i)
-{
-    for (size_t u = 0; u < i->n; u++) {
-        const struct listed *l = end_changes_find(&q->there, i->uids[u]);
-        if (l && l->flags.system & FLAG_DELETED)
-            return false;
-    }
-    return true;
-}
-
-/* What we have removed is no copy of anything: its message may be new elsewhere, and come again. */
-static void forget_removed(struct question *q, const struct intent *i, const struct pair *pairs,
-    size_t n, struct journal *journal)
-{
-    for (size_t k = 0; k < n; k++) {
-        const struct pair *p = &pairs[k];
-        bool is_named = false;
-        for (size_t u = 0; u < i->n && p->tgt_uid != 0; u++)
-            is_named = is_named || i->uids[u] == p->tgt_uid;
-        if (is_named && !end_changes_find(&q->there, p->tgt_uid))
+        const struct listed *l = end_changes_find(&q->there, p->tgt_uid);
+        bool stays = true;
+        if (i->kind == INTENT_FLAGS)
+            settle_flags(q, i, l, p);
+        else
+            stays = settle_removal(q, l, p);
+        if (stays)
+            journal_pair_put(journal, q->record.id, p, NULL);
+        else
             journal_pair_del(journal, q->record.id, p->src_uid);
     }
+    free(uids);
 }
 
-static int settle_one(struct question *q, struct journal *journal, struct err *err)
+/* Those of the removals that are there and bear a mark; owned by the caller. */
+static uint32_t *marked_ones(const struct question *q, size_t *n_out)
+{
+    uint32_t *v = NULL;
+    *n_out = 0;
+    for (size_t i = 0; i < q->n && !q->is_void; i++) {
+        const struct intent *x = &q->intents[i];
+        if (x->kind != INTENT_DELETE)
+            continue;
+        v = mem_realloc_array(v, *n_out + x->n + 1, sizeof(*v));
+        for (size_t u = 0; u < x->n; u++) {
+            const struct listed *l = end_changes_find(&q->there, x->uids[u]);
+            if (l && l->flags.system & FLAG_DELETED)
+                v[(*n_out)++] = x->uids[u];
+        }
+    }
+    return v;
+}
+
+int apply_take_marks(struct apply_settling *s, const uint32_t *removed, size_t n_removed,
+    const uint32_t *kept, size_t n_kept, bool *is_open_out, struct err *err)
+{
+    struct end *e = s->target;
+    struct end_ticket t[4] = {
+        {.result = END_OK}, {.result = END_OK}, {.result = END_OK}, {.result = END_OK}};
+    struct end_changes numbers;
+    const struct flags deleted = {.system = FLAG_DELETED};
+    struct end_flags mark = {.flags = &deleted, .keywords = s->keywords};
+    if (n_removed + n_kept == 0)
+        return 0;
+    end_changes_init(&numbers, s->keywords);
+    t[0].result = END_PENDING;
+    e->ops->open(e,
+        &(struct end_open){.folder = s->folder->target.name,
+            .is_for_writing = true,
+            .is_only_opened = true,
+            .uidvalidity = s->folder->target.uidvalidity},
+        &numbers, &t[0]);
+    if (n_removed > 0) {
+        t[1].result = t[2].result = END_PENDING;
+        e->ops->flags(e, removed, n_removed, &mark, NULL, &t[1]);
+        e->ops->remove(e, removed, n_removed, &t[2]);
+    }
+    mark.is_removal = true;
+    if (n_kept > 0) {
+        t[3].result = END_PENDING;
+        e->ops->flags(e, kept, n_kept, &mark, NULL, &t[3]);
+    }
+    int result = end_drain(e, err);
+    end_changes_fini(&numbers);
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+        *is_open_out = *is_open_out || t[i].result != END_OK;
+    return result;
+}
+
+static void close_intents(const struct question *q, enum intent_kind kind, struct journal *journal)
+{
+    for (size_t i = 0; i < q->n; i++) {
+        if (q->intents[i].kind == kind)
+            journal_intent_del(journal, q->intents[i].folder, q->intents[i].id);
+    }
+}
+
+static int settle_pairs_of_all(
+    struct question *q, struct journal *journal, bool is_over, struct err *err)
 {
     struct pair *pairs = NULL;
     size_t n = 0;
-    if (!q->is_void && journal_pairs(journal, q->record.id, &pairs, &n, err) != 0)
+    if (journal_pairs(journal, q->intents[0].folder, &pairs, &n, err) != 0)
         return -1;
     journal_begin(journal);
     for (size_t i = 0; i < q->n; i++) {
-        const struct intent *x = &q->intents[i];
-        if (!q->is_void && x->kind == INTENT_FLAGS)
-            settle_flags(q, x, pairs, n, journal);
-        if (!q->is_void && x->kind == INTENT_DELETE)
-            forget_removed(q, x, pairs, n, journal);
-        if (q->is_void || x->kind == INTENT_FLAGS ||
-            (x->kind == INTENT_DELETE && is_removal_over(q, x)))
-            journal_intent_del(journal, x->folder, x->id);
+        if (q->intents[i].kind != INTENT_MOVE)
+            settle_pairs(q, &q->intents[i], pairs, n, journal);
     }
+    close_intents(q, INTENT_FLAGS, journal);
+    if (is_over)
+        close_intents(q, INTENT_DELETE, journal);
     free(pairs);
     return journal_commit(journal, err);
 }
 
-static int settle_moves(
-    struct question *q, struct apply_settling *s, bool *is_open_out, struct err *err)
+static int settle_removals(struct question *q, struct apply_settling *s, struct err *err)
 {
-    for (size_t i = 0; i < q->n && !*is_open_out; i++) {
+    size_t n;
+    uint32_t *marked = marked_ones(q, &n);
+    int result = 0;
+    if (q->is_void)
+        result = apply_forget_numbers(s->journal, &q->record, err);
+    if (result == 0)
+        result = settle_pairs_of_all(q, s->journal, n == 0, err);
+    if (result == 0 && n > 0)
+        result = apply_take_marks(s, NULL, 0, marked, n, &q->is_open, err);
+    free(marked);
+    if (result != 0 || n == 0 || q->is_open)
+        return result;
+    journal_begin(s->journal);
+    close_intents(q, INTENT_DELETE, s->journal);
+    return journal_commit(s->journal, err);
+}
+
+static int settle_moves(struct question *q, struct apply_settling *s, struct err *err)
+{
+    for (size_t i = 0; i < q->n && !q->is_open; i++) {
         if (q->intents[i].kind == INTENT_MOVE &&
-            apply_settle_move(s, &q->intents[i], is_open_out, err) != 0)
+            apply_settle_move(s, &q->intents[i], &q->is_open, err) != 0)
             return -1;
     }
     return 0;
+}
+
+static void add_open(struct apply_open *out, uint32_t folder)
+{
+    out->folders = mem_realloc_array(out->folders, out->n + 1, sizeof(*out->folders));
+    out->folders[out->n++] = folder;
+}
+
+/* What is moved into another folder may be there, so neither can be planned. */
+static void tell_open(const struct question *q, const struct end *target, struct apply_open *out)
+{
+    log_warn("outcome_unknown", log_str("at", target->label),
+        log_slice("folder", q->record.target.name));
+    add_open(out, q->record.id);
+    for (size_t i = 0; i < q->n; i++) {
+        if (q->intents[i].kind == INTENT_MOVE)
+            add_open(out, q->intents[i].to);
+    }
 }
 
 static int finish(struct question *q, struct end *target, struct journal *journal,
@@ -172,19 +265,18 @@ static int finish(struct question *q, struct end *target, struct journal *journa
         q->is_open = q->is_open || q->opened.result != END_OK || q->told[i].result != END_OK;
     if (!q->is_void && !q->is_open)
         q->is_void = q->there.uidvalidity != q->record.target.uidvalidity;
+    if (q->is_void)
+        end_changes_clear(&q->there);
     if (!q->is_open) {
-        struct apply_settling s = {target, journal, there, &q->record, &q->keywords, &q->there};
-        if (settle_one(q, journal, err) != 0)
+        struct apply_settling s = {
+            target, journal, there, &q->record, &q->keywords, &q->there, q->is_void};
+        if (settle_removals(q, &s, err) != 0)
             return -1;
-        if (!q->is_void && settle_moves(q, &s, &q->is_open, err) != 0)
+        if (settle_moves(q, &s, err) != 0)
             return -1;
     }
-    if (!q->is_open)
-        return 0;
-    log_warn("outcome_unknown", log_str("at", target->label),
-        log_slice("folder", q->record.target.name));
-    out->folders = mem_realloc_array(out->folders, out->n + 1, sizeof(*out->folders));
-    out->folders[out->n++] = q->record.id;
+    if (q->is_open)
+        tell_open(q, target, out);
     return 0;
 }
 

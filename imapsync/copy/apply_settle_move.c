@@ -5,7 +5,13 @@
  * knows; their pairs follow them.  k equal messages are k candidates.
  *
  * A target without MOVE copies first: one that is in both places has been copied, and what is left
- * of it in the old one, unless its user has touched it since, is removed.
+ * of it in the old one, unless its user has touched it since, is removed.  What stays there does
+ * not keep the mark of a removal that was on its way.
+ *
+ * Where one of the folders has another UIDVALIDITY since, or is not there, content tells more
+ * (resolve.h), so each message gets a pair in every place where it may be: in the old folder it
+ * stays, in the other one it is SENT.  Those that are not found are forgotten, and one that is
+ * found in the old folder, where its message is not any more, is removed as any other.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +23,9 @@
 struct search {
     struct apply_settling *s;
     const struct intent *i;
-    struct journal_folder to;
+    struct journal_folder to; /* id 0: the journal does not know it any more */
     struct keywords keywords;
+    bool is_there;            /* it is the one that it was */
     struct end_changes there; /* what the other folder got since */
     struct body *bodies;
     size_t n;
@@ -26,20 +33,30 @@ struct search {
     size_t n_pairs;
     struct pair *others; /* of the other one */
     size_t n_others;
-    uint32_t *twice; /* on the target, in the old folder */
+    struct moved *moved;
+    size_t n_moved;
+    uint32_t *twice; /* on the target, in the old folder: goes */
     size_t n_twice;
+    uint32_t *marked; /* the same: stays, and its mark is ours */
+    size_t n_marked;
 };
 
-/* Opens the other folder.  *is_there_out: it is the one that it was. */
-static int open_other(struct search *x, bool *is_there_out, bool *is_open_out, struct err *err)
+/* What becomes of a pair. */
+struct moved {
+    struct pair was, now; /* now.src_uid 0: only the old one changes */
+    bool goes;            /* the old one does */
+    struct content content;
+};
+
+static int open_other(struct search *x, bool *is_open_out, struct err *err)
 {
     struct end_ticket t = {0};
     struct end *e = x->s->target;
-    *is_there_out = false;
-    if (apply_folder_by_id(x->s->journal, x->i->to, &x->to, err) != 0 ||
+    bool found;
+    if (journal_folder_by_id(x->s->journal, x->i->to, &x->to, &found, err) != 0 ||
         journal_keywords_get(x->s->journal, x->i->to, &x->keywords, err) != 0)
         return -1;
-    if (x->to.id == 0 || !folder_list_find(x->s->there, x->to.target.name))
+    if (!found || !folder_list_find(x->s->there, x->to.target.name))
         return 0;
     e->ops->open(e,
         &(struct end_open){
@@ -48,7 +65,7 @@ static int open_other(struct search *x, bool *is_there_out, bool *is_open_out, s
     if (end_wait(e, &t, err) != 0)
         return -1;
     *is_open_out = t.result != END_OK || !x->there.is_sure;
-    *is_there_out = !*is_open_out && x->there.uidvalidity == x->to.target.uidvalidity;
+    x->is_there = !*is_open_out && x->there.uidvalidity == x->to.target.uidvalidity;
     return 0;
 }
 
@@ -83,89 +100,125 @@ static struct body *find(struct search *x, const struct content *c)
     return NULL;
 }
 
-struct moved {
-    struct pair was, now;
-    struct content content;
-};
-
-/* By an earlier look, which was cut off before what was left was removed. */
-static bool is_moved(const struct search *x, uint32_t new_uid)
+static const struct pair *old_pair(const struct search *x, uint32_t tgt_uid)
 {
-    const struct pair *p = apply_find(x->others, x->n_others, new_uid);
-    return p && p->state == PAIR_STORED;
+    for (size_t at = 0; at < x->n_pairs; at++) {
+        if (x->pairs[at].state == PAIR_STORED && x->pairs[at].tgt_uid == tgt_uid)
+            return &x->pairs[at];
+    }
+    return NULL;
 }
 
-static int find_all(struct search *x, struct moved *out, size_t *n_out, struct err *err)
+/* --- Judging -------------------------------------------------------------------------------- */
+
+/* What is left of it in the old folder.  copy: in the other one, NULL: there is none that we know;
+ * base: what both sides had in common, NULL: not known any more. */
+static void judge_rest(struct search *x, const struct listed *left, const struct listed *copy,
+    const struct flags *base)
+{
+    bool is_marked = left->flags.system & FLAG_DELETED;
+    bool is_touched =
+        copy && (left->flags.system & ~FLAG_DELETED) != (copy->flags.system & ~FLAG_DELETED);
+    if (copy && !is_touched)
+        x->twice[x->n_twice++] = left->uid;
+    else if (is_marked && !(base && base->system & FLAG_DELETED) &&
+             !(copy && copy->flags.system & FLAG_DELETED))
+        x->marked[x->n_marked++] = left->uid;
+}
+
+/* The pair has followed it already: by an earlier look, which was cut off before what was left was
+ * removed. */
+static void judge_moved(struct search *x, const struct listed *left, uint32_t new_uid)
+{
+    const struct pair *p = apply_find(x->others, x->n_others, new_uid);
+    if (left && x->is_there && p && p->state == PAIR_STORED)
+        judge_rest(x, left, end_changes_find(&x->there, p->tgt_uid), NULL);
+}
+
+static void judge(struct search *x, const struct pair *p, const struct listed *left,
+    uint32_t new_uid, const struct content *content)
+{
+    struct body *b = x->is_there && content->has_digest ? find(x, content) : NULL;
+    const struct listed *copy = b ? end_changes_find(&x->there, b->uid) : NULL;
+    struct moved m = {.was = *p, .now = *p, .content = *content};
+    bool is_lost = x->to.id != 0 && !x->is_there;
+    m.now.src_uid = 0;
+    if (b) {
+        b->mate = p->tgt_uid;
+        m.now.src_uid = new_uid;
+        m.now.tgt_uid = b->uid;
+    } else if (is_lost && !apply_find(x->others, x->n_others, new_uid)) {
+        m.now = (struct pair){.src_uid = new_uid, .state = PAIR_SENT, .flags = p->flags};
+        m.content.since = 1;
+    }
+    m.goes = !x->s->is_void && (b || (is_lost && !left));
+    if (x->s->is_void)
+        m.was.flags.system |= FLAG_DELETED;
+    if (left)
+        judge_rest(x, left, copy, &p->flags);
+    x->moved[x->n_moved++] = m;
+}
+
+static int judge_all(struct search *x, struct err *err)
 {
     const struct intent *i = x->i;
     for (size_t k = 0; k < i->n; k++) {
-        const struct pair *p = NULL;
+        const struct pair *p = old_pair(x, i->uids[k]);
+        const struct listed *left = x->s->is_void ? NULL : end_changes_find(x->s->left, i->uids[k]);
         struct content c;
-        struct body *b;
         bool found = false;
-        for (size_t at = 0; at < x->n_pairs && !p; at++) {
-            if (x->pairs[at].state == PAIR_STORED && x->pairs[at].tgt_uid == i->uids[k])
-                p = &x->pairs[at];
-        }
-        const struct listed *left = end_changes_find(x->s->left, i->uids[k]);
-        if (!p && left && is_moved(x, i->new_uids[k]))
-            x->twice[x->n_twice++] = i->uids[k];
-        if (!p)
+        if (!p) {
+            judge_moved(x, left, i->new_uids[k]);
             continue;
+        }
         if (journal_content(x->s->journal, i->folder, p->src_uid, &c, &found, err) != 0)
             return -1;
-        if (!found || !c.has_digest || (b = find(x, &c)) == NULL)
-            continue;
-        b->mate = i->uids[k];
-        const struct listed *copy = end_changes_find(&x->there, b->uid);
-        struct moved *m = &out[(*n_out)++];
-        m->was = m->now = *p;
-        m->content = c;
-        m->now.src_uid = i->new_uids[k];
-        m->now.tgt_uid = b->uid;
-        bool is_touched =
-            left && copy &&
-            (left->flags.system & ~FLAG_DELETED) != (copy->flags.system & ~FLAG_DELETED);
-        if (left && !is_touched)
-            x->twice[x->n_twice++] = i->uids[k];
+        judge(x, p, left, i->new_uids[k], &c);
     }
     return 0;
 }
 
-static int put_moved(struct search *x, const struct moved *v, size_t n, struct err *err)
+/* --- The journal and the target ------------------------------------------------------------- */
+
+static void put(struct search *x, const struct moved *m)
 {
     struct journal *j = x->s->journal;
-    journal_begin(j);
-    for (size_t k = 0; k < n; k++) {
-        journal_pair_del(j, x->i->folder, v[k].was.src_uid);
-        journal_pair_put(j, x->to.id, &v[k].now, &v[k].content);
+    if (m->goes)
+        journal_pair_del(j, x->i->folder, m->was.src_uid);
+    else if (x->s->is_void)
+        journal_pair_put(j, x->i->folder, &m->was, NULL);
+    if (m->now.src_uid != 0)
+        journal_pair_put(j, x->to.id, &m->now, &m->content);
+}
+
+static bool sends_again(const struct search *x)
+{
+    for (size_t k = 0; k < x->n_moved; k++) {
+        if (x->moved[k].now.src_uid != 0 && x->moved[k].now.state == PAIR_SENT)
+            return true;
     }
-    if (x->n_twice == 0)
+    return false;
+}
+
+static int put_moved(struct search *x, struct err *err)
+{
+    struct journal *j = x->s->journal;
+    if (sends_again(x) && apply_forget_numbers(j, &x->to, err) != 0)
+        return -1;
+    journal_begin(j);
+    for (size_t k = 0; k < x->n_moved; k++)
+        put(x, &x->moved[k]);
+    if (x->n_twice + x->n_marked == 0)
         journal_intent_del(j, x->i->folder, x->i->id);
     return journal_commit(j, err);
 }
 
-/* What was copied and not removed. */
-static int remove_rest(struct search *x, bool *is_open_out, struct err *err)
+static int finish_rest(struct search *x, bool *is_open_out, struct err *err)
 {
-    struct end *e = x->s->target;
-    const struct journal_folder *f = x->s->folder;
-    struct end_ticket opened = {0}, marked = {0}, removed = {0};
-    struct end_changes numbers;
-    const struct flags deleted = {.system = FLAG_DELETED};
-    const struct end_flags mark = {.flags = &deleted, .keywords = x->s->keywords};
-    end_changes_init(&numbers, x->s->keywords);
-    e->ops->open(e,
-        &(struct end_open){.folder = f->target.name,
-            .is_for_writing = true,
-            .is_only_opened = true,
-            .uidvalidity = f->target.uidvalidity},
-        &numbers, &opened);
-    e->ops->flags(e, x->twice, x->n_twice, &mark, NULL, &marked);
-    e->ops->remove(e, x->twice, x->n_twice, &removed);
-    int result = end_drain(e, err);
-    end_changes_fini(&numbers);
-    *is_open_out = removed.result != END_OK;
+    if (x->n_twice + x->n_marked == 0)
+        return 0;
+    int result =
+        apply_take_marks(x->s, x->twice, x->n_twice, x->marked, x->n_marked, is_open_out, err);
     if (result != 0 || *is_open_out)
         return result;
     journal_begin(x->s->journal);
@@ -173,36 +226,35 @@ static int remove_rest(struct search *x, bool *is_open_out, struct err *err)
     return journal_commit(x->s->journal, err);
 }
 
-static int settle(struct search *x, struct moved *moved, bool *is_open_out, struct err *err)
+static int settle(struct search *x, bool *is_open_out, struct err *err)
 {
     struct journal *j = x->s->journal;
-    bool is_there = false;
-    size_t n = 0;
-    if (open_other(x, &is_there, is_open_out, err) != 0)
+    if (open_other(x, is_open_out, err) != 0)
         return -1;
-    if (is_there && read_candidates(x, is_open_out, err) != 0)
+    if (x->is_there && read_candidates(x, is_open_out, err) != 0)
         return -1;
     if (*is_open_out)
         return 0;
-    if (is_there && (journal_pairs(j, x->i->folder, &x->pairs, &x->n_pairs, err) != 0 ||
-                        journal_pairs(j, x->i->to, &x->others, &x->n_others, err) != 0 ||
-                        find_all(x, moved, &n, err) != 0))
+    if (journal_pairs(j, x->i->folder, &x->pairs, &x->n_pairs, err) != 0 ||
+        journal_pairs(j, x->i->to, &x->others, &x->n_others, err) != 0 || judge_all(x, err) != 0)
         return -1;
-    if (put_moved(x, moved, n, err) != 0)
+    if (put_moved(x, err) != 0)
         return -1;
-    return x->n_twice > 0 ? remove_rest(x, is_open_out, err) : 0;
+    return finish_rest(x, is_open_out, err);
 }
 
 int apply_settle_move(
     struct apply_settling *s, const struct intent *i, bool *is_open_out, struct err *err)
 {
     struct search x = {.s = s, .i = i};
-    struct moved *moved = mem_realloc_array(NULL, i->n + 1, sizeof(*moved));
     end_changes_init(&x.there, &x.keywords);
+    x.moved = mem_realloc_array(NULL, i->n + 1, sizeof(*x.moved));
     x.twice = mem_realloc_array(NULL, i->n + 1, sizeof(*x.twice));
-    int result = settle(&x, moved, is_open_out, err);
-    free(moved);
+    x.marked = mem_realloc_array(NULL, i->n + 1, sizeof(*x.marked));
+    int result = settle(&x, is_open_out, err);
+    free(x.moved);
     free(x.twice);
+    free(x.marked);
     free(x.bodies);
     free(x.pairs);
     free(x.others);

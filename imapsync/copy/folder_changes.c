@@ -48,23 +48,6 @@ static void find_vanished(struct work *w)
     }
 }
 
-/* Removals of an earlier pass that were cut off. */
-struct begun {
-    struct intent *v;
-    size_t n;
-};
-
-static bool is_begun(const struct begun *b, uint32_t tgt_uid)
-{
-    for (size_t i = 0; i < b->n; i++) {
-        for (size_t k = 0; k < b->v[i].n; k++) {
-            if (b->v[i].uids[k] == tgt_uid)
-                return true;
-        }
-    }
-    return false;
-}
-
 static bool is_as_told(
     const struct told *t, const struct listed *l, uint32_t uid, const struct flags *flags)
 {
@@ -74,18 +57,16 @@ static bool is_as_told(
 }
 
 /* Whether the pair is as both sides are, as far as they have told. */
-static bool is_settled(const struct work *w, const struct pair *p, const struct listed *source,
-    const struct begun *begun)
+static bool is_settled(const struct work *w, const struct pair *p, const struct listed *source)
 {
     return !w->is_lost && p->state == PAIR_STORED &&
            is_as_told(&w->source_told, source, p->src_uid, &p->flags) &&
            is_as_told(
-               &w->target_told, end_changes_find(&w->there, p->tgt_uid), p->tgt_uid, &p->flags) &&
-           !is_begun(begun, p->tgt_uid);
+               &w->target_told, end_changes_find(&w->there, p->tgt_uid), p->tgt_uid, &p->flags);
 }
 
 /* *left: the target's UIDs of the pairs that go. */
-static void drop_settled(struct work *w, const struct begun *begun, uint32_t *left, size_t *n_left)
+static void drop_settled(struct work *w, uint32_t *left, size_t *n_left)
 {
     struct end_changes *l = &w->listing;
     size_t i = 0, n = 0, n_pairs = 0;
@@ -94,7 +75,7 @@ static void drop_settled(struct work *w, const struct begun *begun, uint32_t *le
         while (i < l->n && l->v[i].uid < p->src_uid)
             l->v[n++] = l->v[i++];
         const struct listed *source = i < l->n && l->v[i].uid == p->src_uid ? &l->v[i] : NULL;
-        bool goes = is_settled(w, p, source, begun);
+        bool goes = is_settled(w, p, source);
         w->n_same += goes;
         if (goes)
             left[(*n_left)++] = p->tgt_uid;
@@ -127,8 +108,7 @@ static void give_back(struct end_changes *c)
     c->v = mem_realloc_array(c->v, c->cap, sizeof(*c->v));
 }
 
-static int find_facts(
-    struct work *w, const struct begun *begun, const uint32_t *left, size_t n_left, struct err *err)
+static int find_facts(struct work *w, const uint32_t *left, size_t n_left, struct err *err)
 {
     const struct told *s = &w->source_told, *t = &w->target_told;
     free(w->facts);
@@ -138,7 +118,6 @@ static int find_facts(
         struct fact *f = &w->facts[i];
         struct content c;
         bool found;
-        f->is_begun = p->tgt_uid != 0 && is_begun(begun, p->tgt_uid);
         f->has_twin = p->tgt_uid != 0 && uids_have(left, n_left, p->tgt_uid);
         if (!w->is_lost && !uids_have(s->vanished, s->n_vanished, p->src_uid) &&
             !uids_have(t->vanished, t->n_vanished, p->tgt_uid))
@@ -154,24 +133,19 @@ static int find_facts(
 
 int folder_boil_down(struct work *w, struct err *err)
 {
-    struct begun begun = {0};
     uint32_t *left = mem_realloc_array(NULL, w->n_pairs + 1, sizeof(*left));
     size_t n_left = 0;
-    int result =
-        journal_intents(w->c->journal, w->record->id, INTENT_DELETE, &begun.v, &begun.n, err);
     w->n_known = w->n_same = 0;
     for (size_t i = 0; i < w->n_pairs; i++)
         w->n_known += w->pairs[i].state == PAIR_STORED;
     find_vanished(w);
-    drop_settled(w, &begun, left, &n_left);
+    drop_settled(w, left, &n_left);
     n_left = uids_sort(left, n_left);
     drop_settled_there(w, left, n_left);
     give_back(&w->listing);
     give_back(&w->there);
     w->pairs = mem_realloc_array(w->pairs, w->n_pairs + 1, sizeof(*w->pairs));
-    if (result == 0)
-        result = find_facts(w, &begun, left, n_left, err);
-    intents_free(begun.v, begun.n);
+    int result = find_facts(w, left, n_left, err);
     free(left);
     return result;
 }
@@ -215,7 +189,6 @@ static struct plan_pair pair_at(const void *arg, size_t i)
         .tgt_uid = p->tgt_uid,
         .state = p->state,
         .is_touched = p->is_touched,
-        .is_begun = f->is_begun,
         .may_retry = true,
         .has_twin = f->has_twin,
         .flags = p->flags,

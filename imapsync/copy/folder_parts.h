@@ -21,7 +21,7 @@
 struct fact {
     unsigned char digest[SHA256_SIZE];
     uint32_t size;
-    bool has_digest, has_twin, is_begun;
+    bool has_digest, has_twin;
 };
 
 /* What one side has told. */

@@ -103,6 +103,8 @@ void journal_set(struct slice *owned, struct slice value);
 /* By the source's name; *found_out false: no such folder yet. */
 int journal_folder_get(struct journal *j, struct slice source, struct journal_folder *out,
     bool *found_out, struct err *err) ATTR_WUR;
+int journal_folder_by_id(struct journal *j, uint32_t id, struct journal_folder *out,
+    bool *found_out, struct err *err) ATTR_WUR;
 /* All folders that were ever copied, in no order of meaning; borrowed for the call. */
 int journal_folders_each(struct journal *j,
     void (*each)(void *arg, const struct journal_folder *folder), void *arg,

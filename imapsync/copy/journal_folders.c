@@ -58,7 +58,7 @@ static int unpack(
     return 0;
 }
 
-static int get_by_id(
+int journal_folder_by_id(
     struct journal *j, uint32_t id, struct journal_folder *out, bool *found_out, struct err *err)
 {
     struct buf key, value;
@@ -88,7 +88,7 @@ int journal_folder_get(struct journal *j, struct slice source, struct journal_fo
         if (!record_unpack_id(buf_slice(&value), &id))
             result = journal_damaged(j, "name of a folder", err);
         else
-            result = get_by_id(j, id, out, found_out, err);
+            result = journal_folder_by_id(j, id, out, found_out, err);
         if (result == 0 && !*found_out)
             result = journal_damaged(j, "a folder is missing", err);
     }
@@ -177,7 +177,7 @@ static void drop_names(struct journal *j, const struct journal_folder *f)
     struct journal_folder old;
     bool found = false;
     if (j->txn_result == 0)
-        j->txn_result = get_by_id(j, f->id, &old, &found, &j->txn_err);
+        j->txn_result = journal_folder_by_id(j, f->id, &old, &found, &j->txn_err);
     if (j->txn_result != 0)
         return;
     if (found && !slice_eq(old.source.name, f->source.name))

@@ -171,23 +171,16 @@ struct flags plan_merge_flags(struct plan_draft *d, const struct plan_pair *p,
     struct plan_three t = {.base = p->flags,
         .source = source ? *source : p->flags,
         .target = target ? *target : p->flags,
-        .storable = f->storable,
-        .is_begun = p->is_begun};
+        .storable = f->storable};
     struct plan_change c = {.was = t.target};
     enum plan_witness witness = PLAN_W_FLAGS;
     bool is_touched = target ? plan_is_touched(&t) : p->is_touched;
     plan_flags(d->policy, &t, is_touched, &c.add, &c.remove, &c.now);
-    /* A removal of ours was cut off, and the message is not to be removed any more. */
-    if (p->is_begun && !(c.now.system & FLAG_DELETED) &&
-        (!target || t.target.system & FLAG_DELETED)) {
-        witness = PLAN_W_OURS;
-        c.remove.system = (uint8_t)(c.remove.system | FLAG_DELETED);
-    }
     bool is_change = !flags_empty(&c.add) || !flags_empty(&c.remove);
     if (target) {
         struct flags then = flags_minus(&t.target, &c.remove);
         t.base = c.now;
-        t.target = plan_flags_or(&then, &c.add);
+        t.target = flags_or(&then, &c.add);
         is_touched = plan_is_touched(&t);
     }
     if (!is_change && flags_eq(&c.now, &p->flags) && is_touched == p->is_touched) {
@@ -240,10 +233,7 @@ static void add_lost(
     if (l.has_other)
         l.other = other->flags;
     if (l.has_other && !is_target) {
-        struct plan_three t = {.base = s->pair.flags,
-            .target = l.other,
-            .storable = f->storable,
-            .is_begun = s->pair.is_begun};
+        struct plan_three t = {.base = s->pair.flags, .target = l.other, .storable = f->storable};
         l.is_touched = plan_is_touched(&t);
     }
     m->lost = plan_room(m->lost, m->n_lost, sizeof(*m->lost));

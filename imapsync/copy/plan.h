@@ -71,7 +71,6 @@ struct plan_pair {
     uint32_t src_uid, tgt_uid;
     enum pair_state state;
     bool is_touched;    /* as of the last PLAN_NOTE */
-    bool is_begun;      /* an open intent removes it from the target: \Deleted there may be ours */
     bool may_retry;     /* PAIR_REFUSED: it is due */
     bool has_twin;      /* pairs that are not handed in name the same message of the target */
     struct flags flags; /* that both sides last had in common */
@@ -244,7 +243,6 @@ void plan_folders_fini(struct plan_folders *f);
 struct plan_three {
     struct flags base, source, target; /* base: that both last had in common */
     struct flags storable;
-    bool is_begun; /* \Deleted on the target may be ours */
 };
 
 /* add and remove are for the target; now is what both then have in common. */

@@ -17,8 +17,6 @@ bool plan_is_touched(const struct plan_three *t)
     struct flags more = flags_minus(&t->target, &t->base);
     unsigned changed = (unsigned)(t->target.system ^ t->base.system) & t->storable.system;
     more.system = 0;
-    if (t->is_begun)
-        changed &= ~(unsigned)FLAG_DELETED;
     return changed != 0 || !flags_empty(&more);
 }
 
@@ -38,7 +36,7 @@ void plan_flags(const struct plan_policy *policy, const struct plan_three *t, bo
     if (may_add) {
         *add_out = flags_minus(&more, &t->target);
         *add_out = flags_and(add_out, &t->storable);
-        now = plan_flags_or(&now, &more);
+        now = flags_or(&now, &more);
     }
     if (may_remove) {
         *remove_out = flags_and(&less, &t->target);

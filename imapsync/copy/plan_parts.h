@@ -49,14 +49,6 @@ struct plan_match {
     size_t n_fresh;
 };
 
-static inline struct flags plan_flags_or(const struct flags *a, const struct flags *b)
-{
-    struct flags r = {.system = (uint8_t)(a->system | b->system)};
-    for (size_t i = 0; i < FLAGS_WORDS; i++)
-        r.keywords[i] = a->keywords[i] | b->keywords[i];
-    return r;
-}
-
 struct plan_draft {
     const struct plan_input *in;
     const struct plan_policy *policy;

@@ -107,7 +107,6 @@ enum plan_witness {
     PLAN_W_TARGET_LOST, /* it has told that it is not there any more; before the flip: E-VANISHED */
     PLAN_W_TARGET_MOVED, /* the same, and there is a new one in another folder */
     PLAN_W_TOUCHED,      /* its user has changed its flags */
-    PLAN_W_OURS,         /* \Deleted is from a removal of ours that was cut off */
     /* Of several. */
     PLAN_W_AGREED,     /* the target has, or cannot store, what the source has changed */
     PLAN_W_BOTH_LOST,  /* neither side has it */

@@ -130,22 +130,6 @@ static int put_intents(struct renumbering *r, struct err *err)
     return journal_commit(r->job->journal, err);
 }
 
-/* What was begun on the target goes by the target's UIDs: without it our own \Deleted would look
- * like a user's. */
-static int move_deletions(struct renumbering *r, struct err *err)
-{
-    struct journal *j = r->job->journal;
-    struct intent *v;
-    size_t n;
-    if (journal_intents(j, r->old, INTENT_DELETE, &v, &n, err) != 0)
-        return -1;
-    journal_begin(j);
-    for (size_t i = 0; i < n; i++)
-        journal_intent_put(j, r->new, &v[i]);
-    intents_free(v, n);
-    return journal_commit(j, err);
-}
-
 /* Those that have a pair under the new id, and the intents. */
 static int drop_moved(struct renumbering *r, struct err *err)
 {
@@ -171,7 +155,7 @@ static int move(struct renumbering *r, struct err *err)
     /* What an attempt has left that was killed. */
     if (journal_folder_forget(job->journal, r->new, err) != 0 ||
         journal_keywords_put(job->journal, r->new, job->keywords, err) != 0 ||
-        put_pairs(r, err) != 0 || put_intents(r, err) != 0 || move_deletions(r, err) != 0)
+        put_pairs(r, err) != 0 || put_intents(r, err) != 0)
         return -1;
     job->folder->source.uidvalidity = job->listing->uidvalidity;
     journal_set(&job->folder->source.token, SLICE_NONE);

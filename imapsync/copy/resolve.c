@@ -375,6 +375,42 @@ static int match(struct resolve_job *job, struct side *source, struct side *targ
     return 0;
 }
 
+/* --- Marks ------------------------------------------------------------------------------ */
+
+/* \Deleted that both had in common, and that the source does not have, is from a removal of ours
+ * that was cut off before the target was numbered anew, or its message is gone: the copy does not
+ * keep it, whoever's it is now. */
+static int take_marks(struct resolve_job *job, struct end_changes *there,
+    const struct wanted_list *l, const struct side *source, struct err *err)
+{
+    const struct flags deleted = {.system = FLAG_DELETED};
+    const struct end_flags unmark = {
+        .is_removal = true, .flags = &deleted, .keywords = job->keywords};
+    struct end_ticket t = {0};
+    uint32_t *uids = mem_realloc_array(NULL, source->n + 1, sizeof(*uids));
+    size_t n = 0, w = 0;
+    int result = 0;
+    for (size_t i = 0; job->is_renumbered_there && i < source->n; i++) {
+        const struct body *b = &source->v[i];
+        while (l->v[w].uid != b->uid)
+            w++;
+        struct listed *to = (struct listed *)(uintptr_t)end_changes_find(there, b->mate);
+        const struct listed *from =
+            is_listed(job, b->uid) ? end_changes_find(job->listing, b->uid) : NULL;
+        if (!to || !l->v[w].has_flags || !(l->v[w].flags.system & FLAG_DELETED) ||
+            !(to->flags.system & FLAG_DELETED) || (from && from->flags.system & FLAG_DELETED))
+            continue;
+        to->flags.system &= (uint8_t)~FLAG_DELETED;
+        uids[n++] = b->mate;
+    }
+    if (n > 0) {
+        job->target->ops->flags(job->target, uids, n, &unmark, NULL, &t);
+        result = end_check(job->target, &t, "cannot take marks away", err);
+    }
+    free(uids);
+    return result;
+}
+
 /* --- What the journal is told ----------------------------------------------------------- */
 
 static void pair_up(struct resolve_job *job, const struct end_changes *there,
@@ -506,6 +542,7 @@ int resolve(struct resolve_job *job, struct err *err)
         goto done;
     if (target.n > 0 && wanted.n > 0 &&
         (to_side(job, &wanted, &source, err) != 0 || match(job, &source, &target, err) != 0 ||
+            take_marks(job, &there, &wanted, &source, err) != 0 ||
             write_pairs(job, &there, &wanted, &source, err) != 0))
         goto done;
     result = drop_pairs(job, &source, err) == 0 ? close_intents(job, err) : -1;

@@ -108,6 +108,14 @@ struct flags flags_minus(const struct flags *a, const struct flags *b)
     return r;
 }
 
+struct flags flags_or(const struct flags *a, const struct flags *b)
+{
+    struct flags r = {.system = (uint8_t)(a->system | b->system)};
+    for (size_t i = 0; i < FLAGS_WORDS; i++)
+        r.keywords[i] = a->keywords[i] | b->keywords[i];
+    return r;
+}
+
 struct flags flags_and(const struct flags *a, const struct flags *b)
 {
     struct flags r = {.system = (uint8_t)(a->system & b->system)};

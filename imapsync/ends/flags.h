@@ -48,6 +48,7 @@ int flags_format(const struct flags *f, const struct keywords *k, struct buf *ou
 bool flags_eq(const struct flags *a, const struct flags *b);
 bool flags_empty(const struct flags *f);
 struct flags flags_minus(const struct flags *a, const struct flags *b);
+struct flags flags_or(const struct flags *a, const struct flags *b);
 struct flags flags_and(const struct flags *a, const struct flags *b);
 /* For sorting equal ones together. */
 int flags_compare(const struct flags *a, const struct flags *b);

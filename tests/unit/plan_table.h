@@ -11,7 +11,7 @@
  *
  *   journal   1=11 both UIDs; 1=g gone on the target, g=11 gone on the source; 1=x refused, 1=x!
  * due again; 1=? sent; 1=a away.  Behind it, in any order: :SF its flags, #d its content,
- *             @e its EMAILID, /9 its size, ~ touched, * a removal was begun, + has a twin
+ *             @e its EMAILID, /9 its size, ~ touched, + has a twin
  *   changes   5:SF a message and its flags, -1 one that vanished, ? the side is not sure.
  *             #d the digest is known, %d its content, which has to be read first, %! cannot be read
  *   flags     letters of Maildir (S seen, R answered, F flagged, D draft, T deleted); a-z keywords
@@ -180,8 +180,6 @@ static void table_pair_read(const char **s, struct table_folder *f, struct plan_
                 t->p.size = table_number(s);
             else if (table_take(s, "~"))
                 t->p.is_touched = true;
-            else if (table_take(s, "*"))
-                t->p.is_begun = true;
             else if (table_take(s, "+"))
                 t->p.has_twin = true;
             else if (table_take(s, "!"))

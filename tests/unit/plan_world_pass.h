@@ -274,7 +274,6 @@ static inline void world_do_target(
         m->flags.keywords[0] |= c->add.keywords[0];
         pair->p.flags = c->now;
         pair->p.is_touched = op->is_touched;
-        pair->p.is_begun = false;
         return;
     }
     world_forget(f, pair);

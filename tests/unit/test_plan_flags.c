@@ -72,8 +72,6 @@ static const struct plan_row rows[] = {
         "A: 1=11:S | 1:S | 11", "note A 1=11 :S ~ touched"},
     {"later: a keyword", "after-flip", "A: 1=11:a | 1:b |", "flags A 1=11 +b flags"},
     {"later: added on both sides", "after-flip", "A: 1=11 | 1:S | 11:S", "note A 1=11 :S agreed"},
-    {"later: a mark of our own removal that was cut off goes", "after-flip", "A: 1=11* | 1 | 11:T",
-        "flags A 1=11 -T ours"},
 
     {"backfill: none", "backfill", "A: 1=11 | 1:SF |", ""},
     {"backfill: none is taken away", "backfill", "A: 1=11:S | 1 |", ""},

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What is under way on the target when the engine is killed, at each event of the network and at
+ * each commit of the journal, and what has become of the folders until the next pass: changes of
+ * flags, moves and removals.  The next passes make the target what the source is, whatever came in
+ * between: no flag is undone, no copy is doubled, none goes, or bears a mark, that should not.
+ *
+ * Four messages, 0 to 3, are in one folder, and 9 in another.
+ */
+#include <stdlib.h>
+#include "tests/unit/copy_rig.h"
+
+#define FROM 1
+#define TO 2
+#define TICKS_MAX 400
+
+/* --- What is under way ---------------------------------------------------------------------- */
+
+static void change_flags(struct rig *r)
+{
+    (void)rig_flag(r, &r->w.source, FROM, 0, FLAG_SEEN, true);
+    (void)rig_flag(r, &r->w.source, FROM, 1, FLAG_SEEN, true);
+    (void)rig_flag(r, &r->w.source, FROM, 2, FLAG_ANSWERED, false);
+    (void)rig_flag(r, &r->w.source, FROM, 2, FLAG_SEEN, true);
+}
+
+static void move_two(struct rig *r)
+{
+    rig_move(&r->w.source, FROM, 0, TO);
+    rig_move(&r->w.source, FROM, 2, TO);
+}
+
+static void remove_two(struct rig *r)
+{
+    rig_remove(&r->w.source, FROM, 0);
+    rig_remove(&r->w.source, FROM, 2);
+}
+
+/* --- What comes in between ------------------------------------------------------------------ */
+
+static void nothing(struct rig *r)
+{
+    (void)r;
+}
+
+static void renumber_from(struct rig *r)
+{
+    server_renumber(&r->w.target, server_find(&r->w.target, FROM));
+}
+
+static void renumber_to(struct rig *r)
+{
+    server_renumber(&r->w.target, server_find(&r->w.target, TO));
+}
+
+static void renumber_both(struct rig *r)
+{
+    renumber_from(r);
+    renumber_to(r);
+}
+
+static void flags_back(struct rig *r)
+{
+    (void)rig_flag(r, &r->w.source, FROM, 0, FLAG_SEEN, false);
+    (void)rig_flag(r, &r->w.source, FROM, 2, FLAG_SEEN, false);
+}
+
+static void renumber_and_flags_back(struct rig *r)
+{
+    renumber_from(r);
+    flags_back(r);
+}
+
+static void renumber_source(struct rig *r)
+{
+    server_renumber(&r->w.source, server_find(&r->w.source, FROM));
+    server_renumber(&r->w.source, server_find(&r->w.source, TO));
+}
+
+static void renumber_all(struct rig *r)
+{
+    renumber_both(r);
+    renumber_source(r);
+}
+
+static void deliver_again(struct rig *r)
+{
+    rig_deliver(r, FROM, 0, 0);
+}
+
+static void renumber_and_deliver_again(struct rig *r)
+{
+    renumber_from(r);
+    rig_deliver(r, FROM, 0, 0);
+}
+
+/* --- All of it ------------------------------------------------------------------------------ */
+
+struct row {
+    const char *name;
+    void (*change)(struct rig *r), (*between)(struct rig *r);
+};
+
+static const struct row rows[] = {
+    {"flags", change_flags, nothing},
+    {"flags, numbered anew", change_flags, renumber_from},
+    {"flags, changed back", change_flags, flags_back},
+    {"flags, numbered anew, changed back", change_flags, renumber_and_flags_back},
+    {"flags, the source numbered anew", change_flags, renumber_source},
+    {"flags, both numbered anew", change_flags, renumber_all},
+    {"moves", move_two, nothing},
+    {"moves, numbered anew where they were", move_two, renumber_from},
+    {"moves, numbered anew where they go", move_two, renumber_to},
+    {"moves, both folders numbered anew", move_two, renumber_both},
+    {"removals", remove_two, nothing},
+    {"removals, numbered anew", remove_two, renumber_from},
+    {"removals, there again", remove_two, deliver_again},
+    {"removals, numbered anew, there again", remove_two, renumber_and_deliver_again},
+};
+
+static struct rig rig;
+
+static void begin(const struct row *row, uint32_t quirks, uint64_t seed)
+{
+    rig_init(&rig, row->name, 0, quirks, seed);
+    for (uint32_t i = 0; i < 4; i++)
+        rig_deliver(&rig, FROM, i, i == 2 ? FLAG_ANSWERED : 0);
+    rig_deliver(&rig, TO, 9, 0);
+    rig_quiet(&rig);
+    rig_compare(&rig);
+    row->change(&rig);
+}
+
+/* How long the pass takes that is to be killed. */
+static uint32_t ticks_of(const struct row *row, uint32_t quirks, uint64_t seed)
+{
+    begin(row, quirks, seed);
+    uint32_t before = rig.w.tick;
+    (void)rig_pass(&rig);
+    uint32_t ticks = rig.w.tick - before;
+    rig_fini(&rig);
+    assert_true(ticks > 10 && ticks < TICKS_MAX);
+    return ticks;
+}
+
+/* At every n-th event; the network is another one each time. */
+static void killed(const struct row *row, uint32_t quirks, uint64_t seed, enum act kill, unsigned n)
+{
+    uint32_t ticks = ticks_of(row, quirks, seed);
+    for (uint32_t k = 1 + (uint32_t)seed % n; k <= ticks; k += n) {
+        begin(row, quirks, seed);
+        rig_arm(&rig, kill, k);
+        (void)rig_pass(&rig);
+        row->between(&rig);
+        rig_quiet(&rig);
+        rig_compare(&rig);
+        rig_fini(&rig);
+    }
+}
+
+/* COEXIST_KILLS, as for `make chaos`: at all of them. */
+static void test_row(void **state)
+{
+    static const enum act kills[] = {
+        ACT_KILL, ACT_KILL_AT_COMMIT, ACT_KILL_BEHIND_COMMIT, ACT_CUT_TARGET};
+    static const uint32_t quirks[] = {
+        0, QUIRK_NO_MOVE, QUIRK_NO_CONDSTORE | QUIRK_NO_TOKENS | QUIRK_NO_IDS};
+    const struct row *row = *state;
+    for (size_t q = 0; q < COUNT_OF(quirks); q++) {
+        for (size_t k = 0; k < COUNT_OF(kills); k++)
+            killed(row, quirks[q], 1 + (uint64_t)(row - rows) + 100 * k, kills[k],
+                getenv("COEXIST_KILLS") ? 1 : 12);
+    }
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    rig_fini(&rig);
+    return 0;
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[COUNT_OF(rows)];
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        tests[i] = (struct CMUnitTest){.name = rows[i].name,
+            .test_func = test_row,
+            .teardown_func = clean_up,
+            .initial_state = (void *)(uintptr_t)&rows[i]};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    site_remove();
+    return failed;
+}
