@@ -38,14 +38,55 @@ void journal_del_record(struct journal *j, struct bdb *db, const struct buf *key
 int journal_drop_over(struct journal *j, struct err *err) ATTR_WUR;
 int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 
+/* Writes the last numbers of folders and intents. */
+void journal_put_last(struct journal *j);
+
 /* --- Tables, without a journal around them: migration fills them too ----------------- */
 
+#define TABLES_DAMAGED 1 /* 0 and -1 as everywhere: it was read and makes no sense */
+/* r, or -1 when it says that the tables are damaged. */
+int journal_as_error(struct journal *j, int r, const char *what, struct err *err) ATTR_WUR;
+
+/* What stands under a UID of B: UIDs of A, or a pair alone. */
+struct under_b {
+    bool found, is_pair;
+    struct record_pair pair;
+    struct buf uids; /* the caller's to free, whatever the result is */
+};
+
+int tables_get_a(struct journal_tables *t, uint32_t folder, uint32_t uid, struct record_pair *out,
+    bool *found_out, struct err *err) ATTR_WUR;
+int tables_get_b(struct journal_tables *t, uint32_t folder, uint32_t uid, struct under_b *out,
+    struct err *err) ATTR_WUR;
 int tables_put_pair(struct journal_tables *t, uint32_t folder, const struct record_pair *p,
     struct err *err) ATTR_WUR;
+int tables_drop_pair(struct journal_tables *t, uint32_t folder, const struct record_pair *p,
+    struct err *err) ATTR_WUR;
 
-/* --- On the disk ----------------------------------------------------------------------- */
+/* --- On the disk (journal_disk.c) ------------------------------------------------------ */
 
 #define JOURNAL_CACHE_SIZE (1u << 20)
+
+int disk_path(struct buf *out, const char *dir, const char *name, struct err *err) ATTR_WUR;
+bool disk_has(const char *path);
+bool disk_has_log(const char *home);
+/* A folder of files of which nothing is needed any more. */
+void disk_remove(const char *path);
+int disk_move(const char *dir, const char *from, const char *to, struct err *err) ATTR_WUR;
+/* When it cannot be moved it stays, and the next opening says so again. */
+void disk_set_aside(struct journal *j, const char *why);
+/* One of the version before, which has no folder of its own. */
+int disk_set_aside_old(struct journal *j, const char *why, struct err *err) ATTR_WUR;
+/* Opens all tables of a journal in `home`; is_new: makes them. */
+int tables_open(const char *home, bool is_clean, bool is_new, struct journal_tables *out,
+    struct err *err) ATTR_WUR;
+/* true: nothing has to be recovered. */
+bool tables_close(struct journal_tables *t);
+/* Closes them; what is damaged is set aside. */
+void disk_close(struct journal *j);
+/* The mark of a clean close.  Without one the next opening recovers, which is slow and right. */
+void disk_write_mark(const char *home);
+int disk_remove_mark(struct journal *j, struct err *err) ATTR_WUR;
 
 /* Whether dir has a journal of the version before this one, which lay in the folder itself. */
 bool journal_is_old(const char *dir);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resolve_parts: what the files of resolve share among themselves.
+ *
+ *   resolve.c         lists the target, and tells the journal what was found
+ *   resolve_wanted.c  what is looked for
+ *   resolve_match.c   reads the two sides and matches them
+ */
+#ifndef IMAPSYNC_COPY_RESOLVE_PARTS_H
+#define IMAPSYNC_COPY_RESOLVE_PARTS_H
+
+#include "imapsync/copy/bodies.h"
+#include "imapsync/copy/resolve.h"
+
+/* One side's messages, by UID. */
+struct resolve_side {
+    struct body *v;
+    uint32_t *sizes;
+    bool *is_read; /* or its digests were known */
+    size_t n, cap;
+};
+
+/* One message that is looked for; the UID of the source. */
+struct wanted {
+    uint32_t uid;
+    bool has_content, has_flags;
+    struct content content;
+    struct flags flags; /* that it was given */
+};
+
+struct wanted_list {
+    struct wanted *v;
+    size_t n, cap;
+    uint32_t sent_since; /* the oldest UIDNEXT of SENT pairs */
+};
+
+/* known NULL: its content has to be read. */
+void resolve_side_add(
+    struct resolve_side *s, uint32_t uid, uint32_t size, const struct content *known);
+void resolve_side_fini(struct resolve_side *s);
+/* By UID; NULL: it has none. */
+const struct body *resolve_side_find(const struct resolve_side *s, uint32_t uid);
+
+/* The pair's number on the target is not good any more. */
+bool resolve_is_void(const struct resolve_job *job, const struct pair *p);
+const struct pair *resolve_find_pair(const struct resolve_job *job, uint32_t uid);
+bool resolve_is_listed(const struct resolve_job *job, uint32_t uid);
+/* By UID, each once; its array is the caller's to free. */
+int resolve_want(struct resolve_job *job, struct wanted_list *out, struct err *err) ATTR_WUR;
+
+/* Makes a side of what is wanted, and joins it with the target. */
+int resolve_match(struct resolve_job *job, const struct wanted_list *l, struct resolve_side *source,
+    struct resolve_side *target, struct err *err) ATTR_WUR;
+
+#endif
