@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: ISC
 """A copy that is killed anywhere goes on where it was: no message twice, none lost."""
-import collections
-import re
-import signal
 import subprocess
+import threading
 
 import pytest
-from lib import strace as tracing
 from lib.fakeimap import FakeImap
 from lib.mailbox import ROOT, Mail, argv, copy, fill, look, message, run, same
+from lib.recorder import Recorder
+from lib.strace import Sample, calls_in, killed_at, record, sampled
 from lib.wait import wait_for
 
 ANN = "ann@example.org"
 PLAIN = ROOT / "build" / "bin" / "coexist-sync"
 SAMPLES = 60
-# Calls with an effect outside the process, and those that wait: where a kill can matter.
-CALLS = "write,pwrite64,fdatasync,fsync,openat,rename,unlink,ftruncate,sendto,recvfrom,poll,close,connect"
 
 
 def spec():
@@ -25,66 +22,55 @@ def spec():
             for name in ("INBOX", "Eins", "Zwei")}
 
 
-def strace(line, out, *options):
-    return subprocess.run(["strace", "-f", "-o", str(out), "-e", f"trace={CALLS}", *options, *line],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
-
-
 @pytest.mark.parametrize("multiappend", [True, False])
 def test_killed_at_any_system_call(dovecot, tmp_path, multiappend):
     """Every kill is followed by one more run, which must make the mailbox whole."""
-    users = {f"u{i}@example.org": "secret" for i in range(SAMPLES + 1)}
+    users = {f"u{i}@example.org": "secret" for i in range(2 * SAMPLES + 1)}
     # Without MULTIAPPEND each message is an APPEND of its own.
     offered = "" if multiappend else "imap_capability = IMAP4rev1 SASL-IR LITERAL+ UIDPLUS LIST-EXTENDED LIST-STATUS\n"
     old, new = dovecot("old"), dovecot("new", users=users, conf=offered)
     fill(old.imap(ANN), spec())
     want = look(old.imap(ANN))
 
-    def line(i, folder):
-        # Longer than a busy machine lets a server sleep on what it has received: it may store that behind the kill.
-        return argv(old, new, folder, "--settle=1s", binary=PLAIN, target_user=f"u{i}@example.org")
+    def line(user):
+        return argv(old, new, tmp_path / user, "--settle=200ms", binary=PLAIN, target_user=user)
 
-    whole = strace(line(SAMPLES, tmp_path / "whole"), tmp_path / "calls")
-    assert whole.returncode == 0, whole.stderr
-    # strace counts each system call for itself: the n-th call of all is the k-th of its name.
-    seen, calls = collections.Counter(), []
-    for name in re.findall(r"^\d+ +(\w+)\(", (tmp_path / "calls").read_text(), re.M):
-        seen[name] += 1
-        calls.append((name, seen[name]))
-    assert len(calls) > 200
-    killed = 0
-    for i in range(SAMPLES):
-        folder = tmp_path / f"run{i}"
-        name, count = at = calls[i * (len(calls) - 1) // (SAMPLES - 1)]
-        first = strace(line(i, folder), tmp_path / "calls", "-e", f"inject={name}:signal=SIGKILL:when={count}")
-        killed += first.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
-        second = run(line(i, folder))
+    taken = iter(users)
+    assert len(record(line(next(taken)), tmp_path)) > 200
+    sample = Sample(lambda: calls_in(tmp_path), lambda calls: sampled(calls, SAMPLES))
+    for at, user in zip(sample, taken):
+        sample.judge(killed_at(line(user), tmp_path, *at, new))
+        second = run(line(user))
         assert second.status == 0, (at, second.log)
-        user = f"u{i}@example.org"
         same(want, look(new.imap(user)))
-        third = run(line(i, folder))
+        third = run(line(user))
         assert (third.status, third.messages_copied, third.flags_changed) == (0, 0, 0), (at, third.counts)
-    assert killed >= 50
+    assert sample.n_met >= 50
 
 
 def test_a_source_that_dies_inside_a_message_leaves_no_half_one(dovecot, tmp_path):
-    old, new = dovecot("old"), dovecot("new")
-    fill(old.imap(ANN), {"INBOX": [Mail(message("big", ("q" * 78 + "\r\n") * 800_000))]})
-    child = subprocess.Popen(argv(old, new, tmp_path, "--settle=200ms", "--timeout=5s"), stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    # Kill the source's session as soon as the body is on its way; 64 MB do not fit into any buffer between.
-    wait_for(lambda: new.dir.exists() and any(p.stat().st_size > 100_000 for p in new.dir.rglob("tmp/*")), 20,
-             "the message to arrive in part", interval=0.002)
-    child.send_signal(signal.SIGSTOP)
-    old.kill()
-    child.send_signal(signal.SIGCONT)
+    passed, is_dead = [], threading.Event()
+
+    def dam(data):
+        passed.append(len(data))
+        if sum(passed) > 1 << 20 and not is_dead.is_set():
+            is_dead.wait(60)
+            raise ConnectionError("nothing of what lies in buffers comes")
+    real, new = dovecot("old"), dovecot("new")
+    old = Recorder(real, behind=dam)
+    fill(real.imap(ANN), {"INBOX": [Mail(message("big", ("q" * 78 + "\r\n") * 50_000))]})
+    child = subprocess.Popen(argv(old, new, tmp_path, "--settle=200ms"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+    wait_for(lambda: any(p.stat().st_size > 100_000 for p in new.dir.rglob("tmp/*")), 20, "the message to arrive in part")
+    real.kill()
+    is_dead.set()
     child.communicate(timeout=60)
     assert child.returncode in (69, 75)  # lost, or not there when we came back
     assert look(new.imap(ANN))["INBOX"] == []
-    old.start()
+    real.start()
     done = copy(old, new, tmp_path, "--settle=200ms")
     assert (done.status, done.messages_copied) == (0, 1), done.log
-    same(look(old.imap(ANN)), look(new.imap(ANN)))
+    same(look(real.imap(ANN)), look(new.imap(ANN)))
 
 
 def test_killed_between_pairs_and_keywords(tmp_path):
@@ -108,8 +94,8 @@ def test_killed_between_pairs_and_keywords(tmp_path):
                 FakeImap([], {"FETCH": flags(b"Alpha Beta"), "APPEND": append}) as target:
             line = argv(source, target, tmp_path / f"run{count}", "--settle=0s", binary=PLAIN)
             # The servers' ports are part of the journal's name, so they stay for the second run.
-            killed = count and tracing.killed_at(line, tmp_path, "fdatasync", count)[1]
-            calls = 0 if count else len([c for c in tracing.record(line, tmp_path) if c[0] == "fdatasync"])
+            killed = count and killed_at(line, tmp_path, "fdatasync", count)[1]
+            calls = 0 if count else len([c for c in record(line, tmp_path) if c[0] == "fdatasync"])
             source.script["FETCH"] = flags(b"Alpha Gamma")
             for _ in range(2):
                 done = run(line)

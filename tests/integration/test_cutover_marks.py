@@ -67,7 +67,7 @@ def test_killed_while_marks_are_written(dovecot, site, tmp_path):
     killed = 0
     for i, at in enumerate(points, start=1):
         user = f"u{i}@example.org"
-        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at)
+        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new)
         # How many calls come before it depends on how fast the servers answer.
         if is_marks((0, 0, last_call(tmp_path))):
             killed += 1
@@ -119,7 +119,7 @@ def test_killed_while_late_mail_is_noted(dovecot, site, tmp_path):
     points = late_points(place, "u0@example.org", tmp_path)
     for i, at in enumerate(points, start=1):
         user = f"u{i}@example.org"
-        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at)
+        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new)
         for _ in range(2):
             assert cutover(place, user).status == 0
             assert counts(place.new, user) == {"INBOX": 4, "Work": 1}, at
@@ -131,7 +131,7 @@ def test_killed_behind_the_marks_and_the_journal_lost(dovecot, site, tmp_path):
     place, moments = make_late(dovecot, site, tmp_path), 0
     for i in range(8):
         user, at = f"u{i}@example.org", ("fdatasync", i + 1)
-        _, was_killed = killed_at(argv(place, "cutover", "--json", user), tmp_path, *at)
+        _, was_killed = killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new)
         if not was_killed or moments == 3:
             break
         if not had_marks(tmp_path):

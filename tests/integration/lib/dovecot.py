@@ -14,6 +14,7 @@ import smtplib
 from . import certs
 from .guest import Guest
 from .imap import fetch_all
+from .process import children
 from .wait import free_port, wait_for
 
 CONF = """\
@@ -170,6 +171,11 @@ class Dovecot(Guest):
             return fetch_all(client)
         finally:
             client.logout()
+
+    def sessions(self):
+        """The processes of those that are signed in over IMAP; each ends when it has done what it was told."""
+        [master] = children(int((self.dir / "init.pid").read_text()))
+        return {child.pid for child in children(master.pid) if child.name() == "imap"}
 
     def maildir_files(self, user):
         """Message files on disk, for looking behind the server's back."""

@@ -21,6 +21,13 @@ class Process:
                 return line.split()[1]
         return None
 
+    def name(self):
+        """Of its program; None when it has ended."""
+        try:
+            return Path(f"/proc/{self.pid}/comm").read_text().rstrip("\n")
+        except OSError:
+            return None
+
     def kill(self):
         os.kill(self.pid, signal.SIGKILL)
 

@@ -7,10 +7,11 @@ from .wait import free_port
 
 
 class Recorder:
-    """`before` is called with what a client says before the server hears it."""
+    """`before` is called with what a client says before the server hears it, `behind` with what the server says before
+    the client does."""
 
-    def __init__(self, server, before=None):
-        self.server, self.before, self.said, self.imap_port = server, before, b"", free_port()
+    def __init__(self, server, before=None, behind=None):
+        self.server, self.before, self.behind, self.said, self.imap_port = server, before, behind, b"", free_port()
         self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=20)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -23,7 +24,11 @@ class Recorder:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self.server.imap_port))
+            try:
+                server = socket.create_connection(("127.0.0.1", self.server.imap_port))
+            except OSError:
+                client.close()
+                continue
             for one, other, keep in ((client, server, True), (server, client, False)):
                 threading.Thread(target=self._pump, args=(one, other, keep), daemon=True).start()
 
@@ -32,8 +37,9 @@ class Recorder:
             while data := one.recv(65536):
                 if keep:
                     self.said += data
-                if keep and self.before:
-                    self.before(data)
+                told = self.before if keep else self.behind
+                if told:
+                    told(data)
                 other.sendall(data)
         except OSError:
             pass

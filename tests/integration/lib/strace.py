@@ -2,13 +2,17 @@
 """kill -9 at chosen system calls, without a change to the program.
 
     calls = record(line, folder)            [(name, count), ...] of a run to its end
-    for name, count in sampled(calls, 50):
-        done = killed_at(line, folder, name, count)
+    sample = Sample(lambda: calls_in(folder), lambda calls: sampled(calls, 50))
+    for at in sample:
+        sample.judge(killed_at(line, folder, *at, target))
+    assert sample.n_met > 40
 """
 import collections
 import re
 import signal
 import subprocess
+
+from .wait import wait_for
 
 # Calls with an effect outside the process, and those that wait: where a kill can matter.
 CALLS = "write,pwrite64,fdatasync,fsync,openat,rename,unlink,ftruncate,sendto,recvfrom,poll,close,connect"
@@ -23,6 +27,11 @@ def record(line, folder):
     """strace counts each system call for itself: the n-th call of all is the k-th of its name."""
     done = strace(line, folder / "calls")
     assert done.returncode == 0, done.stderr
+    return calls_in(folder)
+
+
+def calls_in(folder):
+    """Those of the run that ended last."""
     seen, calls = collections.Counter(), []
     for name in re.findall(r"^\d+ +(\w+)\(", (folder / "calls").read_text(), re.M):
         seen[name] += 1
@@ -52,7 +61,40 @@ def by_step(calls, count, marker="rename"):
     return out
 
 
-def killed_at(line, folder, name, count):
-    """(finished process, whether the kill came)"""
+class Sample:
+    """The calls that pick(calls of a whole run) gives, one after the other, each to kill a run at.
+
+    How often a program waits and commits differs from run to run.  A run that came to its end before its call
+    was reached is a new recording of a whole one: the same place of that is tried, once.
+    """
+
+    def __init__(self, read, pick):
+        self.read, self.pick, self.points = read, pick, pick(read())
+        self.n_met, self.was_killed = 0, False
+
+    def __len__(self):
+        return len(self.points)
+
+    def __iter__(self):
+        for i in range(len(self.points)):
+            for _ in range(2):
+                yield self.points[i]
+                if self.was_killed:
+                    break
+                self.points = self.pick(self.read())
+
+    def judge(self, outcome):
+        """outcome: of killed_at, for the call that was given last."""
+        done, self.was_killed = outcome
+        self.n_met += self.was_killed
+        return done
+
+
+def killed_at(line, folder, name, count, *servers):
+    """(finished process, whether the kill came).  What the servers have got by then they have done when this returns:
+    a busy machine lets a server sleep on what it has received for longer than any program waits for that."""
+    before = [(server, server.sessions()) for server in servers]
     done = strace(line, folder / "calls", "-y", "-e", f"inject={name}:signal=SIGKILL:when={count}")
+    for server, known in before:
+        wait_for(lambda server=server, known=known: server.sessions() <= known, 20, "the sessions of the killed one to end")
     return done, done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
