@@ -57,7 +57,7 @@ def attempt(folder, side, way, bye_at, capabilities):
     """One run that is disturbed, two that are not.  The number of answers that an undisturbed run takes."""
     at = {"source": 0, "target": 0, side: bye_at}
     with Leaver(MAIL, way, at["source"], CAPABILITIES) as source, Leaver([], way, at["target"], capabilities) as target:
-        line = argv(source, target, folder, "--timeout=5s", "--settle=0s", "--verify")
+        line = argv(source, target, folder, "--timeout=20s", "--settle=0s", "--verify")
         first = run(line, timeout=60)
         n_answers = (source if side == "source" else target).n_answers
         assert first.status in ((0, 75) if bye_at else (0,)), (bye_at, first.status, first.log)

@@ -69,7 +69,7 @@ class Pair:
     def run(self, folder, side=None, way=None, step=0):
         for name, relay in self.relays.items():
             relay.arm(*((way, step) if name == side else ()))
-        done = copy(self.relays["source"], self.relays["target"], folder, "--timeout=10s", "--settle=300ms", **self.users)
+        done = copy(self.relays["source"], self.relays["target"], folder, "--timeout=30s", "--settle=300ms", **self.users)
         for relay in self.relays.values():
             relay.drained()
         return done

@@ -50,7 +50,7 @@ MAILS = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(250)]
 
 
 def go(source, target, folder, *more):
-    return run(argv(source, target, folder, "--timeout=2s", "--settle=0s", *more))
+    return run(argv(source, target, folder, "--timeout=60s", "--settle=0s", *more))
 
 
 def test_a_folder_that_takes_nothing_is_named_and_the_rest_goes_on(tmp_path):

@@ -118,7 +118,7 @@ class History:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_copies(servers, tmp_path, seed):
     history = History(servers, seed, "copy", tmp_path)
-    line = argv(*history.relays, tmp_path, "--settle=300ms", "--timeout=10s", binary=PLAIN, user=history.old.user)
+    line = argv(*history.relays, tmp_path, "--settle=300ms", "--timeout=30s", binary=PLAIN, user=history.old.user)
     for _ in range(8):
         history.here.act(("deliver",))
     for _ in range(history.rng.randrange(3, 7)):

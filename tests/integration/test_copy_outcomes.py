@@ -29,7 +29,7 @@ def status(server, tag, line):
 
 
 def runs(source, target, folder, count):
-    return [run(argv(source, target, folder, "--timeout=5s", "--settle=0s")) for _ in range(count)]
+    return [run(argv(source, target, folder, "--timeout=60s", "--settle=0s")) for _ in range(count)]
 
 
 def test_no_uids_and_wrong_sizes(tmp_path):
@@ -92,7 +92,7 @@ def test_a_deletion_that_was_cut_off(tmp_path):
     def flags(server, tag, line):
         return server._ordinary("FETCH", tag, line).replace(b"FLAGS ()", b"FLAGS (\\Deleted)" if deleted else b"FLAGS ()")
     with FakeImap(MAILS) as source, FakeImap() as target:
-        line = argv(source, target, tmp_path, "--timeout=5s", "--settle=0s")
+        line = argv(source, target, tmp_path, "--timeout=60s", "--settle=0s")
         assert run(line).status == 0
         target.messages = list(target.appended)
         source.messages = MAILS[:4]
@@ -108,7 +108,7 @@ def test_a_deletion_that_was_cut_off(tmp_path):
 def test_a_target_that_cannot_remove_single_messages(tmp_path):
     """EXPUNGE alone would take messages that are not ours, so nothing is deleted: and that is said."""
     with FakeImap(MAILS) as source, FakeImap() as target:
-        line = argv(source, target, tmp_path, "--timeout=5s", "--settle=0s")
+        line = argv(source, target, tmp_path, "--timeout=60s", "--settle=0s")
         assert run(line).status == 0
         target.messages = list(target.appended)
         target.capabilities = WITHOUT_UIDPLUS
@@ -121,7 +121,7 @@ def test_a_target_that_cannot_remove_single_messages(tmp_path):
 
 def test_what_was_compared_is_not_read_again(tmp_path):
     with FakeImap(MAILS) as source, FakeImap() as target:
-        line = argv(source, target, tmp_path, "--timeout=5s", "--settle=0s")
+        line = argv(source, target, tmp_path, "--timeout=60s", "--settle=0s")
         assert run(line).status == 0
         target.messages = list(target.appended)
         check = [*line[:-2], "--verify", *line[-2:]]

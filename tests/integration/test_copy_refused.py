@@ -33,7 +33,7 @@ def target(answer, capabilities=CAPABILITIES):
 
 
 def runs(source, target, folder, count=2, *more):
-    return [run(argv(source, target, folder, "--timeout=5s", "--settle=0s", *more)) for _ in range(count)]
+    return [run(argv(source, target, folder, "--timeout=60s", "--settle=0s", *more)) for _ in range(count)]
 
 
 @pytest.mark.parametrize("capabilities", (CAPABILITIES, SINGLE, NO_UIDS), ids=("multi", "single", "no-uids"))

@@ -12,7 +12,7 @@ MAILS = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(4)]
 
 
 def go(source, target, folder, *more):
-    return run(argv(source, target, folder, "--timeout=5s", "--settle=0s", *more))
+    return run(argv(source, target, folder, "--timeout=60s", "--settle=0s", *more))
 
 
 # --- Folders that only show messages of others ------------------------------------------------------

@@ -9,6 +9,8 @@
 A script maps a command (or "greeting") to bytes, in which {tag} stands for the tag, or to a
 function of (server, tag, line) that gives bytes.  None closes the connection, SILENT answers
 nothing.  What is not in the script is answered as an ordinary server would, with one INBOX.
+A client is served when those before it have left and all that they had said is done: how long a busy machine
+lets a server sleep on that is no matter of these tests.
 """
 import re
 import socket
@@ -37,13 +39,14 @@ class FakeImap:
         self.before_consent = lambda: None  # called before each "+" to a literal
         self.imap_port = free_port()
         self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=20)
-        self.sockets = []
+        self.sockets, self.sessions = [], []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for the next one
         self.listener.close()
         for sock in self.sockets:
             sock.close()
@@ -56,10 +59,13 @@ class FakeImap:
                 return
             # As every server does; else a "+" waits for the client's delayed ACK.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sockets.append(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+            self.sessions.append(threading.Thread(target=self._serve, args=(sock, list(self.sessions)), daemon=True))
+            self.sessions[-1].start()
 
-    def _serve(self, sock):
+    def _serve(self, sock, before):
+        for session in before:
+            session.join(20)
+        self.sockets.append(sock)
         try:
             self._talk(sock, sock.makefile("rb"))
         except (OSError, ValueError):
