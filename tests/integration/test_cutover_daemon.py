@@ -148,14 +148,14 @@ def test_who_waits_comes_before_the_sweeps(held):
         place.servers["old"]["imap"] = f"imap://127.0.0.1:{silent.getsockname()[1]}"
         place.write_conf()
         place.start("sync", args=("run",))
-        wait_for(lambda: place.events("sync", "cutover_state", user=ANN, to="released"), 10, "the release")
+        wait_for(lambda: place.events("sync", "cutover_state", user=ANN, to="released"), 30, "the release")
         assert entry(place)["state"] == "active"
         place.stop("sync")
 
 
 def test_a_server_that_is_silent_costs_one_timeout_a_round(make):
     """Not one for each of its users."""
-    place = make(imap_timeout="500ms", sweep_interval="1h")
+    place = make(sweep_interval="1h")
     assert cutover(place, BOB).status == 0
     place.stop("sync")
     [record] = (place.state / "sync").glob("*/cutover.json")
@@ -164,6 +164,7 @@ def test_a_server_that_is_silent_costs_one_timeout_a_round(make):
     real = place.servers["old"]["imap"]
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place.servers["old"]["imap"] = f"imap://127.0.0.1:{silent.getsockname()[1]}"
+        place.settings["sync"]["imap_timeout"] = "500ms"
         place.write_conf()
         place.start("sync", args=("run",))
         place.wait_event("sync", "tend_failed")
@@ -176,7 +177,7 @@ def test_a_server_that_is_silent_costs_one_timeout_a_round(make):
     assert [e["server"] for e in place.events("sync", "server_silent")] == ["old"]
     # It is back, and so are all of them.
     place.servers["old"]["imap"] = real
-    place.settings["sync"]["sweep_interval"] = "200ms"
+    place.settings["sync"].update(sweep_interval="200ms", imap_timeout="2m")
     place.write_conf()
     place.reload("sync")
     wait_for(lambda: all(json.loads(c.read_text())["swept_ms"] > 0 and not json.loads(c.read_text()).get("error") for c in clones), 30, "the sweeps")

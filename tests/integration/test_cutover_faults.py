@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """A cut-over that cannot be finished: the user stays on old, the reason is named, and trying again works."""
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
 from lib.fakeimap import SILENT, FakeImap
 from lib.mailbox import Mail, expunge, fill, look, message, same, to_wire
 from lib.wait import wait_for
+from lib.wiretap import Wiretap
 
 
 @pytest.fixture
@@ -167,6 +169,21 @@ def stuck(make, scripted):
         place.go.set()
 
 
+def with_patience(place):
+    """What a test makes short for an attempt that has to fail is no bound for the one that has to succeed."""
+    for name in ("barrier", "hold"):
+        place.settings["sync"].pop(name, None)
+    place.write_conf()
+    return place
+
+
+def wait_for_the_hold(place, state="draining"):
+    """At once: some holds of these tests are short."""
+    def is_there():
+        return any(json.loads(path.read_text())["state"] == state for path in (place.state / "sync").glob("*/cutover.json"))
+    wait_for(is_there, 20, f"ann to be {state}")
+
+
 def in_thread(function, *args, **kwargs):
     out = []
     thread = threading.Thread(target=lambda: out.append(function(*args, **kwargs)))
@@ -185,7 +202,7 @@ def test_the_barrier_times_out(stuck):
     place.go.set()
     pending.join(20)
     assert pending.outcome.accepted == [ANN]
-    assert cutover(place).status == 0
+    assert cutover(with_patience(place)).status == 0
 
 
 def test_a_stopped_worker_makes_the_flip_late_not_wrong(stuck):
@@ -204,7 +221,7 @@ def test_a_stopped_worker_makes_the_flip_late_not_wrong(stuck):
             os.kill(pid, signal.SIGCONT)
     pending.join(20)
     assert pending.outcome.accepted == [ANN]
-    assert cutover(place).status == 0
+    assert cutover(with_patience(place)).status == 0
 
 
 def parent(pid):
@@ -223,7 +240,7 @@ def test_the_hold_expires(stuck):
     assert status(place)[ANN]["state"] == "released"
     place.go.set()
     pending.join(20)
-    assert cutover(place).status == 0
+    assert cutover(with_patience(place)).status == 0
 
 
 def test_a_flip_without_its_hold_does_not_happen(stuck):
@@ -257,7 +274,7 @@ def test_deletions_are_withheld_while_mail_waits(stuck):
 
 def test_an_answer_that_never_came(stuck):
     """kill -9 of the relay between dot and answer: flipped, but not done before the sweeps have looked."""
-    place = stuck(relay={"dot_timeout": "4s"})
+    place = stuck(relay={"dot_timeout": "5m"})
     Pending(place)
     place.kill("relay")
     done = cutover(place)
@@ -267,7 +284,10 @@ def test_an_answer_that_never_came(stuck):
     assert (status(place)[ANN]["state"], status(place)[ANN]["ambiguous"]) == ("sweeping", True)
     # Now old stores it after all.
     place.old.deliver(ANN, smtp.message("pending"))
-    wait_for(lambda: cutover(place).status == 0, 20, "the sweep behind the relay's patience", interval=0.5)
+    assert cutover(place).status == 1
+    place.settings["relay"]["dot_timeout"] = "100ms"
+    place.write_conf()
+    wait_for(lambda: cutover(place).status == 0, 20, "the sweep behind the relay's patience")
     assert status(place)[ANN]["late"] == 1
     assert sum(b"<pending@" in m.data for m in place.new.messages(ANN)) == 1
 
@@ -288,10 +308,10 @@ def test_mapd_is_killed_while_mail_waits(stuck):
 
 def test_mapd_stays_away(stuck):
     """Nobody can be asked: the hold ends by its deadline, and the next run finds out."""
-    place = stuck(hold="2s", barrier="30s")
+    place = stuck(hold="4s", barrier="30s")
     Pending(place)
     result = in_thread(cutover, place)
-    wait_for(lambda: status(place).get(ANN, {}).get("state") == "draining", 20, "the hold")
+    wait_for_the_hold(place)
     place.kill("mapd")
     done = result()
     assert done.status == 75 and "nobody can say" in done.log
@@ -299,7 +319,7 @@ def test_mapd_stays_away(stuck):
     place.go.set()
     place.start("mapd")
     wait_for(lambda: is_on_old(place), 20, "the deadline")
-    again = cutover(place)
+    again = cutover(with_patience(place))
     assert again.status == 0 and again.states[0] == "released", again.log
 
 
@@ -333,14 +353,14 @@ def test_silence_costs_what_is_left_of_the_hold(silent):
 
 
 def test_a_rollback_does_not_wait_for_a_silent_server(silent):
-    place = silent()
+    place = silent(delta_max="60s")
     place.start("sync", args=("run",))
     result = in_thread(cutover, place)
     wait_for(lambda: status(place).get(ANN, {}).get("state") == "delta", 20, "the delta")
     began = time.monotonic()
     back = cutover(place, command="rollback")
     assert back.status == 0 and is_on_old(place), back.log
-    assert time.monotonic() - began < 15     # delta_max is 20 s, the server's patience 60
+    assert time.monotonic() - began < 40     # delta_max and the patience with the server are a minute
     assert result().status == 75
 
 
@@ -371,11 +391,12 @@ def test_a_signal_does_not_wait_for_a_silent_server(silent):
 def test_rollback_after_a_kill(stuck):
     place = stuck(barrier="30s")
     Pending(place)
-    done = in_thread(cutover, place, before=("timeout", "-s", "KILL", "3"))
-    wait_for(lambda: status(place).get(ANN, {}).get("state") == "draining", 20, "the hold")
+    process = start(place)
+    wait_for_the_hold(place)
     busy = cutover(place, command="rollback")
     assert busy.status == 75 and "being worked on" in busy.log
-    assert done().status != 0
+    process.kill()
+    process.wait()
     assert entry(place)["state"] == "held"
     back = cutover(place, command="rollback")
     assert back.status == 0 and back.states == ["released", "rolled-back"], back.log
@@ -403,10 +424,18 @@ def test_stopped_by_a_signal_while_it_copies(make):
     place = make()
     old, new = place.old, place.new
     fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}", "x" * 70 + "\r\n" * 2000)) for i in range(800)]})
+    # Nothing is answered from the first message on, so that the copy is not through before the signal.
+    tap, real = Wiretap(new), place.servers["new"]["imap"]
+    tap.hold(rb"APPEND ", 1 << 20)
+    place.servers["new"]["imap"] = f"imap://127.0.0.1:{new.proxy_port}"
+    place.write_conf()
     process = start(place)
     wait_for(lambda: any(new.maildir_files(ANN)), 20, "the first messages")
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 75
+    tap.close()
+    place.servers["new"]["imap"] = real
+    place.write_conf()
     assert is_on_old(place) and status(place)[ANN]["state"] in ("copying", "synced")
     assert 0 < len(look(new.imap(ANN))["INBOX"])
     assert cutover(place).status == 0
