@@ -104,7 +104,7 @@ def leftovers():
 def test_the_demo_from_end_to_end():
     before = leftovers()
     done = subprocess.run([sys.executable, DEMO, "--seconds", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=120)
+                          text=True, timeout=300)
     assert done.returncode == 0, done.stdout
     assert done.stdout.rstrip().endswith("lost 0, duplicated 0, misrouted 0"), done.stdout
     assert "\x1b" not in done.stdout and "\r" not in done.stdout, "colours where no terminal is"
@@ -118,7 +118,7 @@ def test_the_demo_is_gone_when_it_is_stopped(number):
     before = leftovers()
     with subprocess.Popen([sys.executable, DEMO], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True) as process:
-        guard = threading.Timer(60, process.kill)
+        guard = threading.Timer(200, process.kill)
         guard.start()
         for line in process.stdout:
             if " stream " in line:

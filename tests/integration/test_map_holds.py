@@ -184,7 +184,7 @@ def test_stopped_consumer(map_, probe):
     assert probe.ask("claim") == "go"
     os.kill(probe.pid, signal.SIGSTOP)
     try:
-        epoch = hold(map_, ms=1000)
+        epoch = hold(map_, ms=3000)
         assert barrier(map_, epoch, timeout_ms=200) == "timeout"
         wait_for(lambda: map_.ok(op="get", key=ANN)["entry"]["state"] == "active", 20, "the deadline")
         assert "deadline is over" in map_.error(op="flip", key=ANN, epoch=epoch, route="new")["text"]

@@ -470,7 +470,8 @@ STEPS = {"O": "negotiation", "C": "connect", "M": "MAIL", "R": "RCPT", "L": "hea
 def test_milter_fails_at_each_step(guarded, step, hang):
     """Whatever step it fails at: 4xx to the client, nothing goes on unjudged, and the next message passes."""
     with MilterProxy(0) as proxy:
-        made = guarded(port=proxy.port, milter_connect_timeout="2s", milter_command_timeout="2s", milter_content_timeout="2s")
+        patience = {f"milter_{name}_timeout": "3s" for name in ("connect", "command", "content")}
+        made = guarded(port=proxy.port, **(patience if hang else {}))
         proxy.target = made.site.milter_port
         proxy.fail(step, hang)
         outcome = send(made.mx, ANN, "unjudged")

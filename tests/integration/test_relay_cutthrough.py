@@ -473,7 +473,7 @@ def test_client_that_leaves_a_hold_makes_room(site, scripted):
 
 def test_slow_commands(site, scripted):
     """A10: the deadline is for the whole command, so that a byte now and then buys no time."""
-    gate = Gate(site, scripted, settings={"command_timeout": "1s"})
+    gate = Gate(site, scripted, settings={"command_timeout": "3s"})
     with gate.client() as c:
         stop = threading.Event()
 
@@ -506,7 +506,7 @@ def test_slow_content(site, scripted):
 
 
 def test_session_timeout(site, scripted):
-    gate = Gate(site, scripted, settings={"session_timeout": "1s"})
+    gate = Gate(site, scripted, settings={"session_timeout": "3s"})
     with gate.client() as c:
         wait_for(lambda: c.cmd("NOOP").code == 421, 10, "the end of the session")
 

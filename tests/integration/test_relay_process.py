@@ -112,12 +112,13 @@ def test_what_waits_behind_a_dead_worker_is_served(gate):
 
 def test_a_pause_for_workers_that_die_young(gate):
     site = gate()
-    for death in range(1, 5):
-        worker = wait_for(lambda: workers(site), 20, "a worker")
-        worker[0].kill()
-        site.wait_event("relay", "worker_died", count=death)
-    pauses = [int(e["pause_ms"]) for e in site.events("relay", "worker_died")]
-    assert pauses[0] == 0 and pauses[-1] >= 50, pauses
+    def died_again():
+        n = len(site.events("relay", "worker_died"))
+        wait_for(lambda: workers(site), 20, "a worker")[0].kill()
+        return int(site.wait_event("relay", "worker_died", count=n + 1)["pause_ms"])
+    assert died_again() == 0
+    # Where the test is too slow the one or other has lived long.
+    wait_for(lambda: died_again() >= 50, 60, "a pause")
     assert "signal 9" in site.events("relay", "worker_died")[0]["error"]
     assert send(site.relay_port, "s@example.net", ANN, message("alive")).accepted
 
@@ -299,7 +300,7 @@ def test_drain(gate):
 def test_drain_in_each_phase(gate):
     """Whoever is in a transaction has stop_timeout to end it; then, too, a client is told before it is cut off."""
     never = threading.Event()
-    site = gate(script={"rcpt": {"bob@example.org": wait(never)}}, hold_wait="2m", stop_timeout="2s")
+    site = gate(script={"rcpt": {"bob@example.org": wait(never)}}, hold_wait="2m", stop_timeout="5s")
     for user in ("bob@example.org", "held@example.org"):
         site.set(user, "old")
     with MapSocket(site.run) as control:
@@ -320,7 +321,7 @@ def test_drain_in_each_phase(gate):
     cut["held"].write(b"RCPT TO:<held@example.org>\r\n")
     ends = client(*mail, rcpt, "DATA")
     site.wait_event("relay", "rcpt_hold")
-    site.target.reached("rcpt").wait(20)
+    wait_for(lambda: "RCPT TO:<bob@example.org>" in site.target.commands(), 20, "the server to be asked")
     started = time.monotonic()
     site.signal("relay", signal.SIGTERM)
     for c in early.values():

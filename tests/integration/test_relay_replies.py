@@ -227,10 +227,10 @@ def test_an_answer_within_dot_timeout(site, scripted, how):
 
 
 def test_lmtp_answers_one_by_one_have_one_time(site, scripted):
-    def late(session, _):
-        session.server.never.wait(1)
+    def late(session, recipient):
+        session.server.never.wait({ANN: 2, BOB: 3}[recipient])
         return "250 2.0.0 stored"
-    gate = Gate(site, scripted, lmtp=True, settings={"dot_timeout": "1500ms"}, old={"dot": late}, start=False)
+    gate = Gate(site, scripted, lmtp=True, settings={"dot_timeout": "4s"}, old={"dot": late}, start=False)
     gate.old.never = threading.Event()
     gate.site.settings["relay"]["listen"] = [f"lmtp://127.0.0.1:{gate.site.relay_port}"]
     gate.site.write_conf()

@@ -173,8 +173,8 @@ def test_one_that_waits_for_a_hold_keeps_nothing(site, scripted):
 def test_the_envelope_has_one_deadline(site, scripted, command):
     gate = Gate(site, scripted, settings={"envelope_timeout": "2s"})
     with gate.client() as c:
-        envelope(c, ANN)
         started = time.monotonic()
+        envelope(c, ANN)
         reply = c.cmd(command)
         while reply.code == 250:
             time.sleep(0.05)    # a step, and then another one
@@ -197,9 +197,9 @@ def test_the_envelope_has_one_deadline(site, scripted, command):
 def test_what_a_server_takes_is_not_the_clients_time(site, scripted):
     """A slow server would have the same client sent away at each try."""
     never = threading.Event()
-    gate = Gate(site, scripted, settings={"envelope_timeout": "1s"}, old={"rcpt": lambda *_: "250 2.1.5 ok" if not never.wait(0.6) else ""})
+    gate = Gate(site, scripted, settings={"envelope_timeout": "2s"}, old={"rcpt": lambda *_: "250 2.1.5 ok" if not never.wait(0.6) else ""})
     with gate.client() as c:
-        envelope(c, *[ANN] * 4)
+        envelope(c, *[ANN] * 5)
         assert c.cmd("DATA").code == 354
         c.write(wire(message("slow")))
         assert c.reply().code == 250
@@ -222,12 +222,12 @@ def test_known_to_be_down(site, scripted, fault):
     else one connection now and then does."""
     never = threading.Event()
     step = {"silent": wait(never), "closes": close(), "busy": close("421 4.3.2 too busy")}[fault]
-    gate = Gate(site, scripted, old={"connect": step}, settings={"connect_timeout": "3s"})
+    gate = Gate(site, scripted, old={"connect": step}, settings={"connect_timeout": "6s"})
     refused(gate)
     gate.wait_event("server_down")
     tried = len(gate.old.sessions)
     started = time.monotonic()
-    assert max(refused(gate) for _ in range(20)) < 1
+    assert max(refused(gate) for _ in range(20)) < 4
     if fault == "silent":
         assert len(gate.old.sessions) - tried <= 2 + (time.monotonic() - started)
     assert gate.send("cat@example.org").accepted and len(gate.events("server_down")) == 1

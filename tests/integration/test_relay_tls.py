@@ -170,10 +170,10 @@ def test_implicit_tls_target(site, scripted, stage):
 
 
 def test_handshake_that_never_comes(site, scripted):
-    gate = Gate(site, scripted, tls=True, settings={"command_timeout": "500ms"})
+    gate = Gate(site, scripted, tls=True, settings={"command_timeout": "3s"})
     with gate.client() as c:
         assert c.cmd("STARTTLS").code == 220
-        c.sock.settimeout(10)
+        c.sock.settimeout(20)
         assert c.sock.recv(100) == b""
     gate.wait_event("client_timeout", state="tls")
 

@@ -18,7 +18,7 @@ import time
 
 from .guest import Guest, peers
 from .imap import fetch_all
-from .wait import free_port
+from .wait import free_port, wait_for
 
 AUTH = "/usr/lib/courier/courier-authlib"
 CAPABILITIES = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE"
@@ -89,7 +89,17 @@ class Courier(Guest):
         self.write("inst/userdb", "".join(accounts) + ".\n")
         self.write("inst/shadow", "".join(passwords) + ".\n", 0o600)
         self.write("inst/start", START.format(**vars(self)))
-        return super().start(timeout)
+        super().start(timeout)
+        # Its port listens before its passwords can be asked for.
+        if self.users:
+            wait_for(self._signs_in, timeout, "Courier to know its users")
+        return self
+
+    def _signs_in(self):
+        try:
+            return self.imap(next(iter(self.users))).logout()
+        except imaplib.IMAP4.error:
+            return None
 
     def imap(self, user, password=None):
         """A logged-in imaplib client."""
