@@ -23,6 +23,9 @@ struct copy_options {
     bool no_subscriptions;
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
     const struct wait_limits *limits; /* of every wait; NULL: none */
+    /* Messages of one folder that are listed and planned at once, as far as can be; 0: a number
+     * that keeps the memory small and the round trips few. */
+    size_t portion;
 };
 
 /* What a comparison has listed of one folder. */

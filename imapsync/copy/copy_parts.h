@@ -23,7 +23,8 @@ struct copy {
     bool reads_to_copy_only; /* the source has died of a reading: see folder_changes.c */
 };
 
-/* Folders that are asked about at once, and messages of theirs, unless one folder has more. */
+/* Folders that are asked about at once, and messages of theirs; a folder that has more is looked at
+ * in portions (options.portion). */
 #define COPY_FOLDERS_AT_ONCE 128
 #define COPY_MESSAGES_AT_ONCE 20000
 
@@ -72,6 +73,11 @@ int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;
 /* What is never copied, and that some of it is nowhere else. */
 void copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list *from);
+/* All folders that may have changed, in as many plans as it takes. */
+int copy_all_folders(
+    struct copy *c, struct pass *p, const struct folder_list *from, struct err *err) ATTR_WUR;
+/* As it is listed on the target; NULL: it is not, or has no messages ever. */
+struct folder *copy_find_target(const struct pass *p, const struct journal_folder *record);
 /* Makes the folder on the target when it is not there; *out is its STATUS. */
 int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
     struct journal_folder *record, struct folder *out, struct err *err) ATTR_WUR;

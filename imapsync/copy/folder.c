@@ -12,6 +12,8 @@
 #include "base/mail/uids.h"
 #include "imapsync/copy/folder_parts.h"
 
+#define SURVEY_AT_ONCE 5000 /* pairs */
+
 void folder_told(struct work *w, uint32_t uid, const char *why)
 {
     w->p->counts->messages_failed++;
@@ -77,54 +79,74 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
     return 0;
 }
 
+/* Behind a flip all that is there counts: late.h. */
+static bool is_large(const struct work *w, const struct folder *status)
+{
+    return status->messages > w->c->options.portion && !folder_is_behind_flip(w);
+}
+
+/* What the pairs are called on both sides, and which states they have. */
+static int survey(struct work *w, struct uid_list *source, struct uid_list *target, struct err *err)
+{
+    struct journal_walk walk = {0};
+    int r;
+    w->states = 0;
+    while ((r = journal_walk(w->c->journal, w->record->id, &walk, SURVEY_AT_ONCE, err)) == 1) {
+        source->v = mem_realloc_array(source->v, source->n + walk.n, sizeof(*source->v));
+        target->v = mem_realloc_array(target->v, target->n + walk.n, sizeof(*target->v));
+        for (size_t i = 0; i < walk.n; i++) {
+            w->states |= 1U << walk.v[i].state;
+            source->v[source->n++] = walk.v[i].src_uid;
+            if (walk.v[i].tgt_uid != 0)
+                target->v[target->n++] = walk.v[i].tgt_uid;
+        }
+    }
+    journal_walk_fini(&walk);
+    if (target->n > 0)
+        target->n = uids_sort(target->v, target->n);
+    return r;
+}
+
 /* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
  * twice by the end. */
-static void ask_source(struct work *w, bool may_ask_since_token)
+static void ask_source(struct work *w, bool may_ask_since_token, const struct uid_list *known)
 {
     const struct journal_folder *r = w->record;
-    uint32_t *known = mem_realloc_array(NULL, w->n_pairs + 1, sizeof(*known));
-    for (size_t i = 0; i < w->n_pairs; i++)
-        known[i] = w->pairs[i].src_uid;
     w->source_told.is_asked = true;
     w->c->from->ops->open(w->c->from,
         &(struct end_open){.folder = r->source.name,
             .uidvalidity = r->source.uidvalidity ? r->source.uidvalidity : w->source->uidvalidity,
             .token = may_ask_since_token ? r->source.token : SLICE_NONE,
-            .known = known,
-            .n_known = w->n_pairs,
+            .is_brief = is_large(w, w->source),
+            .known = known->v,
+            .n_known = known->n,
             .want = END_WANT_FLAGS | END_WANT_DATES},
         &w->listing, &w->source_told.ticket);
     w->p->opened = w;
-    free(known);
 }
 
 /* What its users have done to what is ours.  For writing, since which flags last there only SELECT
  * tells. */
-static void ask_target(struct work *w, bool may_ask_since_token)
+static void ask_target(struct work *w, bool may_ask_since_token, const struct uid_list *known)
 {
     const struct journal_folder *r = w->record;
-    uint32_t *known = mem_realloc_array(NULL, w->n_pairs + 1, sizeof(*known));
-    size_t n = 0;
-    for (size_t i = 0; i < w->n_pairs; i++) {
-        if (w->pairs[i].tgt_uid != 0)
-            known[n++] = w->pairs[i].tgt_uid;
-    }
     w->target_told.is_asked = true;
     w->c->to->ops->open(w->c->to,
         &(struct end_open){.folder = r->target.name,
             .is_for_writing = true,
             .uidvalidity = r->target.uidvalidity,
             .token = may_ask_since_token ? r->target.token : SLICE_NONE,
-            .known = known,
-            .n_known = uids_sort(known, n),
+            .is_brief = is_large(w, w->target),
+            .known = known->v,
+            .n_known = known->n,
             .want = END_WANT_FLAGS},
         &w->there, &w->target_told.ticket);
-    free(known);
 }
 
 int folder_ask(struct work *w, struct err *err)
 {
     const struct journal_folder *r = w->record;
+    struct uid_list source = {0}, target = {0};
     bool may_ask_since_token;
     w->source_told = (struct told){.of = w, .end = w->c->from, .changes = &w->listing};
     w->target_told = (struct told){.of = w, .end = w->c->to, .changes = &w->there};
@@ -133,16 +155,20 @@ int folder_ask(struct work *w, struct err *err)
     if (journal_keywords_get(w->c->journal, r->id, &w->keywords, err) != 0)
         return -1;
     w->n_keywords_known = w->keywords.n;
-    if (folder_load_pairs(w, err) != 0 || may_ask_since(w, &may_ask_since_token, err) != 0)
-        return -1;
-    if (w->is_lost)
+    w->has_all_pairs = false;
+    int result = survey(w, &source, &target, err);
+    if (result == 0)
+        result = may_ask_since(w, &may_ask_since_token, err);
+    if (result == 0 && w->is_lost)
         w->listing.is_sure = true;
-    else
-        ask_source(w, may_ask_since_token);
-    if (r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
+    else if (result == 0)
+        ask_source(w, may_ask_since_token, &source);
+    free(source.v);
+    if (result == 0 && r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
         r->target.uidvalidity == w->target->uidvalidity)
-        ask_target(w, may_ask_since_token);
-    return 0;
+        ask_target(w, may_ask_since_token, &target);
+    free(target.v);
+    return result;
 }
 
 static int check_answers(struct work *w, struct err *err)
@@ -173,15 +199,6 @@ static int check_outcomes(struct work *w, struct err *err)
     return err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
-static bool has_gone_pairs(const struct work *w)
-{
-    for (size_t i = 0; i < w->n_pairs; i++) {
-        if (w->pairs[i].state == PAIR_GONE && w->pairs[i].src_uid != 0)
-            return true;
-    }
-    return false;
-}
-
 int folder_answered(struct work *w, struct err *err)
 {
     bool adopt;
@@ -189,7 +206,7 @@ int folder_answered(struct work *w, struct err *err)
         check_outcomes(w, err) != 0)
         return -1;
     if (w->is_lost)
-        return folder_boil_down(w, err);
+        return folder_sift(w, err);
     w->p->counts->keywords_lost += w->listing.flags_lost;
     bool is_known = w->record->source.uidvalidity == w->listing.uidvalidity;
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0 ||
@@ -202,8 +219,8 @@ int folder_answered(struct work *w, struct err *err)
         w->target_told.is_asked = false;
     }
     w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
-    w->has_gone_pairs = has_gone_pairs(w);
-    return folder_boil_down(w, err);
+    w->has_gone_pairs = folder_has_state(w, PAIR_GONE);
+    return folder_sift(w, err);
 }
 
 static void told_fini(struct told *t)
@@ -217,6 +234,9 @@ static void forget_answers(struct work *w)
 {
     told_fini(&w->source_told);
     told_fini(&w->target_told);
+    free(w->fresh.v);
+    free(w->foreign.v);
+    w->fresh = w->foreign = (struct uid_list){0};
     end_changes_fini(&w->listing);
     end_changes_fini(&w->there);
     keywords_fini(&w->keywords);

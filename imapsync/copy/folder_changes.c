@@ -2,10 +2,6 @@
 /*
  * folder_changes: what the plan is told of one folder.
  *
- * A plan is about the changes of all folders at once, so of each folder only these are kept: the
- * messages that have no pair, that have other flags than their pair, or that are gone, and those
- * pairs.  A listing of half a million messages in which three have changed leaves three.
- *
  * Contents cost a reading, and sizes a question: both are asked for when the plan wants to know
  * whether a message was moved, the size first.
  */
@@ -13,142 +9,7 @@
 #include <string.h>
 
 #include "base/core/mem.h"
-#include "base/mail/uids.h"
 #include "imapsync/copy/folder_parts.h"
-
-/* --- What is kept ------------------------------------------------------------------------- */
-
-static void take_vanished(struct told *t)
-{
-    const struct end_changes *c = t->changes;
-    t->vanished = mem_realloc_array(t->vanished, c->n_vanished + 1, sizeof(*t->vanished));
-    if (c->n_vanished > 0)
-        memcpy(t->vanished, c->vanished, c->n_vanished * sizeof(*t->vanished));
-    t->n_vanished = uids_sort(t->vanished, c->n_vanished);
-}
-
-/* Pairs may have been found since the source was asked: of a whole listing, those that it does not
- * have.  What was found on the target since is above all that it was asked for. */
-static void find_vanished(struct work *w)
-{
-    const struct end_changes *l = &w->listing;
-    struct told *t = &w->source_told;
-    take_vanished(&w->target_told);
-    if (!l->is_whole) {
-        take_vanished(t);
-        return;
-    }
-    t->vanished = mem_realloc_array(t->vanished, w->n_pairs + 1, sizeof(*t->vanished));
-    t->n_vanished = 0;
-    for (size_t i = 0, k = 0; k < w->n_pairs; k++) {
-        while (i < l->n && l->v[i].uid < w->pairs[k].src_uid)
-            i++;
-        if (i == l->n || l->v[i].uid != w->pairs[k].src_uid)
-            t->vanished[t->n_vanished++] = w->pairs[k].src_uid;
-    }
-}
-
-static bool is_as_told(
-    const struct told *t, const struct listed *l, uint32_t uid, const struct flags *flags)
-{
-    if (l)
-        return !l->has_flags || flags_eq(&l->flags, flags);
-    return !uids_have(t->vanished, t->n_vanished, uid);
-}
-
-/* Whether the pair is as both sides are, as far as they have told. */
-static bool is_settled(const struct work *w, const struct pair *p, const struct listed *source)
-{
-    return !w->is_lost && p->state == PAIR_STORED &&
-           is_as_told(&w->source_told, source, p->src_uid, &p->flags) &&
-           is_as_told(
-               &w->target_told, end_changes_find(&w->there, p->tgt_uid), p->tgt_uid, &p->flags);
-}
-
-/* *left: the target's UIDs of the pairs that go. */
-static void drop_settled(struct work *w, uint32_t *left, size_t *n_left)
-{
-    struct end_changes *l = &w->listing;
-    size_t i = 0, n = 0, n_pairs = 0;
-    for (size_t k = 0; k < w->n_pairs; k++) {
-        const struct pair *p = &w->pairs[k];
-        while (i < l->n && l->v[i].uid < p->src_uid)
-            l->v[n++] = l->v[i++];
-        const struct listed *source = i < l->n && l->v[i].uid == p->src_uid ? &l->v[i] : NULL;
-        bool goes = is_settled(w, p, source);
-        w->n_same += goes;
-        if (goes)
-            left[(*n_left)++] = p->tgt_uid;
-        else
-            w->pairs[n_pairs++] = *p;
-        if (source && !goes)
-            l->v[n++] = *source;
-        i += source != NULL;
-    }
-    while (i < l->n)
-        l->v[n++] = l->v[i++];
-    l->n = n;
-    w->n_pairs = n_pairs;
-}
-
-static void drop_settled_there(struct work *w, const uint32_t *left, size_t n_left)
-{
-    struct end_changes *c = &w->there;
-    size_t n = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        if (!uids_have(left, n_left, c->v[i].uid))
-            c->v[n++] = c->v[i];
-    }
-    c->n = n;
-}
-
-static void give_back(struct end_changes *c)
-{
-    c->cap = c->n + 1;
-    c->v = mem_realloc_array(c->v, c->cap, sizeof(*c->v));
-}
-
-static int find_facts(struct work *w, const uint32_t *left, size_t n_left, struct err *err)
-{
-    const struct told *s = &w->source_told, *t = &w->target_told;
-    free(w->facts);
-    w->facts = mem_zalloc((w->n_pairs + 1) * sizeof(*w->facts));
-    for (size_t i = 0; i < w->n_pairs; i++) {
-        const struct pair *p = &w->pairs[i];
-        struct fact *f = &w->facts[i];
-        struct content c;
-        bool found;
-        f->has_twin = p->tgt_uid != 0 && uids_have(left, n_left, p->tgt_uid);
-        if (!w->is_lost && !uids_have(s->vanished, s->n_vanished, p->src_uid) &&
-            !uids_have(t->vanished, t->n_vanished, p->tgt_uid))
-            continue;
-        if (journal_content(w->c->journal, w->record->id, p->src_uid, &c, &found, err) != 0)
-            return -1;
-        f->has_digest = found && c.has_digest;
-        f->size = found ? c.size : 0;
-        memcpy(f->digest, c.digest, SHA256_SIZE);
-    }
-    return 0;
-}
-
-int folder_boil_down(struct work *w, struct err *err)
-{
-    uint32_t *left = mem_realloc_array(NULL, w->n_pairs + 1, sizeof(*left));
-    size_t n_left = 0;
-    w->n_known = w->n_same = 0;
-    for (size_t i = 0; i < w->n_pairs; i++)
-        w->n_known += w->pairs[i].state == PAIR_STORED;
-    find_vanished(w);
-    drop_settled(w, left, &n_left);
-    n_left = uids_sort(left, n_left);
-    drop_settled_there(w, left, n_left);
-    give_back(&w->listing);
-    give_back(&w->there);
-    w->pairs = mem_realloc_array(w->pairs, w->n_pairs + 1, sizeof(*w->pairs));
-    int result = find_facts(w, left, n_left, err);
-    free(left);
-    return result;
-}
 
 /* --- The plan's view ----------------------------------------------------------------------- */
 
@@ -230,23 +91,6 @@ static struct listed *listed_of(const struct told *t, uint32_t uid)
     return (struct listed *)(uintptr_t)end_changes_find(t->changes, uid);
 }
 
-static int reopen(struct work *w, const struct told *t, struct err *err)
-{
-    struct end_ticket ticket = {0};
-    struct end_changes numbers;
-    if (t == &w->source_told)
-        return folder_reopen(w, err);
-    end_changes_init(&numbers, &w->keywords);
-    t->end->ops->open(t->end,
-        &(struct end_open){.folder = w->record->target.name,
-            .is_only_opened = true,
-            .uidvalidity = w->there.uidvalidity},
-        &numbers, &ticket);
-    int result = end_check(t->end, &ticket, "cannot open the folder", err);
-    end_changes_fini(&numbers);
-    return result;
-}
-
 static int read_sizes(
     struct work *w, const struct told *t, const uint32_t *uids, size_t n, struct err *err)
 {
@@ -303,7 +147,7 @@ int folder_read(struct work *w, const struct plan_ask *asks, size_t n, struct er
     struct told *t = asks[0].is_target ? &w->target_told : &w->source_told;
     uint32_t *uids = mem_realloc_array(NULL, n + 1, sizeof(*uids));
     size_t n_sizes = 0, n_contents = 0;
-    int result = reopen(w, t, err);
+    int result = folder_open_side(w, t, err);
     for (size_t i = 0; i < n; i++) {
         if (!listed_of(t, asks[i].uid)->has_size)
             uids[n_sizes++] = asks[i].uid;

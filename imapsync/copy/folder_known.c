@@ -28,16 +28,17 @@ bool folder_is_behind_flip(const struct work *w)
 int folder_load_pairs(struct work *w, struct err *err)
 {
     free(w->pairs);
-    return journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
+    w->has_all_pairs = true;
+    w->states = 0;
+    int result = journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
+    for (size_t i = 0; i < w->n_pairs; i++)
+        w->states |= 1U << w->pairs[i].state;
+    return result;
 }
 
 bool folder_has_state(const struct work *w, enum pair_state state)
 {
-    for (size_t i = 0; i < w->n_pairs; i++) {
-        if (w->pairs[i].state == state)
-            return true;
-    }
-    return false;
+    return w->states >> state & 1;
 }
 
 /* The target has said OK to them, and they are not there.  Before the flip that is a loss that
@@ -113,6 +114,8 @@ static void tell_unknown(void *arg, size_t n)
 
 int folder_judge_late(struct work *w, struct err *err)
 {
+    if (folder_whole(w, err) != 0)
+        return -1;
     w->late = (struct late_job){.source = w->c->from,
         .journal = w->c->journal,
         .judge = w->c->judge,
@@ -173,6 +176,16 @@ static int run_resolve(struct work *w, struct resolve_job *job, struct err *err)
     return result;
 }
 
+static int resolve_whole(
+    struct work *w, struct intent *intents, size_t n, bool adopt, struct err *err)
+{
+    if (folder_whole(w, err) != 0)
+        return -1;
+    struct resolve_job job = resolve_job_of(w, intents, n);
+    job.adopt_all = adopt;
+    return run_resolve(w, &job, err);
+}
+
 int folder_resolve_open(struct work *w, bool adopt, struct err *err)
 {
     struct intent *intents;
@@ -185,14 +198,16 @@ int folder_resolve_open(struct work *w, bool adopt, struct err *err)
     if (w->target->uidvalidity == 0) {
         result = n > 0 ? drop_intents(w, intents, n, err) : 0;
     } else if (n > 0 || adopt || folder_has_state(w, PAIR_SENT)) {
-        struct resolve_job job = resolve_job_of(w, intents, n);
-        job.adopt_all = adopt;
-        result = run_resolve(w, &job, err);
+        bool has_rest = true;
+        if (adopt && n == 0)
+            result = folder_adopt(w, &has_rest, err);
+        if (result == 0 && has_rest)
+            result = resolve_whole(w, intents, n, adopt, err);
     }
     intents_free(intents, n);
     if (result == 0 && (adopt || w->is_detached))
         result = put_numbers(w, err);
-    return result == 0 ? folder_load_pairs(w, err) : -1;
+    return result == 0 && w->has_all_pairs ? folder_load_pairs(w, err) : result;
 }
 
 /* --- UIDVALIDITY ------------------------------------------------------------------------------ */
@@ -209,7 +224,7 @@ static int find_again(struct work *w, struct err *err)
 {
     struct intent *intents;
     size_t n;
-    if (get_intents(w, &intents, &n, err) != 0)
+    if (folder_whole(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     struct resolve_job job = resolve_job_of(w, intents, n);
     job.is_renumbered_there = true;
@@ -243,7 +258,7 @@ static int follow_source(struct work *w, struct err *err)
 {
     struct intent *intents;
     size_t n;
-    if (get_intents(w, &intents, &n, err) != 0)
+    if (folder_whole(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     int result = settle_before(w, intents, n, err);
     struct renumber_job job = {.source = w->c->from,

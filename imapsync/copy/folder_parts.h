@@ -5,6 +5,9 @@
  *   folders_pass.c    all folders: look, plan, copy, apply, remember
  *   folder.c          one folder: what has changed, and what became of its copies
  *   folder_known.c    whether what the journal says of it is still true
+ *   folder_sift.c     what is left of it when all that has not changed is taken out
+ *   folder_rest.c     what was told by UIDs alone: listed when it is needed, and in portions
+ *   folder_adopt.c    a large folder that the target has already, found again by content
  *   folder_changes.c  what the plan is told of it
  *   pass_plan.c       one plan over all of them, and its questions
  */
@@ -22,6 +25,12 @@ struct fact {
     unsigned char digest[SHA256_SIZE];
     uint32_t size;
     bool has_digest, has_twin;
+};
+
+/* Ascending UIDs. */
+struct uid_list {
+    uint32_t *v;
+    size_t n;
 };
 
 /* What one side has told. */
@@ -49,12 +58,18 @@ struct work {
     bool is_confirmed; /* looked at again, since it is empty and was not */
     struct keywords keywords;
     size_t n_keywords_known;
-    /* All of them until folder_boil_down(); then those that have something to do with a change. */
+    /* All of them until folder_sift(); then those that have something to do with a change.  A large
+     * folder is told briefly. */
     struct end_changes listing; /* of the source */
     struct end_changes there;   /* of the target, in a folder that the journal knows */
     struct told source_told, target_told;
-    struct pair *pairs;
+    /* Not listed yet, without a pair: new on the source; on the target somebody else's. */
+    struct uid_list fresh, foreign;
+    struct pair *pairs; /* none before folder_load_pairs() or folder_sift() */
     size_t n_pairs;
+    bool has_all_pairs;
+    unsigned states;    /* that the pairs have, 1 << enum pair_state */
+    bool has_lost;      /* one of the sides has lost the message of a pair */
     struct fact *facts; /* of the pairs */
     size_t n_known;     /* STORED pairs */
     size_t n_same;
@@ -66,6 +81,7 @@ struct work {
     bool is_needed;      /* on the target: something goes there */
     size_t n_exceptions; /* of this folder in this pass, with what is withheld */
     struct late_job late;
+    bool has_told_short;
     bool is_detached; /* nothing of what the pairs name is there */
     bool has_sent_pairs, has_gone_pairs;
 };
@@ -104,10 +120,36 @@ void folder_told(struct work *w, uint32_t uid, const char *why); /* as an except
 /* An error of one folder costs that folder; -1: it is one of the pass. */
 int folder_excuse(struct work *w, struct err *err) ATTR_WUR;
 
+/* --- What is left (folder_sift.c) --- */
+
+/* Leaves of the listings and of the pairs what the plan has to see.  Memory is for what has
+ * changed, and some octets for each message. */
+int folder_sift(struct work *w, struct err *err) ATTR_WUR;
+
+/* --- What was told briefly (folder_rest.c) --- */
+
+/* The side has this folder open. */
+int folder_open_side(struct work *w, struct told *t, struct err *err) ATTR_WUR;
+/* Lists these messages of the side, which has the folder open, into out.  One that is not there any
+ * more is left out; a server that leaves out others makes the side's listing unsure. */
+int folder_list(struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want,
+    struct end_changes *out, struct err *err) ATTR_WUR;
+/* For what goes by the whole folder: all its pairs, and all that the source has told, as a listing.
+ */
+int folder_whole(struct work *w, struct err *err) ATTR_WUR;
+/* For a plan that may join what is lost with what is new: lists fresh and foreign. */
+int folder_list_rest(struct work *w, struct err *err) ATTR_WUR;
+/* Takes the next portion of `fresh` for a plan of its own, from `at`; *n_out is how many. */
+int folder_portion(struct work *w, size_t at, size_t *n_out, struct err *err) ATTR_WUR;
+
+/* --- Adoption of a large folder (folder_adopt.c) --- */
+
+/* Pairs by content, of a folder of which nothing is known.  *rest_out: there is something left on
+ * both sides that may be the same, or it was not tried. */
+int folder_adopt(struct work *w, bool *rest_out, struct err *err) ATTR_WUR;
+
 /* --- What the plan is told (folder_changes.c) --- */
 
-/* Leaves of the listing and of the pairs what the plan has to see. */
-int folder_boil_down(struct work *w, struct err *err) ATTR_WUR;
 void folder_view(const struct work *w, struct plan_folder *out); /* borrows from the work */
 /* Sizes, or contents, of messages of one side that the plan asks for; ascending. */
 int folder_read(struct work *w, const struct plan_ask *asks, size_t n, struct err *err) ATTR_WUR;

@@ -2,7 +2,9 @@
 /*
  * folders_pass: the folders of a pass that may have changed: the source is asked about many of them
  * at once, one plan is made over all, new messages are copied from one after the other without a
- * stop in between, and then the target follows in the rest.
+ * stop in between, and then the target follows in the rest.  What a large folder has new comes
+ * last, in portions; its token is remembered behind the last one, and a pass that is killed in
+ * between leaves pairs, which the next one finds.
  */
 #include <stdlib.h>
 
@@ -213,12 +215,47 @@ static int apply(struct works *all, struct err *err)
     return result;
 }
 
+/* --- The rest of large folders -------------------------------------------------------------- */
+
+/* A plan of its own, with nothing but copies. */
+static int do_portion(struct works *all, struct work *w, struct err *err)
+{
+    struct work *planned[1];
+    struct stream_folder folder;
+    struct works one = {.c = all->c, .p = all->p, .v = w, .n = 1, .planned = planned};
+    int result = 0;
+    if (pass_plan(&one, err) != 0 || copy_all(&one, &folder, err) != 0 ||
+        after_copies(&one, err) != 0)
+        result = -1;
+    plan_fini(&one.plan);
+    w->streamed = NULL;
+    return result;
+}
+
+static int portions(struct works *all, struct err *err)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        struct work *w = &all->v[i];
+        for (size_t at = 0, n; at < w->fresh.n && !is_left_out(w); at += n) {
+            if (copy_check_cancelled(all->c, err) != 0)
+                return -1;
+            if (folder_portion(w, at, &n, err) != 0) {
+                if (folder_excuse(w, err) != 0)
+                    return -1;
+            } else if (do_portion(all, w, err) != 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 /* --- All of it ------------------------------------------------------------------------------- */
 
 static int run(struct works *all, struct stream_folder *folders, struct err *err)
 {
     if (look(all, err) != 0 || pass_plan(all, err) != 0 || copy_all(all, folders, err) != 0 ||
-        after_copies(all, err) != 0 || apply(all, err) != 0)
+        after_copies(all, err) != 0 || apply(all, err) != 0 || portions(all, err) != 0)
         return -1;
     for (size_t i = 0; i < all->n; i++) {
         if (!is_left_out(&all->v[i]) && folder_remember(&all->v[i], err) != 0)

@@ -147,6 +147,16 @@ int journal_has_target(
 /* All of a folder that have a UID on the source, by that UID; *out is the caller's to free. */
 int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;
+/* The same in portions: a large folder has half a million.  Begins as {0}; 1: v has the next ones,
+ * about max, all of one UID together; 0: there are no more.  What is changed behind v comes as it
+ * then is. */
+struct journal_walk {
+    struct pair *v;
+    size_t n;
+};
+int journal_walk(struct journal *j, uint32_t folder, struct journal_walk *w, size_t max,
+    struct err *err) ATTR_WUR;
+void journal_walk_fini(struct journal_walk *w);
 int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct content *out,
     bool *found_out, struct err *err) ATTR_WUR;
 /* Every pair of any folder with this content.  k equal messages are k calls. */

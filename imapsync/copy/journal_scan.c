@@ -8,12 +8,12 @@
 
 /* --- One folder --------------------------------------------------------------------------- */
 
-static int scan_open(
-    struct journal *j, struct bdb *db, uint32_t folder, struct bdb_cursor **out, struct err *err)
+static int scan_open(struct journal *j, struct bdb *db, uint32_t folder, uint32_t uid,
+    struct bdb_cursor **out, struct err *err)
 {
     struct buf from;
     buf_init(&from, 16);
-    record_key_uid(&from, folder, 0);
+    record_key_uid(&from, folder, uid);
     int r = bdb_cursor_open(db, j->t.txn, buf_slice(&from), out, err);
     buf_fini(&from);
     return r;
@@ -60,20 +60,24 @@ static void add_pair(struct journal *j, struct pairs *to, const struct record_pa
         .flags = p->flags};
 }
 
-static int scan(struct journal *j, uint32_t folder, int side, struct pairs *to, struct err *err)
+/* Those of one UID of B.  In the order of their UIDs on A. */
+static int add_under_b(struct journal *j, uint32_t folder, uint32_t uid, bool is_pair,
+    const struct record_pair *alone, struct slice refs, struct pairs *to, struct err *err)
 {
-    struct bdb_cursor *c;
     struct record_pair p;
-    bool is_pair;
-    int r;
-    if (scan_open(j, side == SIDE_A ? j->t.pairs : j->t.uids, folder, &c, err) != 0)
-        return -1;
-    while ((r = scan_next(c, folder, side, &p, &is_pair, err)) == 1) {
-        if (is_pair)
+    uint32_t a;
+    bool found;
+    int r = 0;
+    if (is_pair)
+        add_pair(j, to, alone);
+    while (r == 0 && record_next_uid(&refs, &a)) {
+        r = tables_get_a(&j->t, folder, a, &p, &found, err);
+        if (r == 0 && !(found && p.uid[SIDE_B] == uid))
+            r = TABLES_DAMAGED;
+        if (r == 0)
             add_pair(j, to, &p);
     }
-    bdb_cursor_close(&c);
-    return r > 1 ? journal_damaged(j, "pair", err) : r;
+    return r;
 }
 
 static int by_source(const void *a, const void *b)
@@ -84,22 +88,83 @@ static int by_source(const void *a, const void *b)
     return x->tgt_uid < y->tgt_uid ? -1 : x->tgt_uid > y->tgt_uid;
 }
 
+/* The next record under a UID of the source.  1: there was one, 0: no more. */
+static int take_next(
+    struct journal *j, struct bdb_cursor *c, uint32_t folder, struct pairs *to, struct err *err)
+{
+    struct slice key, value, refs = SLICE_NONE;
+    struct record_pair p;
+    struct buf copy;
+    uint32_t its, uid;
+    bool is_pair = true;
+    int r = bdb_cursor_next(c, &key, &value, err);
+    if (r <= 0)
+        return r;
+    if (!record_is_uid(key, &its, &uid))
+        return TABLES_DAMAGED + 1;
+    if (its != folder)
+        return 0;
+    if (j->from == SIDE_A) {
+        if (!record_unpack_pair(value, SIDE_A, uid, &p))
+            return TABLES_DAMAGED + 1;
+        add_pair(j, to, &p);
+        return 1;
+    }
+    /* Others are read while it is looked at. */
+    buf_init(&copy, RECORD_MAX);
+    r = buf_add(&copy, value) == 0 && record_unpack_refs(buf_slice(&copy), uid, &is_pair, &p, &refs)
+            ? add_under_b(j, folder, uid, is_pair, &p, refs, to, err)
+            : TABLES_DAMAGED;
+    buf_fini(&copy);
+    return r == TABLES_DAMAGED ? TABLES_DAMAGED + 1 : r == 0 ? 1 : r;
+}
+
+static int pairs_from(struct journal *j, uint32_t folder, uint32_t src_uid, size_t max,
+    struct pair **out, size_t *n_out, struct err *err)
+{
+    struct pairs some = {0};
+    struct bdb_cursor *c;
+    int r = scan_open(j, j->from == SIDE_A ? j->t.pairs : j->t.uids, folder, src_uid, &c, err);
+    if (r == 0) {
+        while (some.n < max && (r = take_next(j, c, folder, &some, err)) == 1)
+            continue;
+        bdb_cursor_close(&c);
+    }
+    if (r > 1)
+        r = journal_damaged(j, "pair", err);
+    if (r < 0) {
+        free(some.v);
+        some = (struct pairs){0};
+    } else if (j->from == SIDE_B && some.n > 0) {
+        mem_sort(some.v, some.n, sizeof(*some.v), by_source);
+    }
+    *out = some.v;
+    *n_out = some.n;
+    return r < 0 ? -1 : 0;
+}
+
 int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err)
 {
-    struct pairs all = {0};
-    int r = scan(j, folder, SIDE_A, &all, err);
-    if (r == 0 && j->from == SIDE_B) {
-        r = scan(j, folder, SIDE_B, &all, err);
-        mem_sort(all.v, all.n, sizeof(*all.v), by_source);
-    }
-    if (r != 0) {
-        free(all.v);
-        all = (struct pairs){0};
-    }
-    *out = all.v;
-    *n_out = all.n;
-    return r;
+    return pairs_from(j, folder, 0, SIZE_MAX, out, n_out, err);
+}
+
+int journal_walk(
+    struct journal *j, uint32_t folder, struct journal_walk *w, size_t max, struct err *err)
+{
+    uint32_t last = w->n > 0 ? w->v[w->n - 1].src_uid : 0;
+    free(w->v);
+    w->v = NULL;
+    w->n = 0;
+    if (last == UINT32_MAX)
+        return 0;
+    return pairs_from(j, folder, last + 1, max, &w->v, &w->n, err) != 0 ? -1 : w->n > 0;
+}
+
+void journal_walk_fini(struct journal_walk *w)
+{
+    free(w->v);
+    *w = (struct journal_walk){0};
 }
 
 #define AT_ONCE 500
@@ -111,7 +176,7 @@ static int forget_some(struct journal *j, uint32_t folder, int side, struct err 
     struct bdb_cursor *c;
     bool is_pair;
     size_t n = 0;
-    int r = scan_open(j, side == SIDE_A ? j->t.pairs : j->t.uids, folder, &c, err);
+    int r = scan_open(j, side == SIDE_A ? j->t.pairs : j->t.uids, folder, 0, &c, err);
     if (r == 0) {
         while (n < AT_ONCE && (r = scan_next(c, folder, side, &v[n], &is_pair, err)) == 1)
             n += is_pair;

@@ -66,6 +66,20 @@ static void make(struct works *all)
     free(views);
 }
 
+/* What was lost may have been moved: then all that is new has to be seen. */
+static int list_rest(struct works *all, struct err *err)
+{
+    bool has_lost = false;
+    for (size_t i = 0; i < all->n; i++)
+        has_lost = has_lost || (!all->v[i].is_over && all->v[i].has_lost);
+    for (size_t i = 0; has_lost && i < all->n; i++) {
+        struct work *w = &all->v[i];
+        if (!w->is_over && folder_list_rest(w, err) != 0 && folder_excuse(w, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* An error of a folder costs the folder, and the next plan is without it. */
 static int answer(struct works *all, struct err *err)
 {
@@ -155,6 +169,9 @@ static void tell_lost(struct works *all)
 
 static void tell_short(struct work *w)
 {
+    if (w->has_told_short)
+        return;
+    w->has_told_short = true;
     log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
         log_u64("messages", w->listing.exists), log_u64("listed", w->listing.n));
     w->p->counts->folders_short++;
@@ -186,6 +203,8 @@ static void take_copies(struct works *all)
 int pass_plan(struct works *all, struct err *err)
 {
     for (;;) {
+        if (list_rest(all, err) != 0)
+            return -1;
         make(all);
         int result = 0;
         if (all->plan.n_reconcile > 0)

@@ -23,6 +23,7 @@
 #include "imapsync/copy/match.h"
 
 #define CONTENTS_AT_ONCE 1000 /* read in one go */
+#define PAIRS_AT_ONCE 4000
 
 #define WINDOW_FOLDERS 256
 #define WINDOW_MESSAGES 100000 /* listed at once on each side, unless one folder has more */
@@ -36,10 +37,11 @@ struct check {
     struct keywords keywords;
     struct end_changes source, target;
     struct end_ticket from, to;
-    struct pair *pairs;
-    size_t n_pairs;
-    struct pair *new; /* whose contents have not been compared */
+    size_t at;        /* in the source's listing: what is next */
+    size_t n_ours;    /* messages of the target that have a pair */
+    struct pair *new; /* whose contents have not been compared, of this portion */
     size_t n_new;
+    bool is_open_for_content, has_unread;
     uint32_t *missing;
     size_t n_missing;
     size_t n_different, n_gone, n_extra;
@@ -52,7 +54,6 @@ static void check_fini(struct check *k)
     keywords_fini(&k->keywords);
     end_changes_fini(&k->source);
     end_changes_fini(&k->target);
-    free(k->pairs);
     free(k->new);
     free(k->missing);
 }
@@ -105,52 +106,112 @@ static int check_some(
     return result != 0 ? result : written;
 }
 
+static void open_folder(struct end *e, struct slice name, bool is_only_opened,
+    struct end_changes *out, struct end_ticket *t)
+{
+    const struct end_open o = {
+        .folder = name, .is_only_opened = is_only_opened, .is_brief = !is_only_opened};
+    *t = (struct end_ticket){0};
+    e->ops->open(e, &o, out, t);
+}
+
+/* By now another folder may be open. */
+static int open_for_content(struct check *k, struct err *err)
+{
+    struct end_ticket t;
+    struct end_changes numbers;
+    if (k->is_open_for_content)
+        return 0;
+    end_changes_init(&numbers, &k->keywords);
+    open_folder(k->c->to, k->record.target.name, true, &numbers, &t);
+    int result = end_check(k->c->to, &t, "cannot open the folder", err);
+    if (result == 0 && numbers.uidvalidity != k->record.target.uidvalidity) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "target: the folder was replaced (UIDVALIDITY)");
+        result = err_scope_set(err, ERR_SCOPE_FOLDER);
+    }
+    end_changes_fini(&numbers);
+    k->is_open_for_content = result == 0;
+    return result;
+}
+
 static int check_content(struct check *k, struct copy_verdict *out, struct err *err)
 {
     int result = 0;
-    for (size_t i = 0; result == 0 && i < k->n_new; i += CONTENTS_AT_ONCE) {
+    if (k->n_new == 0)
+        return 0;
+    k->has_unread = !k->with_content;
+    if (k->with_content && open_for_content(k, err) != 0)
+        return -1;
+    for (size_t i = 0; k->with_content && result == 0 && i < k->n_new; i += CONTENTS_AT_ONCE) {
         size_t left = k->n_new - i;
         result = copy_check_cancelled(k->c, err);
         if (result == 0)
             result = check_some(k, i, left < CONTENTS_AT_ONCE ? left : CONTENTS_AT_ONCE, out, err);
     }
+    k->n_new = 0;
     return result;
 }
 
-/* The merge of the source's listing with the pairs, both by source UID. */
-static void check_pairs(struct check *k, struct copy_verdict *out)
+static void on_missing(struct check *k, uint32_t uid)
 {
-    size_t i = 0, p = 0, ours = 0;
-    size_t cap = 0;
-    while (i < k->source.n || p < k->n_pairs) {
-        uint32_t uid = i < k->source.n ? k->source.v[i].uid : UINT32_MAX;
-        const struct pair *pair = p < k->n_pairs ? &k->pairs[p] : NULL;
-        bool has_pair = pair && (i == k->source.n || pair->src_uid <= uid);
-        bool is_listed = i < k->source.n && (!pair || uid <= pair->src_uid);
-        bool is_there = has_pair && pair->state == PAIR_STORED &&
-                        end_changes_find(&k->target, pair->tgt_uid) != NULL;
-        ours += is_there;
-        if (is_listed && (!has_pair || pair->state == PAIR_REFUSED || pair->state == PAIR_SENT)) {
-            out->missing++;
-            k->missing = mem_realloc_array(k->missing, k->n_missing + 1, sizeof(*k->missing));
-            k->missing[k->n_missing++] = uid;
-            copy_report(k->c, k->record.source.name, uid, "not on the target");
-        } else if (is_listed && !is_there) {
-            k->n_gone++;
-        } else if (is_listed && !pair->is_compared) {
-            if (k->n_new == cap) {
-                cap = cap ? cap + cap / 2 : 256;
-                k->new = mem_realloc_array(k->new, cap, sizeof(*k->new));
-            }
-            k->new[k->n_new++] = *pair;
+    /* Grown in powers of two. */
+    if ((k->n_missing & (k->n_missing - 1)) == 0)
+        k->missing =
+            mem_realloc_array(k->missing, k->n_missing ? 2 * k->n_missing : 1, sizeof(*k->missing));
+    k->missing[k->n_missing++] = uid;
+    copy_report(k->c, k->record.source.name, uid, "not on the target");
+}
+
+/* What the source lists before this UID has no pair. */
+static void skip_to(struct check *k, uint64_t uid)
+{
+    while (k->at < k->source.n_uids && k->source.uids[k->at] < uid)
+        on_missing(k, k->source.uids[k->at++]);
+}
+
+static void check_pair(struct check *k, const struct pair *p, bool is_listed)
+{
+    bool is_there = p->state == PAIR_STORED && end_changes_have(&k->target, p->tgt_uid);
+    k->n_ours += is_there;
+    if (!is_listed)
+        return;
+    if (p->state == PAIR_REFUSED || p->state == PAIR_SENT)
+        on_missing(k, p->src_uid);
+    else if (!is_there)
+        k->n_gone++;
+    else if (!p->is_compared)
+        k->new[k->n_new++] = *p;
+}
+
+/* The merge of the source's listing with the pairs, both by source UID. */
+static int check_pairs(struct check *k, struct copy_verdict *out, struct err *err)
+{
+    struct journal_walk walk = {0};
+    int r;
+    while ((r = journal_walk(k->c->journal, k->record.id, &walk, PAIRS_AT_ONCE, err)) == 1) {
+        k->new = mem_realloc_array(k->new, walk.n, sizeof(*k->new));
+        for (size_t i = 0; i < walk.n; i++) {
+            skip_to(k, walk.v[i].src_uid);
+            bool is_listed = k->at < k->source.n_uids && k->source.uids[k->at] == walk.v[i].src_uid;
+            check_pair(k, &walk.v[i], is_listed);
+            /* The way back: several of ours may have one there. */
+            bool is_last = i + 1 == walk.n || walk.v[i + 1].src_uid != walk.v[i].src_uid;
+            k->at += is_listed && is_last;
         }
-        i += is_listed;
-        p += has_pair;
+        if (check_content(k, out, err) != 0) {
+            r = -1;
+            break;
+        }
     }
-    k->n_extra = k->target.n > ours ? k->target.n - ours : 0;
-    out->messages += k->source.n;
+    journal_walk_fini(&walk);
+    if (r == 0)
+        skip_to(k, UINT64_MAX);
+    k->n_extra = r == 0 && k->target.n_uids > k->n_ours ? k->target.n_uids - k->n_ours : 0;
+    out->messages += k->source.n_uids;
+    out->missing += k->n_missing;
     out->gone += k->n_gone;
     out->extra += k->n_extra;
+    return r;
 }
 
 static void tell_compared(const struct copy *c, const struct journal_folder *record,
@@ -171,9 +232,9 @@ static void tell_compared(const struct copy *c, const struct journal_folder *rec
 
 static void all_missing(struct check *k, struct slice folder, struct copy_verdict *out)
 {
-    out->messages += k->source.n;
-    out->missing += k->source.n;
-    if (k->source.n > 0)
+    out->messages += k->source.n_uids;
+    out->missing += k->source.n_uids;
+    if (k->source.n_uids > 0)
         copy_report(k->c, folder, 0, "not on the target");
 }
 
@@ -182,15 +243,7 @@ static struct record_seen seen(const struct end_changes *c)
     return (struct record_seen){.uidvalidity = c->uidvalidity,
         .uidnext = c->uidnext,
         .messages = c->exists,
-        .highest = c->n > 0 ? c->v[c->n - 1].uid : 0};
-}
-
-static void open_folder(struct end *e, struct slice name, bool is_only_opened,
-    struct end_changes *out, struct end_ticket *t)
-{
-    const struct end_open o = {.folder = name, .is_only_opened = is_only_opened};
-    *t = (struct end_ticket){0};
-    e->ops->open(e, &o, out, t);
+        .highest = c->n_uids > 0 ? c->uids[c->n_uids - 1] : 0};
 }
 
 /* Asks both sides for their lists. */
@@ -209,24 +262,6 @@ static int begin(struct check *k, struct err *err)
     return 0;
 }
 
-/* By now another folder may be open. */
-static int read_contents(struct check *k, struct copy_verdict *out, struct err *err)
-{
-    struct end_ticket t;
-    struct end_changes numbers;
-    if (!k->with_content || k->n_new == 0)
-        return 0;
-    end_changes_init(&numbers, &k->keywords);
-    open_folder(k->c->to, k->record.target.name, true, &numbers, &t);
-    int result = end_check(k->c->to, &t, "cannot open the folder", err);
-    if (result == 0 && numbers.uidvalidity != k->record.target.uidvalidity) {
-        err_set(err, ERR_TEMP, EX_TEMPFAIL, "target: the folder was replaced (UIDVALIDITY)");
-        result = err_scope_set(err, ERR_SCOPE_FOLDER);
-    }
-    end_changes_fini(&numbers);
-    return result == 0 ? check_content(k, out, err) : -1;
-}
-
 /* So that it need not be listed again; -1 only for the journal. */
 static int remember(struct check *k, struct err *err)
 {
@@ -234,8 +269,8 @@ static int remember(struct check *k, struct err *err)
         .target = k->seen_there,
         .gone = (uint32_t)k->n_gone,
         .extra = (uint32_t)k->n_extra};
-    if (k->n_missing > 0 || k->n_different > 0 || (k->n_new > 0 && !k->with_content) ||
-        k->seen.uidnext == 0 || k->seen_there.uidnext == 0)
+    if (k->n_missing > 0 || k->n_different > 0 || k->has_unread || k->seen.uidnext == 0 ||
+        k->seen_there.uidnext == 0)
         return 0;
     return journal_compared_put(k->c->journal, k->record.id, &compared, err);
 }
@@ -248,7 +283,8 @@ static int finish(struct check *k, struct copy_verdict *out, struct err *err)
         (k->is_opened_there && end_check(c->to, &k->to, "cannot open the folder", err) != 0))
         return -1;
     if (!k->source.is_sure) {
-        out->missing += k->source.exists > k->source.n ? k->source.exists - k->source.n : 1;
+        out->missing +=
+            k->source.exists > k->source.n_uids ? k->source.exists - k->source.n_uids : 1;
         copy_report(c, name, 0, "the source does not list all of its messages");
     }
     if (!k->is_known || k->source.uidvalidity != k->record.source.uidvalidity ||
@@ -256,21 +292,12 @@ static int finish(struct check *k, struct copy_verdict *out, struct err *err)
         all_missing(k, name, out);
         return 0;
     }
-    if (journal_pairs(c->journal, k->record.id, &k->pairs, &k->n_pairs, err) != 0)
-        return -1;
-    check_pairs(k, out);
     k->seen = seen(&k->source);
     k->seen_there = seen(&k->target);
-    bool is_sure = k->source.is_sure && k->target.is_sure;
-    tell_compared(c, &k->record, &k->seen, &k->seen_there, k->missing, k->n_missing);
-    /* They have done their part; a large folder needs the room. */
-    end_changes_fini(&k->source);
-    end_changes_fini(&k->target);
-    free(k->pairs);
-    k->pairs = NULL;
-    if (read_contents(k, out, err) != 0)
+    if (check_pairs(k, out, err) != 0)
         return -1;
-    return is_sure ? remember(k, err) : 0;
+    tell_compared(c, &k->record, &k->seen, &k->seen_there, k->missing, k->n_missing);
+    return k->source.is_sure && k->target.is_sure ? remember(k, err) : 0;
 }
 
 /* --- All folders -------------------------------------------------------------------------- */

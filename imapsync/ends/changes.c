@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/ends/limits.h"
 
 void end_changes_init(struct end_changes *c, struct keywords *keywords)
@@ -108,8 +109,8 @@ struct slice end_changes_id(const struct end_changes *c, size_t i)
 
 void end_changes_clear(struct end_changes *c)
 {
-    c->n = c->n_vanished = 0;
-    c->is_disordered = false;
+    c->n = c->n_uids = c->n_vanished = 0;
+    c->is_disordered = c->is_brief = false;
     ids_free(&c->ids);
 }
 
@@ -117,6 +118,7 @@ void end_changes_fini(struct end_changes *c)
 {
     ids_free(&c->ids);
     free(c->v);
+    free(c->uids);
     free(c->vanished);
     buf_fini(&c->token);
     buf_fini(&c->folder_id);
@@ -128,12 +130,26 @@ bool end_changes_add(struct end_changes *c, const struct listed *m)
     if (c->n == MESSAGES_MAX)
         return false;
     if (c->n == c->cap) {
-        c->cap = c->cap ? c->cap + c->cap / 2 : 64;
+        c->cap = c->cap >= 64 ? c->cap + c->cap / 2 : 64;
         c->v = mem_realloc_array(c->v, c->cap, sizeof(*c->v));
     }
     if (c->n > 0 && c->v[c->n - 1].uid >= m->uid)
         c->is_disordered = true;
     c->v[c->n++] = *m;
+    return true;
+}
+
+bool end_changes_add_uid(struct end_changes *c, uint32_t uid)
+{
+    if (c->n_uids == MESSAGES_MAX)
+        return false;
+    if (c->n_uids == c->cap_uids) {
+        c->cap_uids = c->cap_uids ? c->cap_uids + c->cap_uids / 2 : 256;
+        c->uids = mem_realloc_array(c->uids, c->cap_uids, sizeof(*c->uids));
+    }
+    if (c->n_uids > 0 && c->uids[c->n_uids - 1] >= uid)
+        c->is_disordered = true;
+    c->uids[c->n_uids++] = uid;
     return true;
 }
 
@@ -184,7 +200,8 @@ void end_changes_finish(struct end_changes *c)
     ids_finish(c->ids);
     if (!c->is_disordered)
         return;
-    struct listed *room = mem_realloc_array(NULL, c->n, sizeof(*room));
+    c->n_uids = c->n_uids > 0 ? uids_sort(c->uids, c->n_uids) : 0;
+    struct listed *room = mem_realloc_array(NULL, c->n + 1, sizeof(*room));
     sort(c->v, room, c->n);
     free(room);
     for (size_t i = 0; i < c->n; i++) {
@@ -197,6 +214,16 @@ void end_changes_finish(struct end_changes *c)
     c->is_disordered = false;
 }
 
+static size_t n_listed(const struct end_changes *c)
+{
+    return c->is_brief ? c->n_uids : c->n;
+}
+
+static uint32_t uid_at(const struct end_changes *c, size_t i)
+{
+    return c->is_brief ? c->uids[i] : c->v[i].uid;
+}
+
 void end_changes_miss(struct end_changes *c, const uint32_t *known, size_t n_known)
 {
     size_t k = 0;
@@ -204,9 +231,9 @@ void end_changes_miss(struct end_changes *c, const uint32_t *known, size_t n_kno
         return;
     c->vanished = mem_realloc_array(c->vanished, n_known, sizeof(*c->vanished));
     for (size_t i = 0; i < n_known; i++) {
-        while (k < c->n && c->v[k].uid < known[i])
+        while (k < n_listed(c) && uid_at(c, k) < known[i])
             k++;
-        if (k == c->n || c->v[k].uid != known[i])
+        if (k == n_listed(c) || uid_at(c, k) != known[i])
             c->vanished[c->n_vanished++] = known[i];
     }
 }
@@ -221,4 +248,9 @@ const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid)
 {
     struct listed key = {.uid = uid};
     return mem_search(&key, c->v, c->n, sizeof(key), by_uid);
+}
+
+bool end_changes_have(const struct end_changes *c, uint32_t uid)
+{
+    return uids_have(c->uids, c->n_uids, uid) || end_changes_find(c, uid) != NULL;
 }

@@ -44,9 +44,12 @@ struct end_changes {
     struct listed *v; /* by UID, each once */
     size_t n, cap;
     bool is_disordered; /* while it is being made */
+    uint32_t *uids;     /* ascending: of every message, where only these were to be told */
+    size_t n_uids, cap_uids;
+    bool is_brief;      /* they were, and v is empty */
     uint32_t *vanished; /* ascending */
     size_t n_vanished;
-    bool is_whole; /* v has every message of the folder */
+    bool is_whole; /* v, or uids, has every message of the folder */
     bool is_sure;  /* else there may be more messages than these, and nothing is known to be gone */
     bool is_reset; /* another UIDVALIDITY, or a restore: any UID may have been given to another
                       message since the token, and pairs by UID are worth nothing */
@@ -65,11 +68,15 @@ struct end_changes {
 void end_changes_init(struct end_changes *c, struct keywords *keywords);
 void end_changes_fini(struct end_changes *c);
 const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid);
+/* Whether it is listed, in v or in uids. */
+bool end_changes_have(const struct end_changes *c, uint32_t uid);
 /* For those who write an end.  One more word about a message, in any order; false: more than
  * MESSAGES_MAX.  Behind the last one finish() sorts; of several words about a message each counts
  * for what it tells, the last one for what several tell. */
 bool end_changes_add(struct end_changes *c, const struct listed *m) ATTR_WUR;
 void end_changes_finish(struct end_changes *c);
+/* The same for what is told briefly. */
+bool end_changes_add_uid(struct end_changes *c, uint32_t uid) ATTR_WUR;
 /* Which of enum end_want, FLAGS, DATES and SIZES, are wanted and not told. */
 unsigned end_listed_lacks(const struct listed *m, unsigned want);
 /* The EMAILID of a message, among its words. */

@@ -88,8 +88,11 @@ struct end_open {
     /* That is expected; 0: any.  Under another one the token is void.  When nothing is told, or for
      * writing, another one is a NO: what is begun behind it is about UIDs of this one. */
     uint32_t uidvalidity;
-    struct slice token;    /* of an earlier open(); empty: everything is listed */
-    uint32_t from;         /* only UIDs from here on, without a token; 0 and 1: all */
+    struct slice token; /* of an earlier open(); empty: everything is listed */
+    uint32_t from;      /* only UIDs from here on, without a token; 0 and 1: all */
+    /* Where all messages have to be listed, only their UIDs are told, into out->uids: attributes()
+     * tells the rest when it is wanted.  What can be told as changes since the token is. */
+    bool is_brief;
     const uint32_t *known; /* ascending: UIDs whose absence has to be told */
     size_t n_known;
     unsigned want; /* of enum end_want */

@@ -33,6 +33,11 @@ bool imap_open_is_large(const struct open_request *q)
     return q->portion > 0 && q->exists > q->portion;
 }
 
+bool imap_open_is_brief(const struct open_request *q)
+{
+    return q->may_be_brief && q->way == OPEN_WAY_LIST && q->from <= 1;
+}
+
 static void choose_way(struct open_request *q)
 {
     const struct imap_end *e = q->r.e;
@@ -42,6 +47,8 @@ static void choose_way(struct open_request *q)
         q->way = OPEN_WAY_QRESYNC;
     else if (q->token.modseq > 0 && imap_client_has(e->client, IMAP_CAP_CONDSTORE))
         q->way = OPEN_WAY_CONDSTORE;
+    else if (q->may_be_brief)
+        q->way = OPEN_WAY_LIST;
     else
         q->way = OPEN_WAY_FLAGS;
 }
@@ -79,10 +86,18 @@ static void compose_part(struct open_request *q)
     imap_request_cmd(&q->r, OPEN_STEP_PART);
     imap_cmd_f(
         client, "FETCH %u:%u ", (unsigned)q->part, (unsigned)(last < q->exists ? last : q->exists));
-    imap_compose_items(client, q->want);
+    imap_compose_items(client, imap_open_is_brief(q) ? 0 : q->want);
     imap_cmd_end(client);
     q->part += q->by_parts;
     q->r.has_more = q->part <= q->exists;
+}
+
+static void compose_uids(struct open_request *q, enum open_step step)
+{
+    imap_request_cmd(&q->r, step);
+    imap_cmd_text(q->r.e->client, "UID SEARCH RETURN (ALL) ALL");
+    imap_cmd_end(q->r.e->client);
+    q->r.has_more = false;
 }
 
 static void compose_list(struct open_request *q)
@@ -98,6 +113,12 @@ static void compose_list(struct open_request *q)
     }
     switch (q->way) {
     case OPEN_WAY_LIST:
+        if (imap_open_is_brief(q) && imap_client_has(q->r.e->client, IMAP_CAP_ESEARCH))
+            compose_uids(q, OPEN_STEP_LIST);
+        else
+            compose_fetch(q, OPEN_STEP_LIST, q->from, imap_open_is_brief(q) ? 0 : q->want);
+        q->r.has_more = false;
+        return;
     case OPEN_WAY_CONDSTORE:
         compose_fetch(q, OPEN_STEP_LIST, q->from, q->want);
         q->r.has_more = false;
@@ -129,14 +150,6 @@ static void compose_whole(struct open_request *q)
     q->r.has_more = q->partial_sent < q->n_partial;
 }
 
-static void compose_uids(struct open_request *q)
-{
-    imap_request_cmd(&q->r, OPEN_STEP_UIDS);
-    imap_cmd_text(q->r.e->client, "UID SEARCH RETURN (ALL) ALL");
-    imap_cmd_end(q->r.e->client);
-    q->r.has_more = false;
-}
-
 static void open_send(struct imap_request *r)
 {
     struct open_request *q = (struct open_request *)r;
@@ -152,7 +165,7 @@ static void open_send(struct imap_request *r)
         r->has_more = false;
         break;
     case OPEN_STEP_UIDS:
-        compose_uids(q);
+        compose_uids(q, OPEN_STEP_UIDS);
         break;
     case OPEN_STEP_PART:
         compose_part(q);
@@ -259,6 +272,7 @@ void imap_end_open(
     q->want = o->want;
     q->is_for_writing = o->is_for_writing;
     q->is_only_opened = o->is_only_opened;
+    q->may_be_brief = o->is_brief;
     if (!o->is_only_opened && q->from == 1 && imap_token_unpack(o->token, &q->token) &&
         q->expected == 0)
         q->expected = q->token.uidvalidity;

@@ -41,6 +41,7 @@ struct open_request {
     size_t n_known, cap_vanished;
     unsigned want;
     bool is_for_writing, is_only_opened;
+    bool may_be_brief; /* of a listing the UIDs are enough */
     bool is_open;      /* EXAMINE was answered */
     bool is_ours;      /* by QRESYNC: what comes before the answer is about this folder */
     bool is_deaf;      /* by QRESYNC, and nobody knows what was about which folder */
@@ -71,6 +72,8 @@ void imap_told_vanished(struct open_request *q, uint32_t uid);
 void imap_whole_finish(struct open_request *q);
 /* Everything from the start, as EXAMINE or SELECT. */
 void imap_open_again(struct open_request *q, enum open_turn turn);
+/* All is listed, and the UIDs are enough. */
+bool imap_open_is_brief(const struct open_request *q);
 /* More messages than the server takes in one command. */
 bool imap_open_is_large(const struct open_request *q);
 

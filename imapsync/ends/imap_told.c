@@ -68,19 +68,37 @@ static void take_code(struct open_request *q, const struct imap_code *code)
     }
 }
 
+static void fail_too_many(struct open_request *q)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_PERM, EX_DATAERR, "more than %u messages", (unsigned)MESSAGES_MAX);
+    err_scope_set(&err, ERR_SCOPE_FOLDER);
+    imap_request_fail(&q->r, &err);
+}
+
+static bool take_uid(struct open_request *q, uint32_t uid)
+{
+    q->out->is_brief = true;
+    if (end_changes_add_uid(q->out, uid))
+        return true;
+    fail_too_many(q);
+    return false;
+}
+
 static void take_fetch(struct open_request *q, const struct imap_fetch_data *f)
 {
     struct listed m;
+    if (imap_open_is_brief(q)) {
+        if (q->is_open && !q->is_only_opened && f->has & IMAP_FETCH_UID)
+            take_uid(q, f->uid);
+        return;
+    }
     /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
     if (!(q->is_open || q->is_ours) || q->is_only_opened || !imap_listed(q->out, f, &m) ||
         m.uid < q->from)
         return;
-    if (!end_changes_add(q->out, &m)) {
-        struct err err = ERR_INIT;
-        err_set(&err, ERR_PERM, EX_DATAERR, "more than %u messages", (unsigned)MESSAGES_MAX);
-        err_scope_set(&err, ERR_SCOPE_FOLDER);
-        imap_request_fail(&q->r, &err);
-    }
+    if (!end_changes_add(q->out, &m))
+        fail_too_many(q);
 }
 
 void imap_told_vanished(struct open_request *q, uint32_t uid)
@@ -126,6 +144,11 @@ static void take_vanished(struct open_request *q, struct slice set, bool is_earl
 
 static void take_present(struct open_request *q, struct uid_range range)
 {
+    if (imap_open_is_brief(q)) {
+        for (uint64_t uid = range.first; uid <= range.last && take_uid(q, (uint32_t)uid); uid++)
+            continue;
+        return;
+    }
     if (q->n_present == q->cap_present) {
         q->cap_present = q->cap_present ? 2 * q->cap_present : 64;
         q->present = mem_realloc_array(q->present, q->cap_present, sizeof(*q->present));

@@ -29,9 +29,16 @@
 static size_t count(const struct end_changes *c, uint32_t from, uint32_t below)
 {
     size_t n = 0;
+    for (size_t i = 0; i < c->n_uids; i++)
+        n += c->uids[i] >= from && (below == 0 || c->uids[i] < below);
     for (size_t i = 0; i < c->n; i++)
         n += c->v[i].uid >= from && (below == 0 || c->v[i].uid < below);
     return n;
+}
+
+static bool has_nothing(const struct open_request *q)
+{
+    return q->out->n == 0 && q->out->n_uids == 0;
 }
 
 static bool is_listing(const struct open_request *q)
@@ -135,7 +142,7 @@ static bool asks_parts(struct open_request *q)
 {
     uint64_t size = q->portion > 0 ? q->portion : PART;
     bool is_cut = q->was_cut && is_listing(q);
-    if (!(is_short(q) || is_cut) || q->by_parts == size || (q->was_refused && q->out->n == 0))
+    if (!(is_short(q) || is_cut) || q->by_parts == size || (q->was_refused && has_nothing(q)))
         return false;
     q->way = OPEN_WAY_LIST;
     q->was_cut = false;
@@ -222,6 +229,7 @@ static void conclude(struct open_request *q)
     c->is_reset = q->has_new_uids || (q->expected != 0 && c->uidvalidity != q->expected);
     if (is_listing(q)) {
         c->is_whole = q->from <= 1;
+        c->is_brief = imap_open_is_brief(q);
         c->is_sure = !is_short(q) && !q->was_cut;
         c->n_vanished = 0;
         end_changes_miss(c, q->known, q->n_known);
@@ -246,7 +254,7 @@ void imap_whole_finish(struct open_request *q)
         asks_all(q) || asks_parts(q))
         return;
     /* An empty folder: some servers answer NO to "1:*" there. */
-    if (q->was_refused && is_short(q) && c->n == 0) {
+    if (q->was_refused && is_short(q) && has_nothing(q)) {
         imap_request_refuse(r, &q->refusal, ERR_SCOPE_FOLDER);
         return;
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""Round trips, counted by what is asked before it is waited for, and the commands of a pass."""
+"""Round trips and octets of a pass, counted: in turns, by what is asked before it is waited for, and by its commands."""
 import pytest
+from lib.lockstep import Lockstep
 from lib.mailbox import Mail, argv, fill, look, message, run, same
 from lib.measure import put_in_maildir
 from lib.wiretap import Wiretap
@@ -15,6 +16,13 @@ def taps(dovecot):
     yield made
     for tap in made:
         tap.close()
+
+
+@pytest.fixture
+def turns(dovecot):
+    made = Lockstep(dovecot("old"), dovecot("new"))
+    yield made
+    made.close()
 
 
 def spec(folders, text):
@@ -73,3 +81,76 @@ def test_appends_of_small_messages(taps, dovecot, tmp_path):
     done = run(argv(old, new, tmp_path))
     assert (done.status, done.messages_copied) == (0, 2500), done.log
     assert taps[1].count(rb"APPEND ") <= 4
+
+
+# --- Turns: what is to be reached is in docs/benchmarks.md -----------------------------------------------------------------
+
+
+def put_folders(server, folders, count=1, first=0):
+    names = [f"F{i}" for i in range(1, folders)]
+    for name in ["", *names]:
+        put_in_maildir(server, ANN, count, name, first)
+    server.write(f"var/mail/{ANN}/Maildir/subscriptions", "".join(f"{name}\n" for name in names), user="vmail")
+
+
+def copied(turns, tmp_path):
+    """A mailbox that was copied, and looked at once more, as a folder that was just filled is."""
+    line = argv(*turns.servers, tmp_path, "--settle=0s")
+    for _ in range(2):
+        assert turns.through(line).status == 0
+    return line
+
+
+@pytest.mark.parametrize("folders", (1, 300))
+def test_turns_of_nothing_new(turns, tmp_path, folders):
+    put_folders(turns.servers[0], folders)
+    done, trips = turns.run(copied(turns, tmp_path))
+    assert (done.status, done.messages_copied) == (0, 0), done.log
+    assert trips <= 5
+
+
+def test_turns_of_100_changed_folders(turns, tmp_path):
+    put_folders(turns.servers[0], 100)
+    line = copied(turns, tmp_path)
+    put_folders(turns.servers[0], 100, first=1)
+    done, trips = turns.run(line)
+    assert (done.status, done.messages_copied) == (0, 100), done.log
+    assert trips <= 15
+
+
+def test_turns_of_1000_new_folders(turns, tmp_path):
+    put_folders(turns.servers[0], 1000)
+    done, trips = turns.run(argv(*turns.servers, tmp_path, "--settle=0s"))
+    assert (done.status, done.messages_copied) == (0, 1000), done.log
+    assert trips <= 60
+
+
+# --- Octets ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_delta_fetches_only_what_is_new(taps, tmp_path):
+    """Neither the bodies nor the list of what was there come over the line again, from either side.
+
+    The flags that the target has are looked at by the first pass behind the one that has copied everything.
+    """
+    old, new = (t.server for t in taps)
+    put_in_maildir(old, ANN, 3000)
+    line = argv(old, new, tmp_path, "--settle=0s")
+    assert run(line).status == 0
+    client = old.imap(ANN)
+    client.append("INBOX", None, None, message("one more"))
+    assert run(line).messages_copied == 1
+    client.select("INBOX")
+    client.uid("STORE", "100:104", "+FLAGS.SILENT", "(\\Flagged)")
+    bodies = [message(f"new {i}", "x" * 5000 + "\r\n") for i in range(10)]
+    for body in bodies:
+        client.append("INBOX", None, None, body)
+    for tap in taps:
+        tap.forget()
+    done = run(line)
+    assert (done.status, done.messages_copied) == (0, 10), done.log
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
+    new_octets = sum(map(len, bodies))
+    assert new_octets < taps[0].heard < new_octets + 8192
+    assert taps[1].heard < 8192
+    assert taps[1].count(rb"APPEND ") == 1 and taps[1].count(rb"UID FETCH \d+:\*") <= 1

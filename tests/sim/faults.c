@@ -114,6 +114,21 @@ int __wrap_journal_pairs(
     return 0;
 }
 
+int __real_journal_walk(
+    struct journal *j, uint32_t folder, struct journal_walk *w, size_t max, struct err *err);
+int __wrap_journal_walk(
+    struct journal *j, uint32_t folder, struct journal_walk *w, size_t max, struct err *err);
+int __wrap_journal_walk(
+    struct journal *j, uint32_t folder, struct journal_walk *w, size_t max, struct err *err)
+{
+    int result = __real_journal_walk(j, folder, w, max, err);
+    for (size_t i = 0; result == 1 && i < w->n && fault_is(FAULT_GONE_FORGOTTEN); i++) {
+        if (w->v[i].state == PAIR_GONE)
+            w->v[i].state = PAIR_REFUSED;
+    }
+    return result;
+}
+
 bool __real_journal_is_complete(const struct journal *j);
 bool __wrap_journal_is_complete(const struct journal *j);
 bool __wrap_journal_is_complete(const struct journal *j)

@@ -68,6 +68,8 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
     uint32_t tick = 0, gap;
     *out = (struct history){
         .seed = seed, .settle_ms = rng_one_in(&r, 2) ? 0 : 2000, .has_open = has_open};
+    /* Not drawn: what a seed was before there were portions it is still. */
+    out->portion = seed % 3 == 0 ? 1 + (uint32_t)(seed / 3 % 3) : 0;
     out->quirks[0] = some_quirks(&r, false);
     out->quirks[1] = some_quirks(&r, true);
     out->purpose = rng_one_in(&r, 8)   ? PURPOSE_ARCHIVE

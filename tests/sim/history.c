@@ -111,8 +111,9 @@ static void forget_told(struct ledger *l)
 
 static int begin(struct run *r)
 {
-    const struct copy_options options = {
-        .delete_percent = PLAN_DELETIONS_PERCENT, .settle_ms = r->w.h->settle_ms};
+    const struct copy_options options = {.delete_percent = PLAN_DELETIONS_PERCENT,
+        .settle_ms = r->w.h->settle_ms,
+        .portion = r->w.h->portion};
     struct err err = ERR_INIT;
     if (r->copy)
         return 0;

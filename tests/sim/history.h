@@ -67,7 +67,8 @@ struct history {
     enum tear tear;
     uint32_t quirks[2]; /* source, target */
     uint32_t settle_ms;
-    bool has_open; /* also what is known to go wrong: docs/simulation.md, what is open */
+    uint32_t portion; /* messages of a folder that are listed at once; 0: all of them */
+    bool has_open;    /* also what is known to go wrong: docs/simulation.md, what is open */
     uint32_t n;
     struct action v[ACTIONS_MAX]; /* by tick */
 };

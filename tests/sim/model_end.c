@@ -122,7 +122,7 @@ static void tell_unsolicited(struct model_end *e, struct request *r)
 {
     const struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
     if (!model_has(e, QUIRK_UNSOLICITED) || !b || b->uidvalidity != e->open_validity ||
-        r->open.is_only_opened)
+        r->open.is_only_opened || r->changes->is_brief)
         return;
     for (size_t i = 0; i < b->n; i++) {
         if (b->v[i].modseq <= r->modseq_then || b->v[i].uid < r->open.from)

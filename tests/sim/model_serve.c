@@ -216,13 +216,18 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
     bool is_short = model_has(e, QUIRK_SHORT) && !e->w->is_quiet && since == 0 && b->n > 2 &&
                     rng_one_in(&e->w->rng, 3);
     size_t left_out = is_short ? 1 + rng_below(&e->w->rng, (uint32_t)b->n - 1) : 0;
+    bool is_brief = r->open.is_brief && since == 0 && r->open.from <= 1;
     c->is_reset =
         has_new_uids(r, b) || (r->open.uidvalidity && r->open.uidvalidity != b->uidvalidity);
     for (size_t i = 0; i < b->n - left_out; i++) {
         if (b->v[i].uid < r->open.from || b->v[i].modseq <= since)
             continue;
-        model_tell(e, &b->v[i], r->open.want, c);
+        if (is_brief)
+            BUG_ON(!end_changes_add_uid(c, b->v[i].uid));
+        else
+            model_tell(e, &b->v[i], r->open.want, c);
     }
+    c->is_brief = is_brief;
     c->is_whole = since == 0 && r->open.from <= 1;
     c->is_sure = left_out == 0 || (fault_is(FAULT_LISTING_SHORT));
     if (since > 0)

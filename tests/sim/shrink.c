@@ -61,6 +61,11 @@ static bool fewer_quirks(struct shrinking *s)
                 has_shrunk = true;
         }
     }
+    if (s->best.portion > 0) {
+        struct history h = s->best;
+        h.portion = 0;
+        has_shrunk |= still_fails(s, &h);
+    }
     if (s->best.settle_ms > 0) {
         struct history h = s->best;
         h.settle_ms = 0;

@@ -54,6 +54,8 @@ void history_print(const struct history *h, FILE *out)
         h->settle_ms);
     if (h->purpose != PURPOSE_MOVE)
         (void)fprintf(out, "purpose: %s\n", purposes[h->purpose]);
+    if (h->portion > 0)
+        (void)fprintf(out, "portion: %u\n", h->portion);
     if (h->tear != TEAR_NONE)
         (void)fprintf(out, "torn: %s\n", tears[h->tear]);
     print_quirks(out, "source", h->quirks[0]);
@@ -125,6 +127,15 @@ static bool read_seed(struct slice rest, struct history *h)
     return true;
 }
 
+static bool read_portion(struct slice rest, struct history *h)
+{
+    uint64_t n;
+    if (!take_number(&rest, ACTIONS_MAX, &n))
+        return false;
+    h->portion = (uint32_t)n;
+    return true;
+}
+
 /* Which of the names it is; n: none. */
 static unsigned word(struct slice rest, const char *const *names, unsigned n)
 {
@@ -143,6 +154,8 @@ static bool read_line(const char *line, struct history *h)
         return read_seed(rest, h);
     if (take(&rest, SLICE_LIT("purpose:")))
         return (h->purpose = (enum purpose)word(rest, purposes, PURPOSES)) < PURPOSES;
+    if (take(&rest, SLICE_LIT("portion: ")))
+        return read_portion(rest, h);
     if (take(&rest, SLICE_LIT("torn:")))
         return (h->tear = (enum tear)word(rest, tears, TEARS)) < TEARS;
     if (take(&rest, SLICE_LIT("source:")))

@@ -155,8 +155,12 @@ def argv(source, target, folder, *more, binary=None, user="ann@example.org", tar
 def run(line, timeout=120, env=None):
     done = subprocess.run(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           timeout=timeout, env={**os.environ, **(env or {})}, start_new_session=True)
-    assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
-    return Result(done.returncode, done.stderr, json.loads(done.stdout) if done.stdout.strip() else {})
+    return result_of(done.returncode, done.stdout, done.stderr)
+
+
+def result_of(status, out, log):
+    assert "Sanitizer" not in log and "runtime error" not in log, log
+    return Result(status, log, json.loads(out) if out.strip() else {})
 
 
 def copy(source, target, folder, *more, **kwargs):

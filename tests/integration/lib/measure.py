@@ -27,11 +27,11 @@ def measured(line, out=None):
     return child.returncode, peak
 
 
-def put_in_maildir(server, user, count):
-    """Messages in the user's INBOX, behind the server's back; much faster than APPEND."""
-    maildir = f"var/mail/{user}/Maildir"
-    for folder in (f"var/mail/{user}", maildir, f"{maildir}/cur", f"{maildir}/new", f"{maildir}/tmp"):
-        server.folder(folder, user="vmail")
-    for i in range(count):
+def put_in_maildir(server, user, count, folder="", first=0):
+    """Messages in a folder of the user (INBOX), behind the server's back; much faster than APPEND."""
+    maildir = f"var/mail/{user}/Maildir" + (f"/.{folder}" if folder else "")
+    for path in (f"var/mail/{user}", f"var/mail/{user}/Maildir", maildir, f"{maildir}/cur", f"{maildir}/new", f"{maildir}/tmp"):
+        server.folder(path, user="vmail")
+    for i in range(first, first + count):
         server.write(f"{maildir}/cur/{1700000000 + i}.M{i}P1.host:2,{'S' if i % 3 else ''}",
                      f"From: a@example.net\nSubject: {i}\n\n{i}\n", user="vmail")

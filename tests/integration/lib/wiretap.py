@@ -4,6 +4,7 @@
     tap = Wiretap(server)                   server.proxy_port is its port from now on
     tap.hold(rb"APPEND ", 60)               from the first one on nothing is answered, until 60 have come
     tap.count(rb"APPEND ")                  commands that fit, of all connections
+    tap.heard                               octets that the server has answered
 
 With hold() a test sees that a client asks all of it before it waits: one that waits sooner waits for ever.
 """
@@ -16,6 +17,7 @@ class Wiretap:
     def __init__(self, server):
         self.server = server
         self.said = b""
+        self.heard = 0
         self.held = None
         self.news = threading.Condition()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -31,6 +33,7 @@ class Wiretap:
     def forget(self):
         with self.news:
             self.said = b""
+            self.heard = 0
 
     def close(self):
         del self.server.proxy_port
@@ -62,6 +65,7 @@ class Wiretap:
     def _answer(self, server, client):
         while octets := self._received(server):
             with self.news:
+                self.heard += len(octets)
                 self.news.wait_for(self._may_answer)
             try:
                 client.sendall(octets)

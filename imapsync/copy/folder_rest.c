@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * folder_rest: a large folder is told by its UIDs alone (end_open.is_brief), since a listing of
+ * half a million messages has 20 MB.  What more there is to know of them is asked for when it is
+ * needed:
+ *
+ *   of those that have a pair   by folder_sift(), portion by portion, and only what differs stays
+ *   of the new ones             portion by portion, each planned and copied before the next is
+ *                               listed.  A plan of new messages alone is the same in parts as in
+ *                               one piece; where something was lost, it may be one that was moved
+ *                               here, and then all are listed and planned together
+ *   where identity is in doubt  all, by folder_whole()
+ *
+ * The UIDs and the token are of one moment.  What has changed since is told by the next token.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/core/mem.h"
+#include "base/mail/uids.h"
+#include "imapsync/copy/folder_parts.h"
+
+#define WANT (END_WANT_FLAGS | END_WANT_DATES)
+
+int folder_open_side(struct work *w, struct told *t, struct err *err)
+{
+    struct end_ticket ticket = {0};
+    struct end_changes numbers;
+    if (t == &w->source_told)
+        return folder_reopen(w, err);
+    end_changes_init(&numbers, &w->keywords);
+    t->end->ops->open(t->end,
+        &(struct end_open){.folder = w->record->target.name,
+            .is_only_opened = true,
+            .uidvalidity = w->there.uidvalidity},
+        &numbers, &ticket);
+    int result = end_check(t->end, &ticket, "cannot open the folder", err);
+    end_changes_fini(&numbers);
+    return result;
+}
+
+/* Those that were asked for and not told. */
+static uint32_t *missing_of(
+    const uint32_t *uids, size_t n, const struct end_changes *out, size_t *n_out)
+{
+    uint32_t *missing = mem_realloc_array(NULL, n + 1, sizeof(*missing));
+    *n_out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!end_changes_find(out, uids[i]))
+            missing[(*n_out)++] = uids[i];
+    }
+    return missing;
+}
+
+/* What is there, and nothing more was told of, is not gone. */
+static int look_for(struct work *w, struct told *t, const uint32_t *uids, size_t n, struct err *err)
+{
+    struct end_ticket ticket = {0};
+    struct end_changes there;
+    if (n == 0)
+        return 0;
+    end_changes_init(&there, &w->keywords);
+    t->end->ops->attributes(t->end, uids, n, 0, &there, &ticket);
+    int result = end_check(t->end, &ticket, "cannot list messages", err);
+    if (result == 0 && there.n > 0)
+        t->changes->is_sure = false;
+    end_changes_fini(&there);
+    return result;
+}
+
+int folder_list(struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want,
+    struct end_changes *out, struct err *err)
+{
+    struct end_ticket ticket = {0};
+    size_t n_missing;
+    if (n == 0)
+        return 0;
+    t->end->ops->attributes(t->end, uids, n, want, out, &ticket);
+    if (end_check(t->end, &ticket, "cannot list messages", err) != 0)
+        return -1;
+    uint32_t *missing = missing_of(uids, n, out, &n_missing);
+    int result = look_for(w, t, missing, n_missing, err);
+    free(missing);
+    return result;
+}
+
+/* Into the side's own listing. */
+static int list_all(
+    struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want, struct err *err)
+{
+    if (n == 0)
+        return 0;
+    return folder_open_side(w, t, err) == 0 ? folder_list(w, t, uids, n, want, t->changes, err)
+                                            : -1;
+}
+
+int folder_whole(struct work *w, struct err *err)
+{
+    struct end_changes *l = &w->listing;
+    if (!w->has_all_pairs && folder_load_pairs(w, err) != 0)
+        return -1;
+    if (!l->is_brief)
+        return 0;
+    struct uid_list uids = {l->uids, l->n_uids};
+    l->uids = NULL;
+    l->n_uids = l->cap_uids = 0;
+    l->is_brief = false;
+    int result = list_all(w, &w->source_told, uids.v, uids.n, WANT, err);
+    free(uids.v);
+    return result;
+}
+
+int folder_list_rest(struct work *w, struct err *err)
+{
+    if (list_all(w, &w->source_told, w->fresh.v, w->fresh.n, WANT, err) != 0 ||
+        list_all(w, &w->target_told, w->foreign.v, w->foreign.n, END_WANT_FLAGS, err) != 0)
+        return -1;
+    w->fresh.n = w->foreign.n = 0;
+    return 0;
+}
+
+/* What the portion before has left. */
+static void begin_portion(struct work *w)
+{
+    free(w->copies);
+    w->copies = NULL;
+    w->n_copies = w->n_missing = w->n_pairs = w->n_same = 0;
+    w->source_told.n_vanished = w->target_told.n_vanished = 0;
+    w->streamed = NULL;
+    w->has_all_pairs = false;
+    w->listing.n = w->there.n = 0;
+}
+
+int folder_portion(struct work *w, size_t at, size_t *n_out, struct err *err)
+{
+    size_t left = w->fresh.n - at, most = w->c->options.portion;
+    *n_out = left < most ? left : most;
+    begin_portion(w);
+    return list_all(w, &w->source_told, w->fresh.v + at, *n_out, WANT, err);
+}
