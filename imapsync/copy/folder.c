@@ -143,6 +143,34 @@ static void ask_target(struct work *w, bool may_ask_since_token, const struct ui
         &w->there, &w->target_told.ticket);
 }
 
+/* An empty folder that the target had before we came need not have a UIDVALIDITY that lasts before
+ * somebody writes there (Courier): opened for writing it tells the one that it keeps.  One that is
+ * not empty is looked at message by message anyway. */
+static void ask_numbers(struct work *w)
+{
+    const struct folder *t = w->target;
+    if (w->is_lost || t->uidvalidity == 0 || t->uidnext > 1 ||
+        t->uidvalidity == w->record->target.uidvalidity || !folder_list_find(w->p->there, t->name))
+        return;
+    w->first_open.result = END_PENDING;
+    w->c->to->ops->open(w->c->to,
+        &(struct end_open){.folder = t->name, .is_for_writing = true, .is_only_opened = true},
+        &w->there, &w->first_open);
+}
+
+static int take_numbers(struct work *w, struct err *err)
+{
+    if (end_check(w->c->to, &w->first_open, "cannot open the folder", err) != 0)
+        return -1;
+    if (w->there.uidvalidity != 0) {
+        w->target->uidvalidity = w->there.uidvalidity;
+        w->target->uidnext = w->there.uidnext;
+        end_changes_fini(&w->there);
+        end_changes_init(&w->there, &w->keywords);
+    }
+    return 0;
+}
+
 int folder_ask(struct work *w, struct err *err)
 {
     const struct journal_folder *r = w->record;
@@ -150,6 +178,7 @@ int folder_ask(struct work *w, struct err *err)
     bool may_ask_since_token;
     w->source_told = (struct told){.of = w, .end = w->c->from, .changes = &w->listing};
     w->target_told = (struct told){.of = w, .end = w->c->to, .changes = &w->there};
+    w->first_open = (struct end_ticket){.result = END_OK};
     end_changes_init(&w->listing, &w->keywords);
     end_changes_init(&w->there, &w->keywords);
     if (journal_keywords_get(w->c->journal, r->id, &w->keywords, err) != 0)
@@ -164,6 +193,8 @@ int folder_ask(struct work *w, struct err *err)
     else if (result == 0)
         ask_source(w, may_ask_since_token, &source);
     free(source.v);
+    if (result == 0)
+        ask_numbers(w);
     if (result == 0 && r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
         r->target.uidvalidity == w->target->uidvalidity)
         ask_target(w, may_ask_since_token, &target);
@@ -173,13 +204,14 @@ int folder_ask(struct work *w, struct err *err)
 
 static int check_answers(struct work *w, struct err *err)
 {
-    /* Neither may be on its way when the folder is given up. */
+    /* None may be on its way when the folder is given up. */
     if ((w->target_told.is_asked && end_wait(w->c->to, &w->target_told.ticket, err) != 0) ||
+        end_wait(w->c->to, &w->first_open, err) != 0 ||
         (w->source_told.is_asked &&
             end_check(w->c->from, &w->source_told.ticket, "cannot open the folder", err) != 0))
         return -1;
     if (!w->target_told.is_asked)
-        return 0;
+        return take_numbers(w, err);
     if (end_check(w->c->to, &w->target_told.ticket, "cannot open the folder", err) != 0)
         return -1;
     if (w->there.uidvalidity == w->record->target.uidvalidity)

@@ -63,6 +63,7 @@ struct work {
     struct end_changes listing; /* of the source */
     struct end_changes there;   /* of the target, in a folder that the journal knows */
     struct told source_told, target_told;
+    struct end_ticket first_open; /* of the target, for its numbers */
     /* Not listed yet, without a pair: new on the source; on the target somebody else's. */
     struct uid_list fresh, foreign;
     struct pair *pairs; /* none before folder_load_pairs() or folder_sift() */

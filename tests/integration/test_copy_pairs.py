@@ -80,7 +80,6 @@ def test_copy_and_what_changes(servers, tmp_path, source, target):
     user = address(source, target)
     old, new = Side(servers("old", source), source, user), Side(servers("new", target), target, user)
     old.fill({name: [whole(mail) for mail in mails] for name, mails in sample(25).items() if '"' not in name})
-    new.uids("INBOX")
 
     def go(*more):
         return copy(old.server, new.server, tmp_path, *more, user=user)

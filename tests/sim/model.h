@@ -39,8 +39,10 @@ enum quirk {
     QUIRK_LIMIT = 1 << 14,         /* APPENDLIMIT */
     QUIRK_NO_IDS = 1 << 15,        /* tells no EMAILID and no MAILBOXID */
     QUIRK_NO_MOVE = 1 << 16,       /* a move is a copy and a removal */
+    QUIRK_FIRST_OPEN = 1 << 17,    /* no lasting UIDVALIDITY before somebody writes there */
+    QUIRK_ONCE = 1 << 18,          /* keeps equal messages of a folder once */
 };
-#define QUIRKS 17
+#define QUIRKS 19
 
 struct message {
     uint32_t uid;
@@ -68,6 +70,7 @@ struct mailbox {
     struct message *v; /* by UID */
     size_t n, cap;
     bool is_subscribed;
+    bool is_kept; /* QUIRK_FIRST_OPEN: its UIDVALIDITY lasts */
 };
 
 struct ledger;

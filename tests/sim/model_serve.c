@@ -50,8 +50,18 @@ void model_messages_free(struct appended *v, size_t n)
 /* --- Effects: what the server does --------------------------------------------------------------
  */
 
-static void put_status(struct model_end *e, const struct mailbox *b, struct folder *f)
+/* Somebody wants to know its UIDVALIDITY, which only lasts once it is_kept. */
+static void tell_validity(struct model_end *e, struct mailbox *b, bool is_kept)
 {
+    if (!model_has(e, QUIRK_FIRST_OPEN) || b->is_kept)
+        return;
+    b->uidvalidity = ++e->s->uidvalidity_last;
+    b->is_kept = is_kept;
+}
+
+static void put_status(struct model_end *e, struct mailbox *b, struct folder *f)
+{
+    tell_validity(e, b, false);
     f->has = FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDNEXT | FOLDER_HAS_UIDVALIDITY;
     f->uidvalidity = b->uidvalidity;
     f->uidnext = b->uidnext;
@@ -78,7 +88,7 @@ static void do_folders(struct model_end *e, struct request *r)
     if (fault_is(FAULT_FOLDER_SKIPPED) && !e->s->is_target && n > 1)
         n--;
     for (size_t i = 0; i < n; i++) {
-        const struct mailbox *b = e->s->boxes[i];
+        struct mailbox *b = e->s->boxes[i];
         struct slice name = slice_str(model_folder_name(b->name));
         unsigned attrs = b->is_subscribed ? FOLDER_SUBSCRIBED : 0;
         BUG_ON(folder_list_add(l, name, '/', attrs, FOLDER_USE_NONE, &err) != 0);
@@ -91,7 +101,7 @@ static void do_folders(struct model_end *e, struct request *r)
 
 static void do_status(struct model_end *e, struct request *r)
 {
-    const struct mailbox *b = r->name < 0 ? NULL : server_find(e->s, (uint8_t)r->name);
+    struct mailbox *b = r->name < 0 ? NULL : server_find(e->s, (uint8_t)r->name);
     if (b)
         put_status(e, b, r->status);
     else
@@ -104,7 +114,7 @@ static void do_make(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "it is there already");
         return;
     }
-    server_make(e->s, (uint8_t)r->name);
+    server_make(e->s, (uint8_t)r->name)->is_kept = true;
     world_story(e->w, "    target: folder %s made", model_folder_name((uint8_t)r->name));
 }
 
@@ -247,6 +257,7 @@ static void do_open(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
         return;
     }
+    tell_validity(e, b, r->open.is_for_writing);
     c->uidvalidity = b->uidvalidity;
     if (fault_is(FAULT_UIDVALIDITY_IGNORED) && r->open.uidvalidity)
         c->uidvalidity = r->open.uidvalidity;
@@ -298,17 +309,33 @@ static const char *fault_of(const struct model_end *e, const struct appended *a,
     return NULL;
 }
 
-static void put_message(struct server *s, struct mailbox *b, const struct appended *a)
+static const struct message *equal_one(const struct mailbox *b, uint32_t content)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->v[i].content == content)
+            return &b->v[i];
+    }
+    return NULL;
+}
+
+/* The UID that it has. */
+static uint32_t put_message(struct server *s, struct mailbox *b, const struct appended *a)
 {
     bool is_whole;
     int content = model_content(buf_slice(&a->octets), &is_whole);
     BUG_ON(content < 0);
+    const struct message *equal = s->quirks & QUIRK_ONCE ? equal_one(b, (uint32_t)content) : NULL;
+    if (equal)
+        return equal->uid;
     struct message *m = engine_add(s, b, (uint32_t)content, a->flags);
     m->is_altered = !is_whole || (s->quirks & QUIRK_ALTERS) != 0;
     m->has_date = a->has_date && a->date_s == model_date(m->content);
+    return m->uid;
 }
 
-static void tell_uids(struct model_end *e, struct request *r, const struct mailbox *b, uint32_t at)
+/* given NULL: from `at` on. */
+static void tell_uids(struct model_end *e, struct request *r, const struct mailbox *b, uint32_t at,
+    const uint32_t *given)
 {
     struct end_uids *u = r->uids_out;
     if (!u || model_has(e, QUIRK_NO_UIDPLUS))
@@ -317,7 +344,9 @@ static void tell_uids(struct model_end *e, struct request *r, const struct mailb
     u->n = r->n_messages;
     u->v = mem_realloc_array(NULL, u->n + 1, sizeof(*u->v));
     for (size_t i = 0; i < u->n; i++)
-        u->v[i] = at + (uint32_t)(fault_is(FAULT_UIDS_SHUFFLED) ? u->n - 1 - i : i);
+        u->v[i] = given ? given[i] : at + (uint32_t)i;
+    for (size_t i = 0; i < u->n && fault_is(FAULT_UIDS_SHUFFLED); i++)
+        u->v[i] = at + (uint32_t)(u->n - 1 - i);
     if (model_has(e, QUIRK_UIDS) && u->n > 1)
         u->n--;
     else if (model_has(e, QUIRK_UIDS))
@@ -344,12 +373,14 @@ static void do_append(struct model_end *e, struct request *r)
             return;
         }
     }
+    tell_validity(e, b, true);
     uint32_t first = b->uidnext;
     bool is_lost = model_has(e, QUIRK_LOSES) && rng_one_in(&e->w->rng, 6);
+    uint32_t *given = mem_zalloc((r->n_messages + 1) * sizeof(*given));
     for (size_t i = 0; i < r->n_messages && !is_lost; i++)
-        put_message(e->s, b, &r->messages[i]);
+        given[i] = put_message(e->s, b, &r->messages[i]);
     for (size_t i = 0; i < r->n_messages && fault_is(FAULT_APPEND_TWICE) && first % 5 == 4; i++)
-        put_message(e->s, b, &r->messages[i]);
+        (void)put_message(e->s, b, &r->messages[i]);
     r->stored_in = b->name;
     r->first = first;
     r->behind = b->uidnext;
@@ -358,7 +389,8 @@ static void do_append(struct model_end *e, struct request *r)
     world_story(e->w, "    target: %zu message%s %s %s (UID %u)", r->n_messages,
         r->n_messages == 1 ? "" : "s", is_lost ? "taken and lost in" : "stored in",
         model_folder_name(b->name), first);
-    tell_uids(e, r, b, first);
+    tell_uids(e, r, b, first, is_lost ? NULL : given);
+    free(given);
     if (model_has(e, QUIRK_STORES_NO) && rng_one_in(&e->w->rng, 4)) {
         model_refuse(r, ERR_PERM, ERR_SCOPE_NONE, "stored, and says NO");
         if (r->uids_out)

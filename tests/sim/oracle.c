@@ -373,6 +373,20 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m)
 /* What goes to Trash on the way back, for which nothing was moved on the source. */
 #define TRASH 2
 
+/* What a move that was cut off has left behind: the message is somewhere else, and marked the same.
+ */
+static bool has_followed(const struct ledger *l, const struct message *m)
+{
+    for (size_t i = 0; i < l->target->n; i++) {
+        const struct mailbox *b = l->target->boxes[i];
+        for (size_t k = 0; k < b->n; k++) {
+            if (&b->v[k] != m && b->v[k].id == m->id && (m->own & m->flags & ~b->v[k].flags) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m)
 {
     const struct biography *b = &l->life[m->content];
@@ -383,7 +397,7 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
     for (unsigned i = 0; i < MODEL_FLAGS; i++) {
         bool is_theirs = m->own & m->flags & (1u << i) && !(b->born_flags & (1u << i)) &&
                          b->adds[i] == 0 && 1u << i != FLAG_DELETED;
-        if (is_theirs && m->touched_at < l->pass_began)
+        if (is_theirs && m->touched_at < l->pass_began && !has_followed(l, m))
             ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was marked by a user of the target",
                 m->content, model_folder_name(folder));
     }

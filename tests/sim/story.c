@@ -36,7 +36,8 @@ const char *act_name(enum act a)
 static const char *const quirks[QUIRKS] = {"no UIDPLUS", "no MULTIAPPEND", "no CONDSTORE",
     "no tokens", "unsolicited data", "sizes are estimates", "no keywords", "refuses contents",
     "short listings", "tells wrong UIDs", "stores and says NO", "says OK and loses",
-    "alters octets", "stores late", "APPENDLIMIT", "no IDs", "no MOVE"};
+    "alters octets", "stores late", "APPENDLIMIT", "no IDs", "no MOVE",
+    "no UIDVALIDITY before it is opened", "keeps equal messages once"};
 
 static void print_quirks(FILE *out, const char *name, uint32_t bits)
 {

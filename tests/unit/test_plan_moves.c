@@ -73,6 +73,9 @@ static const struct plan_row rows[] = {
         "(move A 1 > B digest): no-uid"},
     {"within the folder: only its number", "mirror", "A: 1=11#d | -1 5#d |",
         "renumber A 1=11 > A 5 digest"},
+    {"one goes and an equal one comes, whatever its date: the copy stays, with the date that it "
+     "has",
+        "mirror", "A: 1=11#d 2=12#d | -1 5#d |", "renumber A 1=11 > A 5 digest"},
     {"by EMAILID", "mirror", "A: 1=11@e | -1 5@e |", "renumber A 1=11 > A 5 emailid"},
     {"all UIDs are new under one UIDVALIDITY", "mirror all",
         "A: 1..15=101#a.. | -1..15 1001..1015%a.. |",
