@@ -47,7 +47,7 @@ void journal_put_last(struct journal *j);
 /* r, or -1 when it says that the tables are damaged. */
 int journal_as_error(struct journal *j, int r, const char *what, struct err *err) ATTR_WUR;
 
-/* What stands under a UID of B: UIDs of A, or a pair alone. */
+/* What stands under a UID of B: UIDs of A, a pair that has none, or both. */
 struct under_b {
     bool found, is_pair;
     struct record_pair pair;

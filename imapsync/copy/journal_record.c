@@ -18,7 +18,7 @@ enum pair_bits {
     BIT_TOUCHED = 16,
     BITS_ALL = 31
 };
-enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2 };
+enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2, REFS_BOTH = 3 };
 
 static void start(struct buf *out, char kind)
 {
@@ -429,10 +429,12 @@ void record_pack_refs(struct buf *out, struct slice uids)
     add(out, uids);
 }
 
-void record_pack_alone(struct buf *out, const struct record_pair *p)
+void record_pack_alone(struct buf *out, const struct record_pair *p, struct slice uids)
 {
     buf_clear(out);
-    pack_u8(out, REFS_PAIR);
+    pack_u8(out, uids.n > 0 ? REFS_BOTH : REFS_PAIR);
+    if (uids.n > 0)
+        pack_bytes(out, uids);
     add_pair(out, p, SIDE_B);
 }
 
@@ -443,8 +445,11 @@ bool record_unpack_refs(struct slice s, uint32_t uid, bool *is_pair_out, struct 
     *uids_out = SLICE_NONE;
     if (!unpack_u8(&s, &kind))
         return false;
-    *is_pair_out = kind == REFS_PAIR;
-    if (kind == REFS_PAIR)
+    *is_pair_out = kind == REFS_PAIR || kind == REFS_BOTH;
+    if (kind == REFS_BOTH &&
+        (!unpack_bytes(&s, uids_out) || uids_out->n % 4 != 0 || uids_out->n == 0))
+        return false;
+    if (*is_pair_out)
         return record_unpack_pair(s, SIDE_B, uid, out) && out->uid[SIDE_A] == 0;
     *uids_out = s;
     return kind == REFS_UIDS && s.n % 4 == 0 && s.n > 0;

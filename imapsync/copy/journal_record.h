@@ -18,7 +18,8 @@
  *             'c' folder                       what both sides were when they were compared
  *             'm', 't'                         kept for marks and items
  *   pairs     folder, UID on A                 the pair
- *   uids      folder, UID on B                 UIDs on A; or, without one, the pair itself
+ *   uids      folder, UID on B                 UIDs on A; the pair that has none; since version 4
+ *                                              also both
  *   digests   8 octets of digest, folder,
  *             UID on A, UID on B               nothing
  */
@@ -34,7 +35,7 @@
 #include "imapsync/copy/canon.h"
 #include "imapsync/ends/flags.h"
 
-#define RECORD_VERSION 3
+#define RECORD_VERSION 4
 #define RECORD_VERSION_READ 2 /* the oldest whose records are read as they are */
 #define RECORD_MAX (256u << 10)
 #define RECORD_TOKEN_MAX 1024
@@ -156,9 +157,9 @@ bool record_next_sent(struct slice *rest, struct record_sent *out);
 void record_pack_pair(struct buf *out, const struct record_pair *p, int key_side);
 bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct record_pair *out);
 
-/* What stands under a UID of B: *is_pair_out, or UIDs of A. */
+/* What stands under a UID of B: UIDs of A, a pair that has none (*is_pair_out), or both. */
 void record_pack_refs(struct buf *out, struct slice uids);
-void record_pack_alone(struct buf *out, const struct record_pair *p);
+void record_pack_alone(struct buf *out, const struct record_pair *p, struct slice uids);
 bool record_unpack_refs(struct slice s, uint32_t uid, bool *is_pair_out, struct record_pair *out,
     struct slice *uids_out);
 

@@ -2,7 +2,8 @@
 /*
  * journal_tables: pairs stand under their UID on A; under their UID on B stands which those are (a
  * server that keeps equal messages once gives several the same UID), and under the head of their
- * digest that they exist.  A pair without a UID on A stands under B.  All of it is changed in one
+ * digest that they exist.  A pair without a UID on A stands under B, beside those that have one: of
+ * two that share a copy one may be lost.  All of it is changed in one
  * transaction, so that the tables never differ.
  */
 #include "imapsync/copy/journal_parts.h"
@@ -54,7 +55,7 @@ static int put_b(struct journal_tables *t, uint32_t folder, uint32_t uid, const 
     buf_init(&value, RECORD_MAX);
     record_key_uid(&key, folder, uid);
     if (b->is_pair)
-        record_pack_alone(&value, &b->pair);
+        record_pack_alone(&value, &b->pair, buf_slice(&b->uids));
     else
         record_pack_refs(&value, buf_slice(&b->uids));
     if (b->is_pair || b->uids.n > 0)
@@ -96,9 +97,10 @@ int tables_drop_pair(
     }
     if (r == 0 && p->uid[SIDE_B] != 0) {
         r = tables_get_b(t, folder, p->uid[SIDE_B], &b, err);
-        b.is_pair = false;
         if (p->uid[SIDE_A] != 0)
             record_drop_uid(&b.uids, p->uid[SIDE_A]);
+        else
+            b.is_pair = false;
         if (r == 0)
             r = put_b(t, folder, p->uid[SIDE_B], &b, err);
         buf_fini(&b.uids);
@@ -123,10 +125,12 @@ int tables_put_pair(
     if (r == 0 && p->uid[SIDE_B] != 0) {
         struct under_b b;
         r = tables_get_b(t, folder, p->uid[SIDE_B], &b, err);
-        b.is_pair = p->uid[SIDE_A] == 0;
-        b.pair = *p;
-        if (!b.is_pair)
+        if (p->uid[SIDE_A] != 0) {
             record_add_uid(&b.uids, p->uid[SIDE_A]);
+        } else {
+            b.is_pair = true;
+            b.pair = *p;
+        }
         if (r == 0)
             r = put_b(t, folder, p->uid[SIDE_B], &b, err);
         buf_fini(&b.uids);

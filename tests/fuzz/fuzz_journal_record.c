@@ -40,7 +40,7 @@ static void refs(struct slice in, struct buf *out)
     if (!record_unpack_refs(in, 42, &is_pair, &p, &uids))
         return;
     if (is_pair) {
-        record_pack_alone(out, &p);
+        record_pack_alone(out, &p, uids);
         if (out->n == in.n)
             check(out, in);
         return;

@@ -2,9 +2,8 @@
 /*
  * imap_peer: an IMAP server in a thread of the test, which answers as a table tells it.  Each row
  * is used once, the first whose text is in the command, with its LF; in its reply "~" stands for
- * the tag and
- * "\n" for CRLF.  Commands that no row fits are answered by OK.  Octets of literals are left out of
- * the lines.
+ * the tag, "^" for that of the command before, and "\n" for CRLF.  Commands that no row fits are
+ * answered by OK.  Octets of literals are left out of the lines.
  */
 #ifndef TESTS_UNIT_IMAP_PEER_H
 #define TESTS_UNIT_IMAP_PEER_H
@@ -32,6 +31,7 @@ struct imap_peer {
     const char *caps;
     const struct imap_peer_row *rows; /* ends with text NULL */
     bool used[64];
+    char before[32];  /* the tag of the command before */
     struct buf lines; /* what was said, LF behind each */
     struct imap_place place;
     struct imap_end_maker maker;
@@ -46,6 +46,8 @@ static inline void imap_peer_say(struct imap_peer *p, const char *tag, const cha
     for (const char *c = reply; *c; c++) {
         if (*c == '~')
             BUG_ON(buf_add_str(&out, tag) != 0);
+        else if (*c == '^')
+            BUG_ON(buf_add_str(&out, p->before) != 0);
         else if (*c == '\n')
             BUG_ON(buf_add_str(&out, "\r\n") != 0);
         else
@@ -103,12 +105,13 @@ static inline bool imap_peer_answer(struct imap_peer *p, struct slice line)
         if (p->used[i] || slice_search(rest, slice_str(p->rows[i].text)) < 0)
             continue;
         p->used[i] = true;
-        if (!p->rows[i].reply)
-            return false;
-        imap_peer_say(p, tag, p->rows[i].reply);
-        return true;
+        if (p->rows[i].reply)
+            imap_peer_say(p, tag, p->rows[i].reply);
+        memcpy(p->before, tag, sizeof(tag));
+        return p->rows[i].reply != NULL;
     }
     imap_peer_say(p, tag, "~ OK\n");
+    memcpy(p->before, tag, sizeof(tag));
     return true;
 }
 

@@ -497,6 +497,53 @@ static void test_pair_of_mailboxes(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void put_lost(struct journal *j, uint32_t folder, uint32_t tgt, unsigned digest)
+{
+    put(j, folder, (struct pair){.tgt_uid = tgt, .state = PAIR_GONE}, digest);
+}
+
+static void assert_the_other_way_round(void **state, const char *want)
+{
+    struct journal *j = *state;
+    journal_close(&j);
+    j = open_as("b", "a");
+    assert_pairs(j, 1, want);
+    journal_close(&j);
+    *state = open_as("a", "b");
+}
+
+/* A target that keeps equal messages once: of two that share a copy the source loses one, of which
+ * more is known then than of the other; and each of them goes without the other. */
+static void test_shared_copy(void **state)
+{
+    bool is_there;
+    struct err err = ERR_INIT;
+    put(*state, 1, stored(1, 11), 5);
+    put(*state, 1, stored(2, 11), 5);
+    journal_begin(*state);
+    journal_pair_del(*state, 1, 1);
+    commit(*state);
+    put_lost(*state, 1, 11, 5);
+    assert_the_other_way_round(state, "11-0G 11-2S");
+    assert_int_equal(journal_has_target(*state, 1, 11, &is_there, &err), 0);
+    assert_true(is_there);
+    journal_begin(*state);
+    journal_pair_del(*state, 1, 2);
+    commit(*state);
+    assert_the_other_way_round(state, "11-0G");
+    put(*state, 1, stored(3, 11), 5);
+    assert_the_other_way_round(state, "11-0G 11-3S");
+    journal_begin(*state);
+    journal_copy_del(*state, 1, 11);
+    commit(*state);
+    assert_pairs(*state, 1, "3-11S");
+    assert_the_other_way_round(state, "11-3S");
+    journal_begin(*state);
+    journal_pair_del(*state, 1, 3);
+    commit(*state);
+    assert_the_other_way_round(state, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +556,7 @@ int main(void)
         TEST(test_successors),
         TEST(test_intents_of_every_kind),
         TEST(test_a_copy_without_its_message),
+        TEST(test_shared_copy),
         TEST(test_many),
         TEST(test_the_way_back),
         TEST(test_keywords),

@@ -137,19 +137,24 @@ static void test_refs(void **state)
                 uid == 5 && !record_next_uid(&uids, &uid));
     record_drop_uid(&list, 4);
     assert_true(list.n == 4 && record_has_uid(buf_slice(&list), 5));
+    record_pack_alone(&out, &p, buf_slice(&list));
+    assert_true(record_unpack_refs(buf_slice(&out), 9, &is_pair, &got, &uids));
+    assert_true(is_pair && uids.n == 4 && record_has_uid(uids, 5));
+    assert_same_pair("both", &p, &got);
     buf_fini(&list);
-    record_pack_alone(&out, &p);
+    record_pack_alone(&out, &p, SLICE_NONE);
     assert_true(record_unpack_refs(buf_slice(&out), 9, &is_pair, &got, &uids));
     assert_true(is_pair);
     assert_same_pair("alone", &p, &got);
     p.uid[SIDE_A] = 3;
     p.state = PAIR_STORED;
-    record_pack_alone(&out, &p);
+    record_pack_alone(&out, &p, SLICE_NONE);
     assert_false(record_unpack_refs(buf_slice(&out), 9, &is_pair, &got, &uids));
     assert_false(record_unpack_refs(SLICE_LIT(""), 9, &is_pair, &got, &uids));
     assert_false(record_unpack_refs(SLICE_LIT("\1"), 9, &is_pair, &got, &uids));
     assert_false(record_unpack_refs(SLICE_LIT("\1\0\0\0"), 9, &is_pair, &got, &uids));
     assert_false(record_unpack_refs(SLICE_LIT("\3\0\0\0\1"), 9, &is_pair, &got, &uids));
+    assert_false(record_unpack_refs(SLICE_LIT("\4\0\0\0\1"), 9, &is_pair, &got, &uids));
 }
 
 static void test_folder(void **state)
