@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* bodies: windows of read(), two of them on their way. */
+/* bodies: windows of read(), a few of them on their way. */
 #include "imapsync/copy/bodies.h"
 
 #include <stdlib.h>
@@ -9,11 +9,20 @@
 
 #define WINDOW 100
 
+#define AT_ONCE 4
+
 struct reader {
     struct body *v;
     size_t n;
     struct sha256 *sha;
     struct canon_reader *canon;
+};
+
+struct bodies {
+    struct end *e;
+    struct reader r;
+    struct end_ticket tickets[AT_ONCE];
+    size_t sent, done; /* windows */
 };
 
 static int by_uid(const void *a, const void *b)
@@ -46,36 +55,56 @@ static void on_end(void *arg, uint32_t uid)
 
 static const struct end_sink sink = {.data = on_data, .end = on_end};
 
-static void ask(struct end *e, struct reader *r, size_t from, struct end_ticket *t)
+static void ask(struct bodies *b)
 {
     uint32_t uids[WINDOW];
-    size_t n = r->n - from < WINDOW ? r->n - from : WINDOW;
+    size_t from = b->sent * WINDOW, n = b->r.n - from < WINDOW ? b->r.n - from : WINDOW;
+    struct end_ticket *t = &b->tickets[b->sent++ % AT_ONCE];
     for (size_t i = 0; i < n; i++)
-        uids[i] = r->v[from + i].uid;
+        uids[i] = b->r.v[from + i].uid;
     *t = (struct end_ticket){0};
-    e->ops->read(e, uids, n, &sink, r, t);
+    b->e->ops->read(b->e, uids, n, &sink, &b->r, t);
+}
+
+static void ask_more(struct bodies *b)
+{
+    while (b->sent < b->done + AT_ONCE && b->sent * WINDOW < b->r.n)
+        ask(b);
+}
+
+struct bodies *bodies_begin(struct end *e, struct body *v, size_t n)
+{
+    struct bodies *b = mem_zalloc(sizeof(*b));
+    b->e = e;
+    b->r = (struct reader){.v = v, .n = n, .sha = sha256_new(), .canon = canon_new()};
+    ask_more(b);
+    return b;
+}
+
+int bodies_finish(struct bodies **at, struct err *err)
+{
+    struct bodies *b = *at;
+    int result = 0;
+    if (!b)
+        return 0;
+    while (result == 0 && b->done < b->sent) {
+        result = end_check(b->e, &b->tickets[b->done++ % AT_ONCE], "cannot read messages", err);
+        if (result == 0)
+            ask_more(b);
+    }
+    /* One window refused: the others still write into what is here. */
+    struct err ignored = ERR_INIT;
+    if (result != 0 && end_drain(b->e, &ignored) != 0)
+        *err = ignored;
+    sha256_free(&b->r.sha);
+    canon_free(&b->r.canon);
+    free(b);
+    *at = NULL;
+    return result;
 }
 
 int bodies_digest(struct end *e, struct body *v, size_t n, struct err *err)
 {
-    struct reader r = {.v = v, .n = n, .sha = sha256_new(), .canon = canon_new()};
-    struct end_ticket t[2];
-    size_t sent = 0, done = 0;
-    int result = 0;
-    while (result == 0 && (done < sent || sent * WINDOW < n)) {
-        if (sent < done + 2 && sent * WINDOW < n) {
-            ask(e, &r, sent * WINDOW, &t[sent % 2]);
-            sent++;
-            continue;
-        }
-        result = end_check(e, &t[done % 2], "cannot read messages", err);
-        done++;
-    }
-    /* One window refused: the other one still writes into what is in this frame. */
-    struct err ignored = ERR_INIT;
-    if (result != 0 && end_drain(e, &ignored) != 0)
-        *err = ignored;
-    sha256_free(&r.sha);
-    canon_free(&r.canon);
-    return result;
+    struct bodies *b = bodies_begin(e, v, n);
+    return bodies_finish(&b, err);
 }

@@ -16,6 +16,12 @@ struct body {
     uint32_t mate; /* match.h: the UID of the one that it is; 0: none */
 };
 
+/* The same without waiting: finish() waits, and frees.  Until then v and the end's open folder
+ * stay. NULL is fine. */
+struct bodies;
+struct bodies *bodies_begin(struct end *e, struct body *v, size_t n);
+int bodies_finish(struct bodies **b, struct err *err) ATTR_WUR;
+
 /* Fills is_there and the digests for its UIDs, which are ascending, of the folder that the end
  * has open. */
 int bodies_digest(struct end *e, struct body *v, size_t n, struct err *err) ATTR_WUR;

@@ -72,6 +72,7 @@ static int prepare(struct copy *c, struct pass *p, const struct folder *f, struc
         return -1;
     if (keep_ids(c, p, f, &job->record, err) != 0)
         return -1;
+    p->has_known = p->has_known || job->record.source.uidvalidity != 0;
     *has_changed_out = !is_unchanged(c, p, &job->record, f, &job->target);
     return 0;
 }

@@ -32,6 +32,7 @@ struct work; /* folder_parts.h */
 
 struct pass {
     enum plan_policy_id policy;
+    bool has_known;     /* the journal knows some of the folders */
     bool is_all;        /* every folder that the source lists is known or looked at */
     size_t n_unchanged; /* messages of folders that are not looked at */
     struct copy_counts *counts;

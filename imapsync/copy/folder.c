@@ -39,12 +39,7 @@ int folder_reopen(struct work *w, struct err *err)
     if (w->p->opened == w)
         return 0;
     end_changes_init(&numbers, &w->keywords);
-    w->p->opened = w;
-    w->c->from->ops->open(w->c->from,
-        &(struct end_open){.folder = w->record->source.name,
-            .is_only_opened = true,
-            .uidvalidity = w->listing.uidvalidity},
-        &numbers, &t);
+    folder_begin_open(w, &w->source_told, &numbers, &t);
     int result = end_check(w->c->from, &t, "cannot open the folder", err);
     end_changes_fini(&numbers);
     return result;
@@ -112,6 +107,10 @@ static int survey(struct work *w, struct uid_list *source, struct uid_list *targ
 static void ask_source(struct work *w, bool may_ask_since_token, const struct uid_list *known)
 {
     const struct journal_folder *r = w->record;
+    /* What is new may have been moved here, which its size tells first.  In a listing of all it
+     * would cost more than the question. */
+    bool is_followed = (may_ask_since_token && r->source.token.n > 0) ||
+                       (r->source.uidvalidity == 0 && w->p->has_known);
     w->source_told.is_asked = true;
     w->c->from->ops->open(w->c->from,
         &(struct end_open){.folder = r->source.name,
@@ -120,7 +119,7 @@ static void ask_source(struct work *w, bool may_ask_since_token, const struct ui
             .is_brief = is_large(w, w->source),
             .known = known->v,
             .n_known = known->n,
-            .want = END_WANT_FLAGS | END_WANT_DATES},
+            .want = END_WANT_FLAGS | END_WANT_DATES | (is_followed ? END_WANT_SIZES : 0)},
         &w->listing, &w->source_told.ticket);
     w->p->opened = w;
 }

@@ -91,25 +91,6 @@ static struct listed *listed_of(const struct told *t, uint32_t uid)
     return (struct listed *)(uintptr_t)end_changes_find(t->changes, uid);
 }
 
-static int read_sizes(
-    struct work *w, const struct told *t, const uint32_t *uids, size_t n, struct err *err)
-{
-    struct end_ticket ticket = {0};
-    struct end_changes sizes;
-    end_changes_init(&sizes, &w->keywords);
-    t->end->ops->attributes(t->end, uids, n, END_WANT_SIZES, &sizes, &ticket);
-    int result = end_check(t->end, &ticket, "cannot read sizes", err);
-    for (size_t i = 0; result == 0 && i < n; i++) {
-        const struct listed *l = end_changes_find(&sizes, uids[i]);
-        struct listed *to = listed_of(t, uids[i]);
-        /* 0: only its content can tell. */
-        to->has_size = true;
-        to->size = l && l->has_size ? l->size : 0;
-    }
-    end_changes_fini(&sizes);
-    return result;
-}
-
 /* What the source dies of is found out when it is copied. */
 static bool may_be_read(const struct work *w, const struct told *t, uint32_t uid)
 {
@@ -117,49 +98,76 @@ static bool may_be_read(const struct work *w, const struct told *t, uint32_t uid
            !(t == &w->source_told && suspects_are_unsent(&w->c->suspects, w->record->id, uid));
 }
 
-static int read_contents(
-    struct work *w, struct told *t, const uint32_t *uids, size_t n, struct err *err)
+/* Sizes first; when all have one, contents. */
+void folder_read_begin(struct reading *r, struct work *w, const struct plan_ask *asks, size_t n)
 {
-    struct body *asked = mem_zalloc((n + 1) * sizeof(*asked));
-    size_t n_asked = 0;
-    int result = 0;
+    struct told *t = asks[0].is_target ? &w->target_told : &w->source_told;
+    *r =
+        (struct reading){.w = w, .of = t, .uids = mem_realloc_array(NULL, n + 1, sizeof(*r->uids))};
+    end_changes_init(&r->numbers, &w->keywords);
+    end_changes_init(&r->sizes, &w->keywords);
+    folder_begin_open(w, t, &r->numbers, &r->opening);
+    for (size_t i = 0; i < n; i++) {
+        if (!listed_of(t, asks[i].uid)->has_size)
+            r->uids[r->n_sizes++] = asks[i].uid;
+    }
+    if (r->n_sizes > 0) {
+        t->end->ops->attributes(t->end, r->uids, r->n_sizes, END_WANT_SIZES, &r->sizes, &r->ticket);
+        return;
+    }
+    r->bodies = mem_zalloc((n + 1) * sizeof(*r->bodies));
     t->read = mem_realloc_array(t->read, t->n_read + n + 1, sizeof(*t->read));
     for (size_t i = 0; i < n; i++) {
-        if (may_be_read(w, t, uids[i]))
-            asked[n_asked++] = (struct body){.uid = uids[i]};
+        if (may_be_read(w, t, asks[i].uid))
+            r->bodies[r->n_bodies++] = (struct body){.uid = asks[i].uid};
         else
-            t->read[t->n_read++] = (struct body){.uid = uids[i]};
+            t->read[t->n_read++] = (struct body){.uid = asks[i].uid};
     }
-    if (n_asked > 0)
-        result = bodies_digest(t->end, asked, n_asked, err);
-    if (result != 0 && t->end->ops->is_broken(t->end))
-        w->c->reads_to_copy_only = true;
-    for (size_t i = 0; result == 0 && i < n_asked; i++)
-        t->read[t->n_read++] = asked[i];
-    if (t->n_read > 0)
-        mem_sort(t->read, t->n_read, sizeof(*t->read), by_uid);
-    free(asked);
+    if (r->n_bodies > 0)
+        r->digests = bodies_begin(t->end, r->bodies, r->n_bodies);
+}
+
+static int take_sizes(struct reading *r, struct err *err)
+{
+    if (r->n_sizes == 0)
+        return 0;
+    int result = end_check(r->of->end, &r->ticket, "cannot read sizes", err);
+    for (size_t i = 0; result == 0 && i < r->n_sizes; i++) {
+        const struct listed *l = end_changes_find(&r->sizes, r->uids[i]);
+        struct listed *to = listed_of(r->of, r->uids[i]);
+        /* 0: only its content can tell. */
+        to->has_size = true;
+        to->size = l && l->has_size ? l->size : 0;
+    }
     return result;
 }
 
-int folder_read(struct work *w, const struct plan_ask *asks, size_t n, struct err *err)
+static int take_contents(struct reading *r, struct err *err)
 {
-    struct told *t = asks[0].is_target ? &w->target_told : &w->source_told;
-    uint32_t *uids = mem_realloc_array(NULL, n + 1, sizeof(*uids));
-    size_t n_sizes = 0, n_contents = 0;
-    int result = folder_open_side(w, t, err);
-    for (size_t i = 0; i < n; i++) {
-        if (!listed_of(t, asks[i].uid)->has_size)
-            uids[n_sizes++] = asks[i].uid;
-    }
-    if (result == 0 && n_sizes > 0)
-        result = read_sizes(w, t, uids, n_sizes, err);
-    for (size_t i = 0; n_sizes == 0 && i < n; i++)
-        uids[n_contents++] = asks[i].uid;
-    if (result == 0 && n_contents > 0)
-        result = read_contents(w, t, uids, n_contents, err);
-    free(uids);
+    struct told *t = r->of;
+    int result = bodies_finish(&r->digests, err);
+    if (result != 0 && t->end->ops->is_broken(t->end))
+        r->w->c->reads_to_copy_only = true;
+    for (size_t i = 0; result == 0 && i < r->n_bodies; i++)
+        t->read[t->n_read++] = r->bodies[i];
+    if (t->n_read > 0)
+        mem_sort(t->read, t->n_read, sizeof(*t->read), by_uid);
     return result;
+}
+
+int folder_read_finish(struct reading *r, struct err *err)
+{
+    struct end *e = r->of->end;
+    struct err ignored = ERR_INIT;
+    int result = end_check(e, &r->opening, "cannot open the folder", err);
+    /* What was begun behind it is answered all the same. */
+    int sizes = take_sizes(r, result == 0 ? err : &ignored);
+    int contents = take_contents(r, result == 0 && sizes == 0 ? err : &ignored);
+    end_changes_fini(&r->numbers);
+    end_changes_fini(&r->sizes);
+    free(r->uids);
+    free(r->bodies);
+    return result == 0 && sizes == 0 && contents == 0 ? 0 : -1;
 }
 
 bool folder_has_read(const struct work *w, uint32_t uid, struct content *out)

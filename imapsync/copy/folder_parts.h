@@ -129,12 +129,20 @@ int folder_sift(struct work *w, struct err *err) ATTR_WUR;
 
 /* --- What was told briefly (folder_rest.c) --- */
 
+/* What is begun next on this side is about the folder. */
+void folder_begin_open(
+    struct work *w, struct told *t, struct end_changes *numbers, struct end_ticket *ticket);
 /* The side has this folder open. */
 int folder_open_side(struct work *w, struct told *t, struct err *err) ATTR_WUR;
 /* Lists these messages of the side, which has the folder open, into out.  One that is not there any
  * more is left out; a server that leaves out others makes the side's listing unsure. */
 int folder_list(struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want,
     struct end_changes *out, struct err *err) ATTR_WUR;
+/* The same in two steps. */
+void folder_list_begin(struct told *t, const uint32_t *uids, size_t n, unsigned want,
+    struct end_changes *out, struct end_ticket *ticket);
+int folder_list_finish(struct work *w, struct told *t, const uint32_t *uids, size_t n,
+    const struct end_changes *out, const struct end_ticket *ticket, struct err *err) ATTR_WUR;
 /* For what goes by the whole folder: all its pairs, and all that the source has told, as a listing.
  */
 int folder_whole(struct work *w, struct err *err) ATTR_WUR;
@@ -152,8 +160,21 @@ int folder_adopt(struct work *w, bool *rest_out, struct err *err) ATTR_WUR;
 /* --- What the plan is told (folder_changes.c) --- */
 
 void folder_view(const struct work *w, struct plan_folder *out); /* borrows from the work */
-/* Sizes, or contents, of messages of one side that the plan asks for; ascending. */
-int folder_read(struct work *w, const struct plan_ask *asks, size_t n, struct err *err) ATTR_WUR;
+/* Sizes, or contents, of messages of one side that the plan asks for; ascending.  Many are on their
+ * way at once: begin() does not wait, and finish() frees; each that was begun is finished. */
+struct reading {
+    struct work *w;
+    struct told *of;
+    struct end_changes numbers, sizes;
+    struct end_ticket opening, ticket;
+    uint32_t *uids; /* of sizes */
+    size_t n_sizes;
+    struct body *bodies;
+    size_t n_bodies;
+    struct bodies *digests;
+};
+void folder_read_begin(struct reading *r, struct work *w, const struct plan_ask *asks, size_t n);
+int folder_read_finish(struct reading *r, struct err *err) ATTR_WUR;
 
 /* Of the source; false: it has not read that one. */
 bool folder_has_read(const struct work *w, uint32_t uid, struct content *out);

@@ -22,6 +22,20 @@
 
 #define WANT (END_WANT_FLAGS | END_WANT_DATES)
 
+void folder_begin_open(
+    struct work *w, struct told *t, struct end_changes *numbers, struct end_ticket *ticket)
+{
+    bool is_source = t == &w->source_told;
+    if (is_source)
+        w->p->opened = w;
+    t->end->ops->open(t->end,
+        &(struct end_open){.folder = is_source ? w->record->source.name : w->record->target.name,
+            .is_for_writing = !is_source,
+            .is_only_opened = true,
+            .uidvalidity = is_source ? w->listing.uidvalidity : w->there.uidvalidity},
+        numbers, ticket);
+}
+
 int folder_open_side(struct work *w, struct told *t, struct err *err)
 {
     struct end_ticket ticket = {0};
@@ -29,11 +43,7 @@ int folder_open_side(struct work *w, struct told *t, struct err *err)
     if (t == &w->source_told)
         return folder_reopen(w, err);
     end_changes_init(&numbers, &w->keywords);
-    t->end->ops->open(t->end,
-        &(struct end_open){.folder = w->record->target.name,
-            .is_only_opened = true,
-            .uidvalidity = w->there.uidvalidity},
-        &numbers, &ticket);
+    folder_begin_open(w, t, &numbers, &ticket);
     int result = end_check(t->end, &ticket, "cannot open the folder", err);
     end_changes_fini(&numbers);
     return result;
@@ -68,20 +78,36 @@ static int look_for(struct work *w, struct told *t, const uint32_t *uids, size_t
     return result;
 }
 
-int folder_list(struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want,
-    struct end_changes *out, struct err *err)
+void folder_list_begin(struct told *t, const uint32_t *uids, size_t n, unsigned want,
+    struct end_changes *out, struct end_ticket *ticket)
 {
-    struct end_ticket ticket = {0};
+    *ticket = (struct end_ticket){.result = END_OK};
+    if (n == 0)
+        return;
+    ticket->result = END_PENDING;
+    t->end->ops->attributes(t->end, uids, n, want, out, ticket);
+}
+
+int folder_list_finish(struct work *w, struct told *t, const uint32_t *uids, size_t n,
+    const struct end_changes *out, const struct end_ticket *ticket, struct err *err)
+{
     size_t n_missing;
     if (n == 0)
         return 0;
-    t->end->ops->attributes(t->end, uids, n, want, out, &ticket);
-    if (end_check(t->end, &ticket, "cannot list messages", err) != 0)
+    if (end_check(t->end, ticket, "cannot list messages", err) != 0)
         return -1;
     uint32_t *missing = missing_of(uids, n, out, &n_missing);
     int result = look_for(w, t, missing, n_missing, err);
     free(missing);
     return result;
+}
+
+int folder_list(struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want,
+    struct end_changes *out, struct err *err)
+{
+    struct end_ticket ticket;
+    folder_list_begin(t, uids, n, want, out, &ticket);
+    return folder_list_finish(w, t, uids, n, out, &ticket, err);
 }
 
 /* Into the side's own listing. */

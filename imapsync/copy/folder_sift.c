@@ -14,10 +14,22 @@
 #include "base/mail/uids.h"
 #include "imapsync/copy/folder_parts.h"
 
+#define PORTION_MAX 10000 /* pairs */
+#define PORTIONS_AT_ONCE 6
+
+/* Some pairs, with their flags on a side that was told briefly. */
+struct portion {
+    struct pair *v;
+    size_t n;
+    struct flags_of {
+        struct uid_list uids;
+        struct end_changes told;
+        struct end_ticket ticket;
+    } source, target;
+};
+
 struct sieve {
     struct work *w;
-    /* Flags of this portion, of a side that was told briefly. */
-    struct end_changes source, target;
     size_t at;            /* in the source's listing: what is next */
     size_t n;             /* and what of it is kept */
     size_t n_old;         /* of the listing */
@@ -97,15 +109,17 @@ static void pass_next(struct sieve *s, bool has_pair)
     s->at++;
 }
 
-static void sift_pair(struct sieve *s, const struct pair *p, bool is_listed)
+static void sift_pair(
+    struct sieve *s, const struct portion *of, const struct pair *p, bool is_listed)
 {
     struct work *w = s->w;
     const struct told *t = &w->target_told;
-    const struct listed *source = !is_listed            ? NULL
-                                  : w->listing.is_brief ? end_changes_find(&s->source, p->src_uid)
-                                                        : &w->listing.v[s->at];
+    const struct listed *source = !is_listed ? NULL
+                                  : w->listing.is_brief
+                                      ? end_changes_find(&of->source.told, p->src_uid)
+                                      : &w->listing.v[s->at];
     const struct listed *there =
-        end_changes_find(w->there.is_brief ? &s->target : &w->there, p->tgt_uid);
+        end_changes_find(w->there.is_brief ? &of->target.told : &w->there, p->tgt_uid);
     bool is_lost = has_vanished(s, p, is_listed);
     bool is_lost_there = uids_have(t->vanished, t->n_vanished, p->tgt_uid);
     w->n_known += p->state == PAIR_STORED;
@@ -128,71 +142,117 @@ static void sift_pair(struct sieve *s, const struct pair *p, bool is_listed)
 /* --- Portions
  * ------------------------------------------------------------------------------------- */
 
-/* The flags of one side's messages that have a pair among these. */
-static int ask_flags(struct sieve *s, struct told *t, const struct journal_walk *walk,
-    struct end_changes *out, struct err *err)
+/* Asks for the flags of one side's messages that have a pair among these. */
+static void ask_flags(
+    struct sieve *s, struct told *t, const struct portion *p, struct flags_of *out)
 {
     bool is_source = t == &s->w->source_told;
-    struct uid_list uids = {mem_realloc_array(NULL, walk->n, sizeof(*uids.v)), 0};
-    end_changes_clear(out);
-    for (size_t i = 0; i < walk->n; i++) {
-        uint32_t uid = is_source ? walk->v[i].src_uid : walk->v[i].tgt_uid;
+    struct uid_list *uids = &out->uids;
+    end_changes_init(&out->told, &s->w->keywords);
+    if (!t->changes->is_brief)
+        return;
+    uids->v = mem_realloc_array(NULL, p->n, sizeof(*uids->v));
+    for (size_t i = 0; i < p->n; i++) {
+        uint32_t uid = is_source ? p->v[i].src_uid : p->v[i].tgt_uid;
         if (uid != 0 && uids_have(t->changes->uids, t->changes->n_uids, uid))
-            uids.v[uids.n++] = uid;
+            uids->v[uids->n++] = uid;
     }
-    if (uids.n > 0)
-        uids.n = uids_sort(uids.v, uids.n);
-    int result = folder_list(s->w, t, uids.v, uids.n, END_WANT_FLAGS, out, err);
-    free(uids.v);
-    return result;
+    uids->n = uids->n > 0 ? uids_sort(uids->v, uids->n) : 0;
+    folder_list_begin(t, uids->v, uids->n, END_WANT_FLAGS, &out->told, &out->ticket);
 }
 
-static int ask_portion(struct sieve *s, const struct journal_walk *walk, struct err *err)
+static int take_flags(struct sieve *s, struct told *t, struct flags_of *f, struct err *err)
 {
-    struct work *w = s->w;
-    if (w->listing.is_brief && ask_flags(s, &w->source_told, walk, &s->source, err) != 0)
-        return -1;
-    return w->there.is_brief ? ask_flags(s, &w->target_told, walk, &s->target, err) : 0;
+    return folder_list_finish(s->w, t, f->uids.v, f->uids.n, &f->told, &f->ticket, err);
+}
+
+static void portion_fini(struct portion *p)
+{
+    free(p->v);
+    free(p->source.uids.v);
+    free(p->target.uids.v);
+    end_changes_fini(&p->source.told);
+    end_changes_fini(&p->target.told);
+    *p = (struct portion){0};
 }
 
 /* A server that keeps equal messages once may have given several of them one UID. */
-static void sift_portion(struct sieve *s, const struct journal_walk *walk)
+static void sift_portion(struct sieve *s, const struct portion *of)
 {
-    for (size_t i = 0; i < walk->n; i++) {
-        const struct pair *p = &walk->v[i];
+    for (size_t i = 0; i < of->n; i++) {
+        const struct pair *p = &of->v[i];
         while (s->at < s->n_old && next_uid(s) < p->src_uid)
-            pass_next(s, i > 0 && next_uid(s) == walk->v[i - 1].src_uid);
-        sift_pair(s, p, s->at < s->n_old && next_uid(s) == p->src_uid);
+            pass_next(s, i > 0 && next_uid(s) == of->v[i - 1].src_uid);
+        sift_pair(s, of, p, s->at < s->n_old && next_uid(s) == p->src_uid);
     }
     /* All of one UID are in one portion. */
-    if (s->at < s->n_old && next_uid(s) == walk->v[walk->n - 1].src_uid)
+    if (s->at < s->n_old && next_uid(s) == of->v[of->n - 1].src_uid)
         pass_next(s, true);
 }
 
+static int begin_portion(
+    struct sieve *s, struct journal_walk *walk, struct portion *p, struct err *err)
+{
+    struct work *w = s->w;
+    size_t most = w->c->options.portion < PORTION_MAX ? w->c->options.portion : PORTION_MAX;
+    int r = journal_walk(w->c->journal, w->record->id, walk, most, err);
+    if (r != 1)
+        return r;
+    *p = (struct portion){.v = walk->v, .n = walk->n};
+    walk->v = NULL;
+    ask_flags(s, &w->source_told, p, &p->source);
+    ask_flags(s, &w->target_told, p, &p->target);
+    return 1;
+}
+
+static int finish_portion(struct sieve *s, struct portion *p, struct err *err)
+{
+    struct err ignored = ERR_INIT;
+    /* Both, so that none is on its way when the folder is given up. */
+    int there = take_flags(s, &s->w->target_told, &p->target, err);
+    int here = take_flags(s, &s->w->source_told, &p->source, there == 0 ? err : &ignored);
+    if (there == 0 && here == 0)
+        sift_portion(s, p);
+    portion_fini(p);
+    return there == 0 ? here : there;
+}
+
+/* Portions are asked about before those in front of them were answered. */
 static int sift_all(struct sieve *s, struct err *err)
 {
     struct work *w = s->w;
+    struct portion ring[PORTIONS_AT_ONCE];
     struct journal_walk walk = {0};
-    int r = 0;
+    bool is_brief = w->listing.is_brief || w->there.is_brief;
+    size_t begun = 0, done = 0, most = is_brief ? PORTIONS_AT_ONCE : 1;
+    bool has_more = true;
+    int result = 0;
     if ((w->listing.is_brief && folder_open_side(w, &w->source_told, err) != 0) ||
         (w->there.is_brief && folder_open_side(w, &w->target_told, err) != 0))
         return -1;
-    while (
-        (r = journal_walk(w->c->journal, w->record->id, &walk, w->c->options.portion, err)) == 1) {
-        if (ask_portion(s, &walk, err) != 0) {
-            r = -1;
-            break;
+    while (has_more || done < begun) {
+        struct err why = ERR_INIT;
+        int r = 0;
+        if (has_more && begun < done + most) {
+            r = begin_portion(s, &walk, &ring[begun % PORTIONS_AT_ONCE], &why);
+            begun += r == 1;
+            has_more = r == 1;
+        } else {
+            r = finish_portion(s, &ring[done++ % PORTIONS_AT_ONCE], &why);
         }
-        sift_portion(s, &walk);
+        if (r < 0 && result == 0) {
+            result = -1;
+            *err = why;
+            has_more = false;
+        }
     }
     journal_walk_fini(&walk);
-    while (r == 0 && s->at < s->n_old)
+    while (result == 0 && s->at < s->n_old)
         pass_next(s, false);
-    return r;
+    return result;
 }
 
-/* --- What is left
- * ----------------------------------------------------------------------------------- */
+/* --- What is left --- */
 
 static int by_target(const void *a, const void *b)
 {
@@ -291,8 +351,6 @@ static void hand_over(struct sieve *s)
 int folder_sift(struct work *w, struct err *err)
 {
     struct sieve s = {.w = w, .n_old = w->listing.is_brief ? w->listing.n_uids : w->listing.n};
-    end_changes_init(&s.source, &w->keywords);
-    end_changes_init(&s.target, &w->keywords);
     w->n_known = w->n_same = 0;
     w->has_lost = w->has_all_pairs = false;
     free(w->pairs);
@@ -305,8 +363,6 @@ int folder_sift(struct work *w, struct err *err)
         hand_over(&s);
         result = find_facts(&s, err);
     }
-    end_changes_fini(&s.source);
-    end_changes_fini(&s.target);
     free(s.left.v);
     free(s.gone.v);
     free(s.pairs);

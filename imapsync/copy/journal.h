@@ -151,8 +151,9 @@ int journal_pairs(
  * about max, all of one UID together; 0: there are no more.  What is changed behind v comes as it
  * then is. */
 struct journal_walk {
-    struct pair *v;
+    struct pair *v; /* owned; who takes it away leaves NULL */
     size_t n;
+    uint32_t last;
 };
 int journal_walk(struct journal *j, uint32_t folder, struct journal_walk *w, size_t max,
     struct err *err) ATTR_WUR;

@@ -152,13 +152,15 @@ int journal_pairs(
 int journal_walk(
     struct journal *j, uint32_t folder, struct journal_walk *w, size_t max, struct err *err)
 {
-    uint32_t last = w->n > 0 ? w->v[w->n - 1].src_uid : 0;
     free(w->v);
     w->v = NULL;
     w->n = 0;
-    if (last == UINT32_MAX)
+    if (w->last == UINT32_MAX)
         return 0;
-    return pairs_from(j, folder, last + 1, max, &w->v, &w->n, err) != 0 ? -1 : w->n > 0;
+    if (pairs_from(j, folder, w->last + 1, max, &w->v, &w->n, err) != 0)
+        return -1;
+    w->last = w->n > 0 ? w->v[w->n - 1].src_uid : UINT32_MAX;
+    return w->n > 0;
 }
 
 void journal_walk_fini(struct journal_walk *w)

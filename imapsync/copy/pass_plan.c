@@ -80,20 +80,46 @@ static int list_rest(struct works *all, struct err *err)
     return 0;
 }
 
-/* An error of a folder costs the folder, and the next plan is without it. */
-static int answer(struct works *all, struct err *err)
+/* Questions about one folder of one side. */
+static size_t group_at(const struct plan *p, size_t i)
+{
+    size_t n = 1;
+    while (i + n < p->n_asks && p->asks[i + n].folder == p->asks[i].folder &&
+           p->asks[i + n].is_target == p->asks[i].is_target)
+        n++;
+    return n;
+}
+
+#define READINGS 64 /* on their way at once */
+
+/* An error of a folder costs the folder, and the next plan is without it.  *at: what is asked next.
+ */
+static int answer_some(struct works *all, size_t *at, struct err *err)
 {
     const struct plan *p = &all->plan;
-    for (size_t i = 0, n; i < p->n_asks; i += n) {
-        struct work *w = all->planned[p->asks[i].folder];
-        for (n = 1; i + n < p->n_asks && p->asks[i + n].folder == p->asks[i].folder &&
-                    p->asks[i + n].is_target == p->asks[i].is_target;)
-            n++;
-        if (w->is_over)
+    struct reading *v = mem_realloc_array(NULL, READINGS, sizeof(*v));
+    size_t n = 0;
+    int result = copy_check_cancelled(all->c, err);
+    for (; result == 0 && *at < p->n_asks && n < READINGS; *at += group_at(p, *at)) {
+        struct work *w = all->planned[p->asks[*at].folder];
+        if (!w->is_over)
+            folder_read_begin(&v[n++], w, &p->asks[*at], group_at(p, *at));
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct err why = ERR_INIT;
+        if (folder_read_finish(&v[i], &why) == 0 || result != 0)
             continue;
-        if (copy_check_cancelled(all->c, err) != 0)
-            return -1;
-        if (folder_read(w, &p->asks[i], n, err) != 0 && folder_excuse(w, err) != 0)
+        *err = why;
+        result = v[i].w->is_over ? 0 : folder_excuse(v[i].w, err);
+    }
+    free(v);
+    return result;
+}
+
+static int answer(struct works *all, struct err *err)
+{
+    for (size_t at = 0; at < all->plan.n_asks;) {
+        if (answer_some(all, &at, err) != 0)
             return -1;
     }
     return 0;

@@ -5,7 +5,8 @@
  *
  *   messages   each message that is new or may have changed since the token; without a token, or
  *              with one that was void, every message.  Each with all that was asked for, but of
- *              those that the token knows perhaps only the flags.  A message of which the server
+ *              those that the token knows perhaps only the flags, and of all behind a void one no
+ *              sizes.  A message of which the server
  *              has told less, such as flags of one that came meanwhile, is asked for once more or
  *              not told at all: the next token tells it.  Only where a server has no date for a
  *              message that has been there all along it comes without one

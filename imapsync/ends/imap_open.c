@@ -15,6 +15,9 @@
  * that has more is listed by position in portions of that number, once it is open and has told how
  * many it has.
  *
+ * A folder that is open already is not opened again only to be opened: NOOP lets the server tell
+ * what is new there, and nobody waits for its answer.
+ *
  * Courier gives a folder that no client has opened for writing another UIDVALIDITY at each EXAMINE.
  * So where one is not the one that was expected, EXAMINE is asked once more; if the two differ as
  * well, one SELECT makes it last.
@@ -150,6 +153,16 @@ static void compose_whole(struct open_request *q)
     q->r.has_more = q->partial_sent < q->n_partial;
 }
 
+/* What others have done meanwhile is told before what is asked next. */
+static void compose_again(struct open_request *q)
+{
+    imap_request_cmd(&q->r, OPEN_STEP_AGAIN);
+    imap_cmd_text(q->r.e->client, "NOOP");
+    imap_cmd_end(q->r.e->client);
+    imap_request_leave_cmd(&q->r);
+    q->r.has_more = false;
+}
+
 static void open_send(struct imap_request *r)
 {
     struct open_request *q = (struct open_request *)r;
@@ -169,6 +182,9 @@ static void open_send(struct imap_request *r)
         break;
     case OPEN_STEP_PART:
         compose_part(q);
+        break;
+    case OPEN_STEP_AGAIN:
+        compose_again(q);
         break;
     case OPEN_STEP_WHOLE:
         compose_whole(q);
@@ -216,6 +232,11 @@ static void opened(struct open_request *q, const struct imap_outcome *o)
     }
     r->opens = false;
     r->opened->uidvalidity = c->uidvalidity;
+    r->opened->uidnext = c->uidnext;
+    r->opened->exists = c->exists;
+    r->opened->modseq = c->modseq;
+    r->opened->storable = c->storable;
+    r->opened->takes_keywords = c->takes_keywords;
     r->opened->is_confirmed = r->e->tail == r->opened;
     r->has_more = r->has_more || (q->portion > 0 && !q->is_only_opened);
 }
@@ -250,11 +271,41 @@ static void open_free(struct imap_request *r)
 
 static const struct imap_request_kind open_kind = {open_send, imap_told, open_answered, open_free};
 
+/* It is what this one wants to be opened. */
+static bool is_open_already(const struct imap_end *e, const struct end_open *o)
+{
+    const struct imap_opened *now = e->last_opened;
+    return o->is_only_opened && now && now == e->tail && now->is_confirmed && !now->is_refused &&
+           now->is_for_writing == o->is_for_writing && slice_eq(now->name, o->folder) &&
+           (o->uidvalidity == 0 || o->uidvalidity == now->uidvalidity);
+}
+
+static void begin_again(struct open_request *q)
+{
+    const struct imap_opened *now = q->r.e->last_opened;
+    q->r.opened = imap_opened_ref(q->r.e->last_opened);
+    imap_told_clear(q);
+    q->out->uidvalidity = now->uidvalidity;
+    q->out->uidnext = now->uidnext;
+    q->out->exists = now->exists;
+    q->out->modseq = now->modseq;
+    q->out->storable = now->storable;
+    q->out->takes_keywords = now->takes_keywords;
+    q->next = OPEN_STEP_AGAIN;
+    imap_request_begin(&q->r);
+}
+
 void imap_end_open(
     struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
 {
     struct imap_end *e = imap_end_of(end);
     struct open_request *q = imap_request_new(e, sizeof(*q), &open_kind, t);
+    q->out = out;
+    q->is_only_opened = o->is_only_opened;
+    if (is_open_already(e, o)) {
+        begin_again(q);
+        return;
+    }
     struct imap_opened *now = mem_zalloc(sizeof(*now));
     now->refs = 1;
     now->name = imap_slice_copy(o->folder);
@@ -265,13 +316,11 @@ void imap_end_open(
     q->r.opened = imap_opened_ref(now);
     q->r.opens = true;
     q->r.goes_on = true;
-    q->out = out;
     q->expected = o->uidvalidity;
     q->from = o->from > 0 ? o->from : 1;
     q->known = imap_uids_copy(o->known, o->n_known, &q->n_known);
     q->want = o->want;
     q->is_for_writing = o->is_for_writing;
-    q->is_only_opened = o->is_only_opened;
     q->may_be_brief = o->is_brief;
     if (!o->is_only_opened && q->from == 1 && imap_token_unpack(o->token, &q->token) &&
         q->expected == 0)

@@ -24,10 +24,14 @@ struct imap_opened {
     unsigned refs;
     struct slice name; /* owned */
     bool is_for_writing;
-    bool is_known;        /* it was open under this UIDVALIDITY a moment ago */
-    bool is_confirmed;    /* it is open, and the server has said so: UIDs are what they were */
-    bool is_refused;      /* so is all that was begun behind it */
-    uint32_t uidvalidity; /* 0: not told yet */
+    bool is_known;            /* it was open under this UIDVALIDITY a moment ago */
+    bool is_confirmed;        /* it is open, and the server has said so: UIDs are what they were */
+    bool is_refused;          /* so is all that was begun behind it */
+    uint32_t uidvalidity;     /* 0: not told yet */
+    uint32_t uidnext, exists; /* as of then, like the rest */
+    uint64_t modseq;
+    unsigned storable;
+    bool takes_keywords;
     struct err err;
 };
 
@@ -121,6 +125,8 @@ void imap_request_to_change(struct imap_request *r);
 void imap_request_cannot(struct imap_request *r, const char *why);
 /* Begins a command of the request: text and imap_cmd_end() follow. */
 void imap_request_cmd(struct imap_request *r, unsigned step);
+/* Nobody waits for the answer to the command that was composed last. */
+void imap_request_leave_cmd(struct imap_request *r);
 /* A refusal; the first one of a request counts. */
 void imap_request_refuse(
     struct imap_request *r, const struct imap_outcome *o, enum err_scope scope);

@@ -330,7 +330,7 @@ static void on_answer(void *arg, const struct imap_response *resp)
     for (at = &e->cmds; *at != c; at = &(*at)->next) {
     }
     *at = c->next;
-    /* It will all be answered at once, since the connection is over. */
+    /* Nobody waits for it; or all will be answered at once, since the connection is over. */
     if (!r || e->has_failed || resp->status == IMAP_STATUS_CANCELLED) {
         free(c);
         return;
@@ -360,6 +360,15 @@ void imap_request_cmd(struct imap_request *r, unsigned step)
     c->step = step;
     r->n_cmds++;
     imap_cmd_begin(r->e->client, on_answer, c);
+}
+
+void imap_request_leave_cmd(struct imap_request *r)
+{
+    struct imap_cmd *c = r->e->cmds;
+    while (c->next)
+        c = c->next;
+    c->r = NULL;
+    r->n_cmds--;
 }
 
 static void on_untagged(void *arg, const struct imap_response *resp)

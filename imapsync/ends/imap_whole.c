@@ -86,9 +86,12 @@ static bool miss_by_uids(struct open_request *q)
 
 /* --- What is asked again: each says whether it has asked -------------------------------------- */
 
-/* Everything, without the token. */
+/* Everything, without the token.  Sizes were wanted of what is new: of all they may cost a server
+ * the reading of each message. */
 static void list_all(struct open_request *q)
 {
+    if (q->token.uidnext > 0)
+        q->want &= ~(unsigned)END_WANT_SIZES;
     q->way = OPEN_WAY_LIST;
     q->was_refused = q->was_cut = false;
     end_changes_clear(q->out);
