@@ -201,6 +201,18 @@ int folder_ask(struct work *w, struct err *err)
     return result;
 }
 
+/* The name may have been given to another folder since it was listed; under one that is new to us
+ * no UIDVALIDITY tells. */
+static int check_id(
+    const struct end_changes *told, struct slice listed, const char *label, struct err *err)
+{
+    struct slice id = buf_slice(&told->folder_id);
+    if (id.n == 0 || listed.n == 0 || slice_eq(id, listed))
+        return 0;
+    err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: the folder was replaced meanwhile (MAILBOXID)", label);
+    return err_scope_set(err, ERR_SCOPE_FOLDER);
+}
+
 static int check_answers(struct work *w, struct err *err)
 {
     /* None may be on its way when the folder is given up. */
@@ -209,9 +221,12 @@ static int check_answers(struct work *w, struct err *err)
         (w->source_told.is_asked &&
             end_check(w->c->from, &w->source_told.ticket, "cannot open the folder", err) != 0))
         return -1;
+    if (check_id(&w->listing, w->record->source.mailboxid, w->c->from->label, err) != 0)
+        return -1;
     if (!w->target_told.is_asked)
         return take_numbers(w, err);
-    if (end_check(w->c->to, &w->target_told.ticket, "cannot open the folder", err) != 0)
+    if (end_check(w->c->to, &w->target_told.ticket, "cannot open the folder", err) != 0 ||
+        check_id(&w->there, w->record->target.mailboxid, w->c->to->label, err) != 0)
         return -1;
     if (w->there.uidvalidity == w->record->target.uidvalidity)
         return 0;

@@ -23,7 +23,8 @@
 static const char *const acts[ACTS] = {"deliver", "deliver again", "flag", "delete", "move", "copy",
     "make", "rename", "renumber", "drop", "target add", "target flag", "target delete",
     "target move", "target renumber", "target drop", "target rename", "cut source", "cut target",
-    "kill", "kill before a commit", "kill behind a commit", "lose the journal", "flip", "back"};
+    "kill", "kill before a commit", "kill behind a commit", "lose the journal", "flip", "back",
+    "restore", "target restore"};
 
 static const char *const purposes[PURPOSES] = {"move", "archive", "backfill"};
 static const char *const tears[TEARS] = {"nothing", "a page", "a commit", "the log"};
@@ -149,7 +150,7 @@ static unsigned word(struct slice rest, const char *const *names, unsigned n)
 static bool read_line(const char *line, struct history *h)
 {
     struct slice rest = slice_str(line);
-    if (line[0] == '#' || line[0] == '\n')
+    if (line[0] == '#' || line[0] == '\0')
         return true;
     if (take(&rest, SLICE_LIT("seed ")))
         return read_seed(rest, h);
@@ -172,11 +173,13 @@ bool history_read(const char *path, struct history *out)
     bool is_good = true;
     FILE *f = fopen(path, "r");
     *out = (struct history){0};
-    while (f && is_good && fgets(line, sizeof(line), f))
+    while (f && is_good && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = '\0';
         is_good = read_line(line, out);
+    }
     if (f)
         (void)fclose(f);
     if (f && !is_good)
-        (void)fprintf(stderr, "%s: not a story: %s", path, line);
+        (void)fprintf(stderr, "%s: not a story: %s\n", path, line);
     return f && is_good && out->n > 0;
 }
