@@ -26,7 +26,9 @@ CLANG   ?= clang
 FUZZ_SECONDS ?= 60
 CHAOS_KILLS ?= 1000
 SIM_HISTORIES ?= 20000
+SIM_FIRST ?= 1
 CHAOS_HISTORIES ?= 1000000
+CHAOS_FIRST ?= 1
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 
@@ -100,7 +102,7 @@ HELPERS := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c)) \
 all: packages-build $(addprefix build/bin/,$(PROGRAMS))
 asan: packages-build $(addprefix build/asan/,$(PROGRAMS))
 tsan: packages-build $(addprefix build/tsan/,$(PROGRAMS))
-helpers: $(addprefix build/bin/,$(notdir $(HELPERS))) build/sim/sim build/sim/trace
+helpers: $(addprefix build/bin/,$(notdir $(HELPERS))) build/sim/sim build/sim/trace build/sim/promises
 
 # $(1) variant, $(2) folder for its programs
 define variant_rules
@@ -158,16 +160,21 @@ build/sim/$(2): $(call SIM_OBJECTS,$(1),$(3)) $(call archives,$(1),sync base)
 	@mkdir -p $$(@D)
 	$$(CC) $$(BASE_CFLAGS) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) -o $$@ $$(filter %.o,$$^) $(4) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS)
 endef
-$(eval $(call sim_rule,plain,sim,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/trace.c,$(SIM_LD)))
-$(eval $(call sim_rule,asan,sim_asan,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/trace.c,$(SIM_LD)))
-$(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c tests/sim/trace.c,$(SIM_BDB_LD)))
-# With the real clock and poll(): it talks to real servers as well.
-$(eval $(call sim_rule,plain,trace,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/sim.c,$(filter-out %=poll %=clock_gettime,$(SIM_LD))))
+PROMISES := promises.c promises_help.c promises_life.c promises_mail.c
+SIM_BOTH := $(addprefix tests/sim/,both.c trace.c $(PROMISES))
+SIM_FILES := $(addprefix tests/sim/,real_bdb.c tear.c)
+$(eval $(call sim_rule,plain,sim,$(SIM_FILES) $(SIM_BOTH),$(SIM_LD)))
+$(eval $(call sim_rule,asan,sim_asan,$(SIM_FILES) $(SIM_BOTH),$(SIM_LD)))
+$(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c $(SIM_BOTH),$(SIM_BDB_LD)))
+# With the real clock and poll(): they talk to real servers as well.
+SIM_REAL_LD := $(filter-out %=poll %=clock_gettime,$(SIM_LD))
+$(eval $(call sim_rule,plain,trace,$(SIM_FILES) $(addprefix tests/sim/,sim.c many.c $(PROMISES)),$(SIM_REAL_LD)))
+$(eval $(call sim_rule,plain,promises,$(SIM_FILES) $(addprefix tests/sim/,sim.c many.c trace.c),$(SIM_REAL_LD)))
 
 # Unit tests of the copy between model servers.
 COPY_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(shell grep -l copy_rig.h tests/unit/test_*.c))
 $(COPY_TESTS): build/unit/%: build/obj/asan/tests/unit/%.o \
-  $(call SIM_OBJECTS,asan,tests/sim/real_bdb.c tests/sim/tear.c tests/sim/trace.c tests/sim/sim.c) $(call archives,asan,sync base)
+  $(call SIM_OBJECTS,asan,$(SIM_FILES) $(SIM_BOTH) tests/sim/sim.c tests/sim/many.c) $(call archives,asan,sync base)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS_asan) $(LDFLAGS_asan) -o $@ $(filter %.o,$^) $(SIM_LD) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -lcmocka
 
@@ -196,7 +203,7 @@ packages-check packages-demo packages-bench packages-fuzz packages-soak: package
 
 # --- Tests -----------------------------------------------------------------
 
-unit: $(addprefix build/unit/,$(UNIT_TESTS)) $(addprefix build/replay/,$(FUZZERS)) build/sim/sim
+unit: $(addprefix build/unit/,$(UNIT_TESTS)) $(addprefix build/replay/,$(FUZZERS)) build/sim/sim build/sim/promises
 	@$(PYTHON) tests/tools/run_unit.py
 
 lint:
@@ -210,8 +217,8 @@ model:
 
 # One in twenty with Berkeley DB, and other seeds.
 sim: build/sim/sim build/sim/sim_bdb
+	@build/sim/sim -s $(SIM_FIRST) -n $$(($(SIM_HISTORIES) - $(SIM_HISTORIES) / 20 - $(SIM_FIRST) + 1))
 	@build/sim/sim_bdb -n $$(($(SIM_HISTORIES) / 20)) -s $$(($(SIM_HISTORIES) + 1))
-	@build/sim/sim -n $$(($(SIM_HISTORIES) - $(SIM_HISTORIES) / 20))
 
 # How many of the errors that somebody could make the simulation would find.
 sim-faults: build/sim/sim
@@ -236,10 +243,11 @@ bench: packages-bench
 $(BENCHES):
 	@:
 
-# The kill and fault tests of `make check`, with many more kills.
+# The kill and fault tests of `make check`, with many more kills.  What was stopped goes on with
+# CHAOS_FIRST=N, the number that the last line of progress says.
 chaos: packages-check
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all asan helpers
-	@$(MAKE) --no-print-directory -s sim SIM_HISTORIES=$(CHAOS_HISTORIES)
+	@$(MAKE) --no-print-directory -s sim SIM_HISTORIES=$(CHAOS_HISTORIES) SIM_FIRST=$(CHAOS_FIRST)
 	COEXIST_KILLS=$(CHAOS_KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'kill or stopped or fault' tests/integration
 
 fuzz: packages-fuzz

@@ -57,7 +57,7 @@ struct end_changes {
     uint32_t uidvalidity, uidnext,
         exists;                /* 0: the end does not tell; uidvalidity it always does */
     uint64_t modseq;           /* for end_flags.unchanged_since; 0: none */
-    unsigned storable;         /* system flags that last (of enum flag_system) */
+    unsigned storable;         /* system flags that last (of enum flag_system); 0: only read */
     bool takes_keywords;       /* new ones as well */
     size_t flags_lost;         /* keywords that are none, or over a limit */
     struct buf token;          /* empty: the end has none for this folder */

@@ -9,7 +9,7 @@
 
 /* How often, out of all weights. */
 static const uint8_t weights[ACTS] = {
-    30, 5, 14, 12, 8, 2, 5, 2, 1, 1, 4, 9, 5, 4, 1, 1, 1, 4, 6, 5, 4, 4, 1, 2, 1};
+    30, 5, 14, 12, 8, 2, 5, 2, 1, 1, 4, 9, 5, 4, 1, 1, 1, 4, 6, 5, 4, 4, 1, 2, 1, 1, 1};
 
 #define BIT(act) (1u << (act))
 #define INTERRUPTIONS                                                                              \
@@ -32,10 +32,12 @@ static uint32_t some_quirks(struct rng *r, bool is_target)
     return q;
 }
 
-static enum act some_act(struct rng *r)
+/* The last ones are among what is open. */
+static enum act some_act(struct rng *r, bool has_open)
 {
+    const unsigned n = has_open ? ACTS : ACT_RESTORE;
     uint32_t sum = 0;
-    for (unsigned i = 0; i < ACTS; i++)
+    for (unsigned i = 0; i < n; i++)
         sum += weights[i];
     uint32_t at = rng_below(r, sum);
     unsigned i = 0;
@@ -48,6 +50,7 @@ static enum act some_act(struct rng *r)
 struct mood {
     bool is_calm;    /* nothing breaks */
     bool is_sorting; /* messages and folders are moved all the time */
+    bool has_open;
 };
 
 static enum act act_in(const struct mood *m, struct rng *r)
@@ -57,7 +60,7 @@ static enum act act_in(const struct mood *m, struct rng *r)
     if (m->is_sorting && rng_one_in(r, 2))
         return (enum act)sorting[rng_below(r, sizeof(sorting))];
     do
-        a = some_act(r);
+        a = some_act(r, m->has_open);
     while (m->is_calm && BIT(a) & INTERRUPTIONS);
     return a;
 }
@@ -82,7 +85,8 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
         gap = 20 + rng_below(&r, 40);
         out->n = 4 + out->n / 3;
     }
-    const struct mood mood = {.is_calm = rng_one_in(&r, 5), .is_sorting = rng_one_in(&r, 4)};
+    const struct mood mood = {
+        .is_calm = rng_one_in(&r, 5), .is_sorting = rng_one_in(&r, 4), .has_open = has_open};
     for (uint32_t i = 0; i < out->n; i++) {
         tick += rng_one_in(&r, 3) ? 0 : rng_below(&r, 2 * gap);
         out->v[i] = (struct action){.tick = tick,

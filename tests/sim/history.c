@@ -17,6 +17,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/model_end.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/site.h"
 #include "tests/sim/world.h"
 
@@ -189,13 +190,16 @@ static int pass(struct run *r, bool *is_quiet_out)
     if (r->w.ledger.is_flipped && !r->w.is_killed && r->copy && known_keep(&r->known, &err) != 0)
         ledger_harm(&r->w.ledger, HARM_NO_QUIET, "marks: %s", err.text);
     r->out->failed_passes += result != 0;
+    r->w.ledger.has_vanished = n.folders_vanished > 0;
     r->w.ledger.is_told_all |= n.keywords_lost > 0; /* the only ones without a place */
     *is_quiet_out = result == 0 && n.messages_copied + n.messages_adopted + n.messages_moved +
                                            n.messages_deleted + n.flags_changed ==
                                        0;
     r->has_failed = n.folders_failed + n.messages_failed + n.folders_short > 0;
-    if (result == 0 && n.folders_failed == 0)
+    if (result == 0 && n.folders_failed == 0) {
         ledger_settled(&r->w.ledger);
+        r->w.ledger.listed_at = r->w.ledger.pass_began;
+    }
     r->has_swept |= result == 0 && policy == PLAN_FIRST_SWEEP;
     if (r->w.is_killed || result != 0)
         end(r);
@@ -265,10 +269,7 @@ static void between(struct run *r)
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);
-            /* The second time what was done may be done once more. */
-            if (w->ledger.has_lost_journal)
-                ledger_interrupted(&w->ledger);
-            w->ledger.has_lost_journal = true;
+            ledger_journal_lost(&w->ledger);
             if (x->a % 3 == 0)
                 site_lose_marks();
             world_story(w, x->a % 3 == 0 ? "journal and marks are lost" : "the journal is lost");

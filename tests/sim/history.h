@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include "tests/sim/oracle.h"
+#include "tests/sim/ledger.h"
 
 #define ACTIONS_MAX 64
 
@@ -40,8 +40,10 @@ enum act {
     ACT_JOURNAL_LOST, /* at the next opening */
     ACT_FLIP,         /* the user works on the target from now on */
     ACT_BACK,         /* behind the flip: the way back begins, with the sides exchanged */
+    ACT_RESTORE,      /* a folder of the source is what it was once, and goes on from there */
+    ACT_TGT_RESTORE,
 };
-#define ACTS 25
+#define ACTS 27
 
 struct action {
     uint32_t tick;

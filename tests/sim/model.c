@@ -8,7 +8,7 @@
 #include "base/core/err.h"
 #include "base/core/mem.h"
 #include "base/core/num.h"
-#include "tests/sim/oracle.h"
+#include "tests/sim/ledger.h"
 
 static const char *const names[MODEL_FOLDERS] = {"INBOX", "Sent", "Trash", "Work", "Work/Old",
     "Archive", "Lists", "work", "Moved", "Moved/Old", "Later", "Drafts"};
@@ -108,6 +108,7 @@ struct mailbox *server_make(struct server *s, uint8_t name)
     b->uidvalidity = ++s->uidvalidity_last;
     b->uidnext = 1;
     b->modseq = 1;
+    b->made_at = s->ledger->tick;
     s->boxes[s->n++] = b;
     return b;
 }
@@ -135,13 +136,19 @@ uint8_t model_folder_below(uint8_t of)
 
 static void rename_one(struct server *s, struct mailbox *b, uint8_t name, bool by_engine)
 {
+    bool is_known = by_engine || !s->is_target || ledger_is_known(s->ledger, b);
+    if (by_engine)
+        ledger_engine_renamed(s->ledger, b->name, name);
+    else
+        ledger_renamed(s->ledger, s->is_target, b->name, name, is_known);
     for (size_t i = 0; i < b->n; i++) {
         if (by_engine)
-            ledger_engine_renamed(s->ledger, b->name, name, &b->v[i]);
-        else
+            ledger_engine_carried(s->ledger, b->name, name, &b->v[i]);
+        else if (!s->is_target || !is_known)
             ledger_user_moved(s->ledger, s->is_target, b->name, name, &b->v[i]);
+        /* A folder that its user made, as far as anybody can tell. */
+        b->v[i].is_copy &= is_known;
     }
-    ledger_renamed(s->ledger, b->name, name);
     b->name = name;
 }
 
@@ -174,6 +181,19 @@ void server_renumber(struct server *s, struct mailbox *b)
         b->v[i].modseq = b->modseq;
     }
     ledger_renumbered(s->ledger, s->is_target, b->name);
+}
+
+void server_restore(struct server *s, struct mailbox *b, size_t n)
+{
+    BUG_ON(n == 0 || n > b->n);
+    for (size_t i = b->n - n; i < b->n; i++)
+        ledger_user_removed(s->ledger, s->is_target, b->name, &b->v[i]);
+    b->n -= n;
+    b->uidnext = b->v[b->n].uid;
+    b->modseq = 1;
+    for (size_t i = 0; i < b->n; i++)
+        b->modseq = b->v[i].modseq > b->modseq ? b->v[i].modseq : b->modseq;
+    ledger_restored(s->ledger, s->is_target, b->name);
 }
 
 struct message *mailbox_find(const struct mailbox *b, uint32_t uid)
@@ -263,6 +283,7 @@ struct message *user_move(
     struct message *c = add(to, old.content, old.flags);
     c->is_altered = old.is_altered;
     c->id = old.id;
+    c->serial = old.serial;
     return c;
 }
 

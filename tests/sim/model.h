@@ -47,7 +47,8 @@ enum quirk {
 struct message {
     uint32_t uid;
     uint32_t content;
-    uint32_t id; /* EMAILID: the same wherever it is moved or copied to */
+    uint32_t id;     /* EMAILID: the same wherever it is moved or copied to */
+    uint32_t serial; /* the ledger's: another one for a copy.  No end tells it */
     uint64_t modseq;
     uint16_t flags; /* bits 0 to 4: enum flag_system, from 5 on: keywords */
     bool is_copy;   /* stored through the end that we write to */
@@ -67,6 +68,7 @@ struct mailbox {
     uint32_t id;  /* MAILBOXID */
     uint32_t uidvalidity, uidnext;
     uint64_t modseq;
+    uint32_t made_at;  /* tick */
     struct message *v; /* by UID */
     size_t n, cap;
     bool is_subscribed;
@@ -102,6 +104,8 @@ bool server_may_rename(const struct server *s, const struct mailbox *b, uint8_t 
 void server_rename(struct server *s, struct mailbox *b, uint8_t name, bool by_engine);
 /* Where what is below `of` goes with it; MODEL_FOLDERS: nowhere, it has no name there. */
 uint8_t model_folder_below(uint8_t of);
+/* The backup from before its last n messages came: their UIDs, and MODSEQs, will be given again. */
+void server_restore(struct server *s, struct mailbox *b, size_t n);
 /* All UIDs anew. */
 void server_renumber(struct server *s, struct mailbox *b);
 struct message *mailbox_find(const struct mailbox *b, uint32_t uid); /* or NULL */

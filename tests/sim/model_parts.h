@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* model_parts: what the queue (model_end.c) and the server behind it (model_serve.c) share. */
+/*
+ * model_parts: what the end (model_end.c), the server behind it (model_serve.c, model_append.c,
+ * model_change.c) and what comes back from there (model_answers.c) share.
+ */
 #ifndef TESTS_SIM_MODEL_PARTS_H
 #define TESTS_SIM_MODEL_PARTS_H
 
@@ -70,7 +73,10 @@ struct model_end {
     size_t n;
     int open_name; /* -1: none, or the open was refused */
     uint32_t open_validity;
-    bool is_broken, is_paused;
+    struct folder view; /* of the folder that is open, as far as this session was told */
+    bool is_open, is_paused;
+    bool is_cut;    /* and nobody has noticed yet */
+    bool is_broken; /* and all was answered */
     struct err why;
 };
 
@@ -84,6 +90,17 @@ static inline bool model_has(const struct model_end *e, unsigned quirk)
 {
     return (e->s->quirks & quirk) != 0;
 }
+
+struct model_end *model_of(struct end *e);
+struct request *model_request_new(struct end *end, enum kind kind, struct end_ticket *t);
+void model_request_begin(struct model_end *e); /* the last word of each slot */
+void model_request_free(struct request *r);
+int model_number(struct slice name);
+void model_append_begin(
+    struct end *end, struct slice folder, struct end_uids *uids_out, struct end_ticket *t);
+void model_append_message(struct end *end, const struct end_message *m);
+void model_append_octets(struct end *end, struct slice octets);
+void model_append_end(struct end *end);
 
 uint16_t model_bits(const struct flags *f, const struct keywords *k);
 void model_refuse(struct request *r, enum err_class class, enum err_scope scope, const char *why);
@@ -99,11 +116,15 @@ void model_put_token(const struct mailbox *b, struct buf *out);
 bool model_token(struct slice token, struct model_token *out);
 /* The folder that is open, or NULL, and the request is refused. */
 struct mailbox *model_opened(struct model_end *e, struct request *r);
+void model_append(struct model_end *e, struct request *r);
+void model_tell_validity(struct model_end *e, struct mailbox *b, bool is_kept);
 void model_flags(struct model_end *e, struct request *r);
 /* false: not all of it yet. */
 bool model_move(struct model_end *e, struct request *r);
 void model_remove(struct model_end *e, struct request *r);
 /* A request takes effect; false: not yet. */
 bool model_effect(struct model_end *e, struct request *r);
+/* One event of the network: a request takes effect, or is answered.  false: nothing can happen. */
+bool model_step(struct model_end *e);
 
 #endif

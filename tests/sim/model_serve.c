@@ -40,18 +40,11 @@ void model_refuse(struct request *r, enum err_class class, enum err_scope scope,
     err_scope_set(&r->err, scope);
 }
 
-void model_messages_free(struct appended *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        buf_fini(&v[i].octets);
-    free(v);
-}
-
 /* --- Effects: what the server does --------------------------------------------------------------
  */
 
 /* Somebody wants to know its UIDVALIDITY, which only lasts once it is_kept. */
-static void tell_validity(struct model_end *e, struct mailbox *b, bool is_kept)
+void model_tell_validity(struct model_end *e, struct mailbox *b, bool is_kept)
 {
     if (!model_has(e, QUIRK_FIRST_OPEN) || b->is_kept)
         return;
@@ -59,9 +52,8 @@ static void tell_validity(struct model_end *e, struct mailbox *b, bool is_kept)
     b->is_kept = is_kept;
 }
 
-static void put_status(struct model_end *e, struct mailbox *b, struct folder *f)
+static void put_numbers(struct model_end *e, const struct mailbox *b, struct folder *f)
 {
-    tell_validity(e, b, false);
     f->has = FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDNEXT | FOLDER_HAS_UIDVALIDITY;
     f->uidvalidity = b->uidvalidity;
     f->uidnext = b->uidnext;
@@ -70,6 +62,31 @@ static void put_status(struct model_end *e, struct mailbox *b, struct folder *f)
         f->has |= FOLDER_HAS_MODSEQ;
         f->modseq = b->modseq;
     }
+}
+
+/* What a session has been told of the folder that it has open: with each answer about it, not with
+ * each change of others. */
+static void look(struct model_end *e)
+{
+    const struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
+    if (b && b->uidvalidity == e->open_validity)
+        put_numbers(e, b, &e->view);
+}
+
+/* Of the folder that is open that is what this session knows (RFC 9051 6.3.11: STATUS is not for
+ * the selected mailbox), with Dovecot and Cyrus. */
+static void put_status(struct model_end *e, struct mailbox *b, struct folder *f)
+{
+    model_tell_validity(e, b, false);
+    if (e->open_name != b->name || e->open_validity != b->uidvalidity) {
+        put_numbers(e, b, f);
+        return;
+    }
+    f->has = e->view.has;
+    f->uidvalidity = e->view.uidvalidity;
+    f->uidnext = e->view.uidnext;
+    f->messages = e->view.messages;
+    f->modseq = e->view.modseq;
 }
 
 /* MAILBOXID */
@@ -257,7 +274,7 @@ static void do_open(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
         return;
     }
-    tell_validity(e, b, r->open.is_for_writing);
+    model_tell_validity(e, b, r->open.is_for_writing);
     c->uidvalidity = b->uidvalidity;
     if (fault_is(FAULT_UIDVALIDITY_IGNORED) && r->open.uidvalidity)
         c->uidvalidity = r->open.uidvalidity;
@@ -275,8 +292,9 @@ static void do_open(struct model_end *e, struct request *r)
     c->uidnext = b->uidnext;
     c->exists = (uint32_t)b->n;
     c->modseq = model_has(e, QUIRK_NO_CONDSTORE) ? 0 : b->modseq;
-    c->storable = 31;
-    c->takes_keywords = !model_has(e, QUIRK_NO_KEYWORDS);
+    /* EXAMINE says that nothing lasts: PERMANENTFLAGS () (RFC 9051 7.1). */
+    c->storable = r->open.is_for_writing ? 31 : 0;
+    c->takes_keywords = r->open.is_for_writing && !model_has(e, QUIRK_NO_KEYWORDS);
     r->modseq_then = b->modseq;
     if (!r->open.is_only_opened)
         list(e, r, b);
@@ -297,113 +315,12 @@ static void do_attributes(struct model_end *e, struct request *r)
     }
 }
 
-/* Why the server would not take it; NULL: it does. */
-static const char *fault_of(const struct model_end *e, const struct appended *a, uint32_t content)
-{
-    if (model_has(e, QUIRK_REFUSES) && content % 7 == 3)
-        return "the content is refused";
-    if (model_has(e, QUIRK_NO_KEYWORDS) && a->flags >= 32)
-        return "no keywords here";
-    if (model_has(e, QUIRK_LIMIT) && a->octets.n > SIZE_LIMIT)
-        return "too large";
-    return NULL;
-}
-
-static const struct message *equal_one(const struct mailbox *b, uint32_t content)
-{
-    for (size_t i = 0; i < b->n; i++) {
-        if (b->v[i].content == content)
-            return &b->v[i];
-    }
-    return NULL;
-}
-
-/* The UID that it has. */
-static uint32_t put_message(struct server *s, struct mailbox *b, const struct appended *a)
-{
-    bool is_whole;
-    int content = model_content(buf_slice(&a->octets), &is_whole);
-    BUG_ON(content < 0);
-    const struct message *equal = s->quirks & QUIRK_ONCE ? equal_one(b, (uint32_t)content) : NULL;
-    if (equal)
-        return equal->uid;
-    struct message *m = engine_add(s, b, (uint32_t)content, a->flags);
-    m->is_altered = !is_whole || (s->quirks & QUIRK_ALTERS) != 0;
-    m->has_date = a->has_date && a->date_s == model_date(m->content);
-    return m->uid;
-}
-
-/* given NULL: from `at` on. */
-static void tell_uids(struct model_end *e, struct request *r, const struct mailbox *b, uint32_t at,
-    const uint32_t *given)
-{
-    struct end_uids *u = r->uids_out;
-    if (!u || model_has(e, QUIRK_NO_UIDPLUS))
-        return;
-    u->uidvalidity = b->uidvalidity;
-    u->n = r->n_messages;
-    u->v = mem_realloc_array(NULL, u->n + 1, sizeof(*u->v));
-    for (size_t i = 0; i < u->n; i++)
-        u->v[i] = given ? given[i] : at + (uint32_t)i;
-    for (size_t i = 0; i < u->n && fault_is(FAULT_UIDS_SHUFFLED); i++)
-        u->v[i] = at + (uint32_t)(u->n - 1 - i);
-    if (model_has(e, QUIRK_UIDS) && u->n > 1)
-        u->n--;
-    else if (model_has(e, QUIRK_UIDS))
-        u->uidvalidity += 7;
-}
-
-static void do_append(struct model_end *e, struct request *r)
-{
-    int name = r->name;
-    if (fault_is(FAULT_APPEND_ELSEWHERE) && r->n_messages == 1)
-        name = e->s->boxes[0]->name;
-    struct mailbox *b = name < 0 ? NULL : server_find(e->s, (uint8_t)name);
-    if (!b) {
-        model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
-        return;
-    }
-    for (size_t i = 0; i < r->n_messages; i++) {
-        bool is_whole;
-        int content = model_content(buf_slice(&r->messages[i].octets), &is_whole);
-        const char *why =
-            content < 0 ? "no message" : fault_of(e, &r->messages[i], (uint32_t)content);
-        if (why) {
-            model_refuse(r, ERR_PERM, ERR_SCOPE_NONE, why);
-            return;
-        }
-    }
-    tell_validity(e, b, true);
-    uint32_t first = b->uidnext;
-    bool is_lost = model_has(e, QUIRK_LOSES) && rng_one_in(&e->w->rng, 6);
-    uint32_t *given = mem_zalloc((r->n_messages + 1) * sizeof(*given));
-    for (size_t i = 0; i < r->n_messages && !is_lost; i++)
-        given[i] = put_message(e->s, b, &r->messages[i]);
-    for (size_t i = 0; i < r->n_messages && fault_is(FAULT_APPEND_TWICE) && first % 5 == 4; i++)
-        (void)put_message(e->s, b, &r->messages[i]);
-    r->stored_in = b->name;
-    r->first = first;
-    r->behind = b->uidnext;
-    if (is_lost)
-        b->uidnext += (uint32_t)r->n_messages;
-    world_story(e->w, "    target: %zu message%s %s %s (UID %u)", r->n_messages,
-        r->n_messages == 1 ? "" : "s", is_lost ? "taken and lost in" : "stored in",
-        model_folder_name(b->name), first);
-    tell_uids(e, r, b, first, is_lost ? NULL : given);
-    free(given);
-    if (model_has(e, QUIRK_STORES_NO) && rng_one_in(&e->w->rng, 4)) {
-        model_refuse(r, ERR_PERM, ERR_SCOPE_NONE, "stored, and says NO");
-        if (r->uids_out)
-            end_uids_fini(r->uids_out);
-    }
-}
-
 static void do_read(struct model_end *e, struct request *r)
 {
     (void)model_opened(e, r);
 }
 
-bool model_effect(struct model_end *e, struct request *r)
+static bool effect(struct model_end *e, struct request *r)
 {
     switch (r->kind) {
     case FOLDERS:
@@ -435,7 +352,7 @@ bool model_effect(struct model_end *e, struct request *r)
         return true;
     case APPEND:
         if (r->is_whole)
-            do_append(e, r);
+            model_append(e, r);
         return r->is_whole;
     case FLAGS:
         model_flags(e, r);
@@ -449,14 +366,13 @@ bool model_effect(struct model_end *e, struct request *r)
     return true;
 }
 
-void late_append_do(struct server *s, struct late_append *l)
+bool model_effect(struct model_end *e, struct request *r)
 {
-    struct mailbox *b = l->folder < 0 ? NULL : server_find(s, (uint8_t)l->folder);
-    for (size_t i = 0; b && i < l->n; i++) {
-        bool is_whole;
-        int content = model_content(buf_slice(&l->messages[i].octets), &is_whole);
-        ledger_late(s->ledger, b->name, (uint32_t)content);
-        put_message(s, b, &l->messages[i]);
-    }
-    late_append_free(l);
+    bool is_done = effect(e, r);
+    bool is_about = r->kind == OPEN || r->kind == READ || r->kind == ATTRIBUTES ||
+                    r->kind == FLAGS || r->kind == MOVE || r->kind == REMOVE ||
+                    (r->kind == APPEND && r->stored_in == e->open_name);
+    if (is_about)
+        look(e);
+    return is_done;
 }

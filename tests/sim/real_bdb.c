@@ -80,7 +80,7 @@ void disk_kill(const char *dir)
     uint32_t number = (uint32_t)rng_next(&world->rng);
     if ((is_torn_commit || number % 2) && tear_now(world->h->tear, aside, number >> 1)) {
         world_story(world, "  the disk was torn");
-        world->ledger.has_lost_journal = true;
+        ledger_journal_lost(&world->ledger);
     }
 }
 

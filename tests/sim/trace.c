@@ -5,6 +5,7 @@
  *
  *     trace SEED STEPS                              on the model
  *     trace SEED STEPS imap://user@host:port/ FILE  on a server, with the password in FILE
+ *     trace -SEED ...                               without STATUS of a folder that is open
  *
  * Two connections work on two folders.  UIDs are printed as they are (the folders are new);
  * UIDVALIDITY, MODSEQ and tokens only as far as they are the same as before, and IDs only where
@@ -16,9 +17,9 @@
 
 #include "base/core/log.h"
 #include "base/core/num.h"
-#include "imapsync/account_args.h"
-#include "tests/sim/model_end.h"
-#include "tests/sim/world.h"
+#include "tests/sim/both.h"
+#include "tests/sim/model.h"
+#include "tests/sim/rng.h"
 
 #define BOXES 2
 #define KNOWN_MAX 512
@@ -39,9 +40,10 @@ struct box {
 
 struct trace {
     struct rng rng;
-    struct end *end[2];
+    struct both both;
     struct box box[BOXES];
     struct keywords keywords;
+    bool is_newer; /* STATUS of the folder that is open may be newer than what was told */
     uint32_t contents;
 };
 
@@ -227,20 +229,26 @@ static void refused(struct trace *t, struct end *e, struct box *b)
     compare_ids(t, e);
 }
 
-/* Of the folder that is open a server may tell what it has told this session (RFC 9051 6.3.11), and
- * Dovecot and Cyrus do: so another one is open. */
+static void print_status(struct end *e, const struct box *b, const struct folder *f)
+{
+    (void)printf("%u messages, UIDNEXT %u, %s, %s", f->messages, f->uidnext,
+        b->validity == 0 || f->uidvalidity == b->validity ? "same UIDVALIDITY" : "new UIDVALIDITY",
+        b->token.n > 0 && e->ops->is_same(e, f, buf_slice(&b->token)) ? "same" : "changed");
+}
+
+/* Of the folder that is open, or of another one: a server may tell of the first what it has told
+ * this session (RFC 9051 6.3.11), as Dovecot does; Cyrus sometimes tells more. */
 static void status(struct trace *t, struct end *e, struct box *b)
 {
     struct end_ticket ticket = {0};
     struct folder f = {.name = b->name};
     struct box *other = &t->box[b == t->box];
-    if (!open_for_writing(t, e, other, other->validity))
+    bool is_other = rng_one_in(&t->rng, 2) || t->is_newer;
+    if (is_other && !open_for_writing(t, e, other, other->validity))
         return;
     e->ops->status(e, &f, &ticket);
     (void)printf("status of %.*s: %s", SLICE_ARG(b->name), wait_for(e, &ticket) ? "" : "NO");
-    (void)printf("%u messages, UIDNEXT %u, %s, %s", f.messages, f.uidnext,
-        b->validity == 0 || f.uidvalidity == b->validity ? "same UIDVALIDITY" : "new UIDVALIDITY",
-        b->token.n > 0 && e->ops->is_same(e, &f, buf_slice(&b->token)) ? "same" : "changed");
+    print_status(e, b, &f);
 }
 
 static size_t known_at(const struct box *b, uint32_t uid)
@@ -326,7 +334,7 @@ static void dates(struct trace *t, struct end *e, struct box *b)
 
 static void step(struct trace *t)
 {
-    struct end *e = t->end[rng_below(&t->rng, 2)];
+    struct end *e = t->both.end[rng_below(&t->rng, 2)];
     struct box *b = &t->box[rng_below(&t->rng, BOXES)];
     switch (rng_below(&t->rng, 12)) {
     case 0:
@@ -367,8 +375,8 @@ static void begin(struct trace *t, uint64_t seed)
         struct end_ticket ticket = {0};
         t->box[i].name = slice_str(box_names[i]);
         buf_init(&t->box[i].token, END_TOKEN_MAX);
-        t->end[0]->ops->make(t->end[0], t->box[i].name, FOLDER_USE_NONE, &ticket);
-        if (!wait_for(t->end[0], &ticket))
+        t->both.end[0]->ops->make(t->both.end[0], t->box[i].name, FOLDER_USE_NONE, &ticket);
+        if (!wait_for(t->both.end[0], &ticket))
             fail("cannot make the folder", &ticket.err);
     }
 }
@@ -377,43 +385,8 @@ static void end(struct trace *t)
 {
     for (size_t i = 0; i < BOXES; i++)
         buf_fini(&t->box[i].token);
-    for (size_t i = 0; i < 2; i++)
-        end_close(&t->end[i]);
+    both_close(&t->both);
     keywords_fini(&t->keywords);
-}
-
-static void on_model(struct trace *t, uint64_t seed, uint64_t steps)
-{
-    static struct world w;
-    static struct history h;
-    h.seed = seed;
-    world_init(&w, &h, NULL);
-    for (size_t i = 0; i < 2; i++)
-        t->end[i] = model_end_new(&w, &w.target, NULL);
-    begin(t, seed);
-    for (uint64_t i = 0; i < steps; i++)
-        step(t);
-    end(t);
-    world_fini(&w);
-}
-
-static void on_server(
-    struct trace *t, uint64_t seed, uint64_t steps, const char *url, const char *password_file)
-{
-    struct imap_account account;
-    struct err err = ERR_INIT;
-    const struct end_maker *silent, *makers[] = {&account.end.maker, &account.end.maker};
-    const struct account_args args = {
-        .label = "server", .url = url, .password_file = password_file};
-    if (account_from_args(&args, &account, &err) != 0)
-        fail(url, &err);
-    if (end_open_all(makers, 2, NULL, t->end, &silent, &err) != 0)
-        fail(url, &err);
-    begin(t, seed);
-    for (uint64_t i = 0; i < steps; i++)
-        step(t);
-    end(t);
-    imap_account_fini(&account);
 }
 
 int main(int argc, char **argv)
@@ -421,14 +394,20 @@ int main(int argc, char **argv)
     struct trace t = {0};
     uint64_t seed, steps;
     log_set_level(LOG_LEVEL_ERROR);
-    if ((argc != 3 && argc != 5) || num_u64(slice_str(argv[1]), 0, INT64_MAX, &seed) != 0 ||
+    t.is_newer = argc > 1 && argv[1][0] == '-';
+    if ((argc != 3 && argc != 5) ||
+        num_u64(slice_str(argv[1] + t.is_newer), 0, INT64_MAX, &seed) != 0 ||
         num_u64(slice_str(argv[2]), 0, 100000, &steps) != 0) {
         (void)fprintf(stderr, "usage: trace SEED STEPS [URL PASSWORD_FILE]\n");
         return 64;
     }
     if (argc == 3)
-        on_model(&t, seed, steps);
+        both_on_model(&t.both, seed, 0);
     else
-        on_server(&t, seed, steps, argv[3], argv[4]);
+        both_on_server(&t.both, argv[3], argv[4]);
+    begin(&t, seed);
+    for (uint64_t i = 0; i < steps; i++)
+        step(&t);
+    end(&t);
     return 0;
 }

@@ -31,169 +31,6 @@ void world_story(struct world *w, const char *fmt, ...)
     (void)fputc('\n', w->story);
 }
 
-/* --- Which one
- * ------------------------------------------------------------------------------------ */
-
-static struct mailbox *some_box(struct server *s, uint32_t a)
-{
-    return s->n > 0 ? s->boxes[a % s->n] : NULL;
-}
-
-static struct mailbox *box_with_mail(struct server *s, uint32_t a)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        struct mailbox *b = s->boxes[(a + i) % s->n];
-        if (b->n > 0)
-            return b;
-    }
-    return NULL;
-}
-
-static uint8_t free_name(const struct server *s, uint32_t a)
-{
-    for (uint32_t i = 0; i < MODEL_FOLDERS; i++) {
-        uint8_t name = (uint8_t)((a + i) % MODEL_FOLDERS);
-        if (!server_find(s, name))
-            return name;
-    }
-    return MODEL_FOLDERS;
-}
-
-/* --- What people do ------------------------------------------------------------------------------
- */
-
-/* Users of the source use some flags, those of the target all of them. */
-static uint16_t source_flag(uint32_t b)
-{
-    static const uint16_t v[] = {
-        FLAG_SEEN, FLAG_SEEN, FLAG_ANSWERED, FLAG_DRAFT, 32, 64, FLAG_DELETED};
-    return v[b % 7];
-}
-
-static uint16_t target_flag(uint32_t b)
-{
-    static const uint16_t v[] = {
-        FLAG_SEEN, FLAG_FLAGGED, FLAG_ANSWERED, 128, 256, 32, FLAG_DELETED};
-    return v[b % 7];
-}
-
-static const char *side(const struct server *s)
-{
-    return s->is_target ? "target" : "source";
-}
-
-static bool deliver(struct world *w, struct server *s, const struct action *x, bool again)
-{
-    struct mailbox *b = some_box(s, x->a);
-    uint32_t content = again && w->contents > 0 ? x->b % w->contents : w->contents;
-    uint16_t flags = x->b % 3 == 0 ? source_flag(x->b / 3) : 0;
-    if (!b || content == MODEL_CONTENTS)
-        return false;
-    if (content == w->contents)
-        w->contents++;
-    const struct message *m = user_add(s, b, content, flags);
-    world_story(w, "  %s: message %u arrives in %s (UID %u, flags %x)", side(s), content,
-        model_folder_name(b->name), m->uid, flags);
-    return true;
-}
-
-static bool flag(struct world *w, struct server *s, const struct action *x)
-{
-    struct mailbox *b = box_with_mail(s, x->a);
-    if (!b)
-        return false;
-    struct message *m = &b->v[x->b % b->n];
-    uint16_t bit = s->is_target ? target_flag(x->b >> 8) : source_flag(x->b >> 8);
-    bool on = !(m->flags & bit);
-    user_flag(s, b, m, bit, on, w->tick);
-    world_story(w, "  %s: its user %s flag %x of UID %u (message %u) in %s", side(s),
-        on ? "adds" : "takes away", bit, m->uid, m->content, model_folder_name(b->name));
-    return true;
-}
-
-static bool delete (struct world *w, struct server *s, const struct action *x)
-{
-    struct mailbox *b = box_with_mail(s, x->a);
-    if (!b)
-        return false;
-    struct message *m = &b->v[x->b % b->n];
-    world_story(w, "  %s: its user removes UID %u (message %u) from %s", side(s), m->uid,
-        m->content, model_folder_name(b->name));
-    user_remove(s, b, m);
-    return true;
-}
-
-static bool move(struct world *w, struct server *s, const struct action *x)
-{
-    struct mailbox *b = box_with_mail(s, x->a), *to = some_box(s, x->b >> 8);
-    if (!b || b == to)
-        return false;
-    struct message *m = &b->v[x->b % b->n];
-    uint32_t uid = m->uid;
-    const struct message *c = user_move(s, b, m, to);
-    world_story(w, "  %s: its user moves UID %u (message %u) from %s to %s (UID %u)", side(s), uid,
-        c->content, model_folder_name(b->name), model_folder_name(to->name), c->uid);
-    return true;
-}
-
-static bool copy(struct world *w, struct server *s, const struct action *x)
-{
-    struct mailbox *b = box_with_mail(s, x->a), *to = some_box(s, x->b >> 8);
-    if (!b)
-        return false;
-    struct message *m = &b->v[x->b % b->n];
-    uint32_t uid = m->uid;
-    const struct message *c = user_copy(s, b, m, to);
-    world_story(w, "  %s: its user copies UID %u (message %u) from %s to %s (UID %u)", side(s), uid,
-        c->content, model_folder_name(b->name), model_folder_name(to->name), c->uid);
-    return true;
-}
-
-static bool make(struct world *w, const struct action *x)
-{
-    uint8_t name = free_name(&w->source, x->a);
-    if (name == MODEL_FOLDERS || w->source.n > 6)
-        return false;
-    server_make(&w->source, name);
-    world_story(w, "  source: folder %s is made", model_folder_name(name));
-    return true;
-}
-
-static bool rename_box(struct world *w, struct server *s, const struct action *x)
-{
-    struct mailbox *b = some_box(s, x->a);
-    uint8_t name = free_name(s, x->b);
-    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0 || !server_may_rename(s, b, name))
-        return false;
-    world_story(w, "  %s: its user renames %s to %s", side(s), model_folder_name(b->name),
-        model_folder_name(name));
-    server_rename(s, b, name, false);
-    w->ledger.has_own_names = true;
-    return true;
-}
-
-static bool renumber(struct world *w, struct server *s, const struct action *x)
-{
-    struct mailbox *b = some_box(s, x->a);
-    if (!b)
-        return false;
-    server_renumber(s, b);
-    world_story(w, "  %s: folder %s has the new UIDVALIDITY %u", side(s),
-        model_folder_name(b->name), b->uidvalidity);
-    return true;
-}
-
-static bool drop(struct world *w, struct server *s, const struct action *x)
-{
-    struct mailbox *b = some_box(s, x->a);
-    if (!b || b->name == 0)
-        return false;
-    world_story(w, "  %s: its user removes the folder %s", side(s), model_folder_name(b->name));
-    w->ledger.is_renumbered[b->name] = true;
-    server_drop(s, b);
-    return true;
-}
-
 static bool cut(struct world *w, unsigned which)
 {
     if (!w->ends[which])
@@ -219,61 +56,7 @@ void world_kill(struct world *w, const char *where)
 
 static void act(struct world *w, const struct action *x)
 {
-    /* Behind the flip some still work on the source: another device, a shared folder. */
-    bool is_there = w->ledger.is_flipped && (x->a >> 8) % 4 > 0;
-    struct server *users = is_there ? &w->target : &w->source;
     switch (x->what) {
-    case ACT_DELIVER:
-        (void)deliver(w, &w->source, x, false);
-        break;
-    case ACT_AGAIN:
-        (void)deliver(w, &w->source, x, true);
-        break;
-    case ACT_FLAG:
-        (void)flag(w, users, x);
-        break;
-    case ACT_DELETE:
-        (void)delete (w, users, x);
-        break;
-    case ACT_MOVE:
-        (void)move(w, users, x);
-        break;
-    case ACT_MAKE:
-        (void)make(w, x);
-        break;
-    case ACT_RENAME:
-        (void)rename_box(w, users, x);
-        break;
-    case ACT_COPY:
-        (void)copy(w, users, x);
-        break;
-    case ACT_RENUMBER:
-        (void)renumber(w, &w->source, x);
-        break;
-    case ACT_DROP:
-        (void)drop(w, &w->source, x);
-        break;
-    case ACT_TGT_ADD:
-        (void)deliver(w, &w->target, x, false);
-        break;
-    case ACT_TGT_FLAG:
-        (void)flag(w, &w->target, x);
-        break;
-    case ACT_TGT_DELETE:
-        (void)delete (w, &w->target, x);
-        break;
-    case ACT_TGT_MOVE:
-        (void)move(w, &w->target, x);
-        break;
-    case ACT_TGT_RENUMBER:
-        (void)renumber(w, &w->target, x);
-        break;
-    case ACT_TGT_RENAME:
-        (void)rename_box(w, &w->target, x);
-        break;
-    case ACT_TGT_DROP:
-        (void)drop(w, &w->target, x);
-        break;
     case ACT_CUT_SOURCE:
         (void)cut(w, 0);
         break;
@@ -290,10 +73,8 @@ static void act(struct world *w, const struct action *x)
     case ACT_KILL_BEHIND_COMMIT:
         w->kill_armed = KILL_BEHIND_COMMIT;
         break;
-    case ACT_JOURNAL_LOST:
-    case ACT_FLIP:
-    case ACT_BACK:
-        break; /* history.c, between passes */
+    default:
+        people_act(w, x);
     }
 }
 
@@ -377,6 +158,8 @@ static void take_over(struct world *w, const struct ledger *before, struct mailb
         }
         if (m->is_copy)
             ledger_engine_added(&w->ledger, to->name, m);
+        else
+            ledger_user_added(&w->ledger, true, to->name, m);
     }
 }
 
@@ -394,6 +177,7 @@ void world_turn(struct world *w, bool has_journal)
     w->ledger.tick = tick;
     w->ledger.has_open = w->h->has_open;
     w->ledger.has_lost_journal = !has_journal;
+    w->ledger.source = &w->source;
     w->ledger.target = &w->target;
     w->ledger.is_short = ((w->source.quirks | w->target.quirks) & QUIRK_SHORT) != 0;
     for (size_t i = 0; i < w->source.n; i++) {
@@ -412,6 +196,7 @@ void world_init(struct world *w, const struct history *h, FILE *story)
     *w = (struct world){.h = h, .story = story, .now_ms = UINT64_C(1700000000000)};
     w->rng.s = h->seed ^ 0x5bd1e995u;
     ledger_init(&w->ledger);
+    w->ledger.source = &w->source;
     w->ledger.target = &w->target;
     w->ledger.has_open = h->has_open;
     w->ledger.is_short = ((h->quirks[0] | h->quirks[1]) & QUIRK_SHORT) != 0;

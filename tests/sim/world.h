@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include "tests/sim/history.h"
 #include "tests/sim/model.h"
-#include "tests/sim/oracle.h"
+#include "tests/sim/ledger.h"
 #include "tests/sim/rng.h"
 
 struct end;
@@ -48,6 +48,8 @@ void world_init(struct world *w, const struct history *h, FILE *story);
 void world_fini(struct world *w);
 /* An event of the network or the disk: time goes on, and who is due acts. */
 void world_tick(struct world *w);
+/* people.c: one of the actions that is somebody's who uses a mailbox, or runs a server. */
+void people_act(struct world *w, const struct action *x);
 void world_kill(struct world *w, const char *where);
 /* Only between passes: what was armed is over, and the disk is there again. */
 void world_revive(struct world *w);

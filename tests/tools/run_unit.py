@@ -3,7 +3,7 @@
 """Runs every unit test, replays every fuzz corpus and simulates a few mailbox copies; prints the output of
 failures only.
 
-    run_unit.py [NAME...]         NAME: test_slice, fuzz_header, simulation, stories (default: all that there are)
+    run_unit.py [NAME...]         NAME: test_slice, fuzz_header, simulation, stories, promises (default: all that there are)
     run_unit.py --uptime S ...    the same on a machine that booted S seconds ago, as the tests see it
                                   (a time namespace, which takes root; else it is skipped and says so)
 
@@ -82,6 +82,15 @@ def simulate(name):
     return passed, failed, 0, output if failed else None
 
 
+def promises(_):
+    """What an end promises, on the model's end."""
+    status, output = run(["build/sim/promises"])
+    counted = SIMULATED.search(output)
+    passed, failed = map(int, counted.groups()) if counted else (0, 1)
+    failed = failed or int(status != 0)
+    return passed, failed, 0, output if failed else None
+
+
 def at_uptime(seconds, arguments):
     """Runs this program again in a time namespace; returns only when there can be none."""
     behind = int(seconds - time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -101,7 +110,7 @@ def main():
         at_uptime(int(wanted[1]), wanted[2:])
     jobs = [(unit, p.stem) for p in sorted((ROOT / "tests/unit").glob("test_*.c"))]
     jobs += [(replay, p.stem) for p in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c"))]
-    jobs += [(simulate, "simulation"), (simulate, "stories")]
+    jobs += [(simulate, "simulation"), (simulate, "stories"), (promises, "promises")]
     jobs = [job for job in jobs if not wanted or job[1] in wanted]
     passed = failed = skipped = 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: ISC */
+/* ledger: see ledger.h.  In doubt it says nothing: what it says is a fault. */
+#include "tests/sim/ledger.h"
+
+#include <string.h>
+
+#include "base/core/err.h"
+#include "imapsync/ends/flags.h"
+
+static const char *const harms[HARMS] = {"none", "LOST", "DOUBLED", "RESURRECTED", "FLAG UNDONE",
+    "FLAG MISSED", "WRONG DELETE", "CORRUPT", "NO QUIET"};
+
+const char *harm_name(enum harm h)
+{
+    return harms[h];
+}
+
+void ledger_init(struct ledger *l)
+{
+    *l = (struct ledger){0};
+    places_init(&l->places);
+}
+
+void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...)
+{
+    va_list ap;
+    if (l->harm != HARM_NONE)
+        return;
+    l->harm = h;
+    va_start(ap, fmt);
+    struct buf text;
+    buf_init(&text, sizeof(l->text));
+    BUG_ON(buf_vaddf(&text, fmt, ap) != 0 ||
+           fmt_into(l->text, sizeof(l->text), "%s", buf_cstr(&text)) != 0);
+    buf_fini(&text);
+    va_end(ap);
+}
+
+/* --- Who is who ---------------------------------------------------------------------------------
+ */
+
+void ledger_name(struct ledger *l, bool on_target, uint8_t folder, struct message *m)
+{
+    uint32_t serial = l->serials[on_target];
+    m->serial = IDENTITIES_MAX;
+    if (serial == IDENTITIES_MAX)
+        return;
+    m->serial = l->serials[on_target]++;
+    l->identity[on_target][serial] = (struct identity){
+        .content = (uint8_t)m->content, .been = (uint16_t)(on_target ? 0 : 1u << folder)};
+}
+
+static void is_in(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+{
+    if (m->serial < IDENTITIES_MAX && !on_target)
+        l->identity[0][m->serial].been |= (uint16_t)(1u << folder);
+}
+
+static void is_taken(struct ledger *l, uint8_t folder, const struct message *m)
+{
+    if (m->serial < IDENTITIES_MAX)
+        l->identity[1][m->serial].lost_in |= (uint16_t)(1u << folder);
+}
+
+/* --- What users do ------------------------------------------------------------------------------
+ */
+
+static void appeared(struct ledger *l, uint8_t folder, uint32_t content)
+{
+    l->tally[folder][content].born++;
+}
+
+void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, struct message *m)
+{
+    ledger_name(l, on_target, folder, m);
+    if (on_target)
+        return;
+    appeared(l, folder, m->content);
+    l->life[m->content].late_born = (uint8_t)(l->life[m->content].late_born + l->is_flipped);
+    l->life[m->content].lives++;
+    l->life[m->content].born_flags |= m->flags;
+}
+
+void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, struct message *m)
+{
+    struct biography *b = &l->life[m->content];
+    uint8_t late_born = b->late_born;
+    ledger_user_added(l, on_target, folder, m);
+    /* Of one that is late there are two now.  Of one that is not, contents that are there more
+     * often than ever before, as far as they do not stand where they were at the flip: nobody can
+     * tell that from late mail. */
+    bool is_doubtful = late_born > 0 || b->late_copied || b->late_moved || l->has_new_numbers;
+    b->late_born = (uint8_t)(late_born + is_doubtful);
+    b->late_copied = l->is_flipped;
+}
+
+/* Whether the engine cannot know yet that it is stored: not told, or not written down. */
+static bool is_unsure(const struct ledger *l, const struct message *m)
+{
+    return m->is_copy && (m->is_unsure || m->answered_at == 0 || m->answered_at >= l->committed_at);
+}
+
+static bool has_unsure(const struct ledger *l, uint8_t folder, uint32_t content)
+{
+    for (size_t k = 0; k < l->target->n; k++) {
+        const struct mailbox *b = l->target->boxes[k];
+        for (size_t i = 0; l->places.of[folder] & 1u << b->name && i < b->n; i++) {
+            if (b->v[i].content == content && is_unsure(l, &b->v[i]))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void each_copy(struct ledger *l, void (*f)(struct ledger *l, struct message *m))
+{
+    for (size_t i = 0; i < l->target->n; i++) {
+        struct mailbox *b = l->target->boxes[i];
+        for (size_t k = 0; k < b->n; k++) {
+            if (b->v[k].is_copy)
+                f(l, &b->v[k]);
+        }
+    }
+}
+
+static void on_interrupted(struct ledger *l, struct message *m)
+{
+    m->is_unsure = is_unsure(l, m);
+    for (uint8_t f = 0; m->is_unsure && f < MODEL_FOLDERS; f++) {
+        struct tally *t = &l->tally[f][m->content];
+        int more = t->made - t->user_removed - t->engine_removed - (t->born - t->deleted);
+        if (more > t->orphans)
+            t->orphans = (uint8_t)more;
+    }
+}
+
+void ledger_unsure(struct ledger *l)
+{
+    each_copy(l, on_interrupted);
+}
+
+void ledger_interrupted(struct ledger *l)
+{
+    l->interruptions++;
+    ledger_unsure(l);
+}
+
+void ledger_late(struct ledger *l, uint8_t folder, uint32_t content)
+{
+    l->tally[folder][content].late++;
+    l->life[content].late_born = (uint8_t)(l->life[content].late_born + l->is_flipped);
+}
+
+static void on_settled(struct ledger *l, struct message *m)
+{
+    (void)l;
+    m->is_unsure = false;
+}
+
+void ledger_settled(struct ledger *l)
+{
+    each_copy(l, on_settled);
+}
+
+void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+{
+    struct tally *t = &l->tally[folder][m->content];
+    if (!on_target && has_unsure(l, folder, m->content))
+        t->orphans++;
+    if (!on_target)
+        t->deleted++;
+    else
+        is_taken(l, folder, m);
+    if (on_target && m->is_copy)
+        t->user_removed++;
+    if (on_target && is_unsure(l, m))
+        t->unsure_removed++;
+}
+
+void ledger_user_moved(
+    struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m)
+{
+    ledger_user_removed(l, on_target, from, m);
+    if (on_target)
+        return;
+    struct biography *b = &l->life[m->content];
+    appeared(l, to, m->content);
+    is_in(l, on_target, to, m);
+    if (!l->is_flipped)
+        return;
+    /* Late mail that is moved behind the back of a pass is seen in both places, and behind a kill
+     * the marks may not have it (what is open). */
+    bool is_open = (l->is_in_pass || l->interruptions > 0) && (b->late_born > 0 || b->late_moved) &&
+                   !l->has_open;
+    if (is_open || b->late_copied)
+        b->late_born++;
+    b->late_moved = true;
+}
+
+void ledger_user_flagged(
+    struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on)
+{
+    if (on_target)
+        return;
+    for (unsigned i = 0; i < MODEL_FLAGS; i++) {
+        if (flag == 1u << i && on)
+            l->life[m->content].adds[i]++;
+        else if (flag == 1u << i)
+            l->life[m->content].takes[i]++;
+    }
+}
+
+/* Whose a folder is that is called something else on the source nobody knows any more. */
+static void forget_names(struct ledger *l, uint8_t on_target)
+{
+    uint16_t names = places_alike(&l->places, on_target);
+    for (uint8_t f = 0; names != 1u << on_target && f < MODEL_FOLDERS; f++) {
+        for (uint32_t c = 0; names & 1u << f && c < MODEL_CONTENTS; c++)
+            l->tally[f][c].late = (uint8_t)(l->tally[f][c].late + l->tally[f][c].made);
+    }
+}
+
+void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder)
+{
+    if (on_target)
+        l->is_renumbered[folder] = true;
+    if (on_target && l->target->quirks & QUIRK_NO_IDS)
+        forget_names(l, folder);
+    else
+        l->is_renumbered_here[folder] = true;
+    if (!l->is_flipped)
+        return;
+    l->has_new_numbers = true;
+    for (uint32_t c = 0; c < MODEL_CONTENTS; c++)
+        l->life[c].late_born = (uint8_t)(l->life[c].late_born + l->life[c].late_copied);
+}
+
+void ledger_restored(struct ledger *l, bool on_target, uint8_t folder)
+{
+    ledger_renumbered(l, on_target, folder);
+    l->has_restored = true;
+}
+
+void ledger_journal_lost(struct ledger *l)
+{
+    /* The second time what was done may be done once more. */
+    if (l->has_lost_journal)
+        ledger_interrupted(l);
+    l->has_lost_journal = true;
+    l->listed_at = 0;
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++)
+        forget_names(l, f);
+}
+
+bool ledger_is_known(const struct ledger *l, const struct mailbox *b)
+{
+    return !(l->target->quirks & QUIRK_NO_IDS) && b->made_at < l->listed_at;
+}
+
+void ledger_renamed(struct ledger *l, bool on_target, uint8_t from, uint8_t to, bool is_known)
+{
+    if (!is_known)
+        l->is_renumbered[from] = true;
+    /* Another folder under its name has another UIDVALIDITY, and more is not known of either. */
+    if (!on_target && l->source->quirks & QUIRK_NO_IDS)
+        l->is_renumbered_here[from] = true;
+    places_renamed(&l->places, on_target, from, to);
+}
+
+void ledger_flip(struct ledger *l, const struct server *source)
+{
+    for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
+        int owed = 0;
+        for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+            const struct tally *t = &l->tally[f][c];
+            const struct mailbox *b = server_find(source, f);
+            for (size_t i = 0; b && i < b->n; i++)
+                owed += b->v[i].content == c;
+            owed -= t->made - t->engine_removed;
+        }
+        l->life[c].late_born = (uint8_t)(owed > 0 ? owed : 0);
+    }
+    l->is_flipped = true;
+}

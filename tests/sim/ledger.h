@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ledger: is told each change at the moment when it happens on a server, and by whom.  It gives
+ * each message a serial number that goes with it when it is moved, and that no engine ever sees; it
+ * knows how often each content was born, removed and stored in each folder, and nothing of pairs,
+ * plans or journals.  Of equal messages nobody knows which is which: some way to tell them apart
+ * has to agree with all that was seen (cover.h).
+ */
+#ifndef TESTS_SIM_LEDGER_H
+#define TESTS_SIM_LEDGER_H
+
+#include "tests/sim/model.h"
+#include "tests/sim/places.h"
+
+enum harm {
+    HARM_NONE,
+    HARM_LOST,
+    HARM_DOUBLED,
+    HARM_RESURRECTED,
+    HARM_FLAG_UNDONE,
+    HARM_FLAG_MISSED,
+    HARM_WRONG_DELETE,
+    HARM_CORRUPT,
+    HARM_NO_QUIET, /* passes go on changing things, or fail, with nobody there to disturb */
+};
+#define HARMS 9
+
+const char *harm_name(enum harm h);
+
+/* What the engine may do now, as docs/operations.md tells people. */
+enum rule {
+    RULE_MIRROR,
+    RULE_ARCHIVE,     /* nothing goes away, no flag is taken away */
+    RULE_BACKFILL,    /* it only adds messages */
+    RULE_FIRST_SWEEP, /* adds messages and flags; takes flags away where nobody has touched */
+    RULE_SWEEP,       /* adds messages and flags */
+    RULE_REVERSE,     /* as mirror, but what goes away goes to Trash */
+};
+
+/* Of one content in one folder: of the source, or of the target. */
+struct tally {
+    uint8_t born, deleted; /* on the source, by its users; a message that is moved is both */
+    uint8_t made;          /* copies that the engine has put there */
+    uint8_t user_removed;  /* copies, by users of the target */
+    uint8_t engine_removed;
+    uint8_t orphans;        /* deleted on the source before the copy was remembered */
+    uint8_t unsure_removed; /* copies, by users of the target, in that state */
+    uint8_t late;           /* copies that the target stored behind a cut */
+    uint8_t told;           /* times that the engine named it, or its whole folder */
+};
+
+/* Of one content anywhere on the source. */
+struct biography {
+    uint8_t lives;
+    uint8_t adds[MODEL_FLAGS], takes[MODEL_FLAGS];
+    uint16_t born_flags; /* of any of its lives */
+    /* Behind the flip: that came since, or was owed then; copies that were made since, and of these
+     * again with good reason. */
+    uint8_t late_born, late_made, late_remade;
+    bool late_copied, late_moved; /* on the source, behind the flip */
+};
+
+/* One message, wherever its users or the engine put it. */
+struct identity {
+    uint8_t content;
+    uint16_t been;    /* on the source: names of folders that it was in */
+    uint16_t lost_in; /* on the target: from which its users took it away */
+};
+#define IDENTITIES_MAX 1024 /* of each side; behind them nothing is judged by identity */
+
+struct ledger {
+    struct tally tally[MODEL_FOLDERS][MODEL_CONTENTS];
+    struct biography life[MODEL_CONTENTS];
+    struct identity identity[2][IDENTITIES_MAX]; /* source, target; by serial number */
+    uint32_t serials[2];                         /* the last ones */
+    struct places places;
+    bool is_renumbered[MODEL_FOLDERS];      /* pairs of such folders may be forgotten */
+    bool is_renumbered_here[MODEL_FOLDERS]; /* on the source: nothing tells a deletion then */
+    bool is_told[MODEL_FOLDERS];     /* the engine has said that something stays behind there */
+    bool is_given_up[MODEL_FOLDERS]; /* told once and for ever: E-LATE-UNKNOWN */
+    bool is_told_all;                /* the verification did, or a count without a place */
+    bool has_vanished;               /* the engine has said that it misses folders of the source */
+    bool is_flipped;
+    enum rule rule;       /* of this pass */
+    bool is_in_pass;      /* now */
+    bool has_new_numbers; /* behind the flip a folder was numbered anew */
+    bool has_open;        /* also what is known to go wrong is said */
+    bool has_lost_journal;
+    bool has_restored; /* what was given a UID again before anybody looked is not known as new */
+    bool is_short;     /* one of the servers may list fewer messages than it has */
+    unsigned interruptions; /* what was under way then may have been done twice */
+    uint32_t pass_began;    /* tick */
+    uint32_t tick;          /* now */
+    uint32_t committed_at;  /* tick of the journal's last commit */
+    uint32_t listed_at;     /* tick: folders that were there then are known by their IDs */
+    const struct server *source, *target;
+    enum harm harm; /* the first that showed at the moment of a change */
+    char text[512];
+};
+
+void ledger_init(struct ledger *l);
+void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, struct message *m);
+/* Of one that is there: not late, even if it is behind the flip. */
+void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, struct message *m);
+void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m);
+/* The same message, in another folder. */
+void ledger_user_moved(
+    struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m);
+void ledger_user_flagged(
+    struct ledger *l, bool on_target, const struct message *m, uint16_t flag, bool on);
+/* The flip; what is on the source then and was never copied is owed. */
+void ledger_flip(struct ledger *l, const struct server *source);
+/* A kill, or a cut of either side. */
+void ledger_interrupted(struct ledger *l);
+/* The engine has given up the target: what it was not told it does not know. */
+void ledger_unsure(struct ledger *l);
+/* What is stored now was sent before a cut. */
+void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
+/* A pass went through. */
+void ledger_settled(struct ledger *l);
+void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder);
+/* Its last messages are gone, and what comes has their UIDs. */
+void ledger_restored(struct ledger *l, bool on_target, uint8_t folder);
+/* With it goes which folder of the target is whose, where its user has renamed it. */
+void ledger_journal_lost(struct ledger *l);
+/* Whether a folder of the target that its user renames now will be known by its ID. */
+bool ledger_is_known(const struct ledger *l, const struct mailbox *b);
+/* By a user; on the source each message of it is moved as well. */
+void ledger_renamed(struct ledger *l, bool on_target, uint8_t from, uint8_t to, bool is_known);
+void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m);
+void ledger_engine_flagged(
+    struct ledger *l, uint8_t folder, const struct message *m, unsigned flag, bool on);
+void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m);
+void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
+/* The second half of a move: another one like it is where it goes to. */
+void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m);
+/* A whole folder: its name first, then each message that is in it. */
+void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to);
+void ledger_engine_carried(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
+/* A new serial number. */
+void ledger_name(struct ledger *l, bool on_target, uint8_t folder, struct message *m);
+void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...) ATTR_PRINTF(3, 4);
+
+#endif
