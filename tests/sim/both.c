@@ -21,7 +21,7 @@ static void fail(const char *what, const struct err *err)
 
 void both_on_model(struct both *b, uint64_t seed, uint32_t quirks)
 {
-    nothing = (struct history){.seed = seed, .quirks = {0, quirks}};
+    nothing = (struct history){.seed = seed, .quirks = {0, quirks}, .has_open = true};
     world_init(&model, &nothing, NULL);
     b->is_model = true;
     for (size_t i = 0; i < 2; i++)

@@ -143,6 +143,8 @@ int __real_resolve(struct resolve_job *job, struct err *err);
 int __wrap_resolve(struct resolve_job *job, struct err *err);
 int __wrap_resolve(struct resolve_job *job, struct err *err)
 {
+    if (fault_is(FAULT_BACK_COPIES) && job->adopt_all && world->ledger.rule == RULE_REVERSE)
+        return 0;
     if (!fault_is(FAULT_INTENTS_FORGOTTEN) || job->adopt_all)
         return __real_resolve(job, err);
     journal_begin(job->journal);
@@ -173,4 +175,9 @@ void __wrap_plan_make(const struct plan_input *in, struct plan *out)
             mine.policy = swapped[i].as;
     }
     __real_plan_make(&mine, out);
+    bool is_sweep = in->policy == PLAN_FIRST_SWEEP || in->policy == PLAN_AFTER_FLIP;
+    for (size_t i = 0; fault_is(FAULT_SWEEP_DELETED) && is_sweep && i < out->n_ops; i++) {
+        if (out->ops[i].kind == PLAN_FLAGS)
+            out->changes[out->ops[i].change].add.system |= FLAG_DELETED;
+    }
 }

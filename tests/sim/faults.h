@@ -21,6 +21,7 @@
     X(INTENTS_FORGOTTEN, "open intents are closed without a look at the target")                   \
     X(COMMIT_LOST, "every third commit is not durable")                                            \
     X(COMMIT_TORN, "a kill leaves half of a transaction")                                          \
+    X(COMMIT_SPLIT, "a kill leaves the other half of a transaction")                               \
     X(PAIR_DROPPED, "every fifth pair is not written")                                             \
     X(PAIR_WRONG, "a pair names the message behind the copy")                                      \
     X(PAIR_NO_FLAGS, "a pair is written without its flags")                                        \
@@ -35,12 +36,17 @@
     X(MOVE_ELSEWHERE, "a move goes to another folder")                                             \
     X(MOVE_NEIGHBOUR, "a move takes the next message too")                                         \
     X(MOVE_STAYS, "a move leaves the message where it was")                                        \
+    X(MOVE_NO_FLAGS, "a move forgets flags")                                                       \
+    X(RENAME_FORGOTTEN, "a folder that was renamed is not")                                        \
+    X(RENAME_ELSEWHERE, "a folder gets another name than it was to get")                           \
     X(REMOVE_NEIGHBOUR, "a removal names the next message too")                                    \
     X(REMOVE_TOUCHED, "what a user of the target has marked is removed")                           \
     X(REMOVE_BEHIND_FLIP, "deletions are followed behind the flip")                                \
     X(ARCHIVE_REMOVES, "an archive follows deletions")                                             \
     X(BACKFILL_FLAGS, "a backfill carries flags")                                                  \
     X(SWEEP_TAKES_FLAGS, "every sweep takes flags away as the first one may")                      \
+    X(SWEEP_DELETED, "a sweep marks messages as deleted")                                          \
+    X(BACK_COPIES, "the way back does not look for what is there")                                 \
     X(BACK_REMOVES, "the way back removes for ever")                                               \
     X(BACK_NO_FLAGS, "the way back forgets flags")                                                 \
     X(FLAGS_SET, "flags are set instead of added")                                                 \

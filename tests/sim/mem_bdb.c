@@ -208,6 +208,11 @@ void disk_crash(const char *dir)
     (void)dir;
     for (size_t i = 0; i < n_stores; i++) {
         struct bdb_env *env = stores[i];
+        if (fault_is(FAULT_COMMIT_SPLIT)) {
+            for (size_t k = env->n_undo / 2; k < env->n_undo; k++)
+                undo_free(&env->undo[k]);
+            env->n_undo /= 2;
+        }
         roll_back(env, fault_is(FAULT_COMMIT_TORN) ? env->n_undo / 2 : 0);
         forget_undo(env);
         free(env->txn);

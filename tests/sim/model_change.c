@@ -72,6 +72,8 @@ static void move_one(struct model_end *e, struct request *r, struct mailbox *b, 
         is_atomic ? "moved" : "copied", model_folder_name(b->name), model_folder_name(to->name));
     const struct message *now =
         is_atomic ? engine_move(e->s, b, m, to) : engine_copy(e->s, b, m, to);
+    if (fault_is(FAULT_MOVE_NO_FLAGS))
+        to->v[to->n - 1].flags = 0;
     tell_moved(e, r, to, was, now->uid);
 }
 

@@ -74,11 +74,11 @@ static void look(struct model_end *e)
 }
 
 /* Of the folder that is open that is what this session knows (RFC 9051 6.3.11: STATUS is not for
- * the selected mailbox), with Dovecot and Cyrus. */
+ * the selected mailbox), with Dovecot; what the engine makes of it is open. */
 static void put_status(struct model_end *e, struct mailbox *b, struct folder *f)
 {
     model_tell_validity(e, b, false);
-    if (e->open_name != b->name || e->open_validity != b->uidvalidity) {
+    if (e->open_name != b->name || e->open_validity != b->uidvalidity || !e->w->h->has_open) {
         put_numbers(e, b, f);
         return;
     }
@@ -142,6 +142,10 @@ static void do_rename(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder, or it is there already");
         return;
     }
+    if (fault_is(FAULT_RENAME_FORGOTTEN))
+        return;
+    if (fault_is(FAULT_RENAME_ELSEWHERE) && server_may_rename(e->s, b, MODEL_FOLDERS - 1))
+        r->to = MODEL_FOLDERS - 1;
     world_story(e->w, "    target: folder %s renamed to %s", model_folder_name(b->name),
         model_folder_name((uint8_t)r->to));
     server_rename(e->s, b, (uint8_t)r->to, true);
