@@ -414,7 +414,7 @@ def test_stopped_by_a_signal_while_mail_waits(stuck):
     process = start(place)
     wait_for(lambda: status(place).get(ANN, {}).get("state") == "draining", 20, "the hold")
     process.terminate()
-    assert process.wait(10) == 75
+    assert process.wait(25) == 75
     assert is_on_old(place) and status(place)[ANN]["state"] == "released"
     place.go.set()
     assert cutover(place).status == 0

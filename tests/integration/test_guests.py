@@ -192,7 +192,7 @@ def test_nothing_stays_behind(dovecot, postfix):
     for server in servers:
         server.kill()
     for pid in inits:
-        wait_for(lambda p=pid: not Path(f"/proc/{p}").exists(), 10, f"process {pid} to end")
+        wait_for(lambda p=pid: not Path(f"/proc/{p}").exists(), 30, f"process {pid} to end")
     assert mounts() == []
 
 
@@ -203,7 +203,7 @@ def test_guests_die_with_the_process_that_started_them(tmp_path):
             "import os; os.kill(os.getpid(), 9)\n")
     subprocess.run([sys.executable, "-c", code], check=False)
     pid = int((tmp_path / "d" / "init.pid").read_text())
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 10, "the guest to end")
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 30, "the guest to end")
 
 
 def test_scripted_peer_follows_its_script(scripted):
@@ -212,10 +212,10 @@ def test_scripted_peer_follows_its_script(scripted):
     answers = []
     first = threading.Thread(target=lambda: answers.append(smtp.send(target.port, "", [ANN, BOB], b"x\n.y\n")))
     first.start()
-    assert target.reached("dot").wait(10)
+    assert target.reached("dot").wait(20)
     assert target.messages == [] and answers == []
     go.set()
-    first.join(10)
+    first.join(30)
     assert answers[0].accepted == [ANN] and answers[0].rcpts[BOB].code == 550
     assert [(m.recipients, m.data) for m in target.messages] == [([ANN], b"x\r\n.y\r\n")]
     assert smtp.send(target.port, "", [ANN], b"x\n").data.code == 452

@@ -390,7 +390,7 @@ def test_mapd_ends_when_its_files_are_gone(live, how):
     assert "was removed or replaced" in live.log("mapd").read_text()
     if how in ("ctl removed", "all removed"):
         with SocketMapClient(live.lookup_port) as asks:
-            wait_for(lambda: asks.query("transport", "bob@example.org")[0] == "TEMP", 10, "readers to know that they know nothing")
+            wait_for(lambda: asks.query("transport", "bob@example.org")[0] == "TEMP", 30, "readers to know that they know nothing")
     live.processes.pop("mapd")
     live.start("mapd")
     live.maptool("release", "ann@example.org")

@@ -220,4 +220,4 @@ def test_whoever_is_refused_has_a_line(site, scripted):
     gate = Gate(site, scripted, settings={"errors_max": 1})
     with gate.client() as c:
         assert [c.cmd("X").code for _ in range(2)] == [500, 421]
-    assert wait_for(lambda: gate.events("session_refused", code="421"), 10, "the line")
+    assert wait_for(lambda: gate.events("session_refused", code="421"), 30, "the line")

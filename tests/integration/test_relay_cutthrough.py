@@ -19,7 +19,7 @@ def test_each_recipient_on_its_server(pair):
         text = message(f"to-{user}", to=f"{user}@example.org", extra="X-Long: a\r\n folded\r\n")
         outcome = send(pair.site.relay_port, "s@example.net", f"{user}@example.org", text)
         assert outcome.data.code == 250, outcome
-        found = wait_for(lambda: server.messages(f"{user}@example.org"), 10, "the message")
+        found = wait_for(lambda: server.messages(f"{user}@example.org"), 30, "the message")
         data = found[0].data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         assert len(found) == 1 and body_of(data[data.index(b"Received: from client.test"):]) == text
         assert not other.messages(f"{user}@example.org")
@@ -181,7 +181,7 @@ def test_target_down_and_up(site, scripted):
     assert (reply.code, reply.text[:5]) == (451, "4.4.1") and "old" in reply.text
     assert gate.send("cat@example.org").data.code == 250
     gate.old.start()
-    wait_for(lambda: gate.send("ann@example.org").accepted, 10, "the target to be used again")
+    wait_for(lambda: gate.send("ann@example.org").accepted, 30, "the target to be used again")
 
 
 # A15: what the client hears, by stage and by what the target said.  None: the connection ends.
@@ -508,7 +508,7 @@ def test_slow_content(site, scripted):
 def test_session_timeout(site, scripted):
     gate = Gate(site, scripted, settings={"session_timeout": "3s"})
     with gate.client() as c:
-        wait_for(lambda: c.cmd("NOOP").code == 421, 10, "the end of the session")
+        wait_for(lambda: c.cmd("NOOP").code == 421, 30, "the end of the session")
 
 
 def test_errors_end_the_session(site, scripted):
@@ -526,7 +526,7 @@ def test_session_limits(site, scripted, setting, sessions):
     assert [c.greeting.code for c in clients] == [220, 220, 421][:sessions]
     for c in clients:
         c.close()
-    wait_for(lambda: Client(gate.port).greeting.code == 220, 10, "room again")
+    wait_for(lambda: Client(gate.port).greeting.code == 220, 30, "room again")
 
 
 def test_client_that_speaks_first(site, scripted):

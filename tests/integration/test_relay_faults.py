@@ -127,7 +127,7 @@ def test_stopped_behind_its_dot(site, scripted):
     worker.go_on()
     thread.join(20)
     assert result[0].data.code == 250
-    assert wait_for(lambda: flip(gate, "ann@example.org", "new", 2) == "clear", 1, "the second try")
+    assert wait_for(lambda: flip(gate, "ann@example.org", "new", 2) == "clear", 20, "the second try")
     assert gate.send("ann@example.org").data.code == 250 and len(gate.new.messages) == 1
 
 
@@ -289,7 +289,7 @@ def test_reply_byte_by_byte(site, scripted, command):
             session.sock.sendall(bytes([byte]))
         return close()
 
-    gate = Gate(site, scripted, old={command: drip}, settings={"reply_timeout": "1s", "dot_timeout": "1s"})
+    gate = Gate(site, scripted, old={command: drip}, settings={"reply_timeout": "3s", "dot_timeout": "3s"})
     with gate.client(timeout=20) as c:
         outcome = c.transaction("s@example.net", ["ann@example.org"], message("x"))
         given_up.set()

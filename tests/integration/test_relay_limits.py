@@ -37,7 +37,7 @@ def offered(gate):
 
 
 def wait_offered(gate, size):
-    wait_for(lambda: offered(gate) == size, 10, f"SIZE {size}")
+    wait_for(lambda: offered(gate) == size, 30, f"SIZE {size}")
 
 
 def test_the_most_able_server_is_offered(site, scripted):
@@ -177,7 +177,7 @@ def test_server_whose_words_change(site, scripted):
         for session in gate.old.sessions:
             session.shutdown()
         assert wait_for(lambda: c.transaction("s@example.net", ["ann@example.org"], EIGHT, mail_args=" BODY=8BITMIME").data,
-                        10, "a new connection").code == 250
+                        30, "a new connection").code == 250
         outcome = c.transaction("s@example.net", ["ann@example.org"], text_of(9000))
         assert (outcome.data.code, outcome.data.text[:5]) == (552, "5.3.4")
         assert envelope(c, "cat@example.org").cmd("RSET").code == 250

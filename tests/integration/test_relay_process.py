@@ -380,7 +380,7 @@ def test_reload_finishes_what_it_has(gate):
 def test_nothing_outlives_a_reload_for_ever(gate):
     """A client that sends a line now and then ends with its session, a server that is silent with its dot."""
     never = threading.Event()
-    site = gate(script={"dot": wait(never)}, session_timeout="2s", dot_timeout="4s", data_timeout="1m")
+    site = gate(script={"dot": wait(never)}, session_timeout="5s", dot_timeout="7s", data_timeout="1m")
     dotted, upload = in_data(site, message("dotted") + b".\r\n"), in_data(site, b"Subject: upload\r\n\r\n")
     assert site.target.reached("dot").wait(20)
     old = workers(site)[0].pid

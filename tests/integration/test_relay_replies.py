@@ -179,7 +179,7 @@ def test_a_small_message_that_is_refused_at_once(site, scripted):
         envelope(c, ANN)
         assert c.cmd("DATA").code == 354
         c.write(b"Subject: x\r\n\r\n")
-        gate.old.reached("data").wait(10)
+        gate.old.reached("data").wait(20)
         c.write(b"body\r\n.\r\n")
         assert c.reply().code == 552
 

@@ -38,7 +38,7 @@ def talk(gate, wire, cut):
         c.write(wire[:cut])
         if 0 < cut < len(wire):
             # The relay has the first piece before the second one leaves.
-            wait_for(lambda: unread(c) == 0, 5, "the relay to read")
+            wait_for(lambda: unread(c) == 0, 30, "the relay to read")
         try:
             c.write(wire[cut:])
             codes = []

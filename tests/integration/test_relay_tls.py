@@ -221,7 +221,7 @@ BROKEN = {"closed": close("220 go"), "reset": lambda s, _: s.sock.sendall(b"220 
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_may_goes_on_in_the_clear(site, scripted, how):
-    gate = Gate(site, scripted, extensions=TLS, server={"tls": "may"}, settings={"connect_timeout": "2s"}, old={"starttls": BROKEN[how]})
+    gate = Gate(site, scripted, extensions=TLS, server={"tls": "may"}, settings={"connect_timeout": "5s"}, old={"starttls": BROKEN[how]})
     assert outcome(gate).code == 250
     assert len(gate.old.messages) == 1
     assert [line.split()[0] for line in gate.old.messages[0].session.commands[:2]] == ["EHLO", "MAIL"]

@@ -136,7 +136,7 @@ class Dovecot(Guest):
         # A running server looks at the file at most once per second.
         self.write_users()
         if self.running():
-            wait_for(lambda: self.knows(user) == known, 10, f"Dovecot to see the change of {user}")
+            wait_for(lambda: self.knows(user) == known, 30, f"Dovecot to see the change of {user}")
 
     def knows(self, user):
         """Whether the server takes mail for this user now."""

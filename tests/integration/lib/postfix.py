@@ -169,7 +169,7 @@ class Postfix(Guest):
         self.write_configuration()
         before = self.count_logged("reload -- version")
         self.signal(signal.SIGHUP)
-        wait_for(lambda: self.count_logged("reload -- version") > before, 10, "Postfix to reload")
+        wait_for(lambda: self.count_logged("reload -- version") > before, 30, "Postfix to reload")
 
     def queue(self):
         """The queue as postqueue shows it: [{queue_name, queue_id, sender, recipients: [...]}]."""

@@ -34,7 +34,7 @@ class Process:
     def stop(self):
         """Stopped when this returns."""
         os.kill(self.pid, signal.SIGSTOP)
-        wait_for(lambda: self._status("State") == "T", 10, f"process {self.pid} to stop")
+        wait_for(lambda: self._status("State") == "T", 30, f"process {self.pid} to stop")
 
     def go_on(self):
         os.kill(self.pid, signal.SIGCONT)
