@@ -27,11 +27,14 @@ static bool makes_all(const struct pass *p)
     return !plan_policy(p->policy)->is_behind_flip;
 }
 
-/* The target is looked at once the source has had something to tell; behind a flip only then. */
+/* The target is looked at once the source has had something to tell; behind a flip only then.  The
+ * first sweep has no second chance, and a server tells the numbers of the folder that the same
+ * connection has had open as that has seen them. */
 static bool is_unchanged(const struct copy *c, const struct pass *p, const struct journal_folder *r,
     const struct folder *source, const struct folder *target)
 {
-    return c->from->ops->is_same(c->from, source, r->source.token) &&
+    return !plan_policy(p->policy)->looks_at_all &&
+           c->from->ops->is_same(c->from, source, r->source.token) &&
            r->source.uidvalidity == source->uidvalidity &&
            r->target.uidvalidity == target->uidvalidity &&
            (plan_policy(p->policy)->is_behind_flip || r->target.token.n == 0 ||

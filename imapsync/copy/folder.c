@@ -254,16 +254,9 @@ int folder_answered(struct work *w, struct err *err)
     if (w->is_lost)
         return folder_sift(w, err);
     w->p->counts->keywords_lost += w->listing.flags_lost;
-    bool is_known = w->record->source.uidvalidity == w->listing.uidvalidity;
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0 ||
         (folder_is_behind_flip(w) && folder_judge_late(w, err) != 0))
         return -1;
-    if (w->target_told.is_asked && (!is_known || adopt || w->is_detached)) {
-        /* It was about other pairs. */
-        end_changes_fini(&w->there);
-        end_changes_init(&w->there, &w->keywords);
-        w->target_told.is_asked = false;
-    }
     w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
     w->has_gone_pairs = folder_has_state(w, PAIR_GONE);
     return folder_sift(w, err);

@@ -161,6 +161,7 @@ static struct resolve_job resolve_job_of(struct work *w, struct intent *intents,
         .suspects = &w->c->suspects,
         .tgt_uidvalidity = w->target->uidvalidity,
         .tgt_uidnext = w->target->uidnext,
+        .is_behind_flip = folder_is_behind_flip(w),
         .settle_ms = w->c->options.settle_ms};
 }
 

@@ -20,12 +20,22 @@ bool plan_is_touched(const struct plan_three *t)
     return changed != 0 || !flags_empty(&more);
 }
 
+/* Its user may have taken them away, or the server has never kept them: where nothing is taken away
+ * but from what is as we gave it, that is one too many. */
+static bool lacks_keywords(const struct plan_three *t)
+{
+    struct flags less = flags_minus(&t->base, &t->target);
+    less.system = 0;
+    less = flags_and(&less, &t->storable);
+    return !flags_empty(&less);
+}
+
 void plan_flags(const struct plan_policy *policy, const struct plan_three *t, bool is_touched,
     struct flags *add_out, struct flags *remove_out, struct flags *now_out)
 {
     bool may_add = policy->flags != PLAN_FLAGS_NONE;
     bool may_remove = policy->flags == PLAN_FLAGS_MIRROR ||
-                      (policy->flags == PLAN_FLAGS_UNTOUCHED && !is_touched);
+                      (policy->flags == PLAN_FLAGS_UNTOUCHED && !is_touched && !lacks_keywords(t));
     struct flags source = t->source;
     if (!policy->has_deleted)
         source.system =

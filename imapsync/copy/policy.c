@@ -24,6 +24,7 @@ static const struct plan_policy policies[] = {
         .deletions = PLAN_DELETIONS_STAY,
         .flags = PLAN_FLAGS_UNTOUCHED,
         .late = PLAN_LATE_UNSEEN,
+        .looks_at_all = true,
         .retries_refused = true,
         .is_behind_flip = true},
     [PLAN_AFTER_FLIP] = {.name = "after-flip",

@@ -57,6 +57,7 @@ struct plan_policy {
     bool has_deleted;     /* \Deleted travels */
     bool follows_moves;   /* and renames of folders; else a move on the source changes nothing */
     bool makes_all;       /* folders without messages as well */
+    bool looks_at_all;    /* at every folder, whatever its numbers say */
     bool retries_refused; /* what the target has refused is tried again when it is due */
     bool repeats_gone; /* what was copied, and went away on the target behind a flip, comes again */
     bool is_behind_flip; /* what is gone on the target was removed by its user, who may */

@@ -151,12 +151,17 @@ static void pair_up(struct resolve_job *job, const struct end_changes *there,
     memcpy(content.digest, s->digest, SHA256_SIZE);
     /* What both have counts as seen, so the source's flags are added and none is removed that the
      * target's user has set meanwhile.  Of what was sent it is known which flags it was given, but
-     * not what has become of them in a folder that is another one. */
+     * not what has become of them in a folder that is another one.  Behind a flip the source has
+     * nothing to add to what is there: which of them its user has taken away nobody knows. */
     if (w->has_flags)
         p.flags =
             was && resolve_is_void(job, was) && to ? flags_and(&w->flags, &to->flags) : w->flags;
+    else if (from && to && job->is_behind_flip)
+        p.flags = from->flags;
     else if (from && to)
         p.flags = flags_and(&from->flags, &to->flags);
+    p.is_touched =
+        !w->has_flags && from && to && job->is_behind_flip && !flags_eq(&from->flags, &to->flags);
     journal_pair_put(job->journal, job->folder->id, &p, &content);
     job->n_adopted += !(was && resolve_is_void(job, was));
 }

@@ -37,6 +37,8 @@ struct resolve_job {
     bool is_renumbered_there;
     /* So has the source: nothing of it can be looked up by the pairs' UIDs, and intents stay. */
     bool is_renumbered_here;
+    /* The target is its user's: what is found by content keeps the flags that it has there. */
+    bool is_behind_flip;
     uint64_t settle_ms;
     size_t n_adopted; /* out */
 };

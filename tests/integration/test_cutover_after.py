@@ -174,6 +174,54 @@ def test_a_lost_journal_brings_nothing_back(moved):
     assert status(moved)[ANN]["late"] == 1
 
 
+def test_a_lost_journal_changes_no_flags(moved):
+    """What is found again has the flags that new's user has given it, and keeps them."""
+    source, client = moved.old.imap(ANN), moved.new.imap(ANN)
+    source.select("INBOX")
+    source.uid("STORE", "1:3", "+FLAGS", "(\\Flagged $old)")
+    assert cutover(moved).status == 0
+    client.select("INBOX")
+    client.uid("STORE", "1", "-FLAGS", "(\\Flagged)")
+    client.uid("STORE", "2", "-FLAGS", "($old)")
+    client.uid("STORE", "3", "+FLAGS", "(\\Seen)")
+    flags = [mail.flags for mail in look(moved.new.imap(ANN))["INBOX"]]
+    assert flags[:4] == [{"$old"}, {"\\flagged"}, {"\\flagged", "$old", "\\seen"}, set()]
+    lose_the_journal(moved)
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert [mail.flags for mail in look(moved.new.imap(ANN))["INBOX"]] == flags
+    # What is changed from then on comes as ever.
+    source.uid("STORE", "4", "+FLAGS", "(\\Seen)")
+    assert cutover(moved).status == 0
+    assert [mail.flags for mail in look(moved.new.imap(ANN))["INBOX"]] == flags[:3] + [{"\\seen"}] + flags[4:]
+
+
+def test_the_first_sweep_takes_no_flag_from_what_was_touched(dovecot, site, tmp_path):
+    """Between the flip and the first sweep both users are at work: what new's user has changed keeps its flags."""
+    old, new = dovecot("old"), dovecot("new")
+
+    def before(data):
+        """Old hears of it when the first sweep lists its folders."""
+        if b" LIST " not in data or place.json("get", ANN)["route"] != "new" or place.is_changed:
+            return
+        place.is_changed = True
+        source, client = old.imap(ANN), new.imap(ANN)
+        source.select("INBOX")
+        source.uid("STORE", "1:4", "-FLAGS", "(\\Seen)")
+        client.select("INBOX")
+        client.uid("STORE", "1", "+FLAGS", "(\\Flagged)")
+        client.uid("STORE", "2", "-FLAGS", "(\\Answered)")
+        client.uid("STORE", "3", "-FLAGS", "($old)")
+    place = site(imap_servers(tmp_path, old=Recorder(old, before), new=new))
+    place.is_changed = False
+    place.init({ANN: "old"})
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}"), ("\\Seen", "\\Answered", "$old")) for i in range(4)]})
+    done = cutover(place)
+    assert (done.status, place.is_changed) == (0, True), done.log
+    assert [mail.flags for mail in look(new.imap(ANN))["INBOX"]] == [
+        {"\\seen", "\\answered", "\\flagged", "$old"}, {"\\seen", "$old"}, {"\\seen", "\\answered"}, {"\\answered", "$old"}]
+
+
 def test_a_lost_journal_and_a_new_uidvalidity(moved):
     """A restore of old's disk, and nothing is left that knows a UID."""
     expunge(moved.new.imap(ANN), "Work", "1:2")

@@ -59,6 +59,12 @@ static const struct plan_row rows[] = {
     {"first sweep: never marked as deleted", "first-sweep", "A: 1=11 | 1:T |", ""},
     {"first sweep: with others", "first-sweep", "A: 1=11 | 1:ST |", "flags A 1=11 +S flags"},
     {"first sweep: the mark is not taken away either", "first-sweep", "A: 1=11:T | 1 | 11:T", ""},
+    {"first sweep: its user has taken another one away", "first-sweep", "A: 1=11:SF | 1:F | 11:S",
+        "note A 1=11 :FS ~ touched"},
+    {"first sweep: its user has taken a keyword away", "first-sweep", "A: 1=11:Sa | 1:a | 11:S",
+        ""},
+    {"first sweep: a keyword that new does not keep", "first-sweep",
+        "A keepsS: 1=11:Sa | 1:a | 11:S", "flags A 1=11 -S flags"},
     {"first sweep: a keyword", "first-sweep", "A: 1=11:a | 1:b |", "flags A 1=11 +b-a flags"},
 
     {"later: added", "after-flip", "A: 1=11 | 1:S |", "flags A 1=11 +S flags"},
