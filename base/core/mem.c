@@ -55,3 +55,16 @@ void *mem_search(const void *key, const void *v, size_t n, size_t size, mem_comp
 {
     return n > 0 ? bsearch(key, v, n, size, compare) : NULL;
 }
+
+size_t mem_place(const void *key, const void *v, size_t n, size_t size, mem_compare *compare)
+{
+    size_t first = 0, end = n;
+    while (first < end) {
+        size_t mid = first + (end - first) / 2;
+        if (compare((const unsigned char *)v + mid * size, key) < 0)
+            first = mid + 1;
+        else
+            end = mid;
+    }
+    return first;
+}

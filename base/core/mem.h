@@ -20,5 +20,7 @@ typedef int mem_compare(const void *a, const void *b);
 void mem_sort(void *v, size_t n, size_t size, mem_compare *compare);
 void *mem_search(
     const void *key, const void *v, size_t n, size_t size, mem_compare *compare); /* or NULL */
+/* How many of them come before the key: where it is, or would be. */
+size_t mem_place(const void *key, const void *v, size_t n, size_t size, mem_compare *compare);
 
 #endif

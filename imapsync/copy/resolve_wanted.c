@@ -34,17 +34,16 @@ static int by_source(const void *a, const void *b)
     return x->has_content != y->has_content ? (x->has_content ? -1 : 1) : 0;
 }
 
+static int by_src_uid(const void *a, const void *b)
+{
+    uint32_t x = ((const struct pair *)a)->src_uid, y = ((const struct pair *)b)->src_uid;
+    return x < y ? -1 : x > y;
+}
+
 const struct pair *resolve_find_pair(const struct resolve_job *job, uint32_t uid)
 {
-    size_t low = 0, high = job->n_pairs;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (job->pairs[mid].src_uid < uid)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < job->n_pairs && job->pairs[low].src_uid == uid ? &job->pairs[low] : NULL;
+    const struct pair wanted = {.src_uid = uid};
+    return mem_search(&wanted, job->pairs, job->n_pairs, sizeof(wanted), by_src_uid);
 }
 
 static bool is_paired(const struct resolve_job *job, uint32_t uid)

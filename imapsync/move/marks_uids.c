@@ -15,20 +15,18 @@ void marks_uids_fini(struct marks_uids *u)
     *u = (struct marks_uids){0};
 }
 
-/* The first block at or behind the number.  Most questions are about the last one. */
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = ((const struct marks_block *)a)->number;
+    uint32_t y = ((const struct marks_block *)b)->number;
+    return x < y ? -1 : x > y;
+}
+
+/* The first block at or behind the number. */
 static size_t find(const struct marks_uids *u, uint32_t number)
 {
-    size_t first = 0, end = u->n;
-    if (end > 0 && u->v[end - 1].number < number)
-        return end;
-    while (first < end) {
-        size_t mid = first + (end - first) / 2;
-        if (u->v[mid].number < number)
-            first = mid + 1;
-        else
-            end = mid;
-    }
-    return first;
+    const struct marks_block wanted = {.number = number};
+    return mem_place(&wanted, u->v, u->n, sizeof(*u->v), by_number);
 }
 
 static uint64_t bit(uint32_t uid)

@@ -10,6 +10,7 @@
 #include "base/core/mem.h"
 #include "base/os/hmac.h"
 #include "base/os/io.h"
+#include "imapsync/copy/pack.h"
 #include "imapsync/move/marks_store.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
@@ -282,6 +283,92 @@ static void test_damage(void **state)
     tmpdir_remove(&s.dir);
 }
 
+static void add_old_end(struct buf *out, const char *name, uint32_t uidvalidity, uint32_t uid)
+{
+    pack_bytes(out, slice_str(name));
+    pack_u32(out, uidvalidity);
+    pack_u32(out, uid);
+}
+
+static void add_old_digest(struct buf *out, const char *content, uint32_t n)
+{
+    unsigned char digest[SHA256_SIZE];
+    sha256_of(slice_str(content), digest);
+    BUG_ON(buf_add(out, slice_make(digest, 16)) != 0);
+    pack_u32(out, n);
+}
+
+/* As version 1 wrote them: INBOX up to 10, of which 4 is owed, and three contents. */
+static void write_old(const struct site *s, size_t n)
+{
+    struct buf out;
+    struct err err = ERR_INIT;
+    unsigned char digest[SHA256_SIZE];
+    char folder[128];
+    buf_init(&out, 4096);
+    BUG_ON(buf_add_str(&out, "coexmark") != 0);
+    pack_u8(&out, 1);
+    pack_u8(&out, 1);
+    pack_u32(&out, 1);
+    add_old_end(&out, "INBOX", 7, 10);
+    add_old_end(&out, "INBOX", 70, 100);
+    pack_u32(&out, 1);
+    pack_u32(&out, 4);
+    pack_u32(&out, 3);
+    add_old_digest(&out, "a", 1);
+    add_old_digest(&out, "b", 2);
+    add_old_digest(&out, "deleted before the flip", 1);
+    buf_truncate(&out, out.n < n ? out.n : n);
+    sha256_of(buf_slice(&out), digest);
+    BUG_ON(buf_add(&out, slice_make(digest, sizeof(digest))) != 0);
+    assert_int_equal(fmt_into(folder, sizeof(folder), "%s/marks", s->dir.path), 0);
+    must(io_mkdir(folder, 0700, &err), &err);
+    int fd = open(s->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    must(io_write_all(fd, buf_slice(&out), &err), &err);
+    close(fd);
+    buf_fini(&out);
+}
+
+/* Nothing of version 1 is lost, least of all what the journal does not know any more. */
+static void test_of_version_1(void **state)
+{
+    (void)state;
+    struct site s;
+    site_make(&s);
+    write_old(&s, SIZE_MAX);
+    for (int i = 0; i < 3; i++) {
+        struct open_marks *o = open_marks(&s);
+        assert_true(o->is_found);
+        assert_false(o->m.is_anew);
+        assert_int_equal(marks_place(&o->m, inbox.name, 7, 3), MARKS_BEFORE);
+        assert_int_equal(marks_place(&o->m, inbox.name, 7, 4), i < 2 ? MARKS_OWED : MARKS_BEFORE);
+        assert_int_equal(marks_place(&o->m, inbox.name, 7, 11), MARKS_BY_CONTENT);
+        assert_int_equal(content_ever(o, "a"), 1);
+        assert_int_equal(content_ever(o, "b"), 2);
+        assert_int_equal(content_ever(o, "deleted before the flip"), 1);
+        assert_int_equal(content_ever(o, "never"), 0);
+        if (i == 1)
+            learn(o, 4, "owed");
+        close_marks(o);
+    }
+    tmpdir_remove(&s.dir);
+}
+
+static void test_of_version_1_cut_off(void **state)
+{
+    (void)state;
+    struct site s;
+    site_make(&s);
+    for (size_t n = 8; n < 110; n++) {
+        write_old(&s, n);
+        struct open_marks *o = open_marks(&s);
+        assert_false(o->is_found);
+        close_marks(o);
+    }
+    tmpdir_remove(&s.dir);
+}
+
 /* The old ones are there until the new ones are whole. */
 static void test_abandoned(void **state)
 {
@@ -336,6 +423,8 @@ int main(void)
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_torn),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_of_version_1),
+        cmocka_unit_test(test_of_version_1_cut_off),
         cmocka_unit_test(test_abandoned),
         cmocka_unit_test(test_many),
     };
