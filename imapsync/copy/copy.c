@@ -11,7 +11,7 @@
  * the user as a whole (quota) or of the journal end the pass.
  *
  * A journal that was lost before the flip is made again by content.  Behind the flip the target is
- * its user's, and what he has deleted is not to come back: see late.h.
+ * its user's, and what he has deleted is not to come back: see past.h.
  */
 #include "imapsync/copy/copy.h"
 
@@ -141,8 +141,8 @@ int copy_pass(
     uint64_t failed = counts->folders_failed + counts->folders_short;
     if (copy_connect(c, err) != 0)
         return -1;
-    if (plan_policy(policy)->is_behind_flip && c->judge &&
-        c->judge->begin(c->judge->arg, journal_is_complete(c->journal), err) != 0)
+    if (plan_policy(policy)->is_behind_flip && c->past &&
+        c->past->begin(c->past->arg, journal_is_complete(c->journal), err) != 0)
         return -1;
     int result = copy_list_both(c, &from, &there, err);
     if (result == 0) {
@@ -171,10 +171,9 @@ int copy_pass(
     return result;
 }
 
-void copy_behind_flip(
-    struct copy *c, const struct late_judge *judge, const struct journal_watch *watch)
+void copy_behind_flip(struct copy *c, const struct past *past, const struct journal_watch *watch)
 {
-    c->judge = judge;
+    c->past = past;
     journal_watch(c->journal, watch);
 }
 

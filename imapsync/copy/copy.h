@@ -48,7 +48,7 @@ struct copy_events {
 };
 
 struct copy;
-struct late_judge; /* late.h */
+struct past; /* past.h */
 
 /* All is borrowed for the life of the copy but dir. */
 int copy_new(const struct end_maker *source, const struct end_maker *target, const char *dir,
@@ -70,8 +70,7 @@ void copy_disconnect(struct copy *c);
 
 /* Who says what is late mail in passes behind a flip, and who is told of each pair (journal.h);
  * borrowed.  Without one nothing is late. */
-void copy_behind_flip(
-    struct copy *c, const struct late_judge *judge, const struct journal_watch *watch);
+void copy_behind_flip(struct copy *c, const struct past *past, const struct journal_watch *watch);
 /* The contents of all messages that the journal knows: journal_digests(). */
 int copy_inventory(struct copy *c,
     int (*each)(void *arg, const unsigned char *head, struct err *err), void *arg,

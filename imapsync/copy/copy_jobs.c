@@ -133,40 +133,62 @@ static void swap(struct copy_job *a, struct copy_job *b)
     *b = was;
 }
 
-/* Those that the journal knows nothing of come first, and in windows when they have many messages:
- * nothing can have been lost in them.  All others are planned together, for what was moved.  Behind
- * a flip what came late from one folder tells what is late in the next. */
+/* Those that the journal knows nothing of come in windows when they have many messages: nothing can
+ * have been lost in them.  All others are planned together, for what was moved.  Behind a flip all
+ * are, since what is late in one folder may be late in another, but for a backfill, which has next
+ * to nothing that only its content could tell from late mail. */
 static size_t window_of(const struct pass *p, const struct jobs *jobs, size_t from)
 {
     size_t n = 0;
     uint64_t messages = 0;
-    if (plan_policy(p->policy)->is_behind_flip)
-        return 1;
-    if (jobs->n_first < COPY_MESSAGES_AT_ONCE || p->n_lost > 0 || !is_first(&jobs->v[from]))
+    bool is_behind_flip = plan_policy(p->policy)->is_behind_flip;
+    if (jobs->n_first < COPY_MESSAGES_AT_ONCE ||
+        (is_behind_flip ? p->policy != PLAN_BACKFILL : p->n_lost > 0))
         return jobs->n - from;
+    while (is_behind_flip && from + n < jobs->n && !is_first(&jobs->v[from + n]))
+        n++;
+    if (n > 0 || !is_first(&jobs->v[from]))
+        return n > 0 ? n : jobs->n - from;
     while (from + n < jobs->n && n < COPY_FOLDERS_AT_ONCE && messages < COPY_MESSAGES_AT_ONCE &&
            is_first(&jobs->v[from + n]))
         messages += jobs->v[from + n++].source->messages;
     return n;
 }
 
-/* What is lost is looked for where something is new; and an operator may have agreed to its end. */
+static int has_open_outcome(struct copy *c, uint32_t folder, bool *out, struct err *err)
+{
+    struct intent *v;
+    size_t n;
+    if (journal_intents(c->journal, folder, INTENT_APPEND, &v, &n, err) != 0)
+        return -1;
+    intents_free(v, n);
+    *out = n > 0;
+    return 0;
+}
+
+/* What is lost is looked for where something is new; and an operator may have agreed to its end.
+ * Behind a flip only what was on its way from there is. */
 static int add_lost(
     struct copy *c, struct pass *p, struct jobs *jobs, struct folder *gone, struct err *err)
 {
     bool has_new = false, is_agreed = c->options.delete_percent == 100;
-    if (plan_policy(p->policy)->is_behind_flip)
-        return 0;
+    bool is_behind_flip = plan_policy(p->policy)->is_behind_flip;
     for (size_t i = 0; i < jobs->n; i++)
         has_new = has_new || is_first(&jobs->v[i]);
-    p->counts->folders_vanished = c->n_lost;
-    if (c->has_told_lost && !has_new && !is_agreed)
+    p->counts->folders_vanished = is_behind_flip ? 0 : c->n_lost;
+    if (!is_behind_flip && c->has_told_lost && !has_new && !is_agreed)
         return 0;
-    p->counts->folders_vanished = c->n_lost = 0;
+    if (!is_behind_flip)
+        p->counts->folders_vanished = c->n_lost = 0;
     for (size_t i = 0; i < p->n_lost; i++) {
         struct copy_job *job = &jobs->v[jobs->n];
         const struct folder *t = copy_find_target(p, &p->lost[i]);
+        bool is_wanted = true;
         if (!t || t->uidvalidity != p->lost[i].target.uidvalidity)
+            continue;
+        if (is_behind_flip && has_open_outcome(c, p->lost[i].id, &is_wanted, err) != 0)
+            return -1;
+        if (!is_wanted)
             continue;
         gone[i] = (struct folder){
             .name = p->lost[i].source.name, .uidvalidity = p->lost[i].source.uidvalidity};
@@ -183,8 +205,10 @@ static int add_lost(
 static int all_jobs(struct copy *c, struct pass *p, struct jobs *jobs, struct err *err)
 {
     int result = 0;
+    /* Behind a flip last: what was on its way in the others tells what is late in them. */
+    bool comes_first = !plan_policy(p->policy)->is_behind_flip;
     for (size_t i = 0, first = 0; i < jobs->n; i++) {
-        if (is_first(&jobs->v[i]))
+        if (is_first(&jobs->v[i]) == comes_first)
             swap(&jobs->v[i], &jobs->v[first++]);
     }
     for (size_t i = 0, n; result == 0 && i < jobs->n; i += n) {

@@ -5,7 +5,7 @@
 
 #include "imapsync/copy/apply.h"
 #include "imapsync/copy/copy.h"
-#include "imapsync/copy/late.h"
+#include "imapsync/copy/past.h"
 #include "imapsync/copy/suspects.h"
 
 struct copy {
@@ -16,7 +16,7 @@ struct copy {
     struct journal *journal;
     struct end *from, *to;
     const struct end_maker *silent;
-    const struct late_judge *judge; /* behind a flip */
+    const struct past *past; /* behind a flip; NULL: nobody knows */
     bool has_told_lost, has_told_left_out;
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;

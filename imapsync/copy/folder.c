@@ -74,7 +74,7 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
     return 0;
 }
 
-/* Behind a flip all that is there counts: late.h. */
+/* Behind a flip all that is there counts: plan_late.c. */
 static bool is_large(const struct work *w, const struct folder *status)
 {
     return status->messages > w->c->options.portion && !folder_is_behind_flip(w);
@@ -187,9 +187,9 @@ int folder_ask(struct work *w, struct err *err)
     int result = survey(w, &source, &target, err);
     if (result == 0)
         result = may_ask_since(w, &may_ask_since_token, err);
-    if (result == 0 && w->is_lost)
-        w->listing.is_sure = true;
-    else if (result == 0)
+    w->listing.is_sure = w->is_lost;
+    w->listing.uidvalidity = w->is_lost ? r->source.uidvalidity : 0;
+    if (result == 0 && !w->is_lost)
         ask_source(w, may_ask_since_token, &source);
     free(source.v);
     if (result == 0)
@@ -251,11 +251,13 @@ int folder_answered(struct work *w, struct err *err)
     if (check_answers(w, err) != 0 || folder_keep_keywords(w, err) != 0 ||
         check_outcomes(w, err) != 0)
         return -1;
+    /* Behind a flip: where its messages are now, they are not late. */
+    if (w->is_lost && folder_is_behind_flip(w) && folder_resolve_open(w, false, err) != 0)
+        return -1;
     if (w->is_lost)
         return folder_sift(w, err);
     w->p->counts->keywords_lost += w->listing.flags_lost;
-    if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0 ||
-        (folder_is_behind_flip(w) && folder_judge_late(w, err) != 0))
+    if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0)
         return -1;
     w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
     w->has_gone_pairs = folder_has_state(w, PAIR_GONE);
@@ -266,6 +268,7 @@ static void told_fini(struct told *t)
 {
     free(t->vanished);
     free(t->read);
+    free(t->still);
     *t = (struct told){0};
 }
 
@@ -390,7 +393,6 @@ int folder_remember(struct work *w, struct err *err)
 
 void folder_work_fini(struct work *w)
 {
-    late_fini(&w->late);
     forget_answers(w);
     free(w->pairs);
     free(w->facts);

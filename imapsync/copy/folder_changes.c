@@ -9,11 +9,10 @@
 #include <string.h>
 
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/copy/folder_parts.h"
 
 /* --- The plan's view ----------------------------------------------------------------------- */
-
-static const unsigned char any_digest[SHA256_SIZE];
 
 static int by_uid(const void *a, const void *b)
 {
@@ -28,16 +27,13 @@ static struct plan_message message_at(const void *arg, size_t i)
     const struct body key = {.uid = l->uid};
     const struct body *read =
         t->n_read > 0 ? mem_search(&key, t->read, t->n_read, sizeof(key), by_uid) : NULL;
-    struct plan_message m = {.uid = l->uid,
+    return (struct plan_message){.uid = l->uid,
         .size = l->has_size ? l->size : 0,
         .has_flags = l->has_flags,
         .flags = l->flags,
         .is_unreadable = read && !read->is_there,
+        .is_still_there = uids_have(t->still, t->n_still, l->uid),
         .digest = read && read->is_there ? read->digest : NULL};
-    /* What is late late.h has told already. */
-    if (folder_is_behind_flip(t->of))
-        m.digest = any_digest;
-    return m;
 }
 
 static struct plan_pair pair_at(const void *arg, size_t i)
@@ -77,6 +73,9 @@ void folder_view(const struct work *w, struct plan_folder *out)
         .is_source_lost = w->is_lost,
         .is_confirmed = w->is_lost ? w->c->options.delete_percent == 100 : w->is_confirmed,
         .is_target_trash = w->target->use == FOLDER_USE_TRASH};
+    if (folder_is_behind_flip(w) && w->c->past && !w->is_lost)
+        w->c->past->folder(
+            w->c->past->arg, w->record->source.name, w->listing.uidvalidity, &out->past);
     view_side(&w->source_told, &out->source);
     view_side(&w->target_told, &out->target);
     out->storable.system = is_told ? (uint8_t)w->there.storable : UINT8_MAX;
@@ -98,7 +97,7 @@ static bool may_be_read(const struct work *w, const struct told *t, uint32_t uid
            !(t == &w->source_told && suspects_are_unsent(&w->c->suspects, w->record->id, uid));
 }
 
-/* Sizes first; when all have one, contents. */
+/* Sizes first; when all have one, contents.  Behind a flip only these can tell. */
 void folder_read_begin(struct reading *r, struct work *w, const struct plan_ask *asks, size_t n)
 {
     struct told *t = asks[0].is_target ? &w->target_told : &w->source_told;
@@ -108,7 +107,7 @@ void folder_read_begin(struct reading *r, struct work *w, const struct plan_ask 
     end_changes_init(&r->sizes, &w->keywords);
     folder_begin_open(w, t, &r->numbers, &r->opening);
     for (size_t i = 0; i < n; i++) {
-        if (!listed_of(t, asks[i].uid)->has_size)
+        if (!folder_is_behind_flip(w) && !listed_of(t, asks[i].uid)->has_size)
             r->uids[r->n_sizes++] = asks[i].uid;
     }
     if (r->n_sizes > 0) {
@@ -168,6 +167,48 @@ int folder_read_finish(struct reading *r, struct err *err)
     free(r->uids);
     free(r->bodies);
     return result == 0 && sizes == 0 && contents == 0 ? 0 : -1;
+}
+
+/* Those that have gone since the folder was listed are as if they had not been. */
+static void keep_still(
+    struct work *w, const struct end_changes *there, const uint32_t *uids, size_t n)
+{
+    struct end_changes *l = &w->listing;
+    struct told *t = &w->source_told;
+    size_t kept = 0;
+    t->still = mem_realloc_array(t->still, t->n_still + n + 1, sizeof(*t->still));
+    for (size_t i = 0; i < l->n; i++) {
+        bool was_asked = uids_have(uids, n, l->v[i].uid);
+        if (was_asked && !end_changes_find(there, l->v[i].uid))
+            continue;
+        if (was_asked)
+            t->still[t->n_still++] = l->v[i].uid;
+        l->v[kept++] = l->v[i];
+    }
+    l->n = kept;
+    t->n_still = uids_sort(t->still, t->n_still);
+}
+
+int folder_ask_again(struct work *w, const struct plan_ask *asks, size_t n, struct err *err)
+{
+    struct end_ticket ticket = {0};
+    struct end_changes there;
+    uint32_t *uids = mem_realloc_array(NULL, n + 1, sizeof(*uids));
+    for (size_t i = 0; i < n; i++)
+        uids[i] = asks[i].uid;
+    end_changes_init(&there, &w->keywords);
+    /* Opened anew: a session goes on seeing what it saw first. */
+    w->p->opened = NULL;
+    int result = folder_reopen(w, err);
+    if (result == 0) {
+        w->c->from->ops->attributes(w->c->from, uids, n, 0, &there, &ticket);
+        result = end_check(w->c->from, &ticket, "cannot look for messages", err);
+    }
+    if (result == 0)
+        keep_still(w, &there, uids, n);
+    end_changes_fini(&there);
+    free(uids);
+    return result;
 }
 
 bool folder_has_read(const struct work *w, uint32_t uid, struct content *out)

@@ -11,7 +11,7 @@
  *
  * Behind a flip it is the target's user who has renamed, removed or replaced a folder
  * there.  None of what was copied into it comes again; only what is late on the source does, and
- * what that is does not depend on this journal (late.h).
+ * what that is does not depend on this journal (past.h).
  */
 #include <stdlib.h>
 
@@ -98,47 +98,17 @@ static int drop_intents(struct work *w, const struct intent *v, size_t n, struct
     return journal_commit(w->c->journal, err);
 }
 
-/* What was given up is told once: behind the pass nobody would look at it again. */
-static void tell_unknown(void *arg, size_t n)
-{
-    struct work *w = arg;
-    char text[200];
-    BUG_ON(fmt_into(text, sizeof(text),
-               "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
-               "on the target, and were deleted there or came late: nothing was copied",
-               n) != 0);
-    w->p->counts->messages_failed += n;
-    w->n_exceptions += n;
-    copy_report(w->c, w->record->source.name, 0, text);
-}
-
-int folder_judge_late(struct work *w, struct err *err)
-{
-    if (folder_whole(w, err) != 0)
-        return -1;
-    w->late = (struct late_job){.source = w->c->from,
-        .journal = w->c->journal,
-        .judge = w->c->judge,
-        .folder = w->record,
-        .listing = &w->listing,
-        .pairs = w->pairs,
-        .n_pairs = w->n_pairs,
-        .unknown = tell_unknown,
-        .arg = w};
-    int result = 0;
-    if (w->listing.n > 0)
-        result = folder_reopen(w, err) == 0 ? late_judge_all(&w->late, err) : -1;
-    return result == 0 ? folder_load_pairs(w, err) : -1;
-}
-
 /* --- Open outcomes ---------------------------------------------------------------------------- */
 
 /* Behind a flip: the pairs that follow are about UIDs of this UIDVALIDITY. */
 static int look(struct work *w, uint32_t uidvalidity, struct err *err)
 {
-    if (!folder_is_behind_flip(w))
+    const struct past *past = w->c->past;
+    const struct end_changes *l = &w->listing;
+    if (!folder_is_behind_flip(w) || !past)
         return 0;
-    return late_look(w->c->judge, w->record, uidvalidity, &w->listing, err);
+    return past->look(past->arg, w->record->id, w->record->source.name, uidvalidity,
+        l->n > 0 ? l->v[l->n - 1].uid : 0, err);
 }
 
 static int get_intents(struct work *w, struct intent **out, size_t *n_out, struct err *err)
@@ -167,7 +137,8 @@ static struct resolve_job resolve_job_of(struct work *w, struct intent *intents,
 
 static int run_resolve(struct work *w, struct resolve_job *job, struct err *err)
 {
-    int result = folder_reopen(w, err) == 0 ? resolve(job, err) : -1;
+    /* Of a folder that is lost nothing is read. */
+    int result = w->is_lost || folder_reopen(w, err) == 0 ? resolve(job, err) : -1;
     w->p->counts->messages_adopted += job->n_adopted;
     if (result == 0 && job->tgt_uidvalidity != w->target->uidvalidity) {
         w->target->uidvalidity = w->record->target.uidvalidity = job->tgt_uidvalidity;

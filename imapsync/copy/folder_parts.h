@@ -16,7 +16,6 @@
 
 #include "imapsync/copy/bodies.h"
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/late.h"
 #include "imapsync/copy/plan.h"
 #include "imapsync/copy/stream.h"
 
@@ -44,6 +43,8 @@ struct told {
     size_t n_vanished;
     struct body *read; /* what the plan has asked for, by UID */
     size_t n_read;
+    uint32_t *still; /* that were there when they were asked for once more; ascending */
+    size_t n_still;
 };
 
 struct work {
@@ -81,7 +82,6 @@ struct work {
     size_t n_missing;
     bool is_needed;      /* on the target: something goes there */
     size_t n_exceptions; /* of this folder in this pass, with what is withheld */
-    struct late_job late;
     bool has_told_short;
     bool is_detached; /* nothing of what the pairs name is there */
     bool has_sent_pairs, has_gone_pairs;
@@ -96,6 +96,8 @@ struct works {
     struct work **planned; /* by their positions in the plan */
     size_t n_planned;
     struct plan plan;
+    bool has_no_past; /* it could not be asked what there was before the flip, */
+    struct err why;   /* for this reason */
 };
 
 /* --- One folder (folder.c) --- */
@@ -175,6 +177,9 @@ struct reading {
 };
 void folder_read_begin(struct reading *r, struct work *w, const struct plan_ask *asks, size_t n);
 int folder_read_finish(struct reading *r, struct err *err) ATTR_WUR;
+/* Whether the source still has these; what it has not goes out of the listing. */
+int folder_ask_again(
+    struct work *w, const struct plan_ask *asks, size_t n, struct err *err) ATTR_WUR;
 
 /* Of the source; false: it has not read that one. */
 bool folder_has_read(const struct work *w, uint32_t uid, struct content *out);
@@ -194,7 +199,5 @@ int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err) A
 int folder_resolve_open(struct work *w, bool adopt, struct err *err) ATTR_WUR;
 /* The target has said OK to them, and they are not there. */
 int folder_tell_vanished(struct work *w, struct err *err) ATTR_WUR;
-/* Behind a flip: what is not late becomes GONE. */
-int folder_judge_late(struct work *w, struct err *err) ATTR_WUR;
 
 #endif

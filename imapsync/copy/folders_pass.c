@@ -139,7 +139,7 @@ static bool is_left_out(const struct work *w)
 }
 
 /* Operations of folders that have failed go out of the plan; and behind a flip nothing is
- * forgotten, since late.h goes by what was there once. */
+ * forgotten: who has lost his marks gets them again from what was there once. */
 static void leave_out(struct works *all)
 {
     struct plan *p = &all->plan;

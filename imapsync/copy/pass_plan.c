@@ -10,10 +10,21 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
 
-static void all_are_late(void *arg, const unsigned char *digest, size_t *there, size_t *ever)
+/* Where it cannot be found out nothing is late, and the plan is not done. */
+static size_t seen(void *arg, const unsigned char *digest, size_t now)
 {
-    (void)arg, (void)digest;
-    *there = *ever = 0;
+    struct works *all = arg;
+    const struct past *past = all->c->past;
+    size_t ever;
+    if (!all->has_no_past && past->ever(past->arg, digest, now, &ever, &all->why) == 0)
+        return ever;
+    all->has_no_past = true;
+    return SIZE_MAX;
+}
+
+static bool is_past_known(const struct copy *c)
+{
+    return c->past && c->past->knows(c->past->arg);
 }
 
 /* Each folder has a table of keywords of its own. */
@@ -61,7 +72,7 @@ static void make(struct works *all)
         .arg = all,
         .deletions_percent = all->c->options.delete_percent,
         .may_delete = all->c->options.delete_percent > 0,
-        .seen = all_are_late};
+        .seen = is_past_known(all->c) ? seen : NULL};
     plan_make(&in, &all->plan);
     free(views);
 }
@@ -85,7 +96,8 @@ static size_t group_at(const struct plan *p, size_t i)
 {
     size_t n = 1;
     while (i + n < p->n_asks && p->asks[i + n].folder == p->asks[i].folder &&
-           p->asks[i + n].is_target == p->asks[i].is_target)
+           p->asks[i + n].is_target == p->asks[i].is_target &&
+           p->asks[i + n].question == p->asks[i].question)
         n++;
     return n;
 }
@@ -100,7 +112,9 @@ static int answer_some(struct works *all, size_t *at, struct err *err)
     struct reading *v = mem_realloc_array(NULL, READINGS, sizeof(*v));
     size_t n = 0;
     int result = copy_check_cancelled(all->c, err);
-    for (; result == 0 && *at < p->n_asks && n < READINGS; *at += group_at(p, *at)) {
+    for (; result == 0 && *at < p->n_asks && n < READINGS &&
+           p->asks[*at].question == PLAN_ASK_CONTENT;
+         *at += group_at(p, *at)) {
         struct work *w = all->planned[p->asks[*at].folder];
         if (!w->is_over)
             folder_read_begin(&v[n++], w, &p->asks[*at], group_at(p, *at));
@@ -116,10 +130,25 @@ static int answer_some(struct works *all, size_t *at, struct err *err)
     return result;
 }
 
+/* One folder after the other: there are few of them. */
+static int ask_again(struct works *all, size_t *at, struct err *err)
+{
+    const struct plan *p = &all->plan;
+    struct work *w = all->planned[p->asks[*at].folder];
+    size_t n = group_at(p, *at);
+    const struct plan_ask *asks = &p->asks[*at];
+    *at += n;
+    if (copy_check_cancelled(all->c, err) != 0)
+        return -1;
+    return w->is_over || folder_ask_again(w, asks, n, err) == 0 ? 0 : folder_excuse(w, err);
+}
+
 static int answer(struct works *all, struct err *err)
 {
-    for (size_t at = 0; at < all->plan.n_asks;) {
-        if (answer_some(all, &at, err) != 0)
+    const struct plan *p = &all->plan;
+    for (size_t at = 0; at < p->n_asks;) {
+        bool is_content = p->asks[at].question == PLAN_ASK_CONTENT;
+        if ((is_content ? answer_some(all, &at, err) : ask_again(all, &at, err)) != 0)
             return -1;
     }
     return 0;
@@ -183,6 +212,8 @@ static void tell_lost(struct works *all)
         bool stays = false;
         for (size_t k = 0; w->is_lost && !stays && k < all->plan.n_withheld; k++)
             stays = all->plan.withheld[k].folder == i;
+        if (folder_is_behind_flip(w))
+            continue;
         if (!stays && !(w->is_lost && all->plan.n_of[PLAN_REMOVE] == 0 && w->n_known > 0 &&
                           w->c->options.delete_percent == 0))
             continue;
@@ -203,6 +234,30 @@ static void tell_short(struct work *w)
     w->p->counts->folders_short++;
     copy_report(
         w->c, w->record->source.name, 0, "E-SHORT: the source lists fewer messages than it counts");
+}
+
+/* What was given up is told once: behind the pass nobody would look at it again.  Before the journal
+ * makes an end of it, so that a kill tells of it twice rather than never. */
+static void tell_unknown(struct works *all)
+{
+    const struct plan *p = &all->plan;
+    size_t *n_of = mem_zalloc((all->n_planned + 1) * sizeof(*n_of));
+    for (size_t i = 0; i < p->n_ops; i++)
+        n_of[p->ops[i].folder] += p->ops[i].witness == PLAN_W_UNKNOWN;
+    for (size_t i = 0; i < all->n_planned; i++) {
+        struct work *w = all->planned[i];
+        char text[200];
+        if (n_of[i] == 0)
+            continue;
+        BUG_ON(fmt_into(text, sizeof(text),
+                   "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
+                   "on the target, and were deleted there or came late: nothing was copied",
+                   n_of[i]) != 0);
+        w->p->counts->messages_failed += n_of[i];
+        w->n_exceptions += n_of[i];
+        copy_report(w->c, w->record->source.name, 0, text);
+    }
+    free(n_of);
 }
 
 /* A message is copied with the flags that the plan has given it. */
@@ -233,6 +288,10 @@ int pass_plan(struct works *all, struct err *err)
             return -1;
         make(all);
         int result = 0;
+        if (all->has_no_past) {
+            *err = all->why;
+            return -1;
+        }
         if (all->plan.n_reconcile > 0)
             result = reconcile(all, err);
         else if (all->plan.n_asks > 0)
@@ -252,6 +311,7 @@ int pass_plan(struct works *all, struct err *err)
             tell_short(all->planned[i]);
     }
     tell_withheld(all);
+    tell_unknown(all);
     tell_lost(all);
     take_copies(all);
     for (size_t i = 0; i < all->n_planned; i++) {

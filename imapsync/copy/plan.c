@@ -102,12 +102,13 @@ void plan_add_number(uint32_t **v, size_t *n, uint32_t number)
     (*v)[(*n)++] = number;
 }
 
-void plan_ask(struct plan_draft *d, bool is_target, const struct plan_fresh *f)
+void plan_ask(
+    struct plan_draft *d, enum plan_question question, bool is_target, const struct plan_fresh *f)
 {
     struct plan *p = d->out;
     p->asks = plan_room(p->asks, p->n_asks, sizeof(*p->asks));
-    p->asks[p->n_asks++] =
-        (struct plan_ask){.is_target = is_target, .folder = f->folder, .uid = f->uid};
+    p->asks[p->n_asks++] = (struct plan_ask){
+        .question = question, .is_target = is_target, .folder = f->folder, .uid = f->uid};
 }
 
 /* --- What goes in ------------------------------------------------------------------------- */
@@ -369,7 +370,9 @@ static int by_turn(const void *a, const void *b)
 static int by_question(const void *a, const void *b)
 {
     const struct plan_ask *x = a, *y = b;
-    int r = (int)x->is_target - (int)y->is_target;
+    int r = (int)x->question - (int)y->question;
+    if (r == 0)
+        r = (int)x->is_target - (int)y->is_target;
     if (r == 0 && x->folder != y->folder)
         r = x->folder < y->folder ? -1 : 1;
     return r != 0 ? r : x->uid < y->uid ? -1 : x->uid > y->uid;

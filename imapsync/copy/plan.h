@@ -12,7 +12,7 @@
  *     for (;;) {
  *         plan_make(&(struct plan_input){...}, &plan);
  *         if (plan.n_asks == 0) break;
- *         ... read the contents that it asks for; hand their digests in with the messages ...
+ *         ... find out what it asks for; hand that in with the messages ...
  *         plan_fini(&plan);
  *     }
  *     ... do plan.ops in their order, tell plan.withheld ...
@@ -26,7 +26,7 @@
  *
  * Before it is called every open intent is settled and every SENT pair was looked for, and pairs
  * under another UIDVALIDITY are not handed in: their messages were identified anew by content, or,
- * behind a flip, are told from late ones by `seen`.
+ * behind a flip, are told from late ones by `past` and `seen`.
  *
  * What is withheld, asked for or left out keeps its folder's token where it is.
  *
@@ -42,6 +42,7 @@
 #include "base/core/slice.h"
 #include "imapsync/ends/flags.h"
 #include "imapsync/copy/journal_record.h"
+#include "imapsync/copy/past.h"
 #include "imapsync/copy/policy.h"
 
 /* --- Messages: what goes in --------------------------------------------------------------- */
@@ -51,6 +52,7 @@ struct plan_message {
     uint32_t uid;
     uint32_t size; /* as the server tells it: orders what is asked for first; 0: not told */
     bool has_flags, is_unreadable; /* its content was asked for and cannot be had */
+    bool is_still_there;           /* as was asked for, behind all listings */
     struct flags flags;
     struct slice id;             /* EMAILID; empty: not told */
     const unsigned char *digest; /* of SHA256_SIZE octets; NULL: not known */
@@ -93,10 +95,7 @@ struct plan_folder {
     bool is_target_trash;
     struct flags storable; /* what lasts on the target */
 
-    /* Of the flip.  The mark is good for one UIDVALIDITY of the source: 0 under another one. */
-    uint32_t mark;        /* the highest UID that was listed when it was verified; 0: none */
-    const uint32_t *owed; /* ascending: below the mark, and not copied then */
-    size_t n_owed;
+    struct past_folder past; /* of the flip; zero: nothing is known */
 };
 
 struct plan_input {
@@ -110,10 +109,9 @@ struct plan_input {
     size_t deletions_min;
     unsigned deletions_percent;
     bool may_delete; /* false: what the source has lost is only remembered */
-    /* How many messages of this content the journal and the marks know: that are on the source as
-     * the journal says (pairs that have a UID there, under the present UIDVALIDITY), and that ever
-     * were, which never falls.  NULL: nobody knows any more. */
-    void (*seen)(void *arg, const unsigned char *digest, size_t *there_out, size_t *ever_out);
+    /* How many messages of this content ever were on the source, of which there are `now` in places
+     * that are not known.  NULL: nobody knows any more. */
+    size_t (*seen)(void *arg, const unsigned char *digest, size_t now);
     /* Flags of one folder in the bits of another, whose keywords may have others.  NULL: they are
      * the same everywhere. */
     struct flags (*translate)(void *arg, uint32_t from, uint32_t to, const struct flags *f);
@@ -153,8 +151,15 @@ struct plan_op {
 
 #define PLAN_NOWHERE UINT32_MAX
 
-/* A content that has to be read before it can be planned. */
+enum plan_question {
+    PLAN_ASK_CONTENT,
+    PLAN_ASK_THERE, /* whether the source still has it; one that it has not is not handed in again
+                     */
+};
+
+/* What has to be known of a message before it can be planned. */
 struct plan_ask {
+    enum plan_question question;
     bool is_target;
     uint32_t folder, uid;
 };
@@ -169,7 +174,7 @@ struct plan {
     size_t n_changes;
     struct plan_op *withheld; /* what would have been done, and why it is not */
     size_t n_withheld;
-    struct plan_ask *asks; /* by side, folder and UID */
+    struct plan_ask *asks; /* by question, side, folder and UID */
     size_t n_asks;
     uint32_t *again; /* folders to be opened anew, with is_confirmed in the next call */
     size_t n_again;

@@ -4,11 +4,16 @@
  * to come back because it stands on the source under another number.  So a message without a pair
  * is only late
  *
- *   - above the mark of its folder, or in a folder that has none (it is new, or numbered anew), and
- *   - when the source now has its content more often than it ever had.
+ *   - in a place that is not known: above the mark of its folder, or in a folder that has none (it
+ *     is new, or numbered anew), and without a pair since; and
+ *   - when its content stands in such places more often than it ever was on the source.
  *
- * Below the mark everything was listed, and is known: either it was copied, or it is owed.  Where
- * of n equal ones fewer are late, it is those that stand last, above a mark before all others.
+ * Below the mark everything was listed: either it was copied, or it is owed.  Where of n equal ones
+ * fewer are late, it is those that stand last, above a mark before all others.
+ *
+ * Folders are listed one after the other, so what is moved meanwhile is seen in two places.  Where
+ * equal ones in several folders would be late, each is asked for once more: those that are still
+ * there were there together.
  */
 #include "imapsync/copy/plan_parts.h"
 
@@ -40,52 +45,66 @@ static void not_late(struct plan_draft *d, struct plan_fresh *f, enum plan_witne
 }
 
 /* false: its content has to tell. */
-static bool judge_by_mark(struct plan_draft *d, struct plan_fresh *f)
+static bool judge_by_place(struct plan_draft *d, struct plan_fresh *f)
 {
-    const struct plan_folder *folder = &d->in->folders[f->folder];
-    if (f->uid <= folder->mark) {
-        if (uids_have(folder->owed, folder->n_owed, f->uid))
-            plan_copy(d, f, PLAN_W_OWED);
-        else
-            not_late(d, f, PLAN_W_BELOW_MARK);
-        return true;
-    }
-    if (d->policy->late == PLAN_LATE_MARK)
+    const struct past_folder *past = &d->in->folders[f->folder].past;
+    bool is_below = f->uid <= past->mark;
+    if (is_below && uids_have(past->owed, past->n_owed, f->uid))
+        plan_copy(d, f, PLAN_W_OWED);
+    else if (is_below)
+        not_late(d, f, PLAN_W_BELOW_MARK);
+    else if (past->is_known && past->is_known(past->known, f->uid))
+        not_late(d, f, PLAN_W_KNOWN);
+    else if (d->policy->late == PLAN_LATE_MARK)
         plan_copy(d, f, PLAN_W_LATE);
-    else if (!d->in->seen)
-        not_late(d, f, PLAN_W_UNKNOWN);
     else
         return false;
     return true;
 }
 
-/* How many of the journal's messages with this content the source has lost meanwhile. */
-static size_t lost_of(const struct candidate *lost, size_t n_lost, const unsigned char *digest)
+/* false: there is no content to go by. */
+static bool has_content(
+    struct plan_draft *d, struct plan_fresh *f, const struct plan_message *message)
 {
-    size_t first = 0, end = n_lost, n = 0;
-    while (first < end) {
-        size_t mid = first + (end - first) / 2;
-        if (memcmp(lost[mid].digest, digest, SHA256_SIZE) < 0)
-            first = mid + 1;
-        else
-            end = mid;
+    if (message->digest)
+        return true;
+    if (!message->is_unreadable)
+        plan_ask(d, PLAN_ASK_CONTENT, false, f);
+    else if (!d->in->seen)
+        not_late(d, f, PLAN_W_UNKNOWN);
+    else if (!message->is_still_there)
+        plan_ask(d, PLAN_ASK_THERE, false, f);
+    else {
+        plan_copy(d, f, PLAN_W_LATE);
+        plan_withhold_last(d, PLAN_R_UNREADABLE);
     }
-    while (first + n < n_lost && memcmp(lost[first + n].digest, digest, SHA256_SIZE) == 0)
-        n++;
-    return n;
+    return false;
 }
 
-static void judge_group(struct plan_draft *d, const struct candidate *v, size_t n, size_t n_lost)
+/* Whether any of them has to be asked for. */
+static bool ask_for_each(struct plan_draft *d, const struct candidate *v, size_t n)
 {
-    size_t there = 0, ever = 0;
-    d->in->seen(d->in->arg, v->digest, &there, &ever);
-    size_t now = (there > n_lost ? there - n_lost : 0) + n;
-    size_t late = now > ever ? now - ever : 0;
-    if (late > n)
-        late = n;
+    size_t n_asks = d->out->n_asks;
+    bool is_one_folder = true;
+    for (size_t i = 1; i < n; i++)
+        is_one_folder =
+            is_one_folder && d->source.fresh[v[i].at].folder == d->source.fresh[v[0].at].folder;
+    for (size_t i = 0; !is_one_folder && i < n; i++) {
+        const struct plan_fresh *f = &d->source.fresh[v[i].at];
+        if (!plan_message_of(d, false, f).is_still_there)
+            plan_ask(d, PLAN_ASK_THERE, false, f);
+    }
+    return d->out->n_asks > n_asks;
+}
+
+static void judge_group(struct plan_draft *d, const struct candidate *v, size_t n)
+{
+    size_t ever = d->in->seen(d->in->arg, v->digest, n);
+    if (n > ever && ask_for_each(d, v, n))
+        return;
     for (size_t i = 0; i < n; i++) {
         struct plan_fresh *f = &d->source.fresh[v[i].at];
-        if (i < n - late)
+        if (i < ever)
             not_late(d, f, PLAN_W_SEEN);
         else
             plan_copy(d, f, PLAN_W_LATE);
@@ -94,23 +113,14 @@ static void judge_group(struct plan_draft *d, const struct candidate *v, size_t 
 
 static void judge_by_content(struct plan_draft *d, struct candidate *v, size_t n)
 {
-    const struct plan_match *m = &d->source;
-    struct candidate *lost = mem_realloc_array(NULL, m->n_lost + 1, sizeof(*lost));
-    size_t n_lost = 0;
-    for (size_t i = 0; i < m->n_lost; i++) {
-        if (m->lost[i].pair.digest && m->lost[i].pair.src_uid != 0)
-            lost[n_lost++] = (struct candidate){.digest = m->lost[i].pair.digest, .at = i};
-    }
-    mem_sort(lost, n_lost, sizeof(*lost), by_digest);
     mem_sort(v, n, sizeof(*v), by_digest);
     for (size_t i = 0; i < n;) {
         size_t k = 1;
         while (i + k < n && memcmp(v[i].digest, v[i + k].digest, SHA256_SIZE) == 0)
             k++;
-        judge_group(d, &v[i], k, lost_of(lost, n_lost, v[i].digest));
+        judge_group(d, &v[i], k);
         i += k;
     }
-    free(lost);
 }
 
 void plan_late(struct plan_draft *d)
@@ -122,17 +132,15 @@ void plan_late(struct plan_draft *d)
     v = mem_realloc_array(NULL, d->source.n_fresh + 1, sizeof(*v));
     for (size_t i = 0; i < d->source.n_fresh; i++) {
         struct plan_fresh *f = &d->source.fresh[i];
-        if (f->is_taken || f->is_judged || judge_by_mark(d, f))
+        if (f->is_taken || f->is_judged || judge_by_place(d, f))
             continue;
         struct plan_message message = plan_message_of(d, false, f);
-        if (message.digest) {
-            v[n++] = (struct candidate){message.digest, d->in->folders[f->folder].mark > 0, i};
-        } else if (message.is_unreadable) {
-            plan_copy(d, f, PLAN_W_LATE);
-            plan_withhold_last(d, PLAN_R_UNREADABLE);
-        } else {
-            plan_ask(d, false, f);
-        }
+        if (!has_content(d, f, &message))
+            continue;
+        if (d->in->seen)
+            v[n++] = (struct candidate){message.digest, d->in->folders[f->folder].past.mark > 0, i};
+        else
+            not_late(d, f, PLAN_W_UNKNOWN);
     }
     if (d->out->n_asks == 0)
         judge_by_content(d, v, n);

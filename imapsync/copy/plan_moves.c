@@ -175,7 +175,7 @@ void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wi
             continue;
         if (is_any_size || message.size == 0 ||
             mem_search(&message.size, sizes, n, sizeof(*sizes), by_number))
-            plan_ask(d, m->is_target, f);
+            plan_ask(d, PLAN_ASK_CONTENT, m->is_target, f);
     }
     free(sizes);
 }

@@ -79,7 +79,8 @@ void plan_withhold_last(struct plan_draft *d, enum plan_reason reason);
 void plan_withhold(struct plan *p, const struct plan_op *op, enum plan_reason reason);
 struct plan_message plan_message_of(
     const struct plan_draft *d, bool is_target, const struct plan_fresh *f);
-void plan_ask(struct plan_draft *d, bool is_target, const struct plan_fresh *f);
+void plan_ask(
+    struct plan_draft *d, enum plan_question question, bool is_target, const struct plan_fresh *f);
 void plan_add_number(uint32_t **v, size_t *n, uint32_t number);
 /* COPY of a message without a pair. */
 void plan_copy(struct plan_draft *d, struct plan_fresh *f, enum plan_witness witness);

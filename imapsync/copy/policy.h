@@ -46,7 +46,8 @@ enum plan_flags_rule {
 enum plan_late {
     PLAN_LATE_ALL,    /* each one: the source's user works there */
     PLAN_LATE_MARK,   /* those above the folder's mark, and those that are owed */
-    PLAN_LATE_UNSEEN, /* and of these only what the source has more often than it ever had */
+    PLAN_LATE_UNSEEN, /* and of these only what unknown places have more often than there ever were
+                       */
 };
 
 struct plan_policy {
@@ -92,7 +93,7 @@ enum plan_witness {
     PLAN_W_RETRY,     /* the source has it, and the target has refused it */
     PLAN_W_AGAIN,     /* the user works on the source again, and there it is */
     PLAN_W_OWED,      /* it was on the source at the flip, and had not been copied */
-    PLAN_W_LATE,      /* the source has it more often than it was ever seen there */
+    PLAN_W_LATE,      /* the source has it, and not from before the flip */
     PLAN_W_FLAGS,     /* the source's flags are not those that both had */
     PLAN_W_LOST,      /* the source has told that it is not there any more */
     PLAN_W_EMAILID,   /* lost in one place, new in another, with the same EMAILID */
@@ -102,6 +103,7 @@ enum plan_witness {
     PLAN_W_LISTED,    /* the source lists the folder, and the target does not have it */
     /* Why something is not late. */
     PLAN_W_BELOW_MARK, /* it was there, and known, when the user was flipped */
+    PLAN_W_KNOWN,      /* it has had a pair since, whatever became of that */
     PLAN_W_SEEN,       /* as often as now its content was on the source before */
     PLAN_W_UNKNOWN,    /* what was there before is not known any more: item E-LATE-UNKNOWN */
     /* Of the target. */

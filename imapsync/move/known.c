@@ -246,28 +246,36 @@ static int on_look(void *arg, uint32_t id, struct slice folder, uint32_t uidvali
     return 0;
 }
 
-static int on_place(void *arg, struct slice folder, uint32_t uidvalidity, uint32_t uid,
-    enum late_place *out, struct err *err)
+static bool is_known(const void *places, uint32_t uid)
 {
-    static const enum late_place places[] = {
-        [MARKS_BEFORE] = LATE_BEFORE,
-        [MARKS_OWED] = LATE_OWED,
-        [MARKS_BY_CONTENT] = LATE_BY_CONTENT,
-    };
-    struct known *k = arg;
-    if (be_ready(k, err) != 0)
-        return -1;
-    *out = places[marks_place(&k->marks, folder, uidvalidity, uid)];
-    if (*out == LATE_BY_CONTENT && k->marks.is_anew)
-        *out = LATE_UNKNOWN;
-    return 0;
+    return marks_uids_have(places, uid);
 }
 
-static int on_is_late(
-    void *arg, const unsigned char digest[SHA256_SIZE], bool *late_out, struct err *err)
+static void on_folder(void *arg, struct slice folder, uint32_t uidvalidity, struct past_folder *out)
+{
+    const struct known *k = arg;
+    const struct marks_folder *f = marks_find(&k->marks, folder);
+    *out = (struct past_folder){0};
+    if (!f || f->uidvalidity != uidvalidity)
+        return;
+    *out = (struct past_folder){.mark = f->has_mark ? f->uid : 0,
+        .owed = f->owed,
+        .n_owed = f->n_owed,
+        .is_known = is_known,
+        .known = &f->places};
+}
+
+static bool on_knows(void *arg)
+{
+    const struct known *k = arg;
+    return k->is_loaded && !k->marks.is_anew;
+}
+
+static int on_ever(void *arg, const unsigned char digest[SHA256_SIZE], size_t now, size_t *ever_out,
+    struct err *err)
 {
     struct known *k = arg;
-    return marks_is_late(&k->marks, digest, late_out, err);
+    return marks_meet(&k->marks, digest, now, ever_out, err);
 }
 
 int known_keep(struct known *k, struct err *err)
@@ -278,9 +286,13 @@ int known_keep(struct known *k, struct err *err)
 void known_use(struct known *k, struct copy *copy)
 {
     k->copy = copy;
-    k->judge = (struct late_judge){
-        .begin = on_begin, .look = on_look, .place = on_place, .is_late = on_is_late, .arg = k};
+    k->past = (struct past){.begin = on_begin,
+        .look = on_look,
+        .folder = on_folder,
+        .knows = on_knows,
+        .ever = on_ever,
+        .arg = k};
     k->watch =
         (struct journal_watch){.put = on_put, .commit = on_commit, .abort = on_abort, .arg = k};
-    copy_behind_flip(copy, &k->judge, &k->watch);
+    copy_behind_flip(copy, &k->past, &k->watch);
 }

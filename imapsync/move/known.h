@@ -11,7 +11,7 @@
 #define IMAPSYNC_MOVE_KNOWN_H
 
 #include "imapsync/copy/copy.h"
-#include "imapsync/copy/late.h"
+#include "imapsync/copy/past.h"
 #include "imapsync/move/marks.h"
 #include "imapsync/move/marks_store.h"
 
@@ -31,13 +31,13 @@ struct known {
     size_t n_looks;
     bool has_failed; /* since the journal's transaction has begun */
     struct err why;
-    struct late_judge judge;
+    struct past past;
     struct journal_watch watch;
 };
 
 void known_init(struct known *k, const char *user_dir);
 void known_fini(struct known *k);
-/* Becomes the copy's judge and its journal's watch. */
+/* Becomes the copy's past and its journal's watch. */
 void known_use(struct known *k, struct copy *copy);
 
 /* Adds the contents that the journal has now; written durably. */

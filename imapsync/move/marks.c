@@ -41,27 +41,20 @@ void marks_fini(struct marks *m)
     *m = (struct marks){0};
 }
 
-static int compare(struct slice a, struct slice b)
+static int by_name(const void *a, const void *b)
 {
-    size_t n = a.n < b.n ? a.n : b.n;
-    int r = n > 0 ? memcmp(a.p, b.p, n) : 0;
-    return r != 0 ? r : (a.n > b.n) - (a.n < b.n);
+    struct slice x = ((const struct marks_folder *)a)->name;
+    struct slice y = ((const struct marks_folder *)b)->name;
+    size_t n = x.n < y.n ? x.n : y.n;
+    int r = n > 0 ? memcmp(x.p, y.p, n) : 0;
+    return r != 0 ? r : (x.n > y.n) - (x.n < y.n);
 }
 
-/* The first at or behind the name; they often come in order. */
+/* The first at or behind the name. */
 static size_t find(const struct marks *m, struct slice name)
 {
-    size_t first = 0, end = m->n_folders;
-    if (end > 0 && compare(m->folders[end - 1].name, name) < 0)
-        return end;
-    while (first < end) {
-        size_t mid = first + (end - first) / 2;
-        if (compare(m->folders[mid].name, name) < 0)
-            first = mid + 1;
-        else
-            end = mid;
-    }
-    return first;
+    const struct marks_folder wanted = {.name = name};
+    return mem_place(&wanted, m->folders, m->n_folders, sizeof(*m->folders), by_name);
 }
 
 struct marks_folder *marks_find(const struct marks *m, struct slice name)
@@ -198,10 +191,8 @@ static int count_of(
 
 static void set_ever(struct marks *m, struct marks_count *c, uint32_t n)
 {
-    uint32_t more = n > c->ever ? n - c->ever : 0;
-    if (more == 0)
+    if (n <= c->ever)
         return;
-    c->added = (uint16_t)(more > (uint32_t)(UINT16_MAX - c->added) ? UINT16_MAX : c->added + more);
     c->ever = n;
     marks_note_count(m, c);
 }
@@ -225,14 +216,14 @@ void marks_pass(struct marks *m)
     marks_counts_pass(&m->counts);
 }
 
-int marks_is_late(struct marks *m, const unsigned char *digest, bool *late_out, struct err *err)
+int marks_meet(
+    struct marks *m, const unsigned char *digest, size_t now, size_t *ever_out, struct err *err)
 {
     struct marks_count *c;
     if (count_of(m, digest, &c, err) != 0)
         return -1;
-    if (c->now < UINT16_MAX)
-        c->now++;
-    *late_out = c->now > c->ever - (c->added < c->ever ? c->added : c->ever);
+    c->now = (uint32_t)(now < UINT32_MAX ? now : UINT32_MAX);
+    *ever_out = c->ever;
     return 0;
 }
 

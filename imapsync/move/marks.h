@@ -15,7 +15,7 @@
  *
  *   - owed; or
  *   - in no known place, and the pass meets more messages with this content in such places than
- *     there ever were on old before the pass.
+ *     there ever were on old.
  *
  * Everything else was there before: copied, renamed, restored or numbered anew, and what new's user
  * has made of it is his affair.
@@ -86,15 +86,16 @@ void marks_flip(struct marks *m, struct marks *next);
 enum marks_place {
     MARKS_BEFORE,     /* it was looked at */
     MARKS_OWED,       /* before the flip, and has not been copied yet */
-    MARKS_BY_CONTENT, /* marks_is_late() has to tell */
+    MARKS_BY_CONTENT, /* its content has to tell: marks_meet() */
 };
 
 enum marks_place marks_place(
     const struct marks *m, struct slice folder, uint32_t uidvalidity, uint32_t uid);
-void marks_pass(struct marks *m); /* begins: counts from 0 what it meets */
-/* Counts one more message with this content that stands in no known place. */
-int marks_is_late(
-    struct marks *m, const unsigned char *digest, bool *late_out, struct err *err) ATTR_WUR;
+void marks_pass(struct marks *m); /* begins: nothing was met in it */
+/* The pass meets so many messages with this content in places that are not known; *ever_out: how
+ * many there ever were. */
+int marks_meet(struct marks *m, const unsigned char *digest, size_t now, size_t *ever_out,
+    struct err *err) ATTR_WUR;
 
 /* A folder that a pass looks at. */
 struct marks_look {

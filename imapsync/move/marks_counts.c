@@ -24,17 +24,16 @@ static struct marks_bucket *bucket_of(const struct marks_counts *c, uint64_t key
     return &c->buckets[key >> 52];
 }
 
+static int by_key(const void *a, const void *b)
+{
+    uint64_t x = ((const struct marks_count *)a)->key, y = ((const struct marks_count *)b)->key;
+    return x < y ? -1 : x > y;
+}
+
 static uint32_t find(const struct marks_bucket *b, uint64_t key)
 {
-    uint32_t first = 0, end = b->n;
-    while (first < end) {
-        uint32_t mid = first + (end - first) / 2;
-        if (b->v[mid].key < key)
-            first = mid + 1;
-        else
-            end = mid;
-    }
-    return first;
+    const struct marks_count wanted = {.key = key};
+    return (uint32_t)mem_place(&wanted, b->v, b->n, sizeof(*b->v), by_key);
 }
 
 struct marks_count *marks_counts_find(const struct marks_counts *c, uint64_t key)
@@ -69,7 +68,7 @@ void marks_counts_pass(struct marks_counts *c)
 {
     for (size_t i = 0; c->n > 0 && i < MARKS_BUCKETS; i++) {
         for (uint32_t k = 0; k < c->buckets[i].n; k++)
-            c->buckets[i].v[k].now = c->buckets[i].v[k].added = 0;
+            c->buckets[i].v[k].now = 0;
     }
 }
 

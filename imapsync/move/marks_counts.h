@@ -12,9 +12,8 @@
 
 struct marks_count {
     uint64_t key;
-    uint32_t ever;  /* messages with this content that there ever were */
-    uint16_t now;   /* those in unknown places that this pass has met */
-    uint16_t added; /* part of ever: learned in this pass */
+    uint32_t ever; /* messages with this content that there ever were */
+    uint32_t now;  /* those in unknown places that this pass has met */
 };
 
 #define MARKS_BUCKETS 4096 /* by the head of the key, which is that of a digest */
@@ -35,7 +34,7 @@ void marks_counts_fini(struct marks_counts *c);
 struct marks_count *marks_counts_find(const struct marks_counts *c, uint64_t key);
 /* Made, with zeros, when it is missing. */
 struct marks_count *marks_counts_get(struct marks_counts *c, uint64_t key);
-/* A pass begins: nothing was met or learned in it. */
+/* A pass begins: nothing was met in it. */
 void marks_counts_pass(struct marks_counts *c);
 
 /* All of them by key: false at the end.  A zeroed cursor begins. */

@@ -68,11 +68,11 @@ static void look_up(struct marks *m, uint32_t n)
 {
     struct err err = ERR_INIT;
     unsigned char digest[32] = {0};
-    bool late;
+    size_t ever;
     for (uint32_t i = 0; i < n; i += 100) {
         put(key_of(i, n), digest);
-        must(marks_is_late(m, digest, &late, &err), &err);
-        if (late)
+        must(marks_meet(m, digest, 1, &ever, &err), &err);
+        if (ever == 0)
             exit(1);
     }
 }
@@ -82,12 +82,12 @@ static void number_anew(struct marks_store *s, struct marks *m, uint32_t n)
     const struct marks_look at = {SLICE_LIT("INBOX"), 2, n};
     struct err err = ERR_INIT;
     unsigned char digest[32] = {0};
-    bool late;
+    size_t ever;
     marks_pass(m);
     for (uint32_t i = 0; i < n;) {
         for (uint32_t k = 0; k < AT_ONCE && i < n; k++, i++) {
             put(key_of(i, n), digest);
-            must(marks_is_late(m, digest, &late, &err), &err);
+            must(marks_meet(m, digest, 1, &ever, &err), &err);
             must(marks_learn(m, &at, i + 1, digest, true, &err), &err);
         }
         must(marks_store_append(s, m, &err), &err);

@@ -39,13 +39,13 @@ static void learn(struct marks *m, struct slice name, uint32_t uidvalidity)
     const struct marks_look at = {name, uidvalidity, 1000};
     unsigned char digest[SHA256_SIZE];
     struct err err = ERR_INIT;
-    bool late;
+    size_t ever;
     sha256_of(SLICE_LIT("new"), digest);
     for (uint32_t uid = 999; uid < 1002; uid++)
         check(marks_learn(m, &at, uid, digest, true, &err) == 0 &&
               marks_place(m, name, uidvalidity, uid) == MARKS_BEFORE);
     marks_pass(m);
-    check(marks_is_late(m, digest, &late, &err) == 0 && !late);
+    check(marks_meet(m, digest, 1, &ever, &err) == 0 && ever >= 1);
 }
 
 static void there_and_back(const struct marks *m)

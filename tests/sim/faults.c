@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/late.h"
 #include "imapsync/copy/resolve.h"
 #include "tests/sim/world.h"
 

@@ -86,11 +86,17 @@ static void on_compared(void *arg, const struct copy_compared *folder)
 static const struct copy_events events = {
     .progress = on_progress, .exception = on_exception, .compared = on_compared};
 
-static int all_are_owed(void *arg, struct slice folder, uint32_t uidvalidity, uint32_t uid,
-    enum late_place *out, struct err *err)
+static void no_mark(void *arg, struct slice folder, uint32_t uidvalidity, struct past_folder *out)
 {
-    (void)arg, (void)folder, (void)uidvalidity, (void)uid, (void)err;
-    *out = LATE_OWED;
+    (void)arg, (void)folder, (void)uidvalidity;
+    *out = (struct past_folder){0};
+}
+
+static int never(void *arg, const unsigned char digest[SHA256_SIZE], size_t now, size_t *ever_out,
+    struct err *err)
+{
+    (void)arg, (void)digest, (void)now, (void)err;
+    *ever_out = 0;
     return 0;
 }
 
@@ -123,7 +129,7 @@ static int begin(struct run *r)
         known_init(&r->known, r->dir);
         known_use(&r->known, r->copy);
         if (fault_is(FAULT_LATE_ALL))
-            r->known.judge.place = all_are_owed;
+            r->known.past.folder = no_mark, r->known.past.ever = never;
         if (fault_is(FAULT_CAME_FORGOTTEN))
             r->known.watch.put = on_put_deaf;
         return 0;

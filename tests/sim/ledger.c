@@ -188,11 +188,7 @@ void ledger_user_moved(
     is_in(l, on_target, to, m);
     if (!l->is_flipped)
         return;
-    /* Late mail that is moved behind the back of a pass is seen in both places, and behind a kill
-     * the marks may not have it (what is open). */
-    bool is_open = (l->is_in_pass || l->interruptions > 0) && (b->late_born > 0 || b->late_moved) &&
-                   !l->has_open;
-    if (is_open || b->late_copied)
+    if (b->late_copied)
         b->late_born++;
     b->late_moved = true;
 }

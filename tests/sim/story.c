@@ -142,6 +142,8 @@ static bool read_portion(struct slice rest, struct history *h)
 static unsigned word(struct slice rest, const char *const *names, unsigned n)
 {
     unsigned i = 0;
+    while (rest.n > 0 && rest.p[rest.n - 1] == '\n')
+        rest.n--;
     while (i < n && !slice_eq(slice_trim(rest), slice_str(names[i])))
         i++;
     return i;

@@ -13,16 +13,16 @@
  * due again; 1=? sent; 1=a away.  Behind it, in any order: :SF its flags, #d its content,
  *             @e its EMAILID, /9 its size, ~ touched, + has a twin
  *   changes   5:SF a message and its flags, -1 one that vanished, ? the side is not sure.
- *             #d the digest is known, %d its content, which has to be read first, %! cannot be read
- *   flags     letters of Maildir (S seen, R answered, F flagged, D draft, T deleted); a-z keywords
+ *             #d the digest is known, %d its content, which has to be read first, %! cannot be
+ * read, ^ it has gone when it is asked for once more flags     letters of Maildir (S seen, R
+ * answered, F flagged, D draft, T deleted); a-z keywords
  *             :- the server has told none
  *   ranges    1..20=101, 5..9:S, -1..20 stand for as many; #a.. goes on with b, c
- *   options   mark5 owed2,3 trash confirmed known100 lost (not listed by the source) tlost (nor by
- *             the target) keepsSF (all that lasts on the target)
+ *   options   mark5 owed2,3 has7,9 (had a pair since) trash confirmed known100 lost (not listed by
+ * the source) tlost (nor by the target) keepsSF (all that lasts on the target)
  *
  * Behind the policy's name: noremove nomove nodelete all (every folder was asked) known100 (of the
- * mailbox) blind (nobody knows what there was) seen=d:1/2 (content d: known to be on the source
- * once, was there twice).
+ * mailbox) blind (nobody knows what there was) seen=d:2 (content d was there twice).
  *
  * What is planned, in order, separated by "; ":
  *
@@ -30,6 +30,7 @@
  *     remove A 1=11 lost            (remove A 1=11 lost): ceiling    that is withheld
  *     renumber A 1=11 > A 5 digest  (of the target: > =15)           note A 1=11 :S agreed
  *     ask A 5                       again A                          reconcile A
+ *     still A 5                     that is asked for once more
  *     kept 1, unsure 1              only where they are not 0
  *
  * Behind flags and notes ~ says that the pair then counts as touched.  What is asked for is handed
@@ -55,7 +56,7 @@ struct table_message {
     struct plan_message m;
     unsigned char content, id;
     bool is_known; /* its digest is handed in */
-    bool is_hopeless;
+    bool is_hopeless, is_gone;
 };
 
 struct table_side {
@@ -72,7 +73,8 @@ struct table_folder {
     char name[16];
     struct table_side source, target;
     struct table_pair pairs[TABLE_MESSAGES];
-    uint32_t owed[TABLE_MESSAGES];
+    uint32_t owed[TABLE_MESSAGES], has[TABLE_MESSAGES];
+    size_t n_has;
 };
 
 struct table {
@@ -80,7 +82,7 @@ struct table {
     struct plan_folder views[TABLE_FOLDERS];
     struct plan_input in;
     unsigned char digests[256][SHA256_SIZE], ids[256];
-    size_t there[256], ever[256];
+    size_t ever[256];
     const char *row;
     struct buf text;
 };
@@ -212,6 +214,8 @@ static void table_change_read(const char **s, struct table_side *side, struct pl
         for (*s = attributes; **s && **s != ' ' && **s != '|' && **s != '\n';) {
             if (table_take(s, ":-"))
                 t->m.has_flags = false;
+            else if (table_take(s, "^"))
+                t->is_gone = true;
             else if (table_take(s, ":"))
                 t->m.flags = table_flags(s);
             else if (table_take(s, "%!"))
@@ -251,6 +255,16 @@ static struct plan_pair table_pair_at(const void *arg, size_t i)
     return p;
 }
 
+static bool table_has(const void *known, uint32_t uid)
+{
+    const struct table_folder *f = known;
+    for (size_t i = 0; i < f->n_has; i++) {
+        if (f->has[i] == uid)
+            return true;
+    }
+    return false;
+}
+
 static void table_options(const char **s, struct table_folder *f, struct plan_folder *v)
 {
     const char *keeps = "RTDFSabcdefghijklmnopqrstuvwxyz";
@@ -259,10 +273,14 @@ static void table_options(const char **s, struct table_folder *f, struct plan_fo
         if (table_take(s, " "))
             continue;
         if (table_take(s, "mark"))
-            v->mark = table_number(s);
+            v->past.mark = table_number(s);
         else if (table_take(s, "owed"))
             do
-                f->owed[v->n_owed++] = table_number(s);
+                f->owed[v->past.n_owed++] = table_number(s);
+            while (table_take(s, ","));
+        else if (table_take(s, "has"))
+            do
+                f->has[f->n_has++] = table_number(s);
             while (table_take(s, ","));
         else if (table_take(s, "known"))
             v->n_known += table_number(s);
@@ -290,7 +308,8 @@ static void table_folder_read(const char **s)
         .target = {.message = table_message_at, .arg = &f->target},
         .pair = table_pair_at,
         .arg = f,
-        .owed = f->owed};
+        .past = {.owed = f->owed, .is_known = table_has, .known = f}};
+    f->n_has = 0;
     v->source.vanished = f->source.vanished;
     v->target.vanished = f->target.vanished;
     v->source.is_sure = v->target.is_sure = true;
@@ -315,11 +334,10 @@ static void table_folder_read(const char **s)
     table.in.n_known += v->n_known;
 }
 
-static void table_seen(void *arg, const unsigned char *digest, size_t *there, size_t *ever)
+static size_t table_seen(void *arg, const unsigned char *digest, size_t now)
 {
-    (void)arg;
-    *there = table.there[digest[0]];
-    *ever = table.ever[digest[0]];
+    (void)arg, (void)now;
+    return table.ever[digest[0]];
 }
 
 /* Of contents that are not named in the policy it is known what the pairs tell. */
@@ -328,7 +346,6 @@ static void table_seen_by_pairs(void)
     for (size_t i = 0; i < table.in.n_folders; i++) {
         for (size_t k = 0; k < table.views[i].n_pairs; k++) {
             const struct table_pair *t = &table.folders[i].pairs[k];
-            table.there[t->content] += t->p.src_uid != 0;
             table.ever[t->content]++;
         }
     }
@@ -368,9 +385,6 @@ static void table_policy_read(const char **s)
             unsigned char content = (unsigned char)*(*s)++;
             if (!table_take(s, ":"))
                 table_bad(*s);
-            table.there[content] = table_number(s);
-            if (!table_take(s, "/"))
-                table_bad(*s);
             table.ever[content] = table_number(s);
         } else
             table_bad(*s);
@@ -382,7 +396,6 @@ static void table_read(const struct plan_row *row)
     const char *s = row->mailbox;
     table.row = row->name;
     buf_init(&table.text, 1u << 20);
-    memset(table.there, 0, sizeof(table.there));
     memset(table.ever, 0, sizeof(table.ever));
     for (unsigned i = 0; i < 256; i++) {
         memset(table.digests[i], (int)i, SHA256_SIZE);

@@ -95,24 +95,38 @@ static void table_say_ops(const struct plan *p, const struct plan_op *v, size_t 
     }
 }
 
+/* One that has gone is not handed in again. */
+static void table_answer_one(const struct plan_ask *a)
+{
+    struct table_folder *f = &table.folders[a->folder];
+    struct table_side *side = a->is_target ? &f->target : &f->source;
+    struct plan_side *v = &table.views[a->folder].source;
+    size_t at = 0;
+    while (side->v[at].m.uid != a->uid)
+        at++;
+    struct table_message *t = &side->v[at];
+    if (a->question == PLAN_ASK_CONTENT) {
+        t->is_known = !t->is_hopeless;
+        t->m.is_unreadable = t->is_hopeless;
+    } else if (!t->is_gone) {
+        t->m.is_still_there = true;
+    } else {
+        memmove(t, t + 1, (--v->n - at) * sizeof(*t));
+    }
+}
+
 static void table_answer(const struct plan *p)
 {
     for (size_t i = 0; i < p->n_asks;) {
         const struct plan_ask *a = &p->asks[i];
-        struct table_folder *f = &table.folders[a->folder];
         size_t k = 0;
         for (; i + k < p->n_asks && a[k].folder == a->folder && a[k].is_target == a->is_target &&
-               a[k].uid == a->uid + k;
-             k++) {
-            struct table_side *side = a->is_target ? &f->target : &f->source;
-            size_t at = 0;
-            while (side->v[at].m.uid != a[k].uid)
-                at++;
-            side->v[at].is_known = !side->v[at].is_hopeless;
-            side->v[at].m.is_unreadable = side->v[at].is_hopeless;
-        }
+               a[k].question == a->question && a[k].uid == a->uid + k;
+             k++)
+            table_answer_one(&a[k]);
         table_next();
-        table_say("ask %s%s ", a->is_target ? "target " : "", f->name);
+        table_say("%s %s%s ", a->question == PLAN_ASK_THERE ? "still" : "ask",
+            a->is_target ? "target " : "", table.folders[a->folder].name);
         table_say_range(a->uid, k);
         i += k;
     }
@@ -121,7 +135,7 @@ static void table_answer(const struct plan *p)
 static void table_plan(struct plan *p)
 {
     for (int round = 0;; round++) {
-        BUG_ON(round > 3);
+        BUG_ON(round > 4);
         plan_make(&table.in, p);
         if (p->n_asks == 0)
             break;

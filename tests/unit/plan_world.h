@@ -30,6 +30,7 @@ struct world_message {
     struct flags flags;
     bool is_ours, is_new; /* not handed in yet; is_ours: of the target, copied by us */
     bool is_read;         /* its digest was asked for */
+    bool is_asked;        /* whether it is still there */
 };
 
 struct world_box {

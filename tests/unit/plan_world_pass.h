@@ -14,6 +14,7 @@ static inline struct plan_message world_message_at(const void *arg, size_t i)
     const struct world_message *m = &((const struct world_message *)arg)[i];
     struct plan_message p = {
         .uid = m->uid, .size = 100 + m->content, .has_flags = true, .flags = m->flags};
+    p.is_still_there = m->is_asked;
     if (m->is_read)
         p.digest = world_now->digests[m->content];
     if (world_now->has_ids)
@@ -26,16 +27,11 @@ static inline struct plan_pair world_pair_at(const void *arg, size_t i)
     return ((const struct world_pair *)arg)[i].p;
 }
 
-static inline void world_seen(void *arg, const unsigned char *digest, size_t *there, size_t *ever)
+static inline size_t world_seen(void *arg, const unsigned char *digest, size_t now)
 {
-    struct world *w = arg;
-    unsigned content = digest[0] - 1u;
-    *there = 0;
-    for (size_t i = 0; i < WORLD_FOLDERS; i++) {
-        for (size_t k = 0; k < w->f[i].n_pairs; k++)
-            *there += w->f[i].pairs[k].content == content && w->f[i].pairs[k].p.src_uid != 0;
-    }
-    *ever = w->ever[content];
+    const struct world *w = arg;
+    (void)now;
+    return w->ever[digest[0] - 1u];
 }
 
 static inline size_t world_tell(
@@ -82,7 +78,7 @@ static inline void world_view(struct world *w, size_t at, bool is_whole)
         .arg = f->pairs_told,
         .is_confirmed = true,
         .is_target_trash = at == WORLD_TRASH,
-        .mark = f->mark};
+        .past = {.mark = f->mark}};
     memset(&v->storable, 0xff, sizeof(v->storable));
     v->source.n = world_tell(&f->source, f->source_told, is_whole);
     v->target.n = world_tell(&f->target, f->target_told, is_whole);
@@ -119,6 +115,11 @@ static inline void world_read(struct world *w, const struct plan_ask *a)
     size_t i = 0;
     while (told[i].uid != a->uid)
         i++;
+    if (a->question == PLAN_ASK_THERE) {
+        WORLD_CHECK(!told[i].is_asked);
+        told[i].is_asked = true;
+        return;
+    }
     WORLD_CHECK(!told[i].is_read);
     told[i].is_read = true;
     world_find(a->is_target ? &f->target : &f->source, a->uid)->is_read = true;
@@ -142,7 +143,7 @@ static inline void world_make_plan(struct world *w, bool is_whole)
         in.n_known += w->views[i].n_known;
     }
     for (int round = 0;; round++) {
-        WORLD_CHECK(round < 4);
+        WORLD_CHECK(round < 5);
         plan_make(&in, &w->plan);
         if (w->plan.n_asks == 0)
             return;

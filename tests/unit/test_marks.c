@@ -61,12 +61,13 @@ static void learn(
         marks_learn(m, &at, uid, content ? letter(content) : NULL, content != '\0', &err), 0);
 }
 
-static bool is_late(struct marks *m, char content)
+/* Of so many that a pass meets. */
+static size_t n_late(struct marks *m, char content, size_t now)
 {
-    bool late;
+    size_t n;
     struct err err = ERR_INIT;
-    assert_int_equal(marks_is_late(m, letter(content), &late, &err), 0);
-    return late;
+    assert_int_equal(marks_meet(m, letter(content), now, &n, &err), 0);
+    return now > n ? now - n : 0;
 }
 
 static uint32_t ever(const struct marks *m, char content)
@@ -143,6 +144,15 @@ static void test_places(void **state)
     assert_int_equal(place(&m, "INBOX", 7, 1), MARKS_BY_CONTENT);
 }
 
+/* How often a content is in a word; wanted in upper case alone: those that are late. */
+static size_t letters(const char *word, char content, bool is_upper)
+{
+    size_t n = 0;
+    for (; *word && *word != '|'; word++)
+        n += is_upper ? *word == (content & ~0x20) : (*word | 0x20) == content;
+    return n;
+}
+
 /* Passes are parted by "|"; an upper-case letter is late.  Everything that is met gets a pair, in
  * INBOX, above the mark; what was met before does not come again. */
 static void test_late(void **state)
@@ -167,16 +177,18 @@ static void test_late(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct marks m = at_flip();
         uint32_t uid = 11;
-        marks_pass(&m);
-        for (const char *c = rows[i].meets; *c; c++) {
-            if (*c == '|') {
-                marks_pass(&m);
-                continue;
+        for (const char *pass = rows[i].meets; pass; pass = strchr(pass, '|')) {
+            pass += *pass == '|';
+            marks_pass(&m);
+            for (const char *c = pass; *c && *c != '|'; c++) {
+                char content = (char)(*c | 0x20);
+                assert_row(rows[i].name, n_late(&m, content, letters(pass, content, false)) ==
+                                             letters(pass, content, true));
             }
-            char content = (char)(*c | 0x20);
-            assert_row(rows[i].name, is_late(&m, content) == (*c < 'a'));
-            learn(&m, "INBOX", 7, 10, uid, content);
-            assert_row(rows[i].name, place(&m, "INBOX", 7, uid++) == MARKS_BEFORE);
+            for (const char *c = pass; *c && *c != '|'; c++) {
+                learn(&m, "INBOX", 7, 10, uid, (char)(*c | 0x20));
+                assert_row(rows[i].name, place(&m, "INBOX", 7, uid++) == MARKS_BEFORE);
+            }
         }
         marks_fini(&m);
     }
@@ -189,10 +201,10 @@ static void test_numbered_anew(void **state)
     struct marks m = at_flip();
     for (uint32_t v = 20; v < 25; v++) {
         marks_pass(&m);
-        for (uint32_t i = 0; i < 4; i++) {
-            assert_false(is_late(&m, "abbc"[i]));
+        for (uint32_t i = 0; i < 4; i++)
+            assert_int_equal(n_late(&m, "abbc"[i], i % 3 == 0 ? 1 : 2), 0);
+        for (uint32_t i = 0; i < 4; i++)
             learn(&m, "INBOX", v, 4, i + 1, "abbc"[i]);
-        }
         assert_int_equal(place(&m, "INBOX", v, 2), MARKS_BEFORE);
         assert_int_equal(place(&m, "INBOX", v - 1, 2), MARKS_BY_CONTENT);
     }
@@ -200,13 +212,25 @@ static void test_numbered_anew(void **state)
     assert_int_equal(ever(&m, 'b'), 2);
     /* A copy that somebody makes there is one more, and all five are not late the next time. */
     marks_pass(&m);
-    assert_false(is_late(&m, 'c'));
+    assert_int_equal(n_late(&m, 'c', 1), 0);
     learn(&m, "INBOX", 24, 5, 5, 'c');
     assert_int_equal(ever(&m, 'c'), 2);
     marks_pass(&m);
-    for (uint32_t i = 0; i < 5; i++)
-        assert_false(is_late(&m, "abbcc"[i]));
-    assert_true(is_late(&m, 'c'));
+    assert_int_equal(n_late(&m, 'c', 2), 0);
+    assert_int_equal(n_late(&m, 'c', 3), 1);
+    marks_fini(&m);
+}
+
+/* Late ones of a folder that is new: as many as there are. */
+static void test_a_new_folder(void **state)
+{
+    (void)state;
+    struct marks m = at_flip();
+    marks_pass(&m);
+    assert_int_equal(n_late(&m, 'x', 3), 3);
+    for (uint32_t uid = 1; uid <= 3; uid++)
+        learn(&m, "New", 1, 3, uid, 'x');
+    assert_int_equal(ever(&m, 'x'), 3);
     marks_fini(&m);
 }
 
@@ -219,7 +243,7 @@ static void test_adopted(void **state)
     learn(&m, "INBOX", 1, 2, 1, 'x');
     learn(&m, "INBOX", 1, 2, 2, 'x');
     marks_pass(&m);
-    assert_false(is_late(&m, 'x'));
+    assert_int_equal(n_late(&m, 'x', 1), 0);
     marks_fini(&m);
 }
 
@@ -234,9 +258,7 @@ static void test_given_up(void **state)
     learn(&m, "INBOX", 1, 3, 3, '\0');
     m.is_anew = false;
     marks_pass(&m);
-    assert_false(is_late(&m, 'x'));
-    assert_false(is_late(&m, 'x'));
-    assert_true(is_late(&m, 'x'));
+    assert_int_equal(n_late(&m, 'x', 3), 1);
     assert_int_equal(place(&m, "INBOX", 1, 3), MARKS_BEFORE);
     marks_fini(&m);
 }
@@ -247,7 +269,7 @@ static void test_told_twice(void **state)
     (void)state;
     struct marks m = at_flip();
     marks_pass(&m);
-    assert_true(is_late(&m, 'x'));
+    assert_int_equal(n_late(&m, 'x', 1), 1);
     for (int i = 0; i < 3; i++)
         learn(&m, "INBOX", 7, 11, 11, 'x');
     assert_int_equal(ever(&m, 'x'), 1);
@@ -266,7 +288,7 @@ static void test_owed_comes_once(void **state)
     learn(&m, "INBOX", 7, 10, 4, 'z');
     assert_int_equal(place(&m, "INBOX", 7, 4), MARKS_BEFORE);
     marks_pass(&m);
-    assert_false(is_late(&m, 'z'));
+    assert_int_equal(n_late(&m, 'z', 1), 0);
     marks_fini(&m);
     /* Not under another UIDVALIDITY. */
     m = at_flip();
@@ -285,10 +307,10 @@ static void test_the_store_fails(void **state)
 {
     (void)state;
     struct marks m = {.stored = fails};
-    bool late;
+    size_t n;
     const struct marks_look at = {SLICE_LIT("INBOX"), 1, 1};
     struct err err = ERR_INIT;
-    assert_int_equal(marks_is_late(&m, letter('a'), &late, &err), -1);
+    assert_int_equal(marks_meet(&m, letter('a'), 1, &n, &err), -1);
     assert_int_equal(marks_learn(&m, &at, 1, letter('a'), true, &err), -1);
     assert_int_equal(marks_count_one(&m, letter('a'), &err), -1);
     marks_fini(&m);
@@ -336,7 +358,7 @@ static void test_changes(void **state)
     assert_same(&m, &before);
     assert_int_equal(m.n_folders, 1);
     assert_int_equal(place(&m, "INBOX", 7, 1), MARKS_BY_CONTENT);
-    assert_false(is_late(&m, 'a'));
+    assert_int_equal(n_late(&m, 'a', 1), 0);
     marks_fini(&before);
     marks_fini(&m);
 }
@@ -390,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_numbered_anew),
+        cmocka_unit_test(test_a_new_folder),
         cmocka_unit_test(test_adopted),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_told_twice),
