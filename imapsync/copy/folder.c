@@ -85,13 +85,14 @@ static int survey(struct work *w, struct uid_list *source, struct uid_list *targ
 {
     struct journal_walk walk = {0};
     int r;
-    w->states = 0;
+    w->states = w->last_known = 0;
     while ((r = journal_walk(w->c->journal, w->record->id, &walk, SURVEY_AT_ONCE, err)) == 1) {
         source->v = mem_realloc_array(source->v, source->n + walk.n, sizeof(*source->v));
         target->v = mem_realloc_array(target->v, target->n + walk.n, sizeof(*target->v));
         for (size_t i = 0; i < walk.n; i++) {
             w->states |= 1U << walk.v[i].state;
             source->v[source->n++] = walk.v[i].src_uid;
+            w->last_known = walk.v[i].src_uid;
             if (walk.v[i].tgt_uid != 0)
                 target->v[target->n++] = walk.v[i].tgt_uid;
         }

@@ -100,15 +100,26 @@ static int drop_intents(struct work *w, const struct intent *v, size_t n, struct
 
 /* --- Open outcomes ---------------------------------------------------------------------------- */
 
-/* Behind a flip: the pairs that follow are about UIDs of this UIDVALIDITY. */
-static int look(struct work *w, uint32_t uidvalidity, struct err *err)
+/* UIDNEXT never falls (RFC 9051 2.3.1.1): a folder that does not know UIDs any more which it has
+ * given was restored, and gives them to others. */
+static bool is_restored(const struct work *w)
+{
+    const struct end_changes *l = &w->listing;
+    uint32_t highest = l->n > 0 ? l->v[l->n - 1].uid : 0;
+    return l->is_reset ||
+           (folder_is_behind_flip(w) && l->uidnext > highest && l->uidnext <= w->last_known);
+}
+
+/* Behind a flip: the pairs that follow are about UIDs of this UIDVALIDITY, and, is_new, of the
+ * numbers of now. */
+static int look(struct work *w, uint32_t uidvalidity, bool is_new, struct err *err)
 {
     const struct past *past = w->c->past;
     const struct end_changes *l = &w->listing;
     if (!folder_is_behind_flip(w) || !past)
         return 0;
     return past->look(past->arg, w->record->id, w->record->source.name, uidvalidity,
-        l->n > 0 ? l->v[l->n - 1].uid : 0, err);
+        l->n > 0 ? l->v[l->n - 1].uid : 0, is_new && is_restored(w), err);
 }
 
 static int get_intents(struct work *w, struct intent **out, size_t *n_out, struct err *err)
@@ -162,7 +173,7 @@ int folder_resolve_open(struct work *w, bool adopt, struct err *err)
 {
     struct intent *intents;
     size_t n;
-    if (look(w, w->listing.uidvalidity, err) != 0 || get_intents(w, &intents, &n, err) != 0)
+    if (look(w, w->listing.uidvalidity, false, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     int result = 0;
     for (size_t i = 0; w->is_detached && i < n; i++)
@@ -187,8 +198,7 @@ int folder_resolve_open(struct work *w, bool adopt, struct err *err)
 /* Or restored: then some of its UIDs are given a second time. */
 static bool is_source_renumbered(const struct work *w)
 {
-    return w->record->source.uidvalidity != w->listing.uidvalidity ||
-           (w->listing.is_reset && !folder_is_behind_flip(w));
+    return w->record->source.uidvalidity != w->listing.uidvalidity || is_restored(w);
 }
 
 /* Pairs are looked for in what the target has now. */
@@ -221,7 +231,7 @@ static int settle_before(struct work *w, struct intent *intents, size_t n, struc
         return 0;
     struct resolve_job job = resolve_job_of(w, intents, n);
     job.is_renumbered_here = true;
-    if (look(w, w->record->source.uidvalidity, err) != 0 || run_resolve(w, &job, err) != 0)
+    if (look(w, w->record->source.uidvalidity, false, err) != 0 || run_resolve(w, &job, err) != 0)
         return -1;
     return folder_load_pairs(w, err);
 }
@@ -245,7 +255,7 @@ static int follow_source(struct work *w, struct err *err)
         .suspects = &w->c->suspects,
         .keeps_rest = folder_is_behind_flip(w)};
     if (result == 0)
-        result = look(w, w->listing.uidvalidity, err);
+        result = look(w, w->listing.uidvalidity, true, err);
     if (result == 0)
         result = folder_reopen(w, err) == 0 ? renumber(&job, err) : -1;
     intents_free(intents, n);

@@ -236,8 +236,8 @@ static void tell_short(struct work *w)
         w->c, w->record->source.name, 0, "E-SHORT: the source lists fewer messages than it counts");
 }
 
-/* What was given up is told once: behind the pass nobody would look at it again.  Before the journal
- * makes an end of it, so that a kill tells of it twice rather than never. */
+/* What was given up is told once: behind the pass nobody would look at it again.  Before the
+ * journal makes an end of it, so that a kill tells of it twice rather than never. */
 static void tell_unknown(struct works *all)
 {
     const struct plan *p = &all->plan;

@@ -28,9 +28,10 @@ struct past {
     /* A pass begins.  is_complete: the journal knows all that has been copied. */
     int (*begin)(void *arg, bool is_complete, struct err *err);
     /* From now on pairs of the journal's folder `id` are about this one of the source, whose
-     * highest UID is `highest`.  Before any is put, and before anything is asked. */
+     * highest UID is `highest`.  is_restored: it gives UIDs a second time, and what was known by
+     * UID is void.  Before any is put, and before anything is asked. */
     int (*look)(void *arg, uint32_t id, struct slice folder, uint32_t uidvalidity, uint32_t highest,
-        struct err *err);
+        bool is_restored, struct err *err);
     /* Borrowed until the next pair is put. */
     void (*folder)(void *arg, struct slice folder, uint32_t uidvalidity, struct past_folder *out);
     /* Whether anybody knows which contents there were. */

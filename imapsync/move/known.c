@@ -224,13 +224,19 @@ static int be_ready(struct known *k, struct err *err)
 }
 
 static int on_look(void *arg, uint32_t id, struct slice folder, uint32_t uidvalidity,
-    uint32_t highest, struct err *err)
+    uint32_t highest, bool is_restored, struct err *err)
 {
     struct known *k = arg;
+    const struct marks_look at = {.name = folder, .uidvalidity = uidvalidity, .highest = highest};
     if (be_ready(k, err) != 0)
         return -1;
+    /* Durable before the journal has its new numbers. */
+    if (is_restored && marks_restored(&k->marks, &at) != 0)
+        return err_set(
+            err, ERR_PERM, EX_DATAERR, "the mailbox has more folders than marks can hold");
+    if (is_restored && marks_store_append(&k->store, &k->marks, err) != 0)
+        return -1;
     struct known_look *l = look_of(k, id);
-    const struct marks_look at = {.name = folder, .uidvalidity = uidvalidity, .highest = highest};
     if (l) {
         free((void *)(uintptr_t)l->at.name.p);
         l->at = at;

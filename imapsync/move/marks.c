@@ -100,7 +100,7 @@ int marks_folder_add(struct marks *m, struct slice name, uint32_t uidvalidity, u
 struct marks_folder *marks_folder_now(struct marks *m, const struct marks_look *at)
 {
     struct marks_folder *f = marks_find(m, at->name);
-    if (f && f->uidvalidity == at->uidvalidity)
+    if (f && f->uidvalidity == at->uidvalidity && !at->is_restored)
         return f;
     if (!f && !(f = insert(m, at->name)))
         return NULL;
@@ -108,6 +108,16 @@ struct marks_folder *marks_folder_now(struct marks *m, const struct marks_look *
     marks_uids_fini(&f->places);
     *f = (struct marks_folder){.name = f->name, .uidvalidity = at->uidvalidity, .uid = at->highest};
     return f;
+}
+
+int marks_restored(struct marks *m, const struct marks_look *at)
+{
+    struct marks_look now = *at;
+    now.is_restored = true;
+    const struct marks_folder *f = marks_folder_now(m, &now);
+    if (f)
+        marks_note_restored(m, f);
+    return f ? 0 : -1;
 }
 
 void marks_flip(struct marks *m, struct marks *next)

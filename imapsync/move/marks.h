@@ -101,7 +101,10 @@ int marks_meet(struct marks *m, const unsigned char *digest, size_t now, size_t 
 struct marks_look {
     struct slice name;
     uint32_t uidvalidity, highest;
+    bool is_restored; /* what is known of it by UID is void */
 };
+/* The folder was restored: its mark, and what is known of places, go.  -1: too many. */
+int marks_restored(struct marks *m, const struct marks_look *at) ATTR_WUR;
 /* The message gets a pair; digest NULL: its content is not known; is_new: nor was it before. */
 int marks_learn(struct marks *m, const struct marks_look *at, uint32_t uid,
     const unsigned char *digest, bool is_new, struct err *err) ATTR_WUR;
@@ -124,6 +127,7 @@ struct marks_folder *marks_folder_now(struct marks *m, const struct marks_look *
 void marks_take_place(struct marks_folder *f, uint32_t uid);
 void marks_drop_folders(struct marks *m);
 void marks_note_place(struct marks *m, const struct marks_folder *f, uint32_t uid);
+void marks_note_restored(struct marks *m, const struct marks_folder *f);
 void marks_note_count(struct marks *m, const struct marks_count *c);
 void marks_note_flip(struct marks *m);
 

@@ -5,6 +5,7 @@
  *
  *   F  name, UIDVALIDITY, highest     the entries that follow are about this folder; what it had
  *                                     under another UIDVALIDITY is gone
+ *   R  the same                       and what it had under this one as well: it was restored
  *   P  UID                            its pair is known
  *   B  number, bits                   the same of many
  *   C  key, number                    so many messages with this content there ever were
@@ -36,9 +37,9 @@ void marks_changes_done(struct marks *m)
     m->changes_name = NULL;
 }
 
-static void pack_look(struct buf *out, const struct marks_folder *f)
+static void pack_look(struct buf *out, uint8_t kind, const struct marks_folder *f)
 {
-    pack_u8(out, 'F');
+    pack_u8(out, kind);
     pack_bytes(out, f->name);
     pack_u32(out, f->uidvalidity);
     pack_u32(out, f->uid);
@@ -59,11 +60,18 @@ void marks_note_place(struct marks *m, const struct marks_folder *f, uint32_t ui
 {
     struct buf *out = changes(m);
     if (m->changes_name != f->name.p || m->changes_uidvalidity != f->uidvalidity)
-        pack_look(out, f);
+        pack_look(out, 'F', f);
     m->changes_name = f->name.p;
     m->changes_uidvalidity = f->uidvalidity;
     pack_u8(out, 'P');
     pack_u32(out, uid);
+}
+
+void marks_note_restored(struct marks *m, const struct marks_folder *f)
+{
+    pack_look(changes(m), 'R', f);
+    m->changes_name = f->name.p;
+    m->changes_uidvalidity = f->uidvalidity;
 }
 
 void marks_note_count(struct marks *m, const struct marks_count *c)
@@ -89,7 +97,7 @@ void marks_pack_folders(const struct marks *m, struct buf *out)
         if (f->has_mark)
             pack_mark(out, f);
         else
-            pack_look(out, f);
+            pack_look(out, 'F', f);
         for (size_t k = 0; k < f->places.n; k++) {
             pack_u8(out, 'B');
             pack_u32(out, f->places.v[k].number);
@@ -101,9 +109,9 @@ void marks_pack_folders(const struct marks *m, struct buf *out)
 
 /* --- And back --------------------------------------------------------------------------------- */
 
-static bool apply_look(struct marks *m, struct slice *s, struct marks_folder **f)
+static bool apply_look(struct marks *m, struct slice *s, bool is_restored, struct marks_folder **f)
 {
-    struct marks_look at;
+    struct marks_look at = {.is_restored = is_restored};
     if (!unpack_bytes(s, &at.name) || !unpack_u32(s, &at.uidvalidity) ||
         !unpack_u32(s, &at.highest))
         return false;
@@ -171,7 +179,8 @@ bool marks_apply(struct marks *m, struct slice s)
     while (is_good && unpack_u8(&s, &kind)) {
         switch (kind) {
         case 'F':
-            is_good = apply_look(m, &s, &f);
+        case 'R':
+            is_good = apply_look(m, &s, kind == 'R', &f);
             break;
         case 'M':
             is_good = apply_mark(m, &s, &f);

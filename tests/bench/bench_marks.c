@@ -79,7 +79,7 @@ static void look_up(struct marks *m, uint32_t n)
 
 static void number_anew(struct marks_store *s, struct marks *m, uint32_t n)
 {
-    const struct marks_look at = {SLICE_LIT("INBOX"), 2, n};
+    const struct marks_look at = {.name = SLICE_LIT("INBOX"), .uidvalidity = 2, .highest = n};
     struct err err = ERR_INIT;
     unsigned char digest[32] = {0};
     size_t ever;

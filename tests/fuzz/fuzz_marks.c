@@ -36,7 +36,7 @@ static void decide(struct marks *m)
 
 static void learn(struct marks *m, struct slice name, uint32_t uidvalidity)
 {
-    const struct marks_look at = {name, uidvalidity, 1000};
+    const struct marks_look at = {.name = name, .uidvalidity = uidvalidity, .highest = 1000};
     unsigned char digest[SHA256_SIZE];
     struct err err = ERR_INIT;
     size_t ever;

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: ISC
 """A server that was restored from a backup gives UIDs a second time, under the same UIDVALIDITY."""
 import collections
-import shutil
-import subprocess
 
 import pytest
 from lib.imap import quoted
 from lib.mailbox import Mail, copy, fill, look, message
+from lib.restored import back_up, restore
 
 ANN = "ann@example.org"
 SEPARATOR = {"dovecot": ".", "cyrus": "/"}
@@ -20,19 +19,6 @@ SERVERS = {
     "cyrus-condstore": ("cyrus", "suppress_capabilities: QRESYNC\n"),
     "cyrus-plain": ("cyrus", "suppress_capabilities: QRESYNC CONDSTORE ESEARCH\n"),
 }
-
-
-def back_up(server):
-    server.stop()
-    subprocess.run(["cp", "-a", server.dir / "var", server.dir / "backup"], check=True)
-    server.start()
-
-
-def restore(server):
-    server.stop()
-    shutil.rmtree(server.dir / "var")
-    subprocess.run(["cp", "-a", server.dir / "backup", server.dir / "var"], check=True)
-    server.start()
 
 
 def flag(server, uid):

@@ -7,6 +7,7 @@ from lib import smtp
 from lib.cutover import ANN, cutover, imap_servers, status
 from lib.mailbox import Mail, expunge, fill, look, message
 from lib.recorder import Recorder
+from lib.restored import back_up, restore
 
 
 @pytest.fixture
@@ -220,6 +221,31 @@ def test_the_first_sweep_takes_no_flag_from_what_was_touched(dovecot, site, tmp_
     assert (done.status, place.is_changed) == (0, True), done.log
     assert [mail.flags for mail in look(new.imap(ANN))["INBOX"]] == [
         {"\\seen", "\\answered", "\\flagged", "$old"}, {"\\seen", "$old"}, {"\\seen", "\\answered"}, {"\\answered", "$old"}]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_old_is_restored_and_gives_its_uids_again(moved, is_deleted):
+    """From a backup, under the same UIDVALIDITY: what comes under a number that was given before is late mail, and
+    what the backup has of old times brings nothing back."""
+    back_up(moved.old)
+    for i in range(3):
+        late(moved, "INBOX", f"after the backup {i}")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": 13, "Work": 5}
+    expunge(moved.new.imap(ANN), "INBOX", "1:4")
+    if is_deleted:
+        expunge(moved.new.imap(ANN), "INBOX", "1:*")
+        assert cutover(moved).status == 0
+    there = counts(moved.new)["INBOX"]
+    restore(moved.old)
+    late(moved, "INBOX", "late")
+    late(moved, "INBOX", "later")
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": there + 2, "Work": 5}
+    late(moved, "INBOX", "and once more")
+    assert cutover(moved).status == 0
+    assert counts(moved.new) == {"INBOX": there + 3, "Work": 5}
 
 
 def test_a_lost_journal_and_a_new_uidvalidity(moved):

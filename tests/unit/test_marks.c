@@ -55,7 +55,7 @@ static enum marks_place place(const struct marks *m, const char *name, uint32_t 
 static void learn(
     struct marks *m, const char *name, uint32_t v, uint32_t highest, uint32_t uid, char content)
 {
-    const struct marks_look at = {slice_str(name), v, highest};
+    const struct marks_look at = {.name = slice_str(name), .uidvalidity = v, .highest = highest};
     struct err err = ERR_INIT;
     assert_int_equal(
         marks_learn(m, &at, uid, content ? letter(content) : NULL, content != '\0', &err), 0);
@@ -221,6 +221,29 @@ static void test_numbered_anew(void **state)
     marks_fini(&m);
 }
 
+/* Under the same UIDVALIDITY: the numbers are given again, and contents tell. */
+static void test_restored(void **state)
+{
+    (void)state;
+    struct marks m = at_flip();
+    const struct marks_look at = {.name = SLICE_LIT("INBOX"), .uidvalidity = 7, .highest = 6};
+    marks_pass(&m);
+    learn(&m, "INBOX", 7, 12, 12, 'x');
+    marks_changes_done(&m);
+    struct marks before = again(&m);
+    assert_int_equal(marks_restored(&m, &at), 0);
+    for (uint32_t uid = 1; uid < 14; uid++)
+        assert_int_equal(place(&m, "INBOX", 7, uid), MARKS_BY_CONTENT);
+    assert_int_equal(place(&m, "Work", 8, 20), MARKS_BEFORE);
+    assert_int_equal(n_late(&m, 'x', 1), 0);
+    learn(&m, "INBOX", 7, 6, 6, 'y');
+    assert_int_equal(place(&m, "INBOX", 7, 6), MARKS_BEFORE);
+    assert_true(marks_apply(&before, marks_changes(&m)));
+    assert_same(&m, &before);
+    marks_fini(&before);
+    marks_fini(&m);
+}
+
 /* Late ones of a folder that is new: as many as there are. */
 static void test_a_new_folder(void **state)
 {
@@ -308,7 +331,7 @@ static void test_the_store_fails(void **state)
     (void)state;
     struct marks m = {.stored = fails};
     size_t n;
-    const struct marks_look at = {SLICE_LIT("INBOX"), 1, 1};
+    const struct marks_look at = {.name = SLICE_LIT("INBOX"), .uidvalidity = 1, .highest = 1};
     struct err err = ERR_INIT;
     assert_int_equal(marks_meet(&m, letter('a'), 1, &n, &err), -1);
     assert_int_equal(marks_learn(&m, &at, 1, letter('a'), true, &err), -1);
@@ -412,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_numbered_anew),
+        cmocka_unit_test(test_restored),
         cmocka_unit_test(test_a_new_folder),
         cmocka_unit_test(test_adopted),
         cmocka_unit_test(test_given_up),

@@ -81,7 +81,8 @@ static uint32_t ever(struct open_marks *o, uint64_t key)
     return n;
 }
 
-static const struct marks_look inbox = {SLICE_LIT("INBOX"), 7, 10};
+static const struct marks_look inbox = {
+    .name = SLICE_LIT("INBOX"), .uidvalidity = 7, .highest = 10};
 
 static void learn(struct open_marks *o, uint32_t uid, const char *content)
 {
