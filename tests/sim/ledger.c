@@ -256,7 +256,7 @@ bool ledger_is_known(const struct ledger *l, const struct mailbox *b)
 void ledger_renamed(struct ledger *l, bool on_target, uint8_t from, uint8_t to, bool is_known)
 {
     if (!is_known)
-        l->is_renumbered[from] = true;
+        l->is_renumbered[from] = l->has_strangers = true;
     /* Another folder under its name has another UIDVALIDITY, and more is not known of either. */
     if (!on_target && l->source->quirks & QUIRK_NO_IDS)
         l->is_renumbered_here[from] = true;

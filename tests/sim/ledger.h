@@ -80,6 +80,7 @@ struct ledger {
     bool is_given_up[MODEL_FOLDERS]; /* told once and for ever: E-LATE-UNKNOWN */
     bool is_told_all;                /* the verification did, or a count without a place */
     bool has_vanished;               /* the engine has said that it misses folders of the source */
+    bool has_strangers; /* folders of the target that its user renamed before they were known */
     bool is_flipped;
     enum rule rule;       /* of this pass */
     bool is_in_pass;      /* now */
@@ -134,9 +135,8 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
 /* The second half of a move: another one like it is where it goes to. */
 void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m);
-/* A whole folder: its name first, then each message that is in it. */
+/* A whole folder, with what is in it. */
 void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to);
-void ledger_engine_carried(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
 /* A new serial number. */
 void ledger_name(struct ledger *l, bool on_target, uint8_t folder, struct message *m);
 void ledger_harm(struct ledger *l, enum harm h, const char *fmt, ...) ATTR_PRINTF(3, 4);

@@ -237,36 +237,10 @@ void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struc
     came(l, to, m);
 }
 
-static uint16_t been(const struct ledger *l, const struct message *m)
-{
-    return m->serial < IDENTITIES_MAX ? l->identity[0][m->serial].been : 0;
-}
-
 void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to)
 {
     places_renamed(&l->places, true, from, to);
     if (l->is_flipped)
         ledger_harm(
             l, HARM_WRONG_DELETE, "folder %s was renamed behind the flip", model_folder_name(from));
-}
-
-/* Also what its user has put there goes with it. */
-void ledger_engine_carried(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
-{
-    struct tally *old = &l->tally[from][m->content], *now = &l->tally[to][m->content];
-    const struct mailbox *b = server_find(l->source, to);
-    if (!m->is_copy)
-        return;
-    /* Its original may be gone, or be somewhere else by now. */
-    for (size_t i = 0; b && i < b->n; i++) {
-        if (b->v[i].content != m->content || !(been(l, &b->v[i]) & 1u << from))
-            continue;
-        now->made++;
-        old->engine_removed++;
-        if (!has_births(l, m->content) || !has_deletions(l, m->content)) {
-            now->made--;
-            old->engine_removed--;
-        }
-        return;
-    }
 }

@@ -142,9 +142,7 @@ static void rename_one(struct server *s, struct mailbox *b, uint8_t name, bool b
     else
         ledger_renamed(s->ledger, s->is_target, b->name, name, is_known);
     for (size_t i = 0; i < b->n; i++) {
-        if (by_engine)
-            ledger_engine_carried(s->ledger, b->name, name, &b->v[i]);
-        else if (!s->is_target || !is_known)
+        if (!by_engine && (!s->is_target || !is_known))
             ledger_user_moved(s->ledger, s->is_target, b->name, name, &b->v[i]);
         /* A folder that its user made, as far as anybody can tell. */
         b->v[i].is_copy &= is_known;

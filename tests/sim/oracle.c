@@ -112,6 +112,9 @@ static void judge_lost(
         }
     }
     unsigned lacks = t.is_all ? cover_lacks(&c) : 0;
+    /* Under the name that such a folder had may be another one by now (what is open). */
+    if (l->has_strangers && !l->has_open)
+        return;
     /* Behind the flip a content that came twice is not judged (docs/simulation.md, what is open).
      */
     if (lacks == 0 || (l->is_flipped && l->life[content].lives > 1 && !l->has_open))
@@ -233,12 +236,13 @@ static struct only only_one(const struct server *s, uint32_t content)
     return o;
 }
 
-static void judge_whole(struct ledger *l, const struct mailbox *b)
+/* What is not on the source any more nobody can compare. */
+static void judge_whole(struct ledger *l, const struct server *source, const struct mailbox *b)
 {
     for (size_t i = 0; i < b->n; i++) {
         const struct message *m = &b->v[i];
         if (!m->is_copy || (!m->is_altered && m->has_date) || l->life[m->content].lives == 0 ||
-            is_told_there(l, b->name, m->content))
+            is_told_there(l, b->name, m->content) || only_one(source, m->content).n == 0)
             continue;
         ledger_harm(l, HARM_CORRUPT, "message %u in %s: %s", m->content, model_folder_name(b->name),
             m->is_altered ? "the copy has other octets" : "the copy has another date");
@@ -258,5 +262,5 @@ void oracle_judge(struct ledger *l, const struct server *source, const struct se
             judge_flags(l, from.folder, c, from.m, to.m);
     }
     for (size_t i = 0; i < target->n; i++)
-        judge_whole(l, target->boxes[i]);
+        judge_whole(l, source, target->boxes[i]);
 }
