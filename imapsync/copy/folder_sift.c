@@ -142,12 +142,14 @@ static void sift_pair(
 /* --- Portions
  * ------------------------------------------------------------------------------------- */
 
-/* Asks for the flags of one side's messages that have a pair among these. */
+/* Asks for the flags of one side's messages that have a pair among these; and for dates, where one
+ * has no copy that is known, and may be copied again. */
 static void ask_flags(
     struct sieve *s, struct told *t, const struct portion *p, struct flags_of *out)
 {
     bool is_source = t == &s->w->source_told;
     struct uid_list *uids = &out->uids;
+    unsigned want = END_WANT_FLAGS;
     end_changes_init(&out->told, &s->w->keywords);
     if (!t->changes->is_brief)
         return;
@@ -156,9 +158,11 @@ static void ask_flags(
         uint32_t uid = is_source ? p->v[i].src_uid : p->v[i].tgt_uid;
         if (uid != 0 && uids_have(t->changes->uids, t->changes->n_uids, uid))
             uids->v[uids->n++] = uid;
+        if (is_source && p->v[i].state != PAIR_STORED)
+            want |= END_WANT_DATES;
     }
     uids->n = uids->n > 0 ? uids_sort(uids->v, uids->n) : 0;
-    folder_list_begin(t, uids->v, uids->n, END_WANT_FLAGS, &out->told, &out->ticket);
+    folder_list_begin(t, uids->v, uids->n, want, &out->told, &out->ticket);
 }
 
 static int take_flags(struct sieve *s, struct told *t, struct flags_of *f, struct err *err)
