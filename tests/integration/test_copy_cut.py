@@ -13,7 +13,7 @@ from lib.changes import CHANGES, stock
 from lib.chaos import IS_SOAK
 from lib.cutover import cutover, entry, imap_servers
 from lib.mailbox import copy, same
-from lib.proxy import WAYS, Cutter
+from lib.proxy import WAYS, Proxy
 from lib.sides import KINDS, Side
 
 PASSES = [("dovecot", "dovecot", kind) for kind in CHANGES]
@@ -64,11 +64,11 @@ class Pair:
         self.old, self.new = Side(servers("old", source), source, user), Side(servers("new", target), target, target_user or user)
         self.new.uids("INBOX")
         self.users = {"user": user, "target_user": target_user or user}
-        self.relays = {"source": Cutter(self.old.server), "target": Cutter(self.new.server)}
+        self.relays = {"source": Proxy(self.old.server), "target": Proxy(self.new.server)}
 
     def run(self, folder, side=None, way=None, step=0):
         for name, relay in self.relays.items():
-            relay.arm(*((way, step) if name == side else ()))
+            relay.cut(*((way, step) if name == side else ()))
         done = copy(self.relays["source"], self.relays["target"], folder, "--timeout=30s", "--settle=300ms", **self.users)
         for relay in self.relays.values():
             relay.drained()
@@ -137,13 +137,13 @@ def test_cut_at_any_command_of_a_first_copy(servers, tmp_path, side):
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_cut_at_any_command_of_a_cutover(servers, site, tmp_path, side):
     """The user is on one side, and the next attempt ends well."""
-    relays = {"source": Cutter(servers("old", "dovecot")), "target": Cutter(servers("new", "dovecot"))}
+    relays = {"source": Proxy(servers("old", "dovecot")), "target": Proxy(servers("new", "dovecot"))}
     place = site(imap_servers(tmp_path, old=relays["source"], new=relays["target"]), settings={"sync": {"imap_timeout": "10s"}})
     place.init({address("cutover", side, n): "old" for n in range(ATTEMPTS)})
 
     def go(n, way=None, step=0):
         for name, relay in relays.items():
-            relay.arm(*((way, step) if name == side else ()))
+            relay.cut(*((way, step) if name == side else ()))
         done = cutover(place, address("cutover", side, n))
         for relay in relays.values():
             relay.drained()

@@ -18,7 +18,7 @@ from lib.courier import Courier
 from lib.cutover import argv as cutover_argv
 from lib.cutover import cutover, entry, imap_servers
 from lib.mailbox import ROOT, argv, run
-from lib.proxy import WAYS, Cutter, Door
+from lib.proxy import WAYS, Door, Proxy
 from lib.sides import KINDS, Side
 from lib.story import FOLDERS, Tale, User, body, places
 
@@ -55,7 +55,7 @@ class History:
         self.here, self.there = User(self.tale, self.old, False), User(self.tale, self.new, True)
         for side in (self.old, self.new):
             side.fill({name: [] for name in FOLDERS})
-        self.relays = [Cutter(side.server) for side in (self.old, self.new)]
+        self.relays = [Proxy(side.server) for side in (self.old, self.new)]
         self.tale.tell(f"{kind} {seed}: {kinds}")
 
     def users_act(self, most_here, most_there, **kwargs):
@@ -85,10 +85,10 @@ class History:
         """One pass, to its end or not: the tale knows.  True when it ended well."""
         how = self.rng.choice(("kill", "kill", "cut", "whole"))
         for relay in self.relays:
-            relay.arm()
+            relay.cut()
         if how == "cut":
             way, step = self.rng.choice(list(WAYS)), self.rng.randrange(3, 30)
-            self.rng.choice(self.relays).arm(way, step)
+            self.rng.choice(self.relays).cut(way, step)
             how = f"{way} at command {step}"
         call = self.rng.choice(list(KILLED_IN))
         count = self.rng.randrange(1, KILLED_IN[call])
@@ -126,7 +126,7 @@ def test_copies(servers, tmp_path, seed):
         history.tale.is_sure = is_over
         history.users_act(6, 4)
     for relay in history.relays:
-        relay.arm()
+        relay.cut()
     counts = []
     for _ in range(4):
         done = run(line)
@@ -143,7 +143,7 @@ def test_cutovers(servers, site, tmp_path, seed):
     """Attempts are killed or cut off until one flips; then both users go on, and sweeps are."""
     history = History(servers, seed, "move", tmp_path)
     tale, user = history.tale, history.old.user
-    doors = [Cutter(Door(relay.server)) if isinstance(relay.server, Courier) else relay for relay in history.relays]
+    doors = [Proxy(Door(relay.server)) if isinstance(relay.server, Courier) else relay for relay in history.relays]
     history.relays = doors
     place = site(imap_servers(tmp_path, old=doors[0], new=doors[1]), settings={"sync": {"imap_timeout": "10s"}}, plain=True)
     place.init({user: "old"})
@@ -160,7 +160,7 @@ def test_cutovers(servers, site, tmp_path, seed):
         tale.has_twins = True
         history.users_act(6, 0)
     for relay in doors:
-        relay.arm()
+        relay.cut()
     for _ in range(2):
         done = cutover(place, user)
         assert done.status == 0, (done.log, tale.log)
@@ -173,7 +173,7 @@ def test_cutovers(servers, site, tmp_path, seed):
         history.users_act(5, 5)
         tale.is_sure = history.meanwhile((3, ALL), (3, ALL), lambda: history.disturbed(line))
     for relay in doors:
-        relay.arm()
+        relay.cut()
     for _ in range(2):
         done = cutover(place, user)
         assert done.status == 0, (done.log, tale.log)

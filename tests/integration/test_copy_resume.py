@@ -6,7 +6,7 @@ import threading
 import pytest
 from lib.fakeimap import FakeImap
 from lib.mailbox import ROOT, Mail, argv, copy, fill, look, message, run, same
-from lib.recorder import Recorder
+from lib.proxy import Proxy
 from lib.strace import Sample, calls_in, killed_at, record, sampled
 from lib.wait import wait_for
 
@@ -57,7 +57,7 @@ def test_a_source_that_dies_inside_a_message_leaves_no_half_one(dovecot, tmp_pat
             is_dead.wait(60)
             raise ConnectionError("nothing of what lies in buffers comes")
     real, new = dovecot("old"), dovecot("new")
-    old = Recorder(real, behind=dam)
+    old = Proxy(real, behind=dam)
     fill(real.imap(ANN), {"INBOX": [Mail(message("big", ("q" * 78 + "\r\n") * 50_000))]})
     child = subprocess.Popen(argv(old, new, tmp_path, "--settle=200ms"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE)

@@ -4,18 +4,18 @@ import pytest
 from lib.lockstep import Lockstep
 from lib.mailbox import Mail, argv, fill, look, message, run, same
 from lib.measure import put_in_maildir
-from lib.wiretap import Wiretap
+from lib.proxy import Proxy
 
 ANN = "ann@example.org"
 FOLDERS = 128  # of one window of the copy
 
 
 @pytest.fixture
-def taps(dovecot):
-    made = [Wiretap(dovecot("old")), Wiretap(dovecot("new"))]
+def pair(dovecot):
+    made = Proxy(dovecot("old")), Proxy(dovecot("new"))
     yield made
-    for tap in made:
-        tap.close()
+    for server in made:
+        server.close()
 
 
 @pytest.fixture
@@ -29,58 +29,58 @@ def spec(folders, text):
     return {"INBOX" if i == 0 else f"F{i}": [Mail(message(f"{text}{i}"))] for i in range(folders)}
 
 
-def test_nothing_new(taps, tmp_path):
+def test_nothing_new(pair, tmp_path):
     """Sign in, list, say goodbye: the same commands for one folder and for many."""
-    old, new = (t.server for t in taps)
+    old, new = pair
     line = argv(old, new, tmp_path, "--settle=0s")
     for folders in (1, FOLDERS):
         fill(old.imap(ANN), spec(folders, f"{folders} "))
         assert run(line).status == 0
         assert run(line).status == 0  # a folder that was just filled is looked at once more
-        for tap in taps:
-            tap.forget()
+        for server in pair:
+            server.forget()
         done = run(line)
         assert (done.status, done.messages_copied) == (0, 0)
-        for tap in taps:
-            words = [said.split()[1] for said in tap.said.splitlines()]
-            assert words == [b"AUTHENTICATE", b"ENABLE", b"ENABLE", b"NAMESPACE", b"LIST", b"LOGOUT"], tap.said
+        for server in pair:
+            words = [said.split()[0] for said in server.commands]
+            assert words == [b"AUTHENTICATE", b"ENABLE", b"ENABLE", b"NAMESPACE", b"LIST", b"LOGOUT"], server.commands
 
 
-def test_new_folders(taps, tmp_path):
+def test_new_folders(pair, tmp_path):
     """As many are made at once as the pipeline has room for, and all messages are on their way before the first is answered."""
-    old, new = (t.server for t in taps)
+    old, new = pair
     fill(old.imap(ANN), spec(FOLDERS, "a"))
-    taps[1].hold(rb"CREATE ", 80)  # three commands for each
-    taps[0].hold(rb"UID FETCH \d+ \(UID BODY", FOLDERS)
+    new.hold(rb"CREATE ", 80)  # three commands for each
+    old.hold(rb"UID FETCH \d+ \(UID BODY", FOLDERS)
     done = run(argv(old, new, tmp_path))
     assert (done.status, done.messages_copied) == (0, FOLDERS), done.log
     same(look(old.imap(ANN)), look(new.imap(ANN)))
 
 
-def test_changed_folders(taps, tmp_path):
-    old, new = (t.server for t in taps)
+def test_changed_folders(pair, tmp_path):
+    old, new = pair
     line = argv(old, new, tmp_path, "--settle=0s")
     fill(old.imap(ANN), spec(FOLDERS, "a"))
     assert run(line).status == 0
     client = old.imap(ANN)
     for folder, [mail] in spec(FOLDERS, "b").items():
         client.append(folder, None, mail.date, mail.data)
-    for tap in taps:
-        tap.forget()
-    taps[0].hold(rb"EXAMINE ", FOLDERS)
-    taps[1].hold(rb"APPEND ", FOLDERS)
+    for server in pair:
+        server.forget()
+    old.hold(rb"EXAMINE ", FOLDERS)
+    new.hold(rb"APPEND ", FOLDERS)
     done = run(line)
     assert (done.status, done.messages_copied) == (0, FOLDERS), done.log
     same(look(old.imap(ANN)), look(new.imap(ANN)))
 
 
-def test_appends_of_small_messages(taps, dovecot, tmp_path):
+def test_appends_of_small_messages(pair, dovecot, tmp_path):
     """A MULTIAPPEND costs the server work that grows with the folder: they are few."""
-    old, new = (t.server for t in taps)
+    old, new = pair
     put_in_maildir(old, ANN, 2500)
     done = run(argv(old, new, tmp_path))
     assert (done.status, done.messages_copied) == (0, 2500), done.log
-    assert taps[1].count(rb"APPEND ") <= 4
+    assert new.count(rb"APPEND ") <= 4
 
 
 # --- Turns: what is to be reached is in docs/benchmarks.md -----------------------------------------------------------------
@@ -148,12 +148,12 @@ def test_turns_of_a_large_folder(turns, tmp_path):
 # --- Octets ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_delta_fetches_only_what_is_new(taps, tmp_path):
+def test_a_delta_fetches_only_what_is_new(pair, tmp_path):
     """Neither the bodies nor the list of what was there come over the line again, from either side.
 
     The flags that the target has are looked at by the first pass behind the one that has copied everything.
     """
-    old, new = (t.server for t in taps)
+    old, new = pair
     put_in_maildir(old, ANN, 3000)
     line = argv(old, new, tmp_path, "--settle=0s")
     assert run(line).status == 0
@@ -165,12 +165,12 @@ def test_a_delta_fetches_only_what_is_new(taps, tmp_path):
     bodies = [message(f"new {i}", "x" * 5000 + "\r\n") for i in range(10)]
     for body in bodies:
         client.append("INBOX", None, None, body)
-    for tap in taps:
-        tap.forget()
+    for server in pair:
+        server.forget()
     done = run(line)
     assert (done.status, done.messages_copied) == (0, 10), done.log
     same(look(old.imap(ANN)), look(new.imap(ANN)))
     new_octets = sum(map(len, bodies))
-    assert new_octets < taps[0].heard < new_octets + 8192
-    assert taps[1].heard < 8192
-    assert taps[1].count(rb"APPEND ") == 1 and taps[1].count(rb"UID FETCH \d+:\*") <= 1
+    assert new_octets < old.heard < new_octets + 8192
+    assert new.heard < 8192
+    assert new.count(rb"APPEND ") == 1 and new.count(rb"UID FETCH \d+:\*") <= 1

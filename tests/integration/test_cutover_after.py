@@ -6,7 +6,7 @@ import pytest
 from lib import smtp
 from lib.cutover import ANN, cutover, imap_servers, status
 from lib.mailbox import Mail, expunge, fill, look, message
-from lib.recorder import Recorder
+from lib.proxy import Proxy
 from lib.restored import back_up, restore
 
 
@@ -201,9 +201,9 @@ def test_the_first_sweep_takes_no_flag_from_what_was_touched(dovecot, site, tmp_
     """Between the flip and the first sweep both users are at work: what new's user has changed keeps its flags."""
     old, new = dovecot("old"), dovecot("new")
 
-    def before(data):
+    def before(command):
         """Old hears of it when the first sweep lists its folders."""
-        if b" LIST " not in data or place.json("get", ANN)["route"] != "new" or place.is_changed:
+        if not command.startswith(b"LIST ") or place.json("get", ANN)["route"] != "new" or place.is_changed:
             return
         place.is_changed = True
         source, client = old.imap(ANN), new.imap(ANN)
@@ -213,7 +213,7 @@ def test_the_first_sweep_takes_no_flag_from_what_was_touched(dovecot, site, tmp_
         client.uid("STORE", "1", "+FLAGS", "(\\Flagged)")
         client.uid("STORE", "2", "-FLAGS", "(\\Answered)")
         client.uid("STORE", "3", "-FLAGS", "($old)")
-    place = site(imap_servers(tmp_path, old=Recorder(old, before), new=new))
+    place = site(imap_servers(tmp_path, old=Proxy(old, before), new=new))
     place.is_changed = False
     place.init({ANN: "old"})
     fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}"), ("\\Seen", "\\Answered", "$old")) for i in range(4)]})
@@ -330,14 +330,14 @@ def test_what_comes_while_a_sweep_counts_is_late_mail(dovecot, site, tmp_path, n
     """A queue that had resolved the address before the flip delivers between a pass and its count."""
     old, new, lists = dovecot("old"), dovecot("new"), []
 
-    def before(data):
+    def before(command):
         """From the flip on, old gets a message before each of some listings but the first."""
-        if b" LIST " not in data or place.json("get", ANN)["route"] != "new":
+        if not command.startswith(b"LIST ") or place.json("get", ANN)["route"] != "new":
             return
-        lists.append(data)
+        lists.append(command)
         if 1 < len(lists) <= 1 + n_late:
             fill(old.imap(ANN), {"INBOX": [Mail(message(f"late {len(lists)}"))]})
-    place = site(imap_servers(tmp_path, old=Recorder(old, before), new=new))
+    place = site(imap_servers(tmp_path, old=Proxy(old, before), new=new))
     place.init({ANN: "old"})
     fill(old.imap(ANN), {"INBOX": [Mail(message("early"))]})
     done = cutover(place)

@@ -12,8 +12,8 @@ from lib import smtp
 from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
 from lib.fakeimap import SILENT, FakeImap
 from lib.mailbox import Mail, expunge, fill, look, message, same, to_wire
+from lib.proxy import Proxy
 from lib.wait import wait_for
-from lib.wiretap import Wiretap
 
 
 @pytest.fixture
@@ -425,15 +425,15 @@ def test_stopped_by_a_signal_while_it_copies(make):
     old, new = place.old, place.new
     fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}", "x" * 70 + "\r\n" * 2000)) for i in range(800)]})
     # Nothing is answered from the first message on, so that the copy is not through before the signal.
-    tap, real = Wiretap(new), place.servers["new"]["imap"]
-    tap.hold(rb"APPEND ", 1 << 20)
-    place.servers["new"]["imap"] = f"imap://127.0.0.1:{new.proxy_port}"
+    proxy, real = Proxy(new), place.servers["new"]["imap"]
+    proxy.hold(rb"APPEND ", 1 << 20)
+    place.servers["new"]["imap"] = f"imap://127.0.0.1:{proxy.imap_port}"
     place.write_conf()
     process = start(place)
     wait_for(lambda: any(new.maildir_files(ANN)), 20, "the first messages")
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 75
-    tap.close()
+    proxy.close()
     place.servers["new"]["imap"] = real
     place.write_conf()
     assert is_on_old(place) and status(place)[ANN]["state"] in ("copying", "synced")
