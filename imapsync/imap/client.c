@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * client: tags, the queue of commands, continuations, capabilities.
- *
- * A synchronising literal puts a wait into the output (out.h) behind its header: bytes beyond it
- * are not offered until the "+" has come.  When the command is refused there instead, its remaining
- * bytes are cut out and what was queued behind it goes on; a command that is still being composed
- * becomes a command whose bytes go nowhere.
+ * client: what has come: the greeting, capabilities, tagged answers, continuations.
  *
  * Before TLS nothing but the greeting, capabilities and tagged answers has an effect, and
  * imap_client_secured() forgets those as well.  Bytes behind the OK to STARTTLS were sent by
@@ -14,53 +9,13 @@
  * Known weakness: RFC 9051 5.5 ambiguities of pipelining are the caller's to avoid; our callers
  * only pipeline commands that cannot disturb each other.
  */
-#include "imapsync/imap/client.h"
-
 #include <stdlib.h>
 #include <sysexits.h>
 
 #include "base/core/mem.h"
 #include "base/core/num.h"
-#include "imapsync/imap/cause.h"
+#include "imapsync/imap/client_parts.h"
 #include "imapsync/imap/fault.h"
-#include "imapsync/imap/frame.h"
-#include "imapsync/imap/out.h"
-#include "imapsync/imap/secrets.h"
-
-struct command {
-    uint32_t tag;
-    uint64_t start, end; /* absolute output positions; end is 0 while it is being composed */
-    imap_done_fn *done;
-    void (*challenge)(void *arg, struct slice text);
-    void *arg;
-    bool is_starttls;
-    struct imap_verb verb;
-};
-
-/* One more than callers may have, for a connection that keeps itself alive. */
-#define COMMANDS_MAX (IMAP_PIPELINE_MAX + 1)
-
-struct imap_client {
-    struct imap_frame frame;
-    const struct imap_events *events;
-    void *arg;
-    enum imap_session session;
-    unsigned caps;
-    struct imap_cap_limits limits;
-    char bye[IMAP_TEXT_KEPT_MAX];
-
-    struct imap_out out;
-    struct imap_secrets secrets;
-
-    struct command commands[COMMANDS_MAX];
-    size_t n_commands;
-    uint32_t last_tag;
-    bool is_composing;
-    bool is_muted;     /* the command being composed was refused at a literal */
-    bool is_exclusive; /* STARTTLS or AUTHENTICATE is in flight */
-    bool wants_tls;
-    bool is_closed; /* commands go nowhere any more */
-};
 
 struct imap_client *imap_client_new(void)
 {
@@ -156,188 +111,13 @@ void imap_client_secured(struct imap_client *c)
     imap_frame_reset(&c->frame);
 }
 
-/* --- Output -------------------------------------------------------------------- */
-
-static struct command *command_by_tag(struct imap_client *c, uint32_t tag)
+struct command *imap_client_command(struct imap_client *c, uint32_t tag)
 {
     for (size_t i = c->n_commands; i-- > 0;) {
         if (c->commands[i].tag == tag)
             return &c->commands[i];
     }
     return NULL;
-}
-
-static void emit(struct imap_client *c, struct slice s)
-{
-    BUG_ON(!c->is_composing);
-    struct command *cmd = command_by_tag(c, c->last_tag);
-    if (cmd)
-        imap_verb_add(&cmd->verb, s);
-    if (!c->is_muted)
-        imap_out_add(&c->out, s);
-}
-
-struct slice imap_client_out(struct imap_client *c)
-{
-    return imap_out_ready(&c->out);
-}
-
-void imap_client_sent(struct imap_client *c, size_t n)
-{
-    imap_out_sent(&c->out, n);
-}
-
-size_t imap_client_unsent(const struct imap_client *c)
-{
-    return c->out.bytes.n;
-}
-
-bool imap_cmd_is_full(const struct imap_client *c)
-{
-    return imap_out_is_full(&c->out);
-}
-
-int imap_client_check(const struct imap_client *c, struct err *err)
-{
-    if (!c->out.is_overrun)
-        return 0;
-    err_set(err, ERR_PEER, EX_PROTOCOL, "the server takes less than has to be sent at a time");
-    return err_scope_set(err, ERR_SCOPE_HOST);
-}
-
-bool imap_client_may_send(const struct imap_client *c)
-{
-    return c->n_commands < IMAP_PIPELINE_MAX && !c->is_exclusive && !c->is_composing &&
-           !c->is_closed && !imap_out_is_full(&c->out);
-}
-
-void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg)
-{
-    BUG_ON(c->n_commands == COMMANDS_MAX || c->is_exclusive || c->is_composing);
-    c->is_composing = true;
-    c->is_muted = c->is_closed;
-    struct command *cmd = &c->commands[c->n_commands++];
-    *cmd = (struct command){
-        .tag = ++c->last_tag, .start = imap_out_end(&c->out), .done = done, .arg = arg};
-    imap_cmd_f(c, "c%u ", cmd->tag);
-    cmd->verb = (struct imap_verb){0};
-}
-
-void imap_cmd_text(struct imap_client *c, const char *text)
-{
-    emit(c, slice_str(text));
-}
-
-void imap_cmd_f(struct imap_client *c, const char *fmt, ...)
-{
-    BUG_ON(!c->is_composing);
-    size_t before = c->out.bytes.n;
-    if (c->is_muted)
-        return;
-    va_list ap;
-    va_start(ap, fmt);
-    imap_out_addf(&c->out, fmt, ap);
-    va_end(ap);
-    struct command *cmd = command_by_tag(c, c->last_tag);
-    if (cmd)
-        imap_verb_add(&cmd->verb, slice_from(buf_slice(&c->out.bytes), before));
-}
-
-void imap_cmd_literal(struct imap_client *c, uint64_t size)
-{
-    bool is_small = size <= (c->limits.append > 0 ? c->limits.append : IMAP_FREE_LITERAL_MAX);
-    bool is_free = (imap_client_has(c, IMAP_CAP_LITERAL_PLUS) && is_small) ||
-                   (imap_client_has(c, IMAP_CAP_LITERAL_MINUS) && size <= 4096);
-    imap_cmd_f(c, "{%llu%s}\r\n", (unsigned long long)size, is_free ? "+" : "");
-    if (is_free || c->is_muted)
-        return;
-    imap_out_wait(&c->out, c->last_tag);
-}
-
-void imap_cmd_octets(struct imap_client *c, struct slice octets)
-{
-    emit(c, octets);
-}
-
-void imap_cmd_astring(struct imap_client *c, struct slice s)
-{
-    bool can_quote = true;
-    for (size_t i = 0; i < s.n; i++)
-        can_quote = can_quote && ascii_is_print(s.p[i]);
-    if (!can_quote) {
-        imap_cmd_literal(c, s.n);
-        imap_cmd_octets(c, s);
-        return;
-    }
-    imap_cmd_text(c, "\"");
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"' || s.p[i] == '\\')
-            imap_cmd_text(c, "\\");
-        emit(c, slice_sub(s, i, 1));
-    }
-    imap_cmd_text(c, "\"");
-}
-
-void imap_client_hide(struct imap_client *c, struct slice secret)
-{
-    imap_secrets_add(&c->secrets, secret);
-}
-
-/* One line of a SASL exchange; shorter ones are "" and "*". */
-static void hide_line(struct imap_client *c, const char *text)
-{
-    if (slice_str(text).n >= 4)
-        imap_secrets_add(&c->secrets, slice_str(text));
-}
-
-void imap_cmd_end(struct imap_client *c)
-{
-    imap_cmd_text(c, "\r\n");
-    c->is_composing = false;
-    c->is_muted = false;
-    struct command *cmd = command_by_tag(c, c->last_tag);
-    if (cmd)
-        cmd->end = imap_out_end(&c->out);
-}
-
-bool imap_cmd_is_over(const struct imap_client *c)
-{
-    for (size_t i = 0; i < c->n_commands; i++) {
-        if (c->commands[i].tag == c->last_tag)
-            return false;
-    }
-    return c->is_composing;
-}
-
-void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg)
-{
-    imap_cmd_begin(c, done, arg);
-    c->commands[c->n_commands - 1].is_starttls = true;
-    imap_cmd_text(c, "STARTTLS");
-    imap_cmd_end(c);
-    c->is_exclusive = true;
-}
-
-void imap_cmd_authenticate(struct imap_client *c, const char *mechanism, const char *initial,
-    void (*challenge)(void *arg, struct slice text), imap_done_fn *done, void *arg)
-{
-    imap_cmd_begin(c, done, arg);
-    c->commands[c->n_commands - 1].challenge = challenge;
-    imap_cmd_f(c, "AUTHENTICATE %s", mechanism);
-    if (initial) {
-        imap_cmd_text(c, " ");
-        imap_cmd_text(c, initial);
-        hide_line(c, initial);
-    }
-    imap_cmd_end(c);
-    c->is_exclusive = true;
-}
-
-void imap_cmd_line(struct imap_client *c, const char *text)
-{
-    hide_line(c, text);
-    imap_out_add(&c->out, slice_str(text));
-    imap_out_add(&c->out, SLICE_LIT("\r\n"));
 }
 
 /* --- Input --------------------------------------------------------------------- */
@@ -406,7 +186,7 @@ static int on_tagged(struct imap_client *c, const struct imap_response *r, struc
     struct command *cmd = NULL;
     if (r->tag.n > 1 && r->tag.p[0] == 'c' &&
         num_u32(slice_from(r->tag, 1), 1, UINT32_MAX, &tag) == 0)
-        cmd = command_by_tag(c, tag);
+        cmd = imap_client_command(c, tag);
     if (!cmd || cmd->start >= c->out.base)
         return peer_error(err, "an answer to a command that was not given");
     if (r->status == IMAP_STATUS_OK) {

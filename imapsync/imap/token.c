@@ -266,3 +266,14 @@ int imap_str_add(struct imap_str s, struct buf *out)
     }
     return 0;
 }
+
+bool imap_cur_set(struct imap_cur *c, struct slice *out)
+{
+    size_t n = 0;
+    while (c->at + n < c->in.n && (ascii_is_digit(c->in.p[c->at + n]) ||
+                                      c->in.p[c->at + n] == ',' || c->in.p[c->at + n] == ':'))
+        n++;
+    *out = slice_sub(c->in, c->at, n);
+    c->at += n;
+    return n > 0;
+}

@@ -47,6 +47,8 @@ bool imap_cur_nstring(struct imap_cur *c, struct imap_str *out); /* or NIL */
 bool imap_cur_astring(struct imap_cur *c, struct imap_str *out); /* or an atom, "]" allowed */
 /* "(" ... ")": the bytes between, any nesting up to IMAP_NEST_MAX. */
 bool imap_cur_list(struct imap_cur *c, struct slice *inside_out);
+/* The bytes of a set as they stand; base/mail/uids.h says whether they are one. */
+bool imap_cur_set(struct imap_cur *c, struct slice *out);
 /* One value of any kind: for items that we do not know. */
 bool imap_cur_skip(struct imap_cur *c);
 

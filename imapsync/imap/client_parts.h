@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/* client_parts: what the files of the client share among themselves. */
+#ifndef IMAPSYNC_IMAP_CLIENT_PARTS_H
+#define IMAPSYNC_IMAP_CLIENT_PARTS_H
+
+#include "imapsync/imap/cause.h"
+#include "imapsync/imap/client.h"
+#include "imapsync/imap/frame.h"
+#include "imapsync/imap/out.h"
+#include "imapsync/imap/secrets.h"
+
+struct command {
+    uint32_t tag;
+    uint64_t start, end; /* absolute output positions; end is 0 while it is being composed */
+    imap_done_fn *done;
+    void (*challenge)(void *arg, struct slice text);
+    void *arg;
+    bool is_starttls;
+    struct imap_verb verb;
+};
+
+/* One more than callers may have, for a connection that keeps itself alive. */
+#define COMMANDS_MAX (IMAP_PIPELINE_MAX + 1)
+
+struct imap_client {
+    struct imap_frame frame;
+    const struct imap_events *events;
+    void *arg;
+    enum imap_session session;
+    unsigned caps;
+    struct imap_cap_limits limits;
+    char bye[IMAP_TEXT_KEPT_MAX];
+
+    struct imap_out out;
+    struct imap_secrets secrets;
+
+    struct command commands[COMMANDS_MAX];
+    size_t n_commands;
+    uint32_t last_tag;
+    bool is_composing;
+    bool is_muted;     /* the command being composed was refused at a literal */
+    bool is_exclusive; /* STARTTLS or AUTHENTICATE is in flight */
+    bool wants_tls;
+    bool is_closed; /* commands go nowhere any more */
+};
+
+struct command *imap_client_command(
+    struct imap_client *c, uint32_t tag); /* NULL: answered, or never given */
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conn_steps: what each state of a connection does, as far as it can without waiting: looking the
+ * name up, connecting, TLS, signing in, and talking, which is all that comes behind that.
+ */
+#include <sysexits.h>
+
+#include "imapsync/imap/conn_parts.h"
+
+#define READ_SIZE (64u << 10)
+
+static int lost(struct imap_conn *c, struct err *err)
+{
+    const char *bye = imap_client_bye(c->client);
+    if (bye[0])
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server ended the connection: %s", bye);
+    else if (err->class == ERR_NONE)
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server closed the connection");
+    err->class = ERR_TEMP;
+    err->code = EX_TEMPFAIL;
+    err_scope_set(err, ERR_SCOPE_HOST);
+    return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+}
+
+/* CLOSED or FAILED. */
+static int fell(struct imap_conn *c, enum imap_wire_result r, struct err *err)
+{
+    return r == IMAP_WIRE_CLOSED ? lost(c, err) : imap_conn_break(c, IMAP_BROKEN_LOST, err);
+}
+
+static bool is_late(const struct imap_conn *c)
+{
+    return patience_is_over(&c->patience);
+}
+
+static void enter(struct imap_conn *c, enum conn_state state, bool *moved)
+{
+    c->state = state;
+    *moved = true;
+}
+
+void imap_conn_begin_session(struct imap_conn *c)
+{
+    uint64_t timeout_ms = c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
+    patience_init(&c->patience, timeout_ms);
+    patience_limit(&c->patience, IMAP_LOGIN_TIMEOUT_MS);
+    c->state = c->place->security == IMAP_SECURITY_TLS ? CONN_SECURING : CONN_SIGNING_IN;
+}
+
+/* The name has its time, and each of its addresses. */
+static void begin(struct imap_conn *c, enum conn_state state)
+{
+    uint64_t timeout_ms = c->place->timeout_ms > 0 ? c->place->timeout_ms : IMAP_TIMEOUT_MS;
+    if (timeout_ms > IMAP_CONNECT_TIMEOUT_MS)
+        timeout_ms = IMAP_CONNECT_TIMEOUT_MS;
+    patience_init(&c->patience, timeout_ms);
+    c->state = state;
+}
+
+static int looking_up(struct imap_conn *c, bool *moved, struct err *err)
+{
+    enum imap_wire_result r = imap_wire_look_up(&c->wire, c->place, err);
+    if (r == IMAP_WIRE_AGAIN)
+        return 0;
+    *moved = true;
+    if (r != IMAP_WIRE_DONE)
+        return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+    begin(c, CONN_CONNECTING);
+    return imap_wire_dial(&c->wire, c->place, err) == 0
+               ? 0
+               : imap_conn_break(c, IMAP_BROKEN_SILENT, err);
+}
+
+void imap_conn_look_up(struct imap_conn *c)
+{
+    struct err why = ERR_INIT;
+    bool moved;
+    begin(c, CONN_LOOKING_UP);
+    /* If it cannot even begin it is broken, and says so when it is asked. */
+    (void)looking_up(c, &moved, &why);
+}
+
+static int connecting(struct imap_conn *c, short revents, bool *moved, struct err *err)
+{
+    if (revents == 0 && !is_late(c))
+        return 0;
+    *moved = true;
+    switch (imap_wire_connected(&c->wire, c->place, revents == 0, err)) {
+    case IMAP_WIRE_DONE:
+        imap_conn_begin_session(c);
+        return 0;
+    case IMAP_WIRE_AGAIN:
+        begin(c, CONN_CONNECTING);
+        return 0;
+    case IMAP_WIRE_CLOSED:
+    case IMAP_WIRE_FAILED:
+        break;
+    }
+    /* Nobody is there, whichever way we were told. */
+    return imap_conn_break(c, IMAP_BROKEN_SILENT, err);
+}
+
+static int securing(struct imap_conn *c, bool *moved, struct err *err)
+{
+    enum imap_wire_result r = imap_wire_secure(&c->wire, c->place, err);
+    if (r == IMAP_WIRE_AGAIN)
+        return 0;
+    if (r != IMAP_WIRE_DONE)
+        return fell(c, r, err);
+    if (imap_client_wants_tls(c->client))
+        imap_signin_secured(c->signin);
+    enter(c, CONN_SIGNING_IN, moved);
+    return 0;
+}
+
+/* Sends what may be sent. */
+static int send_some(struct imap_conn *c, bool *moved, struct err *err)
+{
+    struct slice out;
+    while ((out = imap_client_out(c->client)).n > 0) {
+        size_t n = 0;
+        enum imap_wire_result r = imap_wire_send(&c->wire, out, &n, err);
+        if (r == IMAP_WIRE_AGAIN)
+            return 0;
+        if (r != IMAP_WIRE_DONE)
+            return fell(c, r, err);
+        imap_client_sent(c->client, n);
+        patience_octets(&c->patience, n);
+        c->spoke_ms = imap_conn_now_ms(c);
+        *moved = true;
+    }
+    if (imap_client_check(c->client, err) != 0)
+        return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+    return 0;
+}
+
+static int receive_some(struct imap_conn *c, bool *moved, struct err *err)
+{
+    unsigned char in[READ_SIZE];
+    size_t n = 0;
+    enum imap_wire_result r = imap_wire_receive(&c->wire, in, sizeof(in), &n, err);
+    if (r == IMAP_WIRE_AGAIN)
+        return 0;
+    if (r != IMAP_WIRE_DONE)
+        return fell(c, r, err);
+    *moved = true;
+    size_t before = imap_client_pending(c->client);
+    bool was_greeted = imap_client_session(c->client) != IMAP_SESSION_GREETING;
+    if (imap_client_feed(c->client, slice_make(in, n), err) != 0)
+        return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+    if (imap_client_pending(c->client) != before || !was_greeted) {
+        c->untagged = 0;
+        patience_answer(&c->patience);
+    }
+    if (c->untagged > IMAP_UNTAGGED_MAX) {
+        err_set(err, ERR_PEER, EX_PROTOCOL, "the server sends data without end");
+        return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+    }
+    return 0;
+}
+
+static int signing_in(struct imap_conn *c, bool *moved, struct err *err)
+{
+    switch (imap_signin_step(c->signin, err)) {
+    case IMAP_SIGNIN_WAITS:
+        return 0;
+    case IMAP_SIGNIN_WANTS_TLS:
+        enter(c, CONN_SECURING, moved);
+        return 0;
+    case IMAP_SIGNIN_DONE:
+        imap_signin_free(&c->signin);
+        patience_limit(&c->patience, 0);
+        enter(c, CONN_READY, moved);
+        return 0;
+    case IMAP_SIGNIN_FAILED:
+        break;
+    }
+    return imap_conn_break(c, IMAP_BROKEN_REFUSED, err);
+}
+
+static int talking(struct imap_conn *c, short revents, bool *moved, struct err *err)
+{
+    if (send_some(c, moved, err) != 0)
+        return -1;
+    bool may_read = revents != 0 || is_late(c) || imap_wire_has_read(&c->wire);
+    if (may_read && !c->is_paused && receive_some(c, moved, err) != 0)
+        return -1;
+    if (c->state == CONN_SIGNING_IN && signing_in(c, moved, err) != 0)
+        return -1;
+    /* A BYE while signing in is the end; later its reason is shown when the connection ends. */
+    if (c->state == CONN_SIGNING_IN && imap_client_session(c->client) == IMAP_SESSION_BYE)
+        return lost(c, err);
+    return c->state == CONN_SECURING ? 0 : send_some(c, moved, err);
+}
+
+int imap_conn_step(struct imap_conn *c, short revents, bool *moved, struct err *err)
+{
+    switch (c->state) {
+    case CONN_LOOKING_UP:
+        return looking_up(c, moved, err);
+    case CONN_CONNECTING:
+        return connecting(c, revents, moved, err);
+    case CONN_SECURING:
+        return securing(c, moved, err);
+    case CONN_SIGNING_IN:
+    case CONN_READY:
+        return talking(c, revents, moved, err);
+    }
+    BUG("imap_conn state");
+}
