@@ -6,6 +6,8 @@
 #include "base/os/bdb.h"
 #include "maps/store/store.h"
 
+#define STORE_VALUE_MAX (64u << 10)
+
 struct store_keys {
     char (*v)[ROUTE_KEY_MAX + 1];
     size_t n;
@@ -40,5 +42,12 @@ static inline struct bdb_txn *store_bdb_txn(const struct store_txn *txn)
 {
     return txn ? txn->bdb : NULL;
 }
+
+/* The generation and the number of live entries, as they are from this transaction on. */
+int store_save_state(struct store *s, struct bdb_txn *txn, uint64_t generation, uint64_t live,
+    struct err *err) ATTR_WUR;
+/* Reads anew who is held. */
+int store_load_holds(struct store *s, struct err *err) ATTR_WUR;
+int store_damaged(struct slice key, struct err *err); /* -1 */
 
 #endif
