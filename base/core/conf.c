@@ -19,8 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
-#include "base/core/conf.h"
+#include "base/core/conf_parts.h"
 #include "base/core/conf_struct.h"
 #include "base/core/conf_value.h"
 #include "base/core/mem.h"
@@ -29,33 +28,23 @@
 
 #define FILE_SIZE_MAX (1U << 20)
 #define KEYS_PER_SECTION_MAX 64
-#define SERVER_NAME_MAX 32
 #define END_KEY "__end"
 #define END_TEXT "\n" END_KEY " = yes\n"
 #define NOT_CLOSED "a brace, a quote or a comment is not closed before the end of the file"
 
 /* Where a value stands in the file. */
-struct mark {
+struct conf_mark {
     const cfg_opt_t *opt;
     unsigned index; /* in a list */
     int line;
     bool is_closed; /* the first of a list: the list is over */
 };
 
-struct loader {
-    const char *path;
-    struct conf *conf;
-    struct err *err;
-    bool has_failed;
-    struct mark *marks;
-    size_t n_marks;
-};
-
-static _Thread_local struct loader *loading;
+static _Thread_local struct conf_loader *loading;
 
 /* --- Messages -------------------------------------------------------------------------- */
 
-static int refuse(struct loader *l, int line, const char *where, const char *what)
+static int refuse(struct conf_loader *l, int line, const char *where, const char *what)
 {
     if (!l->has_failed)
         err_set(l->err, ERR_PERM, EX_CONFIG, "%s:%d: %s%s%s", l->path, line, where,
@@ -78,7 +67,8 @@ static void describe(cfg_t *section, const char *name, struct buf *out)
         BUG("names in the schema are short");
 }
 
-static int refuse_in(struct loader *l, cfg_t *section, const char *name, int line, const char *what)
+static int refuse_in(
+    struct conf_loader *l, cfg_t *section, const char *name, int line, const char *what)
 {
     struct buf where;
 
@@ -105,7 +95,8 @@ static void ATTR_PRINTF(2, 0) report(cfg_t *cfg, const char *fmt, va_list ap)
 
 /* --- Lines ------------------------------------------------------------------------------- */
 
-static struct mark *find_mark(const struct loader *l, const cfg_opt_t *opt, unsigned index)
+static struct conf_mark *find_mark(
+    const struct conf_loader *l, const cfg_opt_t *opt, unsigned index)
 {
     for (size_t i = 0; i < l->n_marks; i++)
         if (l->marks[i].opt == opt && l->marks[i].index == index)
@@ -113,17 +104,17 @@ static struct mark *find_mark(const struct loader *l, const cfg_opt_t *opt, unsi
     return NULL;
 }
 
-static int line_of(const struct loader *l, cfg_opt_t *opt, unsigned index)
+static int line_of(const struct conf_loader *l, cfg_opt_t *opt, unsigned index)
 {
-    const struct mark *m = find_mark(l, opt, index);
+    const struct conf_mark *m = find_mark(l, opt, index);
 
     return m != NULL ? m->line : 0;
 }
 
-static int add_mark(struct loader *l, const cfg_opt_t *opt, unsigned index, int line)
+static int add_mark(struct conf_loader *l, const cfg_opt_t *opt, unsigned index, int line)
 {
     l->marks = mem_realloc_array(l->marks, l->n_marks + 1, sizeof(*l->marks));
-    l->marks[l->n_marks++] = (struct mark){.opt = opt, .index = index, .line = line};
+    l->marks[l->n_marks++] = (struct conf_mark){.opt = opt, .index = index, .line = line};
     return 0;
 }
 
@@ -139,7 +130,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 static int on_list(cfg_t *cfg, cfg_opt_t *opt)
 {
     unsigned size = cfg_opt_size(opt), index = size > 0 ? size - 1 : 0;
-    struct mark *first = find_mark(loading, opt, 0);
+    struct conf_mark *first = find_mark(loading, opt, 0);
 
     if (first != NULL && first->is_closed)
         return refuse_in(loading, cfg, cfg_opt_name(opt), cfg->line, "is given twice");
@@ -205,35 +196,7 @@ static struct tables *tables_new(void)
 
 /* --- Values ------------------------------------------------------------------------------- */
 
-static int set_server_ref(
-    struct loader *l, cfg_t *section, const struct schema_key *key, void *field, cfg_opt_t *opt)
-{
-    const char *name = cfg_opt_getnstr(opt, 0);
-    int index = conf_server_index(l->conf, slice_str(name));
-    char what[160];
-
-    for (size_t i = 0; key->choices != NULL && key->choices[i] != NULL; i++)
-        if (slice_eq_nocase(slice_str(name), slice_str(key->choices[i]))) {
-            *(int *)field = CONF_SERVER_NONE;
-            return 0;
-        }
-    if (index == CONF_SERVER_NONE) {
-        if (fmt_into(what, sizeof(what), "there is no server \"%.64s\"%s", name,
-                key->choices != NULL ? " (a server's name or reject is allowed)" : "") != 0)
-            BUG("the message fits");
-        return refuse_in(l, section, key->name, line_of(l, opt, 0), what);
-    }
-    if (!conf_server_takes_mail(&l->conf->servers[index])) {
-        if (fmt_into(what, sizeof(what), "server \"%.64s\" has no smtp, so no mail can go there",
-                name) != 0)
-            BUG("the message fits");
-        return refuse_in(l, section, key->name, line_of(l, opt, 0), what);
-    }
-    *(int *)field = index;
-    return 0;
-}
-
-static int set_section(struct loader *l, cfg_t *section, enum schema_section which, void *base)
+static int set_section(struct conf_loader *l, cfg_t *section, enum schema_section which, void *base)
 {
     for (size_t i = 0; i < schema_keys_n; i++) {
         const struct schema_key *key = &schema_keys[i];
@@ -248,7 +211,7 @@ static int set_section(struct loader *l, cfg_t *section, enum schema_section whi
             if (text == NULL)
                 continue;
             if (key->type == SCHEMA_SERVER_REF) {
-                if (set_server_ref(l, section, key, conf_field(base, key), opt) != 0)
+                if (conf_set_server_ref(l, section, key, text, conf_field(base, key)) != 0)
                     return -1;
             } else if (conf_value_set(key, conf_field(base, key), slice_str(text), &why) != 0) {
                 return refuse_in(l, section, key->name, line_of(l, opt, n), why.text);
@@ -258,85 +221,29 @@ static int set_section(struct loader *l, cfg_t *section, enum schema_section whi
     return 0;
 }
 
-/* The key of a section as libconfuse has it, for the checks below. */
-static bool is_given(cfg_t *section, const char *name)
+cfg_t *conf_section(cfg_t *top, const char *name)
+{
+    return cfg_getsec(top, name);
+}
+
+bool conf_is_given(cfg_t *section, const char *name)
 {
     cfg_opt_t *opt = cfg_getopt(section, name);
 
     return opt != NULL && cfg_opt_size(opt) > 0 && cfg_opt_getnstr(opt, 0) != NULL;
 }
 
-static int refuse_key(struct loader *l, cfg_t *section, const char *name, const char *what)
+int conf_refuse_key(struct conf_loader *l, cfg_t *section, const char *name, const char *what)
 {
-    int line = is_given(section, name) ? line_of(l, cfg_getopt(section, name), 0) : section->line;
+    int line =
+        conf_is_given(section, name) ? line_of(l, cfg_getopt(section, name), 0) : section->line;
 
     return refuse_in(l, section, name, line, what);
 }
 
 /* --- Servers ------------------------------------------------------------------------------ */
 
-static bool is_server_name(struct slice name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if (!ascii_is_alpha(name.p[i]) && !ascii_is_digit(name.p[i]) && name.p[i] != '-' &&
-            name.p[i] != '_')
-            return false;
-    return name.n > 0 && name.n <= SERVER_NAME_MAX && !slice_eq_nocase(name, SLICE_LIT("reject"));
-}
-
-static bool is_loopback(const struct net_endpoint *e)
-{
-    struct net_addr addr;
-
-    if (e->host == NULL || slice_eq_nocase(slice_str(e->host), SLICE_LIT("localhost")))
-        return true;
-    return net_addr_parse(slice_str(e->host), &addr) == 0 && net_addr_is_loopback(&addr);
-}
-
-static int check_server(struct loader *l, cfg_t *section, struct conf_server *s)
-{
-    bool wants_tls = s->smtp.scheme == NET_SCHEME_SMTPS || s->imap.scheme == NET_SCHEME_IMAPS;
-
-    if (!is_given(section, "tls") && is_loopback(&s->smtp) && is_loopback(&s->imap) &&
-        (s->smtp.host != NULL || s->imap.host != NULL))
-        s->tls = CONF_TLS_MAY;
-    if (s->tls == CONF_TLS_NONE && wants_tls)
-        return refuse_key(l, section, "tls", "none contradicts an smtps:// or imaps:// endpoint");
-    if (s->tls == CONF_TLS_FINGERPRINT && s->tls_fingerprint == NULL)
-        return refuse_key(l, section, "fingerprint", "is missing (tls = fingerprint wants it)");
-    if (s->tls != CONF_TLS_FINGERPRINT && s->tls_fingerprint != NULL)
-        return refuse_key(l, section, "fingerprint", "has no effect without tls = fingerprint");
-    if (s->tls != CONF_TLS_VERIFY && s->tls_ca_file != NULL)
-        return refuse_key(l, section, "ca_file", "has no effect without tls = verify");
-    if ((s->imap_user == NULL) != (s->imap_password_file == NULL))
-        return refuse_key(l, section, s->imap_user ? "imap_password_file" : "imap_user",
-            "is missing (imap_user and imap_password_file go together)");
-    return 0;
-}
-
-static bool is_same_range(const struct net_range *a, const struct net_range *b)
-{
-    return a->bits == b->bits && net_addr_eq(&a->addr, &b->addr);
-}
-
-/* A server's addresses are its own: the same range twice would make the direction a guess. */
-static int check_from(struct loader *l, cfg_t *section, size_t self)
-{
-    const struct conf_ranges *mine = &l->conf->servers[self].from;
-
-    for (size_t other = 0; other < self; other++) {
-        const struct conf_ranges *theirs = &l->conf->servers[other].from;
-
-        for (size_t i = 0; i < mine->n; i++)
-            for (size_t j = 0; j < theirs->n; j++)
-                if (is_same_range(&mine->v[i], &theirs->v[j]))
-                    return refuse_key(
-                        l, section, "from", "an address belongs to another server already");
-    }
-    return 0;
-}
-
-static int load_servers(struct loader *l, cfg_t *cfg)
+static int load_servers(struct conf_loader *l, cfg_t *cfg)
 {
     struct conf *c = l->conf;
     unsigned n = cfg_size(cfg, "server");
@@ -349,7 +256,7 @@ static int load_servers(struct loader *l, cfg_t *cfg)
 
         if (n > CONF_SERVERS_MAX)
             return refuse(l, section->line, "server", "there are more than 64");
-        if (!is_server_name(name))
+        if (!conf_is_server_name(name))
             return refuse(l, section->line, "server",
                 "a name has 1 to 32 letters, digits, hyphens or underscores and is not reject");
         for (unsigned j = 0; j < i; j++)
@@ -358,8 +265,8 @@ static int load_servers(struct loader *l, cfg_t *cfg)
         conf_set_defaults(s, SCHEMA_SERVER);
         s->name = slice_dup(name);
         c->n_servers++;
-        if (set_section(l, section, SCHEMA_SERVER, s) != 0 || check_server(l, section, s) != 0 ||
-            check_from(l, section, i) != 0)
+        if (set_section(l, section, SCHEMA_SERVER, s) != 0 ||
+            conf_check_server(l, section, s) != 0 || conf_check_from(l, section, i) != 0)
             return -1;
     }
     return 0;
@@ -367,15 +274,7 @@ static int load_servers(struct loader *l, cfg_t *cfg)
 
 /* --- Domains ------------------------------------------------------------------------------- */
 
-static int first_that_takes_mail(const struct conf *c)
-{
-    for (size_t i = 0; i < c->n_servers; i++)
-        if (conf_server_takes_mail(&c->servers[i]))
-            return (int)i;
-    return CONF_SERVER_NONE;
-}
-
-static int load_domains(struct loader *l, cfg_t *cfg)
+static int load_domains(struct conf_loader *l, cfg_t *cfg)
 {
     struct conf *c = l->conf;
     unsigned n = cfg_size(cfg, "domain");
@@ -396,132 +295,16 @@ static int load_domains(struct loader *l, cfg_t *cfg)
         for (char *p = d->name; *p != '\0'; p++)
             *p = (char)ascii_lower((unsigned char)*p);
         c->n_domains++;
-        d->postmaster_server = first_that_takes_mail(c);
+        d->postmaster_server = conf_first_mail_server(c);
         if (set_section(l, section, SCHEMA_DOMAIN, d) != 0)
             return -1;
     }
     return 0;
 }
 
-/* --- The rest ------------------------------------------------------------------------------- */
+/* --- Sections that come once ---------------------------------------------------------------- */
 
-static void set_host_name(struct conf_relay *relay)
-{
-    char name[256];
-
-    if (relay->hostname != NULL)
-        return;
-    if (gethostname(name, sizeof(name)) != 0 || !net_is_host_name(slice_str(name)))
-        relay->hostname = mem_strdup("localhost");
-    else
-        relay->hostname = mem_strdup(name);
-}
-
-static int set_milter_socket(struct loader *l, cfg_t *section)
-{
-    struct conf *c = l->conf;
-    struct buf text;
-    struct err why = ERR_INIT;
-    int rc = 0;
-
-    if (c->milter.listen.host != NULL)
-        return 0;
-    buf_init(&text, 2048);
-    if (buf_addf(&text, "unix:%s/milter.sock", c->run) != 0 ||
-        net_endpoint_parse(buf_slice(&text), 0, &c->milter.listen, &why) != 0)
-        rc = refuse_key(l, section, "run", "is too long for the sockets in it");
-    buf_fini(&text);
-    return rc;
-}
-
-/* Blames the one that is in the file, since the other may be a default. */
-static int refuse_pair(
-    struct loader *l, cfg_t *sync, const char *wish, cfg_t *mapd, const char *limit)
-{
-    char what[96];
-
-    if (is_given(sync, wish)) {
-        if (fmt_into(what, sizeof(what), "is longer than %s of mapd", limit) != 0)
-            BUG("names of keys are short");
-        return refuse_key(l, sync, wish, what);
-    }
-    if (fmt_into(what, sizeof(what), "is shorter than %s of sync", wish) != 0)
-        BUG("names of keys are short");
-    return refuse_key(l, mapd, limit, what);
-}
-
-static bool is_same_address(const struct net_endpoint *a, const struct net_endpoint *b)
-{
-    struct net_addr x, y;
-
-    if (a->port != b->port)
-        return false;
-    if (net_addr_parse(slice_str(a->host), &x) == 0 && net_addr_parse(slice_str(b->host), &y) == 0)
-        return net_addr_eq(&x, &y);
-    return strcmp(a->host, b->host) == 0;
-}
-
-/* An address speaks one protocol. */
-static int check_listen(struct loader *l, cfg_t *relay)
-{
-    const struct conf_endpoints *listen = &l->conf->relay.listen;
-
-    for (size_t i = 0; i < listen->n; i++)
-        for (size_t k = 0; k < i; k++)
-            if (is_same_address(&listen->v[i], &listen->v[k]) &&
-                (listen->v[i].scheme == NET_SCHEME_LMTP) !=
-                    (listen->v[k].scheme == NET_SCHEME_LMTP))
-                return refuse_key(l, relay, "listen", "has one address for both SMTP and LMTP");
-    return 0;
-}
-
-static bool may_write(const struct conf *c, const char *user)
-{
-    bool may = (c->mapd.user != NULL && strcmp(user, c->mapd.user) == 0) ||
-               (c->sync.user != NULL && strcmp(user, c->sync.user) == 0);
-
-    for (size_t i = 0; i < c->mapd.writers.n; i++)
-        may = may || strcmp(user, c->mapd.writers.v[i]) == 0;
-    return may;
-}
-
-/* What serves strangers must not be able to send them elsewhere for good. */
-static int check_users(struct loader *l, cfg_t *cfg)
-{
-    const struct conf *c = l->conf;
-    const struct {
-        const char *section, *user;
-    } servers[] = {
-        {"relay", c->relay.user}, {"milter", c->milter.user}, {"lookup", c->lookup.user}};
-
-    for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
-        if (servers[i].user != NULL && may_write(c, servers[i].user))
-            return refuse_key(l, cfg_getsec(cfg, servers[i].section), "user",
-                "this user may change the map (mapd: user, writers; sync: user), and a program "
-                "that serves others may not: give it a user of its own");
-    return 0;
-}
-
-static int check_rest(struct loader *l, cfg_t *cfg)
-{
-    struct conf *c = l->conf;
-    cfg_t *relay = cfg_getsec(cfg, "relay"), *sync = cfg_getsec(cfg, "sync");
-    cfg_t *mapd = cfg_getsec(cfg, "mapd");
-
-    if ((c->relay.tls_cert_file == NULL) != (c->relay.tls_key_file == NULL))
-        return refuse_key(l, relay, c->relay.tls_cert_file ? "tls_key_file" : "tls_cert_file",
-            "is missing (certificate and key go together)");
-    if (check_listen(l, relay) != 0 || check_users(l, cfg) != 0)
-        return -1;
-    if (c->sync.hold_ms > c->mapd.hold_max_ms)
-        return refuse_pair(l, sync, "hold", mapd, "hold_max");
-    if (c->sync.barrier_ms > c->mapd.barrier_max_ms)
-        return refuse_pair(l, sync, "barrier", mapd, "barrier_max");
-    set_host_name(&c->relay);
-    return set_milter_socket(l, cfg);
-}
-
-static int load_singles(struct loader *l, cfg_t *cfg)
+static int load_singles(struct conf_loader *l, cfg_t *cfg)
 {
     for (int s = 0; s < SCHEMA_SECTIONS; s++) {
         enum schema_section which = (enum schema_section)s;
@@ -539,7 +322,7 @@ static int load_singles(struct loader *l, cfg_t *cfg)
 
 /* --- Loading --------------------------------------------------------------------------------- */
 
-static int parse_with(struct loader *l, cfg_t *cfg, struct buf *text)
+static int parse_with(struct conf_loader *l, cfg_t *cfg, struct buf *text)
 {
     FILE *f = fmemopen((void *)(uintptr_t)buf_cstr(text), text->n, "r");
     int rc;
@@ -553,19 +336,19 @@ static int parse_with(struct loader *l, cfg_t *cfg, struct buf *text)
     (void)fclose(f);
     if (rc != CFG_SUCCESS || l->has_failed)
         return l->has_failed ? -1 : refuse(l, cfg->line, "", "cannot be read");
-    if (!is_given(cfg, END_KEY))
+    if (!conf_is_given(cfg, END_KEY))
         return refuse(l, cfg->line, "", NOT_CLOSED);
     for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
-        if (is_given(cfg, gone[i].name))
-            return refuse_key(l, cfg, gone[i].name, gone[i].remedy);
+        if (conf_is_given(cfg, gone[i].name))
+            return conf_refuse_key(l, cfg, gone[i].name, gone[i].remedy);
     if (load_singles(l, cfg) != 0 || load_servers(l, cfg) != 0 || load_domains(l, cfg) != 0)
         return -1;
-    return check_rest(l, cfg);
+    return conf_check_rest(l, cfg);
 }
 
 int conf_parse(struct slice text, const char *path, struct conf **out, struct err *err)
 {
-    struct loader l = {.path = path, .err = err};
+    struct conf_loader l = {.path = path, .err = err};
     struct tables *tables;
     struct buf whole;
     cfg_t *cfg;
