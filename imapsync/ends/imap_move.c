@@ -11,6 +11,7 @@
  * its answer.  Both are taken from wherever they stand.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
@@ -26,7 +27,9 @@ struct move_request {
     uint32_t *uids, *given; /* owned, ascending, and what each became; 0: not told */
     size_t n, first, sent;  /* the last set that was sent: from first, below sent */
     enum step next;
-    struct buf set;       /* that was copied and is to be expunged */
+    struct buf set;   /* of the last command */
+    uint32_t *copied; /* owned, ascending: what is to be expunged of the last copy */
+    size_t n_copied, n_expunged;
     struct end_uids *out; /* or NULL */
     uint32_t uidvalidity; /* of the other folder; 0: not told */
     bool is_odd;          /* two of them were told */
@@ -63,13 +66,15 @@ static void move_send(struct imap_request *r)
         r->has_more = false;
         break;
     case STEP_STORE:
+        q->n_expunged +=
+            imap_set_some(r->e, &q->set, q->copied + q->n_expunged, q->n_copied - q->n_expunged);
         compose(q, STEP_STORE, "UID STORE");
         q->next = STEP_EXPUNGE;
         break;
     case STEP_EXPUNGE:
         compose(q, STEP_EXPUNGE, "UID EXPUNGE");
-        q->next = STEP_COPY;
-        r->has_more = q->sent < q->n;
+        q->next = q->n_expunged < q->n_copied ? STEP_STORE : STEP_COPY;
+        r->has_more = q->next == STEP_STORE || q->sent < q->n;
         break;
     }
 }
@@ -118,20 +123,21 @@ static bool move_untagged(struct imap_request *r, const struct imap_response *re
     return true;
 }
 
-/* The copied ones of the set: those that were named, or all, since OK means all that are there. */
+/* The copied ones of the set: those that were named, or all, since OK means all that are there.
+ * With gaps they may be more than one set has room for. */
 static void set_copied(struct move_request *q)
 {
-    uint32_t *v = mem_realloc_array(NULL, q->sent - q->first, sizeof(*v));
-    size_t n = 0;
+    const size_t n = q->sent - q->first;
+    q->copied = mem_realloc_array(q->copied, n, sizeof(*q->copied));
+    q->n_copied = q->n_expunged = 0;
     for (size_t i = q->first; i < q->sent; i++) {
         if (q->given[i] != 0)
-            v[n++] = q->uids[i];
+            q->copied[q->n_copied++] = q->uids[i];
     }
-    if (n > 0) {
-        buf_clear(&q->set);
-        BUG_ON(uids_write(&q->set, v, n) != 0);
+    if (q->n_copied == 0) {
+        memcpy(q->copied, q->uids + q->first, n * sizeof(*q->copied));
+        q->n_copied = n;
     }
-    free(v);
 }
 
 static void tell(struct move_request *q)
@@ -173,6 +179,7 @@ static void move_free(struct imap_request *r)
     free(q->asked);
     free(q->uids);
     free(q->given);
+    free(q->copied);
     buf_fini(&q->set);
     imap_request_free_head(r);
 }

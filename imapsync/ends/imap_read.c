@@ -135,9 +135,9 @@ void imap_read_data(struct imap_end *e, struct slice octets)
 void imap_read_end(struct imap_end *e, const struct imap_fetch_data *f)
 {
     struct read_request *q = (struct read_request *)e->body.r;
-    if (!q || !(f->has & IMAP_FETCH_BODY))
+    if (!q)
         return;
-    if (!(f->has & IMAP_FETCH_UID) || f->uid != e->body.uid) {
+    if (!(f->has & IMAP_FETCH_BODY) || !(f->has & IMAP_FETCH_UID) || f->uid != e->body.uid) {
         imap_end_fail(e, "a message came instead of another");
         return;
     }

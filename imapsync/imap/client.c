@@ -312,6 +312,8 @@ static int on_frame(
         return on_response(c, &r, err);
     if (c->session == IMAP_SESSION_GREETING)
         return peer_error(err, "no greeting");
+    if (!(r.fetch.has & IMAP_FETCH_BODY) || !r.fetch.body.is_streamed)
+        return peer_error(err, "a body inside of something else");
     if (c->events)
         c->events->body_begin(
             c->arg, r.fetch.has & IMAP_FETCH_UID ? r.fetch.uid : 0, c->frame.streamed.size);

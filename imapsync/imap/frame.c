@@ -60,13 +60,16 @@ static bool may_hold_literal(struct slice text)
     return true;
 }
 
+/* The item's whole name: XBODY[] is something else. */
 static bool is_fetch_body(struct slice before)
 {
     struct imap_cur c = imap_cur_make(before);
     uint64_t seq;
     return imap_cur_byte(&c, '*') && imap_cur_byte(&c, ' ') &&
            imap_cur_number(&c, UINT32_MAX, &seq) && imap_cur_byte(&c, ' ') &&
-           imap_cur_word(&c, "FETCH") && slice_ends_nocase(before, SLICE_LIT("BODY[] "));
+           imap_cur_word(&c, "FETCH") &&
+           (slice_ends_nocase(before, SLICE_LIT(" BODY[] ")) ||
+               slice_ends_nocase(before, SLICE_LIT("(BODY[] ")));
 }
 
 /* The line ended (its CRLF is the end of text).  A literal's header, or the response's end? */

@@ -160,7 +160,8 @@ static bool fetch_value(struct imap_cur *c, struct slice name, struct imap_fetch
             return imap_cur_skip(c);
         d->has |= IMAP_FETCH_EMAILID;
     } else if (slice_eq_nocase(name, SLICE_LIT("BODY[]"))) {
-        if (!imap_cur_nstring(c, &d->body))
+        /* A second one would be the end of a message that has ended. */
+        if (d->has & IMAP_FETCH_BODY || !imap_cur_nstring(c, &d->body))
             return false;
         d->has |= IMAP_FETCH_BODY;
     } else {

@@ -436,6 +436,48 @@ static void test_a_body_of_another_message(void **state)
     clean();
 }
 
+/* What is no body of one message, or two: the end breaks, and a sink hears an end for each begin
+ * but the last. */
+static void test_bodies_in_odd_places(void **state)
+{
+    static const struct {
+        const char *name, *fetch, *got;
+        enum end_result result;
+    } rows[] = {
+        {"twice, the second one short", "* 1 FETCH (UID 1 BODY[] {2}\naa BODY[] \"bb\")\n~ OK .\n",
+            "[1 aa", END_LOST},
+        {"twice, the second one as a literal",
+            "* 1 FETCH (UID 1 BODY[] {2}\naa BODY[] {2}\nbb)\n~ OK .\n", "[1 aa", END_LOST},
+        {"twice, and NIL", "* 1 FETCH (UID 1 BODY[] {2}\naa BODY[] NIL)\n~ OK .\n", "[1 aa",
+            END_LOST},
+        {"another item",
+            "* 1 FETCH (UID 1 XBODY[] {2}\naa)\n* 2 FETCH (UID 2 BODY[] {2}\nbb)\n"
+            "~ OK .\n",
+            "[2 bb 2]", END_OK},
+        {"inside of another item", "* 1 FETCH (UID 1 X (BODY[] {2}\naa))\n~ OK .\n", "", END_LOST},
+        {"behind a name", "* 1 FETCH (UID 1 X BODY[] {2}\naa)\n~ OK .\n", "", END_LOST},
+    };
+    const uint32_t uids[] = {1, 2};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct imap_peer_row script[] = {
+            {"EXAMINE", OPEN_5}, {"UID FETCH", rows[i].fetch}, {NULL, NULL}};
+        struct end_changes c;
+        struct end_ticket t = {0};
+        struct got got = {0};
+        struct err err = ERR_INIT;
+        imap_peer_start(&peer, "", script);
+        assert_int_equal(open_folder("a", &(struct end_open){.is_only_opened = true}, &c, &err), 1);
+        peer.end->ops->read(peer.end, uids, 2, &sink, &got, &t);
+        assert_row(rows[i].name, (end_drain(peer.end, &err) == 0) == (rows[i].result == END_OK));
+        assert_row(rows[i].name, t.result == rows[i].result);
+        assert_string_equal(got.text, rows[i].got);
+        fini(&c);
+        stop();
+        clean();
+    }
+}
+
 /* Closed with everything on its way: each ticket is answered, and once. */
 static void count(void *arg, struct end_ticket *t)
 {
@@ -495,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_bodies_of_another_folder),
         cmocka_unit_test(test_a_body_of_another_message),
+        cmocka_unit_test(test_bodies_in_odd_places),
         cmocka_unit_test(test_closing_answers_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -222,6 +222,43 @@ static void test_in_portions(void **state)
     done();
 }
 
+/* One set that has many gaps once it is known what was copied. */
+static void test_every_second_one(void **state)
+{
+    uint32_t many[3000];
+    struct buf copy;
+    struct end_ticket t = {0};
+    struct err err = ERR_INIT;
+    size_t n_sets = 0;
+    (void)state;
+    buf_init(&copy, 1u << 20);
+    assert_int_equal(buf_add_str(&copy, "~ OK [COPYUID 9 "), 0);
+    for (uint32_t i = 0; i < COUNT_OF(many); i++) {
+        many[i] = i + 1;
+        if (i % 2 == 0)
+            assert_int_equal(buf_addf(&copy, "%s%u", i ? "," : "", i + 1), 0);
+    }
+    assert_int_equal(buf_add_str(&copy, " 1:1500] .\n"), 0);
+    const struct imap_peer_row script[] = {
+        SELECTED, {"UID COPY 1:3000 \"b\"\n", buf_cstr(&copy)}, END};
+    start("UIDPLUS", script);
+    peer.end->ops->move(peer.end, many, COUNT_OF(many), SLICE_LIT("b"), &uids, &t);
+    assert_int_equal(end_drain(peer.end, &err), 0);
+    assert_int_equal(t.result, END_OK);
+    assert_int_equal(uids.v[0], 1);
+    assert_int_equal(uids.v[1], 0);
+    assert_int_equal(uids.v[2998], 1500);
+    for (const char *at = buf_cstr(&peer.lines); (at = strstr(at, "UID EXPUNGE ")); at++)
+        n_sets++;
+    assert_true(n_sets > 1);
+    assert_non_null(said("UID STORE 1,3,5,"));
+    assert_non_null(said(",2997,2999 +FLAGS.SILENT (\\Deleted)\n"));
+    assert_non_null(said(",2997,2999\n"));
+    assert_null(said(",2998"));
+    buf_fini(&copy);
+    done();
+}
+
 /* --- Flags ----------------------------------------------------------------------------------- */
 
 static enum end_result guarded(uint64_t since, struct err *err)
@@ -373,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_copy_and_expunge),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_neither),
+        cmocka_unit_test(test_every_second_one),
         cmocka_unit_test(test_in_portions),
         cmocka_unit_test(test_guarded_flags),
         cmocka_unit_test(test_no_guard),
