@@ -100,6 +100,10 @@ static void text_summary(const struct report *r, double seconds)
     if (n->folders_vanished > 0)
         printf("vanished %llu folders are not on the source any more and stay on the target\n",
             (unsigned long long)n->folders_vanished);
+    if (n->folders_not_renamed > 0)
+        printf("renamed  %llu folders on the source, which the target refuses: their messages move "
+               "instead\n",
+            (unsigned long long)n->folders_not_renamed);
     printf("flags    %llu changed\n", (unsigned long long)n->flags_changed);
     printf("deleted  %llu messages, %llu kept because they were touched on the target\n",
         (unsigned long long)n->messages_deleted, (unsigned long long)n->messages_kept);

@@ -7,6 +7,10 @@
  * A rename is made on the target first and then written, both names at once.  Killed in between,
  * the next pass finds the target's folder under the new name, with the UIDVALIDITY that it had.
  *
+ * A rename that the target refuses is done without: the journal forgets which folder it is, the new
+ * name becomes a folder of its own, and the messages move there, as they do without MAILBOXIDs. The
+ * plan is made again then, since what was to happen below and behind that name is something else.
+ *
  * A folder that the source does not list stays on the target: a listing that lacks a folder is more
  * often a right that was taken away than a wish.  What it had is looked for among what is new, so a
  * rename that no MAILBOXID tells becomes a move of its messages.
@@ -175,43 +179,69 @@ static int rename_there(struct naming *w, const struct plan_name_op *op, struct 
     return 0;
 }
 
-static int name_one(struct naming *w, const struct plan_name_op *op, struct err *err)
+/* It is only known by its name from now on, and the source does not list that. */
+static int give_up(struct naming *w, struct journal_folder *k, struct err *err)
+{
+    w->p->counts->folders_not_renamed++;
+    journal_set(&k->source.mailboxid, SLICE_NONE);
+    return journal_folder_put(w->c->journal, k, err);
+}
+
+/* Both names of a folder.  source: its new one, or empty.  1: done, 0: refused. */
+static int name_one(
+    struct naming *w, const struct plan_name_op *op, struct slice source, struct err *err)
 {
     struct journal_folder *k = &w->known[op->known];
     int done = op->kind == PLAN_RENAME ? rename_there(w, op, err) : 1;
     if (done < 0)
         return -1;
+    if (done == 0)
+        return give_up(w, k, err);
     if (op->kind == PLAN_RENAME)
         w->p->has_renamed = true;
-    if (done == 1)
-        journal_set(op->is_target ? &k->target.name : &k->source.name, op->to);
-    /* With the source's name, which may have changed before. */
-    return op->is_target ? journal_folder_put(w->c->journal, k, err) : 0;
+    journal_set(&k->target.name, op->to);
+    if (source.n > 0)
+        journal_set(&k->source.name, source);
+    return journal_folder_put(w->c->journal, k, err) == 0 ? 1 : -1;
 }
 
-/* The target's names first: see above. */
+/* Those of the target.  source: new names of the source's side, by known folder; what has been
+ * written is taken out. */
+static int name_kind(struct naming *w, const struct plan_folders *plan, enum plan_kind kind,
+    struct slice *source, struct err *err)
+{
+    int result = 1;
+    for (size_t i = 0; result == 1 && i < plan->n_ops; i++) {
+        const struct plan_name_op *op = &plan->ops[i];
+        if (op->kind != kind || !op->is_target)
+            continue;
+        result = name_one(w, op, source[op->known], err);
+        source[op->known] = SLICE_NONE;
+    }
+    return result;
+}
+
+/* The target's names first: see above.  1: done, 0: one was refused, and the rest is open. */
 static int name_all(struct naming *w, const struct plan_folders *plan, struct err *err)
 {
-    bool *is_written = mem_zalloc(w->n_known + 1);
-    int result = 0;
+    struct slice *source = mem_zalloc((w->n_known + 1) * sizeof(*source));
+    int result;
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct plan_name_op *op = &plan->ops[i];
         if (op->kind == PLAN_NAME && !op->is_target)
-            journal_set(&w->known[op->known].source.name, op->to);
+            source[op->known] = op->to;
     }
-    for (size_t i = 0; result == 0 && i < plan->n_ops; i++) {
-        const struct plan_name_op *op = &plan->ops[i];
-        if (op->kind == PLAN_MAKE || !op->is_target)
+    /* What a rename takes along has its new name only then. */
+    result = name_kind(w, plan, PLAN_RENAME, source, err);
+    if (result == 1)
+        result = name_kind(w, plan, PLAN_NAME, source, err);
+    for (size_t i = 0; result == 1 && i < w->n_known; i++) {
+        if (source[i].n == 0)
             continue;
-        is_written[op->known] = true;
-        result = name_one(w, op, err);
+        journal_set(&w->known[i].source.name, source[i]);
+        result = journal_folder_put(w->c->journal, &w->known[i], err) == 0 ? 1 : -1;
     }
-    for (size_t i = 0; result == 0 && i < plan->n_ops; i++) {
-        const struct plan_name_op *op = &plan->ops[i];
-        if (op->kind == PLAN_NAME && !is_written[op->known])
-            result = journal_folder_put(w->c->journal, &w->known[op->known], err);
-    }
-    free(is_written);
+    free(source);
     return result;
 }
 
@@ -325,16 +355,17 @@ static void take_lost(struct naming *w, const struct plan_folders *plan)
     }
 }
 
+/* 1: done, 0: once more. */
 static int follow(struct naming *w, const struct plan_names *in, struct err *err)
 {
     struct plan_folders plan;
     plan_folders(in, &plan);
     int result = name_all(w, &plan, err);
-    if (result == 0 && w->p->has_renamed)
-        result = list_again(w, err);
-    if (result == 0)
-        result = make_folders(w, &plan, err);
-    if (result == 0)
+    if (result >= 0 && w->p->has_renamed && list_again(w, err) != 0)
+        result = -1;
+    if (result == 1 && make_folders(w, &plan, err) != 0)
+        result = -1;
+    if (result == 1)
         take_lost(w, &plan);
     plan_folders_fini(&plan);
     return result;
@@ -352,15 +383,34 @@ static void keep_new_names(struct naming *w)
     folder_map_settle(w->map);
 }
 
+/* What is known now, planned and done.  1: done, 0: once more. */
+static int name_and_make(struct naming *w, struct plan_names *in, struct err *err)
+{
+    const size_t n_there = w->p->there->n;
+    struct plan_known *known = mem_zalloc((w->n_known + 1) * sizeof(*known));
+    struct plan_name *target = mem_zalloc((n_there + 1) * sizeof(*target));
+    for (size_t i = 0; i < w->n_known; i++)
+        known[i] = (struct plan_known){{w->known[i].source.name, w->known[i].source.mailboxid},
+            {w->known[i].target.name, w->known[i].target.mailboxid}};
+    for (size_t i = 0; i < n_there; i++)
+        target[i] = (struct plan_name){w->p->there->v[i].name, w->p->there->v[i].id};
+    in->known = known;
+    in->n_known = w->n_known;
+    in->target = target;
+    in->n_target = n_there;
+    int result = follow(w, in, err);
+    free(known);
+    free(target);
+    return result;
+}
+
 int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
     struct folder_map *map, struct err *err)
 {
     struct naming w = {.c = c, .p = p, .from = from, .map = map};
-    size_t n_there = p->there->n;
-    struct plan_known *known = NULL;
     struct plan_listed *source = mem_zalloc((from->n + 1) * sizeof(*source));
-    struct plan_name *target = mem_zalloc((n_there + 1) * sizeof(*target));
-    struct plan_names in = {.policy = p->policy, .delimiter = p->there->delimiter};
+    struct plan_names in = {
+        .policy = p->policy, .delimiter = p->there->delimiter, .source = source};
     int result = journal_folders_each(c->journal, on_folder, &w, err);
     if (result == 0)
         result = drop_superseded(&w, err);
@@ -372,10 +422,6 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
         result = -1;
         goto done;
     }
-    known = mem_zalloc((w.n_known + 1) * sizeof(*known));
-    for (size_t i = 0; i < w.n_known; i++)
-        known[i] = (struct plan_known){{w.known[i].source.name, w.known[i].source.mailboxid},
-            {w.known[i].target.name, w.known[i].target.mailboxid}};
     w.listed_at = mem_realloc_array(NULL, from->n + 1, sizeof(*w.listed_at));
     for (size_t i = 0; i < from->n; i++) {
         if (!is_copied(&w, i))
@@ -384,18 +430,13 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
         source[in.n_source++] =
             (struct plan_listed){{from->v[i].name, from->v[i].id}, map->names[i]};
     }
-    for (size_t i = 0; i < n_there; i++)
-        target[i] = (struct plan_name){p->there->v[i].name, p->there->v[i].id};
-    in.known = known;
-    in.n_known = w.n_known;
-    in.source = source;
-    in.target = target;
-    in.n_target = n_there;
-    result = follow(&w, &in, err);
-    if (result == 0) {
+    while ((result = name_and_make(&w, &in, err)) == 0) {
+    }
+    if (result == 1) {
         sort_known(&w);
         keep_new_names(&w);
     }
+    result = result == 1 ? 0 : -1;
 done:
     for (size_t i = 0; i < w.n_known; i++)
         journal_folder_fini(&w.known[i]);
@@ -403,8 +444,6 @@ done:
     free(w.names);
     free(w.ids);
     free(w.listed_at);
-    free(known);
     free(source);
-    free(target);
     return result;
 }

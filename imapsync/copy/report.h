@@ -27,10 +27,11 @@
 /* Of one pass. */
 struct copy_counts {
     uint64_t folders, folders_failed, folders_unchanged;
-    uint64_t folders_vanished; /* copied once, and not listed by the source any more */
-    uint64_t folders_left_out; /* they only show messages of others */
-    uint64_t folders_short;    /* the source has listed fewer messages than it counts */
-    uint64_t messages_total;   /* that the source has, where it tells */
+    uint64_t folders_vanished;    /* copied once, and not listed by the source any more */
+    uint64_t folders_left_out;    /* they only show messages of others */
+    uint64_t folders_not_renamed; /* the target has refused it: their messages are moved instead */
+    uint64_t folders_short;       /* the source has listed fewer messages than it counts */
+    uint64_t messages_total;      /* that the source has, where it tells */
     uint64_t messages_copied, octets_copied;
     uint64_t messages_same;    /* were there already */
     uint64_t messages_adopted; /* found on the target by content */

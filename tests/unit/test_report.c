@@ -24,6 +24,7 @@ static void test_weights(void **state)
         {"keywords", {.keywords_lost = 2}, {0}, REPORT_TOLD, REPORT_TOLD, 0, NULL},
         {"kept", {.messages_kept = 1}, {0}, REPORT_TOLD, REPORT_TOLD, 0, NULL},
         {"vanished", {.folders_vanished = 1}, {0}, REPORT_TOLD, REPORT_TOLD, 0, NULL},
+        {"not renamed", {.folders_not_renamed = 1}, {0}, REPORT_TOLD, REPORT_TOLD, 0, NULL},
         {"reduced", {.messages_reduced = 1, .keywords_lost = 1}, {0}, REPORT_EXCEPTION,
             REPORT_EXCEPTION, EX_DATAERR, "1 message was stored without its keywords"},
         {"withheld", {.deletions_withheld = 2}, {0}, REPORT_EXCEPTION, REPORT_LOSS, EX_DATAERR,
