@@ -82,7 +82,7 @@ ADAPTERS = {
     r"uv\.h": ["base/os/loop.c"],
     r"openssl/.*": ["base/os/tls.c", "base/os/hmac.c"],
     r"ares.*\.h": ["base/os/dns.c"],
-    r"db\.h": ["base/os/bdb.c", "base/os/bdb_disk.c"],
+    r"db\.h": ["base/os/bdb_parts.h", "base/os/bdb_disk.c"],
     r"libmilter/.*": ["milter/libmilter.c", "milter/serve.c"],
     r"confuse\.h": ["base/core/conf.c"],
     r"gsasl\.h": ["imapsync/imap/sasl.c"],
@@ -383,6 +383,24 @@ def check_events(path, text):
                    f"{page}(8) does not tell of event {hit[1]}")
 
 
+# --- The page about ends ---------------------------------------------------------------------------
+
+ENDS, ENDS_PAGE = "imapsync/ends/end.h", "docs/ends.md"
+
+
+def check_ends_page():
+    """Each slot, and each thing that an end can do, is told on the page by which ends are written."""
+    text = code_only((ROOT / ENDS).read_text(encoding="utf-8"))
+    page = (ROOT / ENDS_PAGE).read_text(encoding="utf-8")
+    slots = re.search(r"^struct end_ops \{\n(.*?)^\};", text, re.M | re.S)
+    for hit in re.finditer(r"\(\*(\w+)\)\(", slots[1]):
+        if f"`{hit[1]}()`" not in page:
+            report(ENDS_PAGE, 1, f"does not tell of the slot {hit[1]}() of {ENDS}")
+    for name in re.findall(r"\bEND_CAN_\w+", text):
+        if f"`{name}`" not in page:
+            report(ENDS_PAGE, 1, f"does not tell of {name} of {ENDS}")
+
+
 # --- Other tools ------------------------------------------------------------------------------
 
 def check_pages(pages):
@@ -445,6 +463,7 @@ def check_all(c_files):
     check_format(c_files)
     check_pages([p for p in tracked("docs/man/*") if p.endswith((".1", ".5", ".7", ".8"))])
     check_schema_page()
+    check_ends_page()
     check_cppcheck(c_files)
 
 
