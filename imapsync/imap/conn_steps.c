@@ -117,6 +117,7 @@ static int securing(struct imap_conn *c, bool *moved, struct err *err)
 static int send_some(struct imap_conn *c, bool *moved, struct err *err)
 {
     struct slice out;
+    const uint64_t now = imap_conn_now_ms(c); /* the peer may have heard it for a while, then */
     while ((out = imap_client_out(c->client)).n > 0) {
         size_t n = 0;
         enum imap_wire_result r = imap_wire_send(&c->wire, out, &n, err);
@@ -126,7 +127,7 @@ static int send_some(struct imap_conn *c, bool *moved, struct err *err)
             return fell(c, r, err);
         imap_client_sent(c->client, n);
         patience_octets(&c->patience, n);
-        c->spoke_ms = imap_conn_now_ms(c);
+        c->spoke_ms = now;
         *moved = true;
     }
     if (imap_client_check(c->client, err) != 0)

@@ -81,7 +81,9 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void peer_up(struct imap_peer *p, const char *label, const struct imap_peer_row *rows)
+/* fn: the thread that answers as the rows tell; rows NULL: nobody is there. */
+static void peer_up_as(
+    struct imap_peer *p, const char *label, const struct imap_peer_row *rows, void *(*fn)(void *))
 {
     struct sockaddr_in sin = {
         .sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
@@ -101,7 +103,12 @@ static void peer_up(struct imap_peer *p, const char *label, const struct imap_pe
         .password = SLICE_LIT("p")};
     assert_int_equal(imap_end_maker_init(&p->maker, &p->place, &err), 0);
     if (rows)
-        assert_int_equal(pthread_create(&p->thread, NULL, run, p), 0);
+        assert_int_equal(pthread_create(&p->thread, NULL, fn, p), 0);
+}
+
+static void peer_up(struct imap_peer *p, const char *label, const struct imap_peer_row *rows)
+{
+    peer_up_as(p, label, rows, run);
 }
 
 static void peer_down(struct imap_peer *p)
@@ -201,6 +208,114 @@ static void test_nobody_is_there(void **state)
     }
 }
 
+/* --- One is idle while the other works ------------------------------------------------------- */
+
+#define SILENCE_MAX 300000 /* both servers and firewalls end what has been silent for so long */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t heard;
+    unsigned noops; /* that the idle one has said, and that were answered */
+    uint64_t now_ms;
+} idle = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+
+static uint64_t idle_now(void)
+{
+    (void)pthread_mutex_lock(&idle.lock);
+    uint64_t now = idle.now_ms;
+    (void)pthread_mutex_unlock(&idle.lock);
+    return now;
+}
+
+/* So much time passes, and the client, which waits by the machine's clock, is told to look; then
+ * the other end has to say something before it goes on. */
+static void let_time_pass(struct imap_peer *p, unsigned times)
+{
+    while (times-- > 0) {
+        (void)pthread_mutex_lock(&idle.lock);
+        unsigned before = idle.noops;
+        idle.now_ms += SILENCE_MAX / 2;
+        (void)pthread_mutex_unlock(&idle.lock);
+        imap_peer_say(p, "", "* OK still at it\n");
+        (void)pthread_mutex_lock(&idle.lock);
+        while (idle.noops == before)
+            (void)pthread_cond_wait(&idle.heard, &idle.lock);
+        (void)pthread_mutex_unlock(&idle.lock);
+    }
+}
+
+static void *run_at_once(void *arg)
+{
+    struct imap_peer *p = arg;
+    struct buf line;
+    buf_init(&line, 65536);
+    p->fd = accept(p->listener, NULL, NULL);
+    FILE *in = p->fd >= 0 ? fdopen(dup(p->fd), "r") : NULL;
+    BUG_ON(!in);
+    imap_peer_say(p, "", GREETING);
+    while (imap_peer_line(in, &line)) {
+        struct slice rest = buf_slice(&line), word;
+        char tag[32];
+        const struct imap_peer_row *r = p->rows;
+        slice_split(&rest, ' ', &word);
+        BUG_ON(fmt_into(tag, sizeof(tag), "%.*s", SLICE_ARG(word)) != 0);
+        while (r->text && slice_search(rest, slice_str(r->text)) < 0)
+            r++;
+        if (p == &pair.peers[0] && r->text && strcmp(r->text, "LIST") == 0)
+            let_time_pass(p, 20);
+        imap_peer_say(p, tag, r->text ? r->reply : "~ OK .\n");
+        (void)pthread_mutex_lock(&idle.lock);
+        idle.noops += p == &pair.peers[1] && slice_eq(rest, SLICE_LIT("NOOP"));
+        (void)pthread_cond_signal(&idle.heard);
+        (void)pthread_mutex_unlock(&idle.lock);
+    }
+    (void)fclose(in);
+    buf_fini(&line);
+    return NULL;
+}
+
+static void list(struct end *e)
+{
+    struct folder_list folders;
+    struct end_ticket t = {0};
+    struct err err = ERR_INIT;
+    folder_list_init(&folders);
+    e->ops->folders(e, &folders, &t);
+    if (end_wait(e, &t, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(t.result, END_OK);
+    assert_int_equal(folders.n, 1);
+    folder_list_fini(&folders);
+}
+
+/* The source lists for fifty minutes; the target says something every few of them, has all its time
+ * for the first thing that it is asked then, and the hour counts for nobody. */
+static void test_the_idle_one_is_kept_alive(void **state)
+{
+    const struct end_maker *silent;
+    struct err err = ERR_INIT;
+    (void)state;
+    alarm(60); /* one that is not kept alive */
+    idle.now_ms = 1000000;
+    for (size_t i = 0; i < 2; i++) {
+        peer_up_as(&pair.peers[i], i == 0 ? "busy" : "idle", turns, run_at_once);
+        pair.peers[i].place.now_ms = idle_now;
+        pair.peers[i].place.keepalive_ms = SILENCE_MAX / 2;
+        pair.peers[i].place.timeout_ms = i == 0 ? UINT32_MAX : 1000;
+        pair.makers[i] = &pair.peers[i].maker.maker;
+    }
+    assert_int_equal(end_open_all(pair.makers, 2, NULL, pair.ends, &silent, &err), 0);
+    end_beside(pair.ends[0], pair.ends[1]);
+    list(pair.ends[1]); /* what signing in has left to say is said */
+    list(pair.ends[0]);
+    list(pair.ends[1]);
+    assert_true(idle.noops >= 20);
+    end_close_all(pair.ends, 2);
+    for (size_t i = 0; i < 2; i++)
+        peer_down(&pair.peers[i]);
+    alarm(0);
+}
+
 /* Many servers close as soon as they have said BYE, or sooner: whatever it is, we are gone. */
 static void test_odd_farewells(void **state)
 {
@@ -221,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_in_step),
         cmocka_unit_test(test_one_refuses),
         cmocka_unit_test(test_nobody_is_there),
+        cmocka_unit_test(test_the_idle_one_is_kept_alive),
         cmocka_unit_test(test_odd_farewells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
