@@ -6,6 +6,8 @@
 #define FOLDER_NAME_MAX 4096 /* octets of a folder's name */
 #define FOLDER_LEVELS_MAX 64 /* levels of hierarchy in a name */
 #define FOLDERS_MAX 200000   /* folders of one user */
+#define FOLDERS_OCTETS_MAX                                                                         \
+    (64u << 20)              /* of all their names: what is kept of them has a limit too */
 #define MESSAGES_MAX 4000000 /* messages of one folder */
 #define KEYWORDS_MAX 128     /* different keywords of one folder */
 #define KEYWORD_NAME_MAX 255

@@ -107,7 +107,11 @@ int folder_list_add(struct folder_list *l, struct slice name, int delimiter, uns
     if (!f) {
         if (l->n == FOLDERS_MAX)
             return err_set(err, ERR_PERM, EX_DATAERR, "more than %d folders", FOLDERS_MAX);
+        if (name.n > FOLDERS_OCTETS_MAX - l->octets)
+            return err_set(err, ERR_PERM, EX_DATAERR, "more than %u octets of folders' names",
+                FOLDERS_OCTETS_MAX);
         grow(l);
+        l->octets += name.n;
         l->slots[slot_of(l, name)] = (uint32_t)l->n + 1;
         f = &l->v[l->n++];
         *f = (struct folder){.name = slice_make(slice_dup(name), name.n), .delimiter = delimiter};

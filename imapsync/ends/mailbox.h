@@ -53,8 +53,8 @@ struct folder {
 
 struct folder_list {
     struct folder *v;
-    size_t n, cap;
-    uint32_t *slots; /* hash table of positions in v, plus one; 0: free */
+    size_t n, cap, octets; /* octets: of all names */
+    uint32_t *slots;       /* hash table of positions in v, plus one; 0: free */
     size_t n_slots;
     int delimiter;                             /* of the personal namespace */
     struct slice personal;                     /* its prefix: "" or "INBOX."; owned */
@@ -67,7 +67,8 @@ void folder_set_id(struct folder *f, struct slice id); /* of a list; a copy */
 
 void folder_list_init(struct folder_list *l);
 void folder_list_fini(struct folder_list *l);
-/* One folder; if it is there already it only gets the attributes and the use.  -1: too many. */
+/* One folder; if it is there already it only gets the attributes and the use.  -1: too many, or too
+ * much. */
 int folder_list_add(struct folder_list *l, struct slice name, int delimiter, unsigned attrs,
     enum folder_use use, struct err *err) ATTR_WUR;
 /* Borrowed until the next one is added. */

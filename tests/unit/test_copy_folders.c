@@ -187,6 +187,28 @@ static void test_limits(void **state)
     }
 }
 
+static void test_limit_of_all_names(void **state)
+{
+    const size_t most = FOLDERS_OCTETS_MAX / FOLDER_NAME_MAX;
+    struct folder_list l;
+    struct err err = ERR_INIT;
+    char *name = mem_zalloc(FOLDER_NAME_MAX + 1);
+    (void)state;
+    memset(name, 'a', FOLDER_NAME_MAX);
+    folder_list_init(&l);
+    for (size_t i = 0; i <= most; i++) {
+        assert_int_equal(fmt_into(name, 16, "%zu", i), 0);
+        name[strlen(name)] = '-';
+        assert_int_equal(
+            folder_list_add(&l, slice_make(name, FOLDER_NAME_MAX), '/', 0, FOLDER_USE_NONE, &err),
+            i < most ? 0 : -1);
+    }
+    assert_int_equal(l.n, most);
+    assert_int_equal(l.octets, FOLDERS_OCTETS_MAX);
+    free(name);
+    folder_list_fini(&l);
+}
+
 static void test_many(void **state)
 {
     struct folder_list l, target;
@@ -217,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_special_use),
         cmocka_unit_test(test_inbox_of_the_user),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_limit_of_all_names),
         cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
