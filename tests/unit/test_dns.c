@@ -147,7 +147,7 @@ static int set_up(void **state)
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof(sa);
     char servers[40];
-    struct dns_options options = {.servers = servers, .timeout_ms = 20};
+    struct dns_options options = {.servers = servers, .timeout_ms = 250};
     struct err err = ERR_INIT;
 
     *f = (struct fixture){.loop = loop_new(), .wanted = 1};
