@@ -22,19 +22,27 @@ uint32_t apply_record_id(const struct apply_job *job, uint32_t folder)
     return job->folders[folder].record->id;
 }
 
-const struct pair *apply_find(const struct pair *v, size_t n, uint32_t src_uid)
+const struct pair *apply_find(const struct pair *v, size_t n, uint32_t src_uid, uint32_t tgt_uid)
 {
     size_t first = 0, end = n;
     while (first < end) {
         size_t mid = first + (end - first) / 2;
-        if (v[mid].src_uid == src_uid)
-            return &v[mid];
-        if (v[mid].src_uid < src_uid)
+        if (v[mid].src_uid < src_uid ||
+            (src_uid == 0 && v[mid].src_uid == 0 && v[mid].tgt_uid < tgt_uid))
             first = mid + 1;
         else
             end = mid;
     }
-    return NULL;
+    bool is_it =
+        first < n && v[first].src_uid == src_uid && (src_uid != 0 || v[first].tgt_uid == tgt_uid);
+    return is_it ? &v[first] : NULL;
+}
+
+int apply_content(struct journal *j, uint32_t folder, const struct plan_op *op, struct content *out,
+    bool *found_out, struct err *err)
+{
+    return op->src_uid != 0 ? journal_content(j, folder, op->src_uid, out, found_out, err)
+                            : journal_copy_content(j, folder, op->tgt_uid, out, found_out, err);
 }
 
 /* --- Answers ------------------------------------------------------------------------------- */

@@ -87,8 +87,8 @@ struct apply_open {
     size_t n;
 };
 
-/* there: what the target lists now; an intent of a folder that is not there is void.  Nothing is
- * asked unless an earlier pass was cut off. */
+/* Adds to *out.  there: what the target lists now; an intent of a folder that is not there is void.
+ * Nothing is asked unless an earlier pass was cut off. */
 int apply_settle(struct end *target, struct journal *journal, const struct folder_list *there,
     struct apply_open *out, struct err *err) ATTR_WUR;
 bool apply_is_open(const struct apply_open *o, uint32_t folder);

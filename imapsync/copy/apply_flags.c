@@ -84,7 +84,7 @@ static int put_results(struct apply_window *w, struct err *err)
             journal_pair_put(j, g->folder->record->id,
                 &(struct pair){.src_uid = op->src_uid,
                     .tgt_uid = op->tgt_uid,
-                    .state = PAIR_STORED,
+                    .state = op->src_uid != 0 ? PAIR_STORED : PAIR_GONE,
                     .is_touched = op->is_touched,
                     .flags = g->change->now},
                 NULL);

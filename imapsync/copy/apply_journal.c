@@ -20,9 +20,7 @@ static int content_of(
     struct apply_job *job, const struct plan_op *op, struct known *out, struct err *err)
 {
     *out = (struct known){0};
-    if (op->src_uid == 0)
-        return 0;
-    if (journal_content(job->journal, apply_record_id(job, op->folder), op->src_uid, &out->content,
+    if (apply_content(job->journal, apply_record_id(job, op->folder), op, &out->content,
             &out->has_content, err) != 0)
         return -1;
     if (!out->has_content && op->kind == PLAN_GONE && job->content)
@@ -52,7 +50,7 @@ static void renumber(
 {
     struct pair p = *was;
     p.state = op->state;
-    p.is_compared = false;
+    p.is_compared = p.is_removed = false;
     if (op->is_target)
         p.tgt_uid = op->new_uid;
     else
@@ -80,10 +78,11 @@ static int pair_of(struct apply_job *job, struct pairs *of, const struct plan_op
         of->v = NULL;
         of->is_there = true;
         of->folder = op->folder;
-        if (journal_pairs(job->journal, apply_record_id(job, op->folder), &of->v, &of->n, err) != 0)
+        if (journal_pairs_all(
+                job->journal, apply_record_id(job, op->folder), &of->v, &of->n, err) != 0)
             return -1;
     }
-    const struct pair *p = apply_find(of->v, of->n, op->src_uid);
+    const struct pair *p = apply_find(of->v, of->n, op->src_uid, op->tgt_uid);
     if (p)
         *out = *p;
     return 0;
@@ -107,6 +106,7 @@ static void end_pair(struct apply_job *job, const struct plan_op *op, const stru
         .tgt_uid = is_lost ? op->tgt_uid : 0,
         .state = op->kind == PLAN_AWAY ? PAIR_AWAY : PAIR_GONE,
         .is_touched = op->is_touched,
+        .is_removed = op->kind == PLAN_GONE && op->witness == PLAN_W_TARGET_LOST,
         .flags = job->plan->changes[op->change].now};
     drop(job, op);
     put(job, op->folder, &p, k);

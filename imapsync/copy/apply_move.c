@@ -96,11 +96,10 @@ static int read_known(
 {
     struct journal *j = w->job->journal;
     uint32_t from = g->folder->record->id;
-    if (journal_pairs(j, from, &out->pairs, &out->n_pairs, err) != 0)
+    if (journal_pairs_all(j, from, &out->pairs, &out->n_pairs, err) != 0)
         return -1;
     for (size_t k = 0; k < g->n; k++) {
-        if (journal_content(
-                j, from, g->ops[k].src_uid, &out->contents[k], &out->has_content[k], err) != 0)
+        if (apply_content(j, from, &g->ops[k], &out->contents[k], &out->has_content[k], err) != 0)
             return -1;
     }
     return 0;
@@ -112,7 +111,7 @@ static void put_pair(struct apply_window *w, struct apply_group *g, const struct
 {
     struct journal *j = w->job->journal;
     const struct plan_op *op = &g->ops[k];
-    const struct pair *was = apply_find(known->pairs, known->n_pairs, op->src_uid);
+    const struct pair *was = apply_find(known->pairs, known->n_pairs, op->src_uid, op->tgt_uid);
     struct pair p = {.src_uid = op->new_uid,
         .tgt_uid = tgt_uid,
         .state = tgt_uid != 0 ? PAIR_STORED : PAIR_AWAY,
@@ -120,7 +119,10 @@ static void put_pair(struct apply_window *w, struct apply_group *g, const struct
         .flags = w->job->plan->changes[op->change].now};
     w->job->n_moved += tgt_uid != 0;
     w->job->n_kept += tgt_uid == 0;
-    journal_pair_del(j, g->folder->record->id, op->src_uid);
+    if (op->src_uid != 0)
+        journal_pair_del(j, g->folder->record->id, op->src_uid);
+    else
+        journal_copy_del(j, g->folder->record->id, op->tgt_uid);
     journal_pair_put(j, goes_to(w, g)->id, &p, known->has_content[k] ? &known->contents[k] : NULL);
 }
 

@@ -68,8 +68,12 @@ void apply_take_out(struct apply_window *w, struct apply_group *g, const struct 
 /* Whether FLAGS of the same message were left. */
 bool apply_has_old_flags(const struct apply_job *job, const struct plan_op *op);
 uint32_t apply_record_id(const struct apply_job *job, uint32_t folder);
-/* Of pairs that are sorted by source UID; NULL: there is none. */
-const struct pair *apply_find(const struct pair *v, size_t n, uint32_t src_uid);
+/* Of pairs that are sorted by source UID, or, for one that stands alone on the target (0), by that
+ * UID; NULL: there is none. */
+const struct pair *apply_find(const struct pair *v, size_t n, uint32_t src_uid, uint32_t tgt_uid);
+/* What the journal has of the operation's pair. */
+int apply_content(struct journal *j, uint32_t folder, const struct plan_op *op, struct content *out,
+    bool *found_out, struct err *err) ATTR_WUR;
 
 int apply_journal(
     struct apply_job *job, const struct plan_op *ops, size_t n, struct err *err) ATTR_WUR;

@@ -313,7 +313,6 @@ int apply_settle(struct end *target, struct journal *journal, const struct folde
 {
     struct intent *intents;
     size_t n;
-    *out = (struct apply_open){0};
     if (journal_intents_all(journal, &intents, &n, err) != 0)
         return -1;
     struct question *v = mem_zalloc(FOLDERS_AT_ONCE * sizeof(*v));

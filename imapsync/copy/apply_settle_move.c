@@ -103,7 +103,8 @@ static struct body *find(struct search *x, const struct content *c)
 static const struct pair *old_pair(const struct search *x, uint32_t tgt_uid)
 {
     for (size_t at = 0; at < x->n_pairs; at++) {
-        if (x->pairs[at].state == PAIR_STORED && x->pairs[at].tgt_uid == tgt_uid)
+        const struct pair *p = &x->pairs[at];
+        if (p->tgt_uid == tgt_uid && (p->state == PAIR_STORED || p->src_uid == 0))
             return &x->pairs[at];
     }
     return NULL;
@@ -130,7 +131,7 @@ static void judge_rest(struct search *x, const struct listed *left, const struct
  * removed. */
 static void judge_moved(struct search *x, const struct listed *left, uint32_t new_uid)
 {
-    const struct pair *p = apply_find(x->others, x->n_others, new_uid);
+    const struct pair *p = apply_find(x->others, x->n_others, new_uid, 0);
     if (left && x->is_there && p && p->state == PAIR_STORED)
         judge_rest(x, left, end_changes_find(&x->there, p->tgt_uid), NULL);
 }
@@ -147,7 +148,9 @@ static void judge(struct search *x, const struct pair *p, const struct listed *l
         b->mate = p->tgt_uid;
         m.now.src_uid = new_uid;
         m.now.tgt_uid = b->uid;
-    } else if (is_lost && !apply_find(x->others, x->n_others, new_uid)) {
+        m.now.state = PAIR_STORED;
+        m.now.is_removed = false;
+    } else if (is_lost && !apply_find(x->others, x->n_others, new_uid, 0)) {
         m.now = (struct pair){.src_uid = new_uid, .state = PAIR_SENT, .flags = p->flags};
         m.content.since = 1;
     }
@@ -171,7 +174,8 @@ static int judge_all(struct search *x, struct err *err)
             judge_moved(x, left, i->new_uids[k]);
             continue;
         }
-        if (journal_content(x->s->journal, i->folder, p->src_uid, &c, &found, err) != 0)
+        const struct plan_op op = {.src_uid = p->src_uid, .tgt_uid = p->tgt_uid};
+        if (apply_content(x->s->journal, i->folder, &op, &c, &found, err) != 0)
             return -1;
         judge(x, p, left, i->new_uids[k], &c);
     }
@@ -183,8 +187,10 @@ static int judge_all(struct search *x, struct err *err)
 static void put(struct search *x, const struct moved *m)
 {
     struct journal *j = x->s->journal;
-    if (m->goes)
+    if (m->goes && m->was.src_uid != 0)
         journal_pair_del(j, x->i->folder, m->was.src_uid);
+    else if (m->goes)
+        journal_copy_del(j, x->i->folder, m->was.tgt_uid);
     else if (x->s->is_void)
         journal_pair_put(j, x->i->folder, &m->was, NULL);
     if (m->now.src_uid != 0)
@@ -235,7 +241,7 @@ static int settle(struct search *x, bool *is_open_out, struct err *err)
         return -1;
     if (*is_open_out)
         return 0;
-    if (journal_pairs(j, x->i->folder, &x->pairs, &x->n_pairs, err) != 0 ||
+    if (journal_pairs_all(j, x->i->folder, &x->pairs, &x->n_pairs, err) != 0 ||
         journal_pairs(j, x->i->to, &x->others, &x->n_others, err) != 0 || judge_all(x, err) != 0)
         return -1;
     if (put_moved(x, err) != 0)

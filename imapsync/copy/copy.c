@@ -20,6 +20,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/turn.h"
 #include "imapsync/ends/limits.h"
 
 int copy_new(const struct end_maker *source, const struct end_maker *target, const char *dir,
@@ -132,6 +133,16 @@ int copy_list_both(
     return end_check(c->to, &ask[1], "cannot list the folders", err);
 }
 
+/* It has been through all folders. */
+static int end_of_pass(struct copy *c, const struct pass *p, struct err *err)
+{
+    if (journal_complete(c->journal, err) != 0)
+        return -1;
+    if (p->is_unseen || p->open.n > 0 || plan_policy(p->policy)->is_behind_flip)
+        return 0;
+    return journal_through(c->journal, err);
+}
+
 int copy_pass(
     struct copy *c, enum plan_policy_id policy, struct copy_counts *counts, struct err *err)
 {
@@ -150,13 +161,20 @@ int copy_pass(
         if (from.ignored > 0)
             copy_report(c, SLICE_LIT("(folders)"), 0, "names that are too long or too deep");
         folder_map_make(&from, &there, &map);
-        result = copy_names(c, &p, &from, &map, err);
+        if (journal_has_turned(c->journal))
+            result = turn(c, &from, &p.open, err);
+        p.is_fresh = journal_has_turned(c->journal) || journal_is_fresh(c->journal);
+        p.finds_alone = !plan_policy(policy)->is_behind_flip &&
+                        (journal_has_both_ways(c->journal) ||
+                            plan_policy(policy)->deletions == PLAN_DELETIONS_TRASH);
+        if (result == 0)
+            result = copy_names(c, &p, &from, &map, err);
         if (result == 0)
             result = apply_settle(c->to, c->journal, &there, &p.open, err);
         if (result == 0)
             result = copy_all_folders(c, &p, &from, err);
         if (result == 0 && counts->folders_failed + counts->folders_short == failed)
-            result = journal_complete(c->journal, err);
+            result = end_of_pass(c, &p, err);
     }
     for (size_t i = 0; i < p.n_lost; i++)
         journal_folder_fini(&p.lost[i]);

@@ -33,7 +33,7 @@ static bool makes_all(const struct pass *p)
 static bool is_unchanged(const struct copy *c, const struct pass *p, const struct journal_folder *r,
     const struct folder *source, const struct folder *target)
 {
-    return !plan_policy(p->policy)->looks_at_all &&
+    return !p->is_fresh && !plan_policy(p->policy)->looks_at_all &&
            c->from->ops->is_same(c->from, source, r->source.token) &&
            r->source.uidvalidity == source->uidvalidity &&
            r->target.uidvalidity == target->uidvalidity &&
@@ -134,15 +134,16 @@ static void swap(struct copy_job *a, struct copy_job *b)
 }
 
 /* Those that the journal knows nothing of come in windows when they have many messages: nothing can
- * have been lost in them.  All others are planned together, for what was moved.  Behind a flip all
- * are, since what is late in one folder may be late in another, but for a backfill, which has next
- * to nothing that only its content could tell from late mail. */
+ * have been lost in them.  All others are planned together, for what was moved, and all of them
+ * where something may stand alone.  Behind a flip all are, since what is late in one folder may be
+ * late in another, but for a backfill, which has next to nothing that only its content could tell
+ * from late mail. */
 static size_t window_of(const struct pass *p, const struct jobs *jobs, size_t from)
 {
     size_t n = 0;
     uint64_t messages = 0;
     bool is_behind_flip = plan_policy(p->policy)->is_behind_flip;
-    if (jobs->n_first < COPY_MESSAGES_AT_ONCE ||
+    if (jobs->n_first < COPY_MESSAGES_AT_ONCE || p->finds_alone ||
         (is_behind_flip ? p->policy != PLAN_BACKFILL : p->n_lost > 0))
         return jobs->n - from;
     while (is_behind_flip && from + n < jobs->n && !is_first(&jobs->v[from + n]))

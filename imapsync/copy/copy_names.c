@@ -348,7 +348,7 @@ static void take_lost(struct naming *w, const struct plan_folders *plan)
     p->lost = mem_zalloc((plan->n_lost + 1) * sizeof(*p->lost));
     for (size_t i = 0; i < plan->n_lost; i++) {
         struct journal_folder *k = &w->known[plan->lost[i]];
-        if (k->source.uidvalidity == 0)
+        if (k->source.uidvalidity == 0 && !p->finds_alone)
             continue;
         p->lost[p->n_lost++] = *k;
         *k = (struct journal_folder){0};

@@ -10,6 +10,7 @@
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
+#include "imapsync/copy/alone.h"
 #include "imapsync/copy/folder_parts.h"
 
 #define SURVEY_AT_ONCE 5000 /* pairs */
@@ -63,9 +64,9 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
     struct intent *intents = NULL;
     size_t n = 0;
     *may_out = false;
-    if (r->source.uidvalidity == 0 || r->target.uidvalidity != w->target->uidvalidity ||
-        folder_has_state(w, PAIR_GONE) || folder_has_state(w, PAIR_SENT) ||
-        folder_has_state(w, PAIR_REFUSED))
+    if (w->p->is_fresh || r->source.uidvalidity == 0 ||
+        r->target.uidvalidity != w->target->uidvalidity || folder_has_state(w, PAIR_GONE) ||
+        folder_has_state(w, PAIR_SENT) || folder_has_state(w, PAIR_REFUSED))
         return 0;
     if (journal_intents(w->c->journal, r->id, INTENT_APPEND, &intents, &n, err) != 0)
         return -1;
@@ -80,12 +81,24 @@ static bool is_large(const struct work *w, const struct folder *status)
     return status->messages > w->c->options.portion && !folder_is_behind_flip(w);
 }
 
+static int survey_alone(struct work *w, struct uid_list *target, struct err *err)
+{
+    struct pair *v;
+    int result = journal_alone(w->c->journal, w->record->id, &v, &w->n_alone, err);
+    target->v = mem_realloc_array(target->v, target->n + w->n_alone + 1, sizeof(*target->v));
+    for (size_t i = 0; i < w->n_alone; i++)
+        target->v[target->n++] = v[i].tgt_uid;
+    free(v);
+    return result;
+}
+
 /* What the pairs are called on both sides, and which states they have. */
 static int survey(struct work *w, struct uid_list *source, struct uid_list *target, struct err *err)
 {
     struct journal_walk walk = {0};
     int r;
     w->states = w->last_known = 0;
+    w->n_alone = 0;
     while ((r = journal_walk(w->c->journal, w->record->id, &walk, SURVEY_AT_ONCE, err)) == 1) {
         source->v = mem_realloc_array(source->v, source->n + walk.n, sizeof(*source->v));
         target->v = mem_realloc_array(target->v, target->n + walk.n, sizeof(*target->v));
@@ -98,6 +111,8 @@ static int survey(struct work *w, struct uid_list *source, struct uid_list *targ
         }
     }
     journal_walk_fini(&walk);
+    if (r == 0 && w->p->finds_alone)
+        r = survey_alone(w, target, err);
     if (target->n > 0)
         target->n = uids_sort(target->v, target->n);
     return r;
@@ -246,6 +261,12 @@ static int check_outcomes(struct work *w, struct err *err)
     return err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
+/* Of what stands alone on the target, for the plan. */
+static int find_contents(struct work *w, struct err *err)
+{
+    return w->p->finds_alone ? alone_read(w, err) : 0;
+}
+
 int folder_answered(struct work *w, struct err *err)
 {
     bool adopt;
@@ -256,9 +277,14 @@ int folder_answered(struct work *w, struct err *err)
     if (w->is_lost && folder_is_behind_flip(w) && folder_resolve_open(w, false, err) != 0)
         return -1;
     if (w->is_lost)
-        return folder_sift(w, err);
+        return find_contents(w, err) == 0 ? folder_sift(w, err) : -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
+    bool is_first = w->record->source.uidvalidity == 0;
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0)
+        return -1;
+    bool is_seen = w->target_told.is_asked ? w->there.is_sure : is_first || adopt;
+    w->p->is_unseen = w->p->is_unseen || !is_seen;
+    if (find_contents(w, err) != 0)
         return -1;
     w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
     w->has_gone_pairs = folder_has_state(w, PAIR_GONE);

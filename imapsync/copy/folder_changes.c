@@ -11,6 +11,7 @@
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
 #include "imapsync/copy/folder_parts.h"
+#include "imapsync/copy/trash.h"
 
 /* --- The plan's view ----------------------------------------------------------------------- */
 
@@ -33,7 +34,8 @@ static struct plan_message message_at(const void *arg, size_t i)
         .flags = l->flags,
         .is_unreadable = read && !read->is_there,
         .is_still_there = uids_have(t->still, t->n_still, l->uid),
-        .digest = read && read->is_there ? read->digest : NULL};
+        .digest = read && read->is_there ? read->digest : NULL,
+        .canon = read && read->is_there ? &read->canon : NULL};
 }
 
 static struct plan_pair pair_at(const void *arg, size_t i)
@@ -41,16 +43,17 @@ static struct plan_pair pair_at(const void *arg, size_t i)
     const struct work *w = arg;
     const struct pair *p = &w->pairs[i];
     const struct fact *f = &w->facts[i];
-    /* GONE ones come again by content before a flip: see folder_known.c. */
     return (struct plan_pair){.src_uid = p->src_uid,
         .tgt_uid = p->tgt_uid,
         .state = p->state,
         .is_touched = p->is_touched,
         .may_retry = true,
         .has_twin = f->has_twin,
+        .is_unproved = p->src_uid == 0 && !p->is_removed,
         .flags = p->flags,
         .size = f->size,
-        .digest = f->has_digest ? f->digest : NULL};
+        .digest = f->has_digest ? f->digest : NULL,
+        .canon = f->has_digest ? &f->canon : NULL};
 }
 
 static void view_side(const struct told *t, struct plan_side *out)
@@ -63,6 +66,14 @@ static void view_side(const struct told *t, struct plan_side *out)
         .is_sure = !t->is_asked || t->changes->is_sure};
 }
 
+static bool is_trash(const struct work *w)
+{
+    if (plan_policy(w->p->policy)->deletions != PLAN_DELETIONS_TRASH)
+        return false;
+    const struct folder *trash = trash_find(w->p->there);
+    return trash && slice_eq(trash->name, w->record->target.name);
+}
+
 void folder_view(const struct work *w, struct plan_folder *out)
 {
     bool is_told = w->target_told.is_asked;
@@ -72,7 +83,7 @@ void folder_view(const struct work *w, struct plan_folder *out)
         .n_known = w->n_known,
         .is_source_lost = w->is_lost,
         .is_confirmed = w->is_lost ? w->c->options.delete_percent == 100 : w->is_confirmed,
-        .is_target_trash = w->target->use == FOLDER_USE_TRASH};
+        .is_target_trash = is_trash(w)};
     if (folder_is_behind_flip(w) && w->c->past && !w->is_lost)
         w->c->past->folder(
             w->c->past->arg, w->record->source.name, w->listing.uidvalidity, &out->past);

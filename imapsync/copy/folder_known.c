@@ -17,6 +17,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
+#include "imapsync/copy/alone.h"
 #include "imapsync/copy/renumber.h"
 #include "imapsync/copy/resolve.h"
 
@@ -30,8 +31,12 @@ int folder_load_pairs(struct work *w, struct err *err)
     free(w->pairs);
     w->has_all_pairs = true;
     w->states = 0;
-    int result = journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
-    for (size_t i = 0; i < w->n_pairs; i++)
+    int result = w->p->finds_alone
+                     ? journal_pairs_all(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err)
+                     : journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
+    for (w->n_alone = 0; w->n_alone < w->n_pairs && w->pairs[w->n_alone].src_uid == 0;)
+        w->n_alone++;
+    for (size_t i = w->n_alone; i < w->n_pairs; i++)
         w->states |= 1U << w->pairs[i].state;
     return result;
 }
@@ -135,8 +140,10 @@ static struct resolve_job resolve_job_of(struct work *w, struct intent *intents,
         .folder = w->record,
         .listing = &w->listing,
         .keywords = &w->keywords,
-        .pairs = w->pairs,
-        .n_pairs = w->n_pairs,
+        .alone = w->pairs,
+        .n_alone = w->n_alone,
+        .pairs = w->pairs + w->n_alone,
+        .n_pairs = w->n_pairs - w->n_alone,
         .intents = intents,
         .n_intents = n,
         .suspects = &w->c->suspects,
@@ -202,17 +209,33 @@ static bool is_source_renumbered(const struct work *w)
 }
 
 /* Pairs are looked for in what the target has now. */
-static int find_again(struct work *w, struct err *err)
+static int find_pairs_again(struct work *w, struct err *err)
 {
     struct intent *intents;
     size_t n;
-    if (folder_whole(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)
+    /* Their numbers may be those of others by now, and must not be in the way of them. */
+    if (journal_folder_detach(w->c->journal, w->record->id, err) != 0 ||
+        folder_load_pairs(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     struct resolve_job job = resolve_job_of(w, intents, n);
     job.is_renumbered_there = true;
     job.is_renumbered_here = is_source_renumbered(w);
     int result = run_resolve(w, &job, err);
     intents_free(intents, n);
+    return result;
+}
+
+static int find_again(struct work *w, struct err *err)
+{
+    struct alone alone;
+    if (folder_whole(w, err) != 0)
+        return -1;
+    int result = alone_take(w, &alone, err);
+    if (result == 0)
+        result = find_pairs_again(w, err);
+    if (result == 0)
+        result = alone_find(w, &alone, err);
+    alone_fini(&alone);
     if (result != 0)
         return -1;
     w->record->target.uidvalidity = w->target->uidvalidity;
@@ -253,7 +276,8 @@ static int follow_source(struct work *w, struct err *err)
         .intents = intents,
         .n_intents = n,
         .suspects = &w->c->suspects,
-        .keeps_rest = folder_is_behind_flip(w)};
+        .keeps_rest = folder_is_behind_flip(w),
+        .keeps_alone = w->p->finds_alone};
     if (result == 0)
         result = look(w, w->listing.uidvalidity, true, err);
     if (result == 0)
@@ -275,26 +299,18 @@ static int begin_anew(struct work *w, bool *adopt_out, struct err *err)
     return *adopt_out ? 0 : put_numbers(w, err);
 }
 
-/* The user is on the source again: what is gone has to be on the target too.  Written first, so
- * that a crash in the middle of it repeats it. */
-static int look_for_gone(struct work *w, struct err *err)
-{
-    w->record->target.uidvalidity = 0;
-    return journal_folder_put(w->c->journal, w->record, err);
-}
-
 int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
 {
     struct journal_folder *r = w->record;
     *adopt_out = false;
-    if (!folder_is_behind_flip(w) && r->source.uidvalidity != 0 && folder_has_state(w, PAIR_GONE) &&
-        look_for_gone(w, err) != 0)
-        return -1;
     bool is_replaced = r->target.uidvalidity != w->target->uidvalidity;
     bool has_copies = w->target->uidvalidity != 0 &&
                       (folder_has_state(w, PAIR_STORED) || folder_has_state(w, PAIR_SENT) ||
-                          folder_has_state(w, PAIR_GONE));
-    if (r->source.uidvalidity == 0 || (is_replaced && !has_copies && !folder_is_behind_flip(w)))
+                          folder_has_state(w, PAIR_GONE) || w->n_alone > 0);
+    /* A folder whose numbers there nobody knows any more: it was removed, and is there again. */
+    bool is_back = (w->states != 0 || w->n_alone > 0) && !is_replaced && r->target.uidvalidity != 0;
+    if ((r->source.uidvalidity == 0 && !is_back) ||
+        (is_replaced && !has_copies && !folder_is_behind_flip(w)))
         return begin_anew(w, adopt_out, err);
     if (!is_replaced && !is_source_renumbered(w))
         return 0;

@@ -22,6 +22,7 @@
 /* What the plan has to know of a pair besides. */
 struct fact {
     unsigned char digest[SHA256_SIZE];
+    struct canon canon;
     uint32_t size;
     bool has_digest, has_twin;
 };
@@ -70,7 +71,8 @@ struct work {
     struct pair *pairs; /* none before folder_load_pairs() or folder_sift() */
     size_t n_pairs;
     bool has_all_pairs;
-    unsigned states;     /* that the pairs have, 1 << enum pair_state */
+    size_t n_alone;      /* pairs that stand alone on the target: they come first */
+    unsigned states;     /* that all others have, 1 << enum pair_state */
     bool has_lost;       /* one of the sides has lost the message of a pair */
     struct fact *facts;  /* of the pairs */
     size_t n_known;      /* STORED pairs */
@@ -192,7 +194,7 @@ int pass_plan(struct works *all, struct err *err) ATTR_WUR;
 /* --- Whether what the journal says is still true (folder_known.c) -------------------------- */
 
 bool folder_is_behind_flip(const struct work *w);
-bool folder_has_state(const struct work *w, enum pair_state state);
+bool folder_has_state(const struct work *w, enum pair_state state); /* of those on the source */
 int folder_load_pairs(struct work *w, struct err *err) ATTR_WUR;
 /* *adopt_out: what is on the target has to be looked at message by message. */
 int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err) ATTR_WUR;

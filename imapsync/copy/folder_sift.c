@@ -5,13 +5,15 @@
  * and those pairs.  A listing of half a million messages in which three have changed leaves three.
  *
  * The pairs come from the journal in portions, by the UID of the source, and the source's listing
- * is merged with them.  Of a side that was told briefly the flags of each portion are asked for.
+ * is merged with them; those that stand alone on the target come last, whole.  Of a side that was
+ * told briefly the flags of each portion are asked for.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
+#include "imapsync/copy/alone.h"
 #include "imapsync/copy/folder_parts.h"
 
 #define PORTION_MAX 10000 /* pairs */
@@ -130,7 +132,8 @@ static void sift_pair(
         push(&s->left, p->tgt_uid);
         return;
     }
-    w->has_lost = w->has_lost || w->is_lost || is_lost || is_lost_there;
+    w->has_lost = w->has_lost || w->is_lost || is_lost || is_lost_there ||
+                  (p->state == PAIR_GONE && plan_policy(w->p->policy)->repeats_gone);
     keep_pair(s, p);
     if (source && w->listing.is_brief && !s->keeps)
         BUG_ON(!end_changes_add(&w->listing, source));
@@ -149,19 +152,20 @@ static void ask_flags(
 {
     bool is_source = t == &s->w->source_told;
     struct uid_list *uids = &out->uids;
-    unsigned want = END_WANT_FLAGS;
+    /* What may be copied once more needs its date. */
+    bool is_copied = s->w->p->is_fresh;
     end_changes_init(&out->told, &s->w->keywords);
     if (!t->changes->is_brief)
         return;
     uids->v = mem_realloc_array(NULL, p->n, sizeof(*uids->v));
     for (size_t i = 0; i < p->n; i++) {
         uint32_t uid = is_source ? p->v[i].src_uid : p->v[i].tgt_uid;
+        is_copied = is_copied || p->v[i].state != PAIR_STORED;
         if (uid != 0 && uids_have(t->changes->uids, t->changes->n_uids, uid))
             uids->v[uids->n++] = uid;
-        if (is_source && p->v[i].state != PAIR_STORED)
-            want |= END_WANT_DATES;
     }
     uids->n = uids->n > 0 ? uids_sort(uids->v, uids->n) : 0;
+    unsigned want = END_WANT_FLAGS | (is_source && is_copied ? END_WANT_DATES : 0);
     folder_list_begin(t, uids->v, uids->n, want, &out->told, &out->ticket);
 }
 
@@ -221,6 +225,18 @@ static int finish_portion(struct sieve *s, struct portion *p, struct err *err)
     return there == 0 ? here : there;
 }
 
+static int keep_alone(struct sieve *s, struct err *err)
+{
+    struct work *w = s->w;
+    struct pair *v;
+    int result = journal_alone(w->c->journal, w->record->id, &v, &w->n_alone, err);
+    for (size_t i = 0; i < w->n_alone; i++)
+        keep_pair(s, &v[i]);
+    w->has_lost = w->has_lost || w->n_alone > 0;
+    free(v);
+    return result;
+}
+
 /* Portions are asked about before those in front of them were answered. */
 static int sift_all(struct sieve *s, struct err *err)
 {
@@ -253,7 +269,7 @@ static int sift_all(struct sieve *s, struct err *err)
     journal_walk_fini(&walk);
     while (result == 0 && s->at < s->n_old)
         pass_next(s, false);
-    return result;
+    return result == 0 && w->p->finds_alone ? keep_alone(s, err) : result;
 }
 
 /* --- What is left --- */
@@ -317,13 +333,15 @@ static int find_facts(struct sieve *s, struct err *err)
         struct content c;
         bool found;
         f->has_twin = p->tgt_uid != 0 && uids_have(s->left.v, s->left.n, p->tgt_uid);
-        if (!w->is_lost && !uids_have(from->vanished, from->n_vanished, p->src_uid) &&
+        if (!w->is_lost && p->src_uid != 0 && p->state != PAIR_GONE &&
+            !uids_have(from->vanished, from->n_vanished, p->src_uid) &&
             !uids_have(to->vanished, to->n_vanished, p->tgt_uid))
             continue;
-        if (journal_content(w->c->journal, w->record->id, p->src_uid, &c, &found, err) != 0)
+        if (alone_content(w, p, &c, &found, err) != 0)
             return -1;
         f->has_digest = found && c.has_digest;
         f->size = found ? c.size : 0;
+        f->canon = c.canon;
         memcpy(f->digest, c.digest, SHA256_SIZE);
     }
     return 0;

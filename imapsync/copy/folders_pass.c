@@ -8,8 +8,10 @@
  */
 #include <stdlib.h>
 
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
+#include "imapsync/copy/trash.h"
 
 /* --- Looking ------------------------------------------------------------------------------- */
 
@@ -177,20 +179,38 @@ static bool content_of(void *arg, uint32_t folder, uint32_t src_uid, struct cont
     return folder_has_read(all->planned[folder], src_uid, out);
 }
 
-static struct slice trash_of(const struct folder_list *there)
+/* Where what the source has lost goes, made if there is nothing that it could be.  What keeps it
+ * from being made is told with what then stays. */
+static int find_trash(struct works *all, struct slice *out, struct err *err)
 {
-    for (size_t i = 0; i < there->n; i++) {
-        if (there->v[i].use == FOLDER_USE_TRASH)
-            return there->v[i].name;
+    const struct plan *p = &all->plan;
+    bool is_needed = false;
+    *out = SLICE_NONE;
+    for (size_t i = 0; i < p->n_ops; i++)
+        is_needed = is_needed || p->ops[i].kind == PLAN_TRASH;
+    const struct folder *trash = trash_find(all->p->there);
+    if (is_needed && !trash && trash_make(all->c->to, all->p->there, err) != 0) {
+        if (!copy_is_exception(all->c, err))
+            return -1;
+        log_warn("no_trash", log_err(err));
+        err_clear(err);
     }
-    return SLICE_NONE;
+    trash = trash_find(all->p->there);
+    if (trash)
+        *out = trash->name;
+    return 0;
 }
 
 static int apply(struct works *all, struct err *err)
 {
     struct apply_folder *folders = mem_zalloc((all->n_planned + 1) * sizeof(*folders));
     struct copy_counts *n = all->p->counts;
+    struct slice trash;
     leave_out(all);
+    if (find_trash(all, &trash, err) != 0) {
+        free(folders);
+        return -1;
+    }
     for (size_t i = 0; i < all->n_planned; i++)
         folders[i] = (struct apply_folder){.record = all->planned[i]->record,
             .keywords = &all->planned[i]->keywords,
@@ -200,7 +220,7 @@ static int apply(struct works *all, struct err *err)
         .plan = &all->plan,
         .folders = folders,
         .n_folders = all->n_planned,
-        .trash = trash_of(all->p->there),
+        .trash = trash,
         .exception = on_exception,
         .content = content_of,
         .arg = all};

@@ -97,6 +97,14 @@ static int read_state(struct journal *j, struct err *err)
     if (result == 0)
         result = found ? check_version(j, buf_slice(&value), err)
                        : journal_damaged(j, "no version", err);
+    j->way_from = SIDE_A;
+    j->is_way_through = true;
+    record_key_way(&key);
+    if (result == 0)
+        result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, &found, err);
+    j->has_way = result == 0 && found;
+    if (j->has_way && !record_unpack_way(buf_slice(&value), &j->way_from, &j->is_way_through))
+        result = journal_damaged(j, "the way", err);
     record_key_last(&key);
     if (result == 0)
         result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, &found, err);
@@ -248,6 +256,62 @@ int journal_complete(struct journal *j, struct err *err)
         return -1;
     j->is_complete = true;
     return 0;
+}
+
+/* --- The way ------------------------------------------------------------------------- */
+
+bool journal_has_turned(const struct journal *j)
+{
+    return j->way_from != j->from;
+}
+
+bool journal_has_both_ways(const struct journal *j)
+{
+    return j->has_way;
+}
+
+bool journal_is_fresh(const struct journal *j)
+{
+    return !j->is_way_through;
+}
+
+static int put_way(struct journal *j, bool is_through, struct err *err)
+{
+    struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, 16);
+    record_key_way(&key);
+    record_pack_way(&value, j->from, is_through);
+    journal_begin(j);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+    if (journal_commit(j, err) != 0)
+        return -1;
+    j->has_way = true;
+    j->way_from = j->from;
+    j->is_way_through = is_through;
+    return 0;
+}
+
+int journal_turn(struct journal *j, struct err *err)
+{
+    return put_way(j, false, err);
+}
+
+int journal_through(struct journal *j, struct err *err)
+{
+    return j->is_way_through ? 0 : put_way(j, true, err);
+}
+
+void journal_exchange(struct journal *j)
+{
+    int from = j->from;
+    const struct journal_watch *watch = j->watch;
+    j->from = j->to;
+    j->to = from;
+    j->watch = j->watch_beside;
+    j->watch_beside = watch;
 }
 
 /* --- Transactions -------------------------------------------------------------------- */

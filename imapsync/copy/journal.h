@@ -35,6 +35,7 @@ struct pair {
     enum pair_state state : 8; /* small: a large folder has half a million of these */
     bool is_compared;
     bool is_touched;    /* the target's user has changed its flags there */
+    bool is_removed;    /* GONE: the side without a UID had it, and its user has removed it there */
     struct flags flags; /* that both sides last had in common */
 };
 
@@ -94,6 +95,21 @@ int journal_ready(struct journal *j, struct err *err) ATTR_WUR;
 /* Whether a pass has gone through every folder since it was begun: what it does not know is new. */
 bool journal_is_complete(const struct journal *j);
 int journal_complete(struct journal *j, struct err *err) ATTR_WUR;
+
+/* --- The way ----------------------------------------------------------------------- */
+
+/* Whether source and target were the other way round when it was last used. */
+bool journal_has_turned(const struct journal *j);
+/* Whether it was ever turned: pairs may stand alone on the target. */
+bool journal_has_both_ways(const struct journal *j);
+/* From then on it is used this way round. */
+int journal_turn(struct journal *j, struct err *err) ATTR_WUR;
+/* Whether no pass since then has been through all that there was to do (journal_through()). */
+bool journal_is_fresh(const struct journal *j);
+int journal_through(struct journal *j, struct err *err) ATTR_WUR;
+/* Exchanges source and target for what is asked and written from here on, for who has to end what
+ * was begun the other way round; nobody watches meanwhile.  Called twice, all is as before. */
+void journal_exchange(struct journal *j);
 
 /* --- Folders ----------------------------------------------------------------------- */
 
@@ -158,7 +174,16 @@ struct journal_walk {
 int journal_walk(struct journal *j, uint32_t folder, struct journal_walk *w, size_t max,
     struct err *err) ATTR_WUR;
 void journal_walk_fini(struct journal_walk *w);
+/* And those that stand alone on the target: they come first, by the target's UID. */
+int journal_pairs_all(
+    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;
+/* These alone. */
+int journal_alone(
+    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;
 int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct content *out,
+    bool *found_out, struct err *err) ATTR_WUR;
+/* Of the one that stands alone on the target under this UID. */
+int journal_copy_content(struct journal *j, uint32_t folder, uint32_t tgt_uid, struct content *out,
     bool *found_out, struct err *err) ATTR_WUR;
 /* Every pair of any folder with this content.  k equal messages are k calls. */
 int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE],

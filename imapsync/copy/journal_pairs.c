@@ -57,15 +57,21 @@ int journal_as_error(struct journal *j, int r, const char *what, struct err *err
     return r == TABLES_DAMAGED ? journal_damaged(j, what, err) : r;
 }
 
+static struct content content_of(const struct record_pair *p)
+{
+    struct content c = {
+        .has_digest = p->has_digest, .canon = p->canon, .size = p->size, .since = p->since};
+    memcpy(c.digest, p->digest, SHA256_SIZE);
+    return c;
+}
+
 int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct content *out,
     bool *found_out, struct err *err)
 {
     struct record_pair p = {0};
     int r = each_of_source(j, folder, src_uid, take_first, &p, err);
     *found_out = r == 0 && p.state != 0;
-    *out = (struct content){
-        .has_digest = p.has_digest, .canon = p.canon, .size = p.size, .since = p.since};
-    memcpy(out->digest, p.digest, SHA256_SIZE);
+    *out = content_of(&p);
     return journal_as_error(j, r, "pair", err);
 }
 
@@ -105,6 +111,27 @@ static int get_alone(
     return r;
 }
 
+int journal_copy_content(struct journal *j, uint32_t folder, uint32_t tgt_uid, struct content *out,
+    bool *found_out, struct err *err)
+{
+    struct record_pair p;
+    int r = get_alone(j, folder, tgt_uid, &p, err);
+    *found_out = r == 0 && p.state != 0;
+    *out = content_of(&p);
+    return journal_as_error(j, r, "pair", err);
+}
+
+/* Under one UID of A stands one pair. */
+static int drop_other(
+    struct journal *j, uint32_t folder, const struct record_pair *now, struct err *err)
+{
+    struct record_pair p;
+    bool found;
+    int r = tables_get_a(&j->t, folder, now->uid[SIDE_A], &p, &found, err);
+    bool is_other = r == 0 && found && p.uid[SIDE_B] != now->uid[SIDE_B];
+    return is_other ? tables_drop_pair(&j->t, folder, &p, err) : r;
+}
+
 void journal_pair_put(
     struct journal *j, uint32_t folder, const struct pair *p, const struct content *content)
 {
@@ -117,6 +144,7 @@ void journal_pair_put(
     new.uid[j->to] = p->tgt_uid;
     new.flags = p->flags;
     new.is_touched = p->is_touched;
+    new.is_removed = p->is_removed;
     r = p->src_uid != 0 ? each_of_source(j, folder, p->src_uid, take_first, &old, &j->txn_err)
                         : get_alone(j, folder, p->tgt_uid, &old, &j->txn_err);
     if (content) {
@@ -143,6 +171,8 @@ void journal_pair_put(
         j->watch->put(j->watch->arg, folder, p, new.has_digest ? new.digest : NULL, is_new_content);
     if (r == 0 && old.state != 0 && !is_same && p->src_uid != 0)
         r = each_of_source(j, folder, p->src_uid, drop_it, &kept, &j->txn_err);
+    if (r == 0 && !is_same && j->to == SIDE_A && p->src_uid != 0 && p->tgt_uid != 0)
+        r = drop_other(j, folder, &new, &j->txn_err);
     if (r == 0 && is_same && new.uid[SIDE_A] != 0) {
         struct buf key, value;
         buf_init(&key, 16);

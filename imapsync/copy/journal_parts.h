@@ -19,9 +19,12 @@ struct journal {
     bool is_marked;          /* the mark of a clean close is on the disk */
     bool is_damaged;         /* its octets are whole and make no sense */
     bool is_complete;
-    bool is_of_before; /* as it was opened: of an earlier version */
-    int from, to;      /* sides of the source and of the target */
-    const struct journal_watch *watch;
+    bool is_of_before;   /* as it was opened: of an earlier version */
+    bool has_way;        /* it was turned at some time */
+    int way_from;        /* the source's side when it was last used */
+    bool is_way_through; /* all that the change to it asked for is done */
+    int from, to;        /* sides of the source and of the target */
+    const struct journal_watch *watch, *watch_beside; /* the second: while it is exchanged */
     uint32_t last_folder;
     uint64_t last_intent;
     struct err txn_err;

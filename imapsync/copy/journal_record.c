@@ -16,7 +16,8 @@ enum pair_bits {
     BIT_DIGEST = 4,
     BIT_CANON = 8,
     BIT_TOUCHED = 16,
-    BITS_ALL = 31
+    BIT_REMOVED = 32,
+    BITS_ALL = 63
 };
 enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2, REFS_BOTH = 3 };
 
@@ -47,6 +48,11 @@ void record_key_version(struct buf *out)
 void record_key_last(struct buf *out)
 {
     start(out, 'l');
+}
+
+void record_key_way(struct buf *out)
+{
+    start(out, 'w');
 }
 
 void record_key_folder(struct buf *out, uint32_t folder)
@@ -169,6 +175,24 @@ void record_pack_last(struct buf *out, uint32_t folder, uint64_t intent)
 bool record_unpack_last(struct slice s, uint32_t *folder_out, uint64_t *intent_out)
 {
     return unpack_u32(&s, folder_out) && unpack_u64(&s, intent_out) && s.n == 0;
+}
+
+void record_pack_way(struct buf *out, int from, bool is_through)
+{
+    buf_clear(out);
+    pack_u8(out, (uint8_t)from);
+    pack_u8(out, is_through);
+}
+
+bool record_unpack_way(struct slice s, int *from_out, bool *is_through_out)
+{
+    uint8_t from, is_through;
+    if (!unpack_u8(&s, &from) || from >= SIDES || !unpack_u8(&s, &is_through) || is_through > 1 ||
+        s.n != 0)
+        return false;
+    *from_out = from;
+    *is_through_out = is_through != 0;
+    return true;
 }
 
 void record_pack_folder(struct buf *out, const struct record_folder *f)
@@ -377,7 +401,8 @@ static void add_pair(struct buf *out, const struct record_pair *p, int key_side)
     pack_u8(out, (uint8_t)p->state);
     pack_u8(out,
         (uint8_t)((p->is_compared ? BIT_COMPARED : 0) | (p->is_touched ? BIT_TOUCHED : 0) |
-                  (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) | (p->has_digest ? BIT_DIGEST : 0) |
+                  (p->is_removed ? BIT_REMOVED : 0) | (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) |
+                  (p->has_digest ? BIT_DIGEST : 0) |
                   (p->has_digest && canon_is_known(&p->canon) ? BIT_CANON : 0)));
     pack_u8(out, p->flags.system);
     pack_u32(out, p->uid[key_side == SIDE_A ? SIDE_B : SIDE_A]);
@@ -414,6 +439,7 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
         return false;
     out->is_compared = bits & BIT_COMPARED;
     out->is_touched = bits & BIT_TOUCHED;
+    out->is_removed = bits & BIT_REMOVED;
     out->has_digest = bits & BIT_DIGEST;
     if (out->has_digest && !take_octets(&s, out->digest, SHA256_SIZE))
         return false;

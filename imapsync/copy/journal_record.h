@@ -10,6 +10,8 @@
  *   database  key                              value
  *   state     'v'                              version, name of A, name of B, is complete
  *             'l'                              last folder id, last intent id
+ *             'w'                              the side that mail came from last; is through;
+ *                                              since version 5
  *             'f' folder                       both sides: name, MAILBOXID, UIDVALIDITY, token
  *             'n' side, name                   folder
  *             'k' folder                       keywords in the order of their bits
@@ -35,7 +37,7 @@
 #include "imapsync/copy/canon.h"
 #include "imapsync/ends/flags.h"
 
-#define RECORD_VERSION 4
+#define RECORD_VERSION 5
 #define RECORD_VERSION_READ 2 /* the oldest whose records are read as they are */
 #define RECORD_MAX (256u << 10)
 #define RECORD_TOKEN_MAX 1024
@@ -56,6 +58,7 @@ struct record_pair {
     enum pair_state state;
     bool is_compared; /* its content on both sides was found to be the same */
     bool is_touched;  /* the receiver's user has changed its flags there */
+    bool is_removed;  /* GONE: the side without a UID had it, and its user has removed it there */
     struct flags flags;
     uint32_t size;  /* of the literal that was sent or found */
     uint32_t since; /* of PAIR_SENT: the receiver's UIDNEXT before */
@@ -118,6 +121,7 @@ struct record_version {
 /* Keys.  The buffer is emptied first. */
 void record_key_version(struct buf *out);
 void record_key_last(struct buf *out);
+void record_key_way(struct buf *out);
 void record_key_folder(struct buf *out, uint32_t folder);
 void record_key_name(struct buf *out, int side, struct slice name);
 void record_key_keywords(struct buf *out, uint32_t folder);
@@ -140,6 +144,10 @@ void record_pack_version(struct buf *out, const struct record_version *v);
 bool record_unpack_version(struct slice s, struct record_version *out);
 void record_pack_last(struct buf *out, uint32_t folder, uint64_t intent);
 bool record_unpack_last(struct slice s, uint32_t *folder_out, uint64_t *intent_out);
+/* The side that mail came from when it was last used, and whether what a change of it asks for has
+ * been done. */
+void record_pack_way(struct buf *out, int from, bool is_through);
+bool record_unpack_way(struct slice s, int *from_out, bool *is_through_out);
 void record_pack_folder(struct buf *out, const struct record_folder *f);
 bool record_unpack_folder(struct slice s, struct record_folder *out);
 void record_pack_keywords(struct buf *out, const struct keywords *k);

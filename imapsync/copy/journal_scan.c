@@ -44,10 +44,8 @@ struct pairs {
     size_t n, cap;
 };
 
-static void add_pair(struct journal *j, struct pairs *to, const struct record_pair *p)
+static void push_pair(struct journal *j, struct pairs *to, const struct record_pair *p)
 {
-    if (p->uid[j->from] == 0)
-        return;
     if (to->n == to->cap) {
         to->cap = to->cap ? to->cap + to->cap / 2 : 256;
         to->v = mem_realloc_array(to->v, to->cap, sizeof(*to->v));
@@ -57,7 +55,14 @@ static void add_pair(struct journal *j, struct pairs *to, const struct record_pa
         .state = p->state,
         .is_compared = p->is_compared,
         .is_touched = p->is_touched,
+        .is_removed = p->is_removed,
         .flags = p->flags};
+}
+
+static void add_pair(struct journal *j, struct pairs *to, const struct record_pair *p)
+{
+    if (p->uid[j->from] != 0)
+        push_pair(j, to, p);
 }
 
 /* Those of one UID of B.  In the order of their UIDs on A. */
@@ -147,6 +152,49 @@ int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err)
 {
     return pairs_from(j, folder, 0, SIZE_MAX, out, n_out, err);
+}
+
+int journal_alone(
+    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err)
+{
+    struct pairs all = {0};
+    struct record_pair p;
+    struct bdb_cursor *c;
+    bool is_pair;
+    int r = scan_open(j, j->to == SIDE_A ? j->t.pairs : j->t.uids, folder, 0, &c, err);
+    if (r == 0) {
+        while ((r = scan_next(c, folder, j->to, &p, &is_pair, err)) == 1) {
+            if (is_pair && p.uid[j->from] == 0)
+                push_pair(j, &all, &p);
+        }
+        bdb_cursor_close(&c);
+    }
+    if (r > 1)
+        r = journal_damaged(j, "pair", err);
+    if (r != 0) {
+        free(all.v);
+        all = (struct pairs){0};
+    }
+    *out = all.v;
+    *n_out = all.n;
+    return r;
+}
+
+int journal_pairs_all(
+    struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err)
+{
+    struct pair *others = NULL;
+    size_t n_others = 0;
+    int r = journal_alone(j, folder, out, n_out, err);
+    if (r == 0)
+        r = journal_pairs(j, folder, &others, &n_others, err);
+    if (n_others > 0) {
+        *out = mem_realloc_array(*out, *n_out + n_others, sizeof(**out));
+        memcpy(*out + *n_out, others, n_others * sizeof(*others));
+        *n_out += n_others;
+    }
+    free(others);
+    return r;
 }
 
 int journal_walk(

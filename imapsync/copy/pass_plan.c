@@ -8,6 +8,7 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "imapsync/copy/apply_parts.h"
 #include "imapsync/copy/folder_parts.h"
 
 /* Where it cannot be found out nothing is late, and the plan is not done. */
@@ -62,6 +63,7 @@ static void make(struct works *all)
         .folders = views,
         .n_folders = all->n_planned,
         .n_known = n_known,
+        .is_fresh = all->p->is_fresh,
         /* An operator who agrees to everything has looked. */
         .is_all =
             all->p->is_all && all->n_planned == all->n && all->c->options.delete_percent < 100,
@@ -281,6 +283,34 @@ static void take_copies(struct works *all)
     }
 }
 
+static const struct pair *find_pair(const struct work *w, uint32_t src_uid)
+{
+    return apply_find(w->pairs, w->n_pairs, src_uid, 0);
+}
+
+/* What is copied again has no copy any more.  Written before, so that a copy of which only an
+ * intent knows is looked for. */
+static int let_go(struct works *all, struct err *err)
+{
+    const struct plan *p = &all->plan;
+    struct journal *j = all->c->journal;
+    journal_begin(j);
+    for (size_t i = 0; i < p->n_ops; i++) {
+        const struct plan_op *op = &p->ops[i];
+        const struct work *w = all->planned[op->folder];
+        const struct pair *was =
+            op->kind == PLAN_COPY && op->witness == PLAN_W_AGAIN ? find_pair(w, op->src_uid) : NULL;
+        if (!was || was->state != PAIR_STORED)
+            continue;
+        struct pair gone = *was;
+        gone.state = PAIR_GONE;
+        gone.tgt_uid = 0;
+        gone.is_compared = gone.is_touched = false;
+        journal_pair_put(j, w->record->id, &gone, NULL);
+    }
+    return journal_commit(j, err);
+}
+
 int pass_plan(struct works *all, struct err *err)
 {
     for (;;) {
@@ -314,6 +344,8 @@ int pass_plan(struct works *all, struct err *err)
     tell_unknown(all);
     tell_lost(all);
     take_copies(all);
+    if (all->p->is_fresh && let_go(all, err) != 0)
+        return -1;
     for (size_t i = 0; i < all->n_planned; i++) {
         if (folder_keep_keywords(all->planned[i], err) != 0)
             return -1;

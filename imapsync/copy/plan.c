@@ -205,6 +205,7 @@ struct seen {
     struct plan_pair pair;
     struct plan_message source, target;
     bool has_source, has_target; /* they are among the changes */
+    size_t source_at;
     bool is_source_lost, is_target_lost;
 };
 
@@ -230,6 +231,7 @@ static void add_lost(
         .is_other_lost = !is_target && s->is_target_lost,
         .is_touched = s->pair.is_touched,
         .is_shared = s->pair.has_twin,
+        .other_at = s->has_source ? s->source_at : PLAN_NONE,
         .match = PLAN_NONE};
     if (l.has_other)
         l.other = other->flags;
@@ -259,8 +261,11 @@ static void on_source(struct plan_draft *d, uint32_t folder, const struct seen *
             struct plan_op *op = plan_add(d, PLAN_GONE, PLAN_W_TARGET_LOST, folder);
             op->src_uid = p->src_uid;
             op->tgt_uid = p->tgt_uid;
+            op->change = plan_change(d, &(struct plan_change){.now = p->flags});
         } else {
             add_lost(&d->target, folder, s, f);
+            d->target.lost[d->target.n_lost - 1].comes_again =
+                d->in->is_fresh && d->policy->repeats_gone;
         }
     } else if (p->state == PAIR_STORED) {
         plan_merge_flags(d, p, &at, s->has_source && s->source.has_flags ? &flags : NULL,
@@ -268,7 +273,8 @@ static void on_source(struct plan_draft *d, uint32_t folder, const struct seen *
     } else if (p->state == PAIR_REFUSED && d->policy->retries_refused && p->may_retry) {
         add_copy(d, folder, p->src_uid, flags, PLAN_W_RETRY);
     } else if (p->state == PAIR_GONE && d->policy->repeats_gone) {
-        add_copy(d, folder, p->src_uid, flags, PLAN_W_AGAIN);
+        add_lost(&d->target, folder, s, f);
+        d->target.lost[d->target.n_lost - 1].comes_again = true;
     } else {
         d->out->n_same++;
     }
@@ -311,6 +317,7 @@ static void merge_folder(struct plan_draft *d, uint32_t folder)
             add_fresh(&d->source, folder, i, s.source.uid);
         }
         s.has_source = i < f->source.n && s.pair.src_uid != 0 && s.source.uid == s.pair.src_uid;
+        s.source_at = i;
         i += s.has_source;
         look(f, &s);
         if (s.pair.tgt_uid != 0)
@@ -397,13 +404,19 @@ static void make(struct plan_draft *d)
             merge_folder(d, i);
     }
     if (d->policy->follows_moves) {
-        plan_match(d, &d->source);
         plan_match(d, &d->target);
+        plan_again(d);
+        plan_match(d, &d->source);
         plan_match_ask(d, &d->source, false);
         plan_match_ask(d, &d->target, false);
     }
     plan_lost(d);
     plan_away(d);
+    for (size_t i = 0; i < d->source.n_fresh; i++) {
+        struct plan_fresh *f = &d->source.fresh[i];
+        if (f->is_again && !f->is_taken && !f->is_judged)
+            plan_copy(d, f, PLAN_W_AGAIN);
+    }
     plan_late(d);
     for (size_t i = 0; i < d->source.n_fresh; i++) {
         struct plan_fresh *f = &d->source.fresh[i];

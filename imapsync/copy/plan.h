@@ -40,6 +40,7 @@
 
 #include <stdint.h>
 #include "base/core/slice.h"
+#include "imapsync/copy/canon.h"
 #include "imapsync/ends/flags.h"
 #include "imapsync/copy/journal_record.h"
 #include "imapsync/copy/past.h"
@@ -56,6 +57,7 @@ struct plan_message {
     struct flags flags;
     struct slice id;             /* EMAILID; empty: not told */
     const unsigned char *digest; /* of SHA256_SIZE octets; NULL: not known */
+    const struct canon *canon;   /* what is left of it whatever ends its lines; NULL: not known */
 };
 
 struct plan_side {
@@ -68,17 +70,21 @@ struct plan_side {
 };
 
 /* One pair of the journal.  A UID that is 0: there is none on that side; with PAIR_GONE it is the
- * side that has lost it.  Never both. */
+ * side that has lost it.  Never both.  One that stands alone on the target was made when the roles
+ * were exchanged: what was lost on the other side then, has not come there, or had come before its
+ * folder was replaced. */
 struct plan_pair {
     uint32_t src_uid, tgt_uid;
     enum pair_state state;
-    bool is_touched;    /* as of the last PLAN_NOTE */
-    bool may_retry;     /* PAIR_REFUSED: it is due */
-    bool has_twin;      /* pairs that are not handed in name the same message of the target */
+    bool is_touched;  /* as of the last PLAN_NOTE */
+    bool may_retry;   /* PAIR_REFUSED: it is due */
+    bool has_twin;    /* pairs that are not handed in name the same message of the target */
+    bool is_unproved; /* alone on the target: that the source's user has removed it nobody knows */
     struct flags flags; /* that both sides last had in common */
     uint32_t size;      /* of the literal; 0: not known */
     struct slice id, tgt_id;
     const unsigned char *digest; /* NULL: none */
+    const struct canon *canon;
 };
 
 struct plan_folder {
@@ -104,6 +110,9 @@ struct plan_input {
     size_t n_folders;
     size_t n_known; /* STORED pairs of the mailbox in all; at least those of the folders */
     bool is_all;    /* every folder that is there was asked: else EMPTIED is never said */
+    /* The first look since the roles were exchanged: what the target lacks went away while its user
+     * was elsewhere. */
+    bool is_fresh;
     bool can_remove, can_move;
     /* The ceiling: more deletions than both are withheld, all of them.  Zero: the defaults. */
     size_t deletions_min;

@@ -38,15 +38,11 @@ static bool is_emptied(const struct plan_draft *d)
 
 static bool has_fresh(const struct plan_draft *d, uint32_t folder)
 {
-    size_t first = 0, end = d->source.n_fresh;
-    while (first < end) {
-        size_t mid = first + (end - first) / 2;
-        if (d->source.fresh[mid].folder < folder)
-            first = mid + 1;
-        else
-            end = mid;
+    for (size_t i = 0; i < d->source.n_fresh; i++) {
+        if (d->source.fresh[i].folder == folder)
+            return true;
     }
-    return first < d->source.n_fresh && d->source.fresh[first].folder == folder;
+    return false;
 }
 
 static bool is_doubtful(const struct plan_draft *d, uint32_t folder, size_t n)

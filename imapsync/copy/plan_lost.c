@@ -6,6 +6,7 @@
  *   lost on both sides       forgotten, or known to be away where its message now is
  *   its copy is another's    only the pair goes
  *   new elsewhere            our copy follows, with its flags
+ *   alone on the target      stays, unless the source's user is known to have removed it
  *   deleted                  as the policy says, unless the target's user has touched the copy, or
  *                            nothing proves that it is so
  */
@@ -69,6 +70,10 @@ static void follow_deletion(struct plan_draft *d, const struct plan_lost *l)
 {
     const struct plan_folder *f = &d->in->folders[l->folder];
     bool is_trash = d->policy->deletions == PLAN_DELETIONS_TRASH;
+    if (l->pair.src_uid == 0 && l->pair.is_unproved) {
+        d->out->n_same++;
+        return;
+    }
     if (d->policy->deletions == PLAN_DELETIONS_STAY || !d->in->may_delete) {
         bool is_known = l->pair.state == PAIR_GONE || f->is_source_lost;
         if (is_known && l->is_touched == l->pair.is_touched) {
@@ -133,6 +138,11 @@ static void on_lost(struct plan_draft *d, struct plan_lost *l, bool is_spared)
         on_lost_bare(d, l);
         return;
     }
+    if (l->is_other_lost && f &&
+        (l->pair.src_uid == 0 || (d->in->is_fresh && d->policy->repeats_gone))) {
+        f->is_taken = false;
+        f = NULL;
+    }
     if (l->is_other_lost) {
         if (f)
             renumber(d, l, PAIR_AWAY);
@@ -144,6 +154,7 @@ static void on_lost(struct plan_draft *d, struct plan_lost *l, bool is_spared)
     if (f && (is_spared || (f->folder != l->folder && !d->in->can_move))) {
         f->is_taken = false;
         f = NULL;
+        l->pair.is_unproved = false;
     }
     if (f)
         follow(d, l);
@@ -178,11 +189,41 @@ void plan_lost(struct plan_draft *d)
     }
 }
 
+static bool is_found_there(const struct plan_draft *d, const struct plan_lost *l)
+{
+    return l->match != PLAN_NONE && d->target.fresh[l->match].folder == l->folder;
+}
+
+void plan_again(struct plan_draft *d)
+{
+    struct plan_match *m = &d->source;
+    for (size_t i = 0; i < d->target.n_lost; i++) {
+        const struct plan_lost *l = &d->target.lost[i];
+        if (!l->comes_again || is_found_there(d, l))
+            continue;
+        if (l->other_at == PLAN_NONE) {
+            struct plan_op *op = plan_add(d, PLAN_COPY, PLAN_W_AGAIN, l->folder);
+            op->src_uid = l->pair.src_uid;
+            op->change = plan_change(d, &(struct plan_change){.now = l->pair.flags});
+            continue;
+        }
+        m->fresh = plan_room(m->fresh, m->n_fresh, sizeof(*m->fresh));
+        m->fresh[m->n_fresh++] = (struct plan_fresh){.folder = l->folder,
+            .at = (uint32_t)l->other_at,
+            .uid = l->pair.src_uid,
+            .is_again = true,
+            .digest = l->pair.digest,
+            .canon = l->pair.canon};
+    }
+}
+
 void plan_away(struct plan_draft *d)
 {
     for (size_t i = 0; i < d->target.n_lost; i++) {
         const struct plan_lost *l = &d->target.lost[i];
         const struct plan_fresh *f = l->match == PLAN_NONE ? NULL : &d->target.fresh[l->match];
+        if (l->comes_again && !is_found_there(d, l))
+            continue;
         if (f && f->folder == l->folder) {
             struct plan_message m = plan_message_of(d, true, f);
             struct plan_place at = {l->folder, l->pair.src_uid, f->uid};

@@ -7,7 +7,7 @@
  *
  * A content costs a reading.  Sizes as servers tell them are often wrong, so they only order: first
  * those are asked for that have the size of a lost one; the others only when what was lost would
- * otherwise be more than may be deleted.
+ * otherwise be more than may be deleted, or be on the target twice.
  */
 #include "imapsync/copy/plan_parts.h"
 
@@ -18,7 +18,9 @@
 
 struct ref {
     struct slice key;
-    uint32_t folder, uid;
+    uint32_t folder;
+    bool comes_last; /* its user is known to have removed it: others are joined first */
+    uint32_t uid;
     size_t at;
 };
 
@@ -31,14 +33,21 @@ static int by_key(const void *a, const void *b)
         r = x->key.n < y->key.n ? -1 : 1;
     if (r == 0 && x->folder != y->folder)
         r = x->folder < y->folder ? -1 : 1;
+    if (r == 0 && x->comes_last != y->comes_last)
+        r = x->comes_last ? 1 : -1;
     if (r == 0 && x->uid != y->uid)
         r = x->uid < y->uid ? -1 : 1;
     return r != 0 ? r : x->at < y->at ? -1 : x->at > y->at;
 }
 
-static struct slice digest_slice(const unsigned char *digest)
+/* By the server's word, by all octets, by all but the ends of lines. */
+enum by { BY_ID, BY_OCTETS, BY_LINES };
+
+static struct slice content_key(const unsigned char *digest, const struct canon *canon, enum by how)
 {
-    return digest ? slice_make(digest, SHA256_SIZE) : SLICE_NONE;
+    if (how == BY_OCTETS)
+        return digest ? slice_make(digest, SHA256_SIZE) : SLICE_NONE;
+    return digest && canon && canon_is_known(canon) ? slice_make(canon, CANON_SIZE) : SLICE_NONE;
 }
 
 static struct slice lost_id(const struct plan_match *m, const struct plan_lost *l)
@@ -46,38 +55,39 @@ static struct slice lost_id(const struct plan_match *m, const struct plan_lost *
     return m->is_target ? l->pair.tgt_id : l->pair.id;
 }
 
-static struct slice key_of_lost(
-    const struct plan_match *m, const struct plan_lost *l, enum plan_witness proof)
+static struct slice key_of_lost(const struct plan_match *m, const struct plan_lost *l, enum by how)
 {
     if (l->match != PLAN_NONE || l->pair.state == PAIR_REFUSED)
         return SLICE_NONE;
-    return proof == PLAN_W_EMAILID ? lost_id(m, l) : digest_slice(l->pair.digest);
+    return how == BY_ID ? lost_id(m, l) : content_key(l->pair.digest, l->pair.canon, how);
 }
 
-static struct slice key_of_fresh(const struct plan_draft *d, const struct plan_match *m,
-    const struct plan_fresh *f, enum plan_witness proof)
+static struct slice key_of_fresh(
+    const struct plan_draft *d, const struct plan_match *m, const struct plan_fresh *f, enum by how)
 {
     if (f->is_taken)
         return SLICE_NONE;
     struct plan_message message = plan_message_of(d, m->is_target, f);
-    return proof == PLAN_W_EMAILID ? message.id : digest_slice(message.digest);
+    if (how == BY_ID)
+        return message.id;
+    return f->is_again && !message.digest ? content_key(f->digest, f->canon, how)
+                                          : content_key(message.digest, message.canon, how);
 }
 
-static void join(
-    struct plan_match *m, const struct ref *lost, const struct ref *fresh, enum plan_witness proof)
+static void join(struct plan_match *m, const struct ref *lost, const struct ref *fresh, enum by how)
 {
     m->lost[lost->at].match = fresh->at;
-    m->lost[lost->at].proof = proof;
+    m->lost[lost->at].proof = how == BY_ID ? PLAN_W_EMAILID : PLAN_W_DIGEST;
     m->fresh[fresh->at].is_taken = true;
 }
 
 /* All of one key. */
 static void join_group(struct plan_match *m, const struct ref *lost, size_t n_lost,
-    const struct ref *fresh, size_t n_fresh, enum plan_witness proof)
+    const struct ref *fresh, size_t n_fresh, enum by how)
 {
     for (size_t i = 0, k = 0; i < n_lost && k < n_fresh;) {
         if (lost[i].folder == fresh[k].folder)
-            join(m, &lost[i++], &fresh[k++], proof);
+            join(m, &lost[i++], &fresh[k++], how);
         else if (lost[i].folder < fresh[k].folder)
             i++;
         else
@@ -89,7 +99,7 @@ static void join_group(struct plan_match *m, const struct ref *lost, size_t n_lo
         else if (m->fresh[fresh[k].at].is_taken)
             k++;
         else
-            join(m, &lost[i++], &fresh[k++], proof);
+            join(m, &lost[i++], &fresh[k++], how);
     }
 }
 
@@ -107,7 +117,7 @@ static int compare_keys(const struct ref *a, const struct ref *b)
     return by_key(&x, &y);
 }
 
-static void join_by(const struct plan_draft *d, struct plan_match *m, enum plan_witness proof)
+static void join_by(const struct plan_draft *d, struct plan_match *m, enum by how)
 {
     struct ref *lost = mem_realloc_array(NULL, m->n_lost + 1, sizeof(*lost));
     struct ref *fresh = mem_realloc_array(NULL, m->n_fresh + 1, sizeof(*fresh));
@@ -115,13 +125,18 @@ static void join_by(const struct plan_draft *d, struct plan_match *m, enum plan_
     for (size_t i = 0; i < m->n_lost; i++) {
         const struct plan_lost *l = &m->lost[i];
         uint32_t uid = m->is_target ? l->pair.tgt_uid : l->pair.src_uid;
-        struct ref r = {key_of_lost(m, l, proof), l->folder, uid, i};
+        struct ref r = {.key = key_of_lost(m, l, how),
+            .folder = l->folder,
+            .comes_last = l->pair.src_uid == 0 && !l->pair.is_unproved,
+            .uid = uid,
+            .at = i};
         if (r.key.n > 0)
             lost[n_lost++] = r;
     }
     for (size_t i = 0; n_lost > 0 && i < m->n_fresh; i++) {
         const struct plan_fresh *f = &m->fresh[i];
-        struct ref r = {key_of_fresh(d, m, f, proof), f->folder, f->uid, i};
+        struct ref r = {
+            .key = key_of_fresh(d, m, f, how), .folder = f->folder, .uid = f->uid, .at = i};
         if (r.key.n > 0)
             fresh[n_fresh++] = r;
     }
@@ -131,7 +146,7 @@ static void join_by(const struct plan_draft *d, struct plan_match *m, enum plan_
         int r = compare_keys(&lost[i], &fresh[k]);
         size_t of_lost = group(lost, n_lost, i), of_fresh = group(fresh, n_fresh, k);
         if (r == 0)
-            join_group(m, &lost[i], of_lost, &fresh[k], of_fresh, proof);
+            join_group(m, &lost[i], of_lost, &fresh[k], of_fresh, how);
         i += r <= 0 ? of_lost : 0;
         k += r >= 0 ? of_fresh : 0;
     }
@@ -143,8 +158,8 @@ void plan_match(const struct plan_draft *d, struct plan_match *m)
 {
     if (m->n_lost == 0 || m->n_fresh == 0)
         return;
-    join_by(d, m, PLAN_W_EMAILID);
-    join_by(d, m, PLAN_W_DIGEST);
+    for (enum by how = BY_ID; how <= BY_LINES; how++)
+        join_by(d, m, how);
 }
 
 static int by_number(const void *a, const void *b)
@@ -153,14 +168,20 @@ static int by_number(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wide)
+/* What is joined with nothing would be there twice: its message as a new one, and as it is. */
+static bool is_twice(const struct plan_match *m, const struct plan_lost *l)
+{
+    return m->is_target ? l->comes_again : l->pair.src_uid == 0 && l->pair.is_unproved;
+}
+
+static size_t ask(struct plan_draft *d, const struct plan_match *m, bool is_wide)
 {
     uint32_t *sizes = mem_realloc_array(NULL, m->n_lost + 1, sizeof(*sizes));
-    size_t n = 0;
+    size_t n = 0, n_before = d->out->n_asks;
     bool is_any_size = is_wide, have_all_ids = true;
     for (size_t i = 0; i < m->n_lost; i++) {
         const struct plan_lost *l = &m->lost[i];
-        if (key_of_lost(m, l, PLAN_W_DIGEST).n == 0)
+        if (key_of_lost(m, l, BY_OCTETS).n == 0)
             continue;
         sizes[n++] = l->pair.size;
         is_any_size = is_any_size || l->pair.size == 0;
@@ -170,7 +191,7 @@ void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wi
     for (size_t i = 0; n > 0 && i < m->n_fresh; i++) {
         const struct plan_fresh *f = &m->fresh[i];
         struct plan_message message = plan_message_of(d, m->is_target, f);
-        if (f->is_taken || message.digest || message.is_unreadable ||
+        if (f->is_taken || f->digest || message.digest || message.is_unreadable ||
             (have_all_ids && message.id.n > 0))
             continue;
         if (is_any_size || message.size == 0 ||
@@ -178,4 +199,16 @@ void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wi
             plan_ask(d, PLAN_ASK_CONTENT, m->is_target, f);
     }
     free(sizes);
+    return d->out->n_asks - n_before;
+}
+
+void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wide)
+{
+    bool would_be_twice = false;
+    for (size_t i = 0; i < m->n_lost; i++) {
+        const struct plan_lost *l = &m->lost[i];
+        would_be_twice = would_be_twice || (key_of_lost(m, l, BY_OCTETS).n > 0 && is_twice(m, l));
+    }
+    if (ask(d, m, is_wide) == 0 && would_be_twice && !is_wide)
+        (void)ask(d, m, true);
 }

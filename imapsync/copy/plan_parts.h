@@ -27,17 +27,22 @@ struct plan_lost {
     bool is_other_lost; /* the other side has lost it too */
     bool is_touched;
     bool is_shared;          /* a pair that stays has the same copy */
+    bool comes_again;        /* of the target: it is copied again, unless it is found there */
+    size_t other_at;         /* of the target: in the source's messages, or PLAN_NONE */
     size_t match;            /* of the new ones, or PLAN_NONE */
     enum plan_witness proof; /* of the match */
 };
 
-/* A message without a pair. */
+/* A message without a pair, or that needs another copy. */
 struct plan_fresh {
     uint32_t folder;
     uint32_t at; /* in its side's messages */
     uint32_t uid;
-    bool is_taken;  /* joined with a lost one */
-    bool is_judged; /* has its operation */
+    bool is_taken;               /* joined with a lost one */
+    bool is_judged;              /* has its operation */
+    bool is_again;               /* the target has lost it: not new, but it is to be there */
+    const unsigned char *digest; /* is_again: as the journal has it */
+    const struct canon *canon;
 };
 
 /* The two sides of a match. */
@@ -95,14 +100,16 @@ struct plan_place {
 struct flags plan_merge_flags(struct plan_draft *d, const struct plan_pair *p,
     const struct plan_place *at, const struct flags *source, const struct flags *target);
 
-/* plan_lost.c: of the source, and of the target alone before a flip. */
+/* plan_lost.c: of the source, and of the target alone before a flip.  plan_again() comes first:
+ * what has to be copied again may have a copy somewhere else. */
+void plan_again(struct plan_draft *d);
 void plan_lost(struct plan_draft *d);
 void plan_away(struct plan_draft *d);
 
-/* plan_moves.c: by EMAILID, then by digest; the same folder first. */
+/* plan_moves.c: by EMAILID, then by content; the same folder first. */
 void plan_match(const struct plan_draft *d, struct plan_match *m);
-/* Asks for the contents that may join a lost one that is not joined yet: those of a size that fits,
- * or, is_wide, all. */
+/* Asks for the contents that may join a lost one that is not joined yet: those of a size that fits;
+ * then all, where what is not joined would be stored twice, or is_wide. */
 void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wide);
 
 /* plan_late.c: judges every new one of the source that is not taken. */

@@ -5,7 +5,8 @@
  *
  * The same octets are the same message, also with other line ends (a mailbox that was restored);
  * another header is another message.  What no pair has is new.  A pair whose message is not there
- * any more goes without a deletion: a new UIDVALIDITY is no witness of one.
+ * any more goes, or stands alone from then on, without a deletion: a new UIDVALIDITY is no witness
+ * of one.
  */
 #include "imapsync/copy/renumber.h"
 
@@ -29,6 +30,35 @@ struct renumbering {
     bool has_unknown; /* a copy on the target whose content the journal does not know */
 };
 
+static int content_of(const struct renumbering *r, const struct pair *p, struct content *out,
+    bool *found_out, struct err *err)
+{
+    struct journal *j = r->job->journal;
+    return p->src_uid != 0 ? journal_content(j, r->old, p->src_uid, out, found_out, err)
+                           : journal_copy_content(j, r->old, p->tgt_uid, out, found_out, err);
+}
+
+/* As it is under the new numbers; false: it is over. */
+static bool pair_now(const struct renumbering *r, size_t i, struct pair *out)
+{
+    *out = r->job->pairs[i];
+    if (r->pairs[i].mate != 0) {
+        out->src_uid = r->pairs[i].mate;
+        if (out->tgt_uid != 0)
+            out->state = PAIR_STORED;
+        out->is_removed = out->is_removed && out->state != PAIR_STORED;
+        return true;
+    }
+    if (!r->job->keeps_alone || out->tgt_uid == 0)
+        return false;
+    if (out->src_uid != 0) {
+        out->src_uid = 0;
+        out->state = PAIR_GONE;
+        out->is_compared = out->is_removed = false;
+    }
+    return true;
+}
+
 static int read_pairs(struct renumbering *r, struct err *err)
 {
     const struct renumber_job *job = r->job;
@@ -37,10 +67,13 @@ static int read_pairs(struct renumbering *r, struct err *err)
         struct content c;
         bool found;
         struct body *b = &r->pairs[i];
-        if (journal_content(job->journal, r->old, job->pairs[i].src_uid, &c, &found, err) != 0)
+        const struct pair *p = &job->pairs[i];
+        if (content_of(r, p, &c, &found, err) != 0)
             return -1;
-        *b = (struct body){
-            .uid = (uint32_t)i + 1, .is_there = found && c.has_digest, .canon = c.canon};
+        *b = (struct body){.uid = (uint32_t)i + 1,
+            .is_there = found && c.has_digest && !(p->src_uid == 0 && p->state == PAIR_REFUSED),
+            .comes_last = p->is_removed,
+            .canon = c.canon};
         memcpy(b->digest, c.digest, SHA256_SIZE);
         r->has_unknown = r->has_unknown || (!b->is_there && job->pairs[i].state == PAIR_STORED);
     }
@@ -76,17 +109,16 @@ static int put_pairs(struct renumbering *r, struct err *err)
     size_t n = 0;
     journal_begin(j);
     for (size_t i = 0; i < r->job->n_pairs; i++) {
-        struct pair p = r->job->pairs[i];
+        struct pair p;
         struct content c;
         bool found;
-        if (r->pairs[i].mate == 0)
+        if (!pair_now(r, i, &p))
             continue;
-        if (journal_content(j, r->old, p.src_uid, &c, &found, err) != 0) {
+        if (content_of(r, &r->job->pairs[i], &c, &found, err) != 0) {
             struct err ignored = ERR_INIT;
             (void)!journal_commit(j, &ignored);
             return -1;
         }
-        p.src_uid = r->pairs[i].mate;
         journal_pair_put(j, r->new, &p, &c);
         if (step(r, &n, err) != 0)
             return -1;

@@ -2,7 +2,8 @@
 /*
  * renumber: the source's folder has another UIDVALIDITY, so each of its messages has another UID.
  * They are read, and those whose content a pair has get what it says: the UID on the target, the
- * state, the flags, that it was compared.  The target is not asked.
+ * state, the flags, that it was compared.  One that stands alone on the target gets its message by
+ * that.  The target is not asked.
  */
 #ifndef IMAPSYNC_COPY_RENUMBER_H
 #define IMAPSYNC_COPY_RENUMBER_H
@@ -17,14 +18,15 @@ struct renumber_job {
     struct journal_folder *folder; /* gets another id */
     const struct end_changes *listing;
     const struct keywords *keywords;
-    const struct pair *pairs;
+    const struct pair *pairs; /* also those that stand alone on the target */
     size_t n_pairs;
     /* Open ones.  What is known to be on its way of them has its pair already, if it is there; of
      * the rest an intent of the new folder tells. */
     const struct intent *intents;
     size_t n_intents;
     const struct suspects *suspects; /* what the source dies of is not read */
-    bool keeps_rest; /* behind a flip: pairs without a message stay known under the old id */
+    bool keeps_rest;  /* behind a flip: pairs without a message stay known under the old id */
+    bool keeps_alone; /* else copies without a message stay known, alone on the target */
 };
 
 int renumber(struct renumber_job *job, struct err *err) ATTR_WUR;

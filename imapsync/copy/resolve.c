@@ -234,8 +234,10 @@ static bool may_still_arrive(const struct resolve_job *job)
 
 static uint32_t *known_targets(const struct resolve_job *job, size_t *n_out)
 {
-    uint32_t *known = mem_realloc_array(NULL, job->n_pairs + 1, sizeof(*known));
+    uint32_t *known = mem_realloc_array(NULL, job->n_pairs + job->n_alone + 1, sizeof(*known));
     size_t n = 0;
+    for (size_t i = 0; i < job->n_alone; i++)
+        known[n++] = job->alone[i].tgt_uid;
     for (size_t i = 0; i < job->n_pairs; i++) {
         if (job->pairs[i].state == PAIR_STORED && !resolve_is_void(job, &job->pairs[i]))
             known[n++] = job->pairs[i].tgt_uid;

@@ -21,7 +21,9 @@ struct resolve_job {
     const struct journal_folder *folder;
     const struct end_changes *listing; /* of the source */
     struct keywords *keywords;         /* new ones are written to the journal */
-    const struct pair *pairs;          /* by source UID */
+    const struct pair *alone;          /* on the target, and so nobody's copy */
+    size_t n_alone;
+    const struct pair *pairs; /* by source UID */
     size_t n_pairs;
     const struct intent *intents; /* open ones; they are removed */
     size_t n_intents;

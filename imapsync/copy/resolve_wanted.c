@@ -49,7 +49,7 @@ const struct pair *resolve_find_pair(const struct resolve_job *job, uint32_t uid
 static bool is_paired(const struct resolve_job *job, uint32_t uid)
 {
     const struct pair *p = resolve_find_pair(job, uid);
-    return p && p->state != PAIR_REFUSED;
+    return p && p->state != PAIR_REFUSED && p->state != PAIR_GONE;
 }
 
 bool resolve_is_listed(const struct resolve_job *job, uint32_t uid)
@@ -74,7 +74,7 @@ static int want_pairs(struct resolve_job *job, struct wanted_list *out, struct e
             continue;
         struct wanted *w = add_wanted(out, p->src_uid);
         w->has_content = has_content;
-        w->has_flags = p->state != PAIR_GONE;
+        w->has_flags = p->state != PAIR_GONE || !flags_empty(&p->flags);
         w->content = c;
         w->flags = p->flags;
         if (p->state == PAIR_SENT && c.since < out->sent_since)

@@ -24,6 +24,7 @@ Our programs
                                                   .maptool(...) .json(...) .kill("mapd") .events("relay")
     two_servers                                   two Dovecots, "old" and "new", with ann, bob and cat
                                                   at example.org on both
+    moved                                         ann has been cut over from Dovecot old to Dovecot new (lib/moved.py)
     pair                                          two_servers and a site that routes ann and bob to old
                                                   and cat to new, mapd running: .old .new .site
 
@@ -45,6 +46,7 @@ from lib.courier import Courier  # noqa: E402
 from lib.cyrus import Cyrus  # noqa: E402
 from lib.dovecot import Dovecot  # noqa: E402
 from lib.exim import Exim  # noqa: E402
+from lib.moved import moved  # noqa: E402, F401
 from lib.postfix import Postfix  # noqa: E402
 from lib.sendmail import Sendmail  # noqa: E402
 from lib.smtp import ScriptedSmtp  # noqa: E402

@@ -6,30 +6,9 @@ import pytest
 from lib import smtp
 from lib.cutover import ANN, cutover, imap_servers, status
 from lib.mailbox import Mail, expunge, fill, look, message
+from lib.moved import counts, late
 from lib.proxy import Proxy
 from lib.restored import back_up, restore
-
-
-@pytest.fixture
-def moved(dovecot, site, tmp_path):
-    """ann is on new and done: ten messages in INBOX, five in Work."""
-    old, new = dovecot("old"), dovecot("new")
-    made = site(imap_servers(tmp_path, old=old, new=new))
-    made.init({ANN: "old"})
-    made.old, made.new = old, new
-    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(10)], "Work": [Mail(message(f"w{i}")) for i in range(5)]})
-    done = cutover(made)
-    assert done.status == 0, done.log
-    return made
-
-
-def counts(server):
-    return {name: len(mails) for name, mails in look(server.imap(ANN)).items()}
-
-
-def late(place, folder, subject):
-    """A message that comes to a folder of old behind the flip."""
-    fill(place.old.imap(ANN), {folder: [Mail(message(subject))]})
 
 
 def test_a_folder_renamed_on_new_does_not_come_back(moved):
@@ -37,7 +16,7 @@ def test_a_folder_renamed_on_new_does_not_come_back(moved):
     assert cutover(moved).status == 0
     assert counts(moved.new) == {"INBOX": 10, "Arbeit": 5}
     # What is new on old still has to come, and only that.
-    late(moved, "Work", "late")
+    late(moved.old, "Work", "late")
     assert cutover(moved).status == 0
     assert counts(moved.new) == {"INBOX": 10, "Arbeit": 5, "Work": 1}
     assert cutover(moved).status == 0
@@ -61,7 +40,7 @@ def test_a_new_uidvalidity_on_new_repeats_nothing(moved):
     source.select("Work")
     source.uid("STORE", "1", "+FLAGS", "(\\Flagged)")
     assert cutover(moved).status == 0
-    late(moved, "Work", "late")
+    late(moved.old, "Work", "late")
     assert cutover(moved).status == 0
     there = look(moved.new.imap(ANN))
     assert {name: len(mails) for name, mails in there.items()} == {"INBOX": 10, "Work": 2}
@@ -95,7 +74,7 @@ def test_a_late_message_and_a_user_who_tidies_up(moved):
 def test_a_user_who_goes_back_gets_everything_again(moved):
     """By hand, maptool set: what is on old has to be on new again before the next flip, once."""
     moved.new.imap(ANN).rename("Work", "Arbeit")
-    late(moved, "Work", "late")
+    late(moved.old, "Work", "late")
     assert cutover(moved).status == 0
     moved.set(ANN, "old")
     done = cutover(moved)
@@ -106,7 +85,7 @@ def test_a_user_who_goes_back_gets_everything_again(moved):
 def test_unsubscribed_on_new_stays_so(moved):
     client = moved.new.imap(ANN)
     client.unsubscribe("Work")
-    late(moved, "Work", "late")
+    late(moved.old, "Work", "late")
     assert cutover(moved).status == 0
     assert counts(moved.new)["Work"] == 6
     assert not any(b"Work" in line for line in client.lsub()[1] if line)
@@ -143,7 +122,7 @@ def test_a_folder_renamed_on_old_brings_nothing_back(moved):
     """What new's user has deleted of it stays away; a message that comes to the new name is late."""
     expunge(moved.new.imap(ANN), "Work", "1:2")
     moved.old.imap(ANN).rename("Work", "Alt")
-    late(moved, "Alt", "late")
+    late(moved.old, "Alt", "late")
     for _ in range(2):
         assert cutover(moved).status == 0
         assert counts(moved.new) == {"INBOX": 10, "Work": 3, "Alt": 1}
@@ -162,7 +141,7 @@ def test_a_lost_journal_brings_nothing_back(moved):
     expunge(moved.new.imap(ANN), "INBOX", "1:4")
     expunge(moved.new.imap(ANN), "Work", "1:2")
     lose_the_journal(moved)
-    late(moved, "Work", "late")
+    late(moved.old, "Work", "late")
     for _ in range(2):
         done = cutover(moved)
         assert done.status == 0, done.log
@@ -229,7 +208,7 @@ def test_old_is_restored_and_gives_its_uids_again(moved, is_deleted):
     what the backup has of old times brings nothing back."""
     back_up(moved.old)
     for i in range(3):
-        late(moved, "INBOX", f"after the backup {i}")
+        late(moved.old, "INBOX", f"after the backup {i}")
     assert cutover(moved).status == 0
     assert counts(moved.new) == {"INBOX": 13, "Work": 5}
     expunge(moved.new.imap(ANN), "INBOX", "1:4")
@@ -238,12 +217,12 @@ def test_old_is_restored_and_gives_its_uids_again(moved, is_deleted):
         assert cutover(moved).status == 0
     there = counts(moved.new)["INBOX"]
     restore(moved.old)
-    late(moved, "INBOX", "late")
-    late(moved, "INBOX", "later")
+    late(moved.old, "INBOX", "late")
+    late(moved.old, "INBOX", "later")
     for _ in range(2):
         assert cutover(moved).status == 0
         assert counts(moved.new) == {"INBOX": there + 2, "Work": 5}
-    late(moved, "INBOX", "and once more")
+    late(moved.old, "INBOX", "and once more")
     assert cutover(moved).status == 0
     assert counts(moved.new) == {"INBOX": there + 3, "Work": 5}
 
@@ -302,9 +281,9 @@ def test_what_was_deleted_before_the_flip_stays_so(dovecot, site, tmp_path):
 
 
 def test_equal_late_messages_all_come(moved):
-    late(moved, "INBOX", "again")
-    late(moved, "Work", "again")
-    late(moved, "INBOX", "again")
+    late(moved.old, "INBOX", "again")
+    late(moved.old, "Work", "again")
+    late(moved.old, "INBOX", "again")
     assert cutover(moved).status == 0
     assert counts(moved.new) == {"INBOX": 12, "Work": 6}
 
@@ -315,7 +294,7 @@ def test_users_without_marks_get_them_from_their_journal(moved):
         path.unlink()
     expunge(moved.new.imap(ANN), "Work", "1:2")
     moved.old.imap(ANN).rename("Work", "Alt")
-    late(moved, "Alt", "late")
+    late(moved.old, "Alt", "late")
     assert cutover(moved).status == 0
     assert counts(moved.new) == {"INBOX": 10, "Work": 3, "Alt": 1}
     # And have them from then on.

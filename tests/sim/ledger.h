@@ -134,6 +134,7 @@ void ledger_engine_flagged(
 void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m);
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m);
 /* The second half of a move: another one like it is where it goes to. */
+void ledger_engine_copied(struct ledger *l, uint8_t to, const struct message *m);
 void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m);
 /* A whole folder, with what is in it. */
 void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to);

@@ -229,12 +229,18 @@ void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct messa
     went(l, from, m);
 }
 
+/* On the way back nothing in Trash is one too many. */
+void ledger_engine_copied(struct ledger *l, uint8_t to, const struct message *m)
+{
+    if (l->rule == RULE_REVERSE && to == TRASH)
+        l->tally[to][m->content].late++;
+    came(l, to, m);
+}
+
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
 {
     went(l, from, m);
-    if (l->rule == RULE_REVERSE && to == TRASH && born_for(l, to, m->content) == 0)
-        l->tally[to][m->content].late++;
-    came(l, to, m);
+    ledger_engine_copied(l, to, m);
 }
 
 void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to)

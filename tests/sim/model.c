@@ -346,7 +346,7 @@ struct message *engine_copy(
     struct message old = *m;
     (void)b;
     struct message *c = add_like(to, &old);
-    ledger_engine_added(s->ledger, to->name, c);
+    ledger_engine_copied(s->ledger, to->name, c);
     return c;
 }
 

@@ -11,18 +11,20 @@
  *
  *   journal   1=11 both UIDs; 1=g gone on the target, g=11 gone on the source; 1=x refused, 1=x!
  * due again; 1=? sent; 1=a away.  Behind it, in any order: :SF its flags, #d its content,
- *             @e its EMAILID, /9 its size, ~ touched, + has a twin
+ *             @e its EMAILID, /9 its size, ~ touched, + has a twin,
+ *             ^ alone on the target, and nobody knows why
  *   changes   5:SF a message and its flags, -1 one that vanished, ? the side is not sure.
- *             #d the digest is known, %d its content, which has to be read first, %! cannot be
- * read, ^ it has gone when it is asked for once more flags     letters of Maildir (S seen, R
- * answered, F flagged, D draft, T deleted); a-z keywords
+ *             #d the digest is known, %d its content, which has to be read first,
+ *             %! cannot be read, ^ it has gone when it is asked for once more
+ *   flags     letters of Maildir (S seen, R answered, F flagged, D draft, T deleted); a-z keywords
  *             :- the server has told none
  *   ranges    1..20=101, 5..9:S, -1..20 stand for as many; #a.. goes on with b, c
  *   options   mark5 owed2,3 has7,9 (had a pair since) trash confirmed known100 lost (not listed by
  * the source) tlost (nor by the target) keepsSF (all that lasts on the target)
  *
  * Behind the policy's name: noremove nomove nodelete all (every folder was asked) known100 (of the
- * mailbox) blind (nobody knows what there was) seen=d:2 (content d was there twice).
+ * mailbox) fresh (the roles were exchanged) blind (nobody knows what there was) seen=d:2 (content d
+ * was there twice).
  *
  * What is planned, in order, separated by "; ":
  *
@@ -184,6 +186,8 @@ static void table_pair_read(const char **s, struct table_folder *f, struct plan_
                 t->p.is_touched = true;
             else if (table_take(s, "+"))
                 t->p.has_twin = true;
+            else if (table_take(s, "^"))
+                t->p.is_unproved = true;
             else if (table_take(s, "!"))
                 t->p.may_retry = true;
             else
@@ -373,6 +377,8 @@ static void table_policy_read(const char **s)
             in->may_delete = false;
         else if (table_take(s, "all"))
             in->is_all = true;
+        else if (table_take(s, "fresh"))
+            in->is_fresh = true;
         else if (table_take(s, "blind"))
             in->seen = NULL;
         else if (table_take(s, "known"))

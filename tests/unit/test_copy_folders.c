@@ -3,6 +3,7 @@
 #include "base/core/buf.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/folders.h"
+#include "imapsync/copy/trash.h"
 #include "imapsync/ends/limits.h"
 #include "tests/unit/unit.h"
 
@@ -230,9 +231,44 @@ static void test_many(void **state)
     folder_list_fini(&target);
 }
 
+/* Where on the way back goes what was removed; NULL: there is none. */
+static void test_trash(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *personal, *trash;
+        const char *const rows[4][2];
+    } cases[] = {
+        {"the special use, whatever its name", NULL, "Korb",
+            {{"Trash", ""}, {"Korb", "\\Trash"}, {NULL, NULL}}},
+        {"one that nothing can be put into", NULL, "Trash",
+            {{"Korb", "\\Trash \\Noselect"}, {"Trash", ""}, {NULL, NULL}}},
+        {"by its name, in any case", NULL, "TRASH", {{"TRASH", ""}, {NULL, NULL}}},
+        {"as Outlook calls it", NULL, "Deleted Items", {{"Deleted Items", ""}, {NULL, NULL}}},
+        {"as Apple does", NULL, "Deleted Messages", {{"Deleted Messages", ""}, {NULL, NULL}}},
+        {"the usual one first", NULL, "Trash",
+            {{"Deleted Items", ""}, {"Trash", ""}, {NULL, NULL}}},
+        {"in the namespace", "INBOX/", "INBOX/Trash", {{"INBOX/Trash", ""}, {NULL, NULL}}},
+        {"below INBOX without a namespace", NULL, "INBOX/Trash",
+            {{"INBOX/Trash", ""}, {NULL, NULL}}},
+        {"another's", NULL, NULL, {{"shared/Trash", ""}, {NULL, NULL}}},
+        {"somewhere below", NULL, NULL, {{"Work/Trash", ""}, {NULL, NULL}}},
+        {"none", NULL, NULL, {{"Trashed", ""}, {NULL, NULL}}},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct folder_list l;
+        make(&l, '/', cases[i].personal, "shared/", cases[i].rows);
+        const struct folder *f = trash_find(&l);
+        assert_row(
+            cases[i].name, cases[i].trash ? f && slice_eq(f->name, slice_str(cases[i].trash)) : !f);
+        folder_list_fini(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trash),
         cmocka_unit_test(test_delimiters_and_prefixes),
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_collisions),

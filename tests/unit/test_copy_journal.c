@@ -495,6 +495,112 @@ static void test_pair_of_mailboxes(void **state)
     assert_int_equal(err.code, EX_TEMPFAIL);
 }
 
+/* --- The way ------------------------------------------------------------------------------------
+ */
+
+/* "1-11S", as assert_pairs(), with those that stand alone on the target. */
+static void assert_all(struct journal *j, uint32_t folder, const char *want)
+{
+    struct err err = ERR_INIT;
+    struct pair *v;
+    struct buf text;
+    size_t n;
+    buf_init(&text, 1000);
+    assert_int_equal(journal_pairs_all(j, folder, &v, &n, &err), 0);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(buf_addf(&text, "%s%u-%u%c%s", i ? " " : "", v[i].src_uid, v[i].tgt_uid,
+                             "?SRGsA"[v[i].state], v[i].is_removed ? "!" : ""),
+            0);
+    assert_string_equal(buf_cstr(&text), want);
+    buf_fini(&text);
+    free(v);
+}
+
+static struct pair gone(uint32_t src, uint32_t tgt, bool is_removed)
+{
+    return (struct pair){
+        .src_uid = src, .tgt_uid = tgt, .state = PAIR_GONE, .is_removed = is_removed};
+}
+
+static void test_what_stands_alone(void **state)
+{
+    struct journal *j = *state;
+    struct content c;
+    struct err err = ERR_INIT;
+    bool found;
+    put(j, 1, stored(1, 11), 1);
+    put(j, 1, gone(2, 0, true), 2);
+    put(j, 1, gone(0, 13, false), 3);
+    put(j, 1, gone(4, 0, false), 4);
+    assert_all(j, 1, "0-13G 1-11S 2-0G! 4-0G");
+    journal_close(&j);
+    *state = j = open_as("b", "a");
+    assert_all(j, 1, "0-2G! 0-4G 11-1S 13-0G");
+    assert_int_equal(journal_copy_content(j, 1, 2, &c, &found, &err), 0);
+    assert_true(found && c.size == 2);
+    assert_int_equal(journal_copy_content(j, 1, 1, &c, &found, &err), 0);
+    assert_false(found);
+    /* It gets a message: no trace of it is left. */
+    put(j, 1, stored(12, 2), 2);
+    put(j, 1, stored(14, 4), 4);
+    assert_all(j, 1, "11-1S 12-2S 13-0G 14-4S");
+    assert_digest(j, 2, "1:12-2");
+    /* Under one UID there is one. */
+    put(j, 1, stored(15, 4), 5);
+    assert_all(j, 1, "11-1S 12-2S 13-0G 15-4S");
+    assert_digest(j, 4, "");
+    assert_pairs(j, 1, "11-1S 12-2S 13-0G 15-4S");
+    journal_close(&j);
+    *state = j = open_as("a", "b");
+    put(j, 1, stored(3, 13), 3);
+    assert_all(j, 1, "0-13G 1-11S 2-12S 3-13S 4-15S");
+    journal_begin(j);
+    journal_copy_del(j, 1, 13);
+    commit(j);
+    assert_all(j, 1, "1-11S 2-12S 3-13S 4-15S");
+    assert_digest(j, 3, "1:3-13");
+}
+
+static void test_the_way_turns(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct intent i = {.kind = INTENT_APPEND, .uids = (uint32_t[]){4}, .n = 1}, *v;
+    size_t n;
+    assert_false(journal_has_turned(j) || journal_is_fresh(j) || journal_has_both_ways(j));
+    assert_int_equal(journal_through(j, &err), 0);
+    assert_false(journal_has_both_ways(j));
+    journal_begin(j);
+    journal_intent_put(j, 1, &i);
+    commit(j);
+    for (int round = 0; round < 2; round++) {
+        journal_close(&j);
+        *state = j = open_as("b", "a");
+        assert_true(journal_has_turned(j));
+    }
+    /* What was begun the other way round. */
+    assert_int_equal(journal_intents(j, 0, INTENT_APPEND, &v, &n, &err), 0);
+    assert_int_equal(n, 0);
+    intents_free(v, n);
+    journal_exchange(j);
+    assert_int_equal(journal_intents(j, 0, INTENT_APPEND, &v, &n, &err), 0);
+    assert_int_equal(n, 1);
+    intents_free(v, n);
+    journal_exchange(j);
+    assert_int_equal(journal_turn(j, &err), 0);
+    assert_true(!journal_has_turned(j) && journal_is_fresh(j) && journal_has_both_ways(j));
+    /* Turned back before it was through. */
+    journal_close(&j);
+    *state = j = open_as("a", "b");
+    assert_true(journal_has_turned(j));
+    assert_int_equal(journal_turn(j, &err), 0);
+    *state = reopen(&j);
+    assert_true(!journal_has_turned(j) && journal_is_fresh(j));
+    assert_int_equal(journal_through(j, &err), 0);
+    *state = reopen(&j);
+    assert_false(journal_has_turned(j) || journal_is_fresh(j));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static void put_lost(struct journal *j, uint32_t folder, uint32_t tgt, unsigned digest)
@@ -559,6 +665,8 @@ int main(void)
         TEST(test_shared_copy),
         TEST(test_many),
         TEST(test_the_way_back),
+        TEST(test_what_stands_alone),
+        TEST(test_the_way_turns),
         TEST(test_keywords),
         TEST(test_comparisons),
         TEST(test_complete),

@@ -99,7 +99,7 @@ static const struct {
 } bad_pairs[] = {
     {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
     {"a later state", SLICE_LIT("\6\0\0\0\0\0\0\0\0\0\0")},
-    {"a later bit", SLICE_LIT("\2\x20\0\0\0\0\0\0\0\0\0")},
+    {"a later bit", SLICE_LIT("\2\x40\0\0\0\0\0\0\0\0\0")},
     {"no digest, and yet another one", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0"
                                                  "1234567890123456"
                                                  "12345678")},

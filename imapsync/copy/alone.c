@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/* alone: see alone.h. */
+#include "imapsync/copy/alone.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/core/mem.h"
+#include "imapsync/copy/match.h"
+
+#define AT_ONCE 200
+
+int alone_content(
+    struct work *w, const struct pair *p, struct content *out, bool *found_out, struct err *err)
+{
+    struct journal *j = w->c->journal;
+    return p->src_uid != 0
+               ? journal_content(j, w->record->id, p->src_uid, out, found_out, err)
+               : journal_copy_content(j, w->record->id, p->tgt_uid, out, found_out, err);
+}
+
+static int open_there(struct work *w, struct end_changes *out, bool is_only_opened, struct err *err)
+{
+    struct end_ticket t = {0};
+    w->c->to->ops->open(w->c->to,
+        &(struct end_open){.folder = w->record->target.name,
+            .is_only_opened = is_only_opened,
+            .uidvalidity = w->target->uidvalidity},
+        out, &t);
+    return end_check(w->c->to, &t, "cannot open the folder", err);
+}
+
+/* --- Contents --------------------------------------------------------------------------------- */
+
+static int read_some(
+    struct work *w, const struct pair *const *pairs, struct body *v, size_t n, struct err *err)
+{
+    struct journal *j = w->c->journal;
+    if (bodies_digest(w->c->to, v, n, err) != 0)
+        return -1;
+    journal_begin(j);
+    for (size_t i = 0; i < n; i++) {
+        struct content c = {.has_digest = true, .canon = v[i].canon};
+        memcpy(c.digest, v[i].digest, SHA256_SIZE);
+        if (v[i].is_there)
+            journal_pair_put(j, w->record->id, pairs[i], &c);
+    }
+    return journal_commit(j, err);
+}
+
+static int read_all(struct work *w, const struct pair *alone, size_t n_alone, struct err *err)
+{
+    struct body v[AT_ONCE];
+    const struct pair *pairs[AT_ONCE];
+    bool is_open = false;
+    size_t n = 0;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < n_alone; i++) {
+        struct content c;
+        bool found;
+        if (alone_content(w, &alone[i], &c, &found, err) != 0)
+            return -1;
+        if (found && !c.has_digest) {
+            v[n] = (struct body){.uid = alone[i].tgt_uid};
+            pairs[n++] = &alone[i];
+        }
+        if (n == 0 || (n < AT_ONCE && i + 1 < n_alone))
+            continue;
+        if (!is_open) {
+            struct end_changes numbers;
+            end_changes_init(&numbers, &w->keywords);
+            result = open_there(w, &numbers, true, err);
+            end_changes_fini(&numbers);
+            is_open = true;
+        }
+        if (result == 0)
+            result = read_some(w, pairs, v, n, err);
+        n = 0;
+    }
+    return result;
+}
+
+int alone_read(struct work *w, struct err *err)
+{
+    struct pair *v;
+    size_t n;
+    if (w->record->target.uidvalidity == 0 ||
+        w->record->target.uidvalidity != w->target->uidvalidity)
+        return 0;
+    if (journal_alone(w->c->journal, w->record->id, &v, &n, err) != 0)
+        return -1;
+    int result = read_all(w, v, n, err);
+    free(v);
+    return result;
+}
+
+/* --- Numbers ---------------------------------------------------------------------------------- */
+
+int alone_take(struct work *w, struct alone *out, struct err *err)
+{
+    *out = (struct alone){.n = w->n_alone};
+    out->pairs = mem_realloc_array(NULL, out->n + 1, sizeof(*out->pairs));
+    out->contents = mem_zalloc((out->n + 1) * sizeof(*out->contents));
+    for (size_t i = 0; i < out->n; i++) {
+        bool found;
+        out->pairs[i] = w->pairs[i];
+        if (journal_copy_content(w->c->journal, w->record->id, w->pairs[i].tgt_uid,
+                &out->contents[i], &found, err) != 0)
+            return -1;
+    }
+    journal_begin(w->c->journal);
+    for (size_t i = 0; i < out->n; i++)
+        journal_copy_del(w->c->journal, w->record->id, out->pairs[i].tgt_uid);
+    if (journal_commit(w->c->journal, err) != 0)
+        return -1;
+    w->n_pairs -= out->n;
+    w->n_alone = 0;
+    memmove(w->pairs, w->pairs + out->n, w->n_pairs * sizeof(*w->pairs));
+    return 0;
+}
+
+/* Of the target, what no pair names. */
+static int read_free(struct work *w, struct body **out, size_t *n_out, struct err *err)
+{
+    struct end_changes there;
+    end_changes_init(&there, &w->keywords);
+    int result = open_there(w, &there, false, err);
+    *out = mem_realloc_array(NULL, there.n + 1, sizeof(**out));
+    *n_out = 0;
+    for (size_t i = 0; result == 0 && i < there.n; i++) {
+        bool is_known;
+        result = journal_has_target(w->c->journal, w->record->id, there.v[i].uid, &is_known, err);
+        if (result == 0 && !is_known)
+            (*out)[(*n_out)++] = (struct body){.uid = there.v[i].uid};
+    }
+    end_changes_fini(&there);
+    return result == 0 && *n_out > 0 ? bodies_digest(w->c->to, *out, *n_out, err) : result;
+}
+
+int alone_find(struct work *w, struct alone *a, struct err *err)
+{
+    struct body *now = NULL, *was = mem_zalloc((a->n + 1) * sizeof(*was));
+    size_t n_now = 0;
+    int result = a->n > 0 ? read_free(w, &now, &n_now, err) : 0;
+    for (size_t i = 0; i < a->n; i++) {
+        was[i] = (struct body){.uid = (uint32_t)i + 1,
+            .is_there = a->contents[i].has_digest,
+            .canon = a->contents[i].canon};
+        memcpy(was[i].digest, a->contents[i].digest, SHA256_SIZE);
+    }
+    if (result == 0 && a->n > 0) {
+        match_up(was, a->n, now, n_now, MATCH_LINES);
+        journal_begin(w->c->journal);
+        for (size_t i = 0; i < a->n; i++) {
+            a->pairs[i].tgt_uid = was[i].mate;
+            if (was[i].mate != 0)
+                journal_pair_put(w->c->journal, w->record->id, &a->pairs[i], &a->contents[i]);
+        }
+        result = journal_commit(w->c->journal, err);
+    }
+    free(was);
+    free(now);
+    return result;
+}
+
+void alone_fini(struct alone *a)
+{
+    free(a->pairs);
+    free(a->contents);
+    *a = (struct alone){0};
+}

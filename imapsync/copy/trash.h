@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * trash: where on the way back goes what the user has removed: the target's folder with the special
+ * use \Trash (RFC 6154); without one, a folder that is called as Trash usually is ("Trash",
+ * "Deleted Items", "Deleted Messages", in any case), directly in the personal namespace or below
+ * INBOX; without that, "Trash" is made, with that use where the server can.
+ */
+#ifndef IMAPSYNC_COPY_TRASH_H
+#define IMAPSYNC_COPY_TRASH_H
+
+#include "base/core/buf.h"
+#include "imapsync/ends/end.h"
+
+/* NULL: there is none.  Borrowed from the list. */
+const struct folder *trash_find(const struct folder_list *there);
+/* Makes one, subscribes to it and puts it into the list. */
+int trash_make(struct end *target, struct folder_list *there, struct err *err) ATTR_WUR;
+
+#endif
