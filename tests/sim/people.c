@@ -138,7 +138,8 @@ static bool rename_box(struct world *w, struct server *s, const struct action *x
     if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0 || !server_may_rename(s, b, name))
         return false;
     /* Two folders of the source are one on the target then (what is open). */
-    if (!s->is_target && server_find(&w->target, name) && !w->h->has_open)
+    const struct server *there = s->is_target ? &w->source : &w->target;
+    if (server_find(there, name) && !w->h->has_open)
         return false;
     world_story(w, "  %s: its user renames %s to %s", side(s), model_folder_name(b->name),
         model_folder_name(name));
