@@ -84,7 +84,7 @@ struct end_open {
      * not wait for its answer.  If the folder was replaced in this moment, it says NO as always,
      * and flags may have been changed all the same. */
     bool is_known;
-    /* Nothing is asked: out has only the numbers of the folder, as of when it was last opened. */
+    /* Nothing is asked: out has only the numbers of the folder. */
     bool is_only_opened;
     /* That is expected; 0: any.  Under another one the token is void.  When nothing is told, or for
      * writing, another one is a NO: what is begun behind it is about UIDs of this one. */

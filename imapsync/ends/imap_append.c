@@ -28,11 +28,7 @@ static void append_send(struct imap_request *r)
     struct append_request *q = (struct append_request *)r;
     struct imap_end *e = r->e;
     if (e->tail && !e->tail->is_for_writing && folder_same_name(e->tail->name, q->folder)) {
-        imap_request_cmd(r, STEP_LEAVE);
-        imap_cmd_text(e->client, "CLOSE");
-        imap_cmd_end(e->client);
-        e->tail->is_confirmed = false;
-        imap_opened_unref(&e->tail);
+        imap_compose_leave(r, STEP_LEAVE);
         return;
     }
     imap_request_cmd(r, STEP_APPEND);

@@ -3,6 +3,10 @@
  * imap_folders: NAMESPACE and LIST-STATUS (RFC 5258, 5819, 6154), or LIST, LSUB and pipelined
  * STATUS on servers of RFC 3501, and on those that offer more and refuse it.
  *
+ * What is open is left before: STATUS of it tells what this session has been told (RFC
+ * 9051 6.3.11), so that a pass would not see what came since the one before.  NOOP would be too
+ * weak: Dovecot puts it off behind what is pipelined.
+ *
  * A folder whose STATUS fails has none in the list; what needs it reports that folder.
  *
  * MAILBOXIDs are asked for by commands of their own: beside any other item Cyrus 3.6 shows freed
@@ -43,7 +47,8 @@ const char *imap_use_word(enum folder_use use)
 }
 
 enum step {
-    STEP_NAMESPACE = IMAP_STEP_OWN,
+    STEP_LEAVE = IMAP_STEP_OWN,
+    STEP_NAMESPACE,
     STEP_LIST,
     STEP_LSUB,
     STEP_LIST_IDS,
@@ -225,6 +230,13 @@ static void list_send(struct imap_request *r)
     struct list_request *l = (struct list_request *)r;
     struct imap_client *client = r->e->client;
     switch (l->next) {
+    case STEP_LEAVE:
+        l->next = STEP_NAMESPACE;
+        if (r->e->tail) {
+            imap_compose_leave(r, STEP_LEAVE);
+            break;
+        }
+        /* fall through */
     case STEP_NAMESPACE:
         l->next = STEP_LIST;
         if (imap_client_has(client, IMAP_CAP_NAMESPACE)) {
@@ -289,6 +301,6 @@ void imap_end_folders(struct end *end, struct folder_list *out, struct end_ticke
     struct imap_end *e = imap_end_of(end);
     struct list_request *l = imap_request_new(e, sizeof(*l), &list_kind, t);
     l->out = out;
-    l->next = STEP_NAMESPACE;
+    l->next = STEP_LEAVE;
     imap_request_begin(&l->r);
 }

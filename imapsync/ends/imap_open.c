@@ -15,8 +15,9 @@
  * that has more is listed by position in portions of that number, once it is open and has told how
  * many it has.
  *
- * A folder that is open already is not opened again only to be opened: NOOP lets the server tell
- * what is new there, and nobody waits for its answer.
+ * A folder that is open already is opened again for changes, so that they meet what others have
+ * done meanwhile (NOOP is not enough: Dovecot puts it off behind what is pipelined), and they need
+ * not wait for the answer.
  *
  * Courier gives a folder that no client has opened for writing another UIDVALIDITY at each EXAMINE.
  * So where one is not the one that was expected, EXAMINE is asked once more; if the two differ as
@@ -153,16 +154,6 @@ static void compose_whole(struct open_request *q)
     q->r.has_more = q->partial_sent < q->n_partial;
 }
 
-/* What others have done meanwhile is told before what is asked next. */
-static void compose_again(struct open_request *q)
-{
-    imap_request_cmd(&q->r, OPEN_STEP_AGAIN);
-    imap_cmd_text(q->r.e->client, "NOOP");
-    imap_cmd_end(q->r.e->client);
-    imap_request_leave_cmd(&q->r);
-    q->r.has_more = false;
-}
-
 static void open_send(struct imap_request *r)
 {
     struct open_request *q = (struct open_request *)r;
@@ -182,9 +173,6 @@ static void open_send(struct imap_request *r)
         break;
     case OPEN_STEP_PART:
         compose_part(q);
-        break;
-    case OPEN_STEP_AGAIN:
-        compose_again(q);
         break;
     case OPEN_STEP_WHOLE:
         compose_whole(q);
@@ -232,11 +220,6 @@ static void opened(struct open_request *q, const struct imap_outcome *o)
     }
     r->opens = false;
     r->opened->uidvalidity = c->uidvalidity;
-    r->opened->uidnext = c->uidnext;
-    r->opened->exists = c->exists;
-    r->opened->modseq = c->modseq;
-    r->opened->storable = c->storable;
-    r->opened->takes_keywords = c->takes_keywords;
     r->opened->is_confirmed = r->e->tail == r->opened;
     r->has_more = r->has_more || (q->portion > 0 && !q->is_only_opened);
 }
@@ -280,21 +263,6 @@ static bool is_open_already(const struct imap_end *e, const struct end_open *o)
            (o->uidvalidity == 0 || o->uidvalidity == now->uidvalidity);
 }
 
-static void begin_again(struct open_request *q)
-{
-    const struct imap_opened *now = q->r.e->last_opened;
-    q->r.opened = imap_opened_ref(q->r.e->last_opened);
-    imap_told_clear(q);
-    q->out->uidvalidity = now->uidvalidity;
-    q->out->uidnext = now->uidnext;
-    q->out->exists = now->exists;
-    q->out->modseq = now->modseq;
-    q->out->storable = now->storable;
-    q->out->takes_keywords = now->takes_keywords;
-    q->next = OPEN_STEP_AGAIN;
-    imap_request_begin(&q->r);
-}
-
 void imap_end_open(
     struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
 {
@@ -302,15 +270,11 @@ void imap_end_open(
     struct open_request *q = imap_request_new(e, sizeof(*q), &open_kind, t);
     q->out = out;
     q->is_only_opened = o->is_only_opened;
-    if (is_open_already(e, o)) {
-        begin_again(q);
-        return;
-    }
     struct imap_opened *now = mem_zalloc(sizeof(*now));
     now->refs = 1;
     now->name = imap_slice_copy(o->folder);
     now->is_for_writing = o->is_for_writing;
-    now->is_known = o->is_known;
+    now->is_known = o->is_known || is_open_already(e, o);
     imap_opened_unref(&e->last_opened);
     e->last_opened = now;
     q->r.opened = imap_opened_ref(now);

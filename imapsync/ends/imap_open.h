@@ -17,7 +17,6 @@ enum open_step {
     OPEN_STEP_NEW,   /* what the token does not know */
     OPEN_STEP_PART,  /* all, by position */
     OPEN_STEP_UIDS,  /* which ones there are */
-    OPEN_STEP_AGAIN, /* it is open already */
     OPEN_STEP_WHOLE, /* those of which only a part was told */
 };
 

@@ -24,14 +24,10 @@ struct imap_opened {
     unsigned refs;
     struct slice name; /* owned */
     bool is_for_writing;
-    bool is_known;            /* it was open under this UIDVALIDITY a moment ago */
-    bool is_confirmed;        /* it is open, and the server has said so: UIDs are what they were */
-    bool is_refused;          /* so is all that was begun behind it */
-    uint32_t uidvalidity;     /* 0: not told yet */
-    uint32_t uidnext, exists; /* as of then, like the rest */
-    uint64_t modseq;
-    unsigned storable;
-    bool takes_keywords;
+    bool is_known;        /* it was open under this UIDVALIDITY a moment ago */
+    bool is_confirmed;    /* it is open, and the server has said so: UIDs are what they were */
+    bool is_refused;      /* so is all that was begun behind it */
+    uint32_t uidvalidity; /* 0: not told yet */
     struct err err;
 };
 
@@ -125,14 +121,15 @@ void imap_request_to_change(struct imap_request *r);
 void imap_request_cannot(struct imap_request *r, const char *why);
 /* Begins a command of the request: text and imap_cmd_end() follow. */
 void imap_request_cmd(struct imap_request *r, unsigned step);
-/* Nobody waits for the answer to the command that was composed last. */
-void imap_request_leave_cmd(struct imap_request *r);
 /* A refusal; the first one of a request counts. */
 void imap_request_refuse(
     struct imap_request *r, const struct imap_outcome *o, enum err_scope scope);
 void imap_request_fail(struct imap_request *r, const struct err *err);
 /* EXAMINE or SELECT with its name, to be ended by imap_cmd_end(). */
 void imap_compose_open(struct imap_request *r, unsigned step, bool is_for_writing);
+/* Leaves the folder that is open and expunges nothing: CLOSE does where it is open for writing
+ * (RFC 9051 6.4.1). */
+void imap_compose_leave(struct imap_request *r, unsigned step);
 void imap_opened_refuse(struct imap_opened *o, const struct err *err);
 struct imap_opened *imap_opened_ref(struct imap_opened *o);
 void imap_opened_unref(struct imap_opened **o);

@@ -116,6 +116,31 @@ void imap_compose_open(struct imap_request *r, unsigned step, bool is_for_writin
     imap_cmd_astring(r->e->client, r->opened->name);
 }
 
+static void compose_bare(struct imap_request *r, unsigned step, const char *command)
+{
+    imap_request_cmd(r, step);
+    imap_cmd_text(r->e->client, command);
+    imap_cmd_end(r->e->client);
+}
+
+void imap_compose_leave(struct imap_request *r, unsigned step)
+{
+    struct imap_end *e = r->e;
+    bool is_for_writing = e->tail->is_for_writing;
+    if (is_for_writing && imap_client_has(e->client, IMAP_CAP_UNSELECT)) {
+        compose_bare(r, step, "UNSELECT");
+    } else {
+        if (is_for_writing) {
+            imap_request_cmd(r, step);
+            imap_cmd_text(e->client, "EXAMINE ");
+            imap_cmd_astring(e->client, e->tail->name);
+            imap_cmd_end(e->client);
+        }
+        compose_bare(r, step, "CLOSE");
+    }
+    set_tail(e, NULL);
+}
+
 static void compose_reopen(struct imap_request *r)
 {
     imap_compose_open(r, IMAP_STEP_REOPEN, r->opened->is_for_writing);
@@ -330,7 +355,7 @@ static void on_answer(void *arg, const struct imap_response *resp)
     for (at = &e->cmds; *at != c; at = &(*at)->next) {
     }
     *at = c->next;
-    /* Nobody waits for it; or all will be answered at once, since the connection is over. */
+    /* It will all be answered at once, since the connection is over. */
     if (!r || e->has_failed || resp->status == IMAP_STATUS_CANCELLED) {
         free(c);
         return;
@@ -360,15 +385,6 @@ void imap_request_cmd(struct imap_request *r, unsigned step)
     c->step = step;
     r->n_cmds++;
     imap_cmd_begin(r->e->client, on_answer, c);
-}
-
-void imap_request_leave_cmd(struct imap_request *r)
-{
-    struct imap_cmd *c = r->e->cmds;
-    while (c->next)
-        c = c->next;
-    c->r = NULL;
-    r->n_cmds--;
 }
 
 static void on_untagged(void *arg, const struct imap_response *resp)

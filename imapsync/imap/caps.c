@@ -35,14 +35,15 @@ static const struct {
     {"IMAP4rev2", IMAP_CAP_IMAP4REV2},
     {"MOVE", IMAP_CAP_MOVE},
     {"OBJECTID", IMAP_CAP_OBJECTID},
+    {"UNSELECT", IMAP_CAP_UNSELECT},
 };
 
 /* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it
  * has by itself. */
-static const unsigned caps_of_rev2 = IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH |
-                                     IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE | IMAP_CAP_SPECIAL_USE |
-                                     IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS |
-                                     IMAP_CAP_LITERAL_MINUS | IMAP_CAP_SASL_IR | IMAP_CAP_MOVE;
+static const unsigned caps_of_rev2 =
+    IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH | IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE |
+    IMAP_CAP_SPECIAL_USE | IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS | IMAP_CAP_LITERAL_MINUS |
+    IMAP_CAP_SASL_IR | IMAP_CAP_MOVE | IMAP_CAP_UNSELECT;
 
 static void read_limit(struct slice word, struct slice name, uint64_t *out)
 {

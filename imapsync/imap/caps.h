@@ -34,6 +34,7 @@ enum imap_cap {
     IMAP_CAP_IMAP4REV2 = 1 << 24,
     IMAP_CAP_MOVE = 1 << 25,
     IMAP_CAP_OBJECTID = 1 << 26,
+    IMAP_CAP_UNSELECT = 1 << 27,
 };
 
 /* Those with a number; 0: the server tells none. */

@@ -91,7 +91,8 @@ def test_a_server_that_remembers_no_modseqs(dovecot, tmp_path):
 
 
 def test_a_hold_lists_what_has_changed(dovecot, site, tmp_path):
-    """Opened by the first pass, to list and to read, by the comparison before the hold and by the first sweep."""
+    """Opened by the first pass, to list and to read, by the comparison before the hold and twice by the first sweep, which
+    looks at all and then counts."""
     folders = 30
     old, new = Proxy(dovecot("old")), Proxy(dovecot("new"))
     place = site(imap_servers(tmp_path, old=old, new=new))
@@ -101,7 +102,7 @@ def test_a_hold_lists_what_has_changed(dovecot, site, tmp_path):
     assert done.status == 0, done.log
     same(look(old.server.imap(ANN, master=True)), look(new.server.imap(ANN, master=True)))
     for server in (old, new):
-        assert server.count(rb"EXAMINE") < 4.5 * folders, server.count(rb"EXAMINE")
+        assert server.count(rb"EXAMINE") < 5.5 * folders, server.count(rb"EXAMINE")
 
 
 @pytest.mark.parametrize("told", [b" MESSAGELIMIT=100", b""], ids=["told", "found out"])
