@@ -212,7 +212,8 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
 {
     const struct biography *b = &l->life[m->content];
     went(l, folder, m);
-    if (l->rule == RULE_ARCHIVE || l->rule == RULE_REVERSE)
+    /* The second half of a move that was cut off removes what is elsewhere by then. */
+    if (l->rule == RULE_REVERSE || (l->rule == RULE_ARCHIVE && !has_followed(l, m)))
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was removed, and never may be",
             m->content, model_folder_name(folder));
     for (unsigned i = 0; i < MODEL_FLAGS; i++) {

@@ -249,6 +249,15 @@ static void judge_whole(struct ledger *l, const struct server *source, const str
     }
 }
 
+/* Users of the target have removed a copy: the one that is left need not be the one of the pair. */
+static bool has_lost_a_copy(const struct ledger *l, uint32_t content)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < MODEL_FOLDERS; i++)
+        n += l->tally[i][content].user_removed;
+    return n > 0;
+}
+
 void oracle_judge(struct ledger *l, const struct server *source, const struct server *target)
 {
     for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
@@ -258,7 +267,7 @@ void oracle_judge(struct ledger *l, const struct server *source, const struct se
         judge_lost(l, c, source, target);
         judge_left(l, c, source, target);
         if (from.n == 1 && to.n == 1 && l->life[c].lives == 1 && to.m->is_copy && !l->is_flipped &&
-            l->places.of[from.folder] & 1u << to.folder)
+            !has_lost_a_copy(l, c) && l->places.of[from.folder] & 1u << to.folder)
             judge_flags(l, from.folder, c, from.m, to.m);
     }
     for (size_t i = 0; i < target->n; i++)

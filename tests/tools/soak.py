@@ -4,7 +4,7 @@
 
     fuzz       every fuzz target for FUZZ_SECONDS (half a minute when that is not set)
     threads    the integration tests of the programs with threads, built with ThreadSanitizer
-    mailboxes  the tests with tables of which `make check` takes a sample: each pair of servers, BYE and a
+    mailboxes  the tests with tables or sizes of which `make check` takes a sample: each pair of servers, BYE and a
                reset at each command, COEXIST_HISTORIES (60) random histories of both kinds
 
 Ends with `N passed, N failed`, the sum of all.  What ThreadSanitizer says of foreign libraries is
@@ -21,7 +21,7 @@ os.environ.setdefault("FUZZ_SECONDS", "30")
 # mapd answers on its loop while a thread of its own works on the store, libmilter has a thread per
 # connection, and the socket map reads what another process writes.
 WITH_THREADS = ["test_map_daemon.py", "test_map_holds.py", "test_milter_wire.py", "test_lookup_socketmap.py"]
-WITH_TABLES = ["test_copy_pairs.py", "test_copy_cut.py", "test_copy_histories.py", "test_copy_kill.py"]
+WITH_TABLES = ["test_copy_pairs.py", "test_copy_cut.py", "test_copy_histories.py", "test_copy_kill.py", "test_copy_size.py"]
 LEFT_OUT = [
     ("test_map_daemon.py::test_replies_that_nobody_reads",
      "measures mapd's memory, of which the sanitizer takes several times as much"),
