@@ -208,6 +208,7 @@ unit: $(addprefix build/unit/,$(UNIT_TESTS)) $(addprefix build/replay/,$(FUZZERS
 
 lint:
 	@$(PYTHON) tests/tools/lint.py
+	@$(PYTHON) tests/tools/mutate.py --check
 
 format:
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
