@@ -116,6 +116,10 @@ struct slice marks_changes(const struct marks *m);
 void marks_changes_done(struct marks *m);
 /* All folders in the same form. */
 void marks_pack_folders(const struct marks *m, struct buf *out);
+/* A folder's mark, for those who read one: its n owed UIDs, ascending and none above uid, are taken
+ * off s.  false: it makes no sense, or the folder has one already. */
+bool marks_take_mark(struct slice *s, struct marks *m, struct slice name, uint32_t uidvalidity,
+    uint32_t uid, uint32_t n);
 /* Makes these changes once more.  false: they make no sense; m is what it is then. */
 bool marks_apply(struct marks *m, struct slice changes) ATTR_WUR;
 

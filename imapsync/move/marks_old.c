@@ -11,9 +11,6 @@
  * The target's part has no meaning any more, and of a digest eight octets are enough.  Which places
  * had a pair since the flip version 1 did not know: there the contents tell, as they did then.
  */
-#include <stdlib.h>
-
-#include "base/core/mem.h"
 #include "imapsync/copy/pack.h"
 #include "imapsync/move/marks_parts.h"
 
@@ -25,16 +22,9 @@ static bool take_folder(struct slice *s, struct marks *m)
     uint32_t uidvalidity, uid, target_uidvalidity, target_uid, n;
     if (!unpack_bytes(s, &name) || !unpack_u32(s, &uidvalidity) || !unpack_u32(s, &uid) ||
         !unpack_bytes(s, &target) || !unpack_u32(s, &target_uidvalidity) ||
-        !unpack_u32(s, &target_uid) || !unpack_u32(s, &n) || n > s->n / 4)
+        !unpack_u32(s, &target_uid) || !unpack_u32(s, &n))
         return false;
-    uint32_t *owed = mem_realloc_array(NULL, (size_t)n + 1, sizeof(*owed));
-    bool is_good = true;
-    for (uint32_t i = 0; is_good && i < n; i++)
-        is_good = unpack_u32(s, &owed[i]) && owed[i] <= uid && (i == 0 || owed[i] > owed[i - 1]);
-    is_good = is_good && !marks_find(m, name) &&
-              marks_folder_add(m, name, uidvalidity, uid, owed, n) == 0;
-    free(owed);
-    return is_good;
+    return marks_take_mark(s, m, name, uidvalidity, uid, n);
 }
 
 static bool take_all(struct slice s, struct marks *m)

@@ -119,12 +119,10 @@ static bool apply_look(struct marks *m, struct slice *s, bool is_restored, struc
     return *f != NULL;
 }
 
-static bool apply_mark(struct marks *m, struct slice *s, struct marks_folder **f)
+bool marks_take_mark(struct slice *s, struct marks *m, struct slice name, uint32_t uidvalidity,
+    uint32_t uid, uint32_t n)
 {
-    struct slice name;
-    uint32_t uidvalidity, uid, n;
-    if (!unpack_bytes(s, &name) || !unpack_u32(s, &uidvalidity) || !unpack_u32(s, &uid) ||
-        !unpack_u32(s, &n) || n > s->n / 4)
+    if (n > s->n / 4)
         return false;
     uint32_t *owed = mem_realloc_array(NULL, (size_t)n + 1, sizeof(*owed));
     bool is_good = true;
@@ -133,6 +131,17 @@ static bool apply_mark(struct marks *m, struct slice *s, struct marks_folder **f
     is_good = is_good && !marks_find(m, name) &&
               marks_folder_add(m, name, uidvalidity, uid, owed, n) == 0;
     free(owed);
+    return is_good;
+}
+
+static bool apply_mark(struct marks *m, struct slice *s, struct marks_folder **f)
+{
+    struct slice name;
+    uint32_t uidvalidity, uid, n;
+    if (!unpack_bytes(s, &name) || !unpack_u32(s, &uidvalidity) || !unpack_u32(s, &uid) ||
+        !unpack_u32(s, &n))
+        return false;
+    bool is_good = marks_take_mark(s, m, name, uidvalidity, uid, n);
     *f = is_good ? marks_find(m, name) : NULL;
     return is_good;
 }
