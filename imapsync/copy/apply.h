@@ -8,9 +8,10 @@
  *     apply_plan(&job, err);
  *     apply_open_fini(&open);
  *
- * Order.  As in the plan: first what is in the journal only, then FLAGS, MOVE, TRASH, REMOVE.
- * Behind each step the journal has it.  Before each change of the target an intent says so, so that
- * after a kill or a cut apply_settle() finds out what was done; it writes that into the pairs.
+ * Order.  First what is in the journal only.  Then windows of operations, in the plan's order; in a
+ * window flags, moves and removals go together (apply_turns.c), but for those of one message, which
+ * wait for each other.  Before each change of the target an intent says so, so that after a kill or
+ * a cut apply_settle() finds out what was done; it writes that into the pairs.
  *
  * Witnesses.  TRASH and REMOVE look at the copy first: one that is not there any more, or that the
  * target's user has touched, is left alone and its pair forgotten.  Where the end can guard, the
@@ -24,9 +25,9 @@
  * left out, and is_left says so.  -1: the end has broken, or the journal has failed; what was done
  * is in the journal, or an intent is.
  *
- * Round trips: two for all FLAGS and three for all REMOVEs of a window (APPLY_WINDOW operations of
- * a kind), however many folders they are in; one for all MOVEs or TRASHes and one more for each
- * folder that they leave, since nothing that was moved could be told from what is there by a mark.
+ * Round trips: three for a window (APPLY_WINDOW operations), however many folders they are in and
+ * of whatever kind they are, and one more for each folder but one that messages are moved from or
+ * to Trash, since nothing that was moved could be told from what is there by a mark.
  */
 #ifndef IMAPSYNC_COPY_APPLY_H
 #define IMAPSYNC_COPY_APPLY_H

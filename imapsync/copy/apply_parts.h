@@ -2,16 +2,16 @@
 /*
  * apply_parts: what the files of apply share among themselves.
  *
- *   apply.c          windows of operations, and what each kind of them waits for
+ *   apply.c          windows of operations
+ *   apply_turns.c    a window: looks, intents, commands and results, turn by turn
  *   apply_journal.c  the kinds that are in the journal only
  *   apply_flags.c    FLAGS
  *   apply_remove.c   TRASH and REMOVE
  *   apply_move.c     MOVE
  *   apply_settle.c   what an earlier pass has left open; apply_settle_move.c: of its MOVEs
  *
- * A group is what one command is about: operations of one kind in one folder.  A window of groups
- * goes through its steps together; each step begins the commands of all of them and then waits for
- * all answers.
+ * A group is what one command is about: operations of one kind in one folder.  A visit has the
+ * groups of one folder of the window.  In a turn the commands of all of them are on their way.
  */
 #ifndef IMAPSYNC_COPY_APPLY_PARTS_H
 #define IMAPSYNC_COPY_APPLY_PARTS_H
@@ -20,53 +20,98 @@
 
 #define APPLY_GROUP_MAX 200 /* UIDs in one command */
 
+enum apply_fate {
+    APPLY_DUE,     /* is among the group's uids */
+    APPLY_MISSING, /* it is not there any more */
+    APPLY_KEPT,    /* its user has touched it */
+    APPLY_WAITS,   /* for the next pass */
+};
+
+/* In this order.  One that is refused is OVER at once. */
+enum apply_state {
+    APPLY_BEGINS, /* looked at, and not begun */
+    APPLY_RUNS,   /* its intent is in the journal */
+    APPLY_DONE,   /* all its commands were answered, and the journal does not have it yet */
+    APPLY_OVER,
+};
+
 struct apply_group {
-    const struct plan_op *ops; /* of the plan */
+    const struct apply_kind *kind;
+    struct apply_visit *visit;
+    const struct plan_op **ops; /* of the plan */
+    enum apply_fate *fates;     /* theirs */
     size_t n;
     const struct plan_change *change; /* FLAGS: of all of them */
     struct apply_folder *folder;
-    bool is_first;   /* of its folder in the window: the folder is opened before it */
-    bool is_over;    /* it was refused, or nothing of it is left to be done */
+    bool is_late; /* MOVE: the flags of its messages are changed in the same window */
+    enum apply_state state;
+    unsigned step;   /* of its commands: so many were answered */
     uint32_t *uids;  /* on the target, of those that are still to be changed */
     uint32_t *which; /* their places in ops */
     size_t n_uids;
-    struct end_changes numbers; /* of the opening, when is_first; and what was looked at */
-    struct end_ticket opened, first, second;
-    uint64_t modseq;        /* of its folder when it was looked at; when is_first */
+    struct end_ticket first, second;
     struct end_uids answer; /* what the command told */
     struct folder to;       /* MOVE: as it was before; the name is borrowed */
     struct end_ticket to_told;
-    bool *waits; /* REMOVE: of the operations, those that wait for the next pass */
-    bool *away;  /* MOVE: of the operations, those whose copy is not there */
     struct intent intent;
+    struct apply_known *known; /* MOVE: what the journal has of its pairs, by operation */
+};
+
+struct apply_visit {
+    struct apply_folder *folder;
+    uint32_t at; /* its position in the plan */
+    struct apply_group *v;
+    size_t n;
+    bool moves;                 /* some of it needs is_sure */
+    struct end_changes numbers; /* of the opening, and what was looked at */
+    struct end_ticket opened;
+    uint64_t modseq; /* when it was looked at */
 };
 
 struct apply_window {
     struct apply_job *job;
-    struct apply_group *v;
+    struct apply_group *v; /* by folder, and those of one in the plan's order */
     size_t n;
+    struct apply_visit *visits; /* those that move come last */
+    size_t n_visits;
+    struct apply_visit *open; /* the target has its folder open */
+    /* Every other turn goes from the last visit to the first: that one is open already. */
+    bool is_backward;
 };
 
-/* Begins the opening of the group's folder for writing when it is the first one.  is_known: it was
- * looked at in this window. */
-int apply_begin_open(
-    struct apply_window *w, struct apply_group *g, bool is_known, struct err *err) ATTR_WUR;
-/* The group of the window that has the opening of this one's folder. */
-struct apply_group *apply_opener(struct apply_window *w, struct apply_group *g);
-/* Opens all folders of the window, each with the flags of its messages where `wants_flags`: behind
- * it each group knows whether its UIDs are what they were. */
-int apply_look(struct apply_window *w, bool wants_flags, struct err *err) ATTR_WUR;
+/* How a kind is done. */
+struct apply_kind {
+    enum intent_kind intent;
+    /* The folder is surely the one that it was before a command is sent: what is moved from another
+     * one is not where its user left it. */
+    bool is_sure;
+    bool looks;                                                   /* at its messages */
+    void (*ask)(struct apply_window *w, struct apply_group *g);   /* before folders are opened */
+    void (*judge)(struct apply_window *w, struct apply_group *g); /* when all has been looked at */
+    void (*prepare)(struct apply_window *w, struct apply_group *g);  /* before its intent */
+    void (*begin)(struct apply_window *w, struct apply_group *g);    /* commands of its step */
+    bool (*answered)(struct apply_window *w, struct apply_group *g); /* true: they were the last */
+    int (*read)(struct apply_window *w, struct apply_group *g, struct err *err); /* for put() */
+    void (*put)(struct apply_window *w, struct apply_group *g); /* the results, in a transaction */
+};
+
+extern const struct apply_kind apply_flags, apply_move, apply_trash, apply_remove;
+
+/* Fills in visit and group of a window and does what they say. */
+int apply_turns(struct apply_window *w, struct err *err) ATTR_WUR;
+/* Makes the group's uids anew, of those that are still due. */
+void apply_choose(struct apply_group *g);
 /* Whether the group's command has been done.  A NO is told, and the group is over. */
 bool apply_is_done(struct apply_window *w, struct apply_group *g, const struct end_ticket *t);
 /* Tells it, once for each folder, and leaves it out. */
 void apply_refuse(struct apply_window *w, struct apply_group *g, const char *why);
-/* So many of its operations wait for the next pass. */
-void apply_leave(struct apply_window *w, struct apply_group *g, size_t n);
-int apply_put_intents(struct apply_window *w, enum intent_kind kind, struct err *err) ATTR_WUR;
-/* Takes the UIDs that somebody has changed meanwhile out of the group; they wait. */
+/* It waits for the next pass, which is told of it again. */
+void apply_leave(struct apply_job *job, const struct plan_op *op);
+/* Those that somebody has changed meanwhile wait. */
 void apply_take_out(struct apply_window *w, struct apply_group *g, const struct end_uids *modified);
 /* Whether FLAGS of the same message were left. */
 bool apply_has_old_flags(const struct apply_job *job, const struct plan_op *op);
+int apply_by_place(const void *a, const void *b); /* struct apply_place */
 uint32_t apply_record_id(const struct apply_job *job, uint32_t folder);
 /* Of pairs that are sorted by source UID, or, for one that stands alone on the target (0), by that
  * UID; NULL: there is none. */
@@ -77,9 +122,6 @@ int apply_content(struct journal *j, uint32_t folder, const struct plan_op *op, 
 
 int apply_journal(
     struct apply_job *job, const struct plan_op *ops, size_t n, struct err *err) ATTR_WUR;
-int apply_flags(struct apply_window *w, struct err *err) ATTR_WUR;
-int apply_remove(struct apply_window *w, struct err *err) ATTR_WUR;
-int apply_move(struct apply_window *w, struct err *err) ATTR_WUR;
 
 /* What was looked at of one folder with open intents. */
 struct apply_settling {

@@ -142,7 +142,7 @@ def test_turns_of_a_large_folder(turns, tmp_path):
     assert (done.status, done.messages_copied, done.messages_moved, done.messages_deleted) == (0, 100, 100, 50), done.log
     same(look(old.imap(ANN)), look(new.imap(ANN)))
     # Twelve are to be reached: docs/benchmarks.md says what bounds it.
-    assert trips <= 18
+    assert trips <= 13
 
 
 # --- Octets ----------------------------------------------------------------------------------------------------------------
