@@ -9,7 +9,6 @@
 #include <sysexits.h>
 
 #include "base/core/mem.h"
-#include "base/mail/uids.h"
 #include "imapsync/copy/alone.h"
 #include "imapsync/copy/folder_parts.h"
 
@@ -81,46 +80,43 @@ static bool is_large(const struct work *w, const struct folder *status)
     return status->messages > w->c->options.portion && !folder_is_behind_flip(w);
 }
 
-static int survey_alone(struct work *w, struct uid_list *target, struct err *err)
+static int survey_alone(struct work *w, struct uid_set *target, struct err *err)
 {
     struct pair *v;
     int result = journal_alone(w->c->journal, w->record->id, &v, &w->n_alone, err);
-    target->v = mem_realloc_array(target->v, target->n + w->n_alone + 1, sizeof(*target->v));
     for (size_t i = 0; i < w->n_alone; i++)
-        target->v[target->n++] = v[i].tgt_uid;
+        uid_set_add(target, v[i].tgt_uid);
     free(v);
     return result;
 }
 
 /* What the pairs are called on both sides, and which states they have. */
-static int survey(struct work *w, struct uid_list *source, struct uid_list *target, struct err *err)
+static int survey(struct work *w, struct uid_set *source, struct uid_set *target, struct err *err)
 {
     struct journal_walk walk = {0};
     int r;
     w->states = w->last_known = 0;
     w->n_alone = 0;
     while ((r = journal_walk(w->c->journal, w->record->id, &walk, SURVEY_AT_ONCE, err)) == 1) {
-        source->v = mem_realloc_array(source->v, source->n + walk.n, sizeof(*source->v));
-        target->v = mem_realloc_array(target->v, target->n + walk.n, sizeof(*target->v));
         for (size_t i = 0; i < walk.n; i++) {
             w->states |= 1U << walk.v[i].state;
-            source->v[source->n++] = walk.v[i].src_uid;
+            uid_set_add(source, walk.v[i].src_uid);
             w->last_known = walk.v[i].src_uid;
             if (walk.v[i].tgt_uid != 0)
-                target->v[target->n++] = walk.v[i].tgt_uid;
+                uid_set_add(target, walk.v[i].tgt_uid);
         }
     }
     journal_walk_fini(&walk);
     if (r == 0 && w->p->finds_alone)
         r = survey_alone(w, target, err);
-    if (target->n > 0)
-        target->n = uids_sort(target->v, target->n);
+    uid_set_join(source);
+    uid_set_join(target);
     return r;
 }
 
 /* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
  * twice by the end. */
-static void ask_source(struct work *w, bool may_ask_since_token, const struct uid_list *known)
+static void ask_source(struct work *w, bool may_ask_since_token, const struct uid_set *known)
 {
     const struct journal_folder *r = w->record;
     /* What is new may have been moved here, which its size tells first.  In a listing of all it
@@ -133,8 +129,7 @@ static void ask_source(struct work *w, bool may_ask_since_token, const struct ui
             .uidvalidity = r->source.uidvalidity ? r->source.uidvalidity : w->source->uidvalidity,
             .token = may_ask_since_token ? r->source.token : SLICE_NONE,
             .is_brief = is_large(w, w->source),
-            .known = known->v,
-            .n_known = known->n,
+            .known = known,
             .want = END_WANT_FLAGS | END_WANT_DATES | (is_followed ? END_WANT_SIZES : 0)},
         &w->listing, &w->source_told.ticket);
     w->p->opened = w;
@@ -142,7 +137,7 @@ static void ask_source(struct work *w, bool may_ask_since_token, const struct ui
 
 /* What its users have done to what is ours.  For writing, since which flags last there only SELECT
  * tells. */
-static void ask_target(struct work *w, bool may_ask_since_token, const struct uid_list *known)
+static void ask_target(struct work *w, bool may_ask_since_token, const struct uid_set *known)
 {
     const struct journal_folder *r = w->record;
     w->target_told.is_asked = true;
@@ -152,8 +147,7 @@ static void ask_target(struct work *w, bool may_ask_since_token, const struct ui
             .uidvalidity = r->target.uidvalidity,
             .token = may_ask_since_token ? r->target.token : SLICE_NONE,
             .is_brief = is_large(w, w->target),
-            .known = known->v,
-            .n_known = known->n,
+            .known = known,
             .want = END_WANT_FLAGS},
         &w->there, &w->target_told.ticket);
 }
@@ -189,7 +183,7 @@ static int take_numbers(struct work *w, struct err *err)
 int folder_ask(struct work *w, struct err *err)
 {
     const struct journal_folder *r = w->record;
-    struct uid_list source = {0}, target = {0};
+    struct uid_set source = {0}, target = {0};
     bool may_ask_since_token;
     w->source_told = (struct told){.of = w, .end = w->c->from, .changes = &w->listing};
     w->target_told = (struct told){.of = w, .end = w->c->to, .changes = &w->there};
@@ -207,13 +201,13 @@ int folder_ask(struct work *w, struct err *err)
     w->listing.uidvalidity = w->is_lost ? r->source.uidvalidity : 0;
     if (result == 0 && !w->is_lost)
         ask_source(w, may_ask_since_token, &source);
-    free(source.v);
+    uid_set_fini(&source);
     if (result == 0)
         ask_numbers(w);
     if (result == 0 && r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
         r->target.uidvalidity == w->target->uidvalidity)
         ask_target(w, may_ask_since_token, &target);
-    free(target.v);
+    uid_set_fini(&target);
     return result;
 }
 
@@ -303,9 +297,8 @@ static void forget_answers(struct work *w)
 {
     told_fini(&w->source_told);
     told_fini(&w->target_told);
-    free(w->fresh.v);
-    free(w->foreign.v);
-    w->fresh = w->foreign = (struct uid_list){0};
+    uid_set_fini(&w->fresh);
+    uid_set_fini(&w->foreign);
     end_changes_fini(&w->listing);
     end_changes_fini(&w->there);
     keywords_fini(&w->keywords);

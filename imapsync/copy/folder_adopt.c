@@ -29,9 +29,9 @@ struct message {
 
 struct side {
     struct told *told;
-    const uint32_t *uids; /* borrowed: all of the folder */
-    size_t n_uids, at;
-    struct message *v; /* of the portion, and those from before; ascending */
+    const struct uid_set *uids; /* borrowed: all of the folder */
+    uint32_t last;              /* of them that was taken */
+    struct message *v;          /* of the portion, and those from before; ascending */
     size_t n;
 };
 
@@ -40,20 +40,20 @@ struct side {
 
 static int take_more(struct work *w, struct side *s, struct err *err)
 {
-    size_t n = s->n_uids - s->at < AT_ONCE ? s->n_uids - s->at : AT_ONCE;
+    uint32_t uids[AT_ONCE];
+    size_t n = uid_set_some(s->uids, s->last, uids, AT_ONCE);
     struct end_changes some;
     if (n == 0)
         return 0;
+    s->last = uids[n - 1];
     end_changes_init(&some, &w->keywords);
-    int result =
-        folder_list(w, s->told, s->uids + s->at, n, END_WANT_FLAGS | END_WANT_SIZES, &some, err);
+    int result = folder_list(w, s->told, uids, n, END_WANT_FLAGS | END_WANT_SIZES, &some, err);
     s->v = mem_realloc_array(s->v, s->n + some.n + 1, sizeof(*s->v));
     for (size_t i = 0; result == 0 && i < some.n; i++)
         s->v[s->n++] = (struct message){.body = {.uid = some.v[i].uid},
             .size = some.v[i].has_size ? some.v[i].size : 0,
             .flags = some.v[i].flags};
     end_changes_fini(&some);
-    s->at += n;
     return result;
 }
 
@@ -166,9 +166,14 @@ static void keep_unmatched(struct side *s)
 /* --- All of it
  * -------------------------------------------------------------------------------------- */
 
+static bool has_more(const struct side *s)
+{
+    return uid_set_next(s->uids, s->last) != 0;
+}
+
 static int adopt(struct work *w, struct side *source, struct side *target, struct err *err)
 {
-    while (source->at < source->n_uids || target->at < target->n_uids) {
+    while (has_more(source) || has_more(target)) {
         if (copy_check_cancelled(w->c, err) != 0 || take_more(w, source, err) != 0 ||
             take_more(w, target, err) != 0 || read_likely(w, source, target, err) != 0 ||
             read_likely(w, target, source, err) != 0)
@@ -196,8 +201,8 @@ int folder_adopt(struct work *w, bool *rest_out, struct err *err)
             .folder = w->record->target.name, .is_for_writing = true, .is_brief = true},
         &there, &told.ticket);
     int result = end_check(w->c->to, &told.ticket, "cannot open the folder", err);
-    struct side source = {&w->source_told, w->listing.uids, w->listing.n_uids, 0, NULL, 0};
-    struct side target = {&told, there.uids, there.n_uids, 0, NULL, 0};
+    struct side source = {.told = &w->source_told, .uids = &w->listing.uids};
+    struct side target = {.told = &told, .uids = &there.uids};
     if (result == 0 && there.is_sure && there.uidvalidity == w->target->uidvalidity) {
         result = folder_reopen(w, err) == 0 ? adopt(w, &source, &target, err) : -1;
         *rest_out = (source.n > 0 && target.n > 0) || !w->listing.is_sure || !there.is_sure;

@@ -27,12 +27,6 @@ struct fact {
     bool has_digest, has_twin;
 };
 
-/* Ascending UIDs. */
-struct uid_list {
-    uint32_t *v;
-    size_t n;
-};
-
 /* What one side has told. */
 struct told {
     const struct work *of;
@@ -67,7 +61,7 @@ struct work {
     struct told source_told, target_told;
     struct end_ticket first_open; /* of the target, for its numbers */
     /* Not listed yet, without a pair: new on the source; on the target somebody else's. */
-    struct uid_list fresh, foreign;
+    struct uid_set fresh, foreign;
     struct pair *pairs; /* none before folder_load_pairs() or folder_sift() */
     size_t n_pairs;
     bool has_all_pairs;
@@ -153,8 +147,10 @@ int folder_list_finish(struct work *w, struct told *t, const uint32_t *uids, siz
 int folder_whole(struct work *w, struct err *err) ATTR_WUR;
 /* For a plan that may join what is lost with what is new: lists fresh and foreign. */
 int folder_list_rest(struct work *w, struct err *err) ATTR_WUR;
-/* Takes the next portion of `fresh` for a plan of its own, from `at`; *n_out is how many. */
-int folder_portion(struct work *w, size_t at, size_t *n_out, struct err *err) ATTR_WUR;
+/* Takes the next portion of `fresh`, behind *last_io, for a plan of its own; false: that was all.
+ */
+bool folder_has_more(const struct work *w, uint32_t last);
+int folder_portion(struct work *w, uint32_t *last_io, struct err *err) ATTR_WUR;
 
 /* --- Adoption of a large folder (folder_adopt.c) --- */
 

@@ -14,10 +14,8 @@
  * The UIDs and the token are of one moment.  What has changed since is told by the next token.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/core/mem.h"
-#include "base/mail/uids.h"
 #include "imapsync/copy/folder_parts.h"
 
 #define WANT (END_WANT_FLAGS | END_WANT_DATES)
@@ -110,14 +108,28 @@ int folder_list(struct work *w, struct told *t, const uint32_t *uids, size_t n, 
     return folder_list_finish(w, t, uids, n, out, &ticket, err);
 }
 
-/* Into the side's own listing. */
-static int list_all(
-    struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want, struct err *err)
+/* Into the side's own listing: at most n of them, behind *last_io. */
+static int list_some(struct work *w, struct told *t, const struct uid_set *of, size_t n,
+    unsigned want, uint32_t *last_io, struct err *err)
 {
-    if (n == 0)
-        return 0;
-    return folder_open_side(w, t, err) == 0 ? folder_list(w, t, uids, n, want, t->changes, err)
-                                            : -1;
+    uint32_t *uids = mem_realloc_array(NULL, n + 1, sizeof(*uids));
+    n = uid_set_some(of, *last_io, uids, n);
+    int result = 0;
+    if (n > 0) {
+        *last_io = uids[n - 1];
+        result = folder_open_side(w, t, err) == 0
+                     ? folder_list(w, t, uids, n, want, t->changes, err)
+                     : -1;
+    }
+    free(uids);
+    return result;
+}
+
+static int list_all(
+    struct work *w, struct told *t, const struct uid_set *of, unsigned want, struct err *err)
+{
+    uint32_t last = 0;
+    return list_some(w, t, of, uid_set_size(of), want, &last, err);
 }
 
 int folder_whole(struct work *w, struct err *err)
@@ -127,21 +139,22 @@ int folder_whole(struct work *w, struct err *err)
         return -1;
     if (!l->is_brief)
         return 0;
-    struct uid_list uids = {l->uids, l->n_uids};
-    l->uids = NULL;
-    l->n_uids = l->cap_uids = 0;
+    struct uid_set uids = l->uids;
+    l->uids = (struct uid_set){0};
+    l->n_uids = 0;
     l->is_brief = false;
-    int result = list_all(w, &w->source_told, uids.v, uids.n, WANT, err);
-    free(uids.v);
+    int result = list_all(w, &w->source_told, &uids, WANT, err);
+    uid_set_fini(&uids);
     return result;
 }
 
 int folder_list_rest(struct work *w, struct err *err)
 {
-    if (list_all(w, &w->source_told, w->fresh.v, w->fresh.n, WANT, err) != 0 ||
-        list_all(w, &w->target_told, w->foreign.v, w->foreign.n, END_WANT_FLAGS, err) != 0)
+    if (list_all(w, &w->source_told, &w->fresh, WANT, err) != 0 ||
+        list_all(w, &w->target_told, &w->foreign, END_WANT_FLAGS, err) != 0)
         return -1;
-    w->fresh.n = w->foreign.n = 0;
+    uid_set_fini(&w->fresh);
+    uid_set_fini(&w->foreign);
     return 0;
 }
 
@@ -157,10 +170,13 @@ static void begin_portion(struct work *w)
     w->listing.n = w->there.n = 0;
 }
 
-int folder_portion(struct work *w, size_t at, size_t *n_out, struct err *err)
+bool folder_has_more(const struct work *w, uint32_t last)
 {
-    size_t left = w->fresh.n - at, most = w->c->options.portion;
-    *n_out = left < most ? left : most;
+    return uid_set_next(&w->fresh, last) != 0;
+}
+
+int folder_portion(struct work *w, uint32_t *last_io, struct err *err)
+{
     begin_portion(w);
-    return list_all(w, &w->source_told, w->fresh.v + at, *n_out, WANT, err);
+    return list_some(w, &w->source_told, &w->fresh, w->c->options.portion, WANT, last_io, err);
 }

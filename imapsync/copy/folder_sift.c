@@ -24,7 +24,8 @@ struct portion {
     struct pair *v;
     size_t n;
     struct flags_of {
-        struct uid_list uids;
+        uint32_t *uids; /* ascending */
+        size_t n;
         struct end_changes told;
         struct end_ticket ticket;
     } source, target;
@@ -32,23 +33,17 @@ struct portion {
 
 struct sieve {
     struct work *w;
-    size_t at;            /* in the source's listing: what is next */
-    size_t n;             /* and what of it is kept */
-    size_t n_old;         /* of the listing */
-    bool keeps;           /* the one that is next */
-    struct uid_list left; /* on the target, of the pairs that go */
-    struct uid_list gone; /* of a whole listing: pairs that it does not have */
+    uint32_t next;       /* in the source's listing; 0: that was all */
+    size_t at;           /* and its place there, if more than UIDs were told */
+    size_t n;            /* what of it is kept */
+    size_t n_old;        /* of the listing */
+    bool keeps;          /* the one that is next */
+    struct uid_set left; /* on the target, of the pairs that go */
+    uint32_t *gone;      /* of a whole listing: pairs that it does not have */
+    size_t n_gone;
     struct pair *pairs;
     size_t n_pairs, cap;
 };
-
-static void push(struct uid_list *l, uint32_t uid)
-{
-    /* Grown in powers of two. */
-    if ((l->n & (l->n - 1)) == 0)
-        l->v = mem_realloc_array(l->v, l->n ? 2 * l->n : 1, sizeof(*l->v));
-    l->v[l->n++] = uid;
-}
 
 /* --- What the sides have told ------------------------------------------------------------------
  */
@@ -62,10 +57,12 @@ static void take_vanished(struct told *t)
     t->n_vanished = uids_sort(t->vanished, c->n_vanished);
 }
 
-static uint32_t next_uid(const struct sieve *s)
+static void find_next(struct sieve *s)
 {
     const struct end_changes *l = &s->w->listing;
-    return l->is_brief ? l->uids[s->at] : l->v[s->at].uid;
+    s->next = l->is_brief        ? uid_set_next(&l->uids, s->next)
+              : s->at < s->n_old ? l->v[s->at].uid
+                                 : 0;
 }
 
 /* Pairs may have been found since the source was asked: of a whole listing, those that it does not
@@ -77,8 +74,12 @@ static bool has_vanished(struct sieve *s, const struct pair *p, bool is_listed)
         return uids_have(t->vanished, t->n_vanished, p->src_uid);
     if (is_listed)
         return false;
-    if (s->gone.n == 0 || s->gone.v[s->gone.n - 1] != p->src_uid)
-        push(&s->gone, p->src_uid);
+    if (s->n_gone > 0 && s->gone[s->n_gone - 1] == p->src_uid)
+        return true;
+    /* Grown in powers of two. */
+    if ((s->n_gone & (s->n_gone - 1)) == 0)
+        s->gone = mem_realloc_array(s->gone, s->n_gone ? 2 * s->n_gone : 1, sizeof(*s->gone));
+    s->gone[s->n_gone++] = p->src_uid;
     return true;
 }
 
@@ -104,11 +105,12 @@ static void pass_next(struct sieve *s, bool has_pair)
 {
     struct end_changes *l = &s->w->listing;
     if (l->is_brief && !has_pair)
-        push(&s->w->fresh, l->uids[s->at]);
+        uid_set_add(&s->w->fresh, s->next);
     else if (!l->is_brief && (!has_pair || s->keeps))
         l->v[s->n++] = l->v[s->at];
     s->keeps = false;
     s->at++;
+    find_next(s);
 }
 
 static void sift_pair(
@@ -129,7 +131,7 @@ static void sift_pair(
     if (!w->is_lost && p->state == PAIR_STORED && is_as_told(source, is_lost, &p->flags) &&
         is_as_told(there, is_lost_there, &p->flags)) {
         w->n_same++;
-        push(&s->left, p->tgt_uid);
+        uid_set_add(&s->left, p->tgt_uid);
         return;
     }
     w->has_lost = w->has_lost || w->is_lost || is_lost || is_lost_there ||
@@ -151,34 +153,33 @@ static void ask_flags(
     struct sieve *s, struct told *t, const struct portion *p, struct flags_of *out)
 {
     bool is_source = t == &s->w->source_told;
-    struct uid_list *uids = &out->uids;
     /* What may be copied once more needs its date. */
     bool is_copied = s->w->p->is_fresh;
     end_changes_init(&out->told, &s->w->keywords);
     if (!t->changes->is_brief)
         return;
-    uids->v = mem_realloc_array(NULL, p->n, sizeof(*uids->v));
+    out->uids = mem_realloc_array(NULL, p->n, sizeof(*out->uids));
     for (size_t i = 0; i < p->n; i++) {
         uint32_t uid = is_source ? p->v[i].src_uid : p->v[i].tgt_uid;
         is_copied = is_copied || p->v[i].state != PAIR_STORED;
-        if (uid != 0 && uids_have(t->changes->uids, t->changes->n_uids, uid))
-            uids->v[uids->n++] = uid;
+        if (uid != 0 && uid_set_has(&t->changes->uids, uid))
+            out->uids[out->n++] = uid;
     }
-    uids->n = uids->n > 0 ? uids_sort(uids->v, uids->n) : 0;
+    out->n = out->n > 0 ? uids_sort(out->uids, out->n) : 0;
     unsigned want = END_WANT_FLAGS | (is_source && is_copied ? END_WANT_DATES : 0);
-    folder_list_begin(t, uids->v, uids->n, want, &out->told, &out->ticket);
+    folder_list_begin(t, out->uids, out->n, want, &out->told, &out->ticket);
 }
 
 static int take_flags(struct sieve *s, struct told *t, struct flags_of *f, struct err *err)
 {
-    return folder_list_finish(s->w, t, f->uids.v, f->uids.n, &f->told, &f->ticket, err);
+    return folder_list_finish(s->w, t, f->uids, f->n, &f->told, &f->ticket, err);
 }
 
 static void portion_fini(struct portion *p)
 {
     free(p->v);
-    free(p->source.uids.v);
-    free(p->target.uids.v);
+    free(p->source.uids);
+    free(p->target.uids);
     end_changes_fini(&p->source.told);
     end_changes_fini(&p->target.told);
     *p = (struct portion){0};
@@ -189,12 +190,12 @@ static void sift_portion(struct sieve *s, const struct portion *of)
 {
     for (size_t i = 0; i < of->n; i++) {
         const struct pair *p = &of->v[i];
-        while (s->at < s->n_old && next_uid(s) < p->src_uid)
-            pass_next(s, i > 0 && next_uid(s) == of->v[i - 1].src_uid);
-        sift_pair(s, of, p, s->at < s->n_old && next_uid(s) == p->src_uid);
+        while (s->next != 0 && s->next < p->src_uid)
+            pass_next(s, i > 0 && s->next == of->v[i - 1].src_uid);
+        sift_pair(s, of, p, s->next != 0 && s->next == p->src_uid);
     }
     /* All of one UID are in one portion. */
-    if (s->at < s->n_old && next_uid(s) == of->v[of->n - 1].src_uid)
+    if (s->next != 0 && s->next == of->v[of->n - 1].src_uid)
         pass_next(s, true);
 }
 
@@ -267,18 +268,12 @@ static int sift_all(struct sieve *s, struct err *err)
         }
     }
     journal_walk_fini(&walk);
-    while (result == 0 && s->at < s->n_old)
+    while (result == 0 && s->next != 0)
         pass_next(s, false);
     return result == 0 && w->p->finds_alone ? keep_alone(s, err) : result;
 }
 
 /* --- What is left --- */
-
-static int by_target(const void *a, const void *b)
-{
-    const struct pair *x = a, *y = b;
-    return x->tgt_uid < y->tgt_uid ? -1 : x->tgt_uid > y->tgt_uid;
-}
 
 static void leave_there(struct sieve *s)
 {
@@ -286,20 +281,21 @@ static void leave_there(struct sieve *s)
     struct end_changes *c = &w->there;
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
-        if (!uids_have(s->left.v, s->left.n, c->v[i].uid))
+        if (!uid_set_has(&s->left, c->v[i].uid))
             c->v[n++] = c->v[i];
     }
     c->n = n;
-    if (!c->is_brief)
-        return;
-    mem_sort(s->pairs, s->n_pairs, sizeof(*s->pairs), by_target);
-    for (size_t i = 0, k = 0; i < c->n_uids; i++) {
-        while (k < s->n_pairs && s->pairs[k].tgt_uid < c->uids[i])
-            k++;
-        if (!(k < s->n_pairs && s->pairs[k].tgt_uid == c->uids[i]) &&
-            !uids_have(s->left.v, s->left.n, c->uids[i]))
-            push(&w->foreign, c->uids[i]);
+    struct uid_set kept = {0};
+    for (size_t i = 0; c->is_brief && i < s->n_pairs; i++) {
+        if (s->pairs[i].tgt_uid != 0)
+            uid_set_add(&kept, s->pairs[i].tgt_uid);
     }
+    uid_set_join(&kept);
+    for (uint32_t uid = uid_set_next(&c->uids, 0); uid != 0; uid = uid_set_next(&c->uids, uid)) {
+        if (!uid_set_has(&kept, uid) && !uid_set_has(&s->left, uid))
+            uid_set_add(&w->foreign, uid);
+    }
+    uid_set_fini(&kept);
 }
 
 static int by_source(const void *a, const void *b)
@@ -315,9 +311,8 @@ static void give_back(struct end_changes *c)
     end_changes_finish(c);
     c->cap = c->n + 1;
     c->v = mem_realloc_array(c->v, c->cap, sizeof(*c->v));
-    free(c->uids);
-    c->uids = NULL;
-    c->n_uids = c->cap_uids = 0;
+    uid_set_fini(&c->uids);
+    c->n_uids = 0;
     c->is_brief = false;
 }
 
@@ -332,7 +327,7 @@ static int find_facts(struct sieve *s, struct err *err)
         struct fact *f = &w->facts[i];
         struct content c;
         bool found;
-        f->has_twin = p->tgt_uid != 0 && uids_have(s->left.v, s->left.n, p->tgt_uid);
+        f->has_twin = p->tgt_uid != 0 && uid_set_has(&s->left, p->tgt_uid);
         if (!w->is_lost && p->src_uid != 0 && p->state != PAIR_GONE &&
             !uids_have(from->vanished, from->n_vanished, p->src_uid) &&
             !uids_have(to->vanished, to->n_vanished, p->tgt_uid))
@@ -355,11 +350,11 @@ static void hand_over(struct sieve *s)
         w->listing.n = s->n;
     if (w->listing.is_whole) {
         free(w->source_told.vanished);
-        w->source_told.vanished = s->gone.v;
-        w->source_told.n_vanished = s->gone.n;
-        s->gone = (struct uid_list){0};
+        w->source_told.vanished = s->gone;
+        w->source_told.n_vanished = s->n_gone;
+        s->gone = NULL;
     }
-    s->left.n = s->left.n > 0 ? uids_sort(s->left.v, s->left.n) : 0;
+    uid_set_join(&s->left);
     leave_there(s);
     if (s->n_pairs > 0)
         mem_sort(s->pairs, s->n_pairs, sizeof(*s->pairs), by_source);
@@ -372,7 +367,7 @@ static void hand_over(struct sieve *s)
 
 int folder_sift(struct work *w, struct err *err)
 {
-    struct sieve s = {.w = w, .n_old = w->listing.is_brief ? w->listing.n_uids : w->listing.n};
+    struct sieve s = {.w = w, .n_old = w->listing.n};
     w->n_known = w->n_same = 0;
     w->has_lost = w->has_all_pairs = false;
     free(w->pairs);
@@ -380,13 +375,14 @@ int folder_sift(struct work *w, struct err *err)
     w->n_pairs = 0;
     take_vanished(&w->target_told);
     take_vanished(&w->source_told);
+    find_next(&s);
     int result = sift_all(&s, err);
     if (result == 0) {
         hand_over(&s);
         result = find_facts(&s, err);
     }
-    free(s.left.v);
-    free(s.gone.v);
+    uid_set_fini(&s.left);
+    free(s.gone);
     free(s.pairs);
     return result;
 }

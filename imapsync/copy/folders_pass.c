@@ -256,10 +256,10 @@ static int portions(struct works *all, struct err *err)
 {
     for (size_t i = 0; i < all->n; i++) {
         struct work *w = &all->v[i];
-        for (size_t at = 0, n; at < w->fresh.n && !is_left_out(w); at += n) {
+        for (uint32_t last = 0; folder_has_more(w, last) && !is_left_out(w);) {
             if (copy_check_cancelled(all->c, err) != 0)
                 return -1;
-            if (folder_portion(w, at, &n, err) != 0) {
+            if (folder_portion(w, &last, err) != 0) {
                 if (folder_excuse(w, err) != 0)
                     return -1;
             } else if (do_portion(all, w, err) != 0) {

@@ -37,7 +37,7 @@ struct check {
     struct keywords keywords;
     struct end_changes source, target;
     struct end_ticket from, to;
-    size_t at;        /* in the source's listing: what is next */
+    uint32_t next;    /* in the source's listing; 0: that was all */
     size_t n_ours;    /* messages of the target that have a pair */
     struct pair *new; /* whose contents have not been compared, of this portion */
     size_t n_new;
@@ -165,8 +165,10 @@ static void on_missing(struct check *k, uint32_t uid)
 /* What the source lists before this UID has no pair. */
 static void skip_to(struct check *k, uint64_t uid)
 {
-    while (k->at < k->source.n_uids && k->source.uids[k->at] < uid)
-        on_missing(k, k->source.uids[k->at++]);
+    while (k->next != 0 && k->next < uid) {
+        on_missing(k, k->next);
+        k->next = uid_set_next(&k->source.uids, k->next);
+    }
 }
 
 static void check_pair(struct check *k, const struct pair *p, bool is_listed)
@@ -188,15 +190,17 @@ static int check_pairs(struct check *k, struct copy_verdict *out, struct err *er
 {
     struct journal_walk walk = {0};
     int r;
+    k->next = uid_set_next(&k->source.uids, 0);
     while ((r = journal_walk(k->c->journal, k->record.id, &walk, PAIRS_AT_ONCE, err)) == 1) {
         k->new = mem_realloc_array(k->new, walk.n, sizeof(*k->new));
         for (size_t i = 0; i < walk.n; i++) {
             skip_to(k, walk.v[i].src_uid);
-            bool is_listed = k->at < k->source.n_uids && k->source.uids[k->at] == walk.v[i].src_uid;
+            bool is_listed = k->next != 0 && k->next == walk.v[i].src_uid;
             check_pair(k, &walk.v[i], is_listed);
             /* The way back: several of ours may have one there. */
             bool is_last = i + 1 == walk.n || walk.v[i + 1].src_uid != walk.v[i].src_uid;
-            k->at += is_listed && is_last;
+            if (is_listed && is_last)
+                k->next = uid_set_next(&k->source.uids, k->next);
         }
         if (check_content(k, out, err) != 0) {
             r = -1;
@@ -243,7 +247,7 @@ static struct record_seen seen(const struct end_changes *c)
     return (struct record_seen){.uidvalidity = c->uidvalidity,
         .uidnext = c->uidnext,
         .messages = c->exists,
-        .highest = c->n_uids > 0 ? c->uids[c->n_uids - 1] : 0};
+        .highest = uid_set_last(&c->uids)};
 }
 
 /* Asks both sides for their lists. */

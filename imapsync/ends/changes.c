@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/core/mem.h"
-#include "base/mail/uids.h"
 #include "imapsync/ends/limits.h"
 
 void end_changes_init(struct end_changes *c, struct keywords *keywords)
@@ -111,6 +110,7 @@ void end_changes_clear(struct end_changes *c)
 {
     c->n = c->n_uids = c->n_vanished = 0;
     c->is_disordered = c->is_brief = false;
+    uid_set_fini(&c->uids);
     ids_free(&c->ids);
 }
 
@@ -118,7 +118,7 @@ void end_changes_fini(struct end_changes *c)
 {
     ids_free(&c->ids);
     free(c->v);
-    free(c->uids);
+    uid_set_fini(&c->uids);
     free(c->vanished);
     buf_fini(&c->token);
     buf_fini(&c->folder_id);
@@ -139,17 +139,12 @@ bool end_changes_add(struct end_changes *c, const struct listed *m)
     return true;
 }
 
-bool end_changes_add_uid(struct end_changes *c, uint32_t uid)
+bool end_changes_add_uids(struct end_changes *c, struct uid_range range)
 {
-    if (c->n_uids == MESSAGES_MAX)
+    if (range.last - range.first >= MESSAGES_MAX - c->n_uids)
         return false;
-    if (c->n_uids == c->cap_uids) {
-        c->cap_uids = c->cap_uids ? c->cap_uids + c->cap_uids / 2 : 256;
-        c->uids = mem_realloc_array(c->uids, c->cap_uids, sizeof(*c->uids));
-    }
-    if (c->n_uids > 0 && c->uids[c->n_uids - 1] >= uid)
-        c->is_disordered = true;
-    c->uids[c->n_uids++] = uid;
+    uid_set_add_range(&c->uids, range);
+    c->n_uids += range.last - range.first + 1;
     return true;
 }
 
@@ -198,9 +193,10 @@ void end_changes_finish(struct end_changes *c)
 {
     size_t kept = 0;
     ids_finish(c->ids);
+    uid_set_join(&c->uids);
+    c->n_uids = uid_set_size(&c->uids);
     if (!c->is_disordered)
         return;
-    c->n_uids = c->n_uids > 0 ? uids_sort(c->uids, c->n_uids) : 0;
     struct listed *room = mem_realloc_array(NULL, c->n + 1, sizeof(*room));
     sort(c->v, room, c->n);
     free(room);
@@ -214,27 +210,22 @@ void end_changes_finish(struct end_changes *c)
     c->is_disordered = false;
 }
 
-static size_t n_listed(const struct end_changes *c)
+void end_changes_add_vanished(struct end_changes *c, uint32_t uid)
 {
-    return c->is_brief ? c->n_uids : c->n;
+    if (c->n_vanished == c->cap_vanished) {
+        c->cap_vanished = c->cap_vanished ? c->cap_vanished + c->cap_vanished / 2 : 64;
+        c->vanished = mem_realloc_array(c->vanished, c->cap_vanished, sizeof(*c->vanished));
+    }
+    c->vanished[c->n_vanished++] = uid;
 }
 
-static uint32_t uid_at(const struct end_changes *c, size_t i)
+void end_changes_miss(struct end_changes *c, const struct uid_set *known)
 {
-    return c->is_brief ? c->uids[i] : c->v[i].uid;
-}
-
-void end_changes_miss(struct end_changes *c, const uint32_t *known, size_t n_known)
-{
-    size_t k = 0;
-    if (!c->is_whole || !c->is_sure || n_known == 0)
+    if (!c->is_whole || !c->is_sure)
         return;
-    c->vanished = mem_realloc_array(c->vanished, n_known, sizeof(*c->vanished));
-    for (size_t i = 0; i < n_known; i++) {
-        while (k < n_listed(c) && uid_at(c, k) < known[i])
-            k++;
-        if (k == n_listed(c) || uid_at(c, k) != known[i])
-            c->vanished[c->n_vanished++] = known[i];
+    for (uint32_t uid = uid_set_next(known, 0); uid != 0; uid = uid_set_next(known, uid)) {
+        if (!end_changes_have(c, uid))
+            end_changes_add_vanished(c, uid);
     }
 }
 
@@ -252,5 +243,5 @@ const struct listed *end_changes_find(const struct end_changes *c, uint32_t uid)
 
 bool end_changes_have(const struct end_changes *c, uint32_t uid)
 {
-    return uids_have(c->uids, c->n_uids, uid) || end_changes_find(c, uid) != NULL;
+    return uid_set_has(&c->uids, uid) || end_changes_find(c, uid) != NULL;
 }

@@ -19,6 +19,7 @@
 #define IMAPSYNC_ENDS_CHANGES_H
 
 #include "base/core/buf.h"
+#include "base/mail/uid_set.h"
 #include "imapsync/ends/flags.h"
 
 #define END_TOKEN_MAX 256 /* octets */
@@ -44,12 +45,12 @@ struct listed {
 struct end_changes {
     struct listed *v; /* by UID, each once */
     size_t n, cap;
-    bool is_disordered; /* while it is being made */
-    uint32_t *uids;     /* ascending: of every message, where only these were to be told */
-    size_t n_uids, cap_uids;
+    bool is_disordered;  /* while it is being made */
+    struct uid_set uids; /* of every message, where only these were to be told */
+    size_t n_uids;
     bool is_brief;      /* they were, and v is empty */
     uint32_t *vanished; /* ascending */
-    size_t n_vanished;
+    size_t n_vanished, cap_vanished;
     bool is_whole; /* v, or uids, has every message of the folder */
     bool is_sure;  /* else there may be more messages than these, and nothing is known to be gone */
     bool is_reset; /* another UIDVALIDITY, or a restore: any UID may have been given to another
@@ -76,16 +77,18 @@ bool end_changes_have(const struct end_changes *c, uint32_t uid);
  * for what it tells, the last one for what several tell. */
 bool end_changes_add(struct end_changes *c, const struct listed *m) ATTR_WUR;
 void end_changes_finish(struct end_changes *c);
-/* The same for what is told briefly. */
-bool end_changes_add_uid(struct end_changes *c, uint32_t uid) ATTR_WUR;
+/* The same for what is told briefly: each of the range. */
+bool end_changes_add_uids(struct end_changes *c, struct uid_range range) ATTR_WUR;
 /* Which of enum end_want, FLAGS, DATES and SIZES, are wanted and not told. */
 unsigned end_listed_lacks(const struct listed *m, unsigned want);
 /* The EMAILID of a message, among its words. */
 void end_changes_add_id(struct end_changes *c, uint32_t uid, struct slice id);
-/* Messages, IDs and vanished ones are forgotten. */
+/* Messages, UIDs, IDs and vanished ones are forgotten. */
 void end_changes_clear(struct end_changes *c);
 /* Tells the vanished from a whole and sure listing. */
-void end_changes_miss(struct end_changes *c, const uint32_t *known, size_t n_known);
+void end_changes_miss(struct end_changes *c, const struct uid_set *known);
+/* One more of them. */
+void end_changes_add_vanished(struct end_changes *c, uint32_t uid);
 /* The EMAILID of v[i] (RFC 8474): the same wherever the message is moved.  Empty: none was told.
  * Borrowed from the changes, once these are there. */
 struct slice end_changes_id(const struct end_changes *c, size_t i);

@@ -94,9 +94,8 @@ struct end_open {
     /* Where all messages have to be listed, only their UIDs are told, into out->uids: attributes()
      * tells the rest when it is wanted.  What can be told as changes since the token is. */
     bool is_brief;
-    const uint32_t *known; /* ascending: UIDs whose absence has to be told */
-    size_t n_known;
-    unsigned want; /* of enum end_want */
+    const struct uid_set *known; /* UIDs whose absence has to be told; NULL: none */
+    unsigned want;               /* of enum end_want */
 };
 
 /* Bodies that come, in any order, each UID at most once; one that does not come is not there any

@@ -246,8 +246,8 @@ static void open_answered(struct imap_request *r, unsigned step, const struct im
 static void open_free(struct imap_request *r)
 {
     struct open_request *q = (struct open_request *)r;
-    free(q->known);
-    free(q->present);
+    uid_set_fini(&q->known);
+    uid_set_fini(&q->present);
     free(q->partial);
     imap_request_free_head(r);
 }
@@ -282,7 +282,8 @@ void imap_end_open(
     q->r.goes_on = true;
     q->expected = o->uidvalidity;
     q->from = o->from > 0 ? o->from : 1;
-    q->known = imap_uids_copy(o->known, o->n_known, &q->n_known);
+    if (o->known)
+        uid_set_copy(&q->known, o->known);
     q->want = o->want;
     q->is_for_writing = o->is_for_writing;
     q->may_be_brief = o->is_brief;

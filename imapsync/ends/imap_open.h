@@ -6,7 +6,7 @@
 #ifndef IMAPSYNC_ENDS_IMAP_OPEN_H
 #define IMAPSYNC_ENDS_IMAP_OPEN_H
 
-#include "base/mail/uids.h"
+#include "base/mail/uid_set.h"
 #include "imapsync/ends/imap_parts.h"
 #include "imapsync/ends/imap_token.h"
 #include "imapsync/imap/outcome.h"
@@ -37,8 +37,7 @@ struct open_request {
     enum open_step next;
     struct imap_token token;
     uint32_t expected, first_uidvalidity, from;
-    uint32_t *known; /* owned, ascending */
-    size_t n_known, cap_vanished;
+    struct uid_set known;
     unsigned want;
     bool is_for_writing, is_only_opened;
     bool may_be_brief; /* of a listing the UIDs are enough */
@@ -56,17 +55,16 @@ struct open_request {
     uint64_t part;     /* next position of it */
     uint32_t *partial; /* owned, ascending: of OPEN_STEP_WHOLE; NULL: not yet */
     size_t n_partial, partial_sent;
-    uint32_t exists;           /* when it was opened, less those that went since */
-    uint64_t n_gone;           /* UIDs below the token's UIDNEXT that VANISHED has named */
-    struct uid_range *present; /* owned: that the server has, by OPEN_STEP_UIDS */
-    size_t n_present, cap_present;
+    uint32_t exists;        /* when it was opened, less those that went since */
+    uint64_t n_gone;        /* UIDs below the token's UIDNEXT that VANISHED has named */
+    struct uid_set present; /* that the server has, by OPEN_STEP_UIDS */
+    size_t n_present;
     struct imap_outcome refusal;
 };
 
 /* Nothing has been told yet. */
 void imap_told_clear(struct open_request *q);
 bool imap_told(struct imap_request *r, const struct imap_response *resp);
-void imap_told_vanished(struct open_request *q, uint32_t uid);
 
 /* Behind the last answer: asks for what is missing, or concludes. */
 void imap_whole_finish(struct open_request *q);

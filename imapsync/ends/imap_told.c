@@ -7,7 +7,6 @@
  */
 #include <sysexits.h>
 
-#include "base/core/mem.h"
 #include "imapsync/ends/imap_open.h"
 #include "imapsync/ends/limits.h"
 
@@ -76,13 +75,11 @@ static void fail_too_many(struct open_request *q)
     imap_request_fail(&q->r, &err);
 }
 
-static bool take_uid(struct open_request *q, uint32_t uid)
+static void take_uids(struct open_request *q, struct uid_range range)
 {
     q->out->is_brief = true;
-    if (end_changes_add_uid(q->out, uid))
-        return true;
-    fail_too_many(q);
-    return false;
+    if (!end_changes_add_uids(q->out, range))
+        fail_too_many(q);
 }
 
 static void take_fetch(struct open_request *q, const struct imap_fetch_data *f)
@@ -90,7 +87,7 @@ static void take_fetch(struct open_request *q, const struct imap_fetch_data *f)
     struct listed m;
     if (imap_open_is_brief(q)) {
         if (q->is_open && !q->is_only_opened && f->has & IMAP_FETCH_UID)
-            take_uid(q, f->uid);
+            take_uids(q, (struct uid_range){f->uid, f->uid});
         return;
     }
     /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
@@ -101,29 +98,12 @@ static void take_fetch(struct open_request *q, const struct imap_fetch_data *f)
         fail_too_many(q);
 }
 
-void imap_told_vanished(struct open_request *q, uint32_t uid)
-{
-    struct end_changes *c = q->out;
-    if (c->n_vanished == q->cap_vanished) {
-        q->cap_vanished = q->cap_vanished ? 2 * q->cap_vanished : 64;
-        c->vanished = mem_realloc_array(c->vanished, q->cap_vanished, sizeof(*c->vanished));
-    }
-    c->vanished[c->n_vanished++] = uid;
-}
-
 /* The known ones of a range. */
 static void range_vanished(struct open_request *q, struct uid_range range)
 {
-    size_t low = 0, high = q->n_known;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (q->known[mid] < range.first)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    for (; low < q->n_known && q->known[low] <= range.last; low++)
-        imap_told_vanished(q, q->known[low]);
+    uint32_t uid = range.first - 1;
+    while ((uid = uid_set_next(&q->known, uid)) != 0 && uid <= range.last)
+        end_changes_add_vanished(q->out, uid);
 }
 
 static void take_vanished(struct open_request *q, struct slice set, bool is_earlier)
@@ -145,15 +125,13 @@ static void take_vanished(struct open_request *q, struct slice set, bool is_earl
 static void take_present(struct open_request *q, struct uid_range range)
 {
     if (imap_open_is_brief(q)) {
-        for (uint64_t uid = range.first; uid <= range.last && take_uid(q, (uint32_t)uid); uid++)
-            continue;
-        return;
+        take_uids(q, range);
+    } else if (range.last - range.first >= MESSAGES_MAX - q->n_present) {
+        fail_too_many(q);
+    } else {
+        uid_set_add_range(&q->present, range);
+        q->n_present += range.last - range.first + 1;
     }
-    if (q->n_present == q->cap_present) {
-        q->cap_present = q->cap_present ? 2 * q->cap_present : 64;
-        q->present = mem_realloc_array(q->present, q->cap_present, sizeof(*q->present));
-    }
-    q->present[q->n_present++] = range;
 }
 
 bool imap_told(struct imap_request *r, const struct imap_response *resp)

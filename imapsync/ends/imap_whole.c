@@ -25,12 +25,10 @@
 
 /* --- Counting ------------------------------------------------------------------------------ */
 
-/* Of those with these UIDs: a listing's are all there. */
+/* Of those with these UIDs, below 0: without an end.  A listing's are all there. */
 static size_t count(const struct end_changes *c, uint32_t from, uint32_t below)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < c->n_uids; i++)
-        n += c->uids[i] >= from && (below == 0 || c->uids[i] < below);
+    size_t n = uid_set_count(&c->uids, from, below - 1);
     for (size_t i = 0; i < c->n; i++)
         n += c->v[i].uid >= from && (below == 0 || c->v[i].uid < below);
     return n;
@@ -59,27 +57,15 @@ static int64_t missed(const struct open_request *q)
            (int64_t)c->exists - (int64_t)(q->way == OPEN_WAY_QRESYNC ? q->n_gone : 0);
 }
 
-static int by_first(const void *a, const void *b)
-{
-    const struct uid_range *x = a, *y = b;
-    return x->first < y->first ? -1 : x->first > y->first;
-}
-
-/* The known ones that are in no range; false: the ranges are fewer UIDs than there are messages. */
+/* The known ones that are not among them; false: they are fewer UIDs than there are messages. */
 static bool miss_by_uids(struct open_request *q)
 {
-    uint64_t n = 0;
-    size_t k = 0;
-    mem_sort(q->present, q->n_present, sizeof(*q->present), by_first);
-    for (size_t i = 0; i < q->n_present; i++)
-        n += (uint64_t)q->present[i].last - q->present[i].first + 1;
-    if (n < q->exists)
+    uid_set_join(&q->present);
+    if (uid_set_size(&q->present) < q->exists)
         return false;
-    for (size_t i = 0; i < q->n_known; i++) {
-        while (k < q->n_present && q->present[k].last < q->known[i])
-            k++;
-        if (k == q->n_present || q->present[k].first > q->known[i])
-            imap_told_vanished(q, q->known[i]);
+    for (uint32_t uid = uid_set_next(&q->known, 0); uid != 0; uid = uid_set_next(&q->known, uid)) {
+        if (!uid_set_has(&q->present, uid))
+            end_changes_add_vanished(q->out, uid);
     }
     return true;
 }
@@ -235,7 +221,7 @@ static void conclude(struct open_request *q)
         c->is_brief = imap_open_is_brief(q);
         c->is_sure = !is_short(q) && !q->was_cut;
         c->n_vanished = 0;
-        end_changes_miss(c, q->known, q->n_known);
+        end_changes_miss(c, &q->known);
     } else {
         c->is_sure = !q->was_refused && !q->has_gap && (!q->has_uids || miss_by_uids(q));
         c->n_vanished = c->n_vanished > 0 ? uids_sort(c->vanished, c->n_vanished) : 0;

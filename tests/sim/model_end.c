@@ -55,6 +55,14 @@ static void take_uids(struct request *r, const uint32_t *uids, size_t n)
     r->n = n;
 }
 
+static void take_known(struct request *r, const struct uid_set *known)
+{
+    r->n = known ? uid_set_size(known) : 0;
+    r->uids = mem_realloc_array(NULL, r->n + 1, sizeof(*r->uids));
+    if (known)
+        (void)uid_set_some(known, 0, r->uids, r->n);
+}
+
 static void answer_all(struct model_end *e)
 {
     const struct err *why = &e->why;
@@ -155,7 +163,7 @@ static void open_folder(
     struct request *r = model_request_new(end, OPEN, t);
     r->open = *o;
     r->name = model_number(o->folder);
-    take_uids(r, o->known, o->n_known);
+    take_known(r, o->known);
     r->changes = out;
     /* What is only read is copied. */
     if (o->token.n > 0) {

@@ -232,11 +232,17 @@ static bool has_new_uids(const struct request *r, const struct mailbox *b)
 static void tell_vanished(const struct mailbox *b, const struct request *r)
 {
     struct end_changes *c = r->changes;
-    c->vanished = mem_realloc_array(c->vanished, r->n + 1, sizeof(*c->vanished));
     for (size_t i = 0; i < r->n; i++) {
         if (!mailbox_find(b, r->uids[i]))
-            c->vanished[c->n_vanished++] = r->uids[i];
+            end_changes_add_vanished(c, r->uids[i]);
     }
+}
+
+static void miss(struct end_changes *c, const struct request *r)
+{
+    struct uid_set known = uid_set_of(r->uids, r->n);
+    end_changes_miss(c, &known);
+    uid_set_fini(&known);
 }
 
 static void list(struct model_end *e, struct request *r, const struct mailbox *b)
@@ -254,7 +260,7 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
         if (b->v[i].uid < r->open.from || b->v[i].modseq <= since)
             continue;
         if (is_brief)
-            BUG_ON(!end_changes_add_uid(c, b->v[i].uid));
+            BUG_ON(!end_changes_add_uids(c, (struct uid_range){b->v[i].uid, b->v[i].uid}));
         else
             model_tell(e, &b->v[i], r->open.want, c);
     }
@@ -264,7 +270,7 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
     if (since > 0)
         tell_vanished(b, r);
     else
-        end_changes_miss(c, r->uids, r->n);
+        miss(c, r);
     if (!model_has(e, QUIRK_NO_TOKENS) && c->is_sure)
         model_put_token(b, &c->token);
 }

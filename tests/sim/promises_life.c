@@ -279,12 +279,13 @@ static void changes_since_a_token(struct promise *p)
     CHECK(buf_add(&token, buf_slice(&c.token)) == 0);
     end_changes_fini(&c);
     others_change(p);
+    struct uid_set known = uid_set_of(p->uids, MESSAGES);
     const struct end_open o = {.want = END_WANT_FLAGS,
         .uidvalidity = p->validity,
         .token = buf_slice(&token),
-        .known = p->uids,
-        .n_known = MESSAGES};
+        .known = &known};
     CHECK(promise_look(p, p->a, &o, &c) == END_OK);
+    uid_set_fini(&known);
     const struct listed *m = end_changes_find(&c, p->uids[0]);
     CHECK(m && m->flags.system == FLAG_SEEN);
     CHECK(!end_changes_find(&c, p->uids[1]));

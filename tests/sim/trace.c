@@ -287,15 +287,16 @@ static void look(struct trace *t, struct end *e, struct box *b)
 {
     struct end_ticket ticket = {0};
     struct end_changes c;
+    struct uid_set known = uid_set_of(b->uids, b->n);
     end_changes_init(&c, &t->keywords);
     e->ops->open(e,
         &(struct end_open){.folder = b->name,
             .uidvalidity = b->validity,
             .token = buf_slice(&b->token),
-            .known = b->uids,
-            .n_known = b->n,
+            .known = &known,
             .want = END_WANT_FLAGS},
         &c, &ticket);
+    uid_set_fini(&known);
     (void)printf("look at %.*s: %s", SLICE_ARG(b->name), wait_for(e, &ticket) ? "OK" : "NO");
     for (size_t i = 0; i < c.n_vanished; i++)
         forget(b, c.vanished[i]);

@@ -88,7 +88,7 @@ static void test_vanished(void **state)
         bool is_whole, is_sure;
         size_t n;
     } rows[] = {{"whole", true, true, 2}, {"not sure", true, false, 0}, {"a part", false, true, 0}};
-    const uint32_t known[] = {1, 3, 4};
+    struct uid_set known = uid_set_of((const uint32_t[]){1, 3, 4}, 3);
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct keywords k = {0};
@@ -99,11 +99,12 @@ static void test_vanished(void **state)
         end_changes_finish(&c);
         c.is_whole = rows[i].is_whole;
         c.is_sure = rows[i].is_sure;
-        end_changes_miss(&c, known, COUNT_OF(known));
+        end_changes_miss(&c, &known);
         assert_row(rows[i].name, c.n_vanished == rows[i].n);
         assert_row(rows[i].name, c.n_vanished == 0 || (c.vanished[0] == 1 && c.vanished[1] == 4));
         end_changes_fini(&c);
     }
+    uid_set_fini(&known);
 }
 
 static void test_names(void **state)

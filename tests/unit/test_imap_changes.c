@@ -16,9 +16,10 @@ static void open_since(const struct imap_token *t, unsigned want)
     struct err err = ERR_INIT;
     buf_init(&token, END_TOKEN_MAX);
     imap_token_pack(&token, t);
-    const struct end_open o = {
-        .token = buf_slice(&token), .known = known, .n_known = COUNT_OF(known), .want = want};
+    struct uid_set uids = uid_set_of(known, COUNT_OF(known));
+    const struct end_open o = {.token = buf_slice(&token), .known = &uids, .want = want};
     enum end_result r = open_folder("a", &o, &changes, &err);
+    uid_set_fini(&uids);
     buf_fini(&token);
     if (r != END_OK)
         fail_msg("%s", err.text);

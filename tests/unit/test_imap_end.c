@@ -44,12 +44,12 @@ static void test_the_folder_before(void **state)
                           "* 4 EXISTS\n* OK [UIDVALIDITY 7] .\n~ OK .\n"},
         {"UID FETCH 1:*", "* 1 FETCH (UID 5 FLAGS ())\n* 2 FETCH (UID 6 FLAGS ())\n~ OK .\n"},
         {"FETCH 1:4", "* 1 FETCH (UID 5 FLAGS ())\n~ OK .\n"}, {NULL, NULL}};
-    const uint32_t known[] = {5, 6, 7};
+    struct uid_set known = uid_set_of((const uint32_t[]){5, 6, 7}, 3);
     struct end_changes a, b;
     struct err err = ERR_INIT;
     (void)state;
     imap_peer_start(&peer, "", rows);
-    const struct end_open o = {.want = END_WANT_FLAGS, .known = known, .n_known = 3};
+    const struct end_open o = {.want = END_WANT_FLAGS, .known = &known};
     assert_int_equal(open_folder("a", &o, &a, &err), END_OK);
     assert_int_equal(open_folder("b", &o, &b, &err), END_OK);
     assert_int_equal(b.n, 2);
@@ -62,6 +62,7 @@ static void test_the_folder_before(void **state)
     assert_int_equal(b.n_vanished, 0);
     end_changes_fini(&a);
     fini(&b);
+    uid_set_fini(&known);
     stop();
     clean();
 }
@@ -74,12 +75,12 @@ static void test_a_short_listing_is_asked_again(void **state)
         {"FETCH 1:5", "* 3 FETCH (UID 13 FLAGS ())\n* 4 FETCH (UID 14 FLAGS ())\n"
                       "* 5 FETCH (UID 15 FLAGS (x))\n~ OK .\n"},
         {NULL, NULL}};
-    const uint32_t known[] = {9, 12, 15, 20};
+    struct uid_set known = uid_set_of((const uint32_t[]){9, 12, 15, 20}, 4);
     struct end_changes c;
     struct err err = ERR_INIT;
     (void)state;
     imap_peer_start(&peer, "", rows);
-    const struct end_open o = {.want = END_WANT_FLAGS, .known = known, .n_known = 4};
+    const struct end_open o = {.want = END_WANT_FLAGS, .known = &known};
     assert_int_equal(open_folder("a", &o, &c, &err), END_OK);
     assert_int_equal(c.n, 5);
     assert_true(c.is_whole && c.is_sure);
@@ -87,6 +88,7 @@ static void test_a_short_listing_is_asked_again(void **state)
     assert_int_equal(c.vanished[0], 9);
     assert_int_equal(c.vanished[1], 20);
     fini(&c);
+    uid_set_fini(&known);
     stop();
     clean();
 }

@@ -48,9 +48,10 @@ static void open_it(const char *caps, const struct imap_peer_row *rows, bool has
     buf_init(&token, END_TOKEN_MAX);
     if (has_token)
         imap_token_pack(&token, &then);
-    const struct end_open o = {
-        .token = buf_slice(&token), .known = known, .n_known = COUNT_OF(known), .want = BOTH};
+    struct uid_set uids = uid_set_of(known, COUNT_OF(known));
+    const struct end_open o = {.token = buf_slice(&token), .known = &uids, .want = BOTH};
     enum end_result r = open_folder("a", &o, &changes, &err);
+    uid_set_fini(&uids);
     buf_fini(&token);
     if (r != END_OK)
         fail_msg("%s", err.text);
