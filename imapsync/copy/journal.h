@@ -160,6 +160,9 @@ int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err) A
 /* Whether a pair names this message of the target. */
 int journal_has_target(
     struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err) ATTR_WUR;
+/* Whether a pair does whose content is this one. */
+int journal_has_copy(struct journal *j, uint32_t folder, uint32_t tgt_uid,
+    const unsigned char digest[SHA256_SIZE], bool *out, struct err *err) ATTR_WUR;
 /* All of a folder that have a UID on the source, by that UID; *out is the caller's to free. */
 int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;

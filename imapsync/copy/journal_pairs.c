@@ -5,10 +5,11 @@
 #include "base/core/buf.h"
 #include "imapsync/copy/journal_parts.h"
 
-/* What stands under a UID of the source: one pair, or under B as many as have it. */
-static int each_of_source(struct journal *j, uint32_t folder, uint32_t uid,
-    int (*each)(struct journal *j, uint32_t folder, const struct record_pair *p, void *arg,
-        struct err *err),
+typedef int each_pair(
+    struct journal *j, uint32_t folder, const struct record_pair *p, void *arg, struct err *err);
+
+/* What stands under a UID of a side: one pair, or under B as many as have it. */
+static int each_under(struct journal *j, int side, uint32_t folder, uint32_t uid, each_pair *each,
     void *arg, struct err *err)
 {
     struct record_pair p;
@@ -16,7 +17,7 @@ static int each_of_source(struct journal *j, uint32_t folder, uint32_t uid,
     bool found = false;
     uint32_t a;
     int r;
-    if (j->from == SIDE_A) {
+    if (side == SIDE_A) {
         r = tables_get_a(&j->t, folder, uid, &p, &found, err);
         return r == 0 && found ? each(j, folder, &p, arg, err) : r;
     }
@@ -31,6 +32,12 @@ static int each_of_source(struct journal *j, uint32_t folder, uint32_t uid,
     }
     buf_fini(&b.uids);
     return r;
+}
+
+static int each_of_source(
+    struct journal *j, uint32_t folder, uint32_t uid, each_pair *each, void *arg, struct err *err)
+{
+    return each_under(j, j->from, folder, uid, each, arg, err);
 }
 
 static int take_first(
@@ -87,6 +94,29 @@ int journal_has_target(
     r = tables_get_b(&j->t, folder, tgt_uid, &b, err);
     *out = r == 0 && b.uids.n > 0;
     buf_fini(&b.uids);
+    return journal_as_error(j, r, "pair", err);
+}
+
+struct wanted_copy {
+    const unsigned char *digest;
+    bool is_found;
+};
+
+static int compare_copy(
+    struct journal *j, uint32_t folder, const struct record_pair *p, void *arg, struct err *err)
+{
+    struct wanted_copy *w = arg;
+    (void)j, (void)folder, (void)err;
+    w->is_found = w->is_found || (p->has_digest && memcmp(p->digest, w->digest, SHA256_SIZE) == 0);
+    return 0;
+}
+
+int journal_has_copy(struct journal *j, uint32_t folder, uint32_t tgt_uid,
+    const unsigned char digest[SHA256_SIZE], bool *out, struct err *err)
+{
+    struct wanted_copy w = {.digest = digest};
+    int r = each_under(j, j->to, folder, tgt_uid, compare_copy, &w, err);
+    *out = r == 0 && w.is_found;
     return journal_as_error(j, r, "pair", err);
 }
 

@@ -90,6 +90,19 @@ void stream_put_sent(struct stream *s, const struct batches_todo *todo)
     w->is_noted = false;
 }
 
+/* Below the target's UIDNEXT of before there are other messages, which must not be taken for ours.
+ * But a server that keeps equal ones once (Gmail) tells what ours has. */
+static bool is_believed(struct stream *s, uint32_t folder, const struct batches_result *r)
+{
+    struct err ignored = ERR_INIT;
+    bool is_ours = false;
+    if (r->outcome != BATCHES_STORED)
+        return false;
+    return r->tgt_uid >= r->since || (journal_has_copy(s->job->journal, folder, r->tgt_uid,
+                                          r->sent.digest, &is_ours, &ignored) == 0 &&
+                                         is_ours);
+}
+
 void stream_put_result(struct stream *s, const struct batches_result *r)
 {
     struct stream_job *job = s->job;
@@ -102,12 +115,13 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         p.flags = m->flags;
     struct content content = content_of(&r->sent, r->since);
     const struct content none = {.has_digest = false};
+    bool is_known = is_believed(s, f->record->id, r);
     writing(s);
     switch (r->outcome) {
     case BATCHES_STORED:
     case BATCHES_SENT:
-        p.tgt_uid = r->outcome == BATCHES_STORED ? r->tgt_uid : 0;
-        p.state = r->outcome == BATCHES_STORED ? PAIR_STORED : PAIR_SENT;
+        p.tgt_uid = is_known ? r->tgt_uid : 0;
+        p.state = is_known ? PAIR_STORED : PAIR_SENT;
         f->has_unknown_uids = f->has_unknown_uids || p.state == PAIR_SENT;
         journal_pair_put(job->journal, f->record->id, &p, &content);
         job->copied(f->arg, r->sent.size);

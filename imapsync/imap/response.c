@@ -56,6 +56,17 @@ static bool object_id(struct imap_cur *c, struct slice *out)
     return true;
 }
 
+/* RFC 4551 had 64 bits for them, RFC 7162 has 63.  Nobody can be asked for what is above: that is
+ * as good as none, which 0 is. */
+static bool modseq(struct imap_cur *c, uint64_t *out)
+{
+    if (!imap_cur_number(c, UINT64_MAX, out))
+        return false;
+    if (*out > INT64_MAX)
+        *out = 0;
+    return true;
+}
+
 static bool parse_mailbox_status(struct imap_cur *c, struct imap_response *out)
 {
     static const struct {
@@ -95,10 +106,12 @@ static bool parse_mailbox_status(struct imap_cur *c, struct imap_response *out)
             continue;
         }
         uint64_t value;
-        uint64_t max =
-            items[i].item & (IMAP_ITEM_HIGHESTMODSEQ | IMAP_ITEM_SIZE) ? INT64_MAX : UINT32_MAX;
-        if (!imap_cur_number(c, max, &value))
+        bool is_modseq = items[i].item == IMAP_ITEM_HIGHESTMODSEQ;
+        uint64_t max = items[i].item == IMAP_ITEM_SIZE ? INT64_MAX : UINT32_MAX;
+        if (is_modseq ? !modseq(c, &value) : !imap_cur_number(c, max, &value))
             return false;
+        if (is_modseq && value == 0)
+            continue;
         memcpy((char *)d + items[i].offset, &value, sizeof(value));
         d->has |= (unsigned)items[i].item;
     }
@@ -151,8 +164,7 @@ static bool fetch_value(struct imap_cur *c, struct slice name, struct imap_fetch
             return false;
         d->has |= IMAP_FETCH_SIZE;
     } else if (slice_eq_nocase(name, SLICE_LIT("MODSEQ"))) {
-        if (!imap_cur_byte(c, '(') || !imap_cur_number(c, INT64_MAX, &d->modseq) ||
-            !imap_cur_byte(c, ')'))
+        if (!imap_cur_byte(c, '(') || !modseq(c, &d->modseq) || !imap_cur_byte(c, ')'))
             return false;
         d->has |= IMAP_FETCH_MODSEQ;
     } else if (slice_eq_nocase(name, SLICE_LIT("EMAILID"))) {

@@ -246,6 +246,27 @@ def test_a32_appenduid_is_not_believed(case, tmp_path):
         assert (again.status, again.messages_copied) == (0, 0), again.log
 
 
+@pytest.mark.parametrize("capabilities", (CAPABILITIES, CAPABILITIES.replace(b" MULTIAPPEND", b"")), ids=("multi", "single"))
+def test_a32_uids_of_others_are_not_ours(capabilities, tmp_path):
+    """What is removed later would be somebody else's."""
+    def append(server, tag, line):
+        server.messages += server.literals
+        return b"{tag} OK [APPENDUID 7 1%s] done\r\n" % (b":%d" % len(server.literals) if len(server.literals) > 1 else b"")
+
+    def expunge(server, tag, line):
+        expunged.extend(server.asked(line.replace(b"UID EXPUNGE", b"UID FETCH")))
+        return b"{tag} OK done\r\n"
+    expunged, others = [], [b"Subject: other %d\r\n\r\n" % i for i in range(4)]
+    with FakeImap(list(MAIL)) as source, FakeImap(list(others), {"APPEND": append, "EXPUNGE": expunge}, capabilities) as target:
+        line = argv(source, target, tmp_path, "--timeout=30s", "--settle=0s", "--verify")
+        for _ in range(2):
+            assert run(line).status == 0
+        assert target.messages == others + MAIL
+        source.messages.pop()
+        assert run(line[:-3] + line[-2:]).messages_deleted == 1
+        assert expunged == [7]
+
+
 def test_a32_a_new_uidvalidity_deletes_and_repeats_nothing(tmp_path):
     with FakeImap(MAIL) as source, FakeImap() as target:
         assert go(source, target, tmp_path).status == 0

@@ -168,6 +168,16 @@ static void test_values(void **state)
         parse("* STATUS \"a\\\"b\" (UIDNEXT 3 HIGHESTMODSEQ 9223372036854775807)", &r), 0);
     assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT | IMAP_ITEM_HIGHESTMODSEQ);
     assert_int_equal(r.status_data.highestmodseq, INT64_MAX);
+    /* 64 bits were allowed once: as good as none. */
+    assert_int_equal(parse("* STATUS a (HIGHESTMODSEQ 18446744073709551614 UIDNEXT 3)", &r), 0);
+    assert_int_equal(r.status_data.has, IMAP_ITEM_UIDNEXT);
+    assert_int_equal(parse("* 1 FETCH (MODSEQ (9223372036854775808) UID 4)", &r), 0);
+    assert_int_equal(r.fetch.modseq, 0);
+    assert_int_equal(r.fetch.uid, 4);
+    assert_int_equal(parse("* OK [HIGHESTMODSEQ 9223372036854775808] x", &r), 0);
+    assert_int_equal(r.code.kind, IMAP_CODE_OTHER);
+    assert_int_equal(
+        parse("* STATUS \"a\\\"b\" (UIDNEXT 3 HIGHESTMODSEQ 9223372036854775807)", &r), 0);
     struct buf name;
     buf_init(&name, 100);
     assert_int_equal(imap_str_add(r.status_data.name, &name), 0);
