@@ -179,13 +179,14 @@ int copy_pass(
     for (size_t i = 0; i < p.n_lost; i++)
         journal_folder_fini(&p.lost[i]);
     free(p.lost);
+    /* After an error a command may be half sent or an answer may still come. */
+    if (result != 0)
+        copy_disconnect(c);
+    copy_make_fini(&p);
     apply_open_fini(&p.open);
     folder_map_fini(&map);
     folder_list_fini(&from);
     folder_list_fini(&there);
-    /* After an error a command may be half sent or an answer may still come. */
-    if (result != 0)
-        copy_disconnect(c);
     return result;
 }
 

@@ -70,13 +70,14 @@ static int prepare(struct copy *c, struct pass *p, const struct folder *f, struc
     if (folder_record(c, f, mapped, &job->record, err) != 0)
         return -1;
     job->target.name = job->record.target.name;
-    if ((copy_find_target(p, &job->record) || makes_all(p)) &&
+    job->is_awaited = copy_is_making(p, job->record.target.name);
+    if (!job->is_awaited && (copy_find_target(p, &job->record) || makes_all(p)) &&
         copy_folder_on_target(c, p, f, &job->record, &job->target, err) != 0)
         return -1;
     if (keep_ids(c, p, f, &job->record, err) != 0)
         return -1;
     p->has_known = p->has_known || job->record.source.uidvalidity != 0;
-    *has_changed_out = !is_unchanged(c, p, &job->record, f, &job->target);
+    *has_changed_out = job->is_awaited || !is_unchanged(c, p, &job->record, f, &job->target);
     return 0;
 }
 

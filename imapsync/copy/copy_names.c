@@ -247,87 +247,17 @@ static int name_all(struct naming *w, const struct plan_folders *plan, struct er
 
 /* --- New folders ---------------------------------------------------------------------------- */
 
-/* A folder that is being made. */
-struct wish {
-    struct slice name;
-    enum folder_use use;
-    bool is_subscribed;
-    struct end_ticket make, subscribe, status;
-    struct folder folder; /* borrows the name */
-};
-
-static int by_length(const void *a, const void *b)
-{
-    const struct wish *x = a, *y = b;
-    return x->name.n < y->name.n ? -1 : x->name.n > y->name.n;
-}
-
-static int ask_for(struct end *e, struct wish *w, struct err *err)
-{
-    if (end_room(e, err) != 0)
-        return -1;
-    e->ops->make(e, w->name, w->use, &w->make);
-    w->subscribe.result = END_NO;
-    if (w->is_subscribed) {
-        w->subscribe.result = END_PENDING;
-        e->ops->subscribe(e, w->name, true, &w->subscribe);
-    }
-    w->folder.name = w->name;
-    e->ops->status(e, &w->folder, &w->status);
-    return 0;
-}
-
-/* One that could not be made is not an error here: whoever needs it tries and reports. */
-static int add_made(const struct wish *w, struct folder_list *there, struct err *err)
-{
-    unsigned attrs = w->subscribe.result == END_OK ? FOLDER_SUBSCRIBED : 0;
-    if (w->make.result != END_OK || w->status.result != END_OK)
-        return 0;
-    if (folder_list_add(there, w->name, there->delimiter, attrs, w->use, err) != 0)
-        return -1;
-    struct folder *f = folder_list_find(there, w->name);
-    if (!f)
-        return 0;
-    f->has = w->folder.has;
-    f->uidvalidity = w->folder.uidvalidity;
-    f->uidnext = w->folder.uidnext;
-    f->messages = w->folder.messages;
-    f->modseq = w->folder.modseq;
-    return 0;
-}
-
-/* All at once.  Shorter names come first, so that no server has made a folder by itself when its
- * turn comes. */
-static int make_all(
-    struct copy *c, struct wish *v, size_t n, struct folder_list *there, struct err *err)
-{
-    int result = 0;
-    mem_sort(v, n, sizeof(*v), by_length);
-    for (size_t i = 0; i < n && result == 0; i++)
-        result = ask_for(c->to, &v[i], err);
-    if (result == 0)
-        result = end_drain(c->to, err);
-    for (size_t i = 0; i < n && result == 0; i++)
-        result = add_made(&v[i], there, err);
-    return result;
-}
-
 static int make_folders(struct naming *w, const struct plan_folders *plan, struct err *err)
 {
-    struct wish *v = mem_zalloc((plan->n_ops + 1) * sizeof(*v));
-    size_t n = 0;
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct plan_name_op *op = &plan->ops[i];
         if (op->kind != PLAN_MAKE)
             continue;
         const struct folder *f = &w->from->v[w->listed_at[op->source]];
-        v[n++] = (struct wish){.name = op->to,
-            .use = f->use,
-            .is_subscribed = !w->c->options.no_subscriptions && f->attrs & FOLDER_SUBSCRIBED};
+        copy_make_add(
+            w->p, op->to, f->use, !w->c->options.no_subscriptions && f->attrs & FOLDER_SUBSCRIBED);
     }
-    int result = n > 0 ? make_all(w->c, v, n, w->p->there, err) : 0;
-    free(v);
-    return result;
+    return copy_make_begin(w->c, w->p, err);
 }
 
 /* The target's list with the names that it has now. */

@@ -28,7 +28,8 @@ struct copy {
 #define COPY_FOLDERS_AT_ONCE 128
 #define COPY_MESSAGES_AT_ONCE 20000
 
-struct work; /* folder_parts.h */
+struct work;   /* folder_parts.h */
+struct making; /* copy_make.c */
 
 struct pass {
     enum plan_policy_id policy;
@@ -48,7 +49,8 @@ struct pass {
     size_t n_lost;
     bool has_renamed;
     struct folder_list
-        *there; /* of the target: those before the pass, and those it made at first */
+        *there;            /* of the target: those before the pass, and those it made at first */
+    struct making *making; /* these, as long as they are on their way; owned; NULL: none */
 };
 
 bool copy_is_cancelled(const struct copy *c);
@@ -61,6 +63,9 @@ void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *
  * something to put into it. */
 struct copy_job {
     bool is_lost; /* the source does not list it */
+    /* The target's is on its way, or was when the job was made: target has no more than its name.
+     */
+    bool is_awaited;
     const struct folder *source;
     struct folder target;
     struct journal_folder record;
@@ -68,10 +73,18 @@ struct copy_job {
 /* The whole of them.  What fails in one folder only is told. */
 int copy_folders(
     struct copy *c, struct pass *p, struct copy_job *jobs, size_t n, struct err *err) ATTR_WUR;
-/* Which folder is which: renames and makes on the target what was renamed and made on the source,
+/* Which folder is which: renames on the target what was renamed on the source, begins to make there
+ * what was made,
  * leaves the target's names in the map, and finds what is lost. */
 int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
     struct folder_map *map, struct err *err) ATTR_WUR;
+/* Folders that the target is to get: added, then begun together.  finish() waits for the target and
+ * puts those that are there into p->there; without any it does nothing. */
+void copy_make_add(struct pass *p, struct slice name, enum folder_use use, bool is_subscribed);
+int copy_make_begin(struct copy *c, struct pass *p, struct err *err) ATTR_WUR;
+bool copy_is_making(const struct pass *p, struct slice name);
+int copy_make_finish(struct copy *c, struct pass *p, struct err *err) ATTR_WUR;
+void copy_make_fini(struct pass *p); /* when nothing of it is on its way */
 /* The folders of both sides, in one round trip. */
 int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;

@@ -63,7 +63,7 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
     struct intent *intents = NULL;
     size_t n = 0;
     *may_out = false;
-    if (w->p->is_fresh || r->source.uidvalidity == 0 ||
+    if (w->is_awaited || w->p->is_fresh || r->source.uidvalidity == 0 ||
         r->target.uidvalidity != w->target->uidvalidity || folder_has_state(w, PAIR_GONE) ||
         folder_has_state(w, PAIR_SENT) || folder_has_state(w, PAIR_REFUSED))
         return 0;
@@ -158,7 +158,7 @@ static void ask_target(struct work *w, bool may_ask_since_token, const struct ui
 static void ask_numbers(struct work *w)
 {
     const struct folder *t = w->target;
-    if (w->is_lost || t->uidvalidity == 0 || t->uidnext > 1 ||
+    if (w->is_lost || w->is_awaited || t->uidvalidity == 0 || t->uidnext > 1 ||
         t->uidvalidity == w->record->target.uidvalidity || !folder_list_find(w->p->there, t->name))
         return;
     w->first_open.result = END_PENDING;
@@ -178,6 +178,20 @@ static int take_numbers(struct work *w, struct err *err)
         end_changes_init(&w->there, &w->keywords);
     }
     return 0;
+}
+
+/* What has become of it.  One that could not be made is tried once more, under a name that the
+ * target takes. */
+static int take_made(struct work *w, struct err *err)
+{
+    bool was_made = copy_find_target(w->p, w->record) != NULL;
+    w->is_awaited = false;
+    if (copy_folder_on_target(w->c, w->p, w->source, w->record, w->target, err) != 0)
+        return -1;
+    if (was_made)
+        return 0;
+    ask_numbers(w);
+    return end_wait(w->c->to, &w->first_open, err);
 }
 
 int folder_ask(struct work *w, struct err *err)
@@ -204,7 +218,7 @@ int folder_ask(struct work *w, struct err *err)
     uid_set_fini(&source);
     if (result == 0)
         ask_numbers(w);
-    if (result == 0 && r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
+    if (result == 0 && !w->is_awaited && r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
         r->target.uidvalidity == w->target->uidvalidity)
         ask_target(w, may_ask_since_token, &target);
     uid_set_fini(&target);
@@ -229,7 +243,8 @@ static int check_answers(struct work *w, struct err *err)
     if ((w->target_told.is_asked && end_wait(w->c->to, &w->target_told.ticket, err) != 0) ||
         end_wait(w->c->to, &w->first_open, err) != 0 ||
         (w->source_told.is_asked &&
-            end_check(w->c->from, &w->source_told.ticket, "cannot open the folder", err) != 0))
+            end_check(w->c->from, &w->source_told.ticket, "cannot open the folder", err) != 0) ||
+        (w->is_awaited && take_made(w, err) != 0))
         return -1;
     if (check_id(&w->listing, w->record->source.mailboxid, w->c->from->label, err) != 0)
         return -1;

@@ -49,6 +49,7 @@ struct work {
     struct journal_folder *record;
     struct folder *target;
     bool is_lost;      /* the source does not list it */
+    bool is_awaited;   /* the target has just been asked to make it */
     bool is_over;      /* it has failed, and that has been told */
     bool comes_again;  /* it was numbered anew, or we have looked too often (Courier) */
     bool is_confirmed; /* looked at again, since it is empty and was not */

@@ -39,6 +39,8 @@ static int look(struct works *all, struct err *err)
             if (folder_ask(&all->v[k], err) != 0)
                 return -1;
         }
+        if (copy_make_finish(all->c, all->p, err) != 0)
+            return -1;
         for (size_t k = i; k < i + n; k++) {
             if (folder_answered(&all->v[k], err) != 0 && folder_excuse(&all->v[k], err) != 0)
                 return -1;
@@ -313,11 +315,14 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
         all.v[i] = (struct work){.c = c,
             .p = p,
             .is_lost = jobs[i].is_lost,
+            .is_awaited = jobs[i].is_awaited,
             .source = jobs[i].source,
             .record = &jobs[i].record,
             .target = &jobs[i].target};
     p->opened = NULL;
     p->n_window = n;
+    for (size_t i = 0; i < n; i++)
+        jobs[i].is_awaited = false;
     int result = run(&all, folders, err);
     /* What is still on its way is answered into what is freed next. */
     if (result != 0 && !(c->from->ops->is_idle(c->from) && c->to->ops->is_idle(c->to))) {

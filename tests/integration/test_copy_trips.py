@@ -126,14 +126,14 @@ def test_turns_of_1000_new_folders(turns, tmp_path):
 
 
 def test_turns_of_a_large_folder(turns, tmp_path):
-    """How many messages are in it besides makes no difference."""
+    """How many messages are in it besides makes no difference, nor that some of those that are moved got flags as well."""
     old, new = turns.servers
     put_in_maildir(old, ANN, 4000)
     line = copied(turns, tmp_path)
     client = old.imap(ANN)
     client.create("Moved")
     client.select("INBOX")
-    client.uid("STORE", "1:1000", "+FLAGS.SILENT", "(\\Flagged)")
+    client.uid("STORE", "1:950,2001:2050", "+FLAGS.SILENT", "(\\Flagged)")
     client.uid("MOVE", "2001:2100", "Moved")
     client.uid("STORE", "3951:4000", "+FLAGS.SILENT", "(\\Deleted)")
     client.uid("EXPUNGE", "3951:4000")
@@ -141,8 +141,7 @@ def test_turns_of_a_large_folder(turns, tmp_path):
     done, trips = turns.run(line)
     assert (done.status, done.messages_copied, done.messages_moved, done.messages_deleted) == (0, 100, 100, 50), done.log
     same(look(old.imap(ANN)), look(new.imap(ANN)))
-    # Twelve are to be reached: docs/benchmarks.md says what bounds it.
-    assert trips <= 13
+    assert trips <= 12
 
 
 # --- Octets ----------------------------------------------------------------------------------------------------------------
