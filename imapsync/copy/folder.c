@@ -291,7 +291,9 @@ int folder_answered(struct work *w, struct err *err)
     bool is_first = w->record->source.uidvalidity == 0;
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0)
         return -1;
-    bool is_seen = w->target_told.is_asked ? w->there.is_sure : is_first || adopt;
+    /* Where nothing has ever come there is nothing to be seen. */
+    bool is_seen =
+        w->target_told.is_asked ? w->there.is_sure : is_first || adopt || w->target->uidnext == 1;
     w->p->is_unseen = w->p->is_unseen || !is_seen;
     if (find_contents(w, err) != 0)
         return -1;
@@ -409,6 +411,13 @@ static int forget_token(struct work *w, struct err *err)
     return journal_folder_put(w->c->journal, r, err);
 }
 
+/* Those of before the roles were exchanged tell what is new to the other side. */
+static int forget_tokens(struct work *w, struct err *err)
+{
+    journal_set(&w->record->target.token, SLICE_NONE);
+    return forget_token(w, err);
+}
+
 int folder_remember(struct work *w, struct err *err)
 {
     struct journal_folder *r = w->record;
@@ -416,6 +425,8 @@ int folder_remember(struct work *w, struct err *err)
         return forget_token(w, err);
     struct slice source = buf_slice(&w->listing.token), target = buf_slice(&w->there.token);
     bool has_target = w->target_told.is_asked && is_new(target, r->target.token);
+    if (w->p->is_fresh && w->n_exceptions > 0)
+        return forget_tokens(w, err);
     if (w->is_lost || w->n_exceptions > 0 || !w->listing.is_sure ||
         (w->target_told.is_asked && !w->there.is_sure) ||
         !(is_new(source, r->source.token) || has_target))

@@ -152,7 +152,8 @@ int journal_compared_put(
     struct journal *j, uint32_t folder, const struct journal_compared *c, struct err *err) ATTR_WUR;
 /* Forgets pairs and intents of a folder (its UIDVALIDITY has changed); keeps the folder. */
 int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
-/* What was copied has been copied, but is not where it was put: STORED and SENT become GONE. */
+/* What was copied has been copied, but is not where it was put: STORED and SENT become GONE, and
+ * what stood alone on the target is forgotten. */
 int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 
 /* --- Pairs -------------------------------------------------------------------------- */

@@ -287,13 +287,16 @@ int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err)
     size_t n;
     if (journal_compared_forget(j, folder, err) != 0)
         return -1;
-    if (journal_pairs(j, folder, &pairs, &n, err) != 0)
+    if (journal_pairs_all(j, folder, &pairs, &n, err) != 0)
         return -1;
     int result = 0;
     for (size_t i = 0; i < n && result == 0;) {
         journal_begin(j);
         for (size_t k = 0; k < AT_ONCE && i < n; k++, i++) {
-            if (pairs[i].state != PAIR_STORED && pairs[i].state != PAIR_SENT)
+            if (pairs[i].src_uid == 0)
+                journal_copy_del(j, folder, pairs[i].tgt_uid);
+            if (pairs[i].src_uid == 0 ||
+                (pairs[i].state != PAIR_STORED && pairs[i].state != PAIR_SENT))
                 continue;
             pairs[i].state = PAIR_GONE;
             pairs[i].tgt_uid = 0;

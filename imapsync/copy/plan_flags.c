@@ -7,8 +7,8 @@
  *   only the target has              nothing: it is its user's
  *   both have                        a flag has two states, so they agree
  *
- * A flag that does not last on the target is noted as common and never sent: else each pass would
- * send it again.
+ * A flag that does not last on the target is never sent, and is not common: on the way back its
+ * user would have taken it away.
  */
 #include "imapsync/copy/plan_parts.h"
 
@@ -41,16 +41,19 @@ void plan_flags(const struct plan_policy *policy, const struct plan_three *t, bo
         source.system =
             (uint8_t)((source.system & ~FLAG_DELETED) | (t->base.system & FLAG_DELETED));
     struct flags more = flags_minus(&source, &t->base), less = flags_minus(&t->base, &source);
-    struct flags now = t->base;
+    struct flags now = t->base, lost = t->base;
     *add_out = *remove_out = (struct flags){0};
     if (may_add) {
         *add_out = flags_minus(&more, &t->target);
         *add_out = flags_and(add_out, &t->storable);
         now = flags_or(&now, &more);
+        lost = flags_or(&lost, &more);
     }
     if (may_remove) {
         *remove_out = flags_and(&less, &t->target);
         now = flags_minus(&now, &less);
     }
-    *now_out = now;
+    lost = flags_minus(&lost, &t->target);
+    lost = flags_minus(&lost, &t->storable);
+    *now_out = flags_minus(&now, &lost);
 }

@@ -138,11 +138,6 @@ static void on_lost(struct plan_draft *d, struct plan_lost *l, bool is_spared)
         on_lost_bare(d, l);
         return;
     }
-    if (l->is_other_lost && f &&
-        (l->pair.src_uid == 0 || (d->in->is_fresh && d->policy->repeats_gone))) {
-        f->is_taken = false;
-        f = NULL;
-    }
     if (l->is_other_lost) {
         if (f)
             renumber(d, l, PAIR_AWAY);

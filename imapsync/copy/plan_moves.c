@@ -55,9 +55,18 @@ static struct slice lost_id(const struct plan_match *m, const struct plan_lost *
     return m->is_target ? l->pair.tgt_id : l->pair.id;
 }
 
-static struct slice key_of_lost(const struct plan_match *m, const struct plan_lost *l, enum by how)
+/* Where the copy is lost as well, and the message is to come again, it would keep what is new from
+ * a copy that is there. */
+static bool has_nothing(const struct plan_draft *d, const struct plan_lost *l)
 {
-    if (l->match != PLAN_NONE || l->pair.state == PAIR_REFUSED)
+    return l->is_other_lost &&
+           (l->pair.src_uid == 0 || (d->in->is_fresh && d->policy->repeats_gone));
+}
+
+static struct slice key_of_lost(
+    const struct plan_draft *d, const struct plan_match *m, const struct plan_lost *l, enum by how)
+{
+    if (l->match != PLAN_NONE || l->pair.state == PAIR_REFUSED || has_nothing(d, l))
         return SLICE_NONE;
     return how == BY_ID ? lost_id(m, l) : content_key(l->pair.digest, l->pair.canon, how);
 }
@@ -125,7 +134,7 @@ static void join_by(const struct plan_draft *d, struct plan_match *m, enum by ho
     for (size_t i = 0; i < m->n_lost; i++) {
         const struct plan_lost *l = &m->lost[i];
         uint32_t uid = m->is_target ? l->pair.tgt_uid : l->pair.src_uid;
-        struct ref r = {.key = key_of_lost(m, l, how),
+        struct ref r = {.key = key_of_lost(d, m, l, how),
             .folder = l->folder,
             .comes_last = l->pair.src_uid == 0 && !l->pair.is_unproved,
             .uid = uid,
@@ -181,7 +190,7 @@ static size_t ask(struct plan_draft *d, const struct plan_match *m, bool is_wide
     bool is_any_size = is_wide, have_all_ids = true;
     for (size_t i = 0; i < m->n_lost; i++) {
         const struct plan_lost *l = &m->lost[i];
-        if (key_of_lost(m, l, BY_OCTETS).n == 0)
+        if (key_of_lost(d, m, l, BY_OCTETS).n == 0)
             continue;
         sizes[n++] = l->pair.size;
         is_any_size = is_any_size || l->pair.size == 0;
@@ -207,7 +216,8 @@ void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wi
     bool would_be_twice = false;
     for (size_t i = 0; i < m->n_lost; i++) {
         const struct plan_lost *l = &m->lost[i];
-        would_be_twice = would_be_twice || (key_of_lost(m, l, BY_OCTETS).n > 0 && is_twice(m, l));
+        would_be_twice =
+            would_be_twice || (key_of_lost(d, m, l, BY_OCTETS).n > 0 && is_twice(m, l));
     }
     if (ask(d, m, is_wide) == 0 && would_be_twice && !is_wide)
         (void)ask(d, m, true);

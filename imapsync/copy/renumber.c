@@ -4,9 +4,10 @@
  * folder, which gets its name when all of them are there.  A crash before that begins again.
  *
  * The same octets are the same message, also with other line ends (a mailbox that was restored);
- * another header is another message.  What no pair has is new.  A pair whose message is not there
- * any more goes, or stands alone from then on, without a deletion: a new UIDVALIDITY is no witness
- * of one.
+ * another header is another message, unless the folder was a target on an earlier way, whose server
+ * may have added lines to what was put there.  What no pair has is new.  A pair whose message is
+ * not there any more goes, or stands alone from then on, without a deletion: a new UIDVALIDITY is
+ * no witness of one.
  */
 #include "imapsync/copy/renumber.h"
 
@@ -183,7 +184,8 @@ static int drop_moved(struct renumbering *r, struct err *err)
 static int move(struct renumbering *r, struct err *err)
 {
     struct renumber_job *job = r->job;
-    match_up(r->pairs, job->n_pairs, r->now, r->n_now, MATCH_LINES);
+    match_up(r->pairs, job->n_pairs, r->now, r->n_now,
+        journal_has_both_ways(job->journal) ? MATCH_TEXT : MATCH_LINES);
     /* What an attempt has left that was killed. */
     if (journal_folder_forget(job->journal, r->new, err) != 0 ||
         journal_keywords_put(job->journal, r->new, job->keywords, err) != 0 ||

@@ -113,6 +113,8 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
     };
     if (m)
         p.flags = m->flags;
+    if (r->is_plain)
+        memset(p.flags.keywords, 0, sizeof(p.flags.keywords));
     struct content content = content_of(&r->sent, r->since);
     const struct content none = {.has_digest = false};
     bool is_known = is_believed(s, f->record->id, r);

@@ -50,6 +50,7 @@ static enum act some_act(struct rng *r, bool has_open)
 struct mood {
     bool is_calm;    /* nothing breaks */
     bool is_sorting; /* messages and folders are moved all the time */
+    bool is_torn;    /* they cannot make up their minds on which server to be */
     bool has_open;
 };
 
@@ -57,6 +58,8 @@ static enum act act_in(const struct mood *m, struct rng *r)
 {
     static const uint8_t sorting[] = {ACT_MOVE, ACT_MOVE, ACT_MOVE, ACT_RENAME, ACT_MAKE};
     enum act a;
+    if (m->is_torn && rng_one_in(r, 6))
+        return rng_one_in(r, 2) ? ACT_FLIP : ACT_BACK;
     if (m->is_sorting && rng_one_in(r, 2))
         return (enum act)sorting[rng_below(r, sizeof(sorting))];
     do
@@ -85,8 +88,10 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
         gap = 20 + rng_below(&r, 40);
         out->n = 4 + out->n / 3;
     }
-    const struct mood mood = {
-        .is_calm = rng_one_in(&r, 5), .is_sorting = rng_one_in(&r, 4), .has_open = has_open};
+    const struct mood mood = {.is_calm = rng_one_in(&r, 5),
+        .is_sorting = rng_one_in(&r, 4),
+        .is_torn = out->purpose == PURPOSE_MOVE && rng_one_in(&r, 3),
+        .has_open = has_open};
     for (uint32_t i = 0; i < out->n; i++) {
         tick += rng_one_in(&r, 3) ? 0 : rng_below(&r, 2 * gap);
         out->v[i] = (struct action){.tick = tick,

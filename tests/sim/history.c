@@ -30,7 +30,9 @@ struct run {
     struct copy *copy;
     struct known known; /* the marks of the flip */
     bool has_swept, has_failed;
-    bool is_back; /* the sides are exchanged */
+    bool was_quiet; /* the last pass */
+    bool is_swept;  /* the last pass was a sweep that went through, and nothing was late */
+    unsigned ways;  /* how often the sides were exchanged */
     struct copy_counts counts;
     struct outcome *out;
 };
@@ -124,8 +126,8 @@ static int begin(struct run *r)
     struct err err = ERR_INIT;
     if (r->copy)
         return 0;
-    if (copy_new(&source_makers[r->is_back], &target_makers[r->is_back], r->dir, &options, &events,
-            r, &r->copy, &err) == 0) {
+    if (copy_new(&source_makers[r->ways % 2], &target_makers[r->ways % 2], r->dir, &options,
+            &events, r, &r->copy, &err) == 0) {
         known_init(&r->known, r->dir);
         known_use(&r->known, r->copy);
         if (fault_is(FAULT_LATE_ALL))
@@ -159,12 +161,13 @@ static enum plan_policy_id purpose_now(struct run *r)
         [PLAN_ARCHIVE] = RULE_ARCHIVE,
         [PLAN_REVERSE] = RULE_REVERSE,
     };
-    enum plan_policy_id id = r->is_back                            ? PLAN_REVERSE
-                             : r->w.h->purpose == PURPOSE_ARCHIVE  ? PLAN_ARCHIVE
-                             : r->w.h->purpose == PURPOSE_BACKFILL ? PLAN_BACKFILL
-                             : !r->w.ledger.is_flipped             ? PLAN_MIRROR
-                             : r->has_swept                        ? PLAN_AFTER_FLIP
-                                                                   : PLAN_FIRST_SWEEP;
+    bool is_behind = r->w.ledger.is_flipped;
+    enum plan_policy_id id = r->w.h->purpose == PURPOSE_ARCHIVE                ? PLAN_ARCHIVE
+                             : r->w.h->purpose == PURPOSE_BACKFILL && !r->ways ? PLAN_BACKFILL
+                             : is_behind && r->has_swept                       ? PLAN_AFTER_FLIP
+                             : is_behind                                       ? PLAN_FIRST_SWEEP
+                             : r->ways % 2                                     ? PLAN_REVERSE
+                                                                               : PLAN_MIRROR;
     r->w.ledger.rule = rules[id];
     return id;
 }
@@ -206,7 +209,9 @@ static int pass(struct run *r, bool *is_quiet_out)
         ledger_settled(&r->w.ledger);
         r->w.ledger.listed_at = r->w.ledger.pass_began;
     }
+    r->w.ledger.is_fresh &= result != 0 || r->has_failed;
     r->has_swept |= result == 0 && policy == PLAN_FIRST_SWEEP;
+    r->is_swept = result == 0 && n.messages_copied == 0;
     if (r->w.is_killed || result != 0)
         end(r);
     return result;
@@ -216,6 +221,7 @@ static int pass(struct run *r, bool *is_quiet_out)
  * backfill nothing is there yet, and all of it comes late. */
 static bool flip(struct run *r)
 {
+    r->is_swept = false;
     struct copy_verdict v;
     struct err err = ERR_INIT;
     bool is_done = begin(r) == 0 && known_seen(&r->known, &err) == 0;
@@ -235,43 +241,52 @@ static bool flip(struct run *r)
     return is_done;
 }
 
-/* The way back, by the same journal or with one of its own. */
-static void back(struct run *r, bool has_journal)
+/* The way back, or there once more, by the same journal; a few have lost it. */
+static void turn(struct run *r, const struct action *x)
 {
+    bool has_journal = x->a % 8 > 0;
     end(r);
     if (!has_journal) {
         site_lose(r->dir);
         disk_forget();
+        if (x->a % 16 > 0)
+            site_lose_marks();
     }
-    site_lose_marks();
-    world_turn(&r->w, has_journal && !r->w.ledger.has_lost_journal);
-    r->is_back = true;
-    r->has_swept = r->has_failed = false;
-    world_story(&r->w, "the way back: what was the target is copied to the source now");
+    world_turn(&r->w, has_journal);
+    r->ways++;
+    r->has_swept = r->has_failed = r->was_quiet = r->is_swept = false;
+    world_story(&r->w, "the sides are exchanged%s", has_journal ? "" : ", and the journal is lost");
 }
 
 /* Not all of it is good for every purpose. */
 static bool is_for(const struct run *r, enum act what)
 {
     if (what == ACT_FLIP)
-        return r->w.h->purpose == PURPOSE_MOVE && !r->is_back && !r->w.ledger.is_flipped;
-    if (what == ACT_BACK)
-        return r->w.ledger.is_flipped &&
-               !((r->w.source.quirks | r->w.target.quirks) & (QUIRK_ALTERS | QUIRK_NO_KEYWORDS));
-    return true;
+        return !r->w.ledger.is_flipped && (r->w.h->purpose == PURPOSE_MOVE ||
+                                              (r->w.h->purpose == PURPOSE_BACKFILL && r->ways));
+    return what == ACT_BACK && r->w.ledger.is_flipped;
+}
+
+/* The flip comes behind a pass that was whole, and the way back behind a sweep that was, as a
+ * cut-over takes care of. */
+static bool is_waiting(const struct run *r)
+{
+    const struct world *w = &r->w;
+    if (w->next == w->h->n || !is_for(r, w->h->v[w->next].what))
+        return false;
+    return w->h->v[w->next].what == ACT_FLIP ? !r->was_quiet || r->has_failed : !r->is_swept;
 }
 
 static void between(struct run *r)
 {
     struct world *w = &r->w;
-    while (w->next < w->h->n && w->h->v[w->next].tick <= w->tick) {
+    while (w->next < w->h->n && w->h->v[w->next].tick <= w->tick && !is_waiting(r)) {
         const struct action *x = &w->h->v[w->next];
         if (x->what == ACT_FLIP && is_for(r, ACT_FLIP)) {
             if (!flip(r))
                 break;
-        } else if (x->what == ACT_BACK) {
-            if (is_for(r, ACT_BACK))
-                back(r, w->h->has_open && x->a % 2);
+        } else if (x->what == ACT_BACK && is_for(r, ACT_BACK)) {
+            turn(r, x);
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);
@@ -281,19 +296,11 @@ static void between(struct run *r)
             world_story(w, x->a % 3 == 0 ? "journal and marks are lost" : "the journal is lost");
             w->next++;
             break;
-        } else if (x->what != ACT_FLIP) {
+        } else if (x->what != ACT_FLIP && x->what != ACT_BACK) {
             break;
         }
         w->next++;
     }
-}
-
-/* The flip comes behind a pass that was whole, as a cut-over takes care of. */
-static bool may_flip(const struct run *r, bool was_quiet)
-{
-    const struct world *w = &r->w;
-    return w->next == w->h->n || w->h->v[w->next].what != ACT_FLIP || !is_for(r, ACT_FLIP) ||
-           w->h->v[w->next].tick > w->tick || (was_quiet && !r->has_failed);
 }
 
 static void verify(struct run *r)
@@ -327,17 +334,15 @@ static void flip_first(struct run *r)
 static void disturbed(struct run *r)
 {
     struct world *w = &r->w;
-    bool was_quiet = false;
     if (w->h->purpose == PURPOSE_BACKFILL)
         flip_first(r);
     while (w->next < w->h->n && r->out->passes < PASSES_MAX && w->ledger.harm == HARM_NONE) {
-        if (may_flip(r, was_quiet))
-            between(r);
-        (void)pass(r, &was_quiet);
+        between(r);
+        (void)pass(r, &r->was_quiet);
         /* A cut-over waits for quiet; others do not stop for it. */
         if (w->next < w->h->n && w->h->v[w->next].tick > w->tick)
             world_tick(w);
-        if (w->next < w->h->n && w->h->v[w->next].what == ACT_FLIP &&
+        if (w->next < w->h->n && is_for(r, w->h->v[w->next].what) &&
             r->out->passes > PASSES_MAX / 2)
             w->next++;
     }

@@ -151,6 +151,11 @@ void ledger_late(struct ledger *l, uint8_t folder, uint32_t content)
     l->life[content].late_born = (uint8_t)(l->life[content].late_born + l->is_flipped);
 }
 
+void ledger_swallowed(struct ledger *l, uint32_t content)
+{
+    l->life[content].was_swallowed = true;
+}
+
 static void on_settled(struct ledger *l, struct message *m)
 {
     (void)l;
@@ -216,6 +221,17 @@ static void forget_names(struct ledger *l, uint8_t on_target)
     }
 }
 
+/* Nobody has read what the server has made of them on an earlier way, and nothing tells them from
+ * others. */
+static void doubt_altered(struct ledger *l, uint8_t folder)
+{
+    const struct mailbox *b = server_find(l->source, folder);
+    for (size_t i = 0; b && i < b->n; i++) {
+        struct biography *life = &l->life[b->v[i].content];
+        life->late_born = (uint8_t)(life->late_born + b->v[i].is_altered);
+    }
+}
+
 void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder)
 {
     if (on_target)
@@ -227,6 +243,8 @@ void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder)
     if (!l->is_flipped)
         return;
     l->has_new_numbers = true;
+    if (!on_target)
+        doubt_altered(l, folder);
     for (uint32_t c = 0; c < MODEL_CONTENTS; c++)
         l->life[c].late_born = (uint8_t)(l->life[c].late_born + l->life[c].late_copied);
 }

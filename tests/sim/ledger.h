@@ -58,6 +58,7 @@ struct biography {
      * again with good reason. */
     uint8_t late_born, late_made, late_remade;
     bool late_copied, late_moved; /* on the source, behind the flip */
+    bool was_swallowed;           /* by a target that has said OK */
 };
 
 /* One message, wherever its users or the engine put it. */
@@ -82,6 +83,7 @@ struct ledger {
     bool has_vanished;               /* the engine has said that it misses folders of the source */
     bool has_strangers; /* folders of the target that its user renamed before they were known */
     bool is_flipped;
+    bool is_fresh;        /* the sides were exchanged, and no pass has gone through since */
     enum rule rule;       /* of this pass */
     bool is_in_pass;      /* now */
     bool has_new_numbers; /* behind the flip a folder was numbered anew */
@@ -117,6 +119,8 @@ void ledger_interrupted(struct ledger *l);
 void ledger_unsure(struct ledger *l);
 /* What is stored now was sent before a cut. */
 void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
+/* The target has said OK to one, and has lost it. */
+void ledger_swallowed(struct ledger *l, uint32_t content);
 /* A pass went through. */
 void ledger_settled(struct ledger *l);
 void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder);

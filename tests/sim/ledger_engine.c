@@ -36,12 +36,14 @@ static unsigned deleted_for(const struct ledger *l, uint8_t folder, uint32_t con
  */
 
 /* Before the flip a folder that was replaced, and a journal that was lost, are begun anew by
- * content, and what a user of the target has removed cannot be told from what never came.  Which of
- * k equal ones was removed nobody knows either. */
+ * content, and what a user of the target has removed cannot be told from what never came.  When the
+ * sides were exchanged it is copied again, until a pass is through.  Which of k equal ones was
+ * removed nobody knows either. */
 static uint16_t may_come_again(const struct ledger *l, uint8_t folder, uint32_t content)
 {
     const struct tally *t = &l->tally[folder][content];
-    bool is_begun_anew = l->has_lost_journal || is_any(l, l->is_renumbered, folder) ||
+    bool is_begun_anew = l->has_lost_journal || l->is_fresh ||
+                         is_any(l, l->is_renumbered, folder) ||
                          (born_for(l, folder, content) > 1 && l->interruptions > 0);
     return is_begun_anew ? t->user_removed : t->unsure_removed;
 }

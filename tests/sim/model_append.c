@@ -88,6 +88,14 @@ static const struct message *equal_one(const struct mailbox *b, uint32_t content
     return NULL;
 }
 
+static uint32_t content_of(const struct appended *a)
+{
+    bool is_whole;
+    int content = model_content(buf_slice(&a->octets), &is_whole);
+    BUG_ON(content < 0);
+    return (uint32_t)content;
+}
+
 /* The UID that it has. */
 static uint32_t put_message(struct server *s, struct mailbox *b, const struct appended *a)
 {
@@ -149,6 +157,8 @@ void model_append(struct model_end *e, struct request *r)
     uint32_t *given = mem_zalloc((r->n_messages + 1) * sizeof(*given));
     for (size_t i = 0; i < r->n_messages && !is_lost; i++)
         given[i] = put_message(e->s, b, &r->messages[i]);
+    for (size_t i = 0; i < r->n_messages && is_lost; i++)
+        ledger_swallowed(e->s->ledger, content_of(&r->messages[i]));
     for (size_t i = 0; i < r->n_messages && fault_is(FAULT_APPEND_TWICE) && first % 5 == 4; i++)
         (void)put_message(e->s, b, &r->messages[i]);
     r->stored_in = b->name;

@@ -236,13 +236,27 @@ static struct only only_one(const struct server *s, uint32_t content)
     return o;
 }
 
+/* It has what the source has, altered on an earlier way, or its message is not there any more. */
+static bool is_as_there(const struct server *source, const struct message *copy)
+{
+    bool is_there = false, is_altered = false;
+    for (size_t i = 0; i < source->n; i++) {
+        const struct mailbox *b = source->boxes[i];
+        for (size_t k = 0; k < b->n; k++) {
+            is_there |= b->v[k].content == copy->content;
+            is_altered |= b->v[k].content == copy->content && b->v[k].is_altered;
+        }
+    }
+    return !is_there || (is_altered && copy->has_date);
+}
+
 /* What is not on the source any more nobody can compare. */
 static void judge_whole(struct ledger *l, const struct server *source, const struct mailbox *b)
 {
     for (size_t i = 0; i < b->n; i++) {
         const struct message *m = &b->v[i];
         if (!m->is_copy || (!m->is_altered && m->has_date) || l->life[m->content].lives == 0 ||
-            is_told_there(l, b->name, m->content) || only_one(source, m->content).n == 0)
+            is_told_there(l, b->name, m->content) || is_as_there(source, m))
             continue;
         ledger_harm(l, HARM_CORRUPT, "message %u in %s: %s", m->content, model_folder_name(b->name),
             m->is_altered ? "the copy has other octets" : "the copy has another date");

@@ -109,7 +109,7 @@ bool world_late(struct world *w, struct late_append *l)
     return false;
 }
 
-static void settle_late(struct world *w)
+void world_settle_late(struct world *w)
 {
     for (size_t i = 0; i < LATE_MAX; i++)
         w->late_tick[i] = 0;
@@ -134,61 +134,6 @@ void world_revive(struct world *w)
 {
     w->is_killed = false;
     w->kill_armed = KILL_NONE;
-}
-
-/* A copy that stands for a message that is there, or was: as if the engine had made it. */
-static void take_over(struct world *w, const struct ledger *before, struct mailbox *to)
-{
-    for (size_t i = 0; i < to->n; i++) {
-        struct message *m = &to->v[i];
-        struct tally *t = &w->ledger.tally[to->name][m->content];
-        bool was_copied = before->tally[to->name][m->content].made > 0;
-        bool is_gone = was_copied && t->made >= t->born;
-        m->is_copy = is_gone || t->made < t->born;
-        m->users = m->own = 0;
-        m->touched_at = m->answered_at = 0;
-        m->is_unsure = false;
-        m->has_date = true;
-        m->born_flags = m->flags;
-        memset(m->engine_adds, 0, sizeof(m->engine_adds));
-        memset(m->engine_takes, 0, sizeof(m->engine_takes));
-        if (is_gone) {
-            ledger_user_added(&w->ledger, false, to->name, m);
-            ledger_user_removed(&w->ledger, false, to->name, m);
-        }
-        if (m->is_copy)
-            ledger_engine_added(&w->ledger, to->name, m);
-        else
-            ledger_user_added(&w->ledger, true, to->name, m);
-    }
-}
-
-void world_turn(struct world *w, bool has_journal)
-{
-    settle_late(w);
-    const struct ledger before = w->ledger;
-    struct server new = w->target;
-    w->target = w->source;
-    w->source = new;
-    w->source.is_target = false;
-    w->target.is_target = true;
-    uint32_t tick = w->tick;
-    ledger_init(&w->ledger);
-    w->ledger.tick = tick;
-    w->ledger.has_open = w->h->has_open;
-    w->ledger.has_lost_journal = !has_journal;
-    w->ledger.source = &w->source;
-    w->ledger.target = &w->target;
-    w->ledger.is_short = ((w->source.quirks | w->target.quirks) & QUIRK_SHORT) != 0;
-    for (size_t i = 0; i < w->source.n; i++) {
-        struct mailbox *b = w->source.boxes[i];
-        for (size_t k = 0; k < b->n; k++) {
-            b->v[k].is_copy = false;
-            ledger_user_added(&w->ledger, false, b->name, &b->v[k]);
-        }
-    }
-    for (size_t i = 0; i < w->target.n; i++)
-        take_over(w, &before, w->target.boxes[i]);
 }
 
 void world_init(struct world *w, const struct history *h, FILE *story)

@@ -54,9 +54,11 @@ void world_kill(struct world *w, const char *where);
 /* Only between passes: what was armed is over, and the disk is there again. */
 void world_revive(struct world *w);
 void world_story(struct world *w, const char *fmt, ...) ATTR_PRINTF(2, 3);
-/* The source becomes the target, and the other way round; nothing is open.  What both have in
- * common counts as copied before, and what was copied and is gone as deleted. */
+/* turn.c: the source becomes the target, and the other way round; nothing is open.  What both have
+ * in common counts as copied before, and what was copied and is gone as deleted. */
 void world_turn(struct world *w, bool has_journal);
+/* What was sent before a cut is stored now. */
+void world_settle_late(struct world *w);
 /* Takes it over; false: no room. */
 bool world_late(struct world *w, struct late_append *l);
 

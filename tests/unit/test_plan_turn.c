@@ -27,6 +27,8 @@ static const struct plan_row rows[] = {
     {"away from old too", "reverse", "A: g=11#a^ | | -11", "forget A g=11 both-lost"},
     {"away from old too, and new has it", "reverse", "A: g=11#a^ | 5#a | -11",
         "forget A g=11 both-lost; copy A 5 late"},
+    {"one that is away from both takes nothing from one that is there", "reverse",
+        "A: g=11#a^ g=12#a^ | 5#a | -11", "renumber A g=12 > A 5 digest; forget A g=11 both-lost"},
     {"moved on new, and old cannot move", "reverse nomove", "A: g=11#a^ | |\nB: | 5#a |",
         "copy B 5 late; (trash A g=11 lost): cannot"},
     {"moved on old by another device: it goes where new has it", "reverse",

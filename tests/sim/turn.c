@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * turn: the sides are exchanged.  What the oracle knew of both sides takes over: which messages of
+ * what is the target now had a copy on the other side, under which names folders are known there,
+ * and what users have changed that the other side has not been told.
+ */
+#include <string.h>
+
+#include "imapsync/ends/flags.h"
+#include "tests/sim/world.h"
+
+/* What its users have made of flags since they were given is still to be carried. */
+static void take_flags(struct ledger *l, const struct message *m)
+{
+    struct biography *b = &l->life[m->content];
+    for (unsigned i = 0; i < MODEL_FLAGS; i++) {
+        if (!(m->users & 1u << i))
+            continue;
+        if (m->flags & 1u << i)
+            b->adds[i]++;
+        else
+            b->takes[i]++;
+    }
+}
+
+static void take_source(struct world *w)
+{
+    for (size_t i = 0; i < w->source.n; i++) {
+        struct mailbox *b = w->source.boxes[i];
+        for (size_t k = 0; k < b->n; k++) {
+            b->v[k].is_copy = false;
+            ledger_user_added(&w->ledger, false, b->name, &b->v[k]);
+            take_flags(&w->ledger, &b->v[k]);
+        }
+    }
+}
+
+/* Whether one like it was ever sent to where the source is now.  What the server there has lost
+ * behind its OK looks like what its user has removed. */
+static bool was_copied(const struct ledger *before, uint32_t content)
+{
+    bool was = before->life[content].was_swallowed;
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++)
+        was |= before->tally[f][content].made > 0;
+    return was;
+}
+
+/* Whether one like it was taken to another place there, or away. */
+static bool has_left(const struct ledger *before, uint32_t content)
+{
+    bool has = before->serials[1] == IDENTITIES_MAX;
+    for (uint32_t s = 0; s < before->serials[1]; s++)
+        has |= before->identity[1][s].content == content && before->identity[1][s].lost_in != 0;
+    return has;
+}
+
+/* A copy that stands for a message that is there, or was: as if the engine had made it. */
+static void take_target(struct world *w, const struct ledger *before, struct mailbox *to)
+{
+    for (size_t i = 0; i < to->n; i++) {
+        struct message *m = &to->v[i];
+        struct tally *t = &w->ledger.tally[to->name][m->content];
+        bool is_gone = was_copied(before, m->content) && t->made >= t->born;
+        m->is_copy = is_gone || t->made < t->born;
+        m->own = 0;
+        m->users = (uint16_t)(m->users | (m->flags & FLAG_DELETED)); /* it has not travelled */
+        m->answered_at = 0;
+        m->is_unsure = false;
+        m->has_date = true;
+        m->born_flags = m->flags;
+        memset(m->engine_adds, 0, sizeof(m->engine_adds));
+        memset(m->engine_takes, 0, sizeof(m->engine_takes));
+        if (is_gone || (m->is_copy && has_left(before, m->content))) {
+            ledger_user_added(&w->ledger, false, to->name, m);
+            ledger_user_removed(&w->ledger, false, to->name, m);
+        }
+        if (m->is_copy)
+            ledger_engine_added(&w->ledger, to->name, m);
+        else
+            ledger_user_added(&w->ledger, true, to->name, m);
+    }
+}
+
+static void take_folders(struct ledger *l, const struct ledger *before)
+{
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+        l->places.of[f] = places_back(&before->places, f);
+        l->is_renumbered[f] = before->is_renumbered_here[f];
+        l->is_renumbered_here[f] = before->is_renumbered[f];
+    }
+    l->has_strangers = before->has_strangers;
+    l->listed_at = before->listed_at;
+}
+
+void world_turn(struct world *w, bool has_journal)
+{
+    world_settle_late(w);
+    const struct ledger before = w->ledger;
+    struct server new = w->target;
+    w->target = w->source;
+    w->source = new;
+    w->source.is_target = false;
+    w->target.is_target = true;
+    ledger_init(&w->ledger);
+    w->ledger.tick = w->tick;
+    w->ledger.committed_at = before.committed_at;
+    w->ledger.has_open = w->h->has_open;
+    w->ledger.has_lost_journal = !has_journal || before.has_lost_journal;
+    w->ledger.source = &w->source;
+    w->ledger.target = &w->target;
+    w->ledger.is_short = before.is_short;
+    w->ledger.is_fresh = true;
+    if (has_journal)
+        take_folders(&w->ledger, &before);
+    take_source(w);
+    for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
+        if (w->ledger.life[c].lives < before.life[c].lives)
+            w->ledger.life[c].lives = before.life[c].lives;
+    }
+    for (size_t i = 0; i < w->target.n; i++)
+        take_target(w, &before, w->target.boxes[i]);
+}
