@@ -3,6 +3,7 @@
  * plan_parts: what the files of the plan share among themselves: the draft of one call.
  *
  *   plan.c         merges each folder into the draft; the rest works on what is left in it
+ *   plan_draft.c   what is put into the draft
  *   plan_lost.c    what becomes of pairs that one side has lost
  *   plan_moves.c   joins what was lost in one place with what is new in another
  *   plan_late.c    behind a flip: which of the new ones came late
@@ -74,7 +75,7 @@ static inline void *plan_room(void *v, size_t n, size_t size)
     return v;
 }
 
-/* plan.c.  The operation is zero but for what is given, and good until the next is added. */
+/* plan_draft.c.  The operation is zero but for what is given, and good until the next is added. */
 struct plan_op *plan_add(
     struct plan_draft *d, enum plan_kind kind, enum plan_witness witness, uint32_t folder);
 /* The position of these flags among the changes. */
@@ -87,8 +88,14 @@ struct plan_message plan_message_of(
 void plan_ask(
     struct plan_draft *d, enum plan_question question, bool is_target, const struct plan_fresh *f);
 void plan_add_number(uint32_t **v, size_t *n, uint32_t number);
-/* COPY of a message without a pair. */
+
+/* plan.c.  COPY of a message without a pair. */
 void plan_copy(struct plan_draft *d, struct plan_fresh *f, enum plan_witness witness);
+
+static inline struct plan_message plan_message_at(const struct plan_side *s, size_t i)
+{
+    return s->message(s->arg, i);
+}
 
 /* Where a pair is in the journal when its flags' turn comes. */
 struct plan_place {
