@@ -19,20 +19,30 @@ static int scan_open(struct journal *j, struct bdb *db, uint32_t folder, uint32_
     return r;
 }
 
+/* The next record of the folder.  1: one, 0: no more. */
+static int next_record(
+    struct bdb_cursor *c, uint32_t folder, uint32_t *uid_out, struct slice *out, struct err *err)
+{
+    struct slice key;
+    uint32_t its;
+    int r = bdb_cursor_next(c, &key, out, err);
+    if (r <= 0)
+        return r;
+    if (!record_is_uid(key, &its, uid_out))
+        return TABLES_DAMAGED + 1;
+    return its == folder;
+}
+
 /* Pairs that stand under A, or those that stand under B alone.  1: one, 0: no more. */
 static int scan_next(struct bdb_cursor *c, uint32_t folder, int side, struct record_pair *out,
     bool *is_pair_out, struct err *err)
 {
-    struct slice key, value, uids;
-    uint32_t its, uid;
-    int r = bdb_cursor_next(c, &key, &value, err);
+    struct slice value, uids;
+    uint32_t uid;
+    int r = next_record(c, folder, &uid, &value, err);
     *is_pair_out = true;
-    if (r <= 0)
+    if (r != 1)
         return r;
-    if (!record_is_uid(key, &its, &uid))
-        return TABLES_DAMAGED + 1;
-    if (its != folder)
-        return 0;
     if (side == SIDE_A ? !record_unpack_pair(value, SIDE_A, uid, out)
                        : !record_unpack_refs(value, uid, is_pair_out, out, &uids))
         return TABLES_DAMAGED + 1;
@@ -97,18 +107,14 @@ static int by_source(const void *a, const void *b)
 static int take_next(
     struct journal *j, struct bdb_cursor *c, uint32_t folder, struct pairs *to, struct err *err)
 {
-    struct slice key, value, refs = SLICE_NONE;
+    struct slice value, refs = SLICE_NONE;
     struct record_pair p;
     struct buf copy;
-    uint32_t its, uid;
+    uint32_t uid;
     bool is_pair = true;
-    int r = bdb_cursor_next(c, &key, &value, err);
-    if (r <= 0)
+    int r = next_record(c, folder, &uid, &value, err);
+    if (r != 1)
         return r;
-    if (!record_is_uid(key, &its, &uid))
-        return TABLES_DAMAGED + 1;
-    if (its != folder)
-        return 0;
     if (j->from == SIDE_A) {
         if (!record_unpack_pair(value, SIDE_A, uid, &p))
             return TABLES_DAMAGED + 1;
