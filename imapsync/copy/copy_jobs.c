@@ -230,7 +230,6 @@ int copy_all_folders(
         if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
     }
-    copy_tell_left_out(c, p, from);
     p->is_all = true;
     for (size_t i = 0; i < from->n && result == 0; i++) {
         if (is_copied(p, from, i))
@@ -240,6 +239,8 @@ int copy_all_folders(
         result = add_lost(c, p, &jobs, gone, err);
     if (result == 0)
         result = all_jobs(c, p, &jobs, err);
+    if (result == 0)
+        result = copy_tell_left_out(c, p, from, jobs.n > 0, err);
     c->has_told_lost = c->has_told_lost || result == 0;
     for (size_t i = 0; i < jobs.n; i++)
         journal_folder_fini(&jobs.v[i].record);

@@ -18,6 +18,8 @@ struct copy {
     const struct end_maker *silent;
     const struct past *past; /* behind a flip; NULL: nobody knows */
     bool has_told_lost, has_told_left_out;
+    uint64_t
+        left_out;    /* the numbers of folders that are left out, of which nothing was only there */
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;
     bool reads_to_copy_only; /* the source has died of a reading: see folder_changes.c */
@@ -88,8 +90,10 @@ void copy_make_fini(struct pass *p); /* when nothing of it is on its way */
 /* The folders of both sides, in one round trip. */
 int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;
-/* What is never copied, and that some of it is nowhere else. */
-void copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list *from);
+/* What is never copied, and that some of it is nowhere else; behind the copies, for what has no
+ * copy is.  has_changed: any other folder has. */
+int copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list *from,
+    bool has_changed, struct err *err) ATTR_WUR;
 /* All folders that may have changed, in as many plans as it takes. */
 int copy_all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err) ATTR_WUR;

@@ -194,6 +194,13 @@ int journal_by_digest(struct journal *j, const unsigned char digest[SHA256_SIZE]
     void (*each)(void *arg, uint32_t folder, const struct pair *p), void *arg,
     struct err *err) ATTR_WUR;
 
+/* What was only looked at: a message of a folder of the source that is not copied.  put() is part
+ * of a change, as below. */
+int journal_shown_get(struct journal *j, struct slice folder, uint32_t uidvalidity, uint32_t uid,
+    unsigned char digest[SHA256_SIZE], bool *found_out, struct err *err) ATTR_WUR;
+void journal_shown_put(struct journal *j, struct slice folder, uint32_t uidvalidity, uint32_t uid,
+    const unsigned char digest[SHA256_SIZE]);
+
 /* The first RECORD_DIGEST_KEY octets of the digest of every pair, ascending, equal ones as often as
  * they are there, until `each` returns -1. */
 int journal_digests(struct journal *j,

@@ -74,6 +74,16 @@ void record_key_compared(struct buf *out, uint32_t folder)
     pack_u32(out, folder);
 }
 
+void record_key_shown(
+    struct buf *out, int side, const unsigned char *name_digest, uint32_t uidvalidity, uint32_t uid)
+{
+    start(out, 'o');
+    pack_u8(out, (uint8_t)side);
+    add(out, slice_make(name_digest, RECORD_DIGEST_KEY));
+    pack_u32(out, uidvalidity);
+    pack_u32(out, uid);
+}
+
 void record_key_keywords(struct buf *out, uint32_t folder)
 {
     start(out, 'k');

@@ -18,6 +18,8 @@
  *             'i' folder, intent               kind, time, UIDNEXT, flags or folder, UIDs
  *             's' folder, intent               of these, what is on its way: UID, flags, digests
  *             'c' folder                       what both sides were when they were compared
+ *             'o' side, folder, UIDVALIDITY,   digest of a message that was only looked at; the
+ *             UID                              folder by 8 octets of its name's digest
  *             'm', 't'                         kept for marks and items
  *   pairs     folder, UID on A                 the pair
  *   uids      folder, UID on B                 UIDs on A; the pair that has none; since version 4
@@ -126,6 +128,8 @@ void record_key_folder(struct buf *out, uint32_t folder);
 void record_key_name(struct buf *out, int side, struct slice name);
 void record_key_keywords(struct buf *out, uint32_t folder);
 void record_key_compared(struct buf *out, uint32_t folder);
+void record_key_shown(struct buf *out, int side, const unsigned char *name_digest,
+    uint32_t uidvalidity, uint32_t uid);
 void record_key_intent(struct buf *out, uint32_t folder, uint64_t id);
 void record_key_sent(struct buf *out, uint32_t folder, uint64_t id);
 void record_key_uid(struct buf *out, uint32_t folder, uint32_t uid);

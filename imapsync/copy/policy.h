@@ -107,7 +107,7 @@ enum plan_witness {
     PLAN_W_SEEN,       /* as often as now its content was on the source before */
     PLAN_W_UNKNOWN,    /* what was there before is not known any more: item E-LATE-UNKNOWN */
     /* Of the target. */
-    PLAN_W_TARGET_LOST, /* it has told that it is not there any more; before the flip: E-VANISHED */
+    PLAN_W_TARGET_LOST,  /* it has told that it is not there any more */
     PLAN_W_TARGET_MOVED, /* the same, and there is a new one in another folder */
     PLAN_W_TOUCHED,      /* its user has changed its flags */
     /* Of several. */

@@ -17,28 +17,88 @@ def go(source, target, folder, *more):
 
 # --- Folders that only show messages of others ------------------------------------------------------
 
-def shows_all(n_all, n_inbox=4):
-    """An INBOX and Gmail's [Gmail]/All Mail."""
-    def status(server, tag, line):
-        n = n_all if b"All" in line else n_inbox
-        name = b'"[Gmail]/All Mail"' if b"All" in line else b"INBOX"
-        return b"* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n{tag} OK done\r\n" % (name, n, n + 1)
-    return {"LIST": b'* LIST () "/" INBOX\r\n* LIST (\\All) "/" "[Gmail]/All Mail"\r\n{tag} OK done\r\n', "STATUS": status}
+class Folders(FakeImap):
+    """Each folder has messages of its own."""
+
+    def __init__(self, boxes=(), script=None):
+        self.boxes = dict(boxes)
+        super().__init__([], {"STATUS": Folders.status, **(script or {})})
+
+    def stored(self, folder):
+        return self.boxes.get(folder, []) + super().stored(folder)
+
+    def status(self, tag, line):
+        return self._ordinary("STATUS", tag, line).replace(b"STATUS INBOX", b"STATUS " + line.split()[2])
 
 
-def test_mail_that_is_only_where_all_is_shown(tmp_path):
-    """Archived by taking it out of all folders, as Gmail does it: the numbers prove that there is some."""
-    with FakeImap(MAILS, shows_all(7)) as source, FakeImap() as target:
+class ShowsAll(Folders):
+    """And one shows those of others, like Gmail's."""
+
+    def __init__(self, boxes, shown, attribute=b"\\All"):
+        self.n_bodies = 0
+        names = b"".join(b'* LIST () "/" %s\r\n' % name for name in boxes)
+        super().__init__({**boxes, b"All": shown}, {"LIST": names + b'* LIST (%s) "/" All\r\n{tag} OK done\r\n' % attribute,
+                                                    "BODY": ShowsAll.body})
+
+    def body(self, tag, line):
+        self.n_bodies += len(self.asked(line)) if self.selected == b"All" else 0
+        return self._ordinary("BODY", tag, line)
+
+
+ONE, TWO, THREE, FOUR = MAILS
+# Of one length and one date: nothing but the content tells them apart.
+SHOWN = {
+    "archived": ({b"INBOX": [ONE]}, [ONE, TWO, THREE], [2, 3]),
+    "archived, and two labels": ({b"INBOX": [ONE], b"Label": [ONE]}, [ONE, TWO], [2]),
+    "many labels": ({b"INBOX": [ONE, TWO], b"Label": [ONE, TWO], b"More": [ONE]}, [ONE, TWO, THREE], [3]),
+    "a folder that is not shown": ({b"INBOX": [ONE], b"Trash": [FOUR]}, [ONE, TWO], [2]),
+    "nothing but shown": ({b"INBOX": []}, [ONE], [1]),
+    "all is elsewhere": ({b"INBOX": [ONE], b"Label": [ONE, TWO], b"Trash": [FOUR]}, [TWO, ONE], []),
+    "nothing is shown": ({b"INBOX": [ONE]}, [], []),
+}
+
+
+@pytest.mark.parametrize("attribute", [b"\\All", b"\\Flagged"])
+@pytest.mark.parametrize("case", SHOWN)
+def test_mail_that_is_only_where_all_is_shown(case, attribute, tmp_path):
+    """Archived by taking it out of all folders, as Gmail does it."""
+    boxes, shown, only = SHOWN[case]
+    with ShowsAll(boxes, shown, attribute) as source, Folders() as target:
+        for _ in range(2):
+            done = go(source, target, tmp_path)
+            assert (done.status, done.messages_left_out) == (1 if only else 0, len(only)), done.log
+            assert [(e["folder"], e["uid"]) for e in done.exceptions if "E-LEFT-OUT" in e["error"]] == [("All", uid) for uid in only[:1]]
+            assert ("event=folder_left_out" in done.log) == bool(shown)
+        assert sorted(target.appended) == sorted(mail for box in boxes.values() for mail in box)
+        assert source.n_bodies == len(shown), "read once"
+
+
+def test_archived_behind_the_copy(tmp_path):
+    """Then it is told; and given a place it is an ordinary message."""
+    with ShowsAll({b"INBOX": [ONE, TWO], b"Label": [ONE]}, [ONE, TWO]) as source, Folders() as target:
+        assert go(source, target, tmp_path).status == 0
+        source.boxes[b"INBOX"].pop()
+        done = go(source, target, tmp_path, "--delete-percent=100")
+        assert (done.status, done.messages_deleted, done.messages_left_out) == (1, 1, 1), done.log
+        source.boxes[b"Label"].append(TWO)
         done = go(source, target, tmp_path)
-        assert (done.status, done.folders_left_out, done.messages_left_out) == (1, 1, 3), done.log
-        assert [(e["folder"], "E-LEFT-OUT" in e["error"]) for e in done.exceptions] == [("[Gmail]/All Mail", True)]
-        assert "event=folder_left_out" in done.log and target.appended == MAILS
+        assert (done.status, done.messages_copied, done.messages_left_out) == (0, 1, 0), done.log
+        assert source.n_bodies == 2
+
+
+def test_a_folder_of_others_that_cannot_be_read(tmp_path):
+    """Nobody knows what is in it, and that is said; what kills the source there costs no other mail."""
+    with ShowsAll({b"INBOX": [ONE, TWO]}, [ONE, TWO]) as source, Folders() as target:
+        source.script["EXAMINE"] = lambda s, t, l: t + b" NO you may not\r\n" if b"All" in l else s._ordinary("EXAMINE", t, l)
+        done = go(source, target, tmp_path)
+        assert (done.status, done.messages_copied, done.messages_left_out) == (1, 2, 2), done.log
+        del source.script["EXAMINE"]
+        source.script["BODY"] = lambda s, t, l: None if s.selected == b"All" else s._ordinary("BODY", t, l)
+        done = go(source, target, tmp_path)
+        assert (done.status, done.messages_left_out) == (1, 2), done.log
         assert go(source, target, tmp_path).status == 1
-        # Given a place, it is an ordinary message.
-        source.script = shows_all(4)
-        done = go(source, target, tmp_path)
-        assert (done.status, done.folders_left_out, done.messages_left_out) == (0, 1, 0), done.log
-        assert b'EXAMINE "[Gmail]' not in source.received
+        source.script["BODY"] = ShowsAll.body
+        assert go(source, target, tmp_path).status == 0
 
 
 # --- Dates ----------------------------------------------------------------------------------------

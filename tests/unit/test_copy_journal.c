@@ -470,6 +470,37 @@ static void test_comparisons(void **state)
     assert_false(found);
 }
 
+static bool was_shown(struct journal *j, const char *folder, uint32_t uidvalidity, uint32_t uid)
+{
+    const struct content want = content_of(uid);
+    unsigned char digest[SHA256_SIZE];
+    struct err err = ERR_INIT;
+    bool found;
+    assert_int_equal(
+        journal_shown_get(j, slice_str(folder), uidvalidity, uid, digest, &found, &err), 0);
+    if (found)
+        assert_memory_equal(digest, want.digest, SHA256_SIZE);
+    return found;
+}
+
+/* What was only looked at, of the side that it was on. */
+static void test_shown(void **state)
+{
+    struct journal *j = *state;
+    journal_begin(j);
+    for (uint32_t uid = 1; uid <= 3; uid++)
+        journal_shown_put(j, SLICE_LIT("All"), 7, uid, content_of(uid).digest);
+    commit(j);
+    j = reopen(&j);
+    assert_true(was_shown(j, "All", 7, 1) && was_shown(j, "All", 7, 3));
+    assert_false(was_shown(j, "All", 7, 4));
+    assert_false(was_shown(j, "All", 8, 1));
+    assert_false(was_shown(j, "All ", 7, 1));
+    journal_close(&j);
+    *state = j = open_as("b", "a");
+    assert_false(was_shown(j, "All", 7, 1));
+}
+
 static void test_complete(void **state)
 {
     struct journal *j = *state;
@@ -669,6 +700,7 @@ int main(void)
         TEST(test_the_way_turns),
         TEST(test_keywords),
         TEST(test_comparisons),
+        TEST(test_shown),
         TEST(test_complete),
         TEST(test_pair_of_mailboxes),
     };

@@ -35,7 +35,7 @@ class FakeImap:
         self.uidvalidity = 7
         self.stored_in = []  # the folder of each
         self.selected = b"INBOX"
-        self.last = 0  # UIDs ascend for ever; what is taken off the end was deleted
+        self.last = {}  # of a folder: UIDs ascend for ever; what is taken off the end was deleted
         self.before_consent = lambda: None  # called before each "+" to a literal
         self.imap_port = free_port()
         self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=20)
@@ -131,10 +131,9 @@ class FakeImap:
     def _ordinary(self, name, tag, line):
         if name in ("EXAMINE", "SELECT"):
             self.selected = line.split()[2].strip(b'"')
-        stored = self.stored(line.split()[2].strip(b'"') if name in ("STATUS", "APPEND") else self.selected)
-        self.last = max(self.last, len(stored))
-        status = (f"* STATUS INBOX (MESSAGES {len(stored)} UIDNEXT {self.last + 1} "
-                  f"UIDVALIDITY {self.uidvalidity})\r\n").encode()
+        folder = line.split()[2].strip(b'"') if name in ("STATUS", "APPEND") else self.selected
+        stored = self.stored(folder)
+        last = self.last[folder] = max(self.last.get(folder, 0), len(stored))
         if name == "greeting":
             return b"* OK [CAPABILITY " + self.capabilities + b"] ready\r\n"
         if name == "CAPABILITY":
@@ -146,10 +145,11 @@ class FakeImap:
         if name == "LIST":
             return b'* LIST () "/" INBOX\r\n{tag} OK done\r\n'
         if name == "STATUS":
-            return status + b"{tag} OK done\r\n"
+            return (f"* STATUS INBOX (MESSAGES {len(stored)} UIDNEXT {last + 1} UIDVALIDITY {self.uidvalidity})\r\n"
+                    "{tag} OK done\r\n").encode()
         if name in ("EXAMINE", "SELECT"):
             return (f"* {len(stored)} EXISTS\r\n* OK [UIDVALIDITY {self.uidvalidity}] v\r\n"
-                    f"* OK [UIDNEXT {self.last + 1}] n\r\n").encode() + b"{tag} OK [READ-ONLY] done\r\n"
+                    f"* OK [UIDNEXT {last + 1}] n\r\n").encode() + b"{tag} OK [READ-ONLY] done\r\n"
         if name == "FETCH":
             lines = "".join(f'* {u} FETCH (UID {u} FLAGS () INTERNALDATE "02-Nov-2026 09:00:00 +0000" RFC822.SIZE '
                             f"{len(stored[u - 1])})\r\n" for u in self.asked(line))
