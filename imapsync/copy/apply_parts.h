@@ -32,6 +32,7 @@ enum apply_state {
     APPLY_BEGINS, /* looked at, and not begun */
     APPLY_RUNS,   /* its intent is in the journal */
     APPLY_DONE,   /* all its commands were answered, and the journal does not have it yet */
+    APPLY_UNDONE, /* it was refused before it was begun, and its intent is in the journal */
     APPLY_OVER,
 };
 
@@ -65,6 +66,7 @@ struct apply_visit {
     bool moves;                 /* some of it needs is_sure */
     struct end_changes numbers; /* of the opening, and what was looked at */
     struct end_ticket opened;
+    bool is_known;   /* the opening did not wait for its answer */
     uint64_t modseq; /* when it was looked at */
 };
 

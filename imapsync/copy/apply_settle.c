@@ -96,10 +96,7 @@ static void settle_flags(
 /* Of a removal.  false: the pair goes. */
 static bool settle_removal(const struct question *q, const struct listed *l, struct pair *p)
 {
-    if (q->is_void)
-        p->flags.system |= FLAG_DELETED;
-    else
-        p->flags.system &= (uint8_t)~FLAG_DELETED;
+    p->is_marked = q->is_void;
     return q->is_void || l;
 }
 
@@ -123,14 +120,26 @@ static void settle_pairs(struct question *q, const struct intent *i, struct pair
             stays = settle_removal(q, l, p);
         if (stays)
             journal_pair_put(journal, q->record.id, p, NULL);
-        else
+        else if (p->src_uid != 0)
             journal_pair_del(journal, q->record.id, p->src_uid);
+        else
+            journal_copy_del(journal, q->record.id, p->tgt_uid);
     }
     free(uids);
 }
 
+/* One that both sides had before is nobody's mark. */
+static bool is_our_mark(const struct listed *l, const struct pair *pairs, size_t n)
+{
+    bool is = l && l->flags.system & FLAG_DELETED;
+    for (size_t i = 0; is && i < n; i++)
+        is = pairs[i].tgt_uid != l->uid || !(pairs[i].flags.system & FLAG_DELETED);
+    return is;
+}
+
 /* Those of the removals that are there and bear a mark; owned by the caller. */
-static uint32_t *marked_ones(const struct question *q, size_t *n_out)
+static uint32_t *marked_ones(
+    const struct question *q, const struct pair *pairs, size_t n, size_t *n_out)
 {
     uint32_t *v = NULL;
     *n_out = 0;
@@ -140,8 +149,7 @@ static uint32_t *marked_ones(const struct question *q, size_t *n_out)
             continue;
         v = mem_realloc_array(v, *n_out + x->n + 1, sizeof(*v));
         for (size_t u = 0; u < x->n; u++) {
-            const struct listed *l = end_changes_find(&q->there, x->uids[u]);
-            if (l && l->flags.system & FLAG_DELETED)
+            if (is_our_mark(end_changes_find(&q->there, x->uids[u]), pairs, n))
                 v[(*n_out)++] = x->uids[u];
         }
     }
@@ -192,13 +200,9 @@ static void close_intents(const struct question *q, enum intent_kind kind, struc
     }
 }
 
-static int settle_pairs_of_all(
-    struct question *q, struct journal *journal, bool is_over, struct err *err)
+static int settle_pairs_of_all(struct question *q, struct journal *journal, struct pair *pairs,
+    size_t n, bool is_over, struct err *err)
 {
-    struct pair *pairs = NULL;
-    size_t n = 0;
-    if (journal_pairs(journal, q->intents[0].folder, &pairs, &n, err) != 0)
-        return -1;
     journal_begin(journal);
     for (size_t i = 0; i < q->n; i++) {
         if (q->intents[i].kind != INTENT_MOVE)
@@ -207,22 +211,25 @@ static int settle_pairs_of_all(
     close_intents(q, INTENT_FLAGS, journal);
     if (is_over)
         close_intents(q, INTENT_DELETE, journal);
-    free(pairs);
     return journal_commit(journal, err);
 }
 
 static int settle_removals(struct question *q, struct apply_settling *s, struct err *err)
 {
-    size_t n;
-    uint32_t *marked = marked_ones(q, &n);
+    struct pair *pairs;
+    size_t n_pairs, n;
+    if (journal_pairs_all(s->journal, q->intents[0].folder, &pairs, &n_pairs, err) != 0)
+        return -1;
+    uint32_t *marked = marked_ones(q, pairs, n_pairs, &n);
     int result = 0;
     if (q->is_void)
         result = apply_forget_numbers(s->journal, &q->record, err);
     if (result == 0)
-        result = settle_pairs_of_all(q, s->journal, n == 0, err);
+        result = settle_pairs_of_all(q, s->journal, pairs, n_pairs, n == 0, err);
     if (result == 0 && n > 0)
         result = apply_take_marks(s, NULL, 0, marked, n, &q->is_open, err);
     free(marked);
+    free(pairs);
     if (result != 0 || n == 0 || q->is_open)
         return result;
     journal_begin(s->journal);

@@ -19,6 +19,7 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/apply_parts.h"
 #include "imapsync/copy/bodies.h"
+#include "imapsync/copy/match.h"
 
 struct search {
     struct apply_settling *s;
@@ -87,17 +88,19 @@ static int read_candidates(struct search *x, bool *is_open_out, struct err *err)
     return 0;
 }
 
+/* The one that is most like it. */
 static struct body *find(struct search *x, const struct content *c)
 {
+    enum match_how nearest = MATCH_NOTHING;
+    struct body *found = NULL;
     for (size_t i = 0; i < x->n; i++) {
-        struct body *b = &x->bodies[i];
-        bool is_same =
-            memcmp(b->digest, c->digest, SHA256_SIZE) == 0 ||
-            (canon_is_known(&c->canon) && memcmp(&b->canon, &c->canon, sizeof(c->canon)) == 0);
-        if (b->is_there && b->mate == 0 && is_same)
-            return b;
+        enum match_how how = match_of_content(c, &x->bodies[i]);
+        if (x->bodies[i].mate != 0 || how >= nearest)
+            continue;
+        nearest = how;
+        found = &x->bodies[i];
     }
-    return NULL;
+    return found;
 }
 
 static const struct pair *old_pair(const struct search *x, uint32_t tgt_uid)
@@ -149,14 +152,14 @@ static void judge(struct search *x, const struct pair *p, const struct listed *l
         m.now.src_uid = new_uid;
         m.now.tgt_uid = b->uid;
         m.now.state = PAIR_STORED;
-        m.now.is_removed = false;
+        m.now.is_removed = m.now.is_marked = false;
     } else if (is_lost && !apply_find(x->others, x->n_others, new_uid, 0)) {
         m.now = (struct pair){.src_uid = new_uid, .state = PAIR_SENT, .flags = p->flags};
         m.content.since = 1;
     }
     m.goes = !x->s->is_void && (b || (is_lost && !left));
     if (x->s->is_void)
-        m.was.flags.system |= FLAG_DELETED;
+        m.was.is_marked = true;
     if (left)
         judge_rest(x, left, copy, &p->flags);
     x->moved[x->n_moved++] = m;

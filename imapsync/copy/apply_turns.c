@@ -126,6 +126,7 @@ static int open_visit(struct apply_window *w, struct apply_visit *v, bool is_kno
     if (end_room(e, err) != 0)
         return -1;
     v->opened = (struct end_ticket){0};
+    v->is_known = is_known;
     w->open = v;
     e->ops->open(e,
         &(struct end_open){.folder = to->name,
@@ -226,6 +227,9 @@ static void put(struct apply_window *w, struct apply_group *g)
         if (g->intent.id != 0)
             journal_intent_del(j, folder, g->intent.id);
         g->state = APPLY_OVER;
+    } else if (g->state == APPLY_UNDONE) {
+        journal_intent_del(j, folder, g->intent.id);
+        g->state = APPLY_OVER;
     }
 }
 
@@ -286,6 +290,13 @@ static int begin_visit(struct apply_window *w, struct apply_visit *v, struct err
     return begin_those(w, v, false, err);
 }
 
+/* The folder would not be opened for its first command, which did not go ahead of that answer. */
+static bool is_undone(const struct apply_group *g)
+{
+    const struct apply_visit *v = g->visit;
+    return g->state == APPLY_OVER && g->step == 1 && !v->is_known && v->opened.result == END_NO;
+}
+
 /* *more_out: something is not over yet. */
 static int change(struct apply_window *w, bool *more_out, struct err *err)
 {
@@ -306,6 +317,8 @@ static int change(struct apply_window *w, bool *more_out, struct err *err)
             g->step++;
             if (is_last && g->state == APPLY_RUNS)
                 g->state = APPLY_DONE;
+            else if (is_undone(g))
+                g->state = APPLY_UNDONE;
         }
         *more_out = *more_out || g->state < APPLY_DONE;
     }

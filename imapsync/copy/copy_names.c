@@ -6,6 +6,8 @@
  *
  * A rename is made on the target first and then written, both names at once.  Killed in between,
  * the next pass finds the target's folder under the new name, with the UIDVALIDITY that it had.
+ * Behind renames the target is listed again and the rest planned from that: its users may have
+ * renamed folders as well, and what they were called then would be made again.
  *
  * A rename that the target refuses is done without: the journal forgets which folder it is, the new
  * name becomes a folder of its own, and the messages move there, as they do without MAILBOXIDs. The
@@ -38,6 +40,7 @@ struct naming {
     size_t n_known, room;
     struct key *names, *ids; /* of the source, of the known ones; sorted */
     uint32_t *listed_at;     /* of the plan's folders of the source: position in from */
+    bool has_renamed, has_listed_again;
 };
 
 static void copy_side(struct journal_end *to, const struct journal_end *from)
@@ -198,7 +201,7 @@ static int name_one(
     if (done == 0)
         return give_up(w, k, err);
     if (op->kind == PLAN_RENAME)
-        w->p->has_renamed = true;
+        w->has_renamed = true;
     journal_set(&k->target.name, op->to);
     if (source.n > 0)
         journal_set(&k->source.name, source);
@@ -285,14 +288,19 @@ static void take_lost(struct naming *w, const struct plan_folders *plan)
     }
 }
 
-/* 1: done, 0: once more. */
+/* 1: done, 0: once more; a target that lists what it had before is not asked for ever. */
 static int follow(struct naming *w, const struct plan_names *in, struct err *err)
 {
     struct plan_folders plan;
     plan_folders(in, &plan);
+    w->has_renamed = false;
     int result = name_all(w, &plan, err);
-    if (result >= 0 && w->p->has_renamed && list_again(w, err) != 0)
-        result = -1;
+    if (result >= 0 && w->has_renamed) {
+        result = w->has_listed_again ? result : 0;
+        w->has_listed_again = true;
+        if (list_again(w, err) != 0)
+            result = -1;
+    }
     if (result == 1 && make_folders(w, &plan, err) != 0)
         result = -1;
     if (result == 1)

@@ -49,7 +49,6 @@ struct pass {
     /* Folders of the journal that the source does not list any more; owned. */
     struct journal_folder *lost;
     size_t n_lost;
-    bool has_renamed;
     struct folder_list
         *there;            /* of the target: those before the pass, and those it made at first */
     struct making *making; /* these, as long as they are on their way; owned; NULL: none */

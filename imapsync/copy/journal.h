@@ -33,9 +33,11 @@ struct journal;
 struct pair {
     uint32_t src_uid, tgt_uid; /* tgt_uid is 0 unless it is STORED */
     enum pair_state state : 8; /* small: a large folder has half a million of these */
-    bool is_compared;
-    bool is_touched;    /* the target's user has changed its flags there */
-    bool is_removed;    /* GONE: the side without a UID had it, and its user has removed it there */
+    bool is_compared : 1;
+    bool is_touched : 1; /* the target's user has changed its flags there */
+    bool
+        is_removed : 1; /* GONE: the side without a UID had it, and its user has removed it there */
+    bool is_marked : 1; /* a removal was begun, and \Deleted may be its mark */
     struct flags flags; /* that both sides last had in common */
 };
 

@@ -175,6 +175,7 @@ void journal_pair_put(
     new.flags = p->flags;
     new.is_touched = p->is_touched;
     new.is_removed = p->is_removed;
+    new.is_marked = p->is_marked;
     r = p->src_uid != 0 ? each_of_source(j, folder, p->src_uid, take_first, &old, &j->txn_err)
                         : get_alone(j, folder, p->tgt_uid, &old, &j->txn_err);
     if (content) {

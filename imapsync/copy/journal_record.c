@@ -17,7 +17,8 @@ enum pair_bits {
     BIT_CANON = 8,
     BIT_TOUCHED = 16,
     BIT_REMOVED = 32,
-    BITS_ALL = 63
+    BIT_MARKED = 64, /* since version 6 */
+    BITS_ALL = 127
 };
 enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2, REFS_BOTH = 3 };
 
@@ -411,8 +412,8 @@ static void add_pair(struct buf *out, const struct record_pair *p, int key_side)
     pack_u8(out, (uint8_t)p->state);
     pack_u8(out,
         (uint8_t)((p->is_compared ? BIT_COMPARED : 0) | (p->is_touched ? BIT_TOUCHED : 0) |
-                  (p->is_removed ? BIT_REMOVED : 0) | (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) |
-                  (p->has_digest ? BIT_DIGEST : 0) |
+                  (p->is_removed ? BIT_REMOVED : 0) | (p->is_marked ? BIT_MARKED : 0) |
+                  (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) | (p->has_digest ? BIT_DIGEST : 0) |
                   (p->has_digest && canon_is_known(&p->canon) ? BIT_CANON : 0)));
     pack_u8(out, p->flags.system);
     pack_u32(out, p->uid[key_side == SIDE_A ? SIDE_B : SIDE_A]);
@@ -450,6 +451,7 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
     out->is_compared = bits & BIT_COMPARED;
     out->is_touched = bits & BIT_TOUCHED;
     out->is_removed = bits & BIT_REMOVED;
+    out->is_marked = bits & BIT_MARKED;
     out->has_digest = bits & BIT_DIGEST;
     if (out->has_digest && !take_octets(&s, out->digest, SHA256_SIZE))
         return false;

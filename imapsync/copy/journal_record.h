@@ -39,7 +39,7 @@
 #include "imapsync/copy/canon.h"
 #include "imapsync/ends/flags.h"
 
-#define RECORD_VERSION 5
+#define RECORD_VERSION 6
 #define RECORD_VERSION_READ 2 /* the oldest whose records are read as they are */
 #define RECORD_MAX (256u << 10)
 #define RECORD_TOKEN_MAX 1024
@@ -61,6 +61,7 @@ struct record_pair {
     bool is_compared; /* its content on both sides was found to be the same */
     bool is_touched;  /* the receiver's user has changed its flags there */
     bool is_removed;  /* GONE: the side without a UID had it, and its user has removed it there */
+    bool is_marked;   /* a removal was begun on the receiver, and \Deleted may be its mark */
     struct flags flags;
     uint32_t size;  /* of the literal that was sent or found */
     uint32_t since; /* of PAIR_SENT: the receiver's UIDNEXT before */

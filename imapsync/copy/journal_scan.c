@@ -66,6 +66,7 @@ static void push_pair(struct journal *j, struct pairs *to, const struct record_p
         .is_compared = p->is_compared,
         .is_touched = p->is_touched,
         .is_removed = p->is_removed,
+        .is_marked = p->is_marked,
         .flags = p->flags};
 }
 

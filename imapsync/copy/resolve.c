@@ -103,27 +103,25 @@ static int list_target(struct resolve_job *job, uint32_t *from, struct end_chang
 
 /* --- Marks ------------------------------------------------------------------------------ */
 
-/* \Deleted that both had in common, and that the source does not have, is from a removal of ours
- * that was cut off before the target was numbered anew, or its message is gone: the copy does not
- * keep it, whoever's it is now. */
+/* \Deleted that neither the source has nor both had in common is from a removal of ours that was
+ * cut off before the target was numbered anew: the copy does not keep it. */
 static int take_marks(struct resolve_job *job, struct end_changes *there,
-    const struct wanted_list *l, const struct resolve_side *source, struct err *err)
+    const struct resolve_side *source, struct err *err)
 {
     const struct flags deleted = {.system = FLAG_DELETED};
     const struct end_flags unmark = {
         .is_removal = true, .flags = &deleted, .keywords = job->keywords};
     struct end_ticket t = {0};
     uint32_t *uids = mem_realloc_array(NULL, source->n + 1, sizeof(*uids));
-    size_t n = 0, w = 0;
+    size_t n = 0;
     int result = 0;
     for (size_t i = 0; job->is_renumbered_there && i < source->n; i++) {
         const struct body *b = &source->v[i];
-        while (l->v[w].uid != b->uid)
-            w++;
+        const struct pair *was = resolve_find_pair(job, b->uid);
         struct listed *to = (struct listed *)(uintptr_t)end_changes_find(there, b->mate);
         const struct listed *from =
             resolve_is_listed(job, b->uid) ? end_changes_find(job->listing, b->uid) : NULL;
-        if (!to || !l->v[w].has_flags || !(l->v[w].flags.system & FLAG_DELETED) ||
+        if (!to || !was || !was->is_marked || was->flags.system & FLAG_DELETED ||
             !(to->flags.system & FLAG_DELETED) || (from && from->flags.system & FLAG_DELETED))
             continue;
         to->flags.system &= (uint8_t)~FLAG_DELETED;
@@ -274,7 +272,7 @@ int resolve(struct resolve_job *job, struct err *err)
         goto done;
     if (target.n > 0 && wanted.n > 0 &&
         (resolve_match(job, &wanted, &source, &target, err) != 0 ||
-            take_marks(job, &there, &wanted, &source, err) != 0 ||
+            take_marks(job, &there, &source, err) != 0 ||
             write_pairs(job, &there, &wanted, &source, err) != 0))
         goto done;
     result = drop_pairs(job, &source, err) == 0 ? close_intents(job, err) : -1;

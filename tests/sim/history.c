@@ -291,8 +291,10 @@ static void between(struct run *r)
             end(r);
             site_lose(r->dir);
             ledger_journal_lost(&w->ledger);
-            if (x->a % 3 == 0)
+            if (x->a % 3 == 0) {
                 site_lose_marks();
+                ledger_marks_lost(&w->ledger);
+            }
             world_story(w, x->a % 3 == 0 ? "journal and marks are lost" : "the journal is lost");
             w->next++;
             break;

@@ -165,6 +165,7 @@ static void on_settled(struct ledger *l, struct message *m)
 void ledger_settled(struct ledger *l)
 {
     each_copy(l, on_settled);
+    l->has_no_marks = false;
 }
 
 void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
@@ -193,7 +194,9 @@ void ledger_user_moved(
     is_in(l, on_target, to, m);
     if (!l->is_flipped)
         return;
-    if (b->late_copied)
+    /* Before the pass that makes the marks anew has read it: its content is not known as one that
+     * was there. */
+    if (b->late_copied || (l->has_no_marks && l->is_in_pass))
         b->late_born++;
     b->late_moved = true;
 }
@@ -249,6 +252,11 @@ void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder)
         l->life[c].late_born = (uint8_t)(l->life[c].late_born + l->life[c].late_copied);
 }
 
+void ledger_replaced(struct ledger *l, uint8_t folder)
+{
+    l->is_replaced[folder] = true;
+}
+
 void ledger_restored(struct ledger *l, bool on_target, uint8_t folder)
 {
     ledger_renumbered(l, on_target, folder);
@@ -264,6 +272,11 @@ void ledger_journal_lost(struct ledger *l)
     l->listed_at = 0;
     for (uint8_t f = 0; f < MODEL_FOLDERS; f++)
         forget_names(l, f);
+}
+
+void ledger_marks_lost(struct ledger *l)
+{
+    l->has_no_marks = l->is_flipped;
 }
 
 bool ledger_is_known(const struct ledger *l, const struct mailbox *b)

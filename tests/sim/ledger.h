@@ -77,6 +77,7 @@ struct ledger {
     struct places places;
     bool is_renumbered[MODEL_FOLDERS];      /* pairs of such folders may be forgotten */
     bool is_renumbered_here[MODEL_FOLDERS]; /* on the source: nothing tells a deletion then */
+    bool is_replaced[MODEL_FOLDERS];        /* while the engine was about to change something */
     bool is_told[MODEL_FOLDERS];     /* the engine has said that something stays behind there */
     bool is_given_up[MODEL_FOLDERS]; /* told once and for ever: E-LATE-UNKNOWN */
     bool is_told_all;                /* the verification did, or a count without a place */
@@ -89,6 +90,7 @@ struct ledger {
     bool has_new_numbers; /* behind the flip a folder was numbered anew */
     bool has_open;        /* also what is known to go wrong is said */
     bool has_lost_journal;
+    bool has_no_marks; /* they were lost behind the flip, and no pass has been through since */
     bool has_restored; /* what was given a UID again before anybody looked is not known as new */
     bool is_short;     /* one of the servers may list fewer messages than it has */
     unsigned interruptions; /* what was under way then may have been done twice */
@@ -124,8 +126,12 @@ void ledger_swallowed(struct ledger *l, uint32_t content);
 /* A pass went through. */
 void ledger_settled(struct ledger *l);
 void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder);
+/* What the engine has begun in it is refused, and it cannot know how much of it was done. */
+void ledger_replaced(struct ledger *l, uint8_t folder);
 /* Its last messages are gone, and what comes has their UIDs. */
 void ledger_restored(struct ledger *l, bool on_target, uint8_t folder);
+/* Behind the flip. */
+void ledger_marks_lost(struct ledger *l);
 /* With it goes which folder of the target is whose, where its user has renamed it. */
 void ledger_journal_lost(struct ledger *l);
 /* Whether a folder of the target that its user renames now will be known by its ID. */

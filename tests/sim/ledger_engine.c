@@ -123,12 +123,20 @@ void ledger_engine_added(struct ledger *l, uint8_t folder, struct message *m)
     came(l, folder, m);
 }
 
-/* \Deleted that is taken away is what is left of a removal that was cut off. */
-static bool is_forbidden(const struct ledger *l, const struct message *m, bool on, uint16_t bit)
+/* \Deleted that is taken away is what is left of a removal that was cut off.  On one that was to go
+ * then, or to move, nobody can tell it from its user's. */
+static bool may_be_our_mark(const struct ledger *l, uint8_t folder, const struct message *m)
+{
+    bool is_cut_off = l->interruptions > 0 || is_any(l, l->is_replaced, folder);
+    return m->has_our_mark || (is_cut_off && deleted_for(l, folder, m->content) > 0);
+}
+
+static bool is_forbidden(
+    const struct ledger *l, uint8_t folder, const struct message *m, bool on, uint16_t bit)
 {
     bool is_marked = bit == FLAG_DELETED;
     bool is_touched = m->users != 0 && m->touched_at < l->pass_began;
-    if (!on && is_marked && l->interruptions > 0)
+    if (!on && is_marked && may_be_our_mark(l, folder, m))
         return false;
     switch (l->rule) {
     case RULE_MIRROR:
@@ -169,7 +177,7 @@ void ledger_engine_flagged(
     if (!m->is_copy && l->life[m->content].lives == 0)
         ledger_harm(l, HARM_FLAG_UNDONE, "message %u in %s is not ours, and its flags were changed",
             m->content, model_folder_name(folder));
-    if (is_forbidden(l, m, on, bit))
+    if (is_forbidden(l, folder, m, on, bit))
         ledger_harm(l, HARM_FLAG_UNDONE, "message %u in %s: flag %u %s, which may not be now",
             m->content, model_folder_name(folder), flag, on ? "added" : "taken away");
 }
@@ -203,7 +211,8 @@ static bool has_followed(const struct ledger *l, const struct message *m)
     for (size_t i = 0; i < l->target->n; i++) {
         const struct mailbox *b = l->target->boxes[i];
         for (size_t k = 0; k < b->n; k++) {
-            if (&b->v[k] != m && b->v[k].id == m->id && (m->own & m->flags & ~b->v[k].flags) == 0)
+            if (&b->v[k] != m && b->v[k].id == m->id &&
+                (m->own & m->flags & ~FLAG_DELETED & ~b->v[k].flags) == 0)
                 return true;
         }
     }

@@ -8,6 +8,7 @@
 #include "base/core/err.h"
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "imapsync/ends/flags.h"
 #include "tests/sim/ledger.h"
 
 static const char *const names[MODEL_FOLDERS] = {"INBOX", "Sent", "Trash", "Work", "Work/Old",
@@ -249,6 +250,7 @@ void user_flag(
     m->flags = (uint16_t)(on ? m->flags | flag : m->flags & ~flag);
     m->own = (uint16_t)(on ? m->own | flag : m->own & ~flag);
     m->users |= flag;
+    m->has_our_mark = m->has_our_mark && flag != FLAG_DELETED;
     m->touched_at = tick;
     m->modseq = ++b->modseq;
     ledger_user_flagged(s->ledger, s->is_target, m, flag, on);
@@ -267,6 +269,7 @@ struct message *user_copy(
     (void)b;
     struct message *c = add(to, old.content, old.flags);
     c->is_altered = old.is_altered;
+    c->has_our_mark = old.has_our_mark;
     c->id = old.id;
     ledger_user_copied(s->ledger, s->is_target, to->name, c);
     return c;
@@ -280,6 +283,7 @@ struct message *user_move(
     take_out(b, m);
     struct message *c = add(to, old.content, old.flags);
     c->is_altered = old.is_altered;
+    c->has_our_mark = old.has_our_mark;
     c->id = old.id;
     c->serial = old.serial;
     return c;
@@ -310,6 +314,7 @@ void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_
             m->engine_takes[i]++;
         m->own &= (uint16_t)~flag;
         ledger_engine_flagged(s->ledger, b->name, m, i, on);
+        m->has_our_mark = flag == FLAG_DELETED ? on : m->has_our_mark;
     }
     if (m->flags != before)
         m->modseq = ++b->modseq;

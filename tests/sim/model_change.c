@@ -82,6 +82,7 @@ static void mark(struct mailbox *b, struct message *m)
     if (m->flags & FLAG_DELETED)
         return;
     m->flags |= FLAG_DELETED;
+    m->has_our_mark = true;
     m->modseq = ++b->modseq;
 }
 

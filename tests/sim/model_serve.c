@@ -156,6 +156,8 @@ struct mailbox *model_opened(struct model_end *e, struct request *r)
     struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
     if (b && b->uidvalidity == e->open_validity)
         return b;
+    if (b && (r->kind == MOVE || r->kind == REMOVE || r->kind == FLAGS))
+        ledger_replaced(e->s->ledger, b->name);
     model_refuse(r, ERR_TEMP, ERR_SCOPE_FOLDER, "the folder is not open, or not there any more");
     return NULL;
 }

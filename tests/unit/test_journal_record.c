@@ -38,6 +38,7 @@ static const struct {
             .state = PAIR_STORED,
             .is_compared = true,
             .is_touched = true,
+            .is_marked = true,
             .flags = KEYWORDS,
             .has_digest = true,
             .size = UINT32_MAX}},
@@ -65,8 +66,8 @@ static void assert_same_pair(
     const char *name, const struct record_pair *a, const struct record_pair *b)
 {
     assert_row(name, a->uid[SIDE_A] == b->uid[SIDE_A] && a->uid[SIDE_B] == b->uid[SIDE_B]);
-    assert_row(name,
-        a->state == b->state && a->is_compared == b->is_compared && a->is_touched == b->is_touched);
+    assert_row(name, a->state == b->state && a->is_compared == b->is_compared &&
+                         a->is_touched == b->is_touched && a->is_marked == b->is_marked);
     assert_row(name, flags_eq(&a->flags, &b->flags));
     assert_row(name, a->size == b->size && a->since == b->since && a->has_digest == b->has_digest);
     assert_row(name, memcmp(a->digest, b->digest, SHA256_SIZE) == 0);
@@ -99,7 +100,7 @@ static const struct {
 } bad_pairs[] = {
     {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
     {"a later state", SLICE_LIT("\6\0\0\0\0\0\0\0\0\0\0")},
-    {"a later bit", SLICE_LIT("\2\x40\0\0\0\0\0\0\0\0\0")},
+    {"a later bit", SLICE_LIT("\2\x80\0\0\0\0\0\0\0\0\0")},
     {"no digest, and yet another one", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0"
                                                  "1234567890123456"
                                                  "12345678")},
