@@ -233,7 +233,7 @@ demo: packages-demo
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
 	@$(PYTHON) tests/tools/demo.py
 
-BENCHES := relay lookup copy follow
+BENCHES := relay lookup copy follow size
 .PHONY: $(BENCHES)
 bench: packages-bench
 	@echo 'coexist: building'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """make bench: ours and the peers in turn, on this machine, in one run.
 
-    bench.py [relay] [lookup] [copy] [follow]      all of them without a name
+    bench.py [relay] [lookup] [copy] [follow] [size]      all but size without a name
 
 Every figure is the median of several rounds; in each round the programs take turns, so that a
 busy minute hits all of them.  The results, with date and machine, go to docs/benchmarks.md, one
@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 PAGE = ROOT / "docs" / "benchmarks.md"
 BENCHES = ["relay", "lookup", "copy", "follow"]
+LONG = ["size"]
 
 INTRO = """# Benchmarks
 
@@ -58,8 +59,8 @@ def replace_section(name, text):
 def main():
     names = sys.argv[1:] or [n for n in BENCHES if (ROOT / "tests" / "bench" / f"bench_{n}.py").exists()]
     for name in names:
-        if name not in BENCHES:
-            sys.exit(f"bench.py: no bench '{name}'; there are: {', '.join(BENCHES)}")
+        if name not in BENCHES + LONG:
+            sys.exit(f"bench.py: no bench '{name}'; there are: {', '.join(BENCHES + LONG)}")
     for name in names:
         module = importlib.import_module(f"bench_{name}")
         print(f"== {name}: {module.TITLE}", flush=True)
