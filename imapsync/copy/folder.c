@@ -381,7 +381,7 @@ int folder_copied(struct work *w, struct err *err)
         *err = f->err;
         return -1;
     }
-    if (check_missing(w, err) != 0)
+    if (check_missing(w, err) != 0 || folder_check_dates(w, err) != 0)
         return -1;
     /* A target that tells no UIDs is asked what it has now. */
     if (has_unknown_uids &&
@@ -444,4 +444,5 @@ void folder_work_fini(struct work *w)
     free(w->facts);
     free(w->copies);
     free(w->missing);
+    free(w->dated);
 }

@@ -42,6 +42,11 @@ struct told {
     size_t n_still;
 };
 
+/* A copy with a date that the target may not have kept. */
+struct dated {
+    uint32_t src_uid, tgt_uid;
+};
+
 struct work {
     struct copy *c;
     struct pass *p;
@@ -78,6 +83,8 @@ struct work {
     struct stream_folder *streamed; /* NULL: there was nothing to copy */
     uint32_t *missing;
     size_t n_missing;
+    struct dated *dated;
+    size_t n_dated;
     bool is_needed;      /* on the target: something goes there */
     size_t n_exceptions; /* of this folder in this pass, with what is withheld */
     bool has_told_short;
@@ -120,6 +127,11 @@ void folder_work_fini(struct work *w);
 void folder_told(struct work *w, uint32_t uid, const char *why); /* as an exception */
 /* An error of one folder costs that folder; -1: it is one of the pass. */
 int folder_excuse(struct work *w, struct err *err) ATTR_WUR;
+
+/* --- Dates (folder_dates.c) --- */
+
+/* Tells which of `dated` the target has not kept. */
+int folder_check_dates(struct work *w, struct err *err) ATTR_WUR;
 
 /* --- What is left (folder_sift.c) --- */
 

@@ -83,6 +83,13 @@ static void on_missing(void *arg, uint32_t uid)
     w->missing[w->n_missing++] = uid;
 }
 
+static void on_dated(void *arg, uint32_t uid, uint32_t tgt_uid)
+{
+    struct work *w = arg;
+    w->dated = mem_realloc_array(w->dated, w->n_dated + 1, sizeof(*w->dated));
+    w->dated[w->n_dated++] = (struct dated){uid, tgt_uid};
+}
+
 static int copy_all(struct works *all, struct stream_folder *folders, struct err *err)
 {
     struct stream_job job = {.source = all->c->from,
@@ -94,6 +101,7 @@ static int copy_all(struct works *all, struct stream_folder *folders, struct err
         .reduced = on_reduced,
         .refused = on_refused,
         .missing = on_missing,
+        .dated = on_dated,
         .is_cancelled = is_cancelled,
         .arg = all->c};
     for (size_t i = 0; i < all->n; i++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/stream_parts.h"
 
@@ -33,6 +34,11 @@ bool stream_has_extras(const struct listed *m)
 {
     struct listed plain = without_extras(m);
     return !flags_eq(&plain.flags, &m->flags) || (m->has_date && plain.date_s != m->date_s);
+}
+
+bool stream_has_odd_date(const struct listed *m)
+{
+    return m->has_date && (m->date_s < DATE_MIN_S || m->date_s > clock_wall_ms() / 1000);
 }
 
 /* --- The target's side ---------------------------------------------------------------- */

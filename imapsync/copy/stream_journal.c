@@ -133,6 +133,8 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         else if (m && !m->has_date)
             job->reduced(f->arg, r->uid,
                 "stored with the date of today: the source tells none that can be read");
+        else if (m && is_known && stream_has_odd_date(m))
+            job->dated(f->arg, r->uid, r->tgt_uid);
         break;
     case BATCHES_REFUSED:
     case BATCHES_ASIDE:

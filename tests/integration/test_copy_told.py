@@ -5,7 +5,7 @@ import re
 import pytest
 from lib.fakeimap import FakeImap
 from lib.imap import quoted
-from lib.mailbox import Mail, argv, copy, expunge, fill, look, message, run, same
+from lib.mailbox import Mail, argv, copy, expunge, fill, look, message, run, same, when
 
 ANN = "ann@example.org"
 MAILS = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(4)]
@@ -114,6 +114,38 @@ def test_a_message_without_a_date_is_named(tmp_path, date):
         assert [(e["uid"], "date of today" in e["error"]) for e in done.exceptions] == [(2, True)]
         assert target.appended == MAILS
         assert go(source, target, tmp_path).status == 0
+
+
+def answers_with_date(date):
+    return lambda server, tag, line: re.sub(rb'INTERNALDATE "[^"]*"', b'INTERNALDATE "%s"' % date, server._ordinary("FETCH", tag, line))
+
+
+@pytest.mark.parametrize("date, is_asked", [(b" 1-Jan-1970 00:00:00 +0000", True), (b"31-Dec-1969 23:59:59 +0000", True),
+                                            (b" 1-Jan-2106 00:00:00 +0000", True), (b"17-Jul-1996 02:44:25 -0700", False)])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_date_that_the_target_does_not_keep(date, is_asked, keeps, tmp_path):
+    """It says OK, as Cyrus does to the first second of 1970 and Dovecot to what is still to come."""
+    with FakeImap(MAILS, {"FETCH": answers_with_date(date)}) as source, FakeImap() as target:
+        if keeps:
+            target.script["FETCH"] = answers_with_date(date)
+        done = go(source, target, tmp_path)
+        is_told = is_asked and not keeps
+        assert (done.status, done.messages_copied, done.messages_reduced) == ((1, 4, 4) if is_told else (0, 4, 0)), done.log
+        assert [e["uid"] for e in done.exceptions if "another date" in e["error"]] == ([1, 2, 3, 4] if is_told else [])
+        assert (b"INTERNALDATE" in target.received) == is_asked
+        assert target.appended == MAILS
+        assert go(source, target, tmp_path).status == 0
+
+
+@pytest.mark.parametrize("kind, date", [("dovecot", b" 1-Jan-2040 00:00:00 +0000"), ("cyrus", b" 1-Jan-1970 00:00:00 +0000")])
+def test_a_date_that_a_real_target_does_not_keep(request, kind, date, tmp_path):
+    new = request.getfixturevalue(kind)("new")
+    with FakeImap(MAILS, {"FETCH": answers_with_date(date)}) as source:
+        done = copy(source, new, tmp_path)
+        there = look(new.imap(ANN), {"dovecot": ".", "cyrus": "/"}[kind])["INBOX"]
+        n_other = sum(seen.date != when(date.decode()) for seen in there)
+        assert len(there) == 4 and done.messages_reduced == n_other and done.status == (n_other > 0), done.log
+        assert n_other == 4, "a server that keeps it: another date is wanted here"
 
 
 # --- Flags ----------------------------------------------------------------------------------------
