@@ -60,7 +60,8 @@ def points(steps, salt):
 class Pair:
     """Both mailboxes of one user behind a relay each."""
 
-    def __init__(self, servers, source, target, user, target_user=None):
+    def __init__(self, servers, source, target, user, *more, target_user=None):
+        self.more = more
         self.old, self.new = Side(servers("old", source), source, user), Side(servers("new", target), target, target_user or user)
         self.new.uids("INBOX")
         self.users = {"user": user, "target_user": target_user or user}
@@ -69,7 +70,7 @@ class Pair:
     def run(self, folder, side=None, way=None, step=0):
         for name, relay in self.relays.items():
             relay.cut(*((way, step) if name == side else ()))
-        done = copy(self.relays["source"], self.relays["target"], folder, "--timeout=30s", "--settle=300ms", **self.users)
+        done = copy(self.relays["source"], self.relays["target"], folder, "--timeout=30s", "--settle=300ms", *self.more, **self.users)
         for relay in self.relays.values():
             relay.drained()
         return done
@@ -95,7 +96,8 @@ class Pair:
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("source, target, kind", PASSES)
 def test_cut_at_any_command_of_a_pass(servers, tmp_path, source, target, kind, side):
-    pair = Pair(servers, source, target, address(f"{source}-{target}-{kind}", side))
+    # With all kinds of changes goes a comparison.
+    pair = Pair(servers, source, target, address(f"{source}-{target}-{kind}", side), *(["--verify"] if kind == "all" else []))
     stock(pair.old, 300 if IS_SOAK else 12)
     assert pair.run(tmp_path).status == 0
     CHANGES[kind](pair.old, 0)
@@ -124,7 +126,7 @@ def test_cut_at_any_command_of_a_first_copy(servers, tmp_path, side):
     assert whole.run(tmp_path / "whole").status == 0
     steps, fired = whole.relays[side].steps, 0
     for n, (way, step) in enumerate(points(steps, side == "target"), start=1):
-        pair = Pair(servers, "dovecot", "dovecot", user, address("first", side, n))
+        pair = Pair(servers, "dovecot", "dovecot", user, target_user=address("first", side, n))
         done = pair.run(tmp_path / f"run{n}", side, way, step)
         where = (way, step, pair.relays[side].fired)
         fired += bool(pair.relays[side].fired)
