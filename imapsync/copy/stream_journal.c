@@ -118,6 +118,9 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
     struct content content = content_of(&r->sent, r->since);
     const struct content none = {.has_digest = false};
     bool is_known = is_believed(s, f->record->id, r);
+    /* It may be there all the same, if it was UIDNEXT that lied. */
+    if (r->outcome == BATCHES_STORED && !is_known && r->tgt_uid < content.since)
+        content.since = r->tgt_uid;
     writing(s);
     switch (r->outcome) {
     case BATCHES_STORED:

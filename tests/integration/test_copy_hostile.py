@@ -267,6 +267,18 @@ def test_a32_uids_of_others_are_not_ours(capabilities, tmp_path):
         assert expunged == [7]
 
 
+def test_a32_uids_below_a_uidnext_that_lies(tmp_path):
+    """They are not believed, and found by content where they are."""
+    def status(server, tag, line):
+        n = len(server.stored(b"INBOX"))
+        return b"* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n{tag} OK done\r\n" % (n, n + 100)
+    with FakeImap(MAIL) as source, FakeImap([b"Subject: other\r\n\r\n"], {"STATUS": status}) as target:
+        for _ in range(2):
+            result = go(source, target, tmp_path, "--verify")
+            assert result.status == 0, result.log
+        assert target.appended == MAIL
+
+
 def test_a32_a_new_uidvalidity_deletes_and_repeats_nothing(tmp_path):
     with FakeImap(MAIL) as source, FakeImap() as target:
         assert go(source, target, tmp_path).status == 0
