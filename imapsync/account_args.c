@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * account_args: URL, credentials and TLS policy of one end, as the command line says them.
+ * account_args: URL, credentials and TLS policy of one end, as the command line says them; or the
+ * folder that it is in.
  *
  * Certificates are verified unless the administrator gives a fingerprint or says "encrypt" for this
  * side.
@@ -47,7 +48,7 @@ static int parse_url(const struct account_args *args, struct imap_account *a, st
     struct slice url = slice_str(args->url);
     ptrdiff_t scheme = slice_search(url, SLICE_LIT("://"));
     if (scheme < 0)
-        return usage(err, "not a URL: imap://user@host:port/ or imaps://...");
+        return usage(err, "not a URL: imap://user@host:port/, imaps://... or maildir:DIR");
     struct slice rest = slice_from(url, (size_t)scheme + 3);
     if (rest.n > 0 && rest.p[rest.n - 1] == '/')
         rest.n--;
@@ -103,9 +104,9 @@ static int policy_from_args(
     return usage(err, "TLS is one of none, verify, encrypt, fingerprint");
 }
 
-int account_from_args(const struct account_args *args, struct imap_account *out, struct err *err)
+static int imap_from_args(
+    const struct account_args *args, struct imap_account *out, struct err *err)
 {
-    *out = (struct imap_account){0};
     buf_init(&out->password, SECRET_MAX);
     out->admin = mem_strdup(args->admin);
     out->auth = mem_strdup(args->auth);
@@ -121,11 +122,51 @@ int account_from_args(const struct account_args *args, struct imap_account *out,
         result = secret_from_command(args->password_command, &out->password, err);
     else if (result == 0)
         result = secret_from_terminal(args->label, args->url, &out->password, err);
-    if (result == 0)
-        result = imap_account_finish(out, args->timeout_ms, err);
+    return result == 0 ? imap_account_finish(out, args->timeout_ms, err) : -1;
+}
+
+/* maildir:DIR; what says how to sign in has no meaning here, and is no help when it is ignored. */
+static int maildir_from_args(
+    const struct account_args *args, struct slice dir, struct maildir_maker *out, struct err *err)
+{
+    if (dir.n == 0)
+        return usage(err, "the name of the folder is missing: maildir:DIR");
+    if (args->password_file || args->password_command || args->admin || args->auth || args->tls ||
+        args->ca_file || args->fingerprint || args->tls_name)
+        return usage(err, "a Maildir wants neither password nor TLS");
+    return maildir_maker_init(out, args->label, (const char *)dir.p, args->is_made, err);
+}
+
+int account_from_args(const struct account_args *args, struct account *out, struct err *err)
+{
+    const struct slice maildir = SLICE_LIT("maildir:");
+    struct slice url = slice_str(args->url);
+    *out = (struct account){0};
+    int result;
+    if (slice_starts(url, maildir)) {
+        result = maildir_from_args(args, slice_from(url, maildir.n), &out->maildir, err);
+        out->maker = &out->maildir.maker;
+    } else {
+        result = imap_from_args(args, &out->imap, err);
+        out->maker = &out->imap.end.maker;
+    }
     if (result != 0) {
-        imap_account_fini(out);
+        account_fini(out);
         return err_wrap(err, "%s", args->label);
     }
     return 0;
+}
+
+void account_fini(struct account *a)
+{
+    imap_account_fini(&a->imap);
+    maildir_maker_fini(&a->maildir);
+    a->maker = NULL;
+}
+
+bool account_is_same(const struct account *a, const struct account *b)
+{
+    if (a->maildir.path || b->maildir.path)
+        return a->maildir.path && b->maildir.path && strcmp(a->maildir.path, b->maildir.path) == 0;
+    return imap_account_is_same(&a->imap, &b->imap);
 }

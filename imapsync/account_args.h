@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: ISC */
-/* account_args: one end of a copy from the command line. */
+/* account_args: one end of a copy from the command line: a mailbox on a server, or in files. */
 #ifndef IMAPSYNC_ACCOUNT_ARGS_H
 #define IMAPSYNC_ACCOUNT_ARGS_H
 
 #include "imapsync/ends/imap_account.h"
+#include "imapsync/ends/maildir_end.h"
 
 /* What the command line may say about an end; all borrowed, NULL when not given. */
 struct account_args {
     const char *label; /* "source" or "target": also the prefix of its options */
-    const char *url;   /* imap://user@host:port/ or imaps://... */
+    const char *url;   /* imap://user@host:port/, imaps://... or maildir:DIR */
+    bool is_made;      /* a Maildir that is not there yet is made */
     const char *password_file, *password_command;
     const char *admin, *auth;
     const char *tls, *ca_file, *fingerprint, *tls_name;
     uint64_t timeout_ms;
 };
 
+struct account {
+    struct imap_account imap;
+    struct maildir_maker maildir;
+    const struct end_maker *maker; /* of one of them */
+};
+
 /* Reads the password too, by asking on the terminal if need be. */
 int account_from_args(
-    const struct account_args *args, struct imap_account *out, struct err *err) ATTR_WUR;
+    const struct account_args *args, struct account *out, struct err *err) ATTR_WUR;
+void account_fini(struct account *a); /* wipes the password */
+/* Whether both are one mailbox. */
+bool account_is_same(const struct account *a, const struct account *b);
 
 #endif

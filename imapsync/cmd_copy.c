@@ -55,7 +55,8 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
     for (int i = 1; i < args->argc; i++) {
         if (strcmp(args->argv[i], "--help") == 0) {
             printf("usage: coexist-sync copy [options] SOURCE TARGET\n"
-                   "SOURCE and TARGET: imap://user@host:port/ or imaps://user@host:port/\n");
+                   "SOURCE and TARGET: imap://user@host:port/, imaps://user@host:port/ or "
+                   "maildir:DIR\n");
             options_help(rows, n);
             a->wants_help = true;
             return 0;
@@ -67,6 +68,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
     a->source.url = words[0];
     a->target.label = "target";
     a->target.url = words[1];
+    a->target.is_made = true;
     return 0;
 }
 
@@ -88,8 +90,7 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
 }
 
 static int run(const struct copy_args *a, const struct copy_options *options,
-    const struct imap_account *source, const struct imap_account *target, struct progress *p,
-    struct err *err)
+    const struct account *source, const struct account *target, struct progress *p, struct err *err)
 {
     struct copy_counts n = {0};
     struct copy_verdict verdict;
@@ -98,8 +99,8 @@ static int run(const struct copy_args *a, const struct copy_options *options,
     buf_init(&dir, 8192);
     int result = state_dir(a->state, a->source.url, a->target.url, &dir, err);
     if (result == 0)
-        result = copy_new(&source->end.maker, &target->end.maker, buf_cstr(&dir), options,
-            &progress_events, p, &c, err);
+        result = copy_new(
+            source->maker, target->maker, buf_cstr(&dir), options, &progress_events, p, &c, err);
     if (result == 0)
         result = passes_run(c, PLAN_MIRROR, &n, err);
     if (result == 0 && a->verifies)
@@ -123,7 +124,7 @@ int sync_cmd_copy(const struct program_args *args)
 {
     struct copy_args a = {0};
     struct copy_options options = {0};
-    struct imap_account source = {0}, target = {0};
+    struct account source = {0}, target = {0};
     struct progress p;
     struct err err = ERR_INIT;
     int result = parse(args, &a, &err);
@@ -136,15 +137,15 @@ int sync_cmd_copy(const struct program_args *args)
         result = account_from_args(&a.source, &source, &err);
     if (result == 0)
         result = account_from_args(&a.target, &target, &err);
-    if (result == 0 && imap_account_is_same(&source, &target))
+    if (result == 0 && account_is_same(&source, &target))
         result = err_set(&err, ERR_PERM, EX_USAGE, "source and target are the same mailbox");
     if (result == 0) {
         progress_fini(&p);
         progress_init(&p, a.is_json); /* not counting the time to type passwords */
         result = run(&a, &options, &source, &target, &p, &err);
     }
-    imap_account_fini(&source);
-    imap_account_fini(&target);
+    account_fini(&source);
+    account_fini(&target);
     progress_fini(&p);
     return result < 0 ? program_fail(&sync_program, &err) : result;
 }

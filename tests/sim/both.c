@@ -11,7 +11,7 @@
 
 static struct world model;
 static struct history nothing; /* nobody else is there */
-static struct imap_account account;
+static struct account account;
 
 static void fail(const char *what, const struct err *err)
 {
@@ -31,12 +31,13 @@ void both_on_model(struct both *b, uint64_t seed, uint32_t quirks)
 void both_on_server(struct both *b, const char *url, const char *password_file)
 {
     struct err err = ERR_INIT;
-    const struct end_maker *silent, *makers[] = {&account.end.maker, &account.end.maker};
+    const struct end_maker *silent, *makers[] = {NULL, NULL};
     const struct account_args args = {
-        .label = "server", .url = url, .password_file = password_file};
+        .label = "server", .url = url, .password_file = password_file, .is_made = true};
     b->is_model = false;
     if (account_from_args(&args, &account, &err) != 0)
         fail(url, &err);
+    makers[0] = makers[1] = account.maker;
     if (end_open_all(makers, 2, NULL, b->end, &silent, &err) != 0)
         fail(url, &err);
 }
@@ -48,5 +49,5 @@ void both_close(struct both *b)
     if (b->is_model)
         world_fini(&model);
     else
-        imap_account_fini(&account);
+        account_fini(&account);
 }

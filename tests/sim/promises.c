@@ -5,6 +5,7 @@
  *
  *     promises                              the model, as it is and with each quirk that is allowed
  *     promises imap://user@host:port/ FILE  a server through the IMAP end, password in FILE
+ *     promises maildir:DIR                  a Maildir, which is made
  *
  * Each row has two connections of its own, A and B, and two empty folders.  Says which promises are
  * broken, and "N passed, N failed".
@@ -58,14 +59,14 @@ int main(int argc, char **argv)
         QUIRK_UNSOLICITED, QUIRK_NO_IDS, QUIRK_NO_MOVE, QUIRK_NO_CONDSTORE | QUIRK_NO_TOKENS};
     unsigned passed = 0, failed = 0;
     log_set_level(LOG_LEVEL_ERROR);
-    if (argc != 1 && argc != 3) {
-        (void)fprintf(stderr, "usage: promises [URL PASSWORD_FILE]\n");
+    if (argc > 3) {
+        (void)fprintf(stderr, "usage: promises [URL [PASSWORD_FILE]]\n");
         return 64;
     }
-    size_t n = argc == 3 ? 1 : sizeof(allowed) / sizeof(allowed[0]);
+    size_t n = argc > 1 ? 1 : sizeof(allowed) / sizeof(allowed[0]);
     for (size_t i = 0; i < n; i++) {
         const struct server_place at = {.quirks = allowed[i],
-            .url = argc == 3 ? argv[1] : NULL,
+            .url = argc > 1 ? argv[1] : NULL,
             .password_file = argc == 3 ? argv[2] : NULL};
         run(promises_life, &at, &passed, &failed);
         run(promises_mail, &at, &passed, &failed);

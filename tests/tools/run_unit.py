@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -83,12 +84,16 @@ def simulate(name):
 
 
 def promises(_):
-    """What an end promises, on the model's end."""
-    status, output = run(["build/sim/promises"])
-    counted = SIMULATED.search(output)
-    passed, failed = map(int, counted.groups()) if counted else (0, 1)
-    failed = failed or int(status != 0)
-    return passed, failed, 0, output if failed else None
+    """What an end promises, on the model's end and on a Maildir."""
+    passed = failed = 0
+    said = ""
+    with tempfile.TemporaryDirectory(prefix="coexist-promises.") as folder:
+        for where in ([], [f"maildir:{folder}"]):
+            status, output = run(["build/sim/promises", *where])
+            counted = SIMULATED.search(output)
+            ok, bad = map(int, counted.groups()) if counted else (0, 1)
+            passed, failed, said = passed + ok, failed + (bad or int(status != 0)), said + output
+    return passed, failed, 0, said if failed else None
 
 
 def at_uptime(seconds, arguments):

@@ -138,17 +138,21 @@ class Result:
 
 
 def argv(source, target, folder, *more, binary=None, user="ann@example.org", target_user=None):
-    """The command line that copies `user` from one server to another; passwords go into files."""
+    """The command line that copies `user` from one server to another; passwords go into files.  A Path
+    in place of a server is a Maildir."""
     users = (user, target_user or user)
     folder.mkdir(parents=True, exist_ok=True)
     line = [str(binary or ROOT / "build" / "asan" / "coexist-sync"), "copy", "--json", "--state", str(folder / "state")]
+    urls = []
     for side, server, name in zip(("source", "target"), (source, target), users):
+        if isinstance(server, Path):
+            urls.append(f"maildir:{server}")
+            continue
         secret = folder / f"{side}.password"
         secret.write_text(server.users[name] + "\n")
         secret.chmod(0o600)
         line += [f"--{side}-password-file", str(secret)]
-    urls = [f"imap://{name.replace('@', '%40')}@127.0.0.1:{getattr(server, 'proxy_port', server.imap_port)}/"
-            for server, name in zip((source, target), users)]
+        urls.append(f"imap://{name.replace('@', '%40')}@127.0.0.1:{getattr(server, 'proxy_port', server.imap_port)}/")
     return line + list(more) + urls
 
 

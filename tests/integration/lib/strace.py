@@ -15,7 +15,8 @@ import subprocess
 from .wait import wait_for
 
 # Calls with an effect outside the process, and those that wait: where a kill can matter.
-CALLS = "write,pwrite64,fdatasync,fsync,openat,rename,unlink,ftruncate,sendto,recvfrom,poll,close,connect"
+CALLS = ("write,pwrite64,fdatasync,fsync,openat,rename,unlink,ftruncate,sendto,recvfrom,poll,close,connect,"
+         "renameat,renameat2,linkat,unlinkat,mkdirat,utimensat")
 
 
 def strace(line, out, *options):

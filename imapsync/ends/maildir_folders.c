@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: ISC */
+/* maildir_folders: which folders there are, and making, renaming and subscribing them. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/os/io.h"
+#include "base/core/mem.h"
+#include "imapsync/ends/limits.h"
+#include "imapsync/ends/maildir_parts.h"
+
+#define SUBSCRIPTIONS "subscriptions"
+#define SUBSCRIPTIONS_MAX ((size_t)64 << 20)
+
+/* --- Subscriptions -----------------------------------------------------------------------------
+ */
+
+/* Dovecot's second version has a header, tabs between levels, and tabs in names escaped. */
+static const struct slice version_2 = {(const unsigned char *)"V\t2\n\n", 5};
+
+static int read_subscriptions(
+    const struct maildir *m, struct buf *text, bool *is_2_out, struct err *err)
+{
+    int r = maildir_small_read(m->fd, SUBSCRIPTIONS, SUBSCRIPTIONS_MAX, text, NULL, err);
+    *is_2_out = slice_starts(buf_slice(text), version_2);
+    if (*is_2_out)
+        buf_consume(text, version_2.n);
+    return r < 0 ? -1 : 0;
+}
+
+/* As a name on the wire. */
+static int name_of(struct slice line, bool is_2, struct buf *out)
+{
+    buf_clear(out);
+    for (size_t i = 0; i < line.n; i++) {
+        if (buf_add_byte(out, is_2 && line.p[i] == '\t' ? '.' : line.p[i]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int list_subscriptions(struct maildir_end *e, struct folder_list *l, struct err *err)
+{
+    struct buf text, name;
+    struct slice rest, line;
+    bool is_2;
+    buf_init(&text, 2 * SUBSCRIPTIONS_MAX);
+    buf_init(&name, FOLDER_NAME_MAX);
+    int r = read_subscriptions(&e->m, &text, &is_2, err);
+    rest = buf_slice(&text);
+    while (r == 0 && slice_split(&rest, '\n', &line)) {
+        if (line.n == 0 || name_of(line, is_2, &name) != 0)
+            continue;
+        struct folder *f = folder_list_find(l, buf_slice(&name));
+        if (f)
+            f->attrs |= FOLDER_SUBSCRIBED;
+    }
+    buf_fini(&text);
+    buf_fini(&name);
+    return r;
+}
+
+static int change_subscriptions(struct maildir_end *e, struct slice name, bool on, struct err *err)
+{
+    struct buf text, one, out;
+    struct slice rest, line;
+    bool is_2, is_there = false;
+    buf_init(&text, 2 * SUBSCRIPTIONS_MAX);
+    buf_init(&out, 2 * SUBSCRIPTIONS_MAX);
+    buf_init(&one, FOLDER_NAME_MAX);
+    int r = read_subscriptions(&e->m, &text, &is_2, err);
+    if (r == 0 && is_2)
+        r = buf_add(&out, version_2);
+    rest = buf_slice(&text);
+    while (r == 0 && slice_split(&rest, '\n', &line)) {
+        bool is_it =
+            line.n > 0 && name_of(line, is_2, &one) == 0 && folder_same_name(buf_slice(&one), name);
+        is_there |= is_it;
+        if (line.n > 0 && (on || !is_it))
+            r = buf_add(&out, line) == 0 ? buf_add_byte(&out, '\n') : -1;
+    }
+    for (size_t i = 0; on && !is_there && r == 0 && i < name.n; i++)
+        r = buf_add_byte(&out, is_2 && name.p[i] == '.' ? '\t' : name.p[i]);
+    if (on && !is_there && r == 0)
+        r = buf_add_byte(&out, '\n');
+    if (r == 0 && on != is_there)
+        r = maildir_small_write(&e->m, e->m.fd, SUBSCRIPTIONS, buf_slice(&out), err);
+    buf_fini(&text);
+    buf_fini(&out);
+    buf_fini(&one);
+    return r;
+}
+
+static enum maildir_step do_subscribe(
+    struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    int locked = maildir_lock(&e->m, e->m.fd, SUBSCRIPTIONS ".lock", err);
+    if (locked == 1)
+        return MAILDIR_AGAIN;
+    int result = locked == 0 ? change_subscriptions(e, r->name, r->on, err) : -1;
+    if (locked == 0)
+        maildir_unlock(e->m.fd, SUBSCRIPTIONS ".lock");
+    if (result != 0)
+        err_scope_set(err, ERR_SCOPE_FOLDER);
+    return result == 0 ? MAILDIR_DONE : MAILDIR_NO;
+}
+
+/* --- Listing ------------------------------------------------------------------------------------
+ */
+
+static bool exists(int at, const char *dir, const char *name)
+{
+    struct buf path;
+    struct stat st;
+    buf_init(&path, 2 * MAILDIR_NAME_MAX);
+    bool is = buf_addf(&path, "%s/%s", dir, name) == 0 &&
+              fstatat(at, buf_cstr(&path), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    buf_fini(&path);
+    return is;
+}
+
+/* A folder that has lost its cur/ is one, and cannot be opened; other programs' folders are none.
+ */
+static bool is_folder(int at, const char *dir)
+{
+    return exists(at, dir, "cur") || exists(at, dir, "new") || exists(at, dir, "maildirfolder");
+}
+
+static int add_folder(
+    struct maildir_end *e, struct folder_list *l, const char *dir, struct err *err)
+{
+    struct stat st;
+    struct slice name;
+    if (fstatat(e->m.fd, dir, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return 0;
+    if (S_ISLNK(st.st_mode) && exists(e->m.fd, dir, "cur")) {
+        maildir_say(slice_str(dir), SLICE_NONE, "a link to a folder: left out");
+        l->ignored++;
+    }
+    if (!S_ISDIR(st.st_mode) || !is_folder(e->m.fd, dir))
+        return 0;
+    if (!maildir_folder_name(slice_str(dir), &name)) {
+        maildir_say(slice_str(dir), SLICE_NONE, "no name of a folder in modified UTF-7: left out");
+        l->ignored++;
+        return 0;
+    }
+    return folder_list_add(l, name, '.', 0, FOLDER_USE_NONE, err);
+}
+
+static int list_names(struct maildir_end *e, struct folder_list *l, struct err *err)
+{
+    int fd = maildir_dir_open(e->m.fd, ".");
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        io_close(&fd);
+        return err_sys(err, errno, "cannot list the folders");
+    }
+    int r = folder_list_add(l, SLICE_LIT("INBOX"), '.', 0, FOLDER_USE_NONE, err);
+    for (struct dirent *d; r == 0 && (d = readdir(dir)) != NULL;) {
+        if (d->d_name[0] == '.' && strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+            r = add_folder(e, l, d->d_name, err);
+    }
+    (void)closedir(dir);
+    l->delimiter = '.';
+    return r == 0 ? list_subscriptions(e, l, err) : -1;
+}
+
+/* The numbers of some of them with each step. */
+static enum maildir_step do_folders(
+    struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    struct folder_list *l = r->list;
+    if (r->at == 0 && l->n == 0 && list_names(e, l, err) != 0)
+        return MAILDIR_NO;
+    for (size_t i = 0; i < 64 && r->at < l->n; i++, r->at++) {
+        struct err why = ERR_INIT;
+        enum maildir_step step = maildir_folder_numbers(&e->m, true, &l->v[r->at], &why);
+        if (step == MAILDIR_AGAIN)
+            return step;
+        if (step == MAILDIR_NO)
+            maildir_say(l->v[r->at].name, SLICE_NONE, why.text);
+    }
+    return r->at < l->n ? MAILDIR_MORE : MAILDIR_DONE;
+}
+
+static enum maildir_step do_status(
+    struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    return maildir_folder_numbers(&e->m, false, r->status, err);
+}
+
+/* --- Making and renaming ------------------------------------------------------------------ */
+
+/* Whole, list of UIDs included, before it gets its name. */
+static int fill_folder(struct maildir_end *e, const char *aside, struct err *err)
+{
+    static const char *const parts[] = {"tmp", "new", "cur"};
+    struct buf text;
+    char guid[MAILDIR_GUID + 1];
+    uint32_t validity;
+    maildir_guid(guid);
+    if (maildir_validity(&e->m, &validity, err) != 0)
+        return -1;
+    int at = maildir_dir_make(&e->m, e->m.tmp, aside) == 0 ? maildir_dir_open(e->m.tmp, aside) : -1;
+    int r = at >= 0 ? 0 : -1;
+    for (size_t i = 0; i < 3 && r == 0; i++)
+        r = maildir_dir_make(&e->m, at, parts[i]);
+    int marker = r == 0 ? maildir_file_make(&e->m, at, "maildirfolder", 0) : -1;
+    if (marker < 0)
+        r = err_sys(err, errno, "cannot make a folder");
+    io_close(&marker);
+    buf_init(&text, 256);
+    if (r == 0)
+        r = uidlist_add_header(&text, validity, 1, slice_str(guid));
+    if (r == 0)
+        r = maildir_small_write(&e->m, at, MAILDIR_UIDLIST, buf_slice(&text), err);
+    buf_fini(&text);
+    io_close(&at);
+    return r;
+}
+
+static void drop_folder(struct maildir_end *e, const char *aside)
+{
+    static const char *const parts[] = {MAILDIR_UIDLIST, "maildirfolder", "tmp", "new", "cur"};
+    int at = maildir_dir_open(e->m.tmp, aside);
+    for (size_t i = 0; i < 5 && at >= 0; i++)
+        (void)unlinkat(at, parts[i], i < 2 ? 0 : AT_REMOVEDIR);
+    io_close(&at);
+    (void)unlinkat(e->m.tmp, aside, AT_REMOVEDIR);
+}
+
+/* An empty folder of that name, which nothing knows, gives way. */
+static enum maildir_step do_make(struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    struct buf dir, aside;
+    buf_init(&dir, MAILDIR_NAME_MAX);
+    buf_init(&aside, MAILDIR_NAME_MAX);
+    enum maildir_step step = MAILDIR_DONE;
+    if (maildir_folder_dir(r->name, &dir) != 0)
+        step = maildir_no(err, EINVAL, "a Maildir can have no such folder", r->name);
+    else if (folder_is_inbox(r->name) || is_folder(e->m.fd, buf_cstr(&dir)))
+        step = maildir_no(err, EEXIST, "cannot make it", r->name);
+    else if (maildir_unique(&e->m, &aside) != 0)
+        BUG("a short name");
+    else if (fill_folder(e, buf_cstr(&aside), err) != 0)
+        step = MAILDIR_NO;
+    else if (renameat(e->m.tmp, buf_cstr(&aside), e->m.fd, buf_cstr(&dir)) != 0 ||
+             fsync(e->m.fd) != 0)
+        step = maildir_no(err, errno, "cannot make it", r->name);
+    if (step != MAILDIR_DONE && aside.n > 0)
+        drop_folder(e, buf_cstr(&aside));
+    if (step != MAILDIR_DONE && err->scope == ERR_SCOPE_NONE)
+        err_scope_set(err, ERR_SCOPE_FOLDER);
+    buf_fini(&dir);
+    buf_fini(&aside);
+    return step;
+}
+
+/* Directories of the folders below one, each with a NUL behind it. */
+static int list_below(struct maildir_end *e, const char *dir_name, struct buf *out)
+{
+    size_t n = strlen(dir_name);
+    int fd = maildir_dir_open(e->m.fd, ".");
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        io_close(&fd);
+        return -1;
+    }
+    int r = 0;
+    for (struct dirent *d; r == 0 && (d = readdir(dir)) != NULL;) {
+        if (strncmp(d->d_name, dir_name, n) == 0 && d->d_name[n] == '.')
+            r = buf_add(out, slice_make(d->d_name, strlen(d->d_name) + 1));
+    }
+    (void)closedir(dir);
+    return r;
+}
+
+static int rename_one(struct maildir_end *e, const char *from, const char *to)
+{
+    return renameat2(e->m.fd, from, e->m.fd, to, RENAME_NOREPLACE);
+}
+
+/* Folders below it first: one who is stopped in between finds the folder under its old name. */
+static enum maildir_step rename_all(struct maildir_end *e, const struct maildir_request *r,
+    const char *from, const char *to, struct err *err)
+{
+    struct buf below, name;
+    struct slice rest, dir;
+    buf_init(&below, FOLDERS_OCTETS_MAX);
+    buf_init(&name, MAILDIR_NAME_MAX);
+    enum maildir_step step = MAILDIR_DONE;
+    if (list_below(e, from, &below) != 0)
+        step = maildir_no(err, errno, "cannot list the folders below it", r->name);
+    rest = buf_slice(&below);
+    while (step == MAILDIR_DONE && slice_split(&rest, 0, &dir) && dir.n > 0) {
+        buf_clear(&name);
+        if (buf_addf(&name, "%s%s", to, (const char *)dir.p + strlen(from)) != 0)
+            step = maildir_no(err, ENAMETOOLONG, "cannot rename a folder below it", r->name);
+        else if (rename_one(e, (const char *)dir.p, buf_cstr(&name)) != 0)
+            step = maildir_no(err, errno, "cannot rename a folder below it", r->name);
+    }
+    if (step == MAILDIR_DONE && (rename_one(e, from, to) != 0 || fsync(e->m.fd) != 0))
+        step = maildir_no(err, errno, "cannot rename it", r->name);
+    buf_fini(&below);
+    buf_fini(&name);
+    return step;
+}
+
+static enum maildir_step do_rename(
+    struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    struct buf from, to;
+    struct stat st;
+    buf_init(&from, MAILDIR_NAME_MAX);
+    buf_init(&to, MAILDIR_NAME_MAX);
+    enum maildir_step step;
+    if (maildir_folder_dir(r->name, &from) != 0 || maildir_folder_dir(r->to, &to) != 0 ||
+        folder_is_inbox(r->name) || folder_is_inbox(r->to))
+        step = maildir_no(err, EINVAL, "cannot rename it", r->name);
+    else if (fstatat(e->m.fd, buf_cstr(&from), &st, AT_SYMLINK_NOFOLLOW) != 0)
+        step = maildir_no(err, errno, "cannot rename it", r->name);
+    else if (fstatat(e->m.fd, buf_cstr(&to), &st, AT_SYMLINK_NOFOLLOW) == 0)
+        step = maildir_no(err, EEXIST, "cannot rename it", r->name);
+    else
+        step = rename_all(e, r, buf_cstr(&from), buf_cstr(&to), err);
+    buf_fini(&from);
+    buf_fini(&to);
+    return step;
+}
+
+/* --- Slots -------------------------------------------------------------------------------- */
+
+void maildir_folders(struct end *end, struct folder_list *out, struct end_ticket *t)
+{
+    maildir_request_new(end, t, do_folders)->list = out;
+    maildir_request_begin(end);
+}
+
+void maildir_status(struct end *end, struct folder *out, struct end_ticket *t)
+{
+    maildir_request_new(end, t, do_status)->status = out;
+    maildir_request_begin(end);
+}
+
+void maildir_make(struct end *end, struct slice name, enum folder_use use, struct end_ticket *t)
+{
+    (void)use; /* a Maildir has no place for it */
+    maildir_request_new(end, t, do_make)->name = maildir_dup(name);
+    maildir_request_begin(end);
+}
+
+void maildir_rename(struct end *end, struct slice name, struct slice to, struct end_ticket *t)
+{
+    struct maildir_request *r = maildir_request_new(end, t, do_rename);
+    r->name = maildir_dup(name);
+    r->to = maildir_dup(to);
+    maildir_request_begin(end);
+}
+
+void maildir_subscribe(struct end *end, struct slice name, bool on, struct end_ticket *t)
+{
+    struct maildir_request *r = maildir_request_new(end, t, do_subscribe);
+    r->name = maildir_dup(name);
+    r->on = on;
+    maildir_request_begin(end);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * maildir_open: telling what is in a folder.
+ *
+ * A token is what is_same() needs: UIDVALIDITY, UIDNEXT and the state of the directories, which was
+ * taken when nothing could change any more without being seen.  What has changed since is found by
+ * reading all names, which is little: so with a token all messages are told, with their flags, and
+ * dates and sizes only of those that are new.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/core/clock.h"
+#include "base/core/mem.h"
+#include "base/core/num.h"
+#include "imapsync/ends/maildir_parts.h"
+
+#define SETTLE_MS 250 /* how long others may hinder a look that is sure */
+
+/* --- Tokens --------------------------------------------------------------------------------------
+ */
+
+struct token {
+    uint32_t validity, next;
+    uint64_t state; /* 0: it was changing, and is like no other */
+};
+
+static bool token_unpack(struct slice text, struct token *out)
+{
+    struct slice word[3];
+    for (size_t i = 0; i < 3; i++) {
+        if (!slice_split(&text, ' ', &word[i]))
+            return false;
+    }
+    return !text.p && num_u32(word[0], 1, UINT32_MAX, &out->validity) == 0 &&
+           num_u32(word[1], 1, UINT32_MAX, &out->next) == 0 &&
+           num_u64(word[2], 0, UINT64_MAX, &out->state) == 0;
+}
+
+bool maildir_is_same(const struct end *e, const struct folder *f, struct slice token)
+{
+    const unsigned all = FOLDER_HAS_UIDVALIDITY | FOLDER_HAS_UIDNEXT | FOLDER_HAS_MODSEQ;
+    struct token t;
+    (void)e;
+    return (f->has & all) == all && token_unpack(token, &t) && t.state != 0 &&
+           t.state == f->modseq && t.validity == f->uidvalidity && t.next == f->uidnext;
+}
+
+/* --- Messages ----------------------------------------------------------------------------- */
+
+/* Bits of the keywords of this copy by letter; -1: none. */
+struct bits {
+    int of[MAILDIR_KEYWORDS];
+};
+
+static void bits_init(const struct maildir_folder *f, struct keywords *k, struct bits *b)
+{
+    for (size_t i = 0; i < MAILDIR_KEYWORDS; i++)
+        b->of[i] = f->keywords[i] ? keywords_bit(k, slice_str(f->keywords[i])) : -1;
+}
+
+static size_t tell_flags(struct slice letters, const struct bits *b, struct flags *out)
+{
+    uint32_t keywords = maildir_letters_keywords(letters);
+    size_t lost = 0;
+    *out = (struct flags){.system = maildir_letters_system(letters)};
+    for (unsigned i = 0; i < MAILDIR_KEYWORDS; i++) {
+        if (!(keywords >> i & 1))
+            continue;
+        if (b->of[i] < 0)
+            lost++;
+        else
+            out->keywords[b->of[i] / 64] |= UINT64_C(1) << (b->of[i] % 64);
+    }
+    return lost;
+}
+
+/* false: it is not there any more under this name, so it may not be told as the whole. */
+static bool tell_one(const struct maildir_folder *f, const struct maildir_file *v, unsigned want,
+    const struct bits *b, struct end_changes *out)
+{
+    struct listed m = {.uid = v->uid};
+    struct maildir_name parts;
+    struct stat st;
+    uint64_t size;
+    if (!maildir_name_split(slice_str(maildir_file_name(f, v)), &parts))
+        return false;
+    if (want & END_WANT_FLAGS) {
+        out->flags_lost += tell_flags(parts.letters, b, &m.flags);
+        m.has_flags = true;
+    }
+    if (want & (END_WANT_DATES | END_WANT_SIZES)) {
+        if (fstatat(v->is_new ? f->new : f->cur, maildir_file_name(f, v), &st,
+                AT_SYMLINK_NOFOLLOW) != 0)
+            return false;
+        if (!maildir_base_number(parts.base, 'W', &size))
+            size = (uint64_t)st.st_size;
+        m.date_s = st.st_mtim.tv_sec;
+        m.has_date = true;
+        m.size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+        m.has_size = true;
+    }
+    if (want & END_WANT_IDS) {
+        const struct uidlist_row *row = uidlist_find(&f->list, parts.base);
+        end_changes_add_id(out, v->uid, row ? uidlist_id(row) : parts.base);
+    }
+    return end_changes_add(out, &m);
+}
+
+/* --- Opening ------------------------------------------------------------------------------ */
+
+static int tell_header(
+    const struct maildir_folder *f, const struct end_open *o, struct end_changes *out)
+{
+    out->uidvalidity = f->list.validity;
+    out->uidnext = f->list.next;
+    out->exists = (uint32_t)f->n;
+    out->is_sure = f->is_sure;
+    if (o->is_for_writing)
+        out->storable = FLAG_ANSWERED | FLAG_DELETED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
+    out->takes_keywords = o->is_for_writing;
+    int r = buf_addf(
+        &out->token, "%u %u %llu", f->list.validity, f->list.next, (unsigned long long)f->state);
+    return r == 0 ? buf_add(&out->folder_id, f->list.guid) : -1;
+}
+
+static bool tell_uids(const struct maildir_folder *f, struct end_changes *out)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (!end_changes_add_uids(out, (struct uid_range){f->v[i].uid, f->v[i].uid}))
+            return false;
+    }
+    out->is_brief = true;
+    return true;
+}
+
+/* Of what is known since a token only flags may have changed.  A file that was taken away and put
+ * back is not known, and has its old UID.  false: one was renamed or removed meanwhile. */
+static bool tell_messages(const struct maildir_folder *f, const struct end_open *o,
+    const struct uid_set *known, struct end_changes *out)
+{
+    struct bits b;
+    bits_init(f, out->keywords, &b);
+    for (size_t i = 0; i < f->n; i++) {
+        uint32_t uid = f->v[i].uid;
+        unsigned want =
+            known && uid_set_has(known, uid) ? o->want & (END_WANT_FLAGS | END_WANT_IDS) : o->want;
+        if (uid >= o->from && !tell_one(f, &f->v[i], want, &b, out))
+            return false;
+    }
+    return true;
+}
+
+/* As before it was told. */
+static void untell(struct end_changes *out)
+{
+    end_changes_clear(out);
+    buf_clear(&out->token);
+    buf_clear(&out->folder_id);
+    out->flags_lost = 0;
+}
+
+static enum maildir_step refuse_other(struct err *err, struct slice folder)
+{
+    err_set(err, ERR_TEMP, EX_TEMPFAIL, "%.*s: its UIDVALIDITY is another one", SLICE_ARG(folder));
+    err_scope_set(err, ERR_SCOPE_FOLDER);
+    return MAILDIR_NO;
+}
+
+static enum maildir_step tell(struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    const struct maildir_folder *f = &e->open;
+    const struct end_open *o = &r->open;
+    struct end_changes *out = r->changes;
+    struct token t = {0};
+    bool has_token = token_unpack(buf_slice(&r->token), &t);
+    bool is_other = o->uidvalidity != 0 && o->uidvalidity != f->list.validity;
+    if (is_other && (o->is_for_writing || o->is_only_opened))
+        return refuse_other(err, r->name);
+    if (tell_header(f, o, out) != 0)
+        BUG("a token is short");
+    if (o->is_only_opened)
+        return MAILDIR_DONE;
+    out->is_reset =
+        is_other || (has_token && (t.validity != f->list.validity || t.next > f->list.next));
+    has_token &= !out->is_reset;
+    struct end_open how = *o;
+    if (buf_slice(&r->token).n > 0 || o->from == 0)
+        how.from = 1;
+    out->is_whole = how.from <= 1;
+    bool is_told = o->is_brief && !has_token && out->is_whole
+                       ? tell_uids(f, out)
+                       : tell_messages(f, &how, has_token ? &r->known : NULL, out);
+    if (!is_told) {
+        untell(out);
+        return MAILDIR_AGAIN;
+    }
+    end_changes_finish(out);
+    if (out->is_whole && out->is_sure)
+        end_changes_miss(out, &r->known);
+    return MAILDIR_DONE;
+}
+
+static enum maildir_step do_open(struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    uint64_t now = clock_mono_ms();
+    e->is_opened = false;
+    e->is_for_writing = r->open.is_for_writing;
+    bool settles = !r->open.is_only_opened && (r->since_ms == 0 || now - r->since_ms < SETTLE_MS);
+    enum maildir_step step = maildir_folder_load(&e->m, r->name, settles, &e->open, err);
+    if (step == MAILDIR_DONE)
+        step = tell(e, r, err);
+    e->is_opened = step == MAILDIR_DONE;
+    return step;
+}
+
+void maildir_open(
+    struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
+{
+    struct maildir_request *r = maildir_request_new(end, t, do_open);
+    r->name = maildir_dup(o->folder);
+    r->open = *o;
+    r->changes = out;
+    if (o->known)
+        uid_set_copy(&r->known, o->known);
+    if (o->token.n > END_TOKEN_MAX || buf_add(&r->token, o->token) != 0)
+        buf_clear(&r->token);
+    maildir_request_begin(end);
+}
+
+/* --- Attributes --------------------------------------------------------------------------- */
+
+static enum maildir_step do_attributes(
+    struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    struct bits b;
+    (void)err;
+    bits_init(&e->open, r->changes->keywords, &b);
+    for (size_t i = 0; i < r->n; i++) {
+        struct maildir_file *v = maildir_file_find(&e->open, r->uids[i]);
+        if (v && !tell_one(&e->open, v, r->want, &b, r->changes) &&
+            maildir_refind(e, r, r->uids[i], &v))
+            (void)tell_one(&e->open, v, r->want, &b, r->changes);
+    }
+    end_changes_finish(r->changes);
+    return MAILDIR_DONE;
+}
+
+void maildir_attributes(struct end *end, const uint32_t *uids, size_t n, unsigned want,
+    struct end_changes *out, struct end_ticket *t)
+{
+    struct maildir_request *r = maildir_request_new(end, t, do_attributes);
+    maildir_take_uids(r, uids, n);
+    r->needs_open = true;
+    r->want = want;
+    r->changes = out;
+    maildir_request_begin(end);
+}
