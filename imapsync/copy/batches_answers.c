@@ -205,11 +205,12 @@ static bool is_uids(const uint32_t *v, size_t n, size_t want)
     return true;
 }
 
-static void store(struct batches *b, struct append *a, size_t i, uint32_t tgt_uid, uint32_t since)
+static void store(struct batches *b, struct append *a, size_t i, uint32_t tgt_uid)
 {
     struct batches_result r = {.outcome = tgt_uid > 0 ? BATCHES_STORED : BATCHES_SENT,
         .tgt_uid = tgt_uid,
-        .since = since,
+        .since = a->since,
+        .is_doubtful = a->tgt_uids && a->tgt_uids[0] < a->since,
         .sent = a->sent[i]};
     batches_tell_item(b, a->window, a->at[i], r, NULL);
     a->window->states[a->at[i]] = ITEM_DONE;
@@ -230,7 +231,7 @@ void batches_append_over(struct batches *b, struct append *a)
         return;
     }
     for (size_t i = 0; i < a->n; i++)
-        store(b, a, i, a->tgt_uids ? a->tgt_uids[i] : 0, a->since);
+        store(b, a, i, a->tgt_uids ? a->tgt_uids[i] : 0);
     if (a->tgt_uids && a->tgt_uids[a->n - 1] >= f->since)
         f->since = a->tgt_uids[a->n - 1] + 1;
     batches_append_free(b, a);
@@ -366,7 +367,7 @@ void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct e
             else if (tgt_uids[next] == UINT32_MAX)
                 leave_open(b, a, i, "it may be on the target already, and nobody can tell");
             else
-                store(b, a, i, tgt_uids[next], tgt_uids[next]);
+                store(b, a, i, tgt_uids[next]);
         }
         not_there(b, a, missing, n);
         batches_append_free(b, a);

@@ -90,17 +90,18 @@ void stream_put_sent(struct stream *s, const struct batches_todo *todo)
     w->is_noted = false;
 }
 
-/* Below the target's UIDNEXT of before there are other messages, which must not be taken for ours.
- * But a server that keeps equal ones once (Gmail) tells what ours has. */
+/* Below the target's UIDNEXT of before there are other messages, which must not be taken for ours;
+ * and if one of an append is there all of it may be elsewhere.  But a server that keeps equal ones
+ * once (Gmail) tells what ours has. */
 static bool is_believed(struct stream *s, uint32_t folder, const struct batches_result *r)
 {
     struct err ignored = ERR_INIT;
     bool is_ours = false;
     if (r->outcome != BATCHES_STORED)
         return false;
-    return r->tgt_uid >= r->since || (journal_has_copy(s->job->journal, folder, r->tgt_uid,
-                                          r->sent.digest, &is_ours, &ignored) == 0 &&
-                                         is_ours);
+    return !r->is_doubtful || (journal_has_copy(s->job->journal, folder, r->tgt_uid, r->sent.digest,
+                                   &is_ours, &ignored) == 0 &&
+                                  is_ours);
 }
 
 void stream_put_result(struct stream *s, const struct batches_result *r)

@@ -247,7 +247,8 @@ def test_a32_appenduid_is_not_believed(case, tmp_path):
 
 
 @pytest.mark.parametrize("capabilities", (CAPABILITIES, CAPABILITIES.replace(b" MULTIAPPEND", b"")), ids=("multi", "single"))
-def test_a32_uids_of_others_are_not_ours(capabilities, tmp_path):
+@pytest.mark.parametrize("n_others", (2, 4))
+def test_a32_uids_of_others_are_not_ours(capabilities, n_others, tmp_path):
     """What is removed later would be somebody else's."""
     def append(server, tag, line):
         server.messages += server.literals
@@ -256,7 +257,7 @@ def test_a32_uids_of_others_are_not_ours(capabilities, tmp_path):
     def expunge(server, tag, line):
         expunged.extend(server.asked(line.replace(b"UID EXPUNGE", b"UID FETCH")))
         return b"{tag} OK done\r\n"
-    expunged, others = [], [b"Subject: other %d\r\n\r\n" % i for i in range(4)]
+    expunged, others = [], [b"Subject: other %d\r\n\r\n" % i for i in range(n_others)]
     with FakeImap(list(MAIL)) as source, FakeImap(list(others), {"APPEND": append, "EXPUNGE": expunge}, capabilities) as target:
         line = argv(source, target, tmp_path, "--timeout=30s", "--settle=0s", "--verify")
         for _ in range(2):
@@ -264,7 +265,7 @@ def test_a32_uids_of_others_are_not_ours(capabilities, tmp_path):
         assert target.messages == others + MAIL
         source.messages.pop()
         assert run(line[:-3] + line[-2:]).messages_deleted == 1
-        assert expunged == [7]
+        assert expunged == [n_others + 3]
 
 
 def test_a32_uids_below_a_uidnext_that_lies(tmp_path):

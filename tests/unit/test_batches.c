@@ -197,7 +197,8 @@ static void test_ok_too_early(void **state)
     batches_free(&b);
 }
 
-/* UIDs of another number, or out of order, say nothing. */
+/* UIDs of another number, or out of order, say nothing; below UIDNEXT, which is 5, they are
+ * doubtful. */
 static void test_uids_that_make_no_sense(void **state)
 {
     (void)state;
@@ -205,21 +206,25 @@ static void test_uids_that_make_no_sense(void **state)
         uint32_t v[3];
         size_t n;
         enum batches_outcome want;
+        bool is_doubtful;
     } cases[] = {
-        {{7, 8}, 2, BATCHES_STORED},
-        {{7, 9}, 2, BATCHES_STORED},
-        {{7, 8, 9}, 3, BATCHES_SENT},
-        {{7}, 1, BATCHES_SENT},
-        {{8, 7}, 2, BATCHES_SENT},
-        {{7, 7}, 2, BATCHES_SENT},
-        {{0, 7}, 2, BATCHES_SENT},
+        {{5, 6}, 2, BATCHES_STORED, false},
+        {{4, 5}, 2, BATCHES_STORED, true},
+        {{1, 9}, 2, BATCHES_STORED, true},
+        {{7, 8}, 2, BATCHES_STORED, false},
+        {{7, 9}, 2, BATCHES_STORED, false},
+        {{7, 8, 9}, 3, BATCHES_SENT, false},
+        {{7}, 1, BATCHES_SENT, false},
+        {{8, 7}, 2, BATCHES_SENT, false},
+        {{7, 7}, 2, BATCHES_SENT, false},
+        {{0, 7}, 2, BATCHES_SENT, false},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct batches *b = batches_new(&fours);
         struct batches_todo todo;
         const unsigned char digest[SHA256_SIZE] = {0};
         const struct canon canon = {.text = {1}};
-        batches_folder(b, 0, 1);
+        batches_folder(b, 0, 5);
         for (uint32_t uid = 1; uid <= 2; uid++)
             batches_add(b, &(struct batches_message){.uid = uid});
         batches_close(b);
@@ -236,6 +241,7 @@ static void test_uids_that_make_no_sense(void **state)
         batches_next(b, &todo);
         assert_int_equal(todo.what, BATCHES_RESULT);
         assert_int_equal(todo.result.outcome, cases[i].want);
+        assert_true(todo.result.is_doubtful == cases[i].is_doubtful);
         batches_free(&b);
     }
 }
