@@ -54,8 +54,7 @@ static void fail(struct maildir_request *r, int errnum, const char *what)
         (void)maildir_no(&r->why, errnum, what, r->name);
 }
 
-/* --- The parts of a batch ------------------------------------------------------------------------
- */
+/* --- The parts of a batch ----------------------------------------------------------------- */
 
 /* All octets are there: its date, as time of change; and the disk begins to write. */
 static int finish(struct maildir_message *m)
@@ -117,8 +116,7 @@ void maildir_append_octets(struct end *end, struct slice octets)
         fail(r, errno, "cannot write a message");
 }
 
-/* --- The whole -----------------------------------------------------------------------------------
- */
+/* --- The whole ---------------------------------------------------------------------------- */
 
 /* Each fsync() makes the disk empty its cache; syncfs() does so once, and writes what others have
  * written to this file system meanwhile. */

@@ -77,8 +77,7 @@ int maildir_unique(struct maildir *m, struct buf *out)
         (long)getpid(), ++m->n_names, m->host);
 }
 
-/* --- Small files -------------------------------------------------------------------------------
- */
+/* --- Small files -------------------------------------------------------------------------- */
 
 int maildir_small_read(
     int at, const char *name, size_t max, struct buf *out, struct stat *st_out, struct err *err)
@@ -127,8 +126,7 @@ int maildir_small_write(
     return r;
 }
 
-/* --- Locks --------------------------------------------------------------------------------------
- */
+/* --- Locks -------------------------------------------------------------------------------- */
 
 /* The process on this host that has it is gone, or nobody has touched it for long. */
 static bool is_stale(const struct maildir *m, int at, const char *name, struct stat *st)
@@ -192,7 +190,7 @@ void maildir_unlock(int at, const char *name)
     (void)unlinkat(at, name, 0);
 }
 
-/* --- UIDVALIDITY ----------------------------------------------------------------------------- */
+/* --- UIDVALIDITY -------------------------------------------------------------------------- */
 
 #define VALIDITY "dovecot-uidvalidity"
 

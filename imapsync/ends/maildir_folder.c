@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * maildir_folder: a folder as it is now, and its list of UIDs.
+ * maildir_folder: a folder as it is now, and giving UIDs.
  *
  * UIDs are given, and the list is written, only under Dovecot's lock, which is held for a moment
  * and never while we wait.  Rows are appended when the files have their names: whoever is stopped
  * in between leaves files without UIDs, as a delivery does, and the next one who looks gives them
- * some. A list without a header is made anew, under another UIDVALIDITY; one with lines that cannot
- * be read is written anew from the others, as another program that appended to a torn line would
- * spoil both.
+ * some.  A list without a header is made anew, under another UIDVALIDITY; one with lines that
+ * cannot be read is written anew from the others, as another program that appended to a torn line
+ * would spoil both.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,6 @@
 #include <unistd.h>
 
 #include "base/core/mem.h"
-#include "base/core/num.h"
-#include "base/os/hmac.h"
 #include "base/os/io.h"
 #include "imapsync/ends/maildir_parts.h"
 
@@ -68,92 +66,7 @@ enum maildir_step maildir_folder_open(
         err, errnum, f->fd < 0 ? "cannot open it" : "it is no Maildir: cur or new", name);
 }
 
-/* --- The list -----------------------------------------------------------------------------------
- */
-
-/* It can be used as it is, and appended to. */
-static bool is_sound(const struct uidlist *l)
-{
-    return l->validity != 0 && !l->is_torn && l->n_skipped == 0;
-}
-
-/* One that is not there, or has no header, has no UIDVALIDITY. */
-static int read_list(struct maildir_folder *f, struct err *err)
-{
-    uidlist_fini(&f->list);
-    uidlist_init(&f->list);
-    f->list_st = (struct stat){0};
-    int r =
-        maildir_small_read(f->fd, MAILDIR_UIDLIST, UIDLIST_MAX, &f->list.text, &f->list_st, err);
-    if (r < 0)
-        return -1;
-    if (r == 0 && uidlist_parse(&f->list) != 0) {
-        uidlist_fini(&f->list);
-        uidlist_init(&f->list);
-        maildir_say(f->name, SLICE_LIT(MAILDIR_UIDLIST), "it cannot be read, and is made anew");
-    } else if (r == 0 && f->list.n_skipped > 0) {
-        maildir_say(f->name, SLICE_LIT(MAILDIR_UIDLIST), "lines cannot be read");
-    }
-    return 0;
-}
-
-int maildir_folder_append(
-    struct maildir_folder *f, struct slice rows, uint32_t next, struct err *err)
-{
-    int fd = openat(f->fd, MAILDIR_UIDLIST, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, errno, "cannot write %s", MAILDIR_UIDLIST);
-    int r = io_write_all(fd, rows, err);
-    if (r == 0 && fdatasync(fd) != 0)
-        r = err_sys(err, errno, "cannot write %s", MAILDIR_UIDLIST);
-    if (r != 0 && ftruncate(fd, f->list_st.st_size) != 0)
-        f->list.is_torn = true; /* whoever comes next sees it and writes it anew */
-    f->list_st.st_ino = 0;
-    if (r == 0 && fstat(fd, &f->list_st) == 0)
-        f->list.next = next;
-    io_close(&fd);
-    return r;
-}
-
-void maildir_guid(char out[MAILDIR_GUID + 1])
-{
-    unsigned char octets[MAILDIR_GUID / 2];
-    random_bytes(octets, sizeof(octets));
-    for (size_t i = 0; i < sizeof(octets); i++) {
-        if (fmt_into(out + 2 * i, 3, "%02x", octets[i]) != 0)
-            BUG("two digits");
-    }
-}
-
-/* Rows of files that were not seen stay: somebody may have been renaming them. */
-static int write_list(
-    struct maildir *m, struct maildir_folder *f, struct slice rows, struct err *err)
-{
-    struct buf text;
-    char guid[MAILDIR_GUID + 1];
-    buf_init(&text, UIDLIST_MAX);
-    struct slice id = f->list.guid;
-    if (id.n == 0) {
-        maildir_guid(guid);
-        id = slice_str(guid);
-    }
-    int r = uidlist_add_header(&text, f->list.validity, f->list.next, id);
-    for (size_t i = 0; i < f->list.n && r == 0; i++) {
-        const struct uidlist_row *row = &f->list.v[i];
-        if (row->uid != 0)
-            r = uidlist_add_row(&text, row->uid, row->fields, row->base);
-    }
-    if (r == 0)
-        r = buf_add(&text, rows);
-    r = r == 0 ? maildir_small_write(m, f->fd, MAILDIR_UIDLIST, buf_slice(&text), err)
-               : err_set(err, ERR_PERM, EX_DATAERR, "the list of UIDs is too large");
-    buf_fini(&text);
-    /* Once more: it is what the next one reads. */
-    return r == 0 ? read_list(f, err) : -1;
-}
-
-/* --- Giving UIDs ---------------------------------------------------------------------------------
- */
+/* --- Giving UIDs -------------------------------------------------------------------------- */
 
 const char *maildir_file_name(const struct maildir_folder *f, const struct maildir_file *v)
 {
@@ -254,9 +167,9 @@ static int give_uids(struct maildir *m, struct maildir_folder *f, struct err *er
     sort_by_uid(f);
     if (r != 0)
         err_set(err, ERR_PERM, EX_DATAERR, "the list of UIDs is too large");
-    else if (is_new || !is_sound(&f->list)) {
+    else if (is_new || !maildir_list_is_sound(&f->list)) {
         f->list.next = next;
-        r = write_list(m, f, buf_slice(&rows), err);
+        r = maildir_list_write(m, f, buf_slice(&rows), err);
     } else if (n > 0) {
         r = maildir_folder_append(f, buf_slice(&rows), next, err);
     }
@@ -288,8 +201,8 @@ enum maildir_step maildir_folder_lock(struct maildir *m, struct maildir_folder *
                     now.st_ino == f->list_st.st_ino && now.st_size == f->list_st.st_size &&
                     now.st_mtim.tv_sec == f->list_st.st_mtim.tv_sec &&
                     now.st_mtim.tv_nsec == f->list_st.st_mtim.tv_nsec;
-    int r = is_known ? 0 : read_list(f, err);
-    if (r == 0 && !is_sound(&f->list))
+    int r = is_known ? 0 : maildir_list_read(f, err);
+    if (r == 0 && !maildir_list_is_sound(&f->list))
         r = maildir_scan(f, err) == 0 ? give_uids(m, f, err) : -1;
     if (r == 0 && f->list.next < UIDLIST_UID_MAX - MESSAGES_MAX)
         return MAILDIR_DONE;
@@ -300,8 +213,7 @@ enum maildir_step maildir_folder_lock(struct maildir *m, struct maildir_folder *
     return MAILDIR_NO;
 }
 
-/* --- Loading ------------------------------------------------------------------------------------
- */
+/* --- Loading ------------------------------------------------------------------------------ */
 
 static void tell_odd(struct maildir_folder *f)
 {
@@ -315,7 +227,7 @@ static void tell_odd(struct maildir_folder *f)
 
 static int look(struct maildir_folder *f, struct err *err)
 {
-    if (read_list(f, err) != 0 || maildir_keywords_read(f, err) != 0)
+    if (maildir_list_read(f, err) != 0 || maildir_keywords_read(f, err) != 0)
         return -1;
     return maildir_scan(f, err);
 }
@@ -325,8 +237,9 @@ int maildir_folder_refresh(struct maildir_folder *f, struct err *err)
     struct maildir_look before, behind;
     int r = 0;
     for (int tries = 0; tries < 4 && r == 0; tries++) {
-        r = maildir_look_begin(f, &before) == 0 && read_list(f, err) == 0 ? maildir_scan(f, err)
-                                                                          : -1;
+        r = maildir_look_begin(f, &before) == 0 && maildir_list_read(f, err) == 0
+                ? maildir_scan(f, err)
+                : -1;
         if (r == 0 && maildir_look_begin(f, &behind) == 0 && maildir_look_is_same(&before, &behind))
             break;
     }
@@ -337,7 +250,7 @@ int maildir_folder_refresh(struct maildir_folder *f, struct err *err)
 static int load_locked(struct maildir *m, struct maildir_folder *f, struct err *err)
 {
     int r = look(f, err);
-    if (r == 0 && (unlisted(f) > 0 || !is_sound(&f->list)))
+    if (r == 0 && (unlisted(f) > 0 || !maildir_list_is_sound(&f->list)))
         r = give_uids(m, f, err);
     return r;
 }
@@ -355,7 +268,7 @@ enum maildir_step maildir_folder_load(
     if (!is_still && settles)
         return MAILDIR_AGAIN;
     int r = look(f, err);
-    if (r == 0 && (unlisted(f) > 0 || !is_sound(&f->list))) {
+    if (r == 0 && (unlisted(f) > 0 || !maildir_list_is_sound(&f->list))) {
         step = take_lock(m, f, err);
         if (step == MAILDIR_AGAIN)
             return step;
@@ -397,9 +310,9 @@ enum maildir_step maildir_folder_numbers(
     enum maildir_step step = maildir_folder_open(m, out->name, &f, err);
     if (step == MAILDIR_DONE && maildir_look_begin(&f, &l) != 0)
         step = maildir_no(err, errno, "cannot read it", out->name);
-    if (step == MAILDIR_DONE && read_list(&f, err) != 0)
+    if (step == MAILDIR_DONE && maildir_list_read(&f, err) != 0)
         step = MAILDIR_NO;
-    if (step == MAILDIR_DONE && is_sound(&f.list)) {
+    if (step == MAILDIR_DONE && maildir_list_is_sound(&f.list)) {
         size_t n = maildir_count(&f);
         fill_numbers(&f, n, maildir_look_state(&f, &l), out);
     } else if (step == MAILDIR_DONE) {

@@ -16,8 +16,7 @@
 #define SUBSCRIPTIONS "subscriptions"
 #define SUBSCRIPTIONS_MAX ((size_t)64 << 20)
 
-/* --- Subscriptions -----------------------------------------------------------------------------
- */
+/* --- Subscriptions ------------------------------------------------------------------------ */
 
 /* Dovecot's second version has a header, tabs between levels, and tabs in names escaped. */
 static const struct slice version_2 = {(const unsigned char *)"V\t2\n\n", 5};
@@ -109,8 +108,7 @@ static enum maildir_step do_subscribe(
     return result == 0 ? MAILDIR_DONE : MAILDIR_NO;
 }
 
-/* --- Listing ------------------------------------------------------------------------------------
- */
+/* --- Listing ------------------------------------------------------------------------------ */
 
 static bool exists(int at, const char *dir, const char *name)
 {

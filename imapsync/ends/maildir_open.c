@@ -20,8 +20,7 @@
 
 #define SETTLE_MS 250 /* how long others may hinder a look that is sure */
 
-/* --- Tokens --------------------------------------------------------------------------------------
- */
+/* --- Tokens ------------------------------------------------------------------------------- */
 
 struct token {
     uint32_t validity, next;

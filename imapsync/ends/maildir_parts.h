@@ -56,8 +56,7 @@ void maildir_unlock(int at, const char *name);
 /* A UIDVALIDITY that no folder of this mailbox has had. */
 int maildir_validity(struct maildir *m, uint32_t *out, struct err *err) ATTR_WUR;
 
-/* --- maildir_folder.c: a folder as it is now ---------------------------------------------------
- */
+/* --- maildir_folder.c: a folder as it is now ---------------------------------------------- */
 
 #define MAILDIR_UIDLIST "dovecot-uidlist"
 #define MAILDIR_LOCK MAILDIR_UIDLIST ".lock"
@@ -101,19 +100,29 @@ enum maildir_step maildir_folder_numbers(
 enum maildir_step maildir_folder_lock(
     struct maildir *m, struct maildir_folder *f, struct err *err) ATTR_WUR;
 void maildir_folder_unlock(struct maildir_folder *f);
-#define MAILDIR_GUID 32 /* digits */
-void maildir_guid(char out[MAILDIR_GUID + 1]);
-/* With the lock: rows as text; next is the UID behind them.  -1: none of them is there. */
-int maildir_folder_append(
-    struct maildir_folder *f, struct slice rows, uint32_t next, struct err *err) ATTR_WUR;
 const char *maildir_file_name(const struct maildir_folder *f, const struct maildir_file *v);
 struct maildir_file *maildir_file_find(const struct maildir_folder *f, uint32_t uid); /* or NULL */
 /* It is now in cur/ under this name. */
 int maildir_file_renamed(
     struct maildir_folder *f, struct maildir_file *v, struct slice name) ATTR_WUR;
 
-/* --- maildir_scan.c ------------------------------------------------------------------------------
- */
+/* --- maildir_list.c: dovecot-uidlist ------------------------------------------------------ */
+
+#define MAILDIR_GUID 32 /* digits */
+
+void maildir_guid(char out[MAILDIR_GUID + 1]);
+/* One that is not there, or has no header, has no UIDVALIDITY. */
+int maildir_list_read(struct maildir_folder *f, struct err *err) ATTR_WUR;
+/* It can be used as it is, and appended to. */
+bool maildir_list_is_sound(const struct uidlist *l);
+/* As it is in memory, with more rows as text. */
+int maildir_list_write(
+    struct maildir *m, struct maildir_folder *f, struct slice rows, struct err *err) ATTR_WUR;
+/* With the lock: rows as text; next is the UID behind them.  -1: none of them is there. */
+int maildir_folder_append(
+    struct maildir_folder *f, struct slice rows, uint32_t next, struct err *err) ATTR_WUR;
+
+/* --- maildir_scan.c ----------------------------------------------------------------------- */
 
 struct maildir_look {
     struct stat cur, new;
@@ -131,8 +140,7 @@ void maildir_leave_out(struct maildir_folder *f, const char *name);
 /* How many messages there are; SIZE_MAX: not known. */
 size_t maildir_count(const struct maildir_folder *f);
 
-/* --- maildir_keywords.c -------------------------------------------------------------------------
- */
+/* --- maildir_keywords.c ------------------------------------------------------------------- */
 
 int maildir_keywords_read(struct maildir_folder *f, struct err *err) ATTR_WUR;
 /* Their letters as bits.  *lacks_out: some have none yet; add() gives them one. */
@@ -142,8 +150,7 @@ uint32_t maildir_keywords_letters(const struct maildir_folder *f, const struct f
 int maildir_keywords_add(struct maildir *m, struct maildir_folder *f, const struct flags *flags,
     const struct keywords *names, struct err *err) ATTR_WUR;
 
-/* --- maildir_end.c: the queue -------------------------------------------------------------------
- */
+/* --- maildir_end.c: the queue ------------------------------------------------------------- */
 
 struct maildir_end;
 
@@ -201,6 +208,9 @@ static inline struct maildir_end *maildir_end_of(struct end *e)
 
 struct maildir_request *maildir_request_new(struct end *e, struct end_ticket *t,
     enum maildir_step (*step)(struct maildir_end *, struct maildir_request *, struct err *));
+/* The first of the queue, which is over. */
+void maildir_answer(struct maildir_end *e, enum end_result result, const struct err *err);
+void maildir_lose_all(struct maildir_end *e);
 /* It is whole: an end that is broken answers it. */
 void maildir_request_begin(struct end *e);
 void maildir_take_uids(struct maildir_request *r, const uint32_t *uids, size_t n);

@@ -74,8 +74,7 @@ const struct uidlist_row *uidlist_find(const struct uidlist *l, struct slice bas
     return at ? &l->v[at - 1] : NULL;
 }
 
-/* --- Reading -----------------------------------------------------------------------------------
- */
+/* --- Reading ------------------------------------------------------------------------------ */
 
 static bool field_value(struct slice fields, unsigned char key, struct slice *out)
 {
@@ -170,8 +169,7 @@ struct slice uidlist_id(const struct uidlist_row *row)
     return id_of(row->fields, &guid) ? guid : row->base;
 }
 
-/* --- Writing -----------------------------------------------------------------------------------
- */
+/* --- Writing ------------------------------------------------------------------------------ */
 
 int uidlist_add_header(struct buf *out, uint32_t validity, uint32_t next, struct slice guid)
 {

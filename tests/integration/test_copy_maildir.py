@@ -13,6 +13,7 @@ from lib.strace import Sample, calls_in, killed_at, record, sampled
 from lib.wait import wait_for
 
 ANN = "ann@example.org"
+COMPLAINTS = "Error|Panic|[Cc]orrupt|[Dd]uplicate|Broken"  # of Dovecot, about files that are not as it would have them
 SAMPLES = KILLS if IS_SOAK or KILLS > 50 else 25
 
 
@@ -75,7 +76,7 @@ def test_export_is_read_by_dovecot(old, reader, tmp_path):
         assert uids(reader.imap(ANN), name[1:] or "INBOX") == sorted(rows.values())
     assert subscribed(reader.imap(ANN)) == subscribed(old.imap(ANN))
     assert {p.name for p in files(path)} == written
-    assert not re.search(r"Error|Warning|Panic|[Cc]orrupt", reader.log.read_text()), reader.tail()
+    assert not re.search(COMPLAINTS, reader.log.read_text()), reader.tail()
     again = copy(old, path, tmp_path)
     assert again.status == 0, again.log
     assert (again.messages_copied, again.messages_skipped, again.flags_changed) == (0, 33, 0)
@@ -137,7 +138,7 @@ def test_changes_travel_both_beside_dovecot(old, reader, tmp_path):
     assert [seen.flags for seen in shown["INBOX"][:2]] == [{"\\seen", "later"}, {"\\seen", "later", "\\flagged", "theirs"}]
     ours = sorted(listed(path).values())
     assert len(set(ours)) == len(ours) and set(uids(reader.imap(ANN), "INBOX")) <= set(ours)
-    assert not re.search(r"Error|Panic|[Cc]orrupt", reader.log.read_text()), reader.tail()
+    assert not re.search(COMPLAINTS, reader.log.read_text()), reader.tail()
 
 
 def test_moves_and_renames_follow(old, reader, tmp_path):
@@ -157,7 +158,7 @@ def test_moves_and_renames_follow(old, reader, tmp_path):
     assert shown.pop("Old.Deep") == []
     same({k: v for k, v in look(old.imap(ANN)).items() if k != "Old"}, shown)
     assert len({p.name for p in files(path)} & names) == 2
-    assert not re.search(r"Error|Panic|[Cc]orrupt", reader.log.read_text()), reader.tail()
+    assert not re.search(COMPLAINTS, reader.log.read_text()), reader.tail()
 
 
 def put(folder, name, data=b"Subject: x\n\nbody\n", where="cur"):
@@ -231,16 +232,15 @@ def test_dovecot_stores_into_the_folder_meanwhile(old, reader, tmp_path):
     finally:
         runs.kill()
         runs.communicate()
-    assert n > 1
     shown = look(reader.imap(ANN))["INBOX"]
     assert len(shown) == 600 + n and len(set(seen.sha for seen in shown)) == 600 + n
     assert sum("word" in seen.flags for seen in shown) == 600 and sum("other" in seen.flags for seen in shown) == n
-    assert sum("\\flagged" in seen.flags for seen in shown) == min(n, 600)
+    assert sum("\\flagged" in seen.flags for seen in shown) == n
     numbers = uids(reader.imap(ANN), "INBOX")
     assert len(set(numbers)) == len(numbers) and set(numbers) <= set(listed(path).values())
     again = copy(old, path, tmp_path)
     assert (again.status, again.messages_copied) == (0, 0)
-    assert not re.search(r"Error|Panic|[Cc]orrupt|Warning", reader.log.read_text()), reader.tail()
+    assert not re.search(COMPLAINTS, reader.log.read_text()), reader.tail()
 
 
 def test_a_dead_lock_holds_nobody_up(old, tmp_path):

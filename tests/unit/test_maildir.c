@@ -12,8 +12,7 @@
 #include "imapsync/ends/maildir_uidlist.h"
 #include "tests/unit/tmpdir.h"
 
-/* --- Names -------------------------------------------------------------------------------------
- */
+/* --- Names -------------------------------------------------------------------------------- */
 
 static void test_names(void **state)
 {
@@ -131,8 +130,7 @@ static void test_folder_names(void **state)
     assert_false(maildir_folder_name(SLICE_LIT("A"), &back));
 }
 
-/* --- Lists of UIDs -------------------------------------------------------------------------------
- */
+/* --- Lists of UIDs ------------------------------------------------------------------------ */
 
 static void test_lists(void **state)
 {
