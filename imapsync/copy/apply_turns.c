@@ -202,7 +202,8 @@ static bool has_to_wait(const struct apply_group *g)
 
 static void prepare(struct apply_window *w, struct apply_group *g)
 {
-    if (g->folder->is_refused) {
+    /* Flags come before what was refused. */
+    if (g->folder->is_refused && g->kind != &apply_flags) {
         leave_all(w, g);
         return;
     }

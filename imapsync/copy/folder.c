@@ -12,8 +12,6 @@
 #include "imapsync/copy/alone.h"
 #include "imapsync/copy/folder_parts.h"
 
-#define SURVEY_AT_ONCE 5000 /* pairs */
-
 void folder_told(struct work *w, uint32_t uid, const char *why)
 {
     w->p->counts->messages_failed++;
@@ -57,7 +55,7 @@ int folder_keep_keywords(struct work *w, struct err *err)
 
 /* Whether the changes since the last pass are all that has to be looked at: then each message of
  * the journal is on both sides, or is not to be looked for, and no outcome is open. */
-static int may_ask_since(struct work *w, bool *may_out, struct err *err)
+int folder_may_ask_since(struct work *w, bool *may_out, struct err *err)
 {
     const struct journal_folder *r = w->record;
     struct intent *intents = NULL;
@@ -72,192 +70,6 @@ static int may_ask_since(struct work *w, bool *may_out, struct err *err)
     intents_free(intents, n);
     *may_out = n == 0;
     return 0;
-}
-
-/* Behind a flip all that is there counts: plan_late.c. */
-static bool is_large(const struct work *w, const struct folder *status)
-{
-    return status->messages > w->c->options.portion && !folder_is_behind_flip(w);
-}
-
-static int survey_alone(struct work *w, struct uid_set *target, struct err *err)
-{
-    struct pair *v;
-    int result = journal_alone(w->c->journal, w->record->id, &v, &w->n_alone, err);
-    for (size_t i = 0; i < w->n_alone; i++)
-        uid_set_add(target, v[i].tgt_uid);
-    free(v);
-    return result;
-}
-
-/* What the pairs are called on both sides, and which states they have. */
-static int survey(struct work *w, struct uid_set *source, struct uid_set *target, struct err *err)
-{
-    struct journal_walk walk = {0};
-    int r;
-    w->states = w->last_known = 0;
-    w->n_alone = 0;
-    while ((r = journal_walk(w->c->journal, w->record->id, &walk, SURVEY_AT_ONCE, err)) == 1) {
-        for (size_t i = 0; i < walk.n; i++) {
-            w->states |= 1U << walk.v[i].state;
-            uid_set_add(source, walk.v[i].src_uid);
-            w->last_known = walk.v[i].src_uid;
-            if (walk.v[i].tgt_uid != 0)
-                uid_set_add(target, walk.v[i].tgt_uid);
-        }
-    }
-    journal_walk_fini(&walk);
-    if (r == 0 && w->p->finds_alone)
-        r = survey_alone(w, target, err);
-    uid_set_join(source);
-    uid_set_join(target);
-    return r;
-}
-
-/* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
- * twice by the end. */
-static void ask_source(struct work *w, bool may_ask_since_token, const struct uid_set *known)
-{
-    const struct journal_folder *r = w->record;
-    /* What is new may have been moved here, which its size tells first.  In a listing of all it
-     * would cost more than the question. */
-    bool is_followed = (may_ask_since_token && r->source.token.n > 0) ||
-                       (r->source.uidvalidity == 0 && w->p->has_known);
-    w->source_told.is_asked = true;
-    w->c->from->ops->open(w->c->from,
-        &(struct end_open){.folder = r->source.name,
-            .uidvalidity = r->source.uidvalidity ? r->source.uidvalidity : w->source->uidvalidity,
-            .token = may_ask_since_token ? r->source.token : SLICE_NONE,
-            .is_brief = is_large(w, w->source),
-            .known = known,
-            .want = END_WANT_FLAGS | END_WANT_DATES | (is_followed ? END_WANT_SIZES : 0)},
-        &w->listing, &w->source_told.ticket);
-    w->p->opened = w;
-}
-
-/* What its users have done to what is ours.  For writing, since which flags last there only SELECT
- * tells. */
-static void ask_target(struct work *w, bool may_ask_since_token, const struct uid_set *known)
-{
-    const struct journal_folder *r = w->record;
-    w->target_told.is_asked = true;
-    w->c->to->ops->open(w->c->to,
-        &(struct end_open){.folder = r->target.name,
-            .is_for_writing = true,
-            .uidvalidity = r->target.uidvalidity,
-            .token = may_ask_since_token ? r->target.token : SLICE_NONE,
-            .is_brief = is_large(w, w->target),
-            .known = known,
-            .want = END_WANT_FLAGS},
-        &w->there, &w->target_told.ticket);
-}
-
-/* An empty folder that the target had before we came need not have a UIDVALIDITY that lasts before
- * somebody writes there (Courier): opened for writing it tells the one that it keeps.  One that is
- * not empty is looked at message by message anyway. */
-static void ask_numbers(struct work *w)
-{
-    const struct folder *t = w->target;
-    if (w->is_lost || w->is_awaited || t->uidvalidity == 0 || t->uidnext > 1 ||
-        t->uidvalidity == w->record->target.uidvalidity || !folder_list_find(w->p->there, t->name))
-        return;
-    w->first_open.result = END_PENDING;
-    w->c->to->ops->open(w->c->to,
-        &(struct end_open){.folder = t->name, .is_for_writing = true, .is_only_opened = true},
-        &w->there, &w->first_open);
-}
-
-static int take_numbers(struct work *w, struct err *err)
-{
-    if (end_check(w->c->to, &w->first_open, "cannot open the folder", err) != 0)
-        return -1;
-    if (w->there.uidvalidity != 0) {
-        w->target->uidvalidity = w->there.uidvalidity;
-        w->target->uidnext = w->there.uidnext;
-        end_changes_fini(&w->there);
-        end_changes_init(&w->there, &w->keywords);
-    }
-    return 0;
-}
-
-/* What has become of it.  One that could not be made is tried once more, under a name that the
- * target takes. */
-static int take_made(struct work *w, struct err *err)
-{
-    bool was_made = copy_find_target(w->p, w->record) != NULL;
-    w->is_awaited = false;
-    if (copy_folder_on_target(w->c, w->p, w->source, w->record, w->target, err) != 0)
-        return -1;
-    if (was_made)
-        return 0;
-    ask_numbers(w);
-    return end_wait(w->c->to, &w->first_open, err);
-}
-
-int folder_ask(struct work *w, struct err *err)
-{
-    const struct journal_folder *r = w->record;
-    struct uid_set source = {0}, target = {0};
-    bool may_ask_since_token;
-    w->source_told = (struct told){.of = w, .end = w->c->from, .changes = &w->listing};
-    w->target_told = (struct told){.of = w, .end = w->c->to, .changes = &w->there};
-    w->first_open = (struct end_ticket){.result = END_OK};
-    end_changes_init(&w->listing, &w->keywords);
-    end_changes_init(&w->there, &w->keywords);
-    if (journal_keywords_get(w->c->journal, r->id, &w->keywords, err) != 0)
-        return -1;
-    w->n_keywords_known = w->keywords.n;
-    w->has_all_pairs = false;
-    int result = survey(w, &source, &target, err);
-    if (result == 0)
-        result = may_ask_since(w, &may_ask_since_token, err);
-    w->listing.is_sure = w->is_lost;
-    w->listing.uidvalidity = w->is_lost ? r->source.uidvalidity : 0;
-    if (result == 0 && !w->is_lost)
-        ask_source(w, may_ask_since_token, &source);
-    uid_set_fini(&source);
-    if (result == 0)
-        ask_numbers(w);
-    if (result == 0 && !w->is_awaited && r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
-        r->target.uidvalidity == w->target->uidvalidity)
-        ask_target(w, may_ask_since_token, &target);
-    uid_set_fini(&target);
-    return result;
-}
-
-/* The name may have been given to another folder since it was listed; under one that is new to us
- * no UIDVALIDITY tells. */
-static int check_id(
-    const struct end_changes *told, struct slice listed, const char *label, struct err *err)
-{
-    struct slice id = buf_slice(&told->folder_id);
-    if (id.n == 0 || listed.n == 0 || slice_eq(id, listed))
-        return 0;
-    err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: the folder was replaced meanwhile (MAILBOXID)", label);
-    return err_scope_set(err, ERR_SCOPE_FOLDER);
-}
-
-static int check_answers(struct work *w, struct err *err)
-{
-    /* None may be on its way when the folder is given up. */
-    if ((w->target_told.is_asked && end_wait(w->c->to, &w->target_told.ticket, err) != 0) ||
-        end_wait(w->c->to, &w->first_open, err) != 0 ||
-        (w->source_told.is_asked &&
-            end_check(w->c->from, &w->source_told.ticket, "cannot open the folder", err) != 0) ||
-        (w->is_awaited && take_made(w, err) != 0))
-        return -1;
-    if (check_id(&w->listing, w->record->source.mailboxid, w->c->from->label, err) != 0)
-        return -1;
-    if (!w->target_told.is_asked)
-        return take_numbers(w, err);
-    if (end_check(w->c->to, &w->target_told.ticket, "cannot open the folder", err) != 0 ||
-        check_id(&w->there, w->record->target.mailboxid, w->c->to->label, err) != 0)
-        return -1;
-    if (w->there.uidvalidity == w->record->target.uidvalidity)
-        return 0;
-    err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: the folder was replaced meanwhile (UIDVALIDITY)",
-        w->c->to->label);
-    return err_scope_set(err, ERR_SCOPE_FOLDER);
 }
 
 /* What was removed, and what was changed, may be so or not: nobody could look. */
@@ -279,7 +91,7 @@ static int find_contents(struct work *w, struct err *err)
 int folder_answered(struct work *w, struct err *err)
 {
     bool adopt;
-    if (check_answers(w, err) != 0 || folder_keep_keywords(w, err) != 0 ||
+    if (folder_take_answers(w, err) != 0 || folder_keep_keywords(w, err) != 0 ||
         check_outcomes(w, err) != 0)
         return -1;
     /* Behind a flip: where its messages are now, they are not late. */

@@ -4,6 +4,7 @@
  *
  *   folders_pass.c    all folders: look, plan, copy, apply, remember
  *   folder.c          one folder: what has changed, and what became of its copies
+ *   folder_ask.c      its questions to both sides
  *   folder_known.c    whether what the journal says of it is still true
  *   folder_sift.c     what is left of it when all that has not changed is taken out
  *   folder_rest.c     what was told by UIDs alone: listed when it is needed, and in portions
@@ -112,6 +113,10 @@ int folder_reopen(struct work *w, struct err *err) ATTR_WUR;
 /* Asks what has changed; then, when it is answered, settles what is in doubt. */
 int folder_ask(struct work *w, struct err *err) ATTR_WUR;
 int folder_answered(struct work *w, struct err *err) ATTR_WUR;
+/* Whether the changes since the last pass are all that has to be looked at. */
+int folder_may_ask_since(struct work *w, bool *may_out, struct err *err) ATTR_WUR;
+/* Waits for what was asked (folder_ask.c), and sees that it is about the same folders. */
+int folder_take_answers(struct work *w, struct err *err) ATTR_WUR;
 /* Asks once more, from the beginning; and forgets what is on the target, so that content tells. */
 int folder_look_again(struct work *w, struct err *err) ATTR_WUR;
 int folder_reconcile(struct work *w, struct err *err) ATTR_WUR;

@@ -104,7 +104,7 @@ static size_t group_at(const struct plan *p, size_t i)
     return n;
 }
 
-#define READINGS 64 /* on their way at once */
+#define READINGS COPY_FOLDERS_AT_ONCE /* on their way at once */
 
 /* An error of a folder costs the folder, and the next plan is without it.  *at: what is asked next.
  */

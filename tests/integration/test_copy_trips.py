@@ -118,6 +118,25 @@ def test_turns_of_100_changed_folders(turns, tmp_path):
     assert trips <= 15
 
 
+def test_turns_of_all_kinds_of_changes_in_100_folders(turns, tmp_path):
+    """They go together, whatever is changed and wherever."""
+    old, new = turns.servers
+    put_folders(old, 100, count=3)
+    line = copied(turns, tmp_path)
+    client = old.imap(ANN)
+    for i in range(1, 100):
+        client.select(f"F{i}")
+        client.uid("STORE", "1", "+FLAGS.SILENT", "(\\Flagged)")
+        if i <= 50:  # more in one pass would be withheld
+            client.uid("STORE", "2", "+FLAGS.SILENT", "(\\Deleted)")
+            client.uid("EXPUNGE", "2")
+    put_folders(old, 100, first=3)
+    done, trips = turns.run(line)
+    assert (done.status, done.messages_copied, done.messages_deleted) == (0, 100, 50), done.log
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
+    assert trips <= 12
+
+
 def test_turns_of_1000_new_folders(turns, tmp_path):
     put_folders(turns.servers[0], 1000)
     done, trips = turns.run(argv(*turns.servers, tmp_path, "--settle=0s"))
