@@ -13,6 +13,9 @@
  * wait for each other.  Before each change of the target an intent says so, so that after a kill or
  * a cut apply_settle() finds out what was done; it writes that into the pairs.
  *
+ * TRASH is a MOVE to where no message of the source is: the copy stands alone there, until the next
+ * plan has seen whether its message has come up elsewhere.
+ *
  * Witnesses.  TRASH and REMOVE look at the copy first: one that is not there any more, or that the
  * target's user has touched, is left alone and its pair forgotten.  Where the end can guard, the
  * change is made under the MODSEQ of that look, and FLAGS under the one of the plan's; messages
@@ -63,8 +66,7 @@ struct apply_job {
     const struct plan *plan;
     struct apply_folder *folders;
     size_t n_folders;
-    struct slice
-        trash; /* TRASH: the target's, on the wire; empty: there is none, and they are left */
+    const struct journal_folder *trash; /* TRASH: the target's; NULL: there is none */
     /* uid: of the source, 0: the folder.  NULL: nobody wants to know. */
     void (*exception)(void *arg, uint32_t folder, uint32_t uid, const char *why);
     /* GONE of a message that had no pair: what is known of its content.  NULL or false: nothing. */

@@ -6,6 +6,11 @@
  *
  * A copy that is not there any more was removed or moved by its user: its pair follows the message
  * without it (AWAY), and it counts as kept.
+ *
+ * What goes to Trash is the copy of nothing.  It stands alone there, as one that the source's user
+ * has removed: its message may have been moved between the looks at two folders, and then the next
+ * plan finds it new in one and lost in the other.  One that is not there, or that its user has
+ * touched, is left alone, and its pair forgotten.
  */
 #include <stdlib.h>
 
@@ -16,30 +21,48 @@
 struct apply_known {
     struct content content;
     bool has_content, is_touched;
+    struct flags flags;
 };
 
 static const struct journal_folder *goes_to(
     const struct apply_window *w, const struct apply_group *g)
 {
-    return w->job->folders[g->ops[0]->to].record;
+    return g->kind == &apply_trash ? w->job->trash : w->job->folders[g->ops[0]->to].record;
 }
 
 static void ask(struct apply_window *w, struct apply_group *g)
 {
     struct end *e = w->job->target;
+    if (!goes_to(w, g))
+        return;
     g->to = (struct folder){.name = goes_to(w, g)->target.name};
     g->to_told = (struct end_ticket){0};
     e->ops->status(e, &g->to, &g->to_told);
 }
 
+/* false: it is refused. */
+static bool may_go(struct apply_window *w, struct apply_group *g)
+{
+    const struct journal_folder *to = goes_to(w, g);
+    bool is_there = to && g->to_told.result == END_OK && g->to.has & FOLDER_HAS_UIDNEXT &&
+                    g->to.uidvalidity == to->target.uidvalidity;
+    if (!to)
+        apply_refuse(w, g, "the target has no Trash");
+    else if (!is_there)
+        apply_refuse(w, g, "the folder that messages are moved to is not there, or was replaced");
+    return is_there;
+}
+
+static void judge_trash(struct apply_window *w, struct apply_group *g)
+{
+    if (may_go(w, g))
+        apply_judge(w, g);
+}
+
 static void judge(struct apply_window *w, struct apply_group *g)
 {
-    bool is_there = g->to_told.result == END_OK && g->to.has & FOLDER_HAS_UIDNEXT &&
-                    g->to.uidvalidity == goes_to(w, g)->target.uidvalidity;
-    if (!is_there) {
-        apply_refuse(w, g, "the folder that messages are moved to is not there, or was replaced");
+    if (!may_go(w, g))
         return;
-    }
     for (size_t i = 0; i < g->n; i++) {
         if (!end_changes_find(&g->visit->numbers, g->ops[i]->tgt_uid))
             g->fates[i] = APPLY_MISSING;
@@ -88,10 +111,20 @@ static int read_known(struct apply_window *w, struct apply_group *g, struct err 
         struct apply_known *known = &g->known[k];
         const struct pair *was = apply_find(pairs, n_pairs, op->src_uid, op->tgt_uid);
         known->is_touched = was && was->is_touched;
+        if (was)
+            known->flags = was->flags;
         result = apply_content(j, from, op, &known->content, &known->has_content, err);
     }
     free(pairs);
     return result;
+}
+
+static void drop(struct apply_window *w, struct apply_group *g, const struct plan_op *op)
+{
+    if (op->src_uid != 0)
+        journal_pair_del(w->job->journal, g->folder->record->id, op->src_uid);
+    else
+        journal_copy_del(w->job->journal, g->folder->record->id, op->tgt_uid);
 }
 
 /* tgt_uid 0: it is not there any more. */
@@ -107,30 +140,70 @@ static void put_pair(struct apply_window *w, struct apply_group *g, size_t k, ui
         .flags = w->job->plan->changes[op->change].now};
     w->job->n_moved += tgt_uid != 0;
     w->job->n_kept += tgt_uid == 0;
-    if (op->src_uid != 0)
-        journal_pair_del(j, g->folder->record->id, op->src_uid);
-    else
-        journal_copy_del(j, g->folder->record->id, op->tgt_uid);
+    drop(w, g, op);
     journal_pair_put(j, goes_to(w, g)->id, &p, known->has_content ? &known->content : NULL);
+}
+
+static bool is_told(const struct apply_window *w, const struct apply_group *g)
+{
+    return g->answer.n == g->n_uids &&
+           (g->n_uids == 0 || g->answer.uidvalidity == goes_to(w, g)->target.uidvalidity);
+}
+
+/* They are there, and the next pass finds out as what. */
+static void leave(struct apply_window *w, struct apply_group *g)
+{
+    for (size_t k = 0; k < g->n_uids; k++)
+        apply_leave(w->job, g->ops[g->which[k]]);
+    g->intent.id = 0;
+}
+
+/* Keywords are a folder's, and are not translated for a pair that does not live long. */
+static void put_in_trash(struct apply_window *w, struct apply_group *g, size_t k, uint32_t tgt_uid)
+{
+    const struct apply_known *known = &g->known[k];
+    const struct pair p = {.tgt_uid = tgt_uid,
+        .state = PAIR_GONE,
+        .is_removed = true,
+        .flags.system = known->flags.system};
+    drop(w, g, g->ops[k]);
+    journal_pair_put(
+        w->job->journal, goes_to(w, g)->id, &p, known->has_content ? &known->content : NULL);
+}
+
+static void put_trash(struct apply_window *w, struct apply_group *g)
+{
+    for (size_t k = 0; k < g->n; k++) {
+        if (g->fates[k] == APPLY_MISSING || g->fates[k] == APPLY_KEPT)
+            drop(w, g, g->ops[k]);
+    }
+    w->job->n_deleted += g->n_uids;
+    if (!is_told(w, g)) {
+        leave(w, g);
+        return;
+    }
+    for (size_t k = 0; k < g->n_uids; k++)
+        put_in_trash(w, g, g->which[k], g->answer.v[k]);
 }
 
 static void put(struct apply_window *w, struct apply_group *g)
 {
-    bool is_told = g->answer.n == g->n_uids &&
-                   (g->n_uids == 0 || g->answer.uidvalidity == goes_to(w, g)->target.uidvalidity);
     for (size_t k = 0; k < g->n; k++) {
-        if (g->fates[k] == APPLY_MISSING)
+        if (g->fates[k] == APPLY_MISSING && g->ops[k]->src_uid != 0) {
             put_pair(w, g, k, 0);
+        } else if (g->fates[k] == APPLY_MISSING) {
+            /* It stood alone, and its message is new. */
+            drop(w, g, g->ops[k]);
+            apply_leave(w->job, g->ops[k]);
+        }
     }
-    for (size_t k = 0; k < g->n_uids && is_told; k++)
-        put_pair(w, g, g->which[k], g->answer.v[k]);
-    if (is_told)
+    if (!is_told(w, g)) {
+        w->job->n_moved += g->n_uids;
+        leave(w, g);
         return;
-    /* They are there, and the next pass finds out as what. */
-    w->job->n_moved += g->n_uids;
+    }
     for (size_t k = 0; k < g->n_uids; k++)
-        apply_leave(w->job, g->ops[g->which[k]]);
-    g->intent.id = 0;
+        put_pair(w, g, g->which[k], g->answer.v[k]);
 }
 
 const struct apply_kind apply_move = {.intent = INTENT_MOVE,
@@ -143,3 +216,13 @@ const struct apply_kind apply_move = {.intent = INTENT_MOVE,
     .answered = answered,
     .read = read_known,
     .put = put};
+const struct apply_kind apply_trash = {.intent = INTENT_MOVE,
+    .is_sure = true,
+    .looks = true,
+    .ask = ask,
+    .judge = judge_trash,
+    .prepare = prepare,
+    .begin = begin,
+    .answered = answered,
+    .read = read_known,
+    .put = put_trash};

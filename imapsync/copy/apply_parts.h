@@ -6,8 +6,8 @@
  *   apply_turns.c    a window: looks, intents, commands and results, turn by turn
  *   apply_journal.c  the kinds that are in the journal only
  *   apply_flags.c    FLAGS
- *   apply_remove.c   TRASH and REMOVE
- *   apply_move.c     MOVE
+ *   apply_remove.c   REMOVE
+ *   apply_move.c     MOVE and TRASH
  *   apply_settle.c   what an earlier pass has left open; apply_settle_move.c: of its MOVEs
  *
  * A group is what one command is about: operations of one kind in one folder.  A visit has the
@@ -52,10 +52,10 @@ struct apply_group {
     size_t n_uids;
     struct end_ticket first, second;
     struct end_uids answer; /* what the command told */
-    struct folder to;       /* MOVE: as it was before; the name is borrowed */
+    struct folder to;       /* MOVE, TRASH: as it was before; the name is borrowed */
     struct end_ticket to_told;
     struct intent intent;
-    struct apply_known *known; /* MOVE: what the journal has of its pairs, by operation */
+    struct apply_known *known; /* the same: what the journal has of its pairs, by operation */
 };
 
 struct apply_visit {
@@ -101,6 +101,8 @@ extern const struct apply_kind apply_flags, apply_move, apply_trash, apply_remov
 
 /* Fills in visit and group of a window and does what they say. */
 int apply_turns(struct apply_window *w, struct err *err) ATTR_WUR;
+/* Only what is there as the plan saw it is due. */
+void apply_judge(struct apply_window *w, struct apply_group *g);
 /* Makes the group's uids anew, of those that are still due. */
 void apply_choose(struct apply_group *g);
 /* Whether the group's command has been done.  A NO is told, and the group is over. */

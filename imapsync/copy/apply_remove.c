@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * apply_remove: TRASH and REMOVE.  The copy is looked at first.  One that is not there any more, or
- * that its user has touched, is left alone; its pair is forgotten, for it is theirs now.
+ * apply_remove: REMOVE.  The copy is looked at first.  One that is not there any more, or that its
+ * user has touched, is left alone; its pair is forgotten, for it is theirs now.
  *
  * Marking and removing are two steps.  Where the end can guard, nothing is marked that somebody has
  * changed since we looked; and a folder that is replaced between two steps loses nothing, since
@@ -12,8 +12,7 @@
  */
 #include "imapsync/copy/apply_parts.h"
 
-/* Only what is as the plan saw it is due. */
-static void judge(struct apply_window *w, struct apply_group *g)
+void apply_judge(struct apply_window *w, struct apply_group *g)
 {
     for (size_t i = 0; i < g->n; i++) {
         const struct plan_op *op = g->ops[i];
@@ -31,14 +30,6 @@ static void judge(struct apply_window *w, struct apply_group *g)
     }
 }
 
-static void judge_trash(struct apply_window *w, struct apply_group *g)
-{
-    if (w->job->trash.n == 0)
-        apply_refuse(w, g, "the target has no Trash");
-    else
-        judge(w, g);
-}
-
 static void begin(struct apply_window *w, struct apply_group *g)
 {
     struct end *e = w->job->target;
@@ -53,13 +44,6 @@ static void begin(struct apply_window *w, struct apply_group *g)
         e->ops->remove(e, g->uids, g->n_uids, &g->first);
 }
 
-static void begin_trash(struct apply_window *w, struct apply_group *g)
-{
-    struct end *e = w->job->target;
-    g->first.result = END_PENDING;
-    e->ops->move(e, g->uids, g->n_uids, w->job->trash, NULL, &g->first);
-}
-
 /* What somebody has changed since we looked stays as it is, and waits. */
 static bool answered(struct apply_window *w, struct apply_group *g)
 {
@@ -68,12 +52,6 @@ static bool answered(struct apply_window *w, struct apply_group *g)
     if (g->step == 0)
         apply_take_out(w, g, &g->answer);
     return g->step > 0 || g->n_uids == 0;
-}
-
-static bool answered_trash(struct apply_window *w, struct apply_group *g)
-{
-    (void)apply_is_done(w, g, &g->first);
-    return true;
 }
 
 static void put(struct apply_window *w, struct apply_group *g)
@@ -94,14 +72,7 @@ static void put(struct apply_window *w, struct apply_group *g)
 
 const struct apply_kind apply_remove = {.intent = INTENT_DELETE,
     .looks = true,
-    .judge = judge,
+    .judge = apply_judge,
     .begin = begin,
     .answered = answered,
-    .put = put};
-const struct apply_kind apply_trash = {.intent = INTENT_DELETE,
-    .is_sure = true,
-    .looks = true,
-    .judge = judge_trash,
-    .begin = begin_trash,
-    .answered = answered_trash,
     .put = put};

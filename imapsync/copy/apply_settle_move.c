@@ -6,7 +6,10 @@
  *
  * A target without MOVE copies first: one that is in both places has been copied, and what is left
  * of it in the old one, unless its user has touched it since, is removed.  What stays there does
- * not keep the mark of a removal that was on its way.
+ * not keep the mark of a removal that was on its way.  The pairs follow last, so that what is cut
+ * off here as well is found the same again.
+ *
+ * What went to Trash is no message of the source (new UID 0), and stands alone there.
  *
  * Where one of the folders has another UIDVALIDITY since, or is not there, content tells more
  * (resolve.h), so each message gets a pair in every place where it may be: in the old folder it
@@ -44,8 +47,9 @@ struct search {
 
 /* What becomes of a pair. */
 struct moved {
-    struct pair was, now; /* now.src_uid 0: only the old one changes */
-    bool goes;            /* the old one does */
+    struct pair was, now;
+    bool goes;    /* the old one does */
+    bool follows; /* there is one in the other folder */
     struct content content;
 };
 
@@ -130,15 +134,6 @@ static void judge_rest(struct search *x, const struct listed *left, const struct
         x->marked[x->n_marked++] = left->uid;
 }
 
-/* The pair has followed it already: by an earlier look, which was cut off before what was left was
- * removed. */
-static void judge_moved(struct search *x, const struct listed *left, uint32_t new_uid)
-{
-    const struct pair *p = apply_find(x->others, x->n_others, new_uid, 0);
-    if (left && x->is_there && p && p->state == PAIR_STORED)
-        judge_rest(x, left, end_changes_find(&x->there, p->tgt_uid), NULL);
-}
-
 static void judge(struct search *x, const struct pair *p, const struct listed *left,
     uint32_t new_uid, const struct content *content)
 {
@@ -146,14 +141,16 @@ static void judge(struct search *x, const struct pair *p, const struct listed *l
     const struct listed *copy = b ? end_changes_find(&x->there, b->uid) : NULL;
     struct moved m = {.was = *p, .now = *p, .content = *content};
     bool is_lost = x->to.id != 0 && !x->is_there;
-    m.now.src_uid = 0;
     if (b) {
         b->mate = p->tgt_uid;
+        m.follows = true;
         m.now.src_uid = new_uid;
         m.now.tgt_uid = b->uid;
-        m.now.state = PAIR_STORED;
-        m.now.is_removed = m.now.is_marked = false;
-    } else if (is_lost && !apply_find(x->others, x->n_others, new_uid, 0)) {
+        m.now.state = new_uid != 0 ? PAIR_STORED : PAIR_GONE;
+        m.now.is_removed = new_uid == 0;
+        m.now.is_marked = false;
+    } else if (is_lost && new_uid != 0 && !apply_find(x->others, x->n_others, new_uid, 0)) {
+        m.follows = true;
         m.now = (struct pair){.src_uid = new_uid, .state = PAIR_SENT, .flags = p->flags};
         m.content.since = 1;
     }
@@ -174,7 +171,8 @@ static int judge_all(struct search *x, struct err *err)
         struct content c;
         bool found = false;
         if (!p) {
-            judge_moved(x, left, i->new_uids[k]);
+            if (left)
+                judge_rest(x, left, NULL, NULL);
             continue;
         }
         const struct plan_op op = {.src_uid = p->src_uid, .tgt_uid = p->tgt_uid};
@@ -196,14 +194,14 @@ static void put(struct search *x, const struct moved *m)
         journal_copy_del(j, x->i->folder, m->was.tgt_uid);
     else if (x->s->is_void)
         journal_pair_put(j, x->i->folder, &m->was, NULL);
-    if (m->now.src_uid != 0)
+    if (m->follows)
         journal_pair_put(j, x->to.id, &m->now, &m->content);
 }
 
 static bool sends_again(const struct search *x)
 {
     for (size_t k = 0; k < x->n_moved; k++) {
-        if (x->moved[k].now.src_uid != 0 && x->moved[k].now.state == PAIR_SENT)
+        if (x->moved[k].follows && x->moved[k].now.state == PAIR_SENT)
             return true;
     }
     return false;
@@ -217,22 +215,8 @@ static int put_moved(struct search *x, struct err *err)
     journal_begin(j);
     for (size_t k = 0; k < x->n_moved; k++)
         put(x, &x->moved[k]);
-    if (x->n_twice + x->n_marked == 0)
-        journal_intent_del(j, x->i->folder, x->i->id);
+    journal_intent_del(j, x->i->folder, x->i->id);
     return journal_commit(j, err);
-}
-
-static int finish_rest(struct search *x, bool *is_open_out, struct err *err)
-{
-    if (x->n_twice + x->n_marked == 0)
-        return 0;
-    int result =
-        apply_take_marks(x->s, x->twice, x->n_twice, x->marked, x->n_marked, is_open_out, err);
-    if (result != 0 || *is_open_out)
-        return result;
-    journal_begin(x->s->journal);
-    journal_intent_del(x->s->journal, x->i->folder, x->i->id);
-    return journal_commit(x->s->journal, err);
 }
 
 static int settle(struct search *x, bool *is_open_out, struct err *err)
@@ -247,9 +231,10 @@ static int settle(struct search *x, bool *is_open_out, struct err *err)
     if (journal_pairs_all(j, x->i->folder, &x->pairs, &x->n_pairs, err) != 0 ||
         journal_pairs(j, x->i->to, &x->others, &x->n_others, err) != 0 || judge_all(x, err) != 0)
         return -1;
-    if (put_moved(x, err) != 0)
+    if (x->n_twice + x->n_marked > 0 &&
+        apply_take_marks(x->s, x->twice, x->n_twice, x->marked, x->n_marked, is_open_out, err) != 0)
         return -1;
-    return finish_rest(x, is_open_out, err);
+    return *is_open_out ? 0 : put_moved(x, err);
 }
 
 int apply_settle_move(

@@ -189,25 +189,20 @@ static bool content_of(void *arg, uint32_t folder, uint32_t src_uid, struct cont
     return folder_has_read(all->planned[folder], src_uid, out);
 }
 
-/* Where what the source has lost goes, made if there is nothing that it could be.  What keeps it
- * from being made is told with what then stays. */
-static int find_trash(struct works *all, struct slice *out, struct err *err)
+/* Where what the source has lost goes, made if there is nothing that it could be; the id is 0 if it
+ * cannot be.  What keeps it from being made is told with what then stays. */
+static int find_trash(struct works *all, struct journal_folder *out, struct err *err)
 {
-    const struct plan *p = &all->plan;
-    bool is_needed = false;
-    *out = SLICE_NONE;
-    for (size_t i = 0; i < p->n_ops; i++)
-        is_needed = is_needed || p->ops[i].kind == PLAN_TRASH;
-    const struct folder *trash = trash_find(all->p->there);
-    if (is_needed && !trash && trash_make(all->c->to, all->p->there, err) != 0) {
-        if (!copy_is_exception(all->c, err))
-            return -1;
-        log_warn("no_trash", log_err(err));
-        err_clear(err);
-    }
-    trash = trash_find(all->p->there);
-    if (trash)
-        *out = trash->name;
+    struct folder_list *there = all->p->there;
+    if (all->plan.n_of[PLAN_TRASH] == 0)
+        return 0;
+    if ((trash_find(there) || trash_make(all->c->to, there, err) == 0) &&
+        trash_record(all->c->to, all->c->journal, trash_find(there), out, err) == 0)
+        return 0;
+    if (!copy_is_exception(all->c, err))
+        return -1;
+    log_warn("no_trash", log_err(err));
+    err_clear(err);
     return 0;
 }
 
@@ -215,9 +210,10 @@ static int apply(struct works *all, struct err *err)
 {
     struct apply_folder *folders = mem_zalloc((all->n_planned + 1) * sizeof(*folders));
     struct copy_counts *n = all->p->counts;
-    struct slice trash;
+    struct journal_folder trash = {0};
     leave_out(all);
     if (find_trash(all, &trash, err) != 0) {
+        journal_folder_fini(&trash);
         free(folders);
         return -1;
     }
@@ -230,7 +226,7 @@ static int apply(struct works *all, struct err *err)
         .plan = &all->plan,
         .folders = folders,
         .n_folders = all->n_planned,
-        .trash = trash,
+        .trash = trash.target.uidvalidity != 0 ? &trash : NULL,
         .exception = on_exception,
         .content = content_of,
         .arg = all};
@@ -241,6 +237,7 @@ static int apply(struct works *all, struct err *err)
     n->messages_moved += job.n_moved;
     n->messages_deleted += job.n_deleted;
     n->messages_kept += job.n_kept + all->plan.n_kept;
+    journal_folder_fini(&trash);
     free(folders);
     return result;
 }

@@ -74,6 +74,11 @@ static void follow_deletion(struct plan_draft *d, const struct plan_lost *l)
         d->out->n_same++;
         return;
     }
+    /* An earlier plan has put it there, and its message has not come up anywhere. */
+    if (l->pair.src_uid == 0 && is_trash && f->is_target_trash) {
+        add_for(d, PLAN_FORGET, PLAN_W_IN_TRASH, l);
+        return;
+    }
     if (d->policy->deletions == PLAN_DELETIONS_STAY || !d->in->may_delete) {
         bool is_known = l->pair.state == PAIR_GONE || f->is_source_lost;
         if (is_known && l->is_touched == l->pair.is_touched) {

@@ -203,7 +203,8 @@ static size_t ask(struct plan_draft *d, const struct plan_match *m, bool is_wide
         if (f->is_taken || f->digest || message.digest || message.is_unreadable ||
             (have_all_ids && message.id.n > 0))
             continue;
-        if (is_any_size || message.size == 0 ||
+        /* What goes to Trash has been moved there by most mail programs. */
+        if (is_any_size || message.size == 0 || d->in->folders[f->folder].is_target_trash ||
             mem_search(&message.size, sizes, n, sizeof(*sizes), by_number))
             plan_ask(d, PLAN_ASK_CONTENT, m->is_target, f);
     }

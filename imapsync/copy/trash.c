@@ -2,6 +2,8 @@
 /* trash: see trash.h. */
 #include "imapsync/copy/trash.h"
 
+#include <sysexits.h>
+
 #include "imapsync/ends/limits.h"
 
 static const char *const names[] = {"Trash", "Deleted Items", "Deleted Messages"};
@@ -74,4 +76,89 @@ int trash_make(struct end *target, struct folder_list *there, struct err *err)
         result = make(target, there, buf_slice(&name), err);
     buf_fini(&name);
     return result;
+}
+
+/* --- In the journal ----------------------------------------------------------------------------
+ */
+
+struct search {
+    struct slice name;
+    uint32_t id;
+};
+
+/* Of several the last one is the one of now: journal_folder_succeed(). */
+static void on_folder(void *arg, const struct journal_folder *f)
+{
+    struct search *s = arg;
+    if (slice_eq(f->target.name, s->name))
+        s->id = f->id;
+}
+
+/* What the status of a folder tells in which nobody has written yet need not last (Courier). */
+static int open_it(
+    struct end *target, const struct folder *trash, uint32_t *uidvalidity_out, struct err *err)
+{
+    struct end_ticket t = {0};
+    struct keywords none = {0};
+    struct end_changes there;
+    end_changes_init(&there, &none);
+    target->ops->open(target,
+        &(struct end_open){.folder = trash->name, .is_for_writing = true, .is_only_opened = true},
+        &there, &t);
+    int result = end_check(target, &t, "cannot open the folder for what was removed", err);
+    *uidvalidity_out = there.uidvalidity;
+    end_changes_fini(&there);
+    keywords_fini(&none);
+    return result;
+}
+
+/* A name that no folder of the source has in the journal. */
+static int name_it(struct journal *j, struct slice like, struct slice *owned, struct err *err)
+{
+    struct buf name;
+    bool found = true;
+    int result = 0;
+    buf_init(&name, FOLDER_NAME_MAX);
+    if (buf_add(&name, like) != 0)
+        result = err_set(err, ERR_PERM, 0, "the name of Trash is too long");
+    while (result == 0 && found) {
+        struct journal_folder of;
+        result = journal_folder_get(j, buf_slice(&name), &of, &found, err);
+        journal_folder_fini(&of);
+        if (result == 0 && found && buf_add_str(&name, "~") != 0)
+            result = err_set(err, ERR_PERM, 0, "the name of Trash is too long");
+    }
+    if (result == 0)
+        journal_set(owned, buf_slice(&name));
+    buf_fini(&name);
+    return result;
+}
+
+int trash_record(struct end *target, struct journal *j, const struct folder *trash,
+    struct journal_folder *out, struct err *err)
+{
+    struct search s = {.name = trash->name};
+    uint32_t uidvalidity;
+    bool found = false;
+    if (open_it(target, trash, &uidvalidity, err) != 0 ||
+        journal_folders_each(j, on_folder, &s, err) != 0 ||
+        (s.id != 0 && journal_folder_by_id(j, s.id, out, &found, err) != 0))
+        return -1;
+    if (found && out->target.uidvalidity == uidvalidity)
+        return 0;
+    /* The pass has looked at another one, and the next one will look at this. */
+    if (found && out->source.uidvalidity != 0) {
+        journal_folder_fini(out);
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: Trash was replaced meanwhile", target->label);
+        return err_scope_set(err, ERR_SCOPE_FOLDER);
+    }
+    if (!found && name_it(j, trash->name, &out->source.name, err) != 0)
+        return -1;
+    if (found && journal_folder_detach(j, out->id, err) != 0)
+        return -1;
+    journal_set(&out->target.name, trash->name);
+    journal_set(&out->target.mailboxid, trash->id);
+    journal_set(&out->target.token, SLICE_NONE);
+    out->target.uidvalidity = uidvalidity;
+    return journal_folder_put(j, out, err);
 }

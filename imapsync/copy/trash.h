@@ -9,11 +9,16 @@
 #define IMAPSYNC_COPY_TRASH_H
 
 #include "base/core/buf.h"
+#include "imapsync/copy/journal.h"
 #include "imapsync/ends/end.h"
 
 /* NULL: there is none.  Borrowed from the list. */
 const struct folder *trash_find(const struct folder_list *there);
 /* Makes one, subscribes to it and puts it into the list. */
 int trash_make(struct end *target, struct folder_list *there, struct err *err) ATTR_WUR;
+/* The journal's folder with that name on the target and its UIDVALIDITY of now: what goes there
+ * stands alone in it.  Where the source has none for it, it has a name there that no folder has. */
+int trash_record(struct end *target, struct journal *j, const struct folder *trash,
+    struct journal_folder *out, struct err *err) ATTR_WUR;
 
 #endif

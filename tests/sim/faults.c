@@ -128,6 +128,13 @@ int __wrap_journal_walk(
     return result;
 }
 
+bool __real_journal_is_fresh(const struct journal *j);
+bool __wrap_journal_is_fresh(const struct journal *j);
+bool __wrap_journal_is_fresh(const struct journal *j)
+{
+    return !fault_is(FAULT_TURN_NOT_FRESH) && __real_journal_is_fresh(j);
+}
+
 bool __real_journal_is_complete(const struct journal *j);
 bool __wrap_journal_is_complete(const struct journal *j);
 bool __wrap_journal_is_complete(const struct journal *j)
@@ -165,6 +172,7 @@ void __wrap_plan_make(const struct plan_input *in, struct plan *out)
         {FAULT_SWEEP_TAKES_FLAGS, PLAN_AFTER_FLIP, PLAN_FIRST_SWEEP},
         {FAULT_BACK_REMOVES, PLAN_REVERSE, PLAN_MIRROR},
         {FAULT_BACK_NO_FLAGS, PLAN_REVERSE, PLAN_BACKFILL},
+        {FAULT_BACK_STAYS, PLAN_REVERSE, PLAN_ARCHIVE},
     };
     struct plan_input mine = *in;
     if (fault_is(FAULT_REMOVE_BEHIND_FLIP))

@@ -49,6 +49,9 @@
     X(BACK_COPIES, "the way back does not look for what is there")                                 \
     X(BACK_REMOVES, "the way back removes for ever")                                               \
     X(BACK_NO_FLAGS, "the way back forgets flags")                                                 \
+    X(BACK_STAYS, "the way back leaves what was removed on new")                                   \
+    X(TURN_NOT_FRESH, "behind an exchange of the sides tokens count")                              \
+    X(MARKS_OF_OLD, "the flip of the way back keeps the marks of the way there")                   \
     X(FLAGS_SET, "flags are set instead of added")                                                 \
     X(FLAGS_INVERTED, "flags to be taken away are added")                                          \
     X(APPEND_NO_DATE, "a message is stored without its date")                                      \

@@ -60,6 +60,8 @@ static enum act act_in(const struct mood *m, struct rng *r)
     enum act a;
     if (m->is_torn && rng_one_in(r, 6))
         return rng_one_in(r, 2) ? ACT_FLIP : ACT_BACK;
+    if (m->is_torn && rng_one_in(r, 4))
+        return ACT_MOVE;
     if (m->is_sorting && rng_one_in(r, 2))
         return (enum act)sorting[rng_below(r, sizeof(sorting))];
     do
@@ -99,5 +101,7 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
             .a = (uint32_t)(rng_next(&r) >> 40),
             .b = (uint32_t)(rng_next(&r) >> 40)};
     }
+    if (mood.is_torn && rng_one_in(&r, 2))
+        out->v[0] = (struct action){.what = ACT_MAKE, .a = LEDGER_TRASH};
     out->tear = rng_one_in(&r, 3) ? (enum tear)(1 + rng_below(&r, TEARS - 1)) : TEAR_NONE;
 }

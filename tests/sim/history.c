@@ -209,7 +209,7 @@ static int pass(struct run *r, bool *is_quiet_out)
         ledger_settled(&r->w.ledger);
         r->w.ledger.listed_at = r->w.ledger.pass_began;
     }
-    r->w.ledger.is_fresh &= result != 0 || r->has_failed;
+    r->w.ledger.is_fresh &= result != 0 || r->has_failed || r->w.ledger.is_short;
     r->has_swept |= result == 0 && policy == PLAN_FIRST_SWEEP;
     r->is_swept = result == 0 && n.messages_copied == 0;
     if (r->w.is_killed || result != 0)
@@ -224,13 +224,14 @@ static bool flip(struct run *r)
     r->is_swept = false;
     struct copy_verdict v;
     struct err err = ERR_INIT;
-    bool is_done = begin(r) == 0 && known_seen(&r->known, &err) == 0;
+    bool is_forgotten = fault_is(FAULT_MARKS_OF_OLD) && r->ways > 0;
+    bool is_done = begin(r) == 0 && (is_forgotten || known_seen(&r->known, &err) == 0);
     if (is_done) {
         known_compare(&r->known);
         bool is_first = r->w.h->purpose == PURPOSE_BACKFILL;
         is_done = copy_verify(r->copy, COPY_ALL, true, &v, &err) == 0 &&
                   (is_first || v.missing + v.different + v.gone == 0) && !r->w.is_killed &&
-                  known_flip(&r->known, &err) == 0;
+                  (is_forgotten || known_flip(&r->known, &err) == 0);
     }
     world_story(&r->w, is_done ? "the flip: from now on the user works on the target"
                                : "no flip: the comparison finds differences, or is cut off");

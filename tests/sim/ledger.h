@@ -59,6 +59,7 @@ struct biography {
     uint8_t late_born, late_made, late_remade;
     bool late_copied, late_moved; /* on the source, behind the flip */
     bool was_swallowed;           /* by a target that has said OK */
+    bool was_hasty; /* moved to Trash on the source while a pass looked at folders (what is open) */
 };
 
 /* One message, wherever its users or the engine put it. */
@@ -67,6 +68,9 @@ struct identity {
     uint16_t been;    /* on the source: names of folders that it was in */
     uint16_t lost_in; /* on the target: from which its users took it away */
 };
+/* What goes there on the way back was moved by nobody on the source. */
+#define LEDGER_TRASH 2
+
 #define IDENTITIES_MAX 1024 /* of each side; behind them nothing is judged by identity */
 
 struct ledger {

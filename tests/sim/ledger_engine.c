@@ -201,9 +201,6 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m)
             m->content, model_folder_name(folder));
 }
 
-/* What goes to Trash on the way back, for which nothing was moved on the source. */
-#define TRASH 2
-
 /* What a move that was cut off has left behind: the message is somewhere else, and marked the same.
  */
 static bool has_followed(const struct ledger *l, const struct message *m)
@@ -236,21 +233,33 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
     }
 }
 
+/* What the engine has put into Trash, whatever that is called since, it takes out again when its
+ * message comes up elsewhere, or another folder is Trash. */
+static void leaves_trash(struct ledger *l, uint8_t from, const struct message *m)
+{
+    struct tally *t = &l->tally[from][m->content];
+    if (places_alike(&l->places, from) & 1u << LEDGER_TRASH &&
+        t->engine_removed < l->tally[LEDGER_TRASH][m->content].late)
+        t->deleted++;
+}
+
 void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m)
 {
+    leaves_trash(l, from, m);
     went(l, from, m);
 }
 
 /* On the way back nothing in Trash is one too many. */
 void ledger_engine_copied(struct ledger *l, uint8_t to, const struct message *m)
 {
-    if (l->rule == RULE_REVERSE && to == TRASH)
+    if (l->rule == RULE_REVERSE && to == LEDGER_TRASH)
         l->tally[to][m->content].late++;
     came(l, to, m);
 }
 
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
 {
+    leaves_trash(l, from, m);
     went(l, from, m);
     ledger_engine_copied(l, to, m);
 }

@@ -159,7 +159,8 @@ static bool is_sure(const struct ledger *l, const struct server *source, const s
     /* Without UIDPLUS nothing can be removed, and after a kill nobody says so (what is open). */
     bool can_remove = !(l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS)) ||
                       (l->interruptions == 0 && !l->is_short);
-    return l->rule == RULE_MIRROR && !l->has_lost_journal && can_remove && is_there && is_same;
+    bool follows = l->rule == RULE_MIRROR || (l->rule == RULE_REVERSE && b->name != LEDGER_TRASH);
+    return follows && !l->has_lost_journal && can_remove && is_there && is_same;
 }
 
 static void judge_left(
@@ -191,6 +192,25 @@ static void judge_left(
         ledger_harm(l, HARM_RESURRECTED,
             "message %u in %s: not there on the source any more, and %u copies still are", content,
             where, lacks);
+}
+
+/* On the way back: one that its user has removed, or moved there between the looks at two folders,
+ * is in Trash once.  Where nothing can be moved, or not by its size, its copy goes there each time
+ * that it is moved. */
+static void judge_trash(struct ledger *l, uint32_t content, const struct server *target)
+{
+    const struct mailbox *b = server_find(target, LEDGER_TRASH);
+    unsigned n = 0;
+    bool is_moved = !(l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS)) &&
+                    !(l->source->quirks & QUIRK_SIZES);
+    bool is_ours = l->rule == RULE_REVERSE && is_moved && l->life[content].lives == 1 &&
+                   !l->has_lost_journal && (l->has_open || !l->life[content].was_hasty);
+    for (size_t i = 0; b && i < b->n; i++) {
+        n += b->v[i].content == content;
+        is_ours &= b->v[i].content != content || (b->v[i].is_copy && b->v[i].users == 0);
+    }
+    if (is_ours && n > 1)
+        ledger_harm(l, HARM_DOUBLED, "message %u is %u times in Trash", content, n);
 }
 
 /* --- Whether it is as it should be ----------------------------------------------------------- */
@@ -280,6 +300,7 @@ void oracle_judge(struct ledger *l, const struct server *source, const struct se
         struct only from = only_one(source, c), to = only_one(target, c);
         judge_lost(l, c, source, target);
         judge_left(l, c, source, target);
+        judge_trash(l, c, target);
         if (from.n == 1 && to.n == 1 && l->life[c].lives == 1 && to.m->is_copy && !l->is_flipped &&
             !has_lost_a_copy(l, c) && l->places.of[from.folder] & 1u << to.folder)
             judge_flags(l, from.folder, c, from.m, to.m);

@@ -95,9 +95,16 @@ static bool delete (struct world *w, struct server *s, const struct action *x)
     return true;
 }
 
+/* Most mail programs delete by moving to Trash. */
+static struct mailbox *goes_to(struct server *s, const struct action *x)
+{
+    struct mailbox *trash = server_find(s, LEDGER_TRASH);
+    return trash && (x->b >> 16) % 3 == 0 ? trash : some_box(s, x->b >> 8);
+}
+
 static bool move(struct world *w, struct server *s, const struct action *x)
 {
-    struct mailbox *b = box_with_mail(s, x->a), *to = some_box(s, x->b >> 8);
+    struct mailbox *b = box_with_mail(s, x->a), *to = goes_to(s, x);
     if (!b || b == to)
         return false;
     struct message *m = &b->v[x->b % b->n];

@@ -45,13 +45,14 @@ static bool was_copied(const struct ledger *before, uint32_t content)
     return was;
 }
 
-/* Whether one like it was taken to another place there, or away. */
-static bool has_left(const struct ledger *before, uint32_t content)
+/* Whether its copy there may be in another place by now, or away: one like it was taken away, or
+ * there are several. */
+static bool may_have_left(const struct world *w, const struct ledger *before, uint32_t content)
 {
-    bool has = before->serials[1] == IDENTITIES_MAX;
+    bool may = before->serials[1] == IDENTITIES_MAX || w->ledger.life[content].lives > 1;
     for (uint32_t s = 0; s < before->serials[1]; s++)
-        has |= before->identity[1][s].content == content && before->identity[1][s].lost_in != 0;
-    return has;
+        may |= before->identity[1][s].content == content && before->identity[1][s].lost_in != 0;
+    return may;
 }
 
 /* A copy that stands for a message that is there, or was: as if the engine had made it. */
@@ -70,7 +71,7 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
         m->born_flags = m->flags;
         memset(m->engine_adds, 0, sizeof(m->engine_adds));
         memset(m->engine_takes, 0, sizeof(m->engine_takes));
-        if (is_gone || (m->is_copy && has_left(before, m->content))) {
+        if (is_gone || (m->is_copy && may_have_left(w, before, m->content))) {
             ledger_user_added(&w->ledger, false, to->name, m);
             ledger_user_removed(&w->ledger, false, to->name, m);
         }

@@ -5,7 +5,8 @@
  * flags, moves and removals.  The next passes make the target what the source is, whatever came in
  * between: no flag is undone, no copy is doubled, none goes, or bears a mark, that should not.
  *
- * Four messages, 0 to 3, are in one folder, and 9 in another.
+ * Four messages, 0 to 3, are in one folder, and 9 in another, which is Trash: on the way back what
+ * is removed goes there, once.
  */
 #include <stdlib.h>
 #include "tests/unit/copy_rig.h"
@@ -96,6 +97,14 @@ static void renumber_and_deliver_again(struct rig *r)
 
 /* --- All of it ------------------------------------------------------------------------------ */
 
+/* It went to Trash by its user, between the looks at two folders: lost in one pass, new in the
+ * next. */
+static void put_in_trash(struct rig *r)
+{
+    rig_deliver(r, TO, 0, 0);
+    rig_deliver(r, TO, 2, FLAG_ANSWERED);
+}
+
 struct row {
     const char *name;
     void (*change)(struct rig *r), (*between)(struct rig *r);
@@ -118,6 +127,24 @@ static const struct row rows[] = {
     {"removals, numbered anew, there again", remove_two, renumber_and_deliver_again},
 };
 
+/* On the way back. */
+static const struct row back[] = {
+    {"to Trash", remove_two, nothing},
+    {"to Trash, and there on the source as well", remove_two, put_in_trash},
+    {"moved to Trash", move_two, nothing},
+};
+
+static bool is_back(const struct row *row)
+{
+    return row >= back && row < back + COUNT_OF(back);
+}
+
+static uint64_t number_of(const struct row *row)
+{
+    return 1 +
+           (uint64_t)(is_back(row) ? COUNT_OF(rows) + (size_t)(row - back) : (size_t)(row - rows));
+}
+
 static struct rig rig;
 
 static void begin(const struct row *row, uint32_t quirks, uint64_t seed)
@@ -128,7 +155,20 @@ static void begin(const struct row *row, uint32_t quirks, uint64_t seed)
     rig_deliver(&rig, TO, 9, 0);
     rig_quiet(&rig);
     rig_compare(&rig);
+    rig.policy = is_back(row) ? PLAN_REVERSE : PLAN_MIRROR;
     row->change(&rig);
+}
+
+/* On the way back nothing is lost: what the source does not have is in Trash. */
+static void compare(const struct row *row)
+{
+    if (!is_back(row)) {
+        rig_compare(&rig);
+        return;
+    }
+    rig_expect(&rig, &rig.w.source, FROM, "1 3");
+    rig_expect(&rig, &rig.w.target, FROM, "1 3");
+    rig_expect(&rig, &rig.w.target, TO, "0 2+1 9");
 }
 
 /* How long the pass takes that is to be killed. */
@@ -153,7 +193,7 @@ static void killed(const struct row *row, uint32_t quirks, uint64_t seed, enum a
         (void)rig_pass(&rig);
         row->between(&rig);
         rig_quiet(&rig);
-        rig_compare(&rig);
+        compare(row);
         rig_fini(&rig);
     }
 }
@@ -168,7 +208,7 @@ static void test_row(void **state)
     const struct row *row = *state;
     for (size_t q = 0; q < COUNT_OF(quirks); q++) {
         for (size_t k = 0; k < COUNT_OF(kills); k++)
-            killed(row, quirks[q], 1 + (uint64_t)(row - rows) + 100 * k, kills[k],
+            killed(row, quirks[q], number_of(row) + 100 * k, kills[k],
                 getenv("COEXIST_KILLS") ? 1 : 12);
     }
 }
@@ -182,12 +222,14 @@ static int clean_up(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows)];
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        tests[i] = (struct CMUnitTest){.name = rows[i].name,
+    struct CMUnitTest tests[COUNT_OF(rows) + COUNT_OF(back)];
+    for (size_t i = 0; i < COUNT_OF(tests); i++) {
+        const struct row *row = i < COUNT_OF(rows) ? &rows[i] : &back[i - COUNT_OF(rows)];
+        tests[i] = (struct CMUnitTest){.name = row->name,
             .test_func = test_row,
             .teardown_func = clean_up,
-            .initial_state = (void *)(uintptr_t)&rows[i]};
+            .initial_state = (void *)(uintptr_t)row};
+    }
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     site_remove();
     return failed;

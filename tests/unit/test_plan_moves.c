@@ -132,6 +132,8 @@ static const struct plan_row rows[] = {
         "move A 1=11 > B 5 emailid"},
     {"to Trash by its user", "reverse", "A: 1=11@e | -1 |\nT trash: | 5@e |",
         "move A 1=11 > T 5 emailid"},
+    {"to Trash by its user, and its size is an estimate", "reverse",
+        "A: 1=11#d/9 | -1 |\nT trash: | 5%d/8 |", "ask T 5; move A 1=11 > T 5 digest"},
     {"wrong sizes, and too much would be deleted: all is asked", "mirror",
         "A: 1..60=101#d/9 | -1..60 |\nB: | 1..60%d/8 |",
         "ask B 1..60; move A 1..60=101 > B 1..60 digest"},
