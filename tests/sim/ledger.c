@@ -270,6 +270,7 @@ void ledger_journal_lost(struct ledger *l)
     if (l->has_lost_journal)
         ledger_interrupted(l);
     l->has_lost_journal = true;
+    l->was_begun_anew |= !l->is_flipped;
     l->listed_at = 0;
     for (uint8_t f = 0; f < MODEL_FOLDERS; f++)
         forget_names(l, f);

@@ -94,9 +94,10 @@ struct ledger {
     bool has_new_numbers; /* behind the flip a folder was numbered anew */
     bool has_open;        /* also what is known to go wrong is said */
     bool has_lost_journal;
-    bool has_no_marks; /* they were lost behind the flip, and no pass has been through since */
-    bool has_restored; /* what was given a UID again before anybody looked is not known as new */
-    bool is_short;     /* one of the servers may list fewer messages than it has */
+    bool was_begun_anew; /* it was lost before the flip, and flags of what was found were merged */
+    bool has_no_marks;   /* they were lost behind the flip, and no pass has been through since */
+    bool has_restored;   /* what was given a UID again before anybody looked is not known as new */
+    bool is_short;       /* one of the servers may list fewer messages than it has */
     unsigned interruptions; /* what was under way then may have been done twice */
     uint32_t pass_began;    /* tick */
     uint32_t tick;          /* now */

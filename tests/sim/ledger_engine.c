@@ -135,7 +135,7 @@ static bool is_forbidden(
     const struct ledger *l, uint8_t folder, const struct message *m, bool on, uint16_t bit)
 {
     bool is_marked = bit == FLAG_DELETED;
-    bool is_touched = m->users != 0 && m->touched_at < l->pass_began;
+    bool is_touched = m->touched_at != 0 && m->touched_at < l->pass_began;
     if (!on && is_marked && may_be_our_mark(l, folder, m))
         return false;
     switch (l->rule) {
@@ -147,8 +147,7 @@ static bool is_forbidden(
     case RULE_BACKFILL:
         return true;
     case RULE_FIRST_SWEEP:
-        /* The engine does not look at the target's flags before (what is open). */
-        return is_marked || (!on && is_touched && l->has_open);
+        return is_marked || (!on && is_touched);
     case RULE_REVERSE:
         return is_marked;
     }
@@ -165,7 +164,7 @@ void ledger_engine_flagged(
     if (on && bit == FLAG_DELETED && deleted_for(l, folder, m->content) > 0)
         return;
     bool may_be_born = b->born_flags & bit && !(m->born_flags & bit);
-    unsigned allowed = l->interruptions + l->has_lost_journal + is_any(l, l->is_renumbered, folder);
+    unsigned allowed = l->interruptions + l->was_begun_anew + is_any(l, l->is_renumbered, folder);
     /* One that went and came again with other flags is the same message for the engine. */
     allowed += b->lives > 0 ? b->lives - 1 : 0;
     unsigned done = on ? m->engine_adds[flag] : m->engine_takes[flag];
@@ -221,7 +220,7 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
     const struct biography *b = &l->life[m->content];
     went(l, folder, m);
     /* The second half of a move that was cut off removes what is elsewhere by then. */
-    if (l->rule == RULE_REVERSE || (l->rule == RULE_ARCHIVE && !has_followed(l, m)))
+    if ((l->rule == RULE_REVERSE || l->rule == RULE_ARCHIVE) && !has_followed(l, m))
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was removed, and never may be",
             m->content, model_folder_name(folder));
     for (unsigned i = 0; i < MODEL_FLAGS; i++) {

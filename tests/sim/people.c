@@ -133,6 +133,10 @@ static bool make(struct world *w, const struct action *x)
     uint8_t name = free_name(&w->source, x->a);
     if (name == MODEL_FOLDERS || w->source.n > 6)
         return false;
+    /* The target's folder of this name is another one's (what is open). */
+    bool is_anothers = places_back(&w->ledger.places, name) & ~(1u << name);
+    if (is_anothers && server_find(&w->target, name) && !w->h->has_open)
+        return false;
     server_make(&w->source, name);
     world_story(w, "  source: folder %s is made", model_folder_name(name));
     return true;

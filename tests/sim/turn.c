@@ -64,6 +64,7 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
         bool is_gone = was_copied(before, m->content) && t->made >= t->born;
         m->is_copy = is_gone || t->made < t->born;
         m->own = 0;
+        m->touched_at = 0;
         m->users = (uint16_t)(m->users | (m->flags & FLAG_DELETED)); /* it has not travelled */
         m->answered_at = 0;
         m->is_unsure = false;
@@ -107,6 +108,7 @@ void world_turn(struct world *w, bool has_journal)
     w->ledger.committed_at = before.committed_at;
     w->ledger.has_open = w->h->has_open;
     w->ledger.has_lost_journal = !has_journal || before.has_lost_journal;
+    w->ledger.was_begun_anew = w->ledger.has_lost_journal;
     w->ledger.source = &w->source;
     w->ledger.target = &w->target;
     w->ledger.is_short = before.is_short;
