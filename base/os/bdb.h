@@ -90,8 +90,8 @@ int bdb_cursor_open(struct bdb *db, struct bdb_txn *txn, struct slice from, stru
 /* 1: one pair given; 0: at the end; -1: error. */
 int bdb_cursor_next(
     struct bdb_cursor *c, struct slice *key_out, struct slice *value_out, struct err *err) ATTR_WUR;
-/* Stands on the last pair of the database: for change logs. As bdb_cursor_next. */
-int bdb_last(struct bdb *db, struct bdb_txn *txn, struct buf *key, struct buf *value,
+/* The last key below this one becomes key_out.  As bdb_cursor_next. */
+int bdb_last_below(struct bdb *db, struct bdb_txn *txn, struct slice below, struct buf *key_out,
     struct err *err) ATTR_WUR;
 void bdb_cursor_close(struct bdb_cursor **c);
 

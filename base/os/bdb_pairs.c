@@ -233,38 +233,42 @@ int bdb_del(struct bdb *b, struct bdb_txn *txn, struct slice key, bool *found_ou
     return 0;
 }
 
-int bdb_last(
-    struct bdb *b, struct bdb_txn *txn, struct buf *key, struct buf *value, struct err *err)
+/* DB_SET_RANGE reads the key that it starts from, and writes the one that it has found. */
+static int seek_below(DBC *dbc, struct slice below, DBT *k, DBT *nothing)
 {
-    u_int32_t key_size = first_room(key), value_size = first_room(value);
+    memcpy(k->data, below.p, below.n);
+    k->size = (u_int32_t)below.n;
+    int rc = dbc->get(dbc, k, nothing, DB_SET_RANGE);
+    return rc == DB_NOTFOUND ? dbc->get(dbc, k, nothing, DB_LAST)
+           : rc == 0         ? dbc->get(dbc, k, nothing, DB_PREV)
+                             : rc;
+}
+
+int bdb_last_below(
+    struct bdb *b, struct bdb_txn *txn, struct slice below, struct buf *key_out, struct err *err)
+{
     DBC *dbc;
-    DBT k, v;
+    DBT k, nothing = {.flags = DB_DBT_USERMEM | DB_DBT_PARTIAL};
     int rc = b->db->cursor(b->db, txn ? txn->txn : NULL, &dbc, 0);
 
     if (rc != 0)
         return bdb_fail(b->env, rc, "read", file_of(b->db), err);
-    buf_clear(key);
-    buf_clear(value);
+    buf_clear(key_out);
+    if (below.n > key_out->max || room_in(key_out, (u_int32_t)key_out->max, &k) != 0) {
+        (void)dbc->close(dbc);
+        return too_large(b->db, err);
+    }
     for (int i = 0; i < TRIES_MAX; i++) {
-        if (room_in(key, key_size, &k) != 0 || room_in(value, value_size, &v) != 0) {
-            (void)dbc->close(dbc);
-            return too_large(b->db, err);
-        }
-        rc = dbc->get(dbc, &k, &v, DB_LAST);
-        if (rc == DB_BUFFER_SMALL) {
-            key_size = k.size > key_size ? k.size : key_size;
-            value_size = v.size > value_size ? v.size : value_size;
-        } else if (txn != NULL || !is_deadlock(rc)) {
+        rc = seek_below(dbc, below, &k, &nothing);
+        if (txn != NULL || !is_deadlock(rc))
             break;
-        }
     }
     (void)dbc->close(dbc);
     if (rc == DB_NOTFOUND)
         return 0;
     if (rc != 0)
         return bdb_fail(b->env, rc, "read", file_of(b->db), err);
-    buf_commit(key, k.size);
-    buf_commit(value, v.size);
+    buf_commit(key_out, k.size);
     return 1;
 }
 

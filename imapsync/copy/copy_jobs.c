@@ -6,10 +6,11 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/restored.h"
 
 /* The journal's record of the folder, or a new one with the mapped name. */
-static int folder_record(struct copy *c, const struct folder *f, struct slice mapped,
-    struct journal_folder *out, struct err *err)
+static int folder_record(struct copy *c, const struct pass *p, const struct folder *f,
+    struct slice mapped, struct journal_folder *out, struct err *err)
 {
     bool found = false;
     if (journal_folder_get(c->journal, f->name, out, &found, err) != 0)
@@ -18,6 +19,10 @@ static int folder_record(struct copy *c, const struct folder *f, struct slice ma
         return 0;
     journal_set(&out->source.name, f->name);
     journal_set(&out->target.name, mapped);
+    const struct folder *there = copy_find_target(p, out);
+    out->source.numbers = restored_numbers(f);
+    if (there)
+        out->target.numbers = restored_numbers(there);
     return journal_folder_put(c->journal, out, err);
 }
 
@@ -67,7 +72,7 @@ static int prepare(struct copy *c, struct pass *p, const struct folder *f, struc
 {
     *job = (struct copy_job){.source = f};
     *has_changed_out = false;
-    if (folder_record(c, f, mapped, &job->record, err) != 0)
+    if (folder_record(c, p, f, mapped, &job->record, err) != 0)
         return -1;
     job->target.name = job->record.target.name;
     job->is_awaited = copy_is_making(p, job->record.target.name);
@@ -169,7 +174,8 @@ static int has_open_outcome(struct copy *c, uint32_t folder, bool *out, struct e
 }
 
 /* What is lost is looked for where something is new; and an operator may have agreed to its end.
- * Behind a flip only what was on its way from there is. */
+ * Behind a flip only what was on its way from there is, and what the target was restored without.
+ */
 static int add_lost(
     struct copy *c, struct pass *p, struct jobs *jobs, struct folder *gone, struct err *err)
 {
@@ -186,10 +192,13 @@ static int add_lost(
         struct copy_job *job = &jobs->v[jobs->n];
         const struct folder *t = copy_find_target(p, &p->lost[i]);
         bool is_wanted = true;
-        if (!t || t->uidvalidity != p->lost[i].target.uidvalidity)
+        const struct journal_end *was = &p->lost[i].target;
+        if (!t ||
+            t->uidvalidity != (was->is_restored ? was->numbers.uidvalidity : was->uidvalidity))
             continue;
         if (is_behind_flip && has_open_outcome(c, p->lost[i].id, &is_wanted, err) != 0)
             return -1;
+        is_wanted = is_wanted || was->is_restored;
         if (!is_wanted)
             continue;
         gone[i] = (struct folder){

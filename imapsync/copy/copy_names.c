@@ -49,6 +49,8 @@ static void copy_side(struct journal_end *to, const struct journal_end *from)
     journal_set(&to->mailboxid, from->mailboxid);
     journal_set(&to->token, from->token);
     to->uidvalidity = from->uidvalidity;
+    to->numbers = from->numbers;
+    to->is_restored = from->is_restored;
 }
 
 static void on_folder(void *arg, const struct journal_folder *f)
@@ -374,7 +376,7 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
         sort_known(&w);
         keep_new_names(&w);
     }
-    result = result == 1 ? 0 : -1;
+    result = result == 1 ? copy_find_restored(c, p, from, w.known, w.n_known, err) : -1;
 done:
     for (size_t i = 0; i < w.n_known; i++)
         journal_folder_fini(&w.known[i]);

@@ -86,6 +86,9 @@ int copy_make_begin(struct copy *c, struct pass *p, struct err *err) ATTR_WUR;
 bool copy_is_making(const struct pass *p, struct slice name);
 int copy_make_finish(struct copy *c, struct pass *p, struct err *err) ATTR_WUR;
 void copy_make_fini(struct pass *p); /* when nothing of it is on its way */
+/* Which of them went back (restored.h): of the journal's, `known` and what is lost. */
+int copy_find_restored(struct copy *c, struct pass *p, const struct folder_list *from,
+    struct journal_folder *known, size_t n_known, struct err *err) ATTR_WUR;
 /* The folders of both sides, in one round trip. */
 int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;

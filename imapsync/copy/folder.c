@@ -63,7 +63,8 @@ int folder_may_ask_since(struct work *w, bool *may_out, struct err *err)
     *may_out = false;
     if (w->is_awaited || w->p->is_fresh || r->source.uidvalidity == 0 ||
         r->target.uidvalidity != w->target->uidvalidity || folder_has_state(w, PAIR_GONE) ||
-        folder_has_state(w, PAIR_SENT) || folder_has_state(w, PAIR_REFUSED))
+        folder_has_state(w, PAIR_LOST) || folder_has_state(w, PAIR_SENT) ||
+        folder_has_state(w, PAIR_REFUSED))
         return 0;
     if (journal_intents(w->c->journal, r->id, INTENT_APPEND, &intents, &n, err) != 0)
         return -1;
@@ -95,6 +96,8 @@ int folder_answered(struct work *w, struct err *err)
         check_outcomes(w, err) != 0)
         return -1;
     /* Behind a flip: where its messages are now, they are not late. */
+    if (w->is_lost && w->record->target.is_restored && folder_find_again(w, err) != 0)
+        return -1;
     if (w->is_lost && folder_is_behind_flip(w) && folder_resolve_open(w, false, err) != 0)
         return -1;
     if (w->is_lost)
@@ -110,7 +113,7 @@ int folder_answered(struct work *w, struct err *err)
     if (find_contents(w, err) != 0)
         return -1;
     w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
-    w->has_gone_pairs = folder_has_state(w, PAIR_GONE);
+    w->has_gone_pairs = folder_has_state(w, PAIR_GONE) || folder_has_state(w, PAIR_LOST);
     return folder_sift(w, err);
 }
 
@@ -233,6 +236,8 @@ static int forget_tokens(struct work *w, struct err *err)
 int folder_remember(struct work *w, struct err *err)
 {
     struct journal_folder *r = w->record;
+    if (w->is_lost && r->target.is_restored)
+        return folder_found_again(w, err);
     if (w->has_gone_pairs)
         return forget_token(w, err);
     struct slice source = buf_slice(&w->listing.token), target = buf_slice(&w->there.token);

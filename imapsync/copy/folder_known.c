@@ -2,8 +2,8 @@
 /*
  * folder_known: whether what the journal says of a folder is still true.
  *
- * UIDVALIDITY decides what the journal's UIDs are worth.  When the source's has changed, or
- * it was restored from a backup and gives its UIDs a second time, its messages are read and get the
+ * UIDVALIDITY decides what the journal's UIDs are worth, and whether the folder went back
+ * (restored.h).  When the source's has changed, or it went back, its messages are read and get the
  * pairs of their content (renumber.h); when the target's has, the pairs are looked for there by the
  * digests that the journal has of them (resolve.h).  Neither is a witness of a deletion (A32).  A
  * folder that is new to us and not empty on the target is compared with it message by message,
@@ -11,7 +11,8 @@
  *
  * Behind a flip it is the target's user who has renamed, removed or replaced a folder
  * there.  None of what was copied into it comes again; only what is late on the source does, and
- * what that is does not depend on this journal (past.h).
+ * what that is does not depend on this journal (past.h).  But one that was restored has lost what
+ * nobody has taken away, and that comes again.
  */
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@
 #include "imapsync/copy/alone.h"
 #include "imapsync/copy/renumber.h"
 #include "imapsync/copy/resolve.h"
+#include "imapsync/copy/restored.h"
 
 bool folder_is_behind_flip(const struct work *w)
 {
@@ -82,8 +84,18 @@ static int detach(struct work *w, struct err *err)
 {
     w->is_detached = true;
     journal_set(&w->record->source.token, SLICE_NONE);
-    return journal_folder_detach(w->c->journal, w->record->id, err) == 0 ? folder_load_pairs(w, err)
-                                                                         : -1;
+    return journal_folder_detach(w->c->journal, w->record->id, PAIR_GONE, err) == 0
+               ? folder_load_pairs(w, err)
+               : -1;
+}
+
+static void take_numbers(struct journal_end *e, const struct folder *now)
+{
+    const struct record_numbers numbers = restored_numbers(now);
+    if (e->is_restored)
+        e->numbers = (struct record_numbers){0};
+    e->is_restored = false;
+    (void)restored_raise(&e->numbers, &numbers);
 }
 
 /* The UIDs of the journal are those of now. */
@@ -91,6 +103,8 @@ static int put_numbers(struct work *w, struct err *err)
 {
     w->record->source.uidvalidity = w->listing.uidvalidity;
     w->record->target.uidvalidity = w->target->uidvalidity;
+    take_numbers(&w->record->source, w->source);
+    take_numbers(&w->record->target, w->target);
     return journal_folder_put(w->c->journal, w->record, err);
 }
 
@@ -105,16 +119,6 @@ static int drop_intents(struct work *w, const struct intent *v, size_t n, struct
 
 /* --- Open outcomes ---------------------------------------------------------------------------- */
 
-/* UIDNEXT never falls (RFC 9051 2.3.1.1): a folder that does not know UIDs any more which it has
- * given was restored, and gives them to others. */
-static bool is_restored(const struct work *w)
-{
-    const struct end_changes *l = &w->listing;
-    uint32_t highest = l->n > 0 ? l->v[l->n - 1].uid : 0;
-    return l->is_reset ||
-           (folder_is_behind_flip(w) && l->uidnext > highest && l->uidnext <= w->last_known);
-}
-
 /* Behind a flip: the pairs that follow are about UIDs of this UIDVALIDITY, and, is_new, of the
  * numbers of now. */
 static int look(struct work *w, uint32_t uidvalidity, bool is_new, struct err *err)
@@ -124,7 +128,7 @@ static int look(struct work *w, uint32_t uidvalidity, bool is_new, struct err *e
     if (!folder_is_behind_flip(w) || !past)
         return 0;
     return past->look(past->arg, w->record->id, w->record->source.name, uidvalidity,
-        l->n > 0 ? l->v[l->n - 1].uid : 0, is_new && is_restored(w), err);
+        l->n > 0 ? l->v[l->n - 1].uid : 0, is_new && w->record->source.is_restored, err);
 }
 
 static int get_intents(struct work *w, struct intent **out, size_t *n_out, struct err *err)
@@ -205,7 +209,7 @@ int folder_resolve_open(struct work *w, bool adopt, struct err *err)
 /* Or restored: then some of its UIDs are given a second time. */
 static bool is_source_renumbered(const struct work *w)
 {
-    return w->record->source.uidvalidity != w->listing.uidvalidity || is_restored(w);
+    return w->record->source.uidvalidity != w->listing.uidvalidity || w->record->source.is_restored;
 }
 
 /* Pairs are looked for in what the target has now. */
@@ -214,7 +218,8 @@ static int find_pairs_again(struct work *w, struct err *err)
     struct intent *intents;
     size_t n;
     /* Their numbers may be those of others by now, and must not be in the way of them. */
-    if (journal_folder_detach(w->c->journal, w->record->id, err) != 0 ||
+    enum pair_state state = folder_is_behind_flip(w) ? PAIR_LOST : PAIR_GONE;
+    if (journal_folder_detach(w->c->journal, w->record->id, state, err) != 0 ||
         folder_load_pairs(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     struct resolve_job job = resolve_job_of(w, intents, n);
@@ -225,7 +230,7 @@ static int find_pairs_again(struct work *w, struct err *err)
     return result;
 }
 
-static int find_again(struct work *w, struct err *err)
+int folder_find_again(struct work *w, struct err *err)
 {
     struct alone alone;
     if (folder_whole(w, err) != 0)
@@ -239,9 +244,18 @@ static int find_again(struct work *w, struct err *err)
     if (result != 0)
         return -1;
     w->record->target.uidvalidity = w->target->uidvalidity;
+    /* Of a folder that is lost it is told when the plan was done, which is not made again. */
+    if (!w->is_lost)
+        take_numbers(&w->record->target, w->target);
     if (journal_folder_put(w->c->journal, w->record, err) != 0)
         return -1;
     return folder_load_pairs(w, err);
+}
+
+int folder_found_again(struct work *w, struct err *err)
+{
+    take_numbers(&w->record->target, w->target);
+    return journal_folder_put(w->c->journal, w->record, err);
 }
 
 /* What is on its way, or was SENT, gets its pair while it still has its numbers. */
@@ -280,6 +294,7 @@ static int follow_source(struct work *w, struct err *err)
         .keeps_alone = w->p->finds_alone};
     if (result == 0)
         result = look(w, w->listing.uidvalidity, true, err);
+    take_numbers(&w->record->source, w->source);
     if (result == 0)
         result = folder_reopen(w, err) == 0 ? renumber(&job, err) : -1;
     intents_free(intents, n);
@@ -289,6 +304,8 @@ static int follow_source(struct work *w, struct err *err)
 /* Nothing is known of the folder, or nothing that has a copy. */
 static int begin_anew(struct work *w, bool *adopt_out, struct err *err)
 {
+    if (w->record->source.is_restored && look(w, w->listing.uidvalidity, true, err) != 0)
+        return -1;
     /* What there is, is from an adoption that was killed: nobody knows under which UIDVALIDITY. */
     if (journal_folder_forget(w->c->journal, w->record->id, err) != 0 ||
         folder_load_pairs(w, err) != 0)
@@ -304,9 +321,10 @@ int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     struct journal_folder *r = w->record;
     *adopt_out = false;
     bool is_replaced = r->target.uidvalidity != w->target->uidvalidity;
-    bool has_copies = w->target->uidvalidity != 0 &&
-                      (folder_has_state(w, PAIR_STORED) || folder_has_state(w, PAIR_SENT) ||
-                          folder_has_state(w, PAIR_GONE) || w->n_alone > 0);
+    bool has_copies =
+        w->target->uidvalidity != 0 &&
+        (folder_has_state(w, PAIR_STORED) || folder_has_state(w, PAIR_SENT) ||
+            folder_has_state(w, PAIR_GONE) || folder_has_state(w, PAIR_LOST) || w->n_alone > 0);
     /* A folder whose numbers there nobody knows any more: it was removed, and is there again. */
     bool is_back = (w->states != 0 || w->n_alone > 0) && !is_replaced && r->target.uidvalidity != 0;
     if ((r->source.uidvalidity == 0 && !is_back) ||
@@ -315,7 +333,8 @@ int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
     if (!is_replaced && !is_source_renumbered(w))
         return 0;
     journal_set(&r->source.token, SLICE_NONE);
-    if (is_replaced && (folder_is_behind_flip(w) ? detach(w, err) : find_again(w, err)) != 0)
+    bool is_users = folder_is_behind_flip(w) && !r->target.is_restored;
+    if (is_replaced && (is_users ? detach(w, err) : folder_find_again(w, err)) != 0)
         return -1;
     return is_source_renumbered(w) ? follow_source(w, err) : 0;
 }

@@ -212,6 +212,9 @@ bool folder_has_state(const struct work *w, enum pair_state state); /* of those 
 int folder_load_pairs(struct work *w, struct err *err) ATTR_WUR;
 /* *adopt_out: what is on the target has to be looked at message by message. */
 int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err) ATTR_WUR;
+/* The target of one that the source does not list went back. */
+int folder_find_again(struct work *w, struct err *err) ATTR_WUR;
+int folder_found_again(struct work *w, struct err *err) ATTR_WUR;
 /* Open intents and SENT pairs by content; adopt: all that no pair names. */
 int folder_resolve_open(struct work *w, bool adopt, struct err *err) ATTR_WUR;
 /* The target has said OK to them, and they are not there. */

@@ -52,10 +52,12 @@ struct content {
 
 /* One side of a folder; all owned. */
 struct journal_end {
-    struct slice name;      /* on the wire */
-    struct slice mailboxid; /* RFC 8474; empty: not told */
-    struct slice token;     /* as of the last pass that left no question open; empty: none */
-    uint32_t uidvalidity;   /* 0: never opened, or not there */
+    struct slice name;             /* on the wire */
+    struct slice mailboxid;        /* RFC 8474; empty: not told */
+    struct slice token;            /* as of the last pass that left no question open; empty: none */
+    uint32_t uidvalidity;          /* 0: never opened, or not there */
+    struct record_numbers numbers; /* the highest ones that it was ever listed with */
+    bool is_restored; /* what the pairs name there is looked for by content: restored.h */
 };
 
 struct journal_folder {
@@ -129,6 +131,11 @@ int journal_folders_each(struct journal *j,
     struct err *err) ATTR_WUR;
 /* id 0: a new folder, which gets its id.  Another name than before is a rename. */
 int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *err) ATTR_WUR;
+/* Within a transaction: a folder that has an id, and the names that it had. */
+void journal_folder_note(struct journal *j, const struct journal_folder *f);
+/* The highest UID that a pair of the folder has on either side; 0: none. */
+int journal_highest(struct journal *j, uint32_t folder, uint32_t *source_out, uint32_t *target_out,
+    struct err *err) ATTR_WUR;
 /* The id that the next new folder will have.  What is put under it before is there when it comes.
  */
 uint32_t journal_folder_next(const struct journal *j);
@@ -154,9 +161,10 @@ int journal_compared_put(
     struct journal *j, uint32_t folder, const struct journal_compared *c, struct err *err) ATTR_WUR;
 /* Forgets pairs and intents of a folder (its UIDVALIDITY has changed); keeps the folder. */
 int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
-/* What was copied has been copied, but is not where it was put: STORED and SENT become GONE, and
- * what stood alone on the target is forgotten. */
-int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
+/* What was copied has been copied, but is not where it was put: STORED and SENT become GONE, or
+ * LOST, and what stood alone on the target is forgotten. */
+int journal_folder_detach(
+    struct journal *j, uint32_t folder, enum pair_state state, struct err *err) ATTR_WUR;
 
 /* --- Pairs -------------------------------------------------------------------------- */
 

@@ -35,6 +35,8 @@ static void take_end(const struct record_end *r, struct journal_end *out)
     journal_set(&out->mailboxid, r->mailboxid);
     journal_set(&out->token, r->token);
     out->uidvalidity = r->uidvalidity;
+    out->numbers = r->numbers;
+    out->is_restored = r->is_restored;
 }
 
 static struct record_end give_end(const struct journal_end *e)
@@ -42,7 +44,9 @@ static struct record_end give_end(const struct journal_end *e)
     return (struct record_end){.name = e->name,
         .mailboxid = e->mailboxid,
         .token = e->token,
-        .uidvalidity = e->uidvalidity};
+        .uidvalidity = e->uidvalidity,
+        .numbers = e->numbers,
+        .is_restored = e->is_restored};
 }
 
 static int unpack(
@@ -187,7 +191,7 @@ static void drop_names(struct journal *j, const struct journal_folder *f)
     journal_folder_fini(&old);
 }
 
-static void put_folder(struct journal *j, const struct journal_folder *f)
+void journal_folder_note(struct journal *j, const struct journal_folder *f)
 {
     struct record_folder r;
     struct buf key, value;
@@ -214,7 +218,7 @@ int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *
         drop_names(j, f);
     put_name(j, j->from, f->source.name, f->id, true);
     put_name(j, j->to, f->target.name, f->id, true);
-    put_folder(j, f);
+    journal_folder_note(j, f);
     return journal_commit(j, err);
 }
 
@@ -234,11 +238,11 @@ int journal_folder_succeed(
     f->id = ++j->last_folder;
     journal_begin(j);
     if (is_over)
-        put_folder(j, &old);
+        journal_folder_note(j, &old);
     journal_put_last(j);
     put_name(j, j->from, f->source.name, f->id, true);
     put_name(j, j->to, f->target.name, f->id, true);
-    put_folder(j, f);
+    journal_folder_note(j, f);
     return journal_commit(j, err);
 }
 

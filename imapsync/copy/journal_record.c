@@ -215,16 +215,35 @@ void record_pack_folder(struct buf *out, const struct record_folder *f)
         pack_u32(out, f->end[i].uidvalidity);
         pack_bytes(out, f->end[i].token);
     }
+    for (int i = 0; i < SIDES; i++) {
+        pack_u8(out, f->end[i].is_restored);
+        pack_u32(out, f->end[i].numbers.uidvalidity);
+        pack_u32(out, f->end[i].numbers.uidnext);
+        pack_u64(out, f->end[i].numbers.modseq);
+    }
 }
 
 bool record_unpack_folder(struct slice s, struct record_folder *out)
 {
+    *out = (struct record_folder){0};
     for (int i = 0; i < SIDES; i++) {
         struct record_end *e = &out->end[i];
         if (!unpack_bytes(&s, &e->name) || !unpack_bytes(&s, &e->mailboxid) ||
             !unpack_u32(&s, &e->uidvalidity) || !unpack_bytes(&s, &e->token) ||
             e->token.n > RECORD_TOKEN_MAX)
             return false;
+    }
+    /* Before version 6. */
+    if (s.n == 0)
+        return true;
+    for (int i = 0; i < SIDES; i++) {
+        struct record_end *e = &out->end[i];
+        uint8_t is_restored;
+        if (!unpack_u8(&s, &is_restored) || is_restored > 1 ||
+            !unpack_u32(&s, &e->numbers.uidvalidity) || !unpack_u32(&s, &e->numbers.uidnext) ||
+            !unpack_u64(&s, &e->numbers.modseq))
+            return false;
+        e->is_restored = is_restored;
     }
     return s.n == 0;
 }
@@ -437,7 +456,7 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
     uint32_t *other = &out->uid[key_side == SIDE_A ? SIDE_B : SIDE_A];
     *out = (struct record_pair){0};
     out->uid[key_side] = key_uid;
-    if (key_uid == 0 || !unpack_u8(&s, &state) || state < PAIR_STORED || state > PAIR_AWAY ||
+    if (key_uid == 0 || !unpack_u8(&s, &state) || state < PAIR_STORED || state > PAIR_LOST ||
         !unpack_u8(&s, &bits) || (bits & ~BITS_ALL) != 0 || !unpack_u8(&s, &out->flags.system) ||
         !unpack_u32(&s, other) || !unpack_u32(&s, &out->size))
         return false;

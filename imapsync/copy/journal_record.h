@@ -12,7 +12,8 @@
  *             'l'                              last folder id, last intent id
  *             'w'                              the side that mail came from last; is through;
  *                                              since version 5
- *             'f' folder                       both sides: name, MAILBOXID, UIDVALIDITY, token
+ *             'f' folder                       both sides: name, MAILBOXID, UIDVALIDITY, token;
+ *                                              since version 6 highest numbers, is restored
  *             'n' side, name                   folder
  *             'k' folder                       keywords in the order of their bits
  *             'i' folder, intent               kind, time, UIDNEXT, flags or folder, UIDs
@@ -53,6 +54,7 @@ enum pair_state {
     PAIR_GONE = 3,    /* it had been there, and went away with its folder behind a flip */
     PAIR_SENT = 4,    /* the other side has said OK, and its UID there is not known */
     PAIR_AWAY = 5,    /* it was on the target, and was removed or moved there before the flip */
+    PAIR_LOST = 6,    /* it was on the target, which was restored from before it came there */
 };
 
 struct record_pair {
@@ -70,9 +72,17 @@ struct record_pair {
     struct canon canon;                /* since version 3 */
 };
 
+/* Of a folder; 0: not told. */
+struct record_numbers {
+    uint32_t uidvalidity, uidnext;
+    uint64_t modseq; /* HIGHESTMODSEQ */
+};
+
 struct record_end {
     struct slice name, mailboxid, token; /* borrowed from what was unpacked */
     uint32_t uidvalidity;
+    struct record_numbers numbers;
+    bool is_restored;
 };
 
 struct record_folder {

@@ -288,7 +288,8 @@ int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err)
     return forget_intents(j, folder, err);
 }
 
-int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err)
+int journal_folder_detach(
+    struct journal *j, uint32_t folder, enum pair_state state, struct err *err)
 {
     struct pair *pairs;
     size_t n;
@@ -305,7 +306,7 @@ int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err)
             if (pairs[i].src_uid == 0 ||
                 (pairs[i].state != PAIR_STORED && pairs[i].state != PAIR_SENT))
                 continue;
-            pairs[i].state = PAIR_GONE;
+            pairs[i].state = state;
             pairs[i].tgt_uid = 0;
             pairs[i].is_compared = false;
             journal_pair_put(j, folder, &pairs[i], NULL);
@@ -314,6 +315,35 @@ int journal_folder_detach(struct journal *j, uint32_t folder, struct err *err)
     }
     free(pairs);
     return result;
+}
+
+/* --- By number -------------------------------------------------------------------------------- */
+
+static int highest_in(
+    struct journal *j, struct bdb *db, uint32_t folder, uint32_t *out, struct err *err)
+{
+    struct buf below, key;
+    uint32_t of, uid;
+    buf_init(&below, 16);
+    buf_init(&key, 16);
+    record_key_uid(&below, folder + 1, 0);
+    int r = bdb_last_below(db, j->t.txn, buf_slice(&below), &key, err);
+    *out = r == 1 && record_is_uid(buf_slice(&key), &of, &uid) && of == folder ? uid : 0;
+    buf_fini(&below);
+    buf_fini(&key);
+    return r < 0 ? -1 : 0;
+}
+
+int journal_highest(
+    struct journal *j, uint32_t folder, uint32_t *source_out, uint32_t *target_out, struct err *err)
+{
+    uint32_t of[SIDES];
+    if (highest_in(j, j->t.pairs, folder, &of[SIDE_A], err) != 0 ||
+        highest_in(j, j->t.uids, folder, &of[SIDE_B], err) != 0)
+        return -1;
+    *source_out = of[j->from];
+    *target_out = of[j->to];
+    return 0;
 }
 
 /* --- By digest -------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
  *                                                      kept when the target's user has touched it
  *   lost               stored           lost           forgotten
  *   has it, or lost    refused          -              tried again, or forgotten
+ *   has it             lost             -              copied again: the target was restored
  *   -                  nothing          has it         nothing: it is not ours
  *
  * A target that keeps equal messages once (Gmail) gives two of ours the same UID.  While one of
@@ -174,6 +175,8 @@ static void on_source(struct plan_draft *d, uint32_t folder, const struct seen *
             s->has_target && s->target.has_flags ? &s->target.flags : NULL);
     } else if (p->state == PAIR_REFUSED && d->policy->retries_refused && p->may_retry) {
         add_copy(d, folder, p->src_uid, flags, PLAN_W_RETRY);
+    } else if (p->state == PAIR_LOST) {
+        add_copy(d, folder, p->src_uid, flags, PLAN_W_RESTORED);
     } else if (p->state == PAIR_GONE && d->policy->repeats_gone) {
         add_lost(&d->target, folder, s, f);
         d->target.lost[d->target.n_lost - 1].comes_again = true;

@@ -11,6 +11,8 @@
  * Below the mark everything was listed: either it was copied, or it is owed.  Where of n equal ones
  * fewer are late, it is those that stand last, above a mark before all others.
  *
+ * What the target has lost by a restore (PAIR_LOST) is owed wherever the source has it now.
+ *
  * Folders are listed one after the other, so what is moved meanwhile is seen in two places.  Where
  * equal ones in several folders would be late, each is asked for once more: those that are still
  * there were there together.
@@ -97,11 +99,44 @@ static bool ask_for_each(struct plan_draft *d, const struct candidate *v, size_t
     return d->out->n_asks > n_asks;
 }
 
+static bool is_owed(const struct plan_lost *l, const unsigned char *digest)
+{
+    return l->pair.state == PAIR_LOST && l->pair.digest &&
+           memcmp(l->pair.digest, digest, SHA256_SIZE) == 0;
+}
+
+static size_t count_owed(const struct plan_draft *d, const unsigned char *digest)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->source.n_lost; i++)
+        n += is_owed(&d->source.lost[i], digest);
+    return n;
+}
+
+/* They are on the source under other numbers, and copied from there: nothing is owed any more. */
+static void pay(struct plan_draft *d, const unsigned char *digest, size_t n)
+{
+    for (size_t i = 0; n > 0 && i < d->source.n_lost; i++) {
+        struct plan_lost *l = &d->source.lost[i];
+        if (!is_owed(l, digest))
+            continue;
+        struct plan_op *op = plan_add(d, PLAN_GONE, PLAN_W_RESTORED, l->folder);
+        op->src_uid = l->pair.src_uid;
+        op->change = plan_change(d, &(struct plan_change){.now = l->pair.flags});
+        n--;
+    }
+}
+
 static void judge_group(struct plan_draft *d, const struct candidate *v, size_t n)
 {
-    size_t ever = d->in->seen(d->in->arg, v->digest, n);
+    size_t ever = d->in->seen(d->in->arg, v->digest, n), owed = count_owed(d, v->digest);
+    owed = owed < ever ? owed : ever;
+    size_t late = n > ever ? n - ever : 0;
+    ever -= owed;
     if (n > ever && ask_for_each(d, v, n))
         return;
+    if (n > ever)
+        pay(d, v->digest, n - ever - late);
     for (size_t i = 0; i < n; i++) {
         struct plan_fresh *f = &d->source.fresh[v[i].at];
         if (i < ever)

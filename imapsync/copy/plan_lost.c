@@ -117,7 +117,10 @@ static void on_lost_bare(struct plan_draft *d, const struct plan_lost *l)
     enum pair_state state = l->pair.state;
     bool is_never_sent = state == PAIR_REFUSED || state == PAIR_SENT;
     if (l->match == PLAN_NONE) {
-        if (d->in->folders[l->folder].is_source_lost)
+        /* Behind a flip what the target was restored without is owed wherever it is: plan_late.c.
+         */
+        bool is_owed = state == PAIR_LOST && d->policy->is_behind_flip;
+        if (is_owed || d->in->folders[l->folder].is_source_lost)
             d->out->n_same++;
         else
             add_for(d, PLAN_FORGET, is_never_sent ? PLAN_W_NEVER_SENT : PLAN_W_BOTH_LOST, l);

@@ -92,6 +92,7 @@ enum plan_witness {
     PLAN_W_NEW,       /* the source has it, and the journal does not know it */
     PLAN_W_RETRY,     /* the source has it, and the target has refused it */
     PLAN_W_AGAIN,     /* the user works on the source again, and there it is */
+    PLAN_W_RESTORED,  /* the target was restored from before it came there */
     PLAN_W_OWED,      /* it was on the source at the flip, and had not been copied */
     PLAN_W_LATE,      /* the source has it, and not from before the flip */
     PLAN_W_FLAGS,     /* the source's flags are not those that both had */

@@ -158,8 +158,9 @@ static void pair_up(struct resolve_job *job, const struct end_changes *there,
         p.flags = from->flags;
     else if (from && to)
         p.flags = flags_and(&from->flags, &to->flags);
-    p.is_touched =
-        !w->has_flags && from && to && job->is_behind_flip && !flags_eq(&from->flags, &to->flags);
+    p.is_touched = w->has_flags
+                       ? was && was->is_touched
+                       : from && to && job->is_behind_flip && !flags_eq(&from->flags, &to->flags);
     journal_pair_put(job->journal, job->folder->id, &p, &content);
     job->n_adopted += !(was && resolve_is_void(job, was));
 }
@@ -189,7 +190,8 @@ static int write_pairs(struct resolve_job *job, const struct end_changes *there,
 static int drop_pairs(struct resolve_job *job, const struct resolve_side *source, struct err *err)
 {
     size_t n = 0;
-    if (!job->is_renumbered_there)
+    /* Behind a flip what is LOST comes again, since it is (plan.c). */
+    if (!job->is_renumbered_there || job->is_behind_flip)
         return 0;
     journal_begin(job->journal);
     for (size_t i = 0; i < job->n_pairs; i++) {

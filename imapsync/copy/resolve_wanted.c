@@ -11,8 +11,10 @@
 
 bool resolve_is_void(const struct resolve_job *job, const struct pair *p)
 {
+    /* Behind a flip what is gone was taken away by the target's user. */
     return job->is_renumbered_there &&
-           (p->state == PAIR_STORED || p->state == PAIR_SENT || p->state == PAIR_GONE);
+           (p->state == PAIR_STORED || p->state == PAIR_SENT || p->state == PAIR_LOST ||
+               (p->state == PAIR_GONE && !job->is_behind_flip));
 }
 
 static struct wanted *add_wanted(struct wanted_list *l, uint32_t uid)
@@ -49,7 +51,7 @@ const struct pair *resolve_find_pair(const struct resolve_job *job, uint32_t uid
 static bool is_paired(const struct resolve_job *job, uint32_t uid)
 {
     const struct pair *p = resolve_find_pair(job, uid);
-    return p && p->state != PAIR_REFUSED && p->state != PAIR_GONE;
+    return p && p->state != PAIR_REFUSED && p->state != PAIR_GONE && p->state != PAIR_LOST;
 }
 
 bool resolve_is_listed(const struct resolve_job *job, uint32_t uid)

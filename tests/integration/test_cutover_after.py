@@ -6,9 +6,9 @@ import pytest
 from lib import smtp
 from lib.cutover import ANN, cutover, imap_servers, status
 from lib.mailbox import Mail, expunge, fill, look, message
-from lib.moved import counts, late
+from lib.moved import counts, late, move
 from lib.proxy import Proxy
-from lib.restored import back_up, restore
+from lib.restored import back_up, restore, work
 
 
 def test_a_folder_renamed_on_new_does_not_come_back(moved):
@@ -202,13 +202,14 @@ def test_the_first_sweep_takes_no_flag_from_what_was_touched(dovecot, site, tmp_
         {"\\seen", "\\answered", "\\flagged", "$old"}, {"\\seen", "$old"}, {"\\seen", "\\answered"}, {"\\answered", "$old"}]
 
 
-@pytest.mark.parametrize("is_deleted", [False, True])
-def test_old_is_restored_and_gives_its_uids_again(moved, is_deleted):
+@pytest.mark.parametrize("is_deleted,n_late", [(False, 2), (True, 2), (False, 3), (True, 5)])
+def test_old_is_restored_and_gives_its_uids_again(moved, is_deleted, n_late):
     """From a backup, under the same UIDVALIDITY: what comes under a number that was given before is late mail, and
     what the backup has of old times brings nothing back."""
     back_up(moved.old)
     for i in range(3):
         late(moved.old, "INBOX", f"after the backup {i}")
+    work(moved.old.imap(ANN), "INBOX")
     assert cutover(moved).status == 0
     assert counts(moved.new) == {"INBOX": 13, "Work": 5}
     expunge(moved.new.imap(ANN), "INBOX", "1:4")
@@ -217,14 +218,50 @@ def test_old_is_restored_and_gives_its_uids_again(moved, is_deleted):
         assert cutover(moved).status == 0
     there = counts(moved.new)["INBOX"]
     restore(moved.old)
-    late(moved.old, "INBOX", "late")
-    late(moved.old, "INBOX", "later")
+    for i in range(n_late):
+        late(moved.old, "INBOX", f"late {i}")
     for _ in range(2):
         assert cutover(moved).status == 0
-        assert counts(moved.new) == {"INBOX": there + 2, "Work": 5}
+        assert counts(moved.new) == {"INBOX": there + n_late, "Work": 5}
     late(moved.old, "INBOX", "and once more")
     assert cutover(moved).status == 0
-    assert counts(moved.new) == {"INBOX": there + 3, "Work": 5}
+    assert counts(moved.new) == {"INBOX": there + n_late + 1, "Work": 5}
+
+
+@pytest.mark.parametrize("n_own", [1, 3, 5])
+def test_new_is_restored_and_gives_its_uids_again(moved, n_own):
+    """What came late since the backup comes again; what its user has removed before it does not, and what he has got
+    under the UIDs of late mail is his."""
+    expunge(moved.new.imap(ANN), "INBOX", "1:4")
+    assert cutover(moved).status == 0
+    back_up(moved.new)
+    for i in range(3):
+        late(moved.old, "INBOX", f"after the backup {i}")
+    for _ in range(2):
+        work(moved.new.imap(ANN), "INBOX")
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": 9, "Work": 5}
+    restore(moved.new)
+    fill(moved.new.imap(ANN), {"INBOX": [Mail(message(f"own {i}")) for i in range(n_own)]})
+    source = moved.old.imap(ANN)
+    source.select("INBOX")
+    source.uid("STORE", "11:13", "+FLAGS", "(\\Flagged)")
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": 9 + n_own, "Work": 5}
+    flagged = [seen.sha for seen in look(moved.new.imap(ANN))["INBOX"] if "\\flagged" in seen.flags]
+    assert sorted(flagged) == sorted(seen.sha for seen in look(source)["INBOX"][10:])
+
+
+def test_new_is_restored_and_old_has_moved_it(moved):
+    back_up(moved.new)
+    late(moved.old, "INBOX", "after the backup")
+    assert cutover(moved).status == 0
+    restore(moved.new)
+    move(moved.old, "INBOX", "11", "Work")
+    for _ in range(2):
+        assert cutover(moved).status == 0
+        assert counts(moved.new) == {"INBOX": 10, "Work": 6}
 
 
 def test_a_lost_journal_and_a_new_uidvalidity(moved):

@@ -10,6 +10,7 @@
 
 #include "imapsync/copy/copy_parts.h"
 #include "imapsync/copy/resolve.h"
+#include "imapsync/copy/restored.h"
 #include "tests/sim/world.h"
 
 enum fault fault_planted = FAULT_NONE;
@@ -34,6 +35,16 @@ const char *fault_text(enum fault f)
 void faults_reset(void)
 {
     pairs_put = 0;
+}
+
+/* --- What is seen ------------------------------------------------------------------------------
+ */
+
+bool __real_restored(const struct restored_known *known, const struct record_numbers *now);
+bool __wrap_restored(const struct restored_known *known, const struct record_numbers *now);
+bool __wrap_restored(const struct restored_known *known, const struct record_numbers *now)
+{
+    return !fault_is(FAULT_RESTORED_UNSEEN) && __real_restored(known, now);
 }
 
 /* --- What is written into the journal ------------------------------------------------------------
@@ -111,6 +122,17 @@ int __wrap_journal_pairs(
     }
     *n_out = kept;
     return 0;
+}
+
+int __real_journal_folder_detach(
+    struct journal *j, uint32_t folder, enum pair_state state, struct err *err);
+int __wrap_journal_folder_detach(
+    struct journal *j, uint32_t folder, enum pair_state state, struct err *err);
+int __wrap_journal_folder_detach(
+    struct journal *j, uint32_t folder, enum pair_state state, struct err *err)
+{
+    state = fault_is(FAULT_RESTORED_AS_REMOVED) ? PAIR_GONE : state;
+    return __real_journal_folder_detach(j, folder, state, err);
 }
 
 int __real_journal_walk(

@@ -32,6 +32,8 @@
     X(CAME_FORGOTTEN, "what came late is not added to the marks")                                  \
     X(NEVER_BLIND, "a new journal behind the flip counts as complete")                             \
     X(UIDVALIDITY_IGNORED, "a new UIDVALIDITY is not seen")                                        \
+    X(RESTORED_UNSEEN, "a folder that was restored is not seen")                                   \
+    X(RESTORED_AS_REMOVED, "what a restored target has lost counts as removed there")              \
     X(TOKEN_EARLY, "a token passes changes that were not made")                                    \
     X(MOVE_ELSEWHERE, "a move goes to another folder")                                             \
     X(MOVE_NEIGHBOUR, "a move takes the next message too")                                         \

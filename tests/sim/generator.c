@@ -9,7 +9,7 @@
 
 /* How often, out of all weights. */
 static const uint8_t weights[ACTS] = {
-    30, 5, 14, 12, 8, 2, 5, 2, 1, 1, 4, 9, 5, 4, 1, 1, 1, 4, 6, 5, 4, 4, 1, 2, 1, 1, 1};
+    30, 5, 14, 12, 8, 2, 5, 2, 1, 1, 4, 9, 5, 4, 1, 1, 1, 4, 6, 5, 4, 4, 1, 2, 1, 3, 3};
 
 #define BIT(act) (1u << (act))
 #define INTERRUPTIONS                                                                              \
@@ -32,10 +32,10 @@ static uint32_t some_quirks(struct rng *r, bool is_target)
     return q;
 }
 
-/* The last ones are among what is open. */
-static enum act some_act(struct rng *r, bool has_open)
+/* The last ones are restores. */
+static enum act some_act(struct rng *r, bool has_restores)
 {
-    const unsigned n = has_open ? ACTS : ACT_RESTORE;
+    const unsigned n = has_restores ? ACTS : ACT_RESTORE;
     uint32_t sum = 0;
     for (unsigned i = 0; i < n; i++)
         sum += weights[i];
@@ -51,7 +51,7 @@ struct mood {
     bool is_calm;    /* nothing breaks */
     bool is_sorting; /* messages and folders are moved all the time */
     bool is_torn;    /* they cannot make up their minds on which server to be */
-    bool has_open;
+    bool has_restores;
 };
 
 static enum act act_in(const struct mood *m, struct rng *r)
@@ -65,7 +65,7 @@ static enum act act_in(const struct mood *m, struct rng *r)
     if (m->is_sorting && rng_one_in(r, 2))
         return (enum act)sorting[rng_below(r, sizeof(sorting))];
     do
-        a = some_act(r, m->has_open);
+        a = some_act(r, m->has_restores);
     while (m->is_calm && BIT(a) & INTERRUPTIONS);
     return a;
 }
@@ -93,7 +93,7 @@ void history_make(uint64_t seed, bool has_open, struct history *out)
     const struct mood mood = {.is_calm = rng_one_in(&r, 5),
         .is_sorting = rng_one_in(&r, 4),
         .is_torn = out->purpose == PURPOSE_MOVE && rng_one_in(&r, 3),
-        .has_open = has_open};
+        .has_restores = seed % 8 == 1};
     for (uint32_t i = 0; i < out->n; i++) {
         tick += rng_one_in(&r, 3) ? 0 : rng_below(&r, 2 * gap);
         out->v[i] = (struct action){.tick = tick,

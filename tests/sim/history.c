@@ -207,6 +207,8 @@ static int pass(struct run *r, bool *is_quiet_out)
     r->has_failed = n.folders_failed + n.messages_failed + n.folders_short > 0;
     if (result == 0 && n.folders_failed == 0) {
         ledger_settled(&r->w.ledger);
+        server_settled(&r->w.source);
+        server_settled(&r->w.target);
         r->w.ledger.listed_at = r->w.ledger.pass_began;
     }
     r->w.ledger.is_fresh &= result != 0 || r->has_failed || r->w.ledger.is_short;
@@ -278,6 +280,12 @@ static bool is_waiting(const struct run *r)
     return w->h->v[w->next].what == ACT_FLIP ? !r->was_quiet || r->has_failed : !r->is_swept;
 }
 
+/* Behind the flip: not while only the journal knows that a side was restored. */
+static bool may_lose(const struct world *w)
+{
+    return !w->ledger.is_flipped || !(server_is_owing(&w->source) || server_is_owing(&w->target));
+}
+
 static void between(struct run *r)
 {
     struct world *w = &r->w;
@@ -288,10 +296,14 @@ static void between(struct run *r)
                 break;
         } else if (x->what == ACT_BACK && is_for(r, ACT_BACK)) {
             turn(r, x);
+        } else if (x->what == ACT_JOURNAL_LOST && !may_lose(w)) {
+            /* The marks that are left go by UIDs. */
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);
             ledger_journal_lost(&w->ledger);
+            server_forgotten(&w->source);
+            server_forgotten(&w->target);
             if (x->a % 3 == 0) {
                 site_lose_marks();
                 ledger_marks_lost(&w->ledger);

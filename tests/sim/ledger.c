@@ -261,7 +261,32 @@ void ledger_replaced(struct ledger *l, uint8_t folder)
 void ledger_restored(struct ledger *l, bool on_target, uint8_t folder)
 {
     ledger_renumbered(l, on_target, folder);
-    l->has_restored = true;
+    if (on_target)
+        l->is_restored[folder] = true;
+}
+
+void ledger_restored_away(
+    struct ledger *l, bool on_target, uint8_t folder, const struct message *m, bool is_known)
+{
+    struct tally *t = &l->tally[folder][m->content];
+    struct biography *b = &l->life[m->content];
+    if (!on_target)
+        t->restored++;
+    if (!on_target || !m->is_copy)
+        return;
+    /* Where nobody knows that it was there, it is as if its user had removed it. */
+    bool is_moved = m->serial < IDENTITIES_MAX && l->identity[1][m->serial].lost_in != 0;
+    if (l->is_flipped && (!is_known || m->is_detached || is_moved)) {
+        ledger_user_removed(l, on_target, folder, m);
+        return;
+    }
+    t->late++;
+    b->late_born = (uint8_t)(b->late_born + l->is_flipped);
+}
+
+bool ledger_is_written(const struct ledger *l, const struct message *m)
+{
+    return m->is_copy && !is_unsure(l, m);
 }
 
 void ledger_journal_lost(struct ledger *l)

@@ -46,7 +46,8 @@ struct tally {
     uint8_t orphans;        /* deleted on the source before the copy was remembered */
     uint8_t unsure_removed; /* copies, by users of the target, in that state */
     uint8_t late;           /* copies that the target stored behind a cut */
-    uint8_t told;           /* times that the engine named it, or its whole folder */
+    uint8_t restored; /* on the source, away: who moves its copy may think that it was moved */
+    uint8_t told;     /* times that the engine named it, or its whole folder */
 };
 
 /* Of one content anywhere on the source. */
@@ -82,6 +83,7 @@ struct ledger {
     bool is_renumbered[MODEL_FOLDERS];      /* pairs of such folders may be forgotten */
     bool is_renumbered_here[MODEL_FOLDERS]; /* on the source: nothing tells a deletion then */
     bool is_replaced[MODEL_FOLDERS];        /* while the engine was about to change something */
+    bool is_restored[MODEL_FOLDERS];        /* on the target: nor does it there */
     bool is_told[MODEL_FOLDERS];     /* the engine has said that something stays behind there */
     bool is_given_up[MODEL_FOLDERS]; /* told once and for ever: E-LATE-UNKNOWN */
     bool is_told_all;                /* the verification did, or a count without a place */
@@ -96,7 +98,6 @@ struct ledger {
     bool has_lost_journal;
     bool was_begun_anew; /* it was lost before the flip, and flags of what was found were merged */
     bool has_no_marks;   /* they were lost behind the flip, and no pass has been through since */
-    bool has_restored;   /* what was given a UID again before anybody looked is not known as new */
     bool is_short;       /* one of the servers may list fewer messages than it has */
     unsigned interruptions; /* what was under way then may have been done twice */
     uint32_t pass_began;    /* tick */
@@ -133,7 +134,13 @@ void ledger_settled(struct ledger *l);
 void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder);
 /* What the engine has begun in it is refused, and it cannot know how much of it was done. */
 void ledger_replaced(struct ledger *l, uint8_t folder);
-/* Its last messages are gone, and what comes has their UIDs. */
+/* Its last messages are gone, and what comes has their UIDs.  Nobody has removed them: what is gone
+ * on the source keeps its copy, what is gone on the target comes again.  is_known: the engine has
+ * been through since it last had to find out what is there. */
+void ledger_restored_away(
+    struct ledger *l, bool on_target, uint8_t folder, const struct message *m, bool is_known);
+/* Whether a copy is there that the engine has written down. */
+bool ledger_is_written(const struct ledger *l, const struct message *m);
 void ledger_restored(struct ledger *l, bool on_target, uint8_t folder);
 /* Behind the flip. */
 void ledger_marks_lost(struct ledger *l);

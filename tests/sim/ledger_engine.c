@@ -44,7 +44,8 @@ static uint16_t may_come_again(const struct ledger *l, uint8_t folder, uint32_t 
     const struct tally *t = &l->tally[folder][content];
     bool is_begun_anew = l->has_lost_journal || l->is_fresh ||
                          is_any(l, l->is_renumbered, folder) ||
-                         (born_for(l, folder, content) > 1 && l->interruptions > 0);
+                         (born_for(l, folder, content) > 1 &&
+                             (l->interruptions > 0 || l->target->quirks & QUIRK_STORES_NO));
     return is_begun_anew ? t->user_removed : t->unsure_removed;
 }
 
@@ -93,7 +94,8 @@ static void came_late(struct ledger *l, uint8_t folder, uint32_t content)
         return;
     for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
         const struct tally *t = &l->tally[f][content];
-        removed += b->lives > 1 && l->interruptions > 0 ? t->user_removed : t->unsure_removed;
+        bool is_doubtful = (b->lives > 1 && l->interruptions > 0) || is_any(l, l->is_restored, f);
+        removed += is_doubtful ? t->user_removed : t->unsure_removed;
     }
     if (b->late_remade < removed)
         b->late_remade++;
@@ -181,8 +183,9 @@ void ledger_engine_flagged(
             m->content, model_folder_name(folder), flag, on ? "added" : "taken away");
 }
 
-/* One copy less. */
-static void went(struct ledger *l, uint8_t folder, const struct message *m)
+/* One copy less.  is_moved: it is somewhere else, as one would be that went on the source, by a
+ * restore or not, and came there. */
+static void went(struct ledger *l, uint8_t folder, const struct message *m, bool is_moved)
 {
     struct tally *t = &l->tally[folder][m->content];
     t->engine_removed++;
@@ -190,6 +193,10 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m)
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s belongs to a user of the target",
             m->content, model_folder_name(folder));
         return;
+    }
+    if (!has_deletions(l, m->content) && is_moved && t->restored > 0) {
+        t->restored--;
+        t->deleted++;
     }
     if (!has_deletions(l, m->content))
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s: %u removed, %u deleted on the source",
@@ -218,7 +225,7 @@ static bool has_followed(const struct ledger *l, const struct message *m)
 void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct message *m)
 {
     const struct biography *b = &l->life[m->content];
-    went(l, folder, m);
+    went(l, folder, m, false);
     /* The second half of a move that was cut off removes what is elsewhere by then. */
     if ((l->rule == RULE_REVERSE || l->rule == RULE_ARCHIVE) && !has_followed(l, m))
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s was removed, and never may be",
@@ -245,7 +252,7 @@ static void leaves_trash(struct ledger *l, uint8_t from, const struct message *m
 void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m)
 {
     leaves_trash(l, from, m);
-    went(l, from, m);
+    went(l, from, m, true);
 }
 
 /* On the way back nothing in Trash is one too many. */
@@ -259,7 +266,7 @@ void ledger_engine_copied(struct ledger *l, uint8_t to, const struct message *m)
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
 {
     leaves_trash(l, from, m);
-    went(l, from, m);
+    went(l, from, m, true);
     ledger_engine_copied(l, to, m);
 }
 

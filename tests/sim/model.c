@@ -107,6 +107,9 @@ struct mailbox *server_make(struct server *s, uint8_t name)
     b->name = name;
     b->id = ++s->id_last;
     b->uidvalidity = ++s->uidvalidity_last;
+    b->is_back = b->is_owing = false;
+    b->is_numbered = true;
+    b->named = 0;
     b->uidnext = 1;
     b->modseq = 1;
     b->made_at = s->ledger->tick;
@@ -177,16 +180,21 @@ void server_renumber(struct server *s, struct mailbox *b)
     b->modseq++;
     for (size_t i = 0; i < b->n; i++) {
         b->v[i].uid = b->uidnext++;
+        b->v[i].is_detached |= s->is_target && s->ledger->is_flipped;
         b->v[i].modseq = b->modseq;
     }
     ledger_renumbered(s->ledger, s->is_target, b->name);
 }
 
+/* --- Restores -------------------------------------------------------------------------------- */
+
 void server_restore(struct server *s, struct mailbox *b, size_t n)
 {
     BUG_ON(n == 0 || n > b->n);
     for (size_t i = b->n - n; i < b->n; i++)
-        ledger_user_removed(s->ledger, s->is_target, b->name, &b->v[i]);
+        ledger_restored_away(s->ledger, s->is_target, b->name, &b->v[i], b->is_through);
+    b->is_back = b->is_owing = b->is_numbered = true;
+    b->was_listed = false;
     b->n -= n;
     b->uidnext = b->v[b->n].uid;
     b->modseq = 1;
@@ -194,6 +202,77 @@ void server_restore(struct server *s, struct mailbox *b, size_t n)
         b->modseq = b->v[i].modseq > b->modseq ? b->v[i].modseq : b->modseq;
     ledger_restored(s->ledger, s->is_target, b->name);
 }
+
+bool server_tells(
+    const struct server *s, const struct mailbox *b, uint32_t uidnext, uint64_t modseq)
+{
+    if (b->known.uidvalidity != b->uidvalidity)
+        return false;
+    return uidnext < b->known.uidnext || uidnext <= b->named ||
+           (!(s->quirks & QUIRK_NO_CONDSTORE) && modseq < b->known.modseq);
+}
+
+bool server_may_change(const struct server *s, const struct mailbox *b, uint32_t added)
+{
+    return !b->is_back || server_tells(s, b, b->uidnext + added, b->modseq + 1);
+}
+
+void server_listed(struct server *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct mailbox *b = s->boxes[i];
+        b->listed = (struct numbers){b->uidvalidity, b->uidnext, b->modseq};
+        b->was_listed = true;
+    }
+}
+
+void server_known(struct server *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct mailbox *b = s->boxes[i];
+        if (!b->was_listed)
+            continue;
+        b->known = b->listed;
+        b->is_back = b->was_listed = false;
+    }
+}
+
+void server_forgotten(struct server *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct mailbox *b = s->boxes[i];
+        b->known = b->listed = (struct numbers){0};
+        b->named = 0;
+        b->is_back = b->was_listed = b->is_owing = b->is_numbered = b->is_through = false;
+    }
+}
+
+bool server_is_owing(const struct server *s)
+{
+    bool is = false;
+    for (size_t i = 0; i < s->n; i++)
+        is |= s->boxes[i]->is_owing;
+    return is;
+}
+
+bool server_is_numbered(const struct server *s)
+{
+    bool is = false;
+    for (size_t i = 0; i < s->n; i++)
+        is |= s->boxes[i]->is_numbered;
+    return is;
+}
+
+void server_settled(struct server *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        s->boxes[i]->is_owing &= s->boxes[i]->is_back;
+        s->boxes[i]->is_numbered = s->boxes[i]->is_owing;
+        s->boxes[i]->is_through = true;
+    }
+}
+
+/* --- Messages -------------------------------------------------------------------------------- */
 
 struct message *mailbox_find(const struct mailbox *b, uint32_t uid)
 {
@@ -295,6 +374,8 @@ struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content
 {
     struct message *m = add(b, content, flags);
     m->is_copy = true;
+    /* Under numbers that the pass does not know. */
+    m->is_detached = s->ledger->is_flipped && b->is_numbered && !b->is_owing;
     m->id = ++s->id_last;
     ledger_engine_added(s->ledger, b->name, m);
     return m;

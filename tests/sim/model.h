@@ -54,6 +54,7 @@ struct message {
     bool is_copy;   /* stored through the end that we write to */
     bool is_altered;
     bool is_unsure;       /* a kill or a cut came before the engine could remember it */
+    bool is_detached;     /* behind the flip its folder was replaced: nobody knows it by its UID */
     uint32_t answered_at; /* tick when the engine was told that it is stored; 0: never */
     bool has_date;        /* as it was told to us */
     uint16_t born_flags;  /* that it was stored with */
@@ -74,6 +75,16 @@ struct mailbox {
     size_t n, cap;
     bool is_subscribed;
     bool is_kept; /* QUIRK_FIRST_OPEN: its UIDVALIDITY lasts */
+    /* What the engine has been listed, and, once it goes on behind that, what it knows for ever. */
+    struct numbers {
+        uint32_t uidvalidity, uidnext;
+        uint64_t modseq;
+    } listed, known;
+    uint32_t named;           /* the highest UID of a copy that it remembers */
+    bool is_back, was_listed; /* it was restored, and nobody knows; listed since */
+    bool is_owing;            /* and no pass was through since */
+    bool is_numbered;         /* nor since it got other numbers, so or by a new UIDVALIDITY */
+    bool is_through;          /* a pass was since the engine last knew nothing of it */
 };
 
 struct ledger;
@@ -107,6 +118,21 @@ void server_rename(struct server *s, struct mailbox *b, uint8_t name, bool by_en
 uint8_t model_folder_below(uint8_t of);
 /* The backup from before its last n messages came: their UIDs, and MODSEQs, will be given again. */
 void server_restore(struct server *s, struct mailbox *b, size_t n);
+/* Whether its numbers would still tell that it was restored, with this UIDNEXT and MODSEQ. */
+bool server_tells(
+    const struct server *s, const struct mailbox *b, uint32_t uidnext, uint64_t modseq);
+/* Whether so many messages may come, or a change be made: in a folder that nobody knows to be
+ * restored it must not make that undecidable. */
+bool server_may_change(const struct server *s, const struct mailbox *b, uint32_t added);
+/* Everything was listed; and who was listed it has written it down. */
+void server_listed(struct server *s);
+void server_known(struct server *s);
+/* Whether it was restored, or has other numbers, and no pass was through since; one was. */
+bool server_is_owing(const struct server *s);
+bool server_is_numbered(const struct server *s);
+void server_settled(struct server *s);
+/* The engine knows nothing any more. */
+void server_forgotten(struct server *s);
 /* All UIDs anew. */
 void server_renumber(struct server *s, struct mailbox *b);
 struct message *mailbox_find(const struct mailbox *b, uint32_t uid); /* or NULL */

@@ -114,6 +114,8 @@ static void do_folders(struct model_end *e, struct request *r)
         folder_id(e, b, id);
         folder_set_id(folder_list_find(l, name), slice_str(id));
     }
+    if (e->w->ledger.is_in_pass)
+        server_listed(e->s);
 }
 
 static void do_status(struct model_end *e, struct request *r)
@@ -308,8 +310,13 @@ static void do_open(struct model_end *e, struct request *r)
     c->storable = r->open.is_for_writing ? 31 : 0;
     c->takes_keywords = r->open.is_for_writing && !model_has(e, QUIRK_NO_KEYWORDS);
     r->modseq_then = b->modseq;
-    if (!r->open.is_only_opened)
-        list(e, r, b);
+    if (r->open.is_only_opened)
+        return;
+    list(e, r, b);
+    if (e->w->ledger.is_in_pass) {
+        server_known(&e->w->source);
+        server_known(&e->w->target);
+    }
 }
 
 static void do_attributes(struct model_end *e, struct request *r)

@@ -59,7 +59,7 @@ static bool deliver(struct world *w, struct server *s, const struct action *x, b
     struct mailbox *b = some_box(s, x->a);
     uint32_t content = again && w->contents > 0 ? x->b % w->contents : w->contents;
     uint16_t flags = x->b % 3 == 0 ? source_flag(x->b / 3) : 0;
-    if (!b || content == MODEL_CONTENTS)
+    if (!b || content == MODEL_CONTENTS || !server_may_change(s, b, 1))
         return false;
     if (content == w->contents)
         w->contents++;
@@ -72,7 +72,7 @@ static bool deliver(struct world *w, struct server *s, const struct action *x, b
 static bool flag(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = box_with_mail(s, x->a);
-    if (!b)
+    if (!b || !server_may_change(s, b, 0))
         return false;
     struct message *m = &b->v[x->b % b->n];
     uint16_t bit = s->is_target ? target_flag(x->b >> 8) : source_flag(x->b >> 8);
@@ -86,7 +86,7 @@ static bool flag(struct world *w, struct server *s, const struct action *x)
 static bool delete (struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = box_with_mail(s, x->a);
-    if (!b)
+    if (!b || !server_may_change(s, b, 0))
         return false;
     struct message *m = &b->v[x->b % b->n];
     world_story(w, "  %s: its user removes UID %u (message %u) from %s", side(s), m->uid,
@@ -105,7 +105,7 @@ static struct mailbox *goes_to(struct server *s, const struct action *x)
 static bool move(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = box_with_mail(s, x->a), *to = goes_to(s, x);
-    if (!b || b == to)
+    if (!b || b == to || !server_may_change(s, b, 0) || !server_may_change(s, to, 1))
         return false;
     struct message *m = &b->v[x->b % b->n];
     uint32_t uid = m->uid;
@@ -118,7 +118,7 @@ static bool move(struct world *w, struct server *s, const struct action *x)
 static bool copy(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = box_with_mail(s, x->a), *to = some_box(s, x->b >> 8);
-    if (!b)
+    if (!b || !server_may_change(s, to, 1))
         return false;
     struct message *m = &b->v[x->b % b->n];
     uint32_t uid = m->uid;
@@ -142,11 +142,26 @@ static bool make(struct world *w, const struct action *x)
     return true;
 }
 
+/* Behind the flip: what has another name or other numbers there is its user's, and what was lost by
+ * a restore before is not looked for. */
+static bool may_replace(const struct world *w, const struct server *s, const struct mailbox *b)
+{
+    return !(s->is_target && w->ledger.is_flipped && b->is_owing);
+}
+
+/* Both sides with new numbers between two looks (what is open). */
+static bool may_renumber(const struct world *w, const struct server *s)
+{
+    const struct server *other = s->is_target ? &w->source : &w->target;
+    return w->h->has_open || !w->ledger.is_flipped || !server_is_numbered(other);
+}
+
 static bool rename_box(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = some_box(s, x->a);
     uint8_t name = free_name(s, x->b);
-    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0 || !server_may_rename(s, b, name))
+    if (!b || b->name == 0 || name == MODEL_FOLDERS || name == 0 ||
+        !server_may_rename(s, b, name) || !may_replace(w, s, b))
         return false;
     /* Two folders of the source are one on the target then (what is open). */
     const struct server *there = s->is_target ? &w->source : &w->target;
@@ -161,7 +176,7 @@ static bool rename_box(struct world *w, struct server *s, const struct action *x
 static bool renumber(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = some_box(s, x->a);
-    if (!b)
+    if (!b || !may_replace(w, s, b) || !may_renumber(w, s))
         return false;
     server_renumber(s, b);
     world_story(w, "  %s: folder %s has the new UIDVALIDITY %u", side(s),
@@ -173,13 +188,21 @@ static bool renumber(struct world *w, struct server *s, const struct action *x)
 static bool restore(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = box_with_mail(s, x->a);
-    if (!b)
+    if (!b || !may_renumber(w, s))
         return false;
+    const uint32_t tells_none = QUIRK_NO_UIDPLUS | QUIRK_UIDS | QUIRK_STORES_NO | QUIRK_LATE;
     uint32_t lost = 1 + x->b % (uint32_t)b->n, more = (x->b >> 8) % (2 * lost + 1);
+    for (size_t i = 0; i < b->n && !(s->quirks & tells_none); i++)
+        b->named = ledger_is_written(&w->ledger, &b->v[i]) ? b->v[i].uid : b->named;
+    /* Nobody could tell. */
+    if (!server_tells(s, b, b->v[b->n - lost].uid, UINT64_MAX))
+        return false;
+    world_restart(w, s->is_target);
     server_restore(s, b, lost);
     world_story(w, "  %s: folder %s is restored without its last %u, UIDNEXT %u", side(s),
         model_folder_name(b->name), lost, b->uidnext);
-    for (uint32_t i = 0; i < more && w->contents < MODEL_CONTENTS; i++) {
+    for (uint32_t i = 0; i < more && w->contents < MODEL_CONTENTS && server_may_change(s, b, 1);
+         i++) {
         const struct message *m = user_add(s, b, w->contents++, 0);
         world_story(w, "  %s: message %u arrives in %s (UID %u)", side(s), m->content,
             model_folder_name(b->name), m->uid);
@@ -190,7 +213,7 @@ static bool restore(struct world *w, struct server *s, const struct action *x)
 static bool drop(struct world *w, struct server *s, const struct action *x)
 {
     struct mailbox *b = some_box(s, x->a);
-    if (!b || b->name == 0)
+    if (!b || b->name == 0 || !may_replace(w, s, b))
         return false;
     world_story(w, "  %s: its user removes the folder %s", side(s), model_folder_name(b->name));
     w->ledger.is_renumbered[b->name] = true;

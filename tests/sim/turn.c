@@ -122,4 +122,8 @@ void world_turn(struct world *w, bool has_journal)
     }
     for (size_t i = 0; i < w->target.n; i++)
         take_target(w, &before, w->target.boxes[i]);
+    if (!has_journal) {
+        server_forgotten(&w->source);
+        server_forgotten(&w->target);
+    }
 }

@@ -41,6 +41,20 @@ static bool cut(struct world *w, unsigned which)
     return true;
 }
 
+void world_restart(struct world *w, bool is_target)
+{
+    if (w->ends[is_target]) {
+        if (w->ledger.is_in_pass)
+            ledger_interrupted(&w->ledger);
+        model_end_cut(w->ends[is_target]);
+    }
+    for (size_t i = 0; is_target && i < LATE_MAX; i++) {
+        if (w->late[i])
+            late_append_free(w->late[i]);
+        w->late[i] = NULL;
+    }
+}
+
 void world_kill(struct world *w, const char *where)
 {
     world_story(w, "  the engine is killed %s", where);

@@ -51,6 +51,9 @@ void world_tick(struct world *w);
 /* people.c: one of the actions that is somebody's who uses a mailbox, or runs a server. */
 void people_act(struct world *w, const struct action *x);
 void world_kill(struct world *w, const char *where);
+/* A server goes down and comes again: its session ends, and what it has not stored it never will.
+ */
+void world_restart(struct world *w, bool is_target);
 /* Only between passes: what was armed is over, and the disk is there again. */
 void world_revive(struct world *w);
 void world_story(struct world *w, const char *fmt, ...) ATTR_PRINTF(2, 3);

@@ -10,7 +10,8 @@
  *     NAME options: journal | changes of the source | changes of the target
  *
  *   journal   1=11 both UIDs; 1=g gone on the target, g=11 gone on the source; 1=x refused, 1=x!
- * due again; 1=? sent; 1=a away.  Behind it, in any order: :SF its flags, #d its content,
+ * due again; 1=? sent; 1=a away; 1=l lost by a restore of the target.  Behind it, in any order: :SF
+ * its flags, #d its content,
  *             @e its EMAILID, /9 its size, ~ touched, + has a twin,
  *             ^ alone on the target, and nobody knows why
  *   changes   5:SF a message and its flags, -1 one that vanished, ? the side is not sure.
@@ -165,6 +166,8 @@ static void table_pair_read(const char **s, struct table_folder *f, struct plan_
         p.state = PAIR_SENT;
     else if (table_take(s, "a"))
         p.state = PAIR_AWAY;
+    else if (table_take(s, "l"))
+        p.state = PAIR_LOST;
     else
         p.tgt_uid = table_number(s);
     const char *attributes = *s;

@@ -208,7 +208,8 @@ static inline void world_copy(struct world *w, struct world_folder *f, const str
     struct world_message *target = NULL;
     struct world_pair p = {
         .content = m->content, .p = {.src_uid = m->uid, .flags = w->plan.changes[op->change].now}};
-    w->ever[m->content] += op->witness != PLAN_W_RETRY && op->witness != PLAN_W_AGAIN;
+    w->ever[m->content] += op->witness != PLAN_W_RETRY && op->witness != PLAN_W_AGAIN &&
+                           op->witness != PLAN_W_RESTORED;
     if (w->refuses && w->pick(4) == 0) {
         p.p.state = PAIR_REFUSED;
         p.p.may_retry = true;

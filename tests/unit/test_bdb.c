@@ -151,13 +151,12 @@ static void test_scan(void **state)
     struct bdb_cursor *c;
     struct err err = ERR_INIT;
     struct slice key, value;
-    struct buf k, v;
+    struct buf k;
 
     (void)state;
     open_both(&env, &db);
     buf_init(&k, 100);
-    buf_init(&v, 100);
-    assert_int_equal(bdb_last(db, NULL, &k, &v, &err), 0);
+    assert_int_equal(bdb_last_below(db, NULL, SLICE_LIT("z"), &k, &err), 0);
     assert_int_equal(bdb_cursor_open(db, NULL, SLICE_LIT(""), &c, &err), 0);
     assert_int_equal(bdb_cursor_next(c, &key, &value, &err), 0);
     bdb_cursor_close(&c);
@@ -179,9 +178,16 @@ static void test_scan(void **state)
         assert_int_equal(bdb_cursor_next(c, &key, &value, &err), 0);
         bdb_cursor_close(&c);
     }
-    assert_int_equal(bdb_last(db, NULL, &k, &v, &err), 1);
+    /* From behind all keys, from one that is there, from between two, and from before all. */
+    assert_int_equal(bdb_last_below(db, NULL, SLICE_LIT("z"), &k, &err), 1);
     assert_string_equal(buf_cstr(&k), number(PAIRS - 1));
-    assert_string_equal(buf_cstr(&v), number(2 * (PAIRS - 1)));
+    assert_int_equal(bdb_last_below(db, NULL, slice_str(number(7)), &k, &err), 1);
+    assert_string_equal(buf_cstr(&k), number(6));
+    assert_int_equal(bdb_put(db, NULL, SLICE_LIT("b"), SLICE_LIT("v"), &err), 0);
+    assert_int_equal(bdb_last_below(db, NULL, SLICE_LIT("c"), &k, &err), 1);
+    assert_string_equal(buf_cstr(&k), "b");
+    assert_int_equal(bdb_last_below(db, NULL, SLICE_LIT("b"), &k, &err), 0);
+    assert_int_equal(bdb_del(db, NULL, SLICE_LIT("b"), &(bool){false}, &err), 0);
     /* From between two keys, and a pair that is larger than a whole fetch. */
     assert_int_equal(bdb_put(db, NULL, SLICE_LIT("l"), slice_make(large, sizeof(large)), &err), 0);
     assert_int_equal(bdb_put(db, NULL, SLICE_LIT("m"), SLICE_LIT("end"), &err), 0);
@@ -195,7 +201,6 @@ static void test_scan(void **state)
     assert_int_equal(bdb_cursor_next(c, &key, &value, &err), 0);
     bdb_cursor_close(&c);
     buf_fini(&k);
-    buf_fini(&v);
     close_both(&env, &db);
 }
 

@@ -52,6 +52,58 @@ static void test_folders(void **state)
     assert_int_equal(new_folder(j, "a/b", "other"), 3);
 }
 
+static void test_highest(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct pair gone = {.src_uid = 9, .state = PAIR_GONE},
+                alone = {.tgt_uid = 21, .state = PAIR_GONE};
+    struct pair first = stored(2, 11), second = stored(7, 5), other = stored(30, 40);
+    uint32_t source, target;
+    assert_int_equal(journal_highest(j, 1, &source, &target, &err), 0);
+    assert_true(source == 0 && target == 0);
+    journal_begin(j);
+    journal_pair_put(j, 1, &first, NULL);
+    journal_pair_put(j, 1, &second, NULL);
+    journal_pair_put(j, 3, &other, NULL);
+    commit(j);
+    assert_int_equal(journal_highest(j, 1, &source, &target, &err), 0);
+    assert_true(source == 7 && target == 11);
+    assert_int_equal(journal_highest(j, 2, &source, &target, &err), 0);
+    assert_true(source == 0 && target == 0);
+    journal_begin(j);
+    journal_pair_put(j, 1, &gone, NULL);
+    journal_pair_put(j, 1, &alone, NULL);
+    commit(j);
+    assert_int_equal(journal_highest(j, 1, &source, &target, &err), 0);
+    assert_true(source == 9 && target == 21);
+    journal_exchange(j);
+    assert_int_equal(journal_highest(j, 1, &source, &target, &err), 0);
+    assert_true(source == 21 && target == 9);
+    journal_exchange(j);
+}
+
+static void test_numbers(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct journal_folder f;
+    bool found;
+    assert_int_equal(new_folder(j, "a", "b"), 1);
+    assert_int_equal(journal_folder_get(j, SLICE_LIT("a"), &f, &found, &err), 0);
+    f.target.is_restored = true;
+    f.source.numbers = (struct record_numbers){7, 12, 99};
+    journal_begin(j);
+    journal_folder_note(j, &f);
+    commit(j);
+    journal_folder_fini(&f);
+    *state = reopen(&j);
+    assert_int_equal(journal_folder_get(j, SLICE_LIT("a"), &f, &found, &err), 0);
+    assert_true(f.target.is_restored && !f.source.is_restored);
+    assert_true(f.source.numbers.uidnext == 12 && f.source.numbers.modseq == 99);
+    journal_folder_fini(&f);
+}
+
 static void test_pairs(void **state)
 {
     struct journal *j = *state;
@@ -366,7 +418,7 @@ static void test_many(void **state)
         journal_pair_put(j, 3, &p, &c);
     }
     commit(j);
-    assert_int_equal(journal_folder_detach(j, 3, &err), 0);
+    assert_int_equal(journal_folder_detach(j, 3, PAIR_GONE, &err), 0);
     assert_int_equal(journal_pairs(j, 3, &v, &n, &err), 0);
     assert_int_equal(n, 1501);
     for (size_t i = 0; i < n; i++)
@@ -460,7 +512,7 @@ static void test_comparisons(void **state)
     assert_int_equal(journal_folder_forget(j, 1, &err), 0);
     assert_int_equal(journal_compared_get(j, 1, &got, &found, &err), 0);
     assert_false(found);
-    assert_int_equal(journal_folder_detach(j, 2, &err), 0);
+    assert_int_equal(journal_folder_detach(j, 2, PAIR_GONE, &err), 0);
     assert_int_equal(journal_compared_get(j, 2, &got, &found, &err), 0);
     assert_false(found);
     /* What is gone on one side says nothing about the way back. */
@@ -685,6 +737,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_folders),
+        TEST(test_highest),
+        TEST(test_numbers),
         TEST(test_pairs),
         TEST(test_equal_messages_stay_as_many),
         TEST(test_intents),

@@ -44,6 +44,7 @@ static const struct {
             .size = UINT32_MAX}},
     {"without a digest", SIDE_A, 11, {.uid = {5, 0}, .state = PAIR_REFUSED}},
     {"away", SIDE_A, 11, {.uid = {5, 0}, .state = PAIR_AWAY}},
+    {"lost by a restore", SIDE_A, 11, {.uid = {5, 0}, .state = PAIR_LOST}},
     {"gone", SIDE_A, 43, {.uid = {5, 0}, .state = PAIR_GONE, .has_digest = true}},
     {"sent", SIDE_A, 47,
         {.uid = {5, 0},
@@ -99,7 +100,7 @@ static const struct {
     struct slice octets;
 } bad_pairs[] = {
     {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
-    {"a later state", SLICE_LIT("\6\0\0\0\0\0\0\0\0\0\0")},
+    {"a later state", SLICE_LIT("\7\0\0\0\0\0\0\0\0\0\0")},
     {"a later bit", SLICE_LIT("\2\x80\0\0\0\0\0\0\0\0\0")},
     {"no digest, and yet another one", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0"
                                                  "1234567890123456"
@@ -161,8 +162,9 @@ static void test_refs(void **state)
 static void test_folder(void **state)
 {
     (void)state;
-    struct record_folder f = {{{SLICE_LIT("INBOX"), SLICE_LIT("M1"), SLICE_LIT("\0\1"), 7},
-                             {SLICE_LIT("Inbox"), SLICE_NONE, SLICE_NONE, 0}}},
+    struct record_folder f = {{{SLICE_LIT("INBOX"), SLICE_LIT("M1"), SLICE_LIT("\0\1"), 7,
+                                   {7, 12, UINT64_C(1) << 40}, true},
+                             {SLICE_LIT("Inbox"), SLICE_NONE, SLICE_NONE, 0, {0}, false}}},
                          got;
     record_pack_folder(&out, &f);
     assert_true(record_unpack_folder(buf_slice(&out), &got));
@@ -171,8 +173,18 @@ static void test_folder(void **state)
     assert_int_equal(got.end[SIDE_A].token.n, 2);
     assert_int_equal(got.end[SIDE_A].uidvalidity, 7);
     assert_slice_equal(got.end[SIDE_B].name, "Inbox");
-    for (size_t n = 0; n < out.n; n++)
-        assert_false(record_unpack_folder(slice_sub(buf_slice(&out), 0, n), &got));
+    assert_true(got.end[SIDE_A].is_restored && !got.end[SIDE_B].is_restored);
+    assert_int_equal(got.end[SIDE_A].numbers.uidvalidity, 7);
+    assert_int_equal(got.end[SIDE_A].numbers.uidnext, 12);
+    assert_true(got.end[SIDE_A].numbers.modseq == UINT64_C(1) << 40);
+    /* Versions before 6 had no numbers. */
+    size_t n_before = out.n - 2 * (1 + 4 + 4 + 8);
+    for (size_t n = 0; n < out.n; n++) {
+        bool is_right = record_unpack_folder(slice_sub(buf_slice(&out), 0, n), &got);
+        assert_int_equal(is_right, n == n_before);
+        assert_true(
+            !is_right || (!got.end[SIDE_A].is_restored && got.end[SIDE_A].uidvalidity == 7));
+    }
     assert_int_equal(buf_add_byte(&out, 0), 0);
     assert_false(record_unpack_folder(buf_slice(&out), &got));
     static const unsigned char large[RECORD_TOKEN_MAX + 1];

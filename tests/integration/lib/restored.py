@@ -10,6 +10,14 @@ def back_up(server):
     server.start()
 
 
+def work(client, folder):
+    """What only MODSEQs keep: they are higher then than so much mail alone makes them."""
+    client.select(folder)
+    for sign in "+-" * 6:
+        assert client.uid("STORE", "*", f"{sign}FLAGS", "(\\Draft)")[0] == "OK"
+    client.logout()
+
+
 def restore(server):
     server.stop()
     shutil.rmtree(server.dir / "var")
