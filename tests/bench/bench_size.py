@@ -21,6 +21,8 @@ TITLE = "A very large folder: memory and journal"
 SIZE = int(os.environ.get("BENCH_SIZE", "500000"))
 WORK = ROOT / "build" / "bench" / "size"
 USER = "ann@example.org"
+# The server's process that moves messages in a Maildir of this size takes more than the 256 MiB that it may have.
+CONF = "default_vsz_limit = 1G\n"
 
 
 def cpu():
@@ -70,8 +72,8 @@ class Runner:
 def run():
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    old = Dovecot(WORK / "old", users={USER: "secret"}).start()
-    new = Dovecot(WORK / "new", users={USER: "secret"}, mail_location="mdbox:/var/mail/%Lu/mdbox").start()
+    old = Dovecot(WORK / "old", users={USER: "secret"}, conf=CONF).start()
+    new = Dovecot(WORK / "new", users={USER: "secret"}, conf=CONF, mail_location="mdbox:/var/mail/%Lu/mdbox").start()
     try:
         put_in_maildir(old, USER, SIZE)
         return measure(old, new)
