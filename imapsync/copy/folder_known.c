@@ -312,8 +312,13 @@ static int begin_anew(struct work *w, bool *adopt_out, struct err *err)
         return -1;
     *adopt_out = w->target->uidnext > 1 || folder_is_behind_flip(w);
     journal_set(&w->record->source.token, SLICE_NONE);
-    /* Else remembered when the adoption is done, so that a crash repeats it. */
-    return *adopt_out ? 0 : put_numbers(w, err);
+    if (!*adopt_out)
+        return put_numbers(w, err);
+    /* Written when the adoption is done: a crash before that begins it again, also when these are
+     * not the first numbers. */
+    bool has_old = w->record->source.uidvalidity != 0 || w->record->target.uidvalidity != 0;
+    w->record->source.uidvalidity = w->record->target.uidvalidity = 0;
+    return has_old ? journal_folder_put(w->c->journal, w->record, err) : 0;
 }
 
 int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err)
