@@ -158,9 +158,10 @@ static void pair_up(struct resolve_job *job, const struct end_changes *there,
         p.flags = from->flags;
     else if (from && to)
         p.flags = flags_and(&from->flags, &to->flags);
-    p.is_touched = w->has_flags
-                       ? was && was->is_touched
-                       : from && to && job->is_behind_flip && !flags_eq(&from->flags, &to->flags);
+    /* The folder is not listed again before the plan: what its user has changed shows here. */
+    const struct flags *ours = w->has_flags ? &w->flags : from ? &from->flags : NULL;
+    p.is_touched = (w->has_flags && was && was->is_touched) ||
+                   (job->is_behind_flip && ours && to && !flags_eq(ours, &to->flags));
     journal_pair_put(job->journal, job->folder->id, &p, &content);
     job->n_adopted += !(was && resolve_is_void(job, was));
 }
