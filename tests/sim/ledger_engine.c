@@ -137,7 +137,7 @@ static bool is_forbidden(
     const struct ledger *l, uint8_t folder, const struct message *m, bool on, uint16_t bit)
 {
     bool is_marked = bit == FLAG_DELETED;
-    bool is_touched = m->touched_at != 0 && m->touched_at < l->pass_began;
+    bool is_touched = m->apart != 0 && m->touched_at < l->pass_began;
     if (!on && is_marked && may_be_our_mark(l, folder, m))
         return false;
     switch (l->rule) {

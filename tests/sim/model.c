@@ -328,6 +328,7 @@ void user_flag(
         return;
     m->flags = (uint16_t)(on ? m->flags | flag : m->flags & ~flag);
     m->own = (uint16_t)(on ? m->own | flag : m->own & ~flag);
+    m->apart ^= flag;
     m->users |= flag;
     m->has_our_mark = m->has_our_mark && flag != FLAG_DELETED;
     m->touched_at = tick;
@@ -395,6 +396,7 @@ void engine_flag(struct server *s, struct mailbox *b, struct message *m, uint16_
             m->engine_takes[i]++;
         m->own &= (uint16_t)~flag;
         ledger_engine_flagged(s->ledger, b->name, m, i, on);
+        m->apart &= (uint16_t)~flag;
         m->has_our_mark = flag == FLAG_DELETED ? on : m->has_our_mark;
     }
     if (m->flags != before)

@@ -60,6 +60,7 @@ struct message {
     uint16_t born_flags;  /* that it was stored with */
     uint16_t users;       /* flags that a user of this server has added or taken away */
     uint16_t own;         /* flags that its user has now added, against ours */
+    uint16_t apart;       /* flags that its user has now otherwise than we have left them */
     bool has_our_mark;    /* \Deleted, that the engine has put there */
     uint32_t touched_at;  /* tick of the last change by a user; 0: none */
     uint8_t engine_adds[MODEL_FLAGS], engine_takes[MODEL_FLAGS];

@@ -123,8 +123,6 @@ static void tell_uids(struct model_end *e, struct request *r, const struct mailb
     u->v = mem_realloc_array(NULL, u->n + 1, sizeof(*u->v));
     for (size_t i = 0; i < u->n; i++)
         u->v[i] = given ? given[i] : at + (uint32_t)i;
-    for (size_t i = 0; i < u->n && fault_is(FAULT_UIDS_SHUFFLED); i++)
-        u->v[i] = at + (uint32_t)(u->n - 1 - i);
     if (model_has(e, QUIRK_UIDS) && u->n > 1)
         u->n--;
     else if (model_has(e, QUIRK_UIDS))
@@ -155,8 +153,11 @@ void model_append(struct model_end *e, struct request *r)
     uint32_t first = b->uidnext;
     bool is_lost = model_has(e, QUIRK_LOSES) && rng_one_in(&e->w->rng, 6);
     uint32_t *given = mem_zalloc((r->n_messages + 1) * sizeof(*given));
-    for (size_t i = 0; i < r->n_messages && !is_lost; i++)
-        given[i] = put_message(e->s, b, &r->messages[i]);
+    for (size_t i = 0; i < r->n_messages && !is_lost; i++) {
+        /* UIDs that do not ascend the engine would not believe. */
+        size_t which = fault_is(FAULT_UIDS_SHUFFLED) ? r->n_messages - 1 - i : i;
+        given[i] = put_message(e->s, b, &r->messages[which]);
+    }
     for (size_t i = 0; i < r->n_messages && is_lost; i++)
         ledger_swallowed(e->s->ledger, content_of(&r->messages[i]));
     for (size_t i = 0; i < r->n_messages && fault_is(FAULT_APPEND_TWICE) && first % 5 == 4; i++)

@@ -64,6 +64,7 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
         bool is_gone = was_copied(before, m->content) && t->made >= t->born;
         m->is_copy = is_gone || t->made < t->born;
         m->own = 0;
+        m->apart = 0;
         m->touched_at = 0;
         m->users = (uint16_t)(m->users | (m->flags & FLAG_DELETED)); /* it has not travelled */
         m->answered_at = 0;
