@@ -107,8 +107,9 @@ int folder_answered(struct work *w, struct err *err)
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0)
         return -1;
     /* Where nothing has ever come there is nothing to be seen. */
-    bool is_seen =
-        w->target_told.is_asked ? w->there.is_sure : is_first || adopt || w->target->uidnext == 1;
+    bool is_seen = w->target_told.is_asked
+                       ? w->there.is_sure
+                       : is_first || adopt || w->is_found_again || w->target->uidnext == 1;
     w->p->is_unseen = w->p->is_unseen || !is_seen;
     if (find_contents(w, err) != 0)
         return -1;

@@ -243,6 +243,7 @@ int folder_find_again(struct work *w, struct err *err)
     alone_fini(&alone);
     if (result != 0)
         return -1;
+    w->is_found_again = true;
     w->record->target.uidvalidity = w->target->uidvalidity;
     /* Of a folder that is lost it is told when the plan was done, which is not made again. */
     if (!w->is_lost)

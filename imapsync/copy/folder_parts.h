@@ -89,7 +89,8 @@ struct work {
     bool is_needed;      /* on the target: something goes there */
     size_t n_exceptions; /* of this folder in this pass, with what is withheld */
     bool has_told_short;
-    bool is_detached; /* nothing of what the pairs name is there */
+    bool is_detached;    /* nothing of what the pairs name is there */
+    bool is_found_again; /* the pairs were looked for in all that the target has */
     bool has_sent_pairs, has_gone_pairs;
 };
 
