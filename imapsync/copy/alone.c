@@ -94,7 +94,11 @@ int alone_read(struct work *w, struct err *err)
     return result;
 }
 
-/* --- Numbers ---------------------------------------------------------------------------------- */
+/* --- Numbers ------------------------------------------------------------------------------------
+ *
+ * Old and new ones may be the same, so what stands alone is kept at the end of all numbers until
+ * the pairs have theirs.
+ */
 
 int alone_take(struct work *w, struct alone *out, struct err *err)
 {
@@ -111,6 +115,10 @@ int alone_take(struct work *w, struct alone *out, struct err *err)
     journal_begin(w->c->journal);
     for (size_t i = 0; i < out->n; i++)
         journal_copy_del(w->c->journal, w->record->id, out->pairs[i].tgt_uid);
+    for (size_t i = 0; i < out->n; i++) {
+        out->pairs[i].tgt_uid = UINT32_MAX - (uint32_t)(out->n - i);
+        journal_pair_put(w->c->journal, w->record->id, &out->pairs[i], &out->contents[i]);
+    }
     if (journal_commit(w->c->journal, err) != 0)
         return -1;
     w->n_pairs -= out->n;
@@ -152,6 +160,7 @@ int alone_find(struct work *w, struct alone *a, struct err *err)
         match_up(was, a->n, now, n_now, MATCH_LINES);
         journal_begin(w->c->journal);
         for (size_t i = 0; i < a->n; i++) {
+            journal_copy_del(w->c->journal, w->record->id, a->pairs[i].tgt_uid);
             a->pairs[i].tgt_uid = was[i].mate;
             if (was[i].mate != 0)
                 journal_pair_put(w->c->journal, w->record->id, &a->pairs[i], &a->contents[i]);

@@ -21,8 +21,8 @@ struct alone {
     size_t n;
 };
 
-/* Takes them out of the work's pairs, all of which are loaded, before others get the new numbers...
- */
+/* Takes them out of the work's pairs, all of which are loaded, and out of the way of those that get
+ * the new numbers, in the journal as well: killed from there on they are taken once more... */
 int alone_take(struct work *w, struct alone *out, struct err *err) ATTR_WUR;
 /* ... and gives them the number of what has their content and no pair.  One that is not there any
  * more is forgotten. */

@@ -84,7 +84,7 @@ static int detach(struct work *w, struct err *err)
 {
     w->is_detached = true;
     journal_set(&w->record->source.token, SLICE_NONE);
-    return journal_folder_detach(w->c->journal, w->record->id, PAIR_GONE, err) == 0
+    return journal_folder_detach(w->c->journal, w->record->id, PAIR_GONE, false, err) == 0
                ? folder_load_pairs(w, err)
                : -1;
 }
@@ -219,7 +219,7 @@ static int find_pairs_again(struct work *w, struct err *err)
     size_t n;
     /* Their numbers may be those of others by now, and must not be in the way of them. */
     enum pair_state state = folder_is_behind_flip(w) ? PAIR_LOST : PAIR_GONE;
-    if (journal_folder_detach(w->c->journal, w->record->id, state, err) != 0 ||
+    if (journal_folder_detach(w->c->journal, w->record->id, state, w->p->finds_alone, err) != 0 ||
         folder_load_pairs(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     struct resolve_job job = resolve_job_of(w, intents, n);

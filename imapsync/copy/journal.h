@@ -162,9 +162,9 @@ int journal_compared_put(
 /* Forgets pairs and intents of a folder (its UIDVALIDITY has changed); keeps the folder. */
 int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 /* What was copied has been copied, but is not where it was put: STORED and SENT become GONE, or
- * LOST, and what stood alone on the target is forgotten. */
-int journal_folder_detach(
-    struct journal *j, uint32_t folder, enum pair_state state, struct err *err) ATTR_WUR;
+ * LOST, and what stood alone on the target is forgotten, unless it is kept. */
+int journal_folder_detach(struct journal *j, uint32_t folder, enum pair_state state,
+    bool keeps_alone, struct err *err) ATTR_WUR;
 
 /* --- Pairs -------------------------------------------------------------------------- */
 

@@ -289,7 +289,7 @@ int journal_folder_forget(struct journal *j, uint32_t folder, struct err *err)
 }
 
 int journal_folder_detach(
-    struct journal *j, uint32_t folder, enum pair_state state, struct err *err)
+    struct journal *j, uint32_t folder, enum pair_state state, bool keeps_alone, struct err *err)
 {
     struct pair *pairs;
     size_t n;
@@ -301,7 +301,7 @@ int journal_folder_detach(
     for (size_t i = 0; i < n && result == 0;) {
         journal_begin(j);
         for (size_t k = 0; k < AT_ONCE && i < n; k++, i++) {
-            if (pairs[i].src_uid == 0)
+            if (pairs[i].src_uid == 0 && !keeps_alone)
                 journal_copy_del(j, folder, pairs[i].tgt_uid);
             if (pairs[i].src_uid == 0 ||
                 (pairs[i].state != PAIR_STORED && pairs[i].state != PAIR_SENT))

@@ -154,7 +154,7 @@ int trash_record(struct end *target, struct journal *j, const struct folder *tra
     }
     if (!found && name_it(j, trash->name, &out->source.name, err) != 0)
         return -1;
-    if (found && journal_folder_detach(j, out->id, PAIR_GONE, err) != 0)
+    if (found && journal_folder_detach(j, out->id, PAIR_GONE, false, err) != 0)
         return -1;
     journal_set(&out->target.name, trash->name);
     journal_set(&out->target.mailboxid, trash->id);

@@ -125,14 +125,14 @@ int __wrap_journal_pairs(
 }
 
 int __real_journal_folder_detach(
-    struct journal *j, uint32_t folder, enum pair_state state, struct err *err);
+    struct journal *j, uint32_t folder, enum pair_state state, bool keeps_alone, struct err *err);
 int __wrap_journal_folder_detach(
-    struct journal *j, uint32_t folder, enum pair_state state, struct err *err);
+    struct journal *j, uint32_t folder, enum pair_state state, bool keeps_alone, struct err *err);
 int __wrap_journal_folder_detach(
-    struct journal *j, uint32_t folder, enum pair_state state, struct err *err)
+    struct journal *j, uint32_t folder, enum pair_state state, bool keeps_alone, struct err *err)
 {
     state = fault_is(FAULT_RESTORED_AS_REMOVED) ? PAIR_GONE : state;
-    return __real_journal_folder_detach(j, folder, state, err);
+    return __real_journal_folder_detach(j, folder, state, keeps_alone, err);
 }
 
 int __real_journal_walk(

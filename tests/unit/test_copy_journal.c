@@ -418,7 +418,7 @@ static void test_many(void **state)
         journal_pair_put(j, 3, &p, &c);
     }
     commit(j);
-    assert_int_equal(journal_folder_detach(j, 3, PAIR_GONE, &err), 0);
+    assert_int_equal(journal_folder_detach(j, 3, PAIR_GONE, false, &err), 0);
     assert_int_equal(journal_pairs(j, 3, &v, &n, &err), 0);
     assert_int_equal(n, 1501);
     for (size_t i = 0; i < n; i++)
@@ -512,7 +512,7 @@ static void test_comparisons(void **state)
     assert_int_equal(journal_folder_forget(j, 1, &err), 0);
     assert_int_equal(journal_compared_get(j, 1, &got, &found, &err), 0);
     assert_false(found);
-    assert_int_equal(journal_folder_detach(j, 2, PAIR_GONE, &err), 0);
+    assert_int_equal(journal_folder_detach(j, 2, PAIR_GONE, false, &err), 0);
     assert_int_equal(journal_compared_get(j, 2, &got, &found, &err), 0);
     assert_false(found);
     /* What is gone on one side says nothing about the way back. */
