@@ -7,7 +7,8 @@
  * A rename is made on the target first and then written, both names at once.  Killed in between,
  * the next pass finds the target's folder under the new name, with the UIDVALIDITY that it had.
  * Behind renames the target is listed again and the rest planned from that: its users may have
- * renamed folders as well, and what they were called then would be made again.
+ * renamed folders as well, and what they were called then would be made again.  So it is behind the
+ * first one that is refused, since what was to be renamed may have another name.
  *
  * A rename that the target refuses is done without: the journal forgets which folder it is, the new
  * name becomes a folder of its own, and the messages move there, as they do without MAILBOXIDs. The
@@ -201,7 +202,7 @@ static int name_one(
     if (done < 0)
         return -1;
     if (done == 0)
-        return give_up(w, k, err);
+        return w->has_listed_again ? give_up(w, k, err) : 0;
     if (op->kind == PLAN_RENAME)
         w->has_renamed = true;
     journal_set(&k->target.name, op->to);
@@ -297,7 +298,7 @@ static int follow(struct naming *w, const struct plan_names *in, struct err *err
     plan_folders(in, &plan);
     w->has_renamed = false;
     int result = name_all(w, &plan, err);
-    if (result >= 0 && w->has_renamed) {
+    if (result >= 0 && (w->has_renamed || (result == 0 && !w->has_listed_again))) {
         result = w->has_listed_again ? result : 0;
         w->has_listed_again = true;
         if (list_again(w, err) != 0)

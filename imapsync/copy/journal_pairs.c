@@ -82,19 +82,31 @@ int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct
     return journal_as_error(j, r, "pair", err);
 }
 
-int journal_has_target(
-    struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err)
+int journal_count_target(
+    struct journal *j, uint32_t folder, uint32_t tgt_uid, size_t *out, struct err *err)
 {
     struct record_pair p;
     struct under_b b;
+    bool found = false;
     int r;
-    *out = false;
-    if (j->to == SIDE_A)
-        return journal_as_error(j, tables_get_a(&j->t, folder, tgt_uid, &p, out, err), "pair", err);
+    if (j->to == SIDE_A) {
+        r = tables_get_a(&j->t, folder, tgt_uid, &p, &found, err);
+        *out = found;
+        return journal_as_error(j, r, "pair", err);
+    }
     r = tables_get_b(&j->t, folder, tgt_uid, &b, err);
-    *out = r == 0 && b.uids.n > 0;
+    *out = r == 0 ? b.uids.n / sizeof(uint32_t) : 0;
     buf_fini(&b.uids);
     return journal_as_error(j, r, "pair", err);
+}
+
+int journal_has_target(
+    struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err)
+{
+    size_t n;
+    int result = journal_count_target(j, folder, tgt_uid, &n, err);
+    *out = n > 0;
+    return result;
 }
 
 struct wanted_copy {

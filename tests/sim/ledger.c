@@ -94,8 +94,7 @@ void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, struct
     b->late_copied = l->is_flipped;
 }
 
-/* Whether the engine cannot know yet that it is stored: not told, or not written down. */
-static bool is_unsure(const struct ledger *l, const struct message *m)
+bool ledger_is_unsure(const struct ledger *l, const struct message *m)
 {
     return m->is_copy && (m->is_unsure || m->answered_at == 0 || m->answered_at >= l->committed_at);
 }
@@ -105,7 +104,7 @@ static bool has_unsure(const struct ledger *l, uint8_t folder, uint32_t content)
     for (size_t k = 0; k < l->target->n; k++) {
         const struct mailbox *b = l->target->boxes[k];
         for (size_t i = 0; l->places.of[folder] & 1u << b->name && i < b->n; i++) {
-            if (b->v[i].content == content && is_unsure(l, &b->v[i]))
+            if (b->v[i].content == content && ledger_is_unsure(l, &b->v[i]))
                 return true;
         }
     }
@@ -125,7 +124,7 @@ static void each_copy(struct ledger *l, void (*f)(struct ledger *l, struct messa
 
 static void on_interrupted(struct ledger *l, struct message *m)
 {
-    m->is_unsure = is_unsure(l, m);
+    m->is_unsure = ledger_is_unsure(l, m);
     for (uint8_t f = 0; m->is_unsure && f < MODEL_FOLDERS; f++) {
         struct tally *t = &l->tally[f][m->content];
         int more = t->made - t->user_removed - t->engine_removed - (t->born - t->deleted);
@@ -179,7 +178,7 @@ void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const
         is_taken(l, folder, m);
     if (on_target && m->is_copy)
         t->user_removed++;
-    if (on_target && is_unsure(l, m))
+    if (on_target && ledger_is_unsure(l, m))
         t->unsure_removed++;
 }
 
@@ -286,7 +285,7 @@ void ledger_restored_away(
 
 bool ledger_is_written(const struct ledger *l, const struct message *m)
 {
-    return m->is_copy && !is_unsure(l, m);
+    return m->is_copy && !ledger_is_unsure(l, m);
 }
 
 void ledger_journal_lost(struct ledger *l)

@@ -59,6 +59,7 @@ struct biography {
      * again with good reason. */
     uint8_t late_born, late_made, late_remade;
     bool late_copied, late_moved; /* on the source, behind the flip */
+    bool has_strayed;             /* it was, and then the sides were exchanged */
     bool was_swallowed;           /* by a target that has said OK */
     bool was_hasty; /* moved to Trash on the source while a pass looked at folders (what is open) */
 };
@@ -90,6 +91,7 @@ struct ledger {
     bool has_vanished;               /* the engine has said that it misses folders of the source */
     bool has_strangers; /* folders of the target that its user renamed before they were known */
     bool is_flipped;
+    bool is_turned;       /* the sides were exchanged */
     bool is_fresh;        /* the sides were exchanged, and no pass has gone through since */
     enum rule rule;       /* of this pass */
     bool is_in_pass;      /* now */
@@ -129,6 +131,8 @@ void ledger_unsure(struct ledger *l);
 void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
 /* The target has said OK to one, and has lost it. */
 void ledger_swallowed(struct ledger *l, uint32_t content);
+/* Whether the engine cannot know yet that it is stored: not told, or not written down. */
+bool ledger_is_unsure(const struct ledger *l, const struct message *m);
 /* A pass went through. */
 void ledger_settled(struct ledger *l);
 void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder);

@@ -49,12 +49,27 @@ static uint16_t may_come_again(const struct ledger *l, uint8_t folder, uint32_t 
     return is_begun_anew ? t->user_removed : t->unsure_removed;
 }
 
+/* Behind an exchange of the sides equal messages are joined anew, whatever folder they are in, and
+ * moved to where they are then. */
+static bool has_births_in_all(const struct ledger *l, uint32_t content)
+{
+    unsigned made = 0, born = 0;
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+        const struct tally *t = &l->tally[f][content];
+        made += t->made;
+        born += (unsigned)t->born + t->late + t->engine_removed + may_come_again(l, f, content);
+    }
+    return made <= born;
+}
+
 /* Whether each copy that was put into a folder is of a message that has lived there, or may have
  * been put there again. */
 static bool has_births(const struct ledger *l, uint32_t content)
 {
     struct cover c = {.n_needs = MODEL_FOLDERS, .n_supplies = 3 * MODEL_FOLDERS};
     bool is_plain = true;
+    if (l->is_fresh && l->life[content].lives > 1 && has_births_in_all(l, content))
+        return true;
     for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
         const struct tally *t = &l->tally[f][content];
         is_plain &= t->made <= t->born + t->late;
@@ -137,7 +152,11 @@ static bool is_forbidden(
     const struct ledger *l, uint8_t folder, const struct message *m, bool on, uint16_t bit)
 {
     bool is_marked = bit == FLAG_DELETED;
-    bool is_touched = m->apart != 0 && m->touched_at < l->pass_began;
+    /* Before the engine knew that it is stored nobody could see it; and of equal messages that are
+     * found again by content nobody knows which one it was. */
+    bool is_one = l->life[m->content].lives <= 1 || !is_any(l, l->is_renumbered, folder);
+    bool is_touched =
+        m->apart != 0 && m->touched_at < l->pass_began && !m->is_touched_early && is_one;
     if (!on && is_marked && may_be_our_mark(l, folder, m))
         return false;
     switch (l->rule) {
@@ -189,7 +208,9 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m, bool
 {
     struct tally *t = &l->tally[folder][m->content];
     t->engine_removed++;
-    if (!m->is_copy && born_for(l, folder, m->content) == 0) {
+    /* With the journal lost, one that the same content stands for on the other side is joined. */
+    bool may_be_joined = l->is_turned && l->has_lost_journal && l->life[m->content].lives > 0;
+    if (!m->is_copy && born_for(l, folder, m->content) == 0 && !may_be_joined) {
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s belongs to a user of the target",
             m->content, model_folder_name(folder));
         return;
@@ -198,7 +219,8 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m, bool
         t->restored--;
         t->deleted++;
     }
-    if (!has_deletions(l, m->content))
+    bool is_joined_anew = l->is_fresh && l->life[m->content].lives > 1;
+    if (!is_joined_anew && !has_deletions(l, m->content))
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s: %u removed, %u deleted on the source",
             m->content, model_folder_name(folder), t->engine_removed,
             deleted_for(l, folder, m->content));

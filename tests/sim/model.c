@@ -332,6 +332,7 @@ void user_flag(
     m->users |= flag;
     m->has_our_mark = m->has_our_mark && flag != FLAG_DELETED;
     m->touched_at = tick;
+    m->is_touched_early = s->is_target && ledger_is_unsure(s->ledger, m);
     m->modseq = ++b->modseq;
     ledger_user_flagged(s->ledger, s->is_target, m, flag, on);
 }

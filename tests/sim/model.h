@@ -53,16 +53,17 @@ struct message {
     uint16_t flags; /* bits 0 to 4: enum flag_system, from 5 on: keywords */
     bool is_copy;   /* stored through the end that we write to */
     bool is_altered;
-    bool is_unsure;       /* a kill or a cut came before the engine could remember it */
-    bool is_detached;     /* behind the flip its folder was replaced: nobody knows it by its UID */
-    uint32_t answered_at; /* tick when the engine was told that it is stored; 0: never */
-    bool has_date;        /* as it was told to us */
-    uint16_t born_flags;  /* that it was stored with */
-    uint16_t users;       /* flags that a user of this server has added or taken away */
-    uint16_t own;         /* flags that its user has now added, against ours */
-    uint16_t apart;       /* flags that its user has now otherwise than we have left them */
-    bool has_our_mark;    /* \Deleted, that the engine has put there */
-    uint32_t touched_at;  /* tick of the last change by a user; 0: none */
+    bool is_unsure;        /* a kill or a cut came before the engine could remember it */
+    bool is_detached;      /* behind the flip its folder was replaced: nobody knows it by its UID */
+    uint32_t answered_at;  /* tick when the engine was told that it is stored; 0: never */
+    bool has_date;         /* as it was told to us */
+    uint16_t born_flags;   /* that it was stored with */
+    uint16_t users;        /* flags that a user of this server has added or taken away */
+    uint16_t own;          /* flags that its user has now added, against ours */
+    uint16_t apart;        /* flags that its user has now otherwise than we have left them */
+    bool has_our_mark;     /* \Deleted, that the engine has put there */
+    uint32_t touched_at;   /* tick of the last change by a user; 0: none */
+    bool is_touched_early; /* the engine did not know yet that it is stored */
     uint8_t engine_adds[MODEL_FLAGS], engine_takes[MODEL_FLAGS];
 };
 

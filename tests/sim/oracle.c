@@ -97,8 +97,11 @@ static void judge_lost(
     struct cover c = {.n_supplies = 2 * t.n};
     const char *where = NULL;
     for (size_t i = 0; i < t.n; i++) {
-        c.supplies[2 * i] = 1;
-        c.supplies[2 * i + 1] = (uint16_t)__builtin_popcount(l->identity[1][t.serial[i]].lost_in);
+        /* One that is kept once is the copy of all of them. */
+        uint16_t of = target->quirks & QUIRK_ONCE ? COVER_MAX : 1;
+        c.supplies[2 * i] = of;
+        c.supplies[2 * i + 1] =
+            (uint16_t)(of * __builtin_popcount(l->identity[1][t.serial[i]].lost_in));
     }
     for (size_t i = 0; i < source->n; i++) {
         const struct mailbox *b = source->boxes[i];
@@ -117,6 +120,8 @@ static void judge_lost(
         return;
     /* Behind the flip a content that came twice is not judged (docs/simulation.md, what is open).
      */
+    if (l->life[content].has_strayed && !l->has_open)
+        return;
     if (lacks == 0 || (l->is_flipped && l->life[content].lives > 1 && !l->has_open))
         return;
     ledger_harm(l, HARM_LOST, "message %u (one is in %s): %zu on the source, %u not on the target",
@@ -222,6 +227,10 @@ static void judge_flags(struct ledger *l, uint8_t folder, uint32_t content,
     if (l->target->quirks & QUIRK_NO_KEYWORDS)
         missed &= 31;
     if (l->rule != RULE_MIRROR)
+        missed &= (uint16_t)~FLAG_DELETED;
+    /* With the journal went what the sides had in common, and this does not travel behind a flip.
+     */
+    if (l->is_turned && l->has_lost_journal)
         missed &= (uint16_t)~FLAG_DELETED;
     uint16_t left = (uint16_t)(to->flags & ~from->flags & ~to->users);
     /* Stored behind a kill that came before the record of what was sent: which flags it was given

@@ -77,6 +77,8 @@ static bool flag(struct world *w, struct server *s, const struct action *x)
     struct message *m = &b->v[x->b % b->n];
     uint16_t bit = s->is_target ? target_flag(x->b >> 8) : source_flag(x->b >> 8);
     bool on = !(m->flags & bit);
+    if (bit >= 32 && s->quirks & QUIRK_NO_KEYWORDS)
+        return false;
     user_flag(s, b, m, bit, on, w->tick);
     world_story(w, "  %s: its user %s flag %x of UID %u (message %u) in %s", side(s),
         on ? "adds" : "takes away", bit, m->uid, m->content, model_folder_name(b->name));

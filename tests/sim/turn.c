@@ -9,6 +9,8 @@
 #include "imapsync/ends/flags.h"
 #include "tests/sim/world.h"
 
+#define REFUSING (QUIRK_REFUSES | QUIRK_LIMIT | QUIRK_NO_KEYWORDS)
+
 /* What its users have made of flags since they were given is still to be carried. */
 static void take_flags(struct ledger *l, const struct message *m)
 {
@@ -77,6 +79,10 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
             ledger_user_added(&w->ledger, false, to->name, m);
             ledger_user_removed(&w->ledger, false, to->name, m);
         }
+        /* Both sides have got it, and the other server has refused this one: it was not read, and
+         * is not known as the same. */
+        if (m->is_copy && !was_copied(before, m->content) && w->source.quirks & REFUSING)
+            t->late++;
         if (m->is_copy)
             ledger_engine_added(&w->ledger, to->name, m);
         else
@@ -113,11 +119,13 @@ void world_turn(struct world *w, bool has_journal)
     w->ledger.source = &w->source;
     w->ledger.target = &w->target;
     w->ledger.is_short = before.is_short;
-    w->ledger.is_fresh = true;
+    w->ledger.is_fresh = w->ledger.is_turned = true;
     if (has_journal)
         take_folders(&w->ledger, &before);
     take_source(w);
     for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
+        const struct biography *b = &before.life[c];
+        w->ledger.life[c].has_strayed = b->has_strayed || b->late_moved || b->late_copied;
         if (w->ledger.life[c].lives < before.life[c].lives)
             w->ledger.life[c].lives = before.life[c].lives;
     }
