@@ -79,9 +79,10 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
             ledger_user_added(&w->ledger, false, to->name, m);
             ledger_user_removed(&w->ledger, false, to->name, m);
         }
-        /* Both sides have got it, and the other server has refused this one: it was not read, and
-         * is not known as the same. */
-        if (m->is_copy && !was_copied(before, m->content) && w->source.quirks & REFUSING)
+        /* Both sides have got it, and the other server has refused this one, or its own has not
+         * listed it: it was not read, and is not known as the same. */
+        bool may_be_unread = w->source.quirks & REFUSING || w->target.quirks & QUIRK_SHORT;
+        if (m->is_copy && !was_copied(before, m->content) && may_be_unread)
             t->late++;
         if (m->is_copy)
             ledger_engine_added(&w->ledger, to->name, m);
