@@ -159,7 +159,12 @@ static void on_source(struct plan_draft *d, uint32_t folder, const struct seen *
     const struct plan_pair *p = &s->pair;
     struct plan_place at = {folder, p->src_uid, p->tgt_uid};
     struct flags flags = s->has_source && s->source.has_flags ? s->source.flags : p->flags;
-    if (p->state == PAIR_STORED && s->is_target_lost) {
+    /* Lost on the target, and perhaps on the source, which tells less than it has: what is like it
+     * on the target need not be its copy. */
+    bool is_in_doubt = !f->source.is_sure && !s->has_source && !d->policy->is_behind_flip;
+    if (p->state == PAIR_STORED && s->is_target_lost && is_in_doubt) {
+        d->out->n_same++;
+    } else if (p->state == PAIR_STORED && s->is_target_lost) {
         if (d->policy->is_behind_flip) {
             struct plan_op *op = plan_add(d, PLAN_GONE, PLAN_W_TARGET_LOST, folder);
             op->src_uid = p->src_uid;
