@@ -215,6 +215,10 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m, bool
             m->content, model_folder_name(folder));
         return;
     }
+    /* Where UIDs are not told, its like that a user of the target has put there may be taken for
+     * the copy, which stays. */
+    if (!m->is_copy && l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS))
+        t->orphans++;
     if (!has_deletions(l, m->content) && is_moved && t->restored > 0) {
         t->restored--;
         t->deleted++;
