@@ -25,13 +25,35 @@ static bool is_told_there(const struct ledger *l, uint8_t on_target, uint32_t co
 
 /* --- Whether it is there --------------------------------------------------------------------- */
 
-/* Messages of one content on the target, those that are there no more among them. */
+/* Messages of one content on the target, those that are there no more among them; one for each
+ * folder, if a move was cut off between its two halves. */
 struct there {
     uint32_t serial[COVER_MAX / 2];
-    uint16_t in[COVER_MAX / 2]; /* names of folders where it is */
+    uint16_t in[COVER_MAX / 2]; /* the folder where it is, as a bit */
+    uint16_t many[COVER_MAX / 2];
+    bool is_other[COVER_MAX / 2]; /* another half of an earlier one */
     size_t n;
     bool is_all;
 };
+
+static void add_there(struct there *t, uint32_t serial, uint8_t folder)
+{
+    const uint16_t in = (uint16_t)(1u << folder);
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->serial[i] != serial || (t->in[i] != 0 && t->in[i] != in))
+            continue;
+        t->in[i] = in;
+        t->many[i]++;
+        return;
+    }
+    t->is_all = t->is_all && t->n < COVER_MAX / 2;
+    if (!t->is_all)
+        return;
+    t->serial[t->n] = serial;
+    t->in[t->n] = in;
+    t->is_other[t->n] = true;
+    t->many[t->n++] = 1;
+}
 
 static struct there find_there(
     const struct ledger *l, const struct server *target, uint32_t content)
@@ -48,10 +70,8 @@ static struct there find_there(
     for (size_t i = 0; i < target->n; i++) {
         const struct mailbox *b = target->boxes[i];
         for (size_t k = 0; k < b->n; k++) {
-            for (size_t at = 0; b->v[k].content == content && at < t.n; at++) {
-                if (t.serial[at] == b->v[k].serial)
-                    t.in[at] = (uint16_t)(t.in[at] | 1u << b->name);
-            }
+            if (b->v[k].content == content && b->v[k].serial < IDENTITIES_MAX)
+                add_there(&t, b->v[k].serial, b->name);
         }
     }
     return t;
@@ -99,9 +119,11 @@ static void judge_lost(
     for (size_t i = 0; i < t.n; i++) {
         /* One that is kept once is the copy of all of them. */
         uint16_t of = target->quirks & QUIRK_ONCE ? COVER_MAX : 1;
-        c.supplies[2 * i] = of;
+        c.supplies[2 * i] = (uint16_t)(of * t.many[i]);
         c.supplies[2 * i + 1] =
-            (uint16_t)(of * __builtin_popcount(l->identity[1][t.serial[i]].lost_in));
+            t.is_other[i]
+                ? 0
+                : (uint16_t)(of * __builtin_popcount(l->identity[1][t.serial[i]].lost_in));
     }
     for (size_t i = 0; i < source->n; i++) {
         const struct mailbox *b = source->boxes[i];
