@@ -50,6 +50,8 @@ void model_tell_validity(struct model_end *e, struct mailbox *b, bool is_kept)
         return;
     b->uidvalidity = ++e->s->uidvalidity_last;
     b->is_kept = is_kept;
+    if (!e->s->is_target)
+        e->s->ledger->is_renumbered_here[b->name] = true;
 }
 
 static void put_numbers(struct model_end *e, const struct mailbox *b, struct folder *f)
