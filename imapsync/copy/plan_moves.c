@@ -40,14 +40,17 @@ static int by_key(const void *a, const void *b)
     return r != 0 ? r : x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* By the server's word, by all octets, by all but the ends of lines. */
-enum by { BY_ID, BY_OCTETS, BY_LINES };
+/* By the server's word, by all octets, by all but the ends of lines, by all but lines of the header
+ * that were added. */
+enum by { BY_ID, BY_OCTETS, BY_LINES, BY_TEXT };
 
 static struct slice content_key(const unsigned char *digest, const struct canon *canon, enum by how)
 {
     if (how == BY_OCTETS)
         return digest ? slice_make(digest, SHA256_SIZE) : SLICE_NONE;
-    return digest && canon && canon_is_known(canon) ? slice_make(canon, CANON_SIZE) : SLICE_NONE;
+    if (!digest || !canon || !canon_is_known(canon))
+        return SLICE_NONE;
+    return how == BY_TEXT ? slice_make(canon->text, CANON_TEXT) : slice_make(canon, CANON_SIZE);
 }
 
 static struct slice lost_id(const struct plan_match *m, const struct plan_lost *l)
@@ -66,7 +69,11 @@ static bool has_nothing(const struct plan_draft *d, const struct plan_lost *l)
 static struct slice key_of_lost(
     const struct plan_draft *d, const struct plan_match *m, const struct plan_lost *l, enum by how)
 {
-    if (l->match != PLAN_NONE || l->pair.state == PAIR_REFUSED || has_nothing(d, l))
+    /* A copy whose message was not found where the source had been numbered anew: that server may
+     * have added lines to what it was sent on an earlier way. */
+    bool may_be_altered = !m->is_target && l->pair.src_uid == 0 && l->pair.is_unproved;
+    if (l->match != PLAN_NONE || l->pair.state == PAIR_REFUSED || has_nothing(d, l) ||
+        (how == BY_TEXT && !may_be_altered))
         return SLICE_NONE;
     return how == BY_ID ? lost_id(m, l) : content_key(l->pair.digest, l->pair.canon, how);
 }
@@ -167,7 +174,7 @@ void plan_match(const struct plan_draft *d, struct plan_match *m)
 {
     if (m->n_lost == 0 || m->n_fresh == 0)
         return;
-    for (enum by how = BY_ID; how <= BY_LINES; how++)
+    for (enum by how = BY_ID; how <= BY_TEXT; how++)
         join_by(d, m, how);
 }
 

@@ -167,7 +167,7 @@ void ledger_settled(struct ledger *l)
     l->has_no_marks = false;
 }
 
-void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+static void taken_away(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
 {
     struct tally *t = &l->tally[folder][m->content];
     if (!on_target && has_unsure(l, folder, m->content))
@@ -182,10 +182,18 @@ void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const
         t->unsure_removed++;
 }
 
+void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
+{
+    taken_away(l, on_target, folder, m);
+    /* On the way back its copy stays in Trash, whatever that is called later. */
+    if (!on_target && folder == LEDGER_TRASH && l->rule == RULE_REVERSE)
+        l->tally[folder][m->content].orphans++;
+}
+
 void ledger_user_moved(
     struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m)
 {
-    ledger_user_removed(l, on_target, from, m);
+    taken_away(l, on_target, from, m);
     if (on_target)
         return;
     struct biography *b = &l->life[m->content];
