@@ -35,12 +35,13 @@ struct making; /* copy_make.c */
 
 struct pass {
     enum plan_policy_id policy;
-    bool has_known;     /* the journal knows some of the folders */
-    bool is_fresh;      /* the roles were exchanged, and no pass was through since: turn.h */
-    bool is_unseen;     /* some of the target was not looked at, so it stays fresh */
-    bool finds_alone;   /* pairs that stand alone on the target take part */
-    bool is_all;        /* every folder that the source lists is known or looked at */
-    size_t n_unchanged; /* messages of folders that are not looked at */
+    bool has_known;      /* the journal knows some of the folders */
+    bool is_fresh;       /* the roles were exchanged, and no pass was through since: turn.h */
+    bool is_owed_hidden; /* a folder that the target was restored in could not be looked at */
+    bool is_unseen;      /* some of the target was not looked at, so it stays fresh */
+    bool finds_alone;    /* pairs that stand alone on the target take part */
+    bool is_all;         /* every folder that the source lists is known or looked at */
+    size_t n_unchanged;  /* messages of folders that are not looked at */
     struct copy_counts *counts;
     const struct folder_map *map;
     struct apply_open open;    /* folders that must not be planned */

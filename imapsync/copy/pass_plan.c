@@ -53,6 +53,8 @@ static void make(struct works *all)
     all->n_planned = 0;
     for (size_t i = 0; i < all->n; i++) {
         struct work *w = &all->v[i];
+        all->p->is_owed_hidden =
+            all->p->is_owed_hidden || (w->is_over && w->record->target.is_restored);
         if (w->is_over)
             continue;
         folder_view(w, &views[all->n_planned]);
@@ -64,6 +66,7 @@ static void make(struct works *all)
         .n_folders = all->n_planned,
         .n_known = n_known,
         .is_fresh = all->p->is_fresh,
+        .is_owed_hidden = all->p->is_owed_hidden,
         /* An operator who agrees to everything has looked. */
         .is_all =
             all->p->is_all && all->n_planned == all->n && all->c->options.delete_percent < 100,

@@ -113,6 +113,9 @@ struct plan_input {
     /* The first look since the roles were exchanged: what the target lacks went away while its user
      * was elsewhere. */
     bool is_fresh;
+    /* Behind a flip: a folder that the target was restored in could not be looked at, so it is not
+     * known what is owed. */
+    bool is_owed_hidden;
     bool can_remove, can_move;
     /* The ceiling: more deletions than both are withheld, all of them.  Zero: the defaults. */
     size_t deletions_min;

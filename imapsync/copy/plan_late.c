@@ -11,7 +11,9 @@
  * Below the mark everything was listed: either it was copied, or it is owed.  Where of n equal ones
  * fewer are late, it is those that stand last, above a mark before all others.
  *
- * What the target has lost by a restore (PAIR_LOST) is owed wherever the source has it now.
+ * What the target has lost by a restore (PAIR_LOST) is owed wherever the source has it now.  As
+ * long as a folder that was restored cannot be looked at, nobody knows what that is, and what was
+ * seen before waits.
  *
  * Folders are listed one after the other, so what is moved meanwhile is seen in two places.  Where
  * equal ones in several folders would be late, each is asked for once more: those that are still
@@ -139,10 +141,13 @@ static void judge_group(struct plan_draft *d, const struct candidate *v, size_t 
         pay(d, v->digest, n - ever - late);
     for (size_t i = 0; i < n; i++) {
         struct plan_fresh *f = &d->source.fresh[v[i].at];
-        if (i < ever)
+        if (i < ever && !d->in->is_owed_hidden) {
             not_late(d, f, PLAN_W_SEEN);
-        else
-            plan_copy(d, f, PLAN_W_LATE);
+            continue;
+        }
+        plan_copy(d, f, PLAN_W_LATE);
+        if (i < ever)
+            plan_withhold_last(d, PLAN_R_HIDDEN);
     }
 }
 

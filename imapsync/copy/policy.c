@@ -165,6 +165,8 @@ static const struct words reasons[] = {
     [PLAN_R_NO_UID] = {"no-uid", "the target has never told which message it is"},
     [PLAN_R_UNREADABLE] = {"unreadable", "the content that would tell whether it is late is not "
                                          "to be had"},
+    [PLAN_R_HIDDEN] = {"hidden", "it may be what the target has lost in a folder that was "
+                                 "restored and cannot be looked at now"},
 };
 _Static_assert(sizeof(reasons) / sizeof(reasons[0]) == PLAN_REASONS, "words for each reason");
 

@@ -24,8 +24,8 @@
  * the source) tlost (nor by the target) keepsSF (all that lasts on the target)
  *
  * Behind the policy's name: noremove nomove nodelete all (every folder was asked) known100 (of the
- * mailbox) fresh (the roles were exchanged) blind (nobody knows what there was) seen=d:2 (content d
- * was there twice).
+ * mailbox) fresh (the roles were exchanged) blind (nobody knows what there was) hidden (nor what is
+ * owed) seen=d:2 (content d was there twice).
  *
  * What is planned, in order, separated by "; ":
  *
@@ -384,6 +384,8 @@ static void table_policy_read(const char **s)
             in->is_fresh = true;
         else if (table_take(s, "blind"))
             in->seen = NULL;
+        else if (table_take(s, "hidden"))
+            in->is_owed_hidden = true;
         else if (table_take(s, "known"))
             in->n_known += table_number(s);
         else if (table_take(s, "min"))

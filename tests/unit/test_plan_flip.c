@@ -26,6 +26,8 @@ static const struct plan_row rows[] = {
         "still B 5; still C 5; gone B 5 seen; copy C 5 late"},
     {"moved while the folders are listed", "after-flip", "A mark4: | 5#d^ |\nB mark4: | 6#d |",
         "still A 5; still B 6; copy B 6 late"},
+    {"it may be what a folder has lost that cannot be looked at", "after-flip hidden seen=d:1",
+        "N: | 1#d 2#e |", "copy N 2 late; (copy N 1 late): hidden"},
     {"and back, to another one", "after-flip seen=d:1",
         "A mark4: | 5#d^ |\nB mark4: | 6#d^ |\nC mark2: | 3#d |",
         "still A 5; still B 6; still C 3; gone C 3 seen"},
