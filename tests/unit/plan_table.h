@@ -16,6 +16,7 @@
  *             ^ alone on the target, and nobody knows why
  *   changes   5:SF a message and its flags, -1 one that vanished, ? the side is not sure.
  *             #d the digest is known, %d its content, which has to be read first,
+ *             ' behind either: but for a header line that its server has added,
  *             %! cannot be read, ^ it has gone when it is asked for once more
  *   flags     letters of Maildir (S seen, R answered, F flagged, D draft, T deleted); a-z keywords
  *             :- the server has told none
@@ -59,7 +60,7 @@ struct table_message {
     struct plan_message m;
     unsigned char content, id;
     bool is_known; /* its digest is handed in */
-    bool is_hopeless, is_gone;
+    bool is_altered, is_hopeless, is_gone;
 };
 
 struct table_side {
@@ -85,6 +86,7 @@ struct table {
     struct plan_folder views[TABLE_FOLDERS];
     struct plan_input in;
     unsigned char digests[256][SHA256_SIZE], ids[256];
+    struct canon canons[256]; /* from 128 on: those of altered ones */
     size_t ever[256];
     const char *row;
     struct buf text;
@@ -230,6 +232,7 @@ static void table_change_read(const char **s, struct table_side *side, struct pl
             else if (table_take(s, "#") || table_take(s, "%")) {
                 t->is_known = (*s)[-1] == '#';
                 t->content = table_letter(s, i);
+                t->is_altered = table_take(s, "'");
             } else if (table_take(s, "@"))
                 t->id = table_letter(s, i);
             else if (table_take(s, "/"))
@@ -244,8 +247,11 @@ static struct plan_message table_message_at(const void *arg, size_t i)
 {
     const struct table_message *t = &((const struct table_side *)arg)->v[i];
     struct plan_message m = t->m;
-    if (t->is_known)
-        m.digest = table.digests[t->content];
+    unsigned content = t->content | (t->is_altered ? 128u : 0);
+    if (t->is_known) {
+        m.digest = table.digests[content];
+        m.canon = &table.canons[content];
+    }
     if (t->id)
         m.id = slice_make(&table.ids[t->id], 1);
     return m;
@@ -255,8 +261,10 @@ static struct plan_pair table_pair_at(const void *arg, size_t i)
 {
     const struct table_pair *t = &((const struct table_folder *)arg)->pairs[i];
     struct plan_pair p = t->p;
-    if (t->content)
+    if (t->content) {
         p.digest = table.digests[t->content];
+        p.canon = &table.canons[t->content];
+    }
     if (t->id)
         p.id = p.tgt_id = slice_make(&table.ids[t->id], 1);
     return p;
@@ -411,6 +419,8 @@ static void table_read(const struct plan_row *row)
     for (unsigned i = 0; i < 256; i++) {
         memset(table.digests[i], (int)i, SHA256_SIZE);
         table.ids[i] = (unsigned char)i;
+        memset(table.canons[i].text, (int)(i % 128 + 1), CANON_TEXT);
+        memset(table.canons[i].header, (int)i, CANON_HEADER);
     }
     table.in = (struct plan_input){.folders = table.views,
         .can_remove = true,
