@@ -5,6 +5,7 @@ Numbers A29 to A36 are those of the attack catalogue.  Whatever a server does, t
 with a status that says so, sends no password that it should not, takes no message twice and never
 asks a target to delete anything.
 """
+import itertools
 import threading
 
 import pytest
@@ -29,7 +30,9 @@ def go(source, target, folder, *more, case=None):
     result = run(argv(source, target, folder, f"--timeout={patience}", "--settle=0s", *more), timeout=120)
     assert result.status >= 0, result.log
     assert b"EXPUNGE" not in target.received and b"Deleted" not in target.received
-    assert len(target.appended) == len(set(target.appended)), "a message twice"
+    # Each folder of the source has the same messages.
+    stored = list(itertools.zip_longest(target.stored_in, target.appended))
+    assert len(stored) == len(set(stored)), "a message twice"
     return result
 
 

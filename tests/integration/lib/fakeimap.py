@@ -22,6 +22,13 @@ SILENT = object()
 CAPABILITIES = b"IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS MULTIAPPEND NAMESPACE"
 LITERAL = re.compile(rb"\{(\d+)\+?\}\r\n$")
 SET = re.compile(r"(\d+)(?::(\d+|\*))?")
+NAME = re.compile(rb'\S+ \S+ (?:"((?:[^"\\]|\\.)*)"|(\S+))')
+
+
+def named(line):
+    """The folder of a command: its first argument."""
+    quoted, atom = NAME.match(line).groups()
+    return atom if quoted is None else quoted
 
 
 class FakeImap:
@@ -130,8 +137,8 @@ class FakeImap:
 
     def _ordinary(self, name, tag, line):
         if name in ("EXAMINE", "SELECT"):
-            self.selected = line.split()[2].strip(b'"')
-        folder = line.split()[2].strip(b'"') if name in ("STATUS", "APPEND") else self.selected
+            self.selected = named(line)
+        folder = named(line) if name in ("STATUS", "APPEND") else self.selected
         stored = self.stored(folder)
         last = self.last[folder] = max(self.last.get(folder, 0), len(stored))
         if name == "greeting":
@@ -161,7 +168,7 @@ class FakeImap:
         if name == "APPEND":
             first, last = len(stored) + 1, len(stored) + len(self.literals)
             self.appended += self.literals
-            self.stored_in += [line.split()[2].strip(b'"')] * len(self.literals)
+            self.stored_in += [named(line)] * len(self.literals)
             return f"{{tag}} OK [APPENDUID {self.uidvalidity} {first}:{last}] done\r\n".encode()
         if name == "LOGOUT":
             return b"* BYE bye\r\n{tag} OK done\r\n"
