@@ -2,13 +2,7 @@
 /* journal_record: see journal_record.h; keys and pairs are in files of their own. */
 #include "imapsync/copy/journal_record.h"
 
-#include "base/core/err.h"
 #include "imapsync/copy/pack.h"
-
-static void add(struct buf *out, struct slice s)
-{
-    BUG_ON(buf_add(out, s) != 0);
-}
 
 void record_pack_version(struct buf *out, const struct record_version *v)
 {
@@ -196,7 +190,7 @@ void record_pack_intent(struct buf *out, const struct record_intent *i)
     }
     if (i->kind == INTENT_MOVE)
         pack_u32(out, i->folder);
-    add(out, i->uids);
+    pack_rest(out, i->uids);
 }
 
 bool record_unpack_intent(struct slice s, struct record_intent *out)

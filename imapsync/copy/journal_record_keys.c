@@ -5,7 +5,6 @@
  */
 #include "imapsync/copy/journal_record.h"
 
-#include "base/core/err.h"
 #include "imapsync/copy/pack.h"
 
 static void start(struct buf *out, char kind)
@@ -18,11 +17,6 @@ static bool take_kind(struct slice *key, char kind)
 {
     uint8_t got;
     return unpack_u8(key, &got) && got == (uint8_t)kind;
-}
-
-static void add(struct buf *out, struct slice s)
-{
-    BUG_ON(buf_add(out, s) != 0);
 }
 
 void record_key_version(struct buf *out)
@@ -50,7 +44,7 @@ void record_key_name(struct buf *out, int side, struct slice name)
 {
     start(out, 'n');
     pack_u8(out, (uint8_t)side);
-    add(out, name);
+    pack_rest(out, name);
 }
 
 void record_key_compared(struct buf *out, uint32_t folder)
@@ -64,7 +58,7 @@ void record_key_shown(
 {
     start(out, 'o');
     pack_u8(out, (uint8_t)side);
-    add(out, slice_make(name_digest, RECORD_DIGEST_KEY));
+    pack_rest(out, slice_make(name_digest, RECORD_DIGEST_KEY));
     pack_u32(out, uidvalidity);
     pack_u32(out, uid);
 }
@@ -100,7 +94,7 @@ void record_key_digest(
     struct buf *out, const unsigned char *digest, uint32_t folder, const uint32_t uid[SIDES])
 {
     buf_clear(out);
-    add(out, slice_make(digest, RECORD_DIGEST_KEY));
+    pack_rest(out, slice_make(digest, RECORD_DIGEST_KEY));
     pack_u32(out, folder);
     pack_u32(out, uid[SIDE_A]);
     pack_u32(out, uid[SIDE_B]);

@@ -6,7 +6,6 @@
 #include "imapsync/copy/journal_record.h"
 
 #include <string.h>
-#include "base/core/err.h"
 #include "imapsync/copy/pack.h"
 
 enum pair_bits {
@@ -20,11 +19,6 @@ enum pair_bits {
     BITS_ALL = 127
 };
 enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2, REFS_BOTH = 3 };
-
-static void add(struct buf *out, struct slice s)
-{
-    BUG_ON(buf_add(out, s) != 0);
-}
 
 static bool has_keywords(const struct flags *f)
 {
@@ -54,9 +48,9 @@ static bool take_keywords(struct slice *s, struct flags *out)
 static void add_digests(
     struct buf *out, const unsigned char digest[SHA256_SIZE], const struct canon *canon)
 {
-    add(out, slice_make(digest, SHA256_SIZE));
+    pack_rest(out, slice_make(digest, SHA256_SIZE));
     if (canon_is_known(canon))
-        add(out, slice_make(canon, CANON_SIZE));
+        pack_rest(out, slice_make(canon, CANON_SIZE));
 }
 
 static bool take_octets(struct slice *s, void *out, size_t n)
@@ -148,7 +142,7 @@ void record_pack_refs(struct buf *out, struct slice uids)
 {
     buf_clear(out);
     pack_u8(out, REFS_UIDS);
-    add(out, uids);
+    pack_rest(out, uids);
 }
 
 void record_pack_alone(struct buf *out, const struct record_pair *p, struct slice uids)

@@ -38,6 +38,11 @@ void pack_u64(struct buf *b, uint64_t v)
     put(b, v, 8);
 }
 
+void pack_rest(struct buf *b, struct slice s)
+{
+    BUG_ON(buf_add(b, s) != 0);
+}
+
 void pack_bytes(struct buf *b, struct slice s)
 {
     pack_u32(b, (uint32_t)s.n);

@@ -13,6 +13,7 @@ void pack_u8(struct buf *b, uint8_t v);
 void pack_u32(struct buf *b, uint32_t v);
 void pack_u64(struct buf *b, uint64_t v);
 void pack_bytes(struct buf *b, struct slice s); /* with their length */
+void pack_rest(struct buf *b, struct slice s);  /* without: what reads it knows where it ends */
 
 /* Takes a number off the front; false when there is too little left. */
 bool unpack_u8(struct slice *s, uint8_t *out);
