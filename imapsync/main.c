@@ -8,11 +8,11 @@
 #include "imapsync/sync.h"
 
 static const struct sync_command commands[] = {
-    {"copy", "copy one mailbox into another", sync_cmd_copy},
-    {"cutover", "move one user to the other server", sync_cmd_cutover},
-    {"rollback", "end a cut-over that has not flipped", sync_cmd_rollback},
-    {"run", "carry out cut-overs and sweep", sync_cmd_run},
-    {"status", "show where each cut-over stands", sync_cmd_status},
+    {"copy", sync_cmd_copy},
+    {"cutover", sync_cmd_cutover},
+    {"rollback", sync_cmd_rollback},
+    {"run", sync_cmd_run},
+    {"status", sync_cmd_status},
 };
 
 const struct program sync_program = {

@@ -9,7 +9,6 @@ extern const struct program sync_program;
 
 struct sync_command {
     const char *name;
-    const char *summary;
     int (*run)(const struct program_args *args); /* argv[0] is the command */
 };
 

@@ -108,12 +108,3 @@ struct slice arena_dup(struct arena *a, struct slice s)
         memcpy(p, s.p, s.n);
     return slice_make(p, s.n);
 }
-
-const char *arena_cstr(struct arena *a, struct slice s)
-{
-    char *p = s.n < SIZE_MAX ? arena_alloc(a, s.n + 1) : NULL;
-
-    if (p != NULL && s.n > 0)
-        memcpy(p, s.p, s.n);
-    return p;
-}

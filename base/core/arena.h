@@ -18,6 +18,5 @@ void arena_reset(struct arena *a); /* frees everything handed out, keeps one blo
 void *arena_alloc(struct arena *a, size_t size);
 /* Copies; p is NULL on failure (a copy of an empty slice has a non-NULL p). */
 struct slice arena_dup(struct arena *a, struct slice s);
-const char *arena_cstr(struct arena *a, struct slice s);
 
 #endif

@@ -36,10 +36,6 @@ static inline unsigned char ascii_lower(unsigned char c)
 {
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
 }
-static inline unsigned char ascii_upper(unsigned char c)
-{
-    return c >= 'a' && c <= 'z' ? (unsigned char)(c - 32) : c;
-}
 static inline bool ascii_is_digit(unsigned char c)
 {
     return c >= '0' && c <= '9';

@@ -307,14 +307,6 @@ int sock_local(int fd, struct net_addr *addr_out, uint16_t *port_out, struct err
     return 0;
 }
 
-void sock_set_blocking(int fd, bool blocking)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    BUG_ON(flags < 0);
-    BUG_ON(fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) != 0);
-}
-
 int sock_resolve(const char *host, struct net_addr *out, size_t max, size_t *n_out, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;

@@ -19,7 +19,6 @@ int sock_connect(const struct net_addr *addr, uint16_t port, int *fd_out, struct
 int sock_connect_unix(const char *path, int *fd_out, struct err *err) ATTR_WUR; /* done on return */
 int sock_connect_result(int fd, struct err *err) ATTR_WUR;
 int sock_local(int fd, struct net_addr *addr_out, uint16_t *port_out, struct err *err) ATTR_WUR;
-void sock_set_blocking(int fd, bool blocking);
 /* Name look-up that blocks, for start-up and straight-line programs. Fills at most max addresses.
  */
 int sock_resolve(

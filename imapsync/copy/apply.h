@@ -75,7 +75,6 @@ struct apply_job {
     /* Out. */
     size_t n_flagged, n_moved, n_deleted; /* on the target; TRASH is a deletion */
     size_t n_kept; /* deleted on the source, but touched by the target's user: theirs now */
-    size_t n_left; /* operations that wait for the next pass */
     /* Its own: messages whose FLAGS wait, and with them their MOVE. */
     struct apply_place *unflagged;
     size_t n_unflagged;

@@ -37,7 +37,6 @@ void apply_choose(struct apply_group *g)
 /* Both folders of a move tell it again. */
 void apply_leave(struct apply_job *job, const struct plan_op *op)
 {
-    job->n_left++;
     job->folders[op->folder].is_left = true;
     if (op->kind == PLAN_MOVE)
         job->folders[op->to].is_left = true;

@@ -30,10 +30,9 @@ struct copy_options {
 
 /* What a comparison has listed of one folder. */
 struct copy_compared {
-    struct slice source, target; /* names on the wire */
-    uint32_t source_uidvalidity, target_uidvalidity;
-    uint32_t source_uid, target_uid; /* the highest; 0: it is empty */
-    const uint32_t *missing;         /* ascending UIDs of the source that are not on the target */
+    struct slice source, target;             /* names on the wire */
+    uint32_t source_uidvalidity, source_uid; /* the highest; 0: it is empty */
+    const uint32_t *missing; /* ascending UIDs of the source that are not on the target */
     size_t n_missing;
 };
 

@@ -31,13 +31,12 @@ static int survey(struct work *w, struct uid_set *source, struct uid_set *target
 {
     struct journal_walk walk = {0};
     int r;
-    w->states = w->last_known = 0;
+    w->states = 0;
     w->n_alone = 0;
     while ((r = journal_walk(w->c->journal, w->record->id, &walk, SURVEY_AT_ONCE, err)) == 1) {
         for (size_t i = 0; i < walk.n; i++) {
             w->states |= 1U << walk.v[i].state;
             uid_set_add(source, walk.v[i].src_uid);
-            w->last_known = walk.v[i].src_uid;
             if (walk.v[i].tgt_uid != 0)
                 uid_set_add(target, walk.v[i].tgt_uid);
         }

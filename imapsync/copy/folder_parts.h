@@ -72,12 +72,11 @@ struct work {
     struct pair *pairs; /* none before folder_load_pairs() or folder_sift() */
     size_t n_pairs;
     bool has_all_pairs;
-    size_t n_alone;      /* pairs that stand alone on the target: they come first */
-    unsigned states;     /* that all others have, 1 << enum pair_state */
-    bool has_lost;       /* one of the sides has lost the message of a pair */
-    struct fact *facts;  /* of the pairs */
-    size_t n_known;      /* STORED pairs */
-    uint32_t last_known; /* the highest UID of the source that a pair has */
+    size_t n_alone;     /* pairs that stand alone on the target: they come first */
+    unsigned states;    /* that all others have, 1 << enum pair_state */
+    bool has_lost;      /* one of the sides has lost the message of a pair */
+    struct fact *facts; /* of the pairs */
+    size_t n_known;     /* STORED pairs */
     size_t n_same;
     uint32_t *copies; /* source UIDs, ascending */
     size_t n_copies;

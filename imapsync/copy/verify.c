@@ -50,7 +50,7 @@ static int look_up(struct verify *v, const struct folder *f, bool *same_out, str
         v->out->messages += compared.source.messages;
         v->out->gone += compared.gone;
         v->out->extra += compared.extra;
-        verify_tell(v->c, &record, &compared.source, &compared.target, NULL, 0);
+        verify_tell(v->c, &record, &compared.source, NULL, 0);
     }
     journal_folder_fini(&record);
     return result;

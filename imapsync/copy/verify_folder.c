@@ -190,15 +190,12 @@ static int check_pairs(struct check *k, struct copy_verdict *out, struct err *er
 }
 
 void verify_tell(const struct copy *c, const struct journal_folder *record,
-    const struct record_seen *source, const struct record_seen *target, const uint32_t *missing,
-    size_t n_missing)
+    const struct record_seen *source, const uint32_t *missing, size_t n_missing)
 {
     const struct copy_compared compared = {.source = record->source.name,
         .target = record->target.name,
         .source_uidvalidity = source->uidvalidity,
-        .target_uidvalidity = target->uidvalidity,
         .source_uid = source->highest,
-        .target_uid = target->highest,
         .missing = missing,
         .n_missing = n_missing};
     if (c->events->compared)
@@ -270,6 +267,6 @@ int verify_finish(struct check *k, struct copy_verdict *out, struct err *err)
     k->seen_there = seen(&k->target);
     if (check_pairs(k, out, err) != 0)
         return -1;
-    verify_tell(c, &k->record, &k->seen, &k->seen_there, k->missing, k->n_missing);
+    verify_tell(c, &k->record, &k->seen, k->missing, k->n_missing);
     return k->source.is_sure && k->target.is_sure ? remember(k, err) : 0;
 }

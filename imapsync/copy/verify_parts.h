@@ -31,7 +31,6 @@ int verify_begin(struct check *k, struct err *err) ATTR_WUR;
 int verify_finish(struct check *k, struct copy_verdict *out, struct err *err) ATTR_WUR;
 void verify_end(struct check *k);
 void verify_tell(const struct copy *c, const struct journal_folder *record,
-    const struct record_seen *source, const struct record_seen *target, const uint32_t *missing,
-    size_t n_missing);
+    const struct record_seen *source, const uint32_t *missing, size_t n_missing);
 
 #endif

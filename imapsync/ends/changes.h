@@ -53,8 +53,6 @@ struct end_changes {
     size_t n_vanished, cap_vanished;
     bool is_whole; /* v, or uids, has every message of the folder */
     bool is_sure;  /* else there may be more messages than these, and nothing is known to be gone */
-    bool is_reset; /* another UIDVALIDITY, or a restore: any UID may have been given to another
-                      message since the token, and pairs by UID are worth nothing */
     uint32_t uidvalidity, uidnext,
         exists;                /* 0: the end does not tell; uidvalidity it always does */
     uint64_t modseq;           /* for end_flags.unchanged_since; 0: none */

@@ -20,7 +20,6 @@ struct append_request {
     struct slice folder; /* owned */
     struct end_uids *out;
     size_t n; /* messages */
-    bool was_left;
 };
 
 static void append_send(struct imap_request *r)

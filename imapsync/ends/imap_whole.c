@@ -112,9 +112,8 @@ static bool asks_all(struct open_request *q)
     const struct imap_token *t = &q->token;
     if (t->uidnext == 0 || q->was_void)
         return false;
-    q->has_new_uids =
-        c->uidvalidity != t->uidvalidity || (c->uidnext > 0 && c->uidnext < t->uidnext);
-    q->was_void = q->has_new_uids || (c->modseq > 0 && c->modseq < t->modseq);
+    q->was_void = c->uidvalidity != t->uidvalidity || (c->uidnext > 0 && c->uidnext < t->uidnext) ||
+                  (c->modseq > 0 && c->modseq < t->modseq);
     bool has_more = q->want & (END_WANT_DATES | END_WANT_SIZES | END_WANT_IDS);
     bool is_listed =
         q->way == OPEN_WAY_LIST || (q->way == OPEN_WAY_FLAGS && !(q->was_void && has_more));
@@ -215,7 +214,6 @@ static void conclude(struct open_request *q)
 {
     struct end_changes *c = q->out;
     drop_partial(q);
-    c->is_reset = q->has_new_uids || (q->expected != 0 && c->uidvalidity != q->expected);
     if (is_listing(q)) {
         c->is_whole = q->from <= 1;
         c->is_brief = imap_open_is_brief(q);

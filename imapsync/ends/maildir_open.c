@@ -183,9 +183,7 @@ static enum maildir_step tell(struct maildir_end *e, struct maildir_request *r, 
         BUG("a token is short");
     if (o->is_only_opened)
         return MAILDIR_DONE;
-    out->is_reset =
-        is_other || (has_token && (t.validity != f->list.validity || t.next > f->list.next));
-    has_token &= !out->is_reset;
+    has_token &= !is_other && t.validity == f->list.validity && t.next <= f->list.next;
     struct end_open how = *o;
     if (buf_slice(&r->token).n > 0 || o->from == 0)
         how.from = 1;

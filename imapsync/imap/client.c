@@ -54,11 +54,6 @@ bool imap_client_has(const struct imap_client *c, unsigned caps)
     return (c->caps & caps) == caps;
 }
 
-unsigned imap_client_caps(const struct imap_client *c)
-{
-    return c->caps;
-}
-
 struct imap_cap_limits imap_client_limits(const struct imap_client *c)
 {
     return c->limits;

@@ -10,7 +10,6 @@
 #define IMAP_FREE_LITERAL_MAX (8u << 20)    /* sent without waiting for "+", with LITERAL+ */
 #define IMAP_MESSAGE_SIZE_MAX UINT32_MAX    /* a message body, streamed; RFC 3501 "number" */
 #define IMAP_NEST_MAX 16                    /* lists in lists */
-#define IMAP_CODE_LIST_MAX 4096             /* bytes kept of a capability list */
 #define IMAP_PIPELINE_MAX                                                                          \
     272                          /* commands without their tagged answer: two for each             \
                                     folder of a window (copy.c), and some */

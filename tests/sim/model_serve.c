@@ -228,13 +228,6 @@ static uint64_t token_modseq(const struct request *r, const struct mailbox *b)
     return t.modseq;
 }
 
-static bool has_new_uids(const struct request *r, const struct mailbox *b)
-{
-    struct model_token t;
-    return model_token(r->open.token, &t) &&
-           (t.uidvalidity != b->uidvalidity || t.uidnext > b->uidnext);
-}
-
 static void tell_vanished(const struct mailbox *b, const struct request *r)
 {
     struct end_changes *c = r->changes;
@@ -260,8 +253,6 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
                     rng_one_in(&e->w->rng, 3);
     size_t left_out = is_short ? 1 + rng_below(&e->w->rng, (uint32_t)b->n - 1) : 0;
     bool is_brief = r->open.is_brief && since == 0 && r->open.from <= 1;
-    c->is_reset =
-        has_new_uids(r, b) || (r->open.uidvalidity && r->open.uidvalidity != b->uidvalidity);
     for (size_t i = 0; i < b->n - left_out; i++) {
         if (b->v[i].uid < r->open.from || b->v[i].modseq <= since)
             continue;

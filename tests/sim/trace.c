@@ -302,8 +302,7 @@ static void look(struct trace *t, struct end *e, struct box *b)
         forget(b, c.vanished[i]);
     for (size_t i = 0; i < c.n; i++)
         learn(b, &c.v[i]);
-    (void)printf(" | %u there, UIDNEXT %u%s%s", c.exists, c.uidnext, c.is_sure ? "" : ", not sure",
-        c.is_reset ? ", reset" : "");
+    (void)printf(" | %u there, UIDNEXT %u%s", c.exists, c.uidnext, c.is_sure ? "" : ", not sure");
     if ((c.folder_id.n > 0) != ((e->ops->can(e) & END_CAN_TELL_IDS) != 0) ||
         (b->id[0] && strcmp(buf_cstr(&c.folder_id), b->id) != 0))
         (void)printf(", MAILBOXID %s after %s", buf_cstr(&c.folder_id), b->id);

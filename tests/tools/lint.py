@@ -186,7 +186,7 @@ FORBIDDEN = {
     "isalpha": "ascii_is_alpha", "isdigit": "ascii_is_digit", "isspace": "ascii_is_blank",
     "isprint": "ascii_is_print", "isalnum": "the ascii_ functions", "isupper": "the ascii_ functions",
     "islower": "the ascii_ functions", "isxdigit": "num_hex", "tolower": "ascii_lower",
-    "toupper": "ascii_upper", "qsort": "mem_sort", "bsearch": "mem_search",
+    "toupper": "ascii_lower", "qsort": "mem_sort", "bsearch": "mem_search",
 }
 FORBIDDEN_HOMES = {"qsort": "base/core/mem.c", "bsearch": "base/core/mem.c"}
 PRINTF_TO_MEMORY = ("snprintf", "vsnprintf")

@@ -91,7 +91,7 @@ static void test_qresync(void **state)
     start(QRESYNC, rows);
     open_since(&then, BOTH);
     assert_changes("15+ 22+d", "12");
-    assert_true(changes.is_sure && !changes.is_whole && !changes.is_reset);
+    assert_true(changes.is_sure && !changes.is_whole);
     struct imap_token t = now();
     assert_true(t.uidvalidity == 7 && t.uidnext == 23 && t.exists == 4);
     assert_int_equal(t.modseq, 108); /* never that of a FETCH */
@@ -126,7 +126,7 @@ static void test_qresync_behind_another(void **state)
     /* A server that does not say where the one ends and the other begins is asked for all. */
     open_since(&then, END_WANT_FLAGS);
     assert_changes("11+ 12+ 15+ 20+", "");
-    assert_true(changes.is_whole && changes.is_sure && !changes.is_reset);
+    assert_true(changes.is_whole && changes.is_sure);
     done();
 }
 
@@ -217,7 +217,7 @@ static void test_flags(void **state)
     start("", rows);
     open_since(&then, BOTH);
     assert_changes("11+ 15+ 20+ 22+d", "12");
-    assert_true(changes.is_sure && changes.is_whole && !changes.is_reset);
+    assert_true(changes.is_sure && changes.is_whole);
     done();
 }
 
@@ -255,22 +255,20 @@ static void test_voids(void **state)
 {
     static const struct {
         const char *name, *caps, *opened;
-        bool is_reset;
     } rows[] = {
-        {"UIDNEXT, QRESYNC", QRESYNC, OPENED("1", "20", "108"), true},
-        {"UIDNEXT, CONDSTORE", "ENABLE CONDSTORE", OPENED("1", "20", "108"), true},
-        {"UIDNEXT, neither", "", OPENED("1", "20", "108"), true},
+        {"UIDNEXT, QRESYNC", QRESYNC, OPENED("1", "20", "108")},
+        {"UIDNEXT, CONDSTORE", "ENABLE CONDSTORE", OPENED("1", "20", "108")},
+        {"UIDNEXT, neither", "", OPENED("1", "20", "108")},
         {"UIDVALIDITY, QRESYNC", QRESYNC,
-            "* 1 EXISTS\n* OK [UIDVALIDITY 8] .\n* OK [UIDNEXT 21] .\n", true},
-        {"UIDVALIDITY, neither", "", "* 1 EXISTS\n* OK [UIDVALIDITY 8] .\n* OK [UIDNEXT 21] .\n",
-            true},
-        {"MODSEQ, QRESYNC", QRESYNC, OPENED("1", "21", "99"), false},
-        {"MODSEQ, CONDSTORE", "ENABLE CONDSTORE", OPENED("1", "21", "99"), false},
-        {"both, QRESYNC", QRESYNC, OPENED("1", "20", "99"), true},
+            "* 1 EXISTS\n* OK [UIDVALIDITY 8] .\n* OK [UIDNEXT 21] .\n"},
+        {"UIDVALIDITY, neither", "", "* 1 EXISTS\n* OK [UIDVALIDITY 8] .\n* OK [UIDNEXT 21] .\n"},
+        {"MODSEQ, QRESYNC", QRESYNC, OPENED("1", "21", "99")},
+        {"MODSEQ, CONDSTORE", "ENABLE CONDSTORE", OPENED("1", "21", "99")},
+        {"both, QRESYNC", QRESYNC, OPENED("1", "20", "99")},
         {"NOMODSEQ, QRESYNC", QRESYNC,
-            "* 1 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n* OK [NOMODSEQ] .\n", false},
+            "* 1 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n* OK [NOMODSEQ] .\n"},
         {"NOMODSEQ, CONDSTORE", "ENABLE CONDSTORE",
-            "* 1 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n* OK [NOMODSEQ] .\n", false},
+            "* 1 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n* OK [NOMODSEQ] .\n"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -285,7 +283,6 @@ static void test_voids(void **state)
         start(rows[i].caps, script);
         open_since(&then, BOTH);
         assert_row(rows[i].name, changes.is_whole && changes.is_sure);
-        assert_row(rows[i].name, changes.is_reset == rows[i].is_reset);
         assert_changes("12+d", "11 15 20");
         done();
     }
