@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/core/mem.h"
 #include "imapsync/copy/match.h"
@@ -127,12 +128,23 @@ int alone_take(struct work *w, struct alone *out, struct err *err)
     return 0;
 }
 
+/* What is not listed may be what is looked for. */
+static int wait_for_all(const struct work *w, struct err *err)
+{
+    err_set(err, ERR_TEMP, EX_TEMPFAIL,
+        "%s: the server lists fewer messages than it counts, and some are in doubt",
+        w->c->to->label);
+    return err_scope_set(err, ERR_SCOPE_FOLDER);
+}
+
 /* Of the target, what no pair names. */
 static int read_free(struct work *w, struct body **out, size_t *n_out, struct err *err)
 {
     struct end_changes there;
     end_changes_init(&there, &w->keywords);
     int result = open_there(w, &there, false, err);
+    if (result == 0 && !there.is_sure)
+        result = wait_for_all(w, err);
     *out = mem_realloc_array(NULL, there.n + 1, sizeof(**out));
     *n_out = 0;
     for (size_t i = 0; result == 0 && i < there.n; i++) {
@@ -143,6 +155,42 @@ static int read_free(struct work *w, struct body **out, size_t *n_out, struct er
     }
     end_changes_fini(&there);
     return result == 0 && *n_out > 0 ? bodies_digest(w->c->to, *out, *n_out, err) : result;
+}
+
+/* --- What a restore has taken -------------------------------------------------------------------
+ *
+ * Behind a flip a message that was moved on the source is known in its new place as one that was
+ * seen before, and its copy stands alone in the old one.
+ */
+
+struct owed {
+    uint32_t folder;
+    struct pair pair;
+    bool is_found;
+};
+
+/* One that the target's user has not removed. */
+static void take_seen(void *arg, uint32_t folder, const struct pair *p)
+{
+    struct owed *o = arg;
+    if (o->is_found || p->src_uid == 0 || p->state != PAIR_GONE || p->is_removed)
+        return;
+    *o = (struct owed){folder, *p, true};
+}
+
+/* Its message is where it was seen last, and comes again from there. */
+static int owe(struct work *w, const struct content *c, struct err *err)
+{
+    struct journal *j = w->c->journal;
+    struct owed o = {0};
+    if (!c->has_digest || journal_by_digest(j, c->digest, take_seen, &o, err) != 0)
+        return c->has_digest ? -1 : 0;
+    if (!o.is_found)
+        return 0;
+    o.pair.state = PAIR_LOST;
+    journal_begin(j);
+    journal_pair_put(j, o.folder, &o.pair, NULL);
+    return journal_commit(j, err);
 }
 
 int alone_find(struct work *w, struct alone *a, struct err *err)
@@ -156,8 +204,11 @@ int alone_find(struct work *w, struct alone *a, struct err *err)
             .canon = a->contents[i].canon};
         memcpy(was[i].digest, a->contents[i].digest, SHA256_SIZE);
     }
-    if (result == 0 && a->n > 0) {
+    if (result == 0 && a->n > 0)
         match_up(was, a->n, now, n_now, MATCH_LINES);
+    for (size_t i = 0; result == 0 && folder_is_behind_flip(w) && i < a->n; i++)
+        result = was[i].mate == 0 ? owe(w, &a->contents[i], err) : 0;
+    if (result == 0 && a->n > 0) {
         journal_begin(w->c->journal);
         for (size_t i = 0; i < a->n; i++) {
             journal_copy_del(w->c->journal, w->record->id, a->pairs[i].tgt_uid);

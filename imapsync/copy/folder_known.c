@@ -28,12 +28,17 @@ bool folder_is_behind_flip(const struct work *w)
     return plan_policy(w->p->policy)->is_behind_flip;
 }
 
+bool folder_knows_alone(const struct work *w)
+{
+    return w->p->finds_alone || w->record->target.is_restored;
+}
+
 int folder_load_pairs(struct work *w, struct err *err)
 {
     free(w->pairs);
     w->has_all_pairs = true;
     w->states = 0;
-    int result = w->p->finds_alone
+    int result = folder_knows_alone(w)
                      ? journal_pairs_all(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err)
                      : journal_pairs(w->c->journal, w->record->id, &w->pairs, &w->n_pairs, err);
     for (w->n_alone = 0; w->n_alone < w->n_pairs && w->pairs[w->n_alone].src_uid == 0;)
@@ -219,7 +224,8 @@ static int find_pairs_again(struct work *w, struct err *err)
     size_t n;
     /* Their numbers may be those of others by now, and must not be in the way of them. */
     enum pair_state state = folder_is_behind_flip(w) ? PAIR_LOST : PAIR_GONE;
-    if (journal_folder_detach(w->c->journal, w->record->id, state, w->p->finds_alone, err) != 0 ||
+    if (journal_folder_detach(w->c->journal, w->record->id, state, folder_knows_alone(w), err) !=
+            0 ||
         folder_load_pairs(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)
         return -1;
     struct resolve_job job = resolve_job_of(w, intents, n);

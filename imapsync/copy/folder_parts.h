@@ -209,6 +209,8 @@ int pass_plan(struct works *all, struct err *err) ATTR_WUR;
 
 bool folder_is_behind_flip(const struct work *w);
 bool folder_has_state(const struct work *w, enum pair_state state); /* of those on the source */
+/* Whether what stands alone on the target takes part: behind a flip where that was restored. */
+bool folder_knows_alone(const struct work *w);
 int folder_load_pairs(struct work *w, struct err *err) ATTR_WUR;
 /* *adopt_out: what is on the target has to be looked at message by message. */
 int folder_check_uidvalidity(struct work *w, bool *adopt_out, struct err *err) ATTR_WUR;

@@ -186,16 +186,6 @@ static bool renumber(struct world *w, struct server *s, const struct action *x)
     return true;
 }
 
-/* Behind the flip: the pair of what was moved on the source is where its message is, and does not
- * tell that its copy was lost (what is open). */
-static bool may_lose(const struct world *w, const struct mailbox *b, uint32_t lost)
-{
-    bool has_moved = false;
-    for (size_t i = b->n - lost; i < b->n; i++)
-        has_moved |= b->v[i].is_copy && w->ledger.life[b->v[i].content].late_moved;
-    return w->h->has_open || !has_moved;
-}
-
 /* Mail may come before anybody looks again, also more than was lost. */
 static bool restore(struct world *w, struct server *s, const struct action *x)
 {
@@ -207,7 +197,7 @@ static bool restore(struct world *w, struct server *s, const struct action *x)
     for (size_t i = 0; i < b->n && !(s->quirks & tells_none); i++)
         b->named = ledger_is_written(&w->ledger, &b->v[i]) ? b->v[i].uid : b->named;
     /* Nobody could tell, or nobody asks. */
-    if (!server_tells(s, b, b->v[b->n - lost].uid, UINT64_MAX) || !may_lose(w, b, lost))
+    if (!server_tells(s, b, b->v[b->n - lost].uid, UINT64_MAX))
         return false;
     world_restart(w, s->is_target);
     server_restore(s, b, lost);
