@@ -211,7 +211,8 @@ static int pass(struct run *r, bool *is_quiet_out)
         server_settled(&r->w.target);
         r->w.ledger.listed_at = r->w.ledger.pass_began;
     }
-    r->w.ledger.is_fresh &= result != 0 || r->has_failed || r->w.ledger.is_short;
+    if (result == 0 && !r->has_failed && !r->w.ledger.is_short)
+        ledger_not_fresh(&r->w.ledger);
     r->has_swept |= result == 0 && policy == PLAN_FIRST_SWEEP;
     r->is_swept = result == 0 && n.messages_copied == 0;
     if (r->w.is_killed || result != 0)

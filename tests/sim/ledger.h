@@ -48,6 +48,8 @@ struct tally {
     uint8_t late;           /* copies that the target stored behind a cut */
     uint8_t restored; /* on the source, away: who moves its copy may think that it was moved */
     uint8_t told;     /* times that the engine named it, or its whole folder */
+    uint8_t again;    /* copies that came a second time while the sides were just exchanged */
+    uint8_t trashed;  /* copies that the engine has put there on the way back */
 };
 
 /* Of one content anywhere on the source. */
@@ -62,6 +64,7 @@ struct biography {
     bool has_strayed;             /* it was, and then the sides were exchanged */
     bool was_swallowed;           /* by a target that has said OK */
     bool was_hasty; /* moved to Trash on the source while a pass looked at folders (what is open) */
+    bool may_be_two; /* both sides have got it, and nobody has joined them */
 };
 
 /* One message, wherever its users or the engine put it. */
@@ -135,6 +138,8 @@ void ledger_swallowed(struct ledger *l, uint32_t content);
 bool ledger_is_unsure(const struct ledger *l, const struct message *m);
 /* A pass went through. */
 void ledger_settled(struct ledger *l);
+/* The first one behind an exchange of the sides, and nothing was left out. */
+void ledger_not_fresh(struct ledger *l);
 void ledger_renumbered(struct ledger *l, bool on_target, uint8_t folder);
 /* What the engine has begun in it is refused, and it cannot know how much of it was done. */
 void ledger_replaced(struct ledger *l, uint8_t folder);

@@ -80,10 +80,25 @@ static bool has_births(const struct ledger *l, uint32_t content)
         c.needs[f] = t->made;
         c.supplies[f] = t->born;
         c.supplies[MODEL_FOLDERS + f] = t->late;
-        c.supplies[2 * MODEL_FOLDERS + f] = may_come_again(l, f, content);
+        c.supplies[2 * MODEL_FOLDERS + f] = (uint16_t)(may_come_again(l, f, content) + t->again);
         c.by[f] = places_back(&l->places, f) | alike << MODEL_FOLDERS | alike << 2 * MODEL_FOLDERS;
     }
     return is_plain || cover_lacks(&c) == 0;
+}
+
+void ledger_not_fresh(struct ledger *l)
+{
+    bool was_fresh = l->is_fresh;
+    l->is_fresh = false;
+    for (uint32_t c = 0; was_fresh && c < MODEL_CONTENTS; c++) {
+        if (has_births(l, c))
+            continue;
+        for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+            struct tally *t = &l->tally[f][c];
+            int more = t->made - t->born - t->late;
+            t->again = (uint8_t)(more > 0 ? more : 0);
+        }
+    }
 }
 
 /* Whether each copy that was removed from a folder is of a message that has left it. */
@@ -188,6 +203,9 @@ void ledger_engine_flagged(
     unsigned allowed = l->interruptions + l->was_begun_anew + is_any(l, l->is_renumbered, folder);
     /* One that went and came again with other flags is the same message for the engine. */
     allowed += b->lives > 0 ? b->lives - 1 : 0;
+    /* Our mark is taken back when a removal was cut off. */
+    if (!on && bit == FLAG_DELETED && m->has_our_mark)
+        allowed += deleted_for(l, folder, m->content);
     unsigned done = on ? m->engine_adds[flag] : m->engine_takes[flag];
     allowed += on ? b->adds[flag] + may_be_born : b->takes[flag];
     if (m->is_copy && done > allowed)
@@ -221,6 +239,14 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m, bool
         t->orphans++;
     if (!has_deletions(l, m->content) && is_moved && t->restored > 0) {
         t->restored--;
+        t->deleted++;
+    }
+    /* What the engine has put into Trash, whatever that is called since, it takes out again when
+     * its message comes up elsewhere, or another folder is Trash. */
+    struct tally *trash = &l->tally[LEDGER_TRASH][m->content];
+    bool is_trash = places_alike(&l->places, folder) & 1u << LEDGER_TRASH;
+    if (!has_deletions(l, m->content) && is_moved && is_trash && trash->trashed > 0) {
+        trash->trashed--;
         t->deleted++;
     }
     bool is_joined_anew = l->is_fresh && l->life[m->content].lives > 1;
@@ -265,33 +291,24 @@ void ledger_engine_removed(struct ledger *l, uint8_t folder, const struct messag
     }
 }
 
-/* What the engine has put into Trash, whatever that is called since, it takes out again when its
- * message comes up elsewhere, or another folder is Trash. */
-static void leaves_trash(struct ledger *l, uint8_t from, const struct message *m)
-{
-    struct tally *t = &l->tally[from][m->content];
-    if (places_alike(&l->places, from) & 1u << LEDGER_TRASH &&
-        t->engine_removed < l->tally[LEDGER_TRASH][m->content].late)
-        t->deleted++;
-}
-
 void ledger_engine_moved_away(struct ledger *l, uint8_t from, const struct message *m)
 {
-    leaves_trash(l, from, m);
     went(l, from, m, true);
 }
 
 /* On the way back nothing in Trash is one too many. */
 void ledger_engine_copied(struct ledger *l, uint8_t to, const struct message *m)
 {
-    if (l->rule == RULE_REVERSE && to == LEDGER_TRASH)
-        l->tally[to][m->content].late++;
+    struct tally *t = &l->tally[to][m->content];
+    if (l->rule == RULE_REVERSE && to == LEDGER_TRASH) {
+        t->late++;
+        t->trashed++;
+    }
     came(l, to, m);
 }
 
 void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struct message *m)
 {
-    leaves_trash(l, from, m);
     went(l, from, m, true);
     ledger_engine_copied(l, to, m);
 }

@@ -186,7 +186,8 @@ static bool is_sure(const struct ledger *l, const struct server *source, const s
     /* Without UIDPLUS nothing can be removed, and after a kill nobody says so (what is open). */
     bool can_remove = !(l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS)) ||
                       (l->interruptions == 0 && !l->is_short);
-    bool follows = l->rule == RULE_MIRROR || (l->rule == RULE_REVERSE && b->name != LEDGER_TRASH);
+    bool is_trash = places_alike(&l->places, b->name) & 1u << LEDGER_TRASH;
+    bool follows = l->rule == RULE_MIRROR || (l->rule == RULE_REVERSE && !is_trash);
     return follows && !l->has_lost_journal && can_remove && is_there && is_same;
 }
 
@@ -221,17 +222,27 @@ static void judge_left(
             where, lacks);
 }
 
+/* Into a folder whose numbers never last nothing can be followed (what is open). */
+static bool has_closed(const struct server *source)
+{
+    bool has = false;
+    for (size_t i = 0; i < source->n; i++)
+        has |= source->quirks & QUIRK_FIRST_OPEN && !source->boxes[i]->is_kept;
+    return has;
+}
+
 /* On the way back: one that its user has removed, or moved there between the looks at two folders,
- * is in Trash once.  Where nothing can be moved, or not by its size, its copy goes there each time
- * that it is moved. */
+ * is in Trash once.  Where nothing can be moved, or not by its size, or is not told to be there,
+ * its copy goes there each time that it is moved. */
 static void judge_trash(struct ledger *l, uint32_t content, const struct server *target)
 {
     const struct mailbox *b = server_find(target, LEDGER_TRASH);
     unsigned n = 0;
     bool is_moved = !(l->target->quirks & (QUIRK_NO_UIDPLUS | QUIRK_UIDS)) &&
-                    !(l->source->quirks & QUIRK_SIZES);
+                    !(l->source->quirks & (QUIRK_SIZES | QUIRK_SHORT)) && !has_closed(l->source);
     bool is_ours = l->rule == RULE_REVERSE && is_moved && l->life[content].lives == 1 &&
-                   !l->has_lost_journal && (l->has_open || !l->life[content].was_hasty);
+                   !l->has_lost_journal && !l->life[content].may_be_two &&
+                   (l->has_open || !l->life[content].was_hasty);
     for (size_t i = 0; b && i < b->n; i++) {
         n += b->v[i].content == content;
         is_ours &= b->v[i].content != content || (b->v[i].is_copy && b->v[i].users == 0);

@@ -47,6 +47,15 @@ static bool was_copied(const struct ledger *before, uint32_t content)
     return was;
 }
 
+/* Whether both sides have got one like it: which is the copy of which content has told, or not. */
+static bool was_on_both(const struct ledger *before, uint32_t content)
+{
+    bool was = false;
+    for (uint32_t s = 0; s < before->serials[1]; s++)
+        was |= before->identity[1][s].content == content;
+    return was && before->life[content].lives > 0;
+}
+
 /* Whether its copy there may be in another place by now, or away: one like it was taken away, or
  * there are several. */
 static bool may_have_left(const struct world *w, const struct ledger *before, uint32_t content)
@@ -63,7 +72,8 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
     for (size_t i = 0; i < to->n; i++) {
         struct message *m = &to->v[i];
         struct tally *t = &w->ledger.tally[to->name][m->content];
-        bool is_gone = was_copied(before, m->content) && t->made >= t->born;
+        bool is_ours = was_copied(before, m->content);
+        bool is_gone = (is_ours || was_on_both(before, m->content)) && t->made >= t->born;
         m->is_copy = is_gone || t->made < t->born;
         m->own = 0;
         m->apart = 0;
@@ -79,11 +89,13 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
             ledger_user_added(&w->ledger, false, to->name, m);
             ledger_user_removed(&w->ledger, false, to->name, m);
         }
-        /* Both sides have got it, and the other server has refused this one, or its own has not
-         * listed it: it was not read, and is not known as the same. */
+        /* Both sides have got it, and what is in different places, or the other server has refused,
+         * or its own has not listed, was not read, and is not known as the same. */
         bool may_be_unread = w->source.quirks & REFUSING || w->target.quirks & QUIRK_SHORT;
-        if (m->is_copy && !was_copied(before, m->content) && may_be_unread)
+        if (m->is_copy && !is_ours && (is_gone || may_be_unread)) {
             t->late++;
+            w->ledger.life[m->content].may_be_two = true;
+        }
         if (m->is_copy)
             ledger_engine_added(&w->ledger, to->name, m);
         else
