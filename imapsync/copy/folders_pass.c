@@ -236,12 +236,24 @@ static bool content_of(void *arg, uint32_t folder, uint32_t src_uid, struct cont
     return folder_has_read(all->planned[folder], src_uid, out);
 }
 
+/* Whether nobody knows yet what is in it: it was to be found by content in this pass, and that
+ * failed.  With a number of ours in it, it would count as known, and all of it would come again. */
+static bool is_waiting(const struct works *all, const struct folder *f)
+{
+    bool is = false;
+    for (size_t i = 0; i < all->n; i++)
+        is |= all->v[i].is_over && all->v[i].record->target.uidvalidity == 0 &&
+              slice_eq(all->v[i].record->target.name, f->name);
+    return is;
+}
+
 /* Where what the source has lost goes, made if there is nothing that it could be; the id is 0 if it
  * cannot be.  What keeps it from being made is told with what then stays. */
 static int find_trash(struct works *all, struct journal_folder *out, struct err *err)
 {
     struct folder_list *there = all->p->there;
-    if (all->plan.n_of[PLAN_TRASH] == 0)
+    if (all->plan.n_of[PLAN_TRASH] == 0 ||
+        (trash_find(there) && is_waiting(all, trash_find(there))))
         return 0;
     if ((trash_find(there) || trash_make(all->c->to, there, err) == 0) &&
         trash_record(all->c->to, all->c->journal, trash_find(there), out, err) == 0)
