@@ -5,7 +5,8 @@
  * more.  plan_folders() decides; here it is done.
  *
  * A rename is made on the target first and then written, both names at once.  Killed in between,
- * the next pass finds the target's folder under the new name, with the UIDVALIDITY that it had.
+ * the next pass finds the target's folder under the new name, with the UIDVALIDITY that it had, or
+ * by its MAILBOXID, when the source has another name by then: all of them are written before.
  * Behind renames the target is listed again and the rest planned from that: its users may have
  * renamed folders as well, and what they were called then would be made again.  So it is behind the
  * first one that is refused, since what was to be renamed may have another name.
@@ -227,11 +228,43 @@ static int name_kind(struct naming *w, const struct plan_folders *plan, enum pla
     return result;
 }
 
+/* Those that were listed since the folders were made, for what is renamed and what is below it. */
+static int keep_ids(struct naming *w, struct err *err)
+{
+    bool has_begun = false;
+    for (size_t i = 0; i < w->n_known; i++) {
+        struct journal_end *t = &w->known[i].target;
+        const struct folder *there = t->uidvalidity != 0 && t->mailboxid.n == 0
+                                         ? folder_list_find(w->p->there, t->name)
+                                         : NULL;
+        if (!there || there->id.n == 0 || there->uidvalidity != t->uidvalidity)
+            continue;
+        if (!has_begun)
+            journal_begin(w->c->journal);
+        has_begun = true;
+        journal_set(&t->mailboxid, there->id);
+        journal_folder_note(w->c->journal, &w->known[i]);
+    }
+    return has_begun ? journal_commit(w->c->journal, err) : 0;
+}
+
+static bool has_renames(const struct plan_folders *plan)
+{
+    bool has = false;
+    for (size_t i = 0; i < plan->n_ops; i++)
+        has |= plan->ops[i].kind == PLAN_RENAME;
+    return has;
+}
+
 /* The target's names first: see above.  1: done, 0: one was refused, and the rest is open. */
 static int name_all(struct naming *w, const struct plan_folders *plan, struct err *err)
 {
     struct slice *source = mem_zalloc((w->n_known + 1) * sizeof(*source));
     int result;
+    if (has_renames(plan) && keep_ids(w, err) != 0) {
+        free(source);
+        return -1;
+    }
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct plan_name_op *op = &plan->ops[i];
         if (op->kind == PLAN_NAME && !op->is_target)
