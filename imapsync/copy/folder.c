@@ -106,10 +106,11 @@ int folder_answered(struct work *w, struct err *err)
     bool is_first = w->record->source.uidvalidity == 0;
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0)
         return -1;
-    /* Where nothing has ever come there is nothing to be seen. */
-    bool is_seen = w->target_told.is_asked
-                       ? w->there.is_sure
-                       : is_first || adopt || w->is_found_again || w->target->uidnext == 1;
+    /* Where nothing has ever come there is nothing to be seen.  One that was restored as a target
+     * has no numbers as a source, and yet has pairs. */
+    bool is_seen = w->target_told.is_asked ? w->there.is_sure
+                                           : (is_first && w->n_pairs == 0) || adopt ||
+                                                 w->is_found_again || w->target->uidnext == 1;
     w->p->is_unseen = w->p->is_unseen || !is_seen;
     if (find_contents(w, err) != 0)
         return -1;
