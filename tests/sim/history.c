@@ -231,7 +231,7 @@ static bool flip(struct run *r)
     bool is_done = begin(r) == 0 && (is_forgotten || known_seen(&r->known, &err) == 0);
     if (is_done) {
         known_compare(&r->known);
-        bool is_first = r->w.h->purpose == PURPOSE_BACKFILL;
+        bool is_first = r->w.h->purpose == PURPOSE_BACKFILL && r->ways == 0;
         is_done = copy_verify(r->copy, COPY_ALL, true, &v, &err) == 0 &&
                   (is_first || v.missing + v.different + v.gone == 0) && !r->w.is_killed &&
                   (is_forgotten || known_flip(&r->known, &err) == 0);

@@ -138,10 +138,20 @@ void ledger_unsure(struct ledger *l)
     each_copy(l, on_interrupted);
 }
 
+/* A rename that was cut off, and was renamed once more on the source before anybody looked: where
+ * no ID tells, nobody knows it by its name any more (what is open). */
+static void doubt_renames(struct ledger *l)
+{
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++)
+        l->is_renumbered[f] |= l->target->quirks & QUIRK_NO_IDS && l->renamed_at[f] != 0 &&
+                               l->renamed_at[f] >= l->committed_at && !l->has_open;
+}
+
 void ledger_interrupted(struct ledger *l)
 {
     l->interruptions++;
     ledger_unsure(l);
+    doubt_renames(l);
 }
 
 void ledger_late(struct ledger *l, uint8_t folder, uint32_t content)
@@ -153,6 +163,7 @@ void ledger_late(struct ledger *l, uint8_t folder, uint32_t content)
 void ledger_swallowed(struct ledger *l, uint32_t content)
 {
     l->life[content].was_swallowed = true;
+    l->swallowing = l->pass_began;
 }
 
 static void on_settled(struct ledger *l, struct message *m)
@@ -161,8 +172,29 @@ static void on_settled(struct ledger *l, struct message *m)
     m->is_unsure = false;
 }
 
+/* What the target has lost of a folder may be most of it: then content tells what is there, and
+ * what its user has removed since the look before went with the rest. */
+static void on_seen_again(struct ledger *l)
+{
+    for (uint8_t f = 0; f < MODEL_FOLDERS; f++) {
+        for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
+            struct tally *t = &l->tally[f][c];
+            if (ledger_went_with_others(l, t))
+                t->unsure_removed = t->user_removed;
+        }
+    }
+    l->swallowing = 0;
+}
+
+bool ledger_went_with_others(const struct ledger *l, const struct tally *t)
+{
+    return l->swallowing != 0 && t->user_removed > 0 && t->removed_at >= l->swallowing;
+}
+
 void ledger_settled(struct ledger *l)
 {
+    if (l->swallowing != l->pass_began)
+        on_seen_again(l);
     each_copy(l, on_settled);
     l->has_no_marks = false;
 }
@@ -176,8 +208,10 @@ static void taken_away(struct ledger *l, bool on_target, uint8_t folder, const s
         t->deleted++;
     else
         is_taken(l, folder, m);
-    if (on_target && m->is_copy)
+    if (on_target && m->is_copy) {
         t->user_removed++;
+        t->removed_at = l->tick;
+    }
     if (on_target && ledger_is_unsure(l, m))
         t->unsure_removed++;
 }

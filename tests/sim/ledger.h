@@ -42,6 +42,7 @@ struct tally {
     uint8_t born, deleted; /* on the source, by its users; a message that is moved is both */
     uint8_t made;          /* copies that the engine has put there */
     uint8_t user_removed;  /* copies, by users of the target */
+    uint32_t removed_at;   /* tick of the last of them */
     uint8_t engine_removed;
     uint8_t orphans;        /* deleted on the source before the copy was remembered */
     uint8_t unsure_removed; /* copies, by users of the target, in that state */
@@ -64,7 +65,8 @@ struct biography {
     bool has_strayed;             /* it was, and then the sides were exchanged */
     bool was_swallowed;           /* by a target that has said OK */
     bool was_hasty; /* moved to Trash on the source while a pass looked at folders (what is open) */
-    bool may_be_two; /* both sides have got it, and nobody has joined them */
+    bool got_by_both; /* users have put it on both sides, with flags of their own */
+    bool may_be_two;  /* both sides have got it, and nobody has joined them */
 };
 
 /* One message, wherever its users or the engine put it. */
@@ -86,6 +88,7 @@ struct ledger {
     struct places places;
     bool is_renumbered[MODEL_FOLDERS];      /* pairs of such folders may be forgotten */
     bool is_renumbered_here[MODEL_FOLDERS]; /* on the source: nothing tells a deletion then */
+    uint32_t renamed_at[MODEL_FOLDERS];     /* tick: by the engine; 0: never */
     bool is_replaced[MODEL_FOLDERS];        /* while the engine was about to change something */
     bool is_restored[MODEL_FOLDERS];        /* on the target: nor does it there */
     bool is_told[MODEL_FOLDERS];     /* the engine has said that something stays behind there */
@@ -106,9 +109,10 @@ struct ledger {
     bool is_short;       /* one of the servers may list fewer messages than it has */
     unsigned interruptions; /* what was under way then may have been done twice */
     uint32_t pass_began;    /* tick */
-    uint32_t tick;          /* now */
-    uint32_t committed_at;  /* tick of the journal's last commit */
-    uint32_t listed_at;     /* tick: folders that were there then are known by their IDs */
+    uint32_t swallowing;   /* pass_began of one in which the target has said OK and lost; 0: none */
+    uint32_t tick;         /* now */
+    uint32_t committed_at; /* tick of the journal's last commit */
+    uint32_t listed_at;    /* tick: folders that were there then are known by their IDs */
     const struct server *source, *target;
     enum harm harm; /* the first that showed at the moment of a change */
     char text[512];
@@ -136,6 +140,8 @@ void ledger_late(struct ledger *l, uint8_t folder, uint32_t content);
 void ledger_swallowed(struct ledger *l, uint32_t content);
 /* Whether the engine cannot know yet that it is stored: not told, or not written down. */
 bool ledger_is_unsure(const struct ledger *l, const struct message *m);
+/* Whether nothing tells what a user of the target has removed from what it has lost then. */
+bool ledger_went_with_others(const struct ledger *l, const struct tally *t);
 /* A pass went through. */
 void ledger_settled(struct ledger *l);
 /* The first one behind an exchange of the sides, and nothing was left out. */

@@ -42,7 +42,7 @@ static unsigned deleted_for(const struct ledger *l, uint8_t folder, uint32_t con
 static uint16_t may_come_again(const struct ledger *l, uint8_t folder, uint32_t content)
 {
     const struct tally *t = &l->tally[folder][content];
-    bool is_begun_anew = l->has_lost_journal || l->is_fresh ||
+    bool is_begun_anew = l->has_lost_journal || l->is_fresh || ledger_went_with_others(l, t) ||
                          is_any(l, l->is_renumbered, folder) ||
                          (born_for(l, folder, content) > 1 &&
                              (l->interruptions > 0 || l->target->quirks & QUIRK_STORES_NO));
@@ -163,6 +163,20 @@ static bool may_be_our_mark(const struct ledger *l, uint8_t folder, const struct
     return m->has_our_mark || (is_cut_off && deleted_for(l, folder, m->content) > 0);
 }
 
+/* Flags that are otherwise than we have left them; what users of both sides have done alike is what
+ * both have in common. */
+static uint16_t apart_of(const struct ledger *l, const struct message *m)
+{
+    const struct biography *b = &l->life[m->content];
+    uint16_t apart = m->apart;
+    for (unsigned i = 0; i < MODEL_FLAGS; i++) {
+        uint16_t bit = (uint16_t)(1u << i);
+        if (m->flags & bit ? b->adds[i] > 0 : b->takes[i] > 0)
+            apart &= (uint16_t)~bit;
+    }
+    return apart;
+}
+
 static bool is_forbidden(
     const struct ledger *l, uint8_t folder, const struct message *m, bool on, uint16_t bit)
 {
@@ -171,7 +185,7 @@ static bool is_forbidden(
      * found again by content nobody knows which one it was. */
     bool is_one = l->life[m->content].lives <= 1 || !is_any(l, l->is_renumbered, folder);
     bool is_touched =
-        m->apart != 0 && m->touched_at < l->pass_began && !m->is_touched_early && is_one;
+        apart_of(l, m) != 0 && m->touched_at < l->pass_began && !m->is_touched_early && is_one;
     if (!on && is_marked && may_be_our_mark(l, folder, m))
         return false;
     switch (l->rule) {
@@ -201,8 +215,9 @@ void ledger_engine_flagged(
         return;
     bool may_be_born = b->born_flags & bit && !(m->born_flags & bit);
     unsigned allowed = l->interruptions + l->was_begun_anew + is_any(l, l->is_renumbered, folder);
-    /* One that went and came again with other flags is the same message for the engine. */
-    allowed += b->lives > 0 ? b->lives - 1 : 0;
+    /* One that went and came again with other flags is the same message for the engine, as is what
+     * both sides have got. */
+    allowed += (b->lives > 0 ? b->lives - 1U : 0) + b->got_by_both;
     /* Our mark is taken back when a removal was cut off. */
     if (!on && bit == FLAG_DELETED && m->has_our_mark)
         allowed += deleted_for(l, folder, m->content);
@@ -316,6 +331,7 @@ void ledger_engine_moved(struct ledger *l, uint8_t from, uint8_t to, const struc
 void ledger_engine_renamed(struct ledger *l, uint8_t from, uint8_t to)
 {
     places_renamed(&l->places, true, from, to);
+    l->renamed_at[from] = l->tick;
     if (l->is_flipped)
         ledger_harm(
             l, HARM_WRONG_DELETE, "folder %s was renamed behind the flip", model_folder_name(from));

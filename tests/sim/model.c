@@ -176,6 +176,7 @@ void server_rename(struct server *s, struct mailbox *b, uint8_t name, bool by_en
 void server_renumber(struct server *s, struct mailbox *b)
 {
     b->uidvalidity = ++s->uidvalidity_last;
+    b->renumbered_at = s->ledger->tick;
     b->uidnext = 1;
     b->modseq++;
     for (size_t i = 0; i < b->n; i++) {
@@ -367,6 +368,7 @@ struct message *user_move(
     c->has_our_mark = old.has_our_mark;
     c->id = old.id;
     c->serial = old.serial;
+    c->users = old.users;
     return c;
 }
 
@@ -377,7 +379,9 @@ struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content
     struct message *m = add(b, content, flags);
     m->is_copy = true;
     /* Under numbers that the pass does not know. */
-    m->is_detached = s->ledger->is_flipped && b->is_numbered && !b->is_owing;
+    bool is_numbered = (b->is_numbered && !b->is_owing) ||
+                       (b->renumbered_at != 0 && b->renumbered_at >= s->ledger->pass_began);
+    m->is_detached = s->ledger->is_flipped && is_numbered;
     m->id = ++s->id_last;
     ledger_engine_added(s->ledger, b->name, m);
     return m;

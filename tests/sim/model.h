@@ -72,8 +72,9 @@ struct mailbox {
     uint32_t id;  /* MAILBOXID */
     uint32_t uidvalidity, uidnext;
     uint64_t modseq;
-    uint32_t made_at;  /* tick */
-    struct message *v; /* by UID */
+    uint32_t made_at;       /* tick */
+    uint32_t renumbered_at; /* tick; 0: never */
+    struct message *v;      /* by UID */
     size_t n, cap;
     bool is_subscribed;
     bool is_kept; /* QUIRK_FIRST_OPEN: its UIDVALIDITY lasts */

@@ -92,6 +92,7 @@ static void take_target(struct world *w, const struct ledger *before, struct mai
         /* Both sides have got it, and what is in different places, or the other server has refused,
          * or its own has not listed, was not read, and is not known as the same. */
         bool may_be_unread = w->source.quirks & REFUSING || w->target.quirks & QUIRK_SHORT;
+        w->ledger.life[m->content].got_by_both |= m->is_copy && !is_ours;
         if (m->is_copy && !is_ours && (is_gone || may_be_unread)) {
             t->late++;
             w->ledger.life[m->content].may_be_two = true;
