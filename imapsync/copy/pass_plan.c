@@ -291,8 +291,18 @@ static const struct pair *find_pair(const struct work *w, uint32_t src_uid)
     return apply_find(w->pairs, w->n_pairs, src_uid, 0);
 }
 
-/* What is copied again has no copy any more.  Written before, so that a copy of which only an
- * intent knows is looked for. */
+/* Whose pair gets another copy: what is copied again, or found elsewhere on the target. */
+static const struct pair *replaced(const struct works *all, const struct plan_op *op)
+{
+    if (op->kind == PLAN_COPY && op->witness == PLAN_W_AGAIN)
+        return find_pair(all->planned[op->folder], op->src_uid);
+    if (op->kind == PLAN_MOVE || (op->kind == PLAN_RENUMBER && !op->is_target))
+        return find_pair(all->planned[op->to], op->new_uid);
+    return NULL;
+}
+
+/* It has no copy any more.  Written before, so that a copy of which only an intent knows is looked
+ * for; and a message may have several, so that the lost one would stay beside the other. */
 static int let_go(struct works *all, struct err *err)
 {
     const struct plan *p = &all->plan;
@@ -300,9 +310,8 @@ static int let_go(struct works *all, struct err *err)
     journal_begin(j);
     for (size_t i = 0; i < p->n_ops; i++) {
         const struct plan_op *op = &p->ops[i];
-        const struct work *w = all->planned[op->folder];
-        const struct pair *was =
-            op->kind == PLAN_COPY && op->witness == PLAN_W_AGAIN ? find_pair(w, op->src_uid) : NULL;
+        const struct work *w = all->planned[op->kind == PLAN_COPY ? op->folder : op->to];
+        const struct pair *was = replaced(all, op);
         if (!was || was->state != PAIR_STORED)
             continue;
         struct pair gone = *was;
