@@ -110,13 +110,20 @@ static int imap_from_args(
     buf_init(&out->password, SECRET_MAX);
     out->admin = mem_strdup(args->admin);
     out->auth = mem_strdup(args->auth);
+    out->separator = mem_strdup(args->separator);
     out->tls_name = mem_strdup(args->tls_name);
     int result = parse_url(args, out, err);
+    if (result == 0 && args->separator && !args->admin)
+        result = usage(err, "a separator wants an administrator to stand behind it");
     if (result == 0)
         result = policy_from_args(args, out, err);
     if (result == 0)
         result = imap_account_secure(out, args->label, args->tls != NULL, err);
-    if (result == 0 && args->password_file)
+    if (result == 0 && imap_account_secret(args->auth) == MECH_TICKET)
+        result = args->password_file || args->password_command
+                     ? usage(err, "GSSAPI wants a Kerberos ticket and no password")
+                     : 0;
+    else if (result == 0 && args->password_file)
         result = secret_from_file(args->password_file, &out->password, err);
     else if (result == 0 && args->password_command)
         result = secret_from_command(args->password_command, &out->password, err);
@@ -131,8 +138,8 @@ static int maildir_from_args(
 {
     if (dir.n == 0)
         return usage(err, "the name of the folder is missing: maildir:DIR");
-    if (args->password_file || args->password_command || args->admin || args->auth || args->tls ||
-        args->ca_file || args->fingerprint || args->tls_name)
+    if (args->password_file || args->password_command || args->admin || args->separator ||
+        args->auth || args->tls || args->ca_file || args->fingerprint || args->tls_name)
         return usage(err, "a Maildir wants neither password nor TLS");
     return maildir_maker_init(out, args->label, (const char *)dir.p, args->is_made, err);
 }

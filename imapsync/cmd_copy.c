@@ -26,7 +26,9 @@ struct copy_args {
     {"--" side "-password-file", &(s)->password_file, NULL, "FILE with the password"},             \
         {"--" side "-password-command", &(s)->password_command, NULL, "COMMAND that prints it"},   \
         {"--" side "-admin", &(s)->admin, NULL, "NAME who signs in on behalf of the user"},        \
-        {"--" side "-auth", &(s)->auth, NULL, "plain, login, scram-sha-256 or scram-sha-1"},       \
+        {"--" side "-admin-separator", &(s)->separator, NULL,                                      \
+            "TEXT: sign in as the user, TEXT and that NAME"},                                      \
+        {"--" side "-auth", &(s)->auth, NULL, "the WAY to sign in"},                               \
         {"--" side "-tls", &(s)->tls, NULL, "none, verify, encrypt or fingerprint"},               \
         {"--" side "-tls-name", &(s)->tls_name, NULL, "NAME that the certificate must have"},      \
         {"--" side "-ca-file", &(s)->ca_file, NULL, "FILE with the authorities to trust"},         \

@@ -70,7 +70,8 @@ struct conf_server {
     struct conf_ranges from; /* addresses that this server connects from */
     char *imap_user;         /* administrative login for coexist-sync, NULL when not set */
     char *imap_password_file;
-    char *imap_auth; /* login|plain */
+    char *imap_user_separator; /* one signs in as USER + this + imap_user; NULL: as imap_user */
+    char *imap_auth;           /* NULL: the best there is */
     bool
         pipelining; /* pipelining = yes|no: commands ahead of replies, where the server offers it */
     uint32_t smtp_connections_max; /* pooled connections per relay worker */

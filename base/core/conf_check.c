@@ -65,6 +65,33 @@ static bool is_loopback(const struct net_endpoint *e)
     return net_addr_parse(slice_str(e->host), &addr) == 0 && net_addr_is_loopback(&addr);
 }
 
+static bool is_word(const char *text, const char *word)
+{
+    return text != NULL && strcmp(text, word) == 0;
+}
+
+static int check_sign_in(struct conf_loader *l, struct cfg_t *section, const struct conf_server *s)
+{
+    /* Kerberos has names and keys of its own. */
+    bool has_ticket = is_word(s->imap_auth, "gssapi");
+
+    if (has_ticket && s->imap_password_file != NULL)
+        return conf_refuse_key(
+            l, section, "imap_password_file", "has no effect with imap_auth = gssapi");
+    if (!has_ticket && (s->imap_user == NULL) != (s->imap_password_file == NULL))
+        return conf_refuse_key(l, section, s->imap_user ? "imap_password_file" : "imap_user",
+            "is missing (imap_user and imap_password_file go together)");
+    if (s->imap_user_separator != NULL && (s->imap_user == NULL || has_ticket))
+        return conf_refuse_key(
+            l, section, "imap_user_separator", "has no effect without imap_user and a password");
+    if ((is_word(s->imap_auth, "login") || is_word(s->imap_auth, "sasl-login") ||
+            is_word(s->imap_auth, "cram-md5")) &&
+        s->imap_user_separator == NULL)
+        return conf_refuse_key(l, section, "imap_auth",
+            "cannot act for another user; imap_user_separator can put both into one name");
+    return 0;
+}
+
 int conf_check_server(struct conf_loader *l, struct cfg_t *section, struct conf_server *s)
 {
     bool wants_tls = s->smtp.scheme == NET_SCHEME_SMTPS || s->imap.scheme == NET_SCHEME_IMAPS;
@@ -83,10 +110,7 @@ int conf_check_server(struct conf_loader *l, struct cfg_t *section, struct conf_
             l, section, "fingerprint", "has no effect without tls = fingerprint");
     if (s->tls != CONF_TLS_VERIFY && s->tls_ca_file != NULL)
         return conf_refuse_key(l, section, "ca_file", "has no effect without tls = verify");
-    if ((s->imap_user == NULL) != (s->imap_password_file == NULL))
-        return conf_refuse_key(l, section, s->imap_user ? "imap_password_file" : "imap_user",
-            "is missing (imap_user and imap_password_file go together)");
-    return 0;
+    return check_sign_in(l, section, s);
 }
 
 static bool is_same_range(const struct net_range *a, const struct net_range *b)

@@ -432,6 +432,27 @@ const char *tls_cipher(const struct tls *t)
     return SSL_get_cipher_name(t->ssl);
 }
 
+bool tls_binding(const struct tls *t, struct tls_binding *out)
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+
+    *out = (struct tls_binding){0};
+    if (SSL_version(t->ssl) >= TLS1_3_VERSION) {
+        out->is_exporter = true;
+        out->n = SHA256_SIZE;
+        return SSL_export_keying_material(t->ssl, out->octets, out->n, label, sizeof(label) - 1,
+                   (const unsigned char *)"", 0, 1) == 1;
+    }
+    /* Without the extended master secret somebody between could have the same value on both sides
+     * (RFC 7627); and in a resumed session the first word is the server's. */
+    if (SSL_get_extms_support(t->ssl) != 1)
+        return false;
+    out->n = SSL_session_reused(t->ssl)
+                 ? SSL_get_peer_finished(t->ssl, out->octets, TLS_BINDING_MAX)
+                 : SSL_get_finished(t->ssl, out->octets, TLS_BINDING_MAX);
+    return out->n > 0 && out->n <= TLS_BINDING_MAX;
+}
+
 void tls_peer_fingerprint(const struct tls *t, char out[96])
 {
     static const char hex[] = "0123456789abcdef";

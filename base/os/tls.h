@@ -44,6 +44,15 @@ bool tls_has_pending(const struct tls *t);
 void tls_shutdown(struct tls *t);             /* sends close_notify if it can, never waits */
 const char *tls_version(const struct tls *t); /* "TLSv1.3" */
 const char *tls_cipher(const struct tls *t);
+/* What ties an exchange above to this connection (RFC 9266 with TLS 1.3, else RFC 5929's
+ * tls-unique); false: there is nothing safe. */
+#define TLS_BINDING_MAX 64
+struct tls_binding {
+    bool is_exporter;
+    unsigned char octets[TLS_BINDING_MAX];
+    size_t n;
+};
+bool tls_binding(const struct tls *t, struct tls_binding *out);
 /* SHA-256 of the peer's certificate, lower-case hex with colons; "" when there is none. */
 void tls_peer_fingerprint(const struct tls *t, char out[96]);
 

@@ -15,6 +15,8 @@
 #include "base/os/sock.h"
 #include "imapsync/ends/secret.h"
 
+#define LOGIN_MAX 1024
+
 static bool is_loopback(const char *host)
 {
     struct net_addr addr;
@@ -43,10 +45,33 @@ int imap_account_secure(struct imap_account *a, const char *label, bool wants_tl
     return tls_ctx_client(&a->policy, &p->tls, err);
 }
 
+/* Dovecot's master users and others sign in as "user*master". */
+static int make_login(struct imap_account *a, struct err *err)
+{
+    struct buf name;
+    buf_init(&name, LOGIN_MAX);
+    if (buf_addf(&name, "%s%s%s", a->user, a->separator, a->admin) != 0) {
+        buf_fini(&name);
+        return err_set(err, ERR_PERM, EX_CONFIG, "the name to sign in by is too long");
+    }
+    a->login = buf_steal_cstr(&name);
+    return 0;
+}
+
+enum mech_secret imap_account_secret(const char *auth)
+{
+    enum mech mech;
+    return auth && mech_named(auth, &mech) ? mech_secret(mech) : MECH_PASSWORD;
+}
+
 int imap_account_finish(struct imap_account *a, uint64_t timeout_ms, struct err *err)
 {
+    if (a->separator && a->admin && make_login(a, err) != 0)
+        return -1;
     a->place.user = a->user;
     a->place.admin = a->admin;
+    a->place.login = a->login;
+    a->place.secret = imap_account_secret(a->auth);
     a->place.auth = a->auth;
     a->place.password = buf_slice(&a->password);
     a->place.timeout_ms = timeout_ms;
@@ -62,16 +87,17 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
     out->user = mem_strdup(user);
     out->admin = mem_strdup(server->imap_user);
     out->auth = mem_strdup(server->imap_auth);
+    out->separator = mem_strdup(server->imap_user_separator);
     out->tls_name = mem_strdup(server->tls_name);
     int result = 0;
     if (!out->endpoint.host)
         result = err_set(err, ERR_PERM, EX_CONFIG, "the server has no imap address");
-    else if (!server->imap_password_file)
+    else if (!server->imap_password_file && imap_account_secret(out->auth) == MECH_PASSWORD)
         result = err_set(err, ERR_PERM, EX_CONFIG, "the server has no imap_password_file");
     if (result == 0)
         result = imap_account_secure(
             out, label, server->tls != CONF_TLS_NONE && server->tls != CONF_TLS_MAY, err);
-    if (result == 0)
+    if (result == 0 && server->imap_password_file)
         result = secret_from_file(server->imap_password_file, &out->password, err);
     out->place.is_named = true;
     if (result == 0)
@@ -91,6 +117,8 @@ void imap_account_fini(struct imap_account *a)
     mem_free_string(&a->user);
     mem_free_string(&a->admin);
     mem_free_string(&a->auth);
+    mem_free_string(&a->separator);
+    mem_free_string(&a->login);
     mem_free_string(&a->tls_name);
     buf_fini_wipe(&a->password);
     a->place = (struct imap_place){0};

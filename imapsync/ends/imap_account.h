@@ -15,6 +15,8 @@ struct imap_account {
     struct net_endpoint endpoint;
     struct conf_server policy; /* for the TLS context; owns nothing */
     char *user, *admin, *auth, *tls_name;
+    char *separator; /* NULL, or what stands between user and admin in the name that signs in */
+    char *login;     /* then that name */
     struct buf password;
 };
 
@@ -25,6 +27,9 @@ void imap_account_fini(struct imap_account *a); /* wipes the password */
 /* Whether both are the same mailbox, however the server is written: copying one into itself doubles
  * what is new with every pass.  Looks names up; one that is unknown is not the same as another. */
 bool imap_account_is_same(const struct imap_account *a, const struct imap_account *b);
+
+/* What a way of signing in (NULL: any) wants to be given. */
+enum mech_secret imap_account_secret(const char *auth);
 
 /* For those who fill one themselves. Needs endpoint and policy.tls; wants_tls: on loopback too. */
 int imap_account_secure(

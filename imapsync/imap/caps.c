@@ -3,6 +3,7 @@
 #include "imapsync/imap/caps.h"
 
 #include "base/core/num.h"
+#include "imapsync/imap/mech.h"
 #include "imapsync/imap/token.h"
 
 static const struct {
@@ -11,10 +12,6 @@ static const struct {
 } cap_rows[] = {
     {"STARTTLS", IMAP_CAP_STARTTLS},
     {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
-    {"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
-    {"AUTH=LOGIN", IMAP_CAP_AUTH_LOGIN},
-    {"AUTH=SCRAM-SHA-1", IMAP_CAP_AUTH_SCRAM_SHA_1},
-    {"AUTH=SCRAM-SHA-256", IMAP_CAP_AUTH_SCRAM_SHA_256},
     {"SASL-IR", IMAP_CAP_SASL_IR},
     {"LITERAL+", IMAP_CAP_LITERAL_PLUS},
     {"LITERAL-", IMAP_CAP_LITERAL_MINUS},
@@ -60,6 +57,7 @@ unsigned imap_caps_read(struct slice list, struct imap_cap_limits *limits_out)
     while (imap_word_next(&list, &word)) {
         read_limit(word, SLICE_LIT("APPENDLIMIT="), &limits_out->append);
         read_limit(word, SLICE_LIT("MESSAGELIMIT="), &limits_out->messages);
+        limits_out->mechs |= mech_offered(word);
         for (size_t i = 0; i < sizeof(cap_rows) / sizeof(cap_rows[0]); i++) {
             if (slice_eq_nocase(word, slice_str(cap_rows[i].name)))
                 caps |= cap_rows[i].caps;

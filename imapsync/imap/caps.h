@@ -10,10 +10,6 @@ enum imap_cap {
     IMAP_CAP_KNOWN = 1 << 0, /* the server has told its capabilities */
     IMAP_CAP_STARTTLS = 1 << 1,
     IMAP_CAP_LOGINDISABLED = 1 << 2,
-    IMAP_CAP_AUTH_PLAIN = 1 << 3,
-    IMAP_CAP_AUTH_LOGIN = 1 << 4,
-    IMAP_CAP_AUTH_SCRAM_SHA_1 = 1 << 5,
-    IMAP_CAP_AUTH_SCRAM_SHA_256 = 1 << 6,
     IMAP_CAP_SASL_IR = 1 << 7,
     IMAP_CAP_LITERAL_PLUS = 1 << 8,
     IMAP_CAP_LITERAL_MINUS = 1 << 9,
@@ -39,6 +35,7 @@ enum imap_cap {
 
 /* Those with a number; 0: the server tells none. */
 struct imap_cap_limits {
+    unsigned mechs;    /* bits 1u << enum mech: of "AUTH=" */
     uint64_t append;   /* RFC 7889 APPENDLIMIT */
     uint64_t messages; /* RFC 9738 MESSAGELIMIT: that one command may be about */
 };

@@ -96,6 +96,7 @@ bool imap_cmd_is_over(const struct imap_client *c);
 /* Texts of the server that repeat it, or a good part of it, are not shown any more.  What is sent
  * by imap_cmd_authenticate() and imap_cmd_line() is hidden by itself. */
 void imap_client_hide(struct imap_client *c, struct slice secret);
+bool imap_client_hides(const struct imap_client *c, struct slice text);
 /* STARTTLS, and what needs challenges: nothing may be pipelined behind them. */
 void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg);
 /* `challenge` is called for each "+"; it answers with imap_cmd_line(). */

@@ -128,6 +128,11 @@ void imap_client_hide(struct imap_client *c, struct slice secret)
     imap_secrets_add(&c->secrets, secret);
 }
 
+bool imap_client_hides(const struct imap_client *c, struct slice text)
+{
+    return imap_secrets_are_in(&c->secrets, text);
+}
+
 /* One line of a SASL exchange; shorter ones are "" and "*". */
 static void hide_line(struct imap_client *c, const char *text)
 {

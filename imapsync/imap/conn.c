@@ -166,6 +166,7 @@ void imap_conn_close(struct imap_conn **c)
         return;
     bool is_polite = (*c)->farewell.is_done && !imap_conn_is_broken(*c);
     imap_client_cancel((*c)->client);
+    errand_free(&(*c)->fetching);
     imap_signin_free(&(*c)->signin);
     imap_wire_close(&(*c)->wire, is_polite);
     imap_client_free(&(*c)->client);

@@ -3,6 +3,7 @@
 #ifndef IMAPSYNC_IMAP_CONN_PARTS_H
 #define IMAPSYNC_IMAP_CONN_PARTS_H
 
+#include "base/os/errand.h"
 #include "imapsync/imap/conn.h"
 #include "imapsync/imap/patience.h"
 #include "imapsync/imap/signin.h"
@@ -12,6 +13,7 @@ enum conn_state {
     CONN_LOOKING_UP,
     CONN_CONNECTING,
     CONN_SECURING,
+    CONN_FETCHING,   /* an access token; nothing is read meanwhile */
     CONN_SIGNING_IN, /* greeting included */
     CONN_READY,
 };
@@ -23,6 +25,7 @@ struct imap_conn {
     struct imap_wire wire;
     struct imap_client *client;
     struct imap_signin *signin; /* until READY */
+    struct errand *fetching;    /* only then */
     const struct imap_events *events;
     void *arg;
     bool is_paused;

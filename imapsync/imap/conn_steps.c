@@ -3,8 +3,10 @@
  * conn_steps: what each state of a connection does, as far as it can without waiting: looking the
  * name up, connecting, TLS, signing in, and talking, which is all that comes behind that.
  */
+#include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/core/mem.h"
 #include "imapsync/imap/conn_parts.h"
 
 #define READ_SIZE (64u << 10)
@@ -107,11 +109,67 @@ static int securing(struct imap_conn *c, bool *moved, struct err *err)
         return 0;
     if (r != IMAP_WIRE_DONE)
         return fell(c, r, err);
+    struct tls_binding binding;
+    if (imap_wire_binding(&c->wire, &binding))
+        imap_signin_bind(c->signin, &binding);
     if (imap_client_wants_tls(c->client))
         imap_signin_secured(c->signin);
     enter(c, CONN_SIGNING_IN, moved);
     return 0;
 }
+
+/* --- Access tokens --------------------------------------------------------------------- */
+
+struct fetch {
+    struct imap_tokens tokens;
+    struct buf used, token;
+    int result;
+    struct err err;
+};
+
+static void fetch_token(void *what)
+{
+    struct fetch *f = what;
+    f->result = f->tokens.get(f->tokens.arg, buf_slice(&f->used), &f->token, &f->err);
+}
+
+static void free_fetch(void *what)
+{
+    struct fetch *f = what;
+    buf_fini_wipe(&f->used);
+    buf_fini_wipe(&f->token);
+    free(f);
+}
+
+static int begin_fetching(struct imap_conn *c, struct err *err)
+{
+    struct fetch *f = mem_zalloc(sizeof(*f));
+    struct slice used = imap_signin_refused_token(c->signin);
+    f->tokens = c->place->tokens;
+    buf_init(&f->used, used.n);
+    buf_init(&f->token, IMAP_ACCESS_TOKEN_MAX);
+    BUG_ON(buf_add(&f->used, used) != 0);
+    return errand_start_own(fetch_token, free_fetch, f, &c->fetching, err);
+}
+
+static int fetching(struct imap_conn *c, bool *moved, struct err *err)
+{
+    if (!errand_is_done(c->fetching))
+        return 0;
+    const struct fetch *f = errand_what(c->fetching);
+    bool is_there = f->result == 0;
+    if (is_there)
+        imap_signin_token(c->signin, buf_slice(&f->token));
+    else
+        *err = f->err;
+    errand_free(&c->fetching);
+    if (!is_there)
+        return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+    enter(c, CONN_SIGNING_IN, moved);
+    return 0;
+}
+
+/* --- Talking --------------------------------------------------------------------------- */
 
 /* Sends what may be sent. */
 static int send_some(struct imap_conn *c, bool *moved, struct err *err)
@@ -168,6 +226,11 @@ static int signing_in(struct imap_conn *c, bool *moved, struct err *err)
     case IMAP_SIGNIN_WANTS_TLS:
         enter(c, CONN_SECURING, moved);
         return 0;
+    case IMAP_SIGNIN_WANTS_TOKEN:
+        if (begin_fetching(c, err) != 0)
+            return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+        enter(c, CONN_FETCHING, moved);
+        return 0;
     case IMAP_SIGNIN_DONE:
         imap_signin_free(&c->signin);
         patience_limit(&c->patience, 0);
@@ -191,7 +254,7 @@ static int talking(struct imap_conn *c, short revents, bool *moved, struct err *
     /* A BYE while signing in is the end; later its reason is shown when the connection ends. */
     if (c->state == CONN_SIGNING_IN && imap_client_session(c->client) == IMAP_SESSION_BYE)
         return lost(c, err);
-    return c->state == CONN_SECURING ? 0 : send_some(c, moved, err);
+    return c->state == CONN_SECURING || c->state == CONN_FETCHING ? 0 : send_some(c, moved, err);
 }
 
 int imap_conn_step(struct imap_conn *c, short revents, bool *moved, struct err *err)
@@ -203,6 +266,8 @@ int imap_conn_step(struct imap_conn *c, short revents, bool *moved, struct err *
         return connecting(c, revents, moved, err);
     case CONN_SECURING:
         return securing(c, moved, err);
+    case CONN_FETCHING:
+        return fetching(c, moved, err);
     case CONN_SIGNING_IN:
     case CONN_READY:
         return talking(c, revents, moved, err);

@@ -25,7 +25,7 @@ static bool is_busy(const struct imap_conn *c)
 
 static bool is_owed(const struct imap_conn *c)
 {
-    return is_busy(c) && !c->is_paused &&
+    return is_busy(c) && !c->is_paused && c->state != CONN_FETCHING &&
            (c->state < CONN_SIGNING_IN || imap_client_is_owed(c->client));
 }
 
@@ -92,7 +92,7 @@ static void keep_alive(struct imap_conn *c)
 
 static short wanted_events(const struct imap_conn *c)
 {
-    if (c->state < CONN_SECURING)
+    if (c->state < CONN_SECURING || c->state == CONN_FETCHING)
         return c->state == CONN_CONNECTING ? POLLOUT : POLLIN;
     bool is_open = c->state != CONN_SECURING;
     return imap_wire_events(&c->wire, !c->is_paused, is_open && imap_client_out(c->client).n > 0);
@@ -117,7 +117,8 @@ void imap_conn_prepare(struct imap_conn *c, struct pollfd *fd_out, int *timeout_
     /* A paused one that has hung up would be ready all the time. */
     short events = wanted_events(c);
     if (events != 0)
-        *fd_out = (struct pollfd){.fd = imap_wire_fd(&c->wire), .events = events};
+        *fd_out = (struct pollfd){
+            .fd = c->fetching ? errand_fd(c->fetching) : imap_wire_fd(&c->wire), .events = events};
 }
 int imap_conn_advance(struct imap_conn *c, short revents, bool *moved, struct err *err)
 {

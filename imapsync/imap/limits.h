@@ -11,12 +11,13 @@
 #define IMAP_MESSAGE_SIZE_MAX UINT32_MAX    /* a message body, streamed; RFC 3501 "number" */
 #define IMAP_NEST_MAX 16                    /* lists in lists */
 #define IMAP_PIPELINE_MAX                                                                          \
-    272                          /* commands without their tagged answer: two for each             \
-                                    folder of a window (copy.c), and some */
-#define IMAP_OUT_FULL (1u << 20) /* bytes that wait to be sent: nothing more is begun */
-#define IMAP_OUT_MAX (2u << 20)  /* and here the connection is given up */
-#define IMAP_WAITS_FULL 64       /* literals that wait for their "+": nothing more is begun */
-#define IMAP_WAITS_MAX 256       /* and here the connection is given up */
-#define IMAP_TEXT_KEPT_MAX 200   /* of a server's text in our errors */
+    272                             /* commands without their tagged answer: two for each          \
+                                       folder of a window (copy.c), and some */
+#define IMAP_OUT_FULL (1u << 20)    /* bytes that wait to be sent: nothing more is begun */
+#define IMAP_OUT_MAX (2u << 20)     /* and here the connection is given up */
+#define IMAP_WAITS_FULL 64          /* literals that wait for their "+": nothing more is begun */
+#define IMAP_WAITS_MAX 256          /* and here the connection is given up */
+#define IMAP_ACCESS_TOKEN_MAX 32768 /* those of Microsoft have a few thousand */
+#define IMAP_TEXT_KEPT_MAX 200      /* of a server's text in our errors */
 
 #endif

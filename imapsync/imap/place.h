@@ -3,9 +3,10 @@
 #ifndef IMAPSYNC_IMAP_PLACE_H
 #define IMAPSYNC_IMAP_PLACE_H
 
-#include "base/core/slice.h"
+#include "base/core/buf.h"
 #include "base/os/lookup.h"
 #include "base/os/tls.h"
+#include "imapsync/imap/mech.h"
 
 #define IMAP_TIMEOUT_MS 120000   /* of waiting without progress, default */
 #define IMAP_KEEPALIVE_MS 120000 /* without a word from us, default; RFC 9051 5.4 allows 30 min */
@@ -18,6 +19,15 @@ enum imap_security {
     IMAP_SECURITY_NONE,     /* loopback, or the administrator said so */
 };
 
+/* Where access tokens come from. */
+struct imap_tokens {
+    /* Blocks, in a thread of its own, and may do so for longer than the connection lives.  used:
+     * the server has just refused this one, get another (empty: any that is valid).  out: the
+     * token; the caller wipes it. */
+    int (*get)(void *arg, struct slice used, struct buf *out, struct err *err);
+    void *arg; /* lives as long as the process */
+};
+
 struct imap_place {
     const char *label; /* "source": for errors */
     bool is_named;     /* the label is the server's name in the configuration, and lasts */
@@ -28,10 +38,14 @@ struct imap_place {
     const char *tls_name;
     const char *user;  /* whose mailbox */
     const char *admin; /* who signs in for the user, NULL: the user */
-    struct slice password;
-    const char *auth;      /* "plain", "login", a SASL mechanism, or NULL: the best there is */
-    uint64_t timeout_ms;   /* 0: IMAP_TIMEOUT_MS */
-    uint64_t keepalive_ms; /* 0: IMAP_KEEPALIVE_MS */
+    const char
+        *login; /* the name to sign in by where it says both, "user*master"; NULL: as above */
+    enum mech_secret secret;
+    struct slice password;     /* with MECH_PASSWORD */
+    struct imap_tokens tokens; /* with MECH_TOKEN */
+    const char *auth;          /* as mech_named(), or NULL: the best there is */
+    uint64_t timeout_ms;       /* 0: IMAP_TIMEOUT_MS */
+    uint64_t keepalive_ms;     /* 0: IMAP_KEEPALIVE_MS */
     /* What tests put in place of the machine; NULL: sock_resolve(), clock_mono_ms(). */
     lookup_fn *resolve;
     uint64_t (*now_ms)(void);

@@ -17,6 +17,7 @@
 #include "base/core/mem.h"
 #include "imapsync/imap/fault.h"
 #include "imapsync/imap/outcome.h"
+#include "imapsync/imap/refusal.h"
 #include "imapsync/imap/sasl.h"
 
 enum signin_state {
@@ -24,6 +25,7 @@ enum signin_state {
     SIGNIN_ASKING,     /* CAPABILITY, before TLS where that is wanted */
     SIGNIN_STARTING,   /* STARTTLS */
     SIGNIN_SECURING,   /* the caller's handshake */
+    SIGNIN_AWAITING,   /* the caller's token */
     SIGNIN_SIGNING_IN, /* AUTHENTICATE or LOGIN */
     SIGNIN_LEARNING,   /* CAPABILITY, behind it */
     SIGNIN_DONE,
@@ -36,8 +38,15 @@ struct imap_signin {
     enum signin_state state;
     bool is_secure; /* or needs not be */
     struct imap_outcome outcome;
-    struct sasl *sasl; /* NULL with LOGIN */
-    struct err err;    /* of the SASL exchange, or why it has failed */
+    struct tls_binding binding;
+    bool has_binding;
+    struct buf token; /* with MECH_TOKEN */
+    bool has_tried;   /* with a token that was refused: */
+    struct err why;
+    bool is_refused;          /* name and password are wrong */
+    struct sasl *sasl;        /* NULL with LOGIN */
+    const char *kept_initial; /* too long for the command: for the first "+"; NULL: none */
+    struct err err;           /* of the SASL exchange, or why it has failed */
 };
 
 static int refuse(struct err *err, int code, const char *text)
@@ -73,11 +82,17 @@ static int fault(const struct imap_signin *s, const char *what, struct err *err)
 
 /* --- Signing in -------------------------------------------------------------------- */
 
+static const char *authcid(const struct imap_place *p)
+{
+    return p->login ? p->login : p->admin ? p->admin : p->user;
+}
+
 static void on_challenge(void *arg, struct slice text)
 {
     struct imap_signin *s = arg;
-    const char *answer = "*";
-    if (s->err.class != ERR_NONE || sasl_step(s->sasl, text, &answer, &s->err) != 0)
+    const char *answer = s->kept_initial;
+    s->kept_initial = NULL;
+    if (!answer && (s->err.class != ERR_NONE || sasl_step(s->sasl, text, &answer, &s->err) != 0))
         answer = "*"; /* RFC 9051 6.2.2: the client cancels */
     imap_cmd_line(s->client, answer);
 }
@@ -88,85 +103,140 @@ static void on_authenticated(void *arg, const struct imap_response *r)
     imap_outcome_set(&s->outcome, r);
 }
 
-static int authenticate(struct imap_signin *s, const char *mechanism, struct err *err)
+/* Longer commands than this are too long for some servers (RFC 4959 3). */
+#define INITIAL_MAX 8000
+
+static int authenticate(struct imap_signin *s, enum mech mech, struct err *err)
 {
     const struct imap_place *p = s->place;
-    struct sasl_identity id = {.authcid = p->admin ? p->admin : p->user,
-        .authzid = p->admin ? p->user : NULL,
-        .password = p->password};
     const char *initial = NULL;
-    if (sasl_new(mechanism, &id, &s->sasl, err) != 0)
+    struct sasl_identity id = {.authcid = authcid(p),
+        /* A ticket's name is not for us to say: whose mailbox it is has to be. */
+        .authzid = p->login              ? NULL
+                   : mech == MECH_GSSAPI ? p->user
+                   : p->admin            ? p->user
+                                         : NULL,
+        .secret = p->secret == MECH_TOKEN ? buf_slice(&s->token) : p->password,
+        .host = p->tls_name ? p->tls_name : p->host,
+        .port = p->port,
+        .binding = s->has_binding ? &s->binding : NULL};
+    sasl_free(&s->sasl);
+    if (sasl_new(mech, &id, &s->sasl, err) != 0)
         return -1;
-    /* LOGIN, the mechanism, lets the server speak first. */
-    if (imap_client_has(s->client, IMAP_CAP_SASL_IR) && strcmp(mechanism, "LOGIN") != 0 &&
-        sasl_step(s->sasl, SLICE_NONE, &initial, err) != 0)
-        return -1;
+    if (imap_client_has(s->client, IMAP_CAP_SASL_IR) && mech_is_client_first(mech)) {
+        if (sasl_step(s->sasl, SLICE_NONE, &initial, err) != 0)
+            return -1;
+        s->kept_initial = slice_str(initial).n > INITIAL_MAX ? initial : NULL;
+    }
     imap_client_forget_caps(s->client);
-    imap_cmd_authenticate(s->client, mechanism, initial, on_challenge, on_authenticated, s);
+    imap_cmd_authenticate(s->client, mech_name(mech), s->kept_initial ? NULL : initial,
+        on_challenge, on_authenticated, s);
     return 0;
 }
 
-static int login_command(struct imap_signin *s, struct err *err)
+static void login_command(struct imap_signin *s)
 {
-    if (s->place->admin)
-        return refuse(err, EX_UNAVAILABLE,
-            "the server offers no SASL mechanism by which an administrator can act for a user");
-    if (imap_client_has(s->client, IMAP_CAP_LOGINDISABLED))
-        return refuse(err, EX_UNAVAILABLE, "the server has disabled LOGIN and offers nothing else");
     imap_cmd_begin(s->client, imap_outcome_set, &s->outcome);
     imap_cmd_text(s->client, "LOGIN ");
-    imap_cmd_astring(s->client, slice_str(s->place->user));
+    imap_cmd_astring(s->client, slice_str(authcid(s->place)));
     imap_cmd_text(s->client, " ");
     imap_cmd_astring(s->client, s->place->password);
     imap_client_forget_caps(s->client);
     imap_cmd_end(s->client);
-    return 0;
 }
-
-/* In order of preference: PLAIN costs no extra round trip and can name another user. */
-static const struct {
-    const char *auth;
-    const char *mechanism; /* NULL: the LOGIN command */
-    unsigned cap;
-} ways[] = {
-    {"plain", "PLAIN", IMAP_CAP_AUTH_PLAIN},
-    {"scram-sha-256", "SCRAM-SHA-256", IMAP_CAP_AUTH_SCRAM_SHA_256},
-    {"scram-sha-1", "SCRAM-SHA-1", IMAP_CAP_AUTH_SCRAM_SHA_1},
-    {"login", NULL, 0},
-};
 
 static int sign_in(struct imap_signin *s, struct err *err)
 {
     const struct imap_place *p = s->place;
-    expect(s, SIGNIN_SIGNING_IN);
-    imap_client_hide(s->client, p->password);
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        if (p->auth ? slice_eq_nocase(slice_str(p->auth), slice_str(ways[i].auth))
-                    : imap_client_has(s->client, ways[i].cap))
-            return ways[i].mechanism ? authenticate(s, ways[i].mechanism, err)
-                                     : login_command(s, err);
+    const struct mech_wish wish = {.named = p->auth,
+        .secret = p->secret,
+        .is_open = p->security == IMAP_SECURITY_NONE,
+        .can_bind = s->has_binding,
+        .is_unsure = s->binding.is_exporter,
+        .is_admin = p->admin != NULL,
+        .acts = p->admin && !p->login,
+        .has_no_login = imap_client_has(s->client, IMAP_CAP_LOGINDISABLED)};
+    const char *why;
+    enum mech mech;
+    if (!mech_choose(imap_client_limits(s->client).mechs, &wish, &mech, &why))
+        return refuse(err, p->auth && !mech_named(p->auth, &mech) ? EX_USAGE : EX_UNAVAILABLE, why);
+    if (p->secret == MECH_TOKEN && s->token.n == 0) {
+        s->state = SIGNIN_AWAITING;
+        return 0;
     }
-    return refuse(err, EX_USAGE, "unknown way of signing in");
+    expect(s, SIGNIN_SIGNING_IN);
+    imap_client_hide(s->client, p->secret == MECH_TOKEN ? buf_slice(&s->token) : p->password);
+    if (mech == MECH_COMMAND)
+        login_command(s);
+    else
+        return authenticate(s, mech, err);
+    return 0;
+}
+
+/* What the server has said about the token tells more than its "NO". */
+static int add_told(const struct imap_signin *s, struct err *err)
+{
+    const char *told = s->sasl ? sasl_told(s->sasl) : "";
+    if (told[0] && !imap_client_hides(s->client, slice_str(told))) {
+        struct err said = *err;
+        err_set(err, said.class, said.code, "%s (%s)", said.text, told);
+        err_scope_set(err, said.scope);
+    }
+    return -1;
 }
 
 /* A NO to signing in without a code still means: not with this name and password. */
+static int refused(struct imap_signin *s, struct err *err)
+{
+    const struct imap_outcome *o = &s->outcome;
+    fault(s, "cannot sign in", err);
+    if (o->status != IMAP_STATUS_NO)
+        return -1;
+    switch (refusal_judge(o->code, o->text)) {
+    case REFUSAL_LATER:
+        err->class = ERR_TEMP;
+        err->code = EX_TEMPFAIL;
+        return err_scope_set(err, ERR_SCOPE_HOST);
+    case REFUSAL_REAL:
+        s->is_refused = true;
+        err->class = ERR_PERM;
+        err->code = EX_NOPERM;
+        break;
+    case REFUSAL_OTHER:
+        break;
+    }
+    if (err->class == ERR_PERM && err->scope != ERR_SCOPE_HOST)
+        err_scope_set(err, ERR_SCOPE_USER);
+    return add_told(s, err);
+}
+
+/* It may have ended since it was got; the same again would end the same way. */
+static bool wants_another_token(struct imap_signin *s, const struct err *err)
+{
+    if (s->place->secret != MECH_TOKEN || !s->is_refused || s->has_tried)
+        return false;
+    s->has_tried = true;
+    s->is_refused = false;
+    s->why = *err;
+    s->state = SIGNIN_AWAITING;
+    return true;
+}
+
 static int signed_in(struct imap_signin *s, struct err *err)
 {
     if (s->err.class != ERR_NONE) {
         *err = s->err;
         return -1;
     }
-    if (fault(s, "cannot sign in", err) != 0) {
-        if (err->class == ERR_PERM && err->code == EX_UNAVAILABLE)
-            err->code = EX_NOPERM;
-        if (err->class == ERR_PERM)
-            err_scope_set(err, ERR_SCOPE_USER);
-        return -1;
+    if (s->outcome.status != IMAP_STATUS_OK) {
+        refused(s, err);
+        return wants_another_token(s, err) ? 0 : -1;
     }
     /* SCRAM ends with the server's proof that it knows the password too. */
     if (s->sasl && !sasl_is_done(s->sasl))
         return refuse(err, EX_NOPERM, "the server has not proved that it knows the password");
     sasl_free(&s->sasl);
+    ask(s, SIGNIN_LEARNING);
     return 0;
 }
 
@@ -222,16 +292,14 @@ static int go_on(struct imap_signin *s, struct err *err)
         s->state = SIGNIN_SECURING;
         return fault(s, "cannot start TLS", err);
     case SIGNIN_SIGNING_IN:
-        if (signed_in(s, err) != 0)
-            return -1;
-        ask(s, SIGNIN_LEARNING);
-        return 0;
+        return signed_in(s, err);
     case SIGNIN_LEARNING:
         if (fault(s, "cannot ask for capabilities", err) != 0)
             return -1;
         enable(s);
         return 0;
     case SIGNIN_SECURING:
+    case SIGNIN_AWAITING:
     case SIGNIN_DONE:
     case SIGNIN_FAILED:
         break;
@@ -251,6 +319,7 @@ static bool can_go_on(const struct imap_signin *s)
     case SIGNIN_LEARNING:
         return s->outcome.is_done;
     case SIGNIN_SECURING:
+    case SIGNIN_AWAITING:
     case SIGNIN_DONE:
     case SIGNIN_FAILED:
         return false;
@@ -272,6 +341,7 @@ enum imap_signin_step imap_signin_step(struct imap_signin *s, struct err *err)
     return s->state == SIGNIN_DONE       ? IMAP_SIGNIN_DONE
            : s->state == SIGNIN_FAILED   ? IMAP_SIGNIN_FAILED
            : s->state == SIGNIN_SECURING ? IMAP_SIGNIN_WANTS_TLS
+           : s->state == SIGNIN_AWAITING ? IMAP_SIGNIN_WANTS_TOKEN
                                          : IMAP_SIGNIN_WAITS;
 }
 
@@ -283,11 +353,45 @@ void imap_signin_secured(struct imap_signin *s)
     ask(s, SIGNIN_ASKING);
 }
 
+void imap_signin_bind(struct imap_signin *s, const struct tls_binding *binding)
+{
+    s->binding = *binding;
+    s->has_binding = true;
+}
+
+struct slice imap_signin_refused_token(const struct imap_signin *s)
+{
+    return buf_slice(&s->token);
+}
+
+void imap_signin_token(struct imap_signin *s, struct slice token)
+{
+    BUG_ON(s->state != SIGNIN_AWAITING);
+    if (token.n == 0 || token.n > IMAP_ACCESS_TOKEN_MAX || slice_eq(token, buf_slice(&s->token))) {
+        s->state = SIGNIN_FAILED;
+        s->is_refused = s->has_tried;
+        s->err = s->why;
+        if (!s->has_tried)
+            refuse(&s->err, EX_CONFIG, "the access token is empty or too long");
+        return;
+    }
+    buf_fini_wipe(&s->token);
+    buf_init(&s->token, IMAP_ACCESS_TOKEN_MAX);
+    BUG_ON(buf_add(&s->token, token) != 0);
+    ask(s, SIGNIN_ASKING);
+}
+
+bool imap_signin_is_refused(const struct imap_signin *s)
+{
+    return s->state == SIGNIN_FAILED && s->is_refused;
+}
+
 struct imap_signin *imap_signin_new(struct imap_client *c, const struct imap_place *place)
 {
     struct imap_signin *s = mem_zalloc(sizeof(*s));
     s->client = c;
     s->place = place;
+    buf_init(&s->token, IMAP_ACCESS_TOKEN_MAX);
     return s;
 }
 
@@ -296,6 +400,7 @@ void imap_signin_free(struct imap_signin **s)
     if (!*s)
         return;
     sasl_free(&(*s)->sasl);
+    buf_fini_wipe(&(*s)->token);
     free(*s);
     *s = NULL;
 }

@@ -93,6 +93,11 @@ enum imap_wire_result imap_wire_secure(
     return of_tls(want);
 }
 
+bool imap_wire_binding(const struct imap_wire *w, struct tls_binding *out)
+{
+    return tls_binding(w->tls, out);
+}
+
 /* --- Bytes ------------------------------------------------------------------------ */
 
 static enum imap_wire_result of_errno(struct err *err)

@@ -41,6 +41,8 @@ enum imap_wire_result imap_wire_connected(
 enum imap_wire_result imap_wire_secure(
     struct imap_wire *w, const struct imap_place *p, struct err *err);
 
+bool imap_wire_binding(const struct imap_wire *w, struct tls_binding *out); /* tls_binding() */
+
 enum imap_wire_result imap_wire_send(
     struct imap_wire *w, struct slice s, size_t *n_out, struct err *err);
 enum imap_wire_result imap_wire_receive(

@@ -8,13 +8,15 @@
 
 #define LINES_MAX 8
 
-static const char *const names[] = {"waits", "tls", "done", "failed"};
+static const char *const names[] = {"waits", "tls", "token", "done", "failed"};
 
 /* The dialogue that begins with the greeting; the handshake is made as soon as it is asked for.
  */
 static enum imap_signin_step talk(const struct imap_place *place, const char *const *lines,
-    bool by_bytes, struct buf *sent, struct err *err)
+    bool by_bytes, struct buf *sent, bool *is_refused, struct err *err)
 {
+    static const char *const tokens[] = {"t0ken-one", "t0ken-two", "t0ken-three"};
+    size_t n_tokens = 0;
     struct imap_client *c = imap_client_new();
     struct imap_signin *s = imap_signin_new(c, place);
     enum imap_signin_step step = imap_signin_step(s, err);
@@ -34,11 +36,17 @@ static enum imap_signin_step talk(const struct imap_place *place, const char *co
                 imap_signin_secured(s);
                 step = imap_signin_step(s, err);
             }
+            if (step == IMAP_SIGNIN_WANTS_TOKEN) {
+                assert_int_equal(buf_add_str(sent, "<TOKEN>"), 0);
+                imap_signin_token(s, slice_str(tokens[n_tokens++]));
+                step = imap_signin_step(s, err);
+            }
             struct slice out = imap_client_out(c);
             assert_int_equal(buf_add(sent, out), 0);
             imap_client_sent(c, out.n);
         }
     }
+    *is_refused = imap_signin_is_refused(s);
     imap_client_cancel(c);
     imap_signin_free(&s);
     imap_client_free(&c);
@@ -52,18 +60,26 @@ static enum imap_signin_step talk(const struct imap_place *place, const char *co
 #define ANN "AGFubgBhbm4tc2VjcmV0"
 #define ROOT "YW5uAHJvb3QAYW5uLXNlY3JldA=="
 
+/* Of ann, at peer, with the first token of talk(); and with the second. */
+#define XOAUTH2 "dXNlcj1hbm4BYXV0aD1CZWFyZXIgdDBrZW4tb25lAQE="
+#define XOAUTH2_AGAIN "dXNlcj1hbm4BYXV0aD1CZWFyZXIgdDBrZW4tdHdvAQE="
+#define OAUTHBEARER "bixhPWFubiwBaG9zdD1wZWVyAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHQwa2VuLW9uZQEB"
+
 static void test_dialogues(void **state)
 {
     static const struct row {
         const char *name;
         bool wants_starttls;
-        const char *admin, *auth;
+        const char *admin, *auth, *login;
+        enum mech_secret secret;
         const char *lines[LINES_MAX];
         enum imap_signin_step end;
         const char *sent;
         enum err_class class;
         int code;
         enum err_scope scope;
+        bool is_refused;
+        const char *shown; /* in the error */
     } rows[] = {
         {"PLAIN with an initial response", .lines = {CAPS, "c1 OK [CAPABILITY IMAP4rev1] in\r\n"},
             .end = IMAP_SIGNIN_DONE, .sent = "c1 AUTHENTICATE PLAIN " ANN "\r\n"},
@@ -104,18 +120,71 @@ static void test_dialogues(void **state)
             .sent = "", ERR_PERM, EX_NOPERM, ERR_SCOPE_HOST},
         {"a wrong password", .lines = {CAPS, "c1 NO [AUTHENTICATIONFAILED] no\r\n"},
             .end = IMAP_SIGNIN_FAILED, .sent = "c1 AUTHENTICATE PLAIN " ANN "\r\n", ERR_PERM,
-            EX_NOPERM, ERR_SCOPE_USER},
+            EX_NOPERM, ERR_SCOPE_USER, .is_refused = true},
         {"a wrong password without a code", .lines = {CAPS, "c1 NO no\r\n"},
             .end = IMAP_SIGNIN_FAILED, .sent = "c1 AUTHENTICATE PLAIN " ANN "\r\n", ERR_PERM,
-            EX_NOPERM, ERR_SCOPE_USER},
+            EX_NOPERM, ERR_SCOPE_USER, .is_refused = true},
         {"not now", .lines = {CAPS, "c1 NO [UNAVAILABLE] later\r\n"}, .end = IMAP_SIGNIN_FAILED,
             .sent = "c1 AUTHENTICATE PLAIN " ANN "\r\n", ERR_TEMP, EX_TEMPFAIL, ERR_SCOPE_HOST},
+        {"too many connections",
+            .lines = {CAPS, "c1 NO [ALERT] Too many simultaneous connections\r\n"},
+            .end = IMAP_SIGNIN_FAILED, .sent = "c1 AUTHENTICATE PLAIN " ANN "\r\n", ERR_TEMP,
+            EX_TEMPFAIL, ERR_SCOPE_HOST},
+        {"a limit", .lines = {CAPS, "c1 NO [LIMIT] enough\r\n"}, .end = IMAP_SIGNIN_FAILED,
+            .sent = "c1 AUTHENTICATE PLAIN " ANN "\r\n", ERR_TEMP, EX_TEMPFAIL, ERR_SCOPE_HOST},
+        {"may not act for this user", .admin = "root",
+            .lines = {CAPS, "c1 NO [AUTHORIZATIONFAILED] no\r\n"}, .end = IMAP_SIGNIN_FAILED,
+            .sent = "c1 AUTHENTICATE PLAIN " ROOT "\r\n", ERR_PERM, EX_NOPERM, ERR_SCOPE_USER},
+        {"both in the name that signs in", .admin = "root", .login = "ann*root",
+            .lines = {LOGIN_CAPS, "c1 OK [CAPABILITY IMAP4rev1] in\r\n"}, .end = IMAP_SIGNIN_DONE,
+            .sent = "c1 LOGIN \"ann*root\" \"ann-secret\"\r\n"},
+        {"the mechanism LOGIN",
+            .lines = {"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=LOGIN LOGINDISABLED] hi\r\n",
+                "+ VXNlciBOYW1lAA==\r\n", "+ UGFzc3dvcmQA\r\n",
+                "c1 OK [CAPABILITY IMAP4rev1] in\r\n"},
+            .end = IMAP_SIGNIN_DONE,
+            .sent = "c1 AUTHENTICATE LOGIN\r\nYW5u\r\nYW5uLXNlY3JldA==\r\n"},
+        {"XOAUTH2", .secret = MECH_TOKEN,
+            .lines = {"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2] hi\r\n",
+                "c1 OK [CAPABILITY IMAP4rev1] in\r\n"},
+            .end = IMAP_SIGNIN_DONE, .sent = "<TOKEN>c1 AUTHENTICATE XOAUTH2 " XOAUTH2 "\r\n"},
+        {"OAUTHBEARER comes first, and waits for its turn", .secret = MECH_TOKEN,
+            .lines = {"* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2 AUTH=OAUTHBEARER] hi\r\n", "+ \r\n",
+                "c1 OK [CAPABILITY IMAP4rev1] in\r\n"},
+            .end = IMAP_SIGNIN_DONE,
+            .sent = "<TOKEN>c1 AUTHENTICATE OAUTHBEARER\r\n" OAUTHBEARER "\r\n"},
+        {"a token that has ended is asked for once more", .secret = MECH_TOKEN,
+            .lines = {"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n",
+                "+ eyJzdGF0dXMiOiI0MDEifQ==\r\n", "c1 NO [AUTHENTICATIONFAILED] no\r\n",
+                "* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2\r\nc2 OK\r\n",
+                "c3 OK [CAPABILITY IMAP4rev1] in\r\n"},
+            .end = IMAP_SIGNIN_DONE,
+            .sent = "<TOKEN>c1 AUTHENTICATE XOAUTH2 " XOAUTH2 "\r\n\r\n<TOKEN>c2 CAPABILITY\r\n"
+                    "c3 AUTHENTICATE XOAUTH2 " XOAUTH2_AGAIN "\r\n"},
+        {"and then no more, with the reason", .secret = MECH_TOKEN,
+            .lines = {"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n",
+                "+ eyJzdGF0dXMiOiI0MDEifQ==\r\n", "c1 NO no\r\n",
+                "* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2\r\nc2 OK\r\n",
+                "+ eyJzdGF0dXMiOiI0MDEifQ==\r\n", "c3 NO no\r\n"},
+            .end = IMAP_SIGNIN_FAILED, .sent = NULL, ERR_PERM, EX_NOPERM, ERR_SCOPE_USER,
+            .is_refused = true, .shown = "{\"status\":\"401\"}"},
+        {"a reason that shows the token is not shown", .secret = MECH_TOKEN,
+            .lines = {"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n",
+                "+ YmFkIHQwa2VuLW9uZQ==\r\n", "c1 NO [UNAVAILABLE] no\r\n"},
+            .end = IMAP_SIGNIN_FAILED, .sent = NULL, ERR_TEMP, EX_TEMPFAIL, ERR_SCOPE_HOST},
+        {"a server without tokens", .secret = MECH_TOKEN, .lines = {CAPS},
+            .end = IMAP_SIGNIN_FAILED, .sent = "", ERR_PERM, EX_UNAVAILABLE, ERR_SCOPE_HOST},
+        {"a token is no password", .secret = MECH_TOKEN, .auth = "plain", .lines = {CAPS},
+            .end = IMAP_SIGNIN_FAILED, .sent = "", ERR_PERM, EX_UNAVAILABLE, ERR_SCOPE_HOST},
+        {"SCRAM before PLAIN",
+            .lines = {"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=SCRAM-SHA-1] hi\r\n"},
+            .end = IMAP_SIGNIN_WAITS, .sent = "c1 AUTHENTICATE SCRAM-SHA-1\r\n"},
         {"the command comes back", .lines = {CAPS, "c1 BAD AUTHENTICATE PLAIN " ANN "\r\n"},
             .end = IMAP_SIGNIN_FAILED, .sent = "c1 AUTHENTICATE PLAIN " ANN "\r\n", ERR_PEER,
             EX_PROTOCOL, ERR_SCOPE_NONE},
         {"a part of it comes back", .lines = {LOGIN_CAPS, "c1 NO LOGIN ann ann-secr\r\n"},
             .end = IMAP_SIGNIN_FAILED, .sent = "c1 LOGIN \"ann\" \"ann-secret\"\r\n", ERR_PERM,
-            EX_NOPERM, ERR_SCOPE_USER},
+            EX_NOPERM, ERR_SCOPE_USER, .is_refused = true},
         {"a proof that is none", .auth = "scram-sha-1",
             .lines = {CAPS, "c1 OK [CAPABILITY IMAP4rev1] in\r\n"}, .end = IMAP_SIGNIN_FAILED,
             .sent = NULL, ERR_PERM, EX_NOPERM, ERR_SCOPE_HOST},
@@ -128,21 +197,28 @@ static void test_dialogues(void **state)
             const struct row *r = &rows[i];
             struct imap_place place = {.label = "source",
                 .host = "peer",
+                .port = 143,
                 .security = r->wants_starttls ? IMAP_SECURITY_STARTTLS : IMAP_SECURITY_NONE,
                 .user = "ann",
                 .admin = r->admin,
+                .login = r->login,
+                .secret = r->secret,
                 .password = SLICE_LIT("ann-secret"),
                 .auth = r->auth};
             struct err err = ERR_INIT;
             struct buf sent;
             buf_init(&sent, 10000);
-            enum imap_signin_step end = talk(&place, r->lines, by_bytes, &sent, &err);
+            bool is_refused;
+            enum imap_signin_step end = talk(&place, r->lines, by_bytes, &sent, &is_refused, &err);
             if (end != r->end)
                 fail_msg(
                     "row '%s': %s instead of %s: %s", r->name, names[end], names[r->end], err.text);
             assert_row(r->name, !r->sent || strcmp(buf_cstr(&sent), r->sent) == 0);
             assert_row(r->name, err.class == r->class && err.code == r->code);
             assert_row(r->name, err.scope == r->scope);
+            assert_row(r->name, is_refused == r->is_refused);
+            assert_row(r->name, !r->shown || strstr(err.text, r->shown));
+            assert_row(r->name, !strstr(err.text, "t0ken"));
             assert_row(r->name, !strstr(err.text, "ann-secr") && !strstr(err.text, "AGFubg"));
             buf_fini(&sent);
         }

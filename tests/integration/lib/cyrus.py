@@ -37,7 +37,7 @@ defaultdomain: guest.test
 altnamespace: {altnamespace}
 unixhierarchysep: {unixhierarchysep}
 allowplaintext: yes
-sasl_mech_list: PLAIN LOGIN
+sasl_mech_list: {mechanisms}
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb
 sasl_sasldb_path: /var/lib/cyrus/sasldb2
@@ -74,7 +74,7 @@ class Cyrus(Guest):
     tree_name = "cyrus"
 
     def __init__(self, folder, users=None, conf="", hostname="cyrus.test", altnamespace="yes",
-                 unixhierarchysep="yes", admin_password="admin-secret"):
+                 unixhierarchysep="yes", admin_password="admin-secret", mechanisms="PLAIN LOGIN"):
         super().__init__(folder)
         self.users = dict(users or {})
         self.conf = conf
@@ -82,6 +82,7 @@ class Cyrus(Guest):
         self.altnamespace = altnamespace
         self.unixhierarchysep = unixhierarchysep
         self.admin_password = admin_password
+        self.mechanisms = mechanisms
         self.imap_port, self.imaps_port, self.lmtp_port = free_port(), free_port(), free_port()
         self.cert = certs.install(self.dir / "inst", hostname)
         (self.dir / "inst" / "key.pem").chmod(0o640)

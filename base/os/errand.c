@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * errand: see errand.h.  Owner and thread share the state; who lets go last frees it, with the
+ * descriptor.  The thread takes no signals, so that they reach those who wait for them.
+ */
+#include "base/os/errand.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "base/core/mem.h"
+#include "base/os/io.h"
+
+struct errand {
+    atomic_int users;
+    atomic_bool is_done;
+    int fd;
+    void (*run)(void *what);
+    void (*free_what)(void *what);
+    void *what;
+};
+
+static void let_go(struct errand *e)
+{
+    if (atomic_fetch_sub(&e->users, 1) != 1)
+        return;
+    io_close(&e->fd);
+    e->free_what(e->what);
+    free(e);
+}
+
+static void *run(void *arg)
+{
+    struct errand *e = arg;
+    e->run(e->what);
+    atomic_store(&e->is_done, true);
+    /* The counter of an eventfd takes one more at any time. */
+    BUG_ON(eventfd_write(e->fd, 1) != 0);
+    let_go(e);
+    return NULL;
+}
+
+static int start_thread(struct errand *e)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t all, before;
+    BUG_ON(pthread_attr_init(&attr) != 0);
+    BUG_ON(pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&thread, &attr, run, e);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return r;
+}
+
+int errand_start_own(void (*run_it)(void *what), void (*free_what)(void *what), void *what,
+    struct errand **out, struct err *err)
+{
+    struct errand *e = mem_zalloc(sizeof(*e));
+    e->run = run_it;
+    e->free_what = free_what;
+    e->what = what;
+    atomic_init(&e->users, 1);
+    e->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = e->fd < 0 ? errno : 0;
+    if (r == 0) {
+        atomic_init(&e->users, 2);
+        r = start_thread(e);
+        if (r != 0)
+            atomic_init(&e->users, 1);
+    }
+    if (r != 0) {
+        let_go(e);
+        return err_sys(err, r, "cannot start a thread");
+    }
+    *out = e;
+    return 0;
+}
+
+int errand_fd(const struct errand *e)
+{
+    return e->fd;
+}
+
+bool errand_is_done(const struct errand *e)
+{
+    return atomic_load(&e->is_done);
+}
+
+void *errand_what(const struct errand *e)
+{
+    BUG_ON(!errand_is_done(e));
+    return e->what;
+}
+
+void errand_free(struct errand **e)
+{
+    if (!*e)
+        return;
+    let_go(*e);
+    *e = NULL;
+}
