@@ -144,7 +144,7 @@ struct batches_result {
     enum batches_outcome outcome;
     uint32_t folder, uid;
     uint32_t tgt_uid, since; /* STORED; and SENT: what was stored has at least this UID */
-    bool is_doubtful;        /* STORED: the target has told UIDs below that */
+    bool is_doubtful;        /* STORED: the target has told other UIDs than those that come next */
     bool is_plain;           /* it went without keywords and odd date */
     struct batches_sent sent;
     const char *why; /* REFUSED, ASIDE, OPEN; borrowed until the next call */

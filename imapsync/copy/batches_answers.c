@@ -205,12 +205,19 @@ static bool is_uids(const uint32_t *v, size_t n, size_t want)
     return true;
 }
 
+/* Those that come next.  Others are those of messages that were there before, or are skipped: then
+ * somebody else's may have come in between, or may yet get a UID that was told as ours. */
+static bool are_next(const struct append *a)
+{
+    return a->tgt_uids[0] == a->since && a->tgt_uids[a->n - 1] - a->tgt_uids[0] == a->n - 1;
+}
+
 static void store(struct batches *b, struct append *a, size_t i, uint32_t tgt_uid)
 {
     struct batches_result r = {.outcome = tgt_uid > 0 ? BATCHES_STORED : BATCHES_SENT,
         .tgt_uid = tgt_uid,
         .since = a->since,
-        .is_doubtful = a->tgt_uids && a->tgt_uids[0] < a->since,
+        .is_doubtful = a->tgt_uids && !are_next(a),
         .sent = a->sent[i]};
     batches_tell_item(b, a->window, a->at[i], r, NULL);
     a->window->states[a->at[i]] = ITEM_DONE;
@@ -232,7 +239,7 @@ void batches_append_over(struct batches *b, struct append *a)
     }
     for (size_t i = 0; i < a->n; i++)
         store(b, a, i, a->tgt_uids ? a->tgt_uids[i] : 0);
-    if (a->tgt_uids && a->tgt_uids[a->n - 1] >= f->since)
+    if (a->tgt_uids && are_next(a))
         f->since = a->tgt_uids[a->n - 1] + 1;
     batches_append_free(b, a);
 }

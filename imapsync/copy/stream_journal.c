@@ -90,9 +90,10 @@ void stream_put_sent(struct stream *s, const struct batches_todo *todo)
     w->is_noted = false;
 }
 
-/* Below the target's UIDNEXT of before there are other messages, which must not be taken for ours;
- * and if one of an append is there all of it may be elsewhere.  But a server that keeps equal ones
- * once (Gmail) tells what ours has. */
+/* Below the target's UIDNEXT of before there are other messages, which must not be taken for ours,
+ * and one that is too high is given to somebody else's message later.  Where the UIDs of an append
+ * are not those that come next, contents tell.  But a server that keeps equal ones once (Gmail)
+ * tells what ours has. */
 static bool is_believed(struct stream *s, uint32_t folder, const struct batches_result *r)
 {
     struct err ignored = ERR_INIT;

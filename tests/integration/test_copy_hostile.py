@@ -271,6 +271,32 @@ def test_a32_uids_of_others_are_not_ours(capabilities, n_others, tmp_path):
         assert expunged == [n_others + 3]
 
 
+TOO_HIGH = {"all": lambda first, n: b"%d:%d" % (first + 1, first + n), "the last": lambda first, n: b"%d:%d,%d" % (first, first + n - 2, first + n)}
+
+
+@pytest.mark.parametrize("others", (0, 1))
+@pytest.mark.parametrize("which", TOO_HIGH)
+def test_a32_uids_that_others_get_later_are_not_ours(which, others, tmp_path):
+    """One too high: the UID of what comes next, which a deletion would remove."""
+    def append(server, tag, line):
+        first = len(server.messages) + 1
+        server.messages += server.literals
+        return b"{tag} OK [APPENDUID 7 %s] done\r\n" % TOO_HIGH[which](first, len(server.literals))
+
+    def expunge(server, tag, line):
+        expunged.extend(server.asked(line.replace(b"UID EXPUNGE", b"UID FETCH")))
+        return b"{tag} OK done\r\n"
+    expunged, before = [], [b"Subject: other %d\r\n\r\n" % i for i in range(others)]
+    with FakeImap(list(MAIL)) as source, FakeImap(list(before), {"APPEND": append, "EXPUNGE": expunge}) as target:
+        line = argv(source, target, tmp_path, "--timeout=30s", "--settle=0s")
+        assert run(line).status == 0
+        target.messages.append(b"Subject: somebody else's\r\n\r\n")
+        source.messages.pop()
+        assert run(line).messages_deleted == 1
+        assert expunged == [others + 3]
+        assert target.messages[:-1] == before + MAIL
+
+
 def test_a32_uids_below_a_uidnext_that_lies(tmp_path):
     """They are not believed, and found by content where they are."""
     def status(server, tag, line):
