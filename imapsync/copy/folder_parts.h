@@ -11,6 +11,7 @@
  *   folder_adopt.c    a large folder that the target has already, found again by content
  *   folder_changes.c  what the plan is told of it
  *   pass_plan.c       one plan over all of them, and its questions
+ *   pass_doubt.c      what may be on the target, and cannot be looked for
  */
 #ifndef IMAPSYNC_COPY_FOLDER_PARTS_H
 #define IMAPSYNC_COPY_FOLDER_PARTS_H
@@ -104,6 +105,9 @@ struct works {
     struct plan plan;
     bool has_no_past; /* it could not be asked what there was before the flip, */
     struct err why;   /* for this reason */
+    /* Behind a flip: what is on its way to folders that could not be looked at. */
+    unsigned char (*in_doubt)[SHA256_SIZE];
+    size_t n_in_doubt;
 };
 
 /* --- One folder (folder.c) --- */
@@ -204,6 +208,12 @@ bool folder_has_read(const struct work *w, uint32_t uid, struct content *out);
 /* --- The plan (pass_plan.c) --- */
 
 int pass_plan(struct works *all, struct err *err) ATTR_WUR;
+
+/* --- What may be there (pass_doubt.c) --- */
+
+/* When all folders were looked at; the caller frees. */
+int pass_find_in_doubt(struct works *all, struct err *err) ATTR_WUR;
+size_t pass_in_doubt(void *works, const unsigned char *digest);
 
 /* --- Whether what the journal says is still true (folder_known.c) -------------------------- */
 

@@ -308,7 +308,13 @@ static int do_portion(struct works *all, struct work *w, struct err *err)
 {
     struct work *planned[1];
     struct stream_folder folder;
-    struct works one = {.c = all->c, .p = all->p, .v = w, .n = 1, .planned = planned};
+    struct works one = {.c = all->c,
+        .p = all->p,
+        .v = w,
+        .n = 1,
+        .planned = planned,
+        .in_doubt = all->in_doubt,
+        .n_in_doubt = all->n_in_doubt};
     int result = 0;
     if (pass_plan(&one, err) != 0 || copy_all(&one, &folder, err) != 0 ||
         after_copies(&one, err) != 0)
@@ -340,8 +346,9 @@ static int portions(struct works *all, struct err *err)
 
 static int run(struct works *all, struct stream_folder *folders, struct err *err)
 {
-    if (look(all, err) != 0 || pass_plan(all, err) != 0 || copy_all(all, folders, err) != 0 ||
-        after_copies(all, err) != 0 || apply(all, err) != 0 || portions(all, err) != 0)
+    if (look(all, err) != 0 || pass_find_in_doubt(all, err) != 0 || pass_plan(all, err) != 0 ||
+        copy_all(all, folders, err) != 0 || after_copies(all, err) != 0 || apply(all, err) != 0 ||
+        portions(all, err) != 0)
         return -1;
     for (size_t i = 0; i < all->n; i++) {
         if (!is_left_out(&all->v[i]) && folder_remember(&all->v[i], err) != 0)
@@ -401,6 +408,7 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
     for (size_t i = 0; i < n; i++)
         folder_work_fini(&all.v[i]);
     plan_fini(&all.plan);
+    free(all.in_doubt);
     free(all.v);
     free(all.planned);
     free(folders);

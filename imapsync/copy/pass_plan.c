@@ -77,7 +77,8 @@ static void make(struct works *all)
         .arg = all,
         .deletions_percent = all->c->options.delete_percent,
         .may_delete = all->c->options.delete_percent > 0,
-        .seen = is_past_known(all->c) ? seen : NULL};
+        .seen = is_past_known(all->c) ? seen : NULL,
+        .in_doubt = pass_in_doubt};
     plan_make(&in, &all->plan);
     free(views);
 }

@@ -124,6 +124,9 @@ struct plan_input {
     /* How many messages of this content ever were on the source, of which there are `now` in places
      * that are not known.  NULL: nobody knows any more. */
     size_t (*seen)(void *arg, const unsigned char *digest, size_t now);
+    /* How many of this content may have been stored for folders that could not be looked at.  NULL:
+     * none. */
+    size_t (*in_doubt)(void *arg, const unsigned char *digest);
     /* Flags of one folder in the bits of another, whose keywords may have others.  NULL: they are
      * the same everywhere. */
     struct flags (*translate)(void *arg, uint32_t from, uint32_t to, const struct flags *f);

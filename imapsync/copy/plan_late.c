@@ -13,7 +13,8 @@
  *
  * What the target has lost by a restore (PAIR_LOST) is owed wherever the source has it now.  As
  * long as a folder that was restored cannot be looked at, nobody knows what that is, and what was
- * seen before waits.
+ * seen before waits.  So does what may have been stored for a folder that cannot be looked at: it
+ * may have been moved since.
  *
  * Folders are listed one after the other, so what is moved meanwhile is seen in two places.  Where
  * equal ones in several folders would be late, each is asked for once more: those that are still
@@ -137,6 +138,7 @@ static void judge_group(struct plan_draft *d, const struct candidate *v, size_t 
     ever -= owed;
     if (n > ever && ask_for_each(d, v, n))
         return;
+    size_t in_doubt = d->in->in_doubt ? d->in->in_doubt(d->in->arg, v->digest) : 0;
     if (n > ever)
         pay(d, v->digest, n - ever - late);
     for (size_t i = 0; i < n; i++) {
@@ -148,6 +150,8 @@ static void judge_group(struct plan_draft *d, const struct candidate *v, size_t 
         plan_copy(d, f, PLAN_W_LATE);
         if (i < ever)
             plan_withhold_last(d, PLAN_R_HIDDEN);
+        else if (i - ever < in_doubt)
+            plan_withhold_last(d, PLAN_R_IN_DOUBT);
     }
 }
 

@@ -26,7 +26,7 @@
  *
  * Behind the policy's name: noremove nomove nodelete all (every folder was asked) known100 (of the
  * mailbox) fresh (the roles were exchanged) blind (nobody knows what there was) hidden (nor what is
- * owed) seen=d:2 (content d was there twice).
+ * owed) seen=d:2 (content d was there twice) doubt=d:1 (one of it may be on its way elsewhere).
  *
  * What is planned, in order, separated by "; ":
  *
@@ -87,7 +87,7 @@ struct table {
     struct plan_input in;
     unsigned char digests[256][SHA256_SIZE], ids[256];
     struct canon canons[256]; /* from 128 on: those of altered ones */
-    size_t ever[256];
+    size_t ever[256], doubt[256];
     const char *row;
     struct buf text;
 };
@@ -355,6 +355,12 @@ static size_t table_seen(void *arg, const unsigned char *digest, size_t now)
     return table.ever[digest[0]];
 }
 
+static size_t table_in_doubt(void *arg, const unsigned char *digest)
+{
+    (void)arg;
+    return table.doubt[digest[0]];
+}
+
 /* Of contents that are not named in the policy it is known what the pairs tell. */
 static void table_seen_by_pairs(void)
 {
@@ -364,6 +370,14 @@ static void table_seen_by_pairs(void)
             table.ever[t->content]++;
         }
     }
+}
+
+static void table_count(const char **s, size_t *of)
+{
+    unsigned char content = (unsigned char)*(*s)++;
+    if (!table_take(s, ":"))
+        table_bad(*s);
+    of[content] = table_number(s);
 }
 
 static void table_policy_read(const char **s)
@@ -400,12 +414,11 @@ static void table_policy_read(const char **s)
             in->deletions_min = table_number(s);
         else if (table_take(s, "percent"))
             in->deletions_percent = table_number(s);
-        else if (table_take(s, "seen=")) {
-            unsigned char content = (unsigned char)*(*s)++;
-            if (!table_take(s, ":"))
-                table_bad(*s);
-            table.ever[content] = table_number(s);
-        } else
+        else if (table_take(s, "seen="))
+            table_count(s, table.ever);
+        else if (table_take(s, "doubt="))
+            table_count(s, table.doubt);
+        else
             table_bad(*s);
     }
 }
@@ -416,6 +429,7 @@ static void table_read(const struct plan_row *row)
     table.row = row->name;
     buf_init(&table.text, 1u << 20);
     memset(table.ever, 0, sizeof(table.ever));
+    memset(table.doubt, 0, sizeof(table.doubt));
     for (unsigned i = 0; i < 256; i++) {
         memset(table.digests[i], (int)i, SHA256_SIZE);
         table.ids[i] = (unsigned char)i;
@@ -426,7 +440,8 @@ static void table_read(const struct plan_row *row)
         .can_remove = true,
         .can_move = true,
         .may_delete = true,
-        .seen = table_seen};
+        .seen = table_seen,
+        .in_doubt = table_in_doubt};
     while (*s)
         table_folder_read(&s);
     table_seen_by_pairs();
