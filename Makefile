@@ -55,7 +55,7 @@ LDFLAGS_fuzz  := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undef
 # --as-needed gives each program only the libraries whose symbols it uses, so
 # that for example nothing but mapd and sync is linked against Berkeley DB.
 LIBS := -Wl,--as-needed -luv -lcares -lssl -lcrypto -lconfuse -lidn2 -ljansson -lresolv \
-        -ldb -lmilter -lgsasl -lz -pthread
+        -ldb -lmilter -lgsasl -lcurl -lz -pthread
 
 comma := ,
 

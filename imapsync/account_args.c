@@ -13,6 +13,7 @@
 
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "imapsync/ends/oauth.h"
 #include "imapsync/ends/secret.h"
 
 static int usage(struct err *err, const char *text)
@@ -104,6 +105,34 @@ static int policy_from_args(
     return usage(err, "TLS is one of none, verify, encrypt, fingerprint");
 }
 
+static int secret_from_args(
+    const struct account_args *args, struct imap_account *out, struct err *err)
+{
+    const enum mech_secret secret = imap_account_secret(args->auth);
+    const char *const given[] = {
+        args->password_file, args->password_command, args->token_file, args->token_command};
+    unsigned n = 0;
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+        n += given[i] != NULL;
+    if (n > 1)
+        return usage(err, "one password or one source of access tokens, not several");
+    if (secret == MECH_TICKET)
+        return n == 0 ? 0 : usage(err, "GSSAPI wants a Kerberos ticket and no password");
+    if (args->token_file || args->token_command) {
+        char *argv[] = {
+            (char[]){"/bin/sh"}, (char[]){"-c"}, (char *)(uintptr_t)args->token_command, NULL};
+        out->place.tokens = args->token_file ? oauth_from_file(args->token_file)
+                                             : oauth_from_command(argv, out->user);
+        return 0;
+    }
+    if (secret == MECH_TOKEN)
+        return usage(err, "this way of signing in wants access tokens");
+    return args->password_file ? secret_from_file(args->password_file, &out->password, err)
+           : args->password_command
+               ? secret_from_command(args->password_command, &out->password, err)
+               : secret_from_terminal(args->label, args->url, &out->password, err);
+}
+
 static int imap_from_args(
     const struct account_args *args, struct imap_account *out, struct err *err)
 {
@@ -119,16 +148,8 @@ static int imap_from_args(
         result = policy_from_args(args, out, err);
     if (result == 0)
         result = imap_account_secure(out, args->label, args->tls != NULL, err);
-    if (result == 0 && imap_account_secret(args->auth) == MECH_TICKET)
-        result = args->password_file || args->password_command
-                     ? usage(err, "GSSAPI wants a Kerberos ticket and no password")
-                     : 0;
-    else if (result == 0 && args->password_file)
-        result = secret_from_file(args->password_file, &out->password, err);
-    else if (result == 0 && args->password_command)
-        result = secret_from_command(args->password_command, &out->password, err);
-    else if (result == 0)
-        result = secret_from_terminal(args->label, args->url, &out->password, err);
+    if (result == 0)
+        result = secret_from_args(args, out, err);
     return result == 0 ? imap_account_finish(out, args->timeout_ms, err) : -1;
 }
 
@@ -138,8 +159,9 @@ static int maildir_from_args(
 {
     if (dir.n == 0)
         return usage(err, "the name of the folder is missing: maildir:DIR");
-    if (args->password_file || args->password_command || args->admin || args->separator ||
-        args->auth || args->tls || args->ca_file || args->fingerprint || args->tls_name)
+    if (args->password_file || args->password_command || args->token_file || args->token_command ||
+        args->admin || args->separator || args->auth || args->tls || args->ca_file ||
+        args->fingerprint || args->tls_name)
         return usage(err, "a Maildir wants neither password nor TLS");
     return maildir_maker_init(out, args->label, (const char *)dir.p, args->is_made, err);
 }

@@ -12,6 +12,7 @@ struct account_args {
     const char *url;   /* imap://user@host:port/, imaps://... or maildir:DIR */
     bool is_made;      /* a Maildir that is not there yet is made */
     const char *password_file, *password_command;
+    const char *token_file, *token_command;
     const char *admin, *separator, *auth;
     const char *tls, *ca_file, *fingerprint, *tls_name;
     uint64_t timeout_ms;

@@ -25,6 +25,9 @@ struct copy_args {
 #define SIDE_ROWS(side, s)                                                                         \
     {"--" side "-password-file", &(s)->password_file, NULL, "FILE with the password"},             \
         {"--" side "-password-command", &(s)->password_command, NULL, "COMMAND that prints it"},   \
+        {"--" side "-token-file", &(s)->token_file, NULL, "FILE with an OAuth refresh token"},     \
+        {"--" side "-token-command", &(s)->token_command, NULL,                                    \
+            "COMMAND that prints an access token"},                                                \
         {"--" side "-admin", &(s)->admin, NULL, "NAME who signs in on behalf of the user"},        \
         {"--" side "-admin-separator", &(s)->separator, NULL,                                      \
             "TEXT: sign in as the user, TEXT and that NAME"},                                      \

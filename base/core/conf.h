@@ -71,7 +71,9 @@ struct conf_server {
     char *imap_user;         /* administrative login for coexist-sync, NULL when not set */
     char *imap_password_file;
     char *imap_user_separator; /* one signs in as USER + this + imap_user; NULL: as imap_user */
-    char *imap_auth;           /* NULL: the best there is */
+    struct conf_strings imap_token_command; /* program and arguments that print an access token */
+    char *imap_token_file;                  /* JSON: endpoint, client, refresh token */
+    char *imap_auth;                        /* NULL: the best there is */
     bool
         pipelining; /* pipelining = yes|no: commands ahead of replies, where the server offers it */
     uint32_t smtp_connections_max; /* pooled connections per relay worker */

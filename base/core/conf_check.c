@@ -70,23 +70,44 @@ static bool is_word(const char *text, const char *word)
     return text != NULL && strcmp(text, word) == 0;
 }
 
+static bool is_one_of(const char *text, const char *const *words)
+{
+    while (*words != NULL && !is_word(text, *words))
+        words++;
+    return *words != NULL;
+}
+
+/* One of: a name with a password, access tokens, a Kerberos ticket. */
 static int check_sign_in(struct conf_loader *l, struct cfg_t *section, const struct conf_server *s)
 {
-    /* Kerberos has names and keys of its own. */
-    bool has_ticket = is_word(s->imap_auth, "gssapi");
+    static const char *const of_tokens[] = {"oauthbearer", "xoauth2", NULL};
+    static const char *const of_one_name[] = {"login", "sasl-login", "cram-md5", NULL};
+    bool has_command = s->imap_token_command.n > 0, has_ticket = is_word(s->imap_auth, "gssapi");
+    bool has_token = has_command || s->imap_token_file != NULL;
 
+    if (has_command && s->imap_token_file != NULL)
+        return conf_refuse_key(
+            l, section, "imap_token_file", "contradicts imap_token_command: one of them");
+    if (has_command && s->imap_token_command.v[0][0] != '/')
+        return conf_refuse_key(
+            l, section, "imap_token_command", "begins with the whole path of a program");
+    if (is_one_of(s->imap_auth, of_tokens) != has_token && (s->imap_auth != NULL || !has_token))
+        return conf_refuse_key(l, section, "imap_auth",
+            has_token ? "wants no access token, and there is imap_token_command or imap_token_file"
+                      : "wants imap_token_command or imap_token_file");
     if (has_ticket && s->imap_password_file != NULL)
         return conf_refuse_key(
             l, section, "imap_password_file", "has no effect with imap_auth = gssapi");
+    if (has_token && (s->imap_user != NULL || s->imap_password_file != NULL))
+        return conf_refuse_key(l, section, s->imap_user ? "imap_user" : "imap_password_file",
+            "has no effect beside an access token, which is whose it is");
     if (!has_ticket && (s->imap_user == NULL) != (s->imap_password_file == NULL))
         return conf_refuse_key(l, section, s->imap_user ? "imap_password_file" : "imap_user",
             "is missing (imap_user and imap_password_file go together)");
     if (s->imap_user_separator != NULL && (s->imap_user == NULL || has_ticket))
         return conf_refuse_key(
             l, section, "imap_user_separator", "has no effect without imap_user and a password");
-    if ((is_word(s->imap_auth, "login") || is_word(s->imap_auth, "sasl-login") ||
-            is_word(s->imap_auth, "cram-md5")) &&
-        s->imap_user_separator == NULL)
+    if (is_one_of(s->imap_auth, of_one_name) && s->imap_user_separator == NULL)
         return conf_refuse_key(l, section, "imap_auth",
             "cannot act for another user; imap_user_separator can put both into one name");
     return 0;

@@ -28,7 +28,7 @@
 #define SOCKET_SCHEMES WORDS("unix", "inet")
 #define RELAY_SCHEMES WORDS("inet", "smtp", "lmtp")
 /* clang-format off */
-#define IMAP_WAYS WORDS("scram-sha-256-plus", "scram-sha-1-plus", "scram-sha-256", "scram-sha-1", "plain", "sasl-login", "cram-md5", "gssapi", "login")
+#define IMAP_WAYS WORDS("scram-sha-256-plus", "scram-sha-1-plus", "scram-sha-256", "scram-sha-1", "plain", "sasl-login", "cram-md5", "gssapi", "oauthbearer", "xoauth2", "login")
 /* clang-format on */
 #define TLS_VERSIONS WORDS("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 #define TLS_POLICIES WORDS("none", "may", "encrypt", "verify", "fingerprint")
@@ -94,6 +94,8 @@ const struct schema_key schema_keys[] = {
     SERVER("imap_user", imap_user, TEXT, NULL, NO_RANGE),
     SERVER("imap_password_file", imap_password_file, PATH, NULL, NO_RANGE),
     SERVER("imap_user_separator", imap_user_separator, TEXT, NULL, NO_RANGE),
+    SERVER("imap_token_command", imap_token_command, NAMES, NULL, NO_RANGE),
+    SERVER("imap_token_file", imap_token_file, PATH, NULL, NO_RANGE),
     SERVER("imap_auth", imap_auth, WORD, NULL, CHOICES(IMAP_WAYS)),
     SERVER("eight_bit", eight_bit, CHOICE, "send", CHOICES(WORDS("send", "refuse"))),
     SERVER("pipelining", pipelining, BOOL, "yes", CHOICES(YES_NO)),

@@ -7,12 +7,14 @@
  */
 #include "imapsync/ends/imap_account.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sysexits.h>
 
 #include "base/core/mem.h"
 #include "base/os/sock.h"
+#include "imapsync/ends/oauth.h"
 #include "imapsync/ends/secret.h"
 
 #define LOGIN_MAX 1024
@@ -71,11 +73,20 @@ int imap_account_finish(struct imap_account *a, uint64_t timeout_ms, struct err 
     a->place.user = a->user;
     a->place.admin = a->admin;
     a->place.login = a->login;
-    a->place.secret = imap_account_secret(a->auth);
+    a->place.secret = a->place.tokens.get ? MECH_TOKEN : imap_account_secret(a->auth);
     a->place.auth = a->auth;
     a->place.password = buf_slice(&a->password);
     a->place.timeout_ms = timeout_ms;
     return imap_end_maker_init(&a->end, &a->place, err);
+}
+
+static struct imap_tokens tokens_of(const struct conf_strings *command, const char *user)
+{
+    char **argv = mem_zalloc((command->n + 1) * sizeof(*argv));
+    memcpy(argv, command->v, command->n * sizeof(*argv));
+    struct imap_tokens tokens = oauth_from_command(argv, user);
+    free(argv);
+    return tokens;
 }
 
 int imap_account_from_conf(const struct conf_server *server, const char *label, const char *user,
@@ -92,14 +103,20 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
     int result = 0;
     if (!out->endpoint.host)
         result = err_set(err, ERR_PERM, EX_CONFIG, "the server has no imap address");
-    else if (!server->imap_password_file && imap_account_secret(out->auth) == MECH_PASSWORD)
-        result = err_set(err, ERR_PERM, EX_CONFIG, "the server has no imap_password_file");
+    else if (!server->imap_password_file && server->imap_token_command.n == 0 &&
+             !server->imap_token_file && imap_account_secret(out->auth) == MECH_PASSWORD)
+        result = err_set(err, ERR_PERM, EX_CONFIG,
+            "the server has neither imap_password_file nor access tokens");
     if (result == 0)
         result = imap_account_secure(
             out, label, server->tls != CONF_TLS_NONE && server->tls != CONF_TLS_MAY, err);
     if (result == 0 && server->imap_password_file)
         result = secret_from_file(server->imap_password_file, &out->password, err);
     out->place.is_named = true;
+    if (server->imap_token_command.n > 0)
+        out->place.tokens = tokens_of(&server->imap_token_command, user);
+    else if (server->imap_token_file)
+        out->place.tokens = oauth_from_file(server->imap_token_file);
     if (result == 0)
         result = imap_account_finish(out, timeout_ms, err);
     if (result != 0) {

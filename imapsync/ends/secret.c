@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <sys/wait.h>
@@ -14,6 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/core/clock.h"
 #include "base/os/io.h"
 
 extern char **environ;
@@ -26,7 +29,7 @@ static int first_line(struct buf *out, const char *what, struct err *err)
     if (out->n > 0 && out->p[out->off + out->n - 1] == '\r')
         buf_truncate(out, out->n - 1);
     if (out->n == 0)
-        return err_set(err, ERR_PERM, EX_CONFIG, "%s gives no password", what);
+        return err_set(err, ERR_PERM, EX_CONFIG, "%s gives nothing", what);
     return 0;
 }
 
@@ -37,52 +40,82 @@ int secret_from_file(const char *path, struct buf *out, struct err *err)
     return first_line(out, path, err);
 }
 
-static int read_all(int fd, struct buf *out, struct err *err)
+/* until_ms 0: it may take as long as it likes. */
+static int read_all(int fd, uint64_t until_ms, struct buf *out, struct err *err)
 {
     for (;;) {
+        uint64_t now = clock_mono_ms();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (until_ms > 0 && (now >= until_ms || poll(&p, 1, (int)(until_ms - now)) == 0))
+            return err_set(err, ERR_TEMP, EX_TEMPFAIL, "it takes too long");
         unsigned char *room = buf_reserve(out, 256);
         if (!room)
-            return err_set(err, ERR_PERM, EX_CONFIG, "the password is too long");
+            return err_set(err, ERR_PERM, EX_CONFIG, "what it prints is too long");
         ssize_t n = read(fd, room, 256);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_sys(err, errno, "cannot read the password");
+            return err_sys(err, errno, "what it prints cannot be read");
         if (n == 0)
             return 0;
         buf_commit(out, (size_t)n);
     }
 }
 
-static int spawn_shell(const char *command, int out_fd, pid_t *pid, struct err *err)
+/* In a process group of its own where it has to end in time, so that all of it can be ended. */
+static int spawn(char *const *argv, int out_fd, bool is_group, pid_t *pid, struct err *err)
 {
-    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char *)(uintptr_t)command, NULL};
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigmask(&attr, &none); /* ours may block all of them */
+    posix_spawnattr_setflags(
+        &attr, (short)(POSIX_SPAWN_SETSIGMASK | (is_group ? POSIX_SPAWN_SETPGROUP : 0)));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out_fd, 1);
-    int r = posix_spawn(pid, "/bin/sh", &actions, NULL, argv, environ);
+    int r = posix_spawn(pid, argv[0], &actions, &attr, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
-    return r == 0 ? 0 : err_sys(err, r, "cannot run the password command");
+    posix_spawnattr_destroy(&attr);
+    return r == 0 ? 0 : err_sys(err, r, "it cannot be run");
+}
+
+static int run(char *const *argv, unsigned timeout_ms, struct buf *out, struct err *err)
+{
+    int fds[2], status = 0;
+    pid_t pid;
+    uint64_t until_ms = timeout_ms > 0 ? clock_mono_ms() + timeout_ms : 0;
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return err_sys(err, errno, "pipe");
+    int result = spawn(argv, fds[1], timeout_ms > 0, &pid, err);
+    io_close(&fds[1]);
+    if (result == 0) {
+        result = read_all(fds[0], until_ms, out, err);
+        if (result != 0 && timeout_ms > 0)
+            kill(-pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+        if (result == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+            result = err_set(err, timeout_ms > 0 ? ERR_TEMP : ERR_PERM,
+                timeout_ms > 0 ? EX_TEMPFAIL : EX_CONFIG, "it failed");
+    }
+    io_close(&fds[0]);
+    return result;
 }
 
 int secret_from_command(const char *command, struct buf *out, struct err *err)
 {
-    int fds[2], status = 0;
-    pid_t pid;
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return err_sys(err, errno, "pipe");
-    int result = spawn_shell(command, fds[1], &pid, err);
-    io_close(&fds[1]);
-    if (result == 0) {
-        result = read_all(fds[0], out, err);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-        if (result == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-            result = err_set(err, ERR_PERM, EX_CONFIG, "the password command failed");
-    }
-    io_close(&fds[0]);
-    return result == 0 ? first_line(out, "the password command", err) : -1;
+    char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, (char *)(uintptr_t)command, NULL};
+    return run(argv, 0, out, err) == 0 ? first_line(out, "the password command", err)
+                                       : err_wrap(err, "the password command");
+}
+
+int secret_from_argv(char *const *argv, unsigned timeout_ms, struct buf *out, struct err *err)
+{
+    return run(argv, timeout_ms, out, err) == 0 ? first_line(out, argv[0], err)
+                                                : err_wrap(err, "%s", argv[0]);
 }
 
 int secret_from_terminal(const char *label, const char *url, struct buf *out, struct err *err)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* secret: passwords from where they may be: a file, a command, the terminal; never argv. */
+/* secret: passwords and tokens from where they may be: a file, a command, the terminal; never argv.
+ */
 #ifndef IMAPSYNC_ENDS_SECRET_H
 #define IMAPSYNC_ENDS_SECRET_H
 
@@ -13,6 +14,9 @@
 int secret_from_file(const char *path, struct buf *out, struct err *err) ATTR_WUR;
 /* What the command prints, run by the shell without our standard input. */
 int secret_from_command(const char *command, struct buf *out, struct err *err) ATTR_WUR;
+/* What the program argv[0] prints within the time, run without a shell. */
+int secret_from_argv(
+    char *const *argv, unsigned timeout_ms, struct buf *out, struct err *err) ATTR_WUR;
 /* Asks on the controlling terminal, without echo. */
 int secret_from_terminal(
     const char *label, const char *url, struct buf *out, struct err *err) ATTR_WUR;

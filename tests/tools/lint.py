@@ -86,6 +86,7 @@ ADAPTERS = {
     r"libmilter/.*": ["milter/libmilter.c", "milter/serve.c"],
     r"confuse\.h": ["base/core/conf.c"],
     r"gsasl\.h": ["imapsync/imap/sasl.c"],
+    r"curl/.*": ["base/os/https.c"],
     r"zlib\.h": ["imapsync/imap/compress.c"],
     r"idn2\.h": ["base/mail/idn.c"],
 }

@@ -10,7 +10,7 @@
 set -eu
 
 build="libdb5.3-dev libmilter-dev libc-ares-dev libssl-dev libuv1-dev libconfuse-dev \
-libgsasl-dev zlib1g-dev libidn2-dev libjansson-dev"
+libgsasl-dev libcurl4-openssl-dev zlib1g-dev libidn2-dev libjansson-dev"
 guests="python3 util-linux ca-certificates"
 test="python3-pytest python3-pytest-xdist libcmocka-dev cppcheck clang-format mandoc spin strace openssl"
 # The compiler with libFuzzer, its runtime, and llvm-symbolizer for stacks with names.
@@ -39,6 +39,7 @@ header_of() {
     libuv1-dev) echo uv.h ;;
     libconfuse-dev) echo confuse.h ;;
     libgsasl-dev) echo gsasl.h ;;
+    libcurl4-openssl-dev) echo curl/curl.h ;;
     zlib1g-dev) echo zlib.h ;;
     libidn2-dev) echo idn2.h ;;
     libjansson-dev) echo jansson.h ;;

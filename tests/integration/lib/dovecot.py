@@ -86,17 +86,19 @@ protocol imap {{
 
 
 class Dovecot(Guest):
-    """users: {address: password}; conf: text appended to dovecot.conf; separator and
+    """users: {address: password}; conf: text appended to dovecot.conf; files: {name: text} beside it; separator and
     mail_location as in Dovecot's own configuration.  Both may be changed before start()."""
 
     tree_name = "dovecot"
     etc = "/etc/dovecot"
 
     def __init__(self, folder, users=None, conf="", hostname="dovecot.test", separator=".",
-                 mail_location="maildir:/var/mail/%Lu/Maildir", master_password="master-secret"):
+                 mail_location="maildir:/var/mail/%Lu/Maildir", master_password="master-secret",
+                 files=None):
         super().__init__(folder)
         self.users = dict(users or {})
         self.conf = conf
+        self.files = files or {}
         self.hostname = hostname
         self.separator = separator
         self.mail_location = mail_location
@@ -115,6 +117,8 @@ class Dovecot(Guest):
         self.folder("var/lib/dovecot")
         self.folder("run/dovecot")
         self.write_users()
+        for name, text in self.files.items():
+            self.write(f"etc/{name}", text)
         self.write("etc/dovecot.conf", CONF.format(**vars(self)) + self.conf)
         return super().start(timeout)
 
