@@ -12,6 +12,7 @@
  *   folder_changes.c  what the plan is told of it
  *   pass_plan.c       one plan over all of them, and its questions
  *   pass_doubt.c      what may be on the target, and cannot be looked for
+ *   shared.c          what of it must not be done behind the copies
  */
 #ifndef IMAPSYNC_COPY_FOLDER_PARTS_H
 #define IMAPSYNC_COPY_FOLDER_PARTS_H
@@ -214,6 +215,11 @@ int pass_plan(struct works *all, struct err *err) ATTR_WUR;
 /* When all folders were looked at; the caller frees. */
 int pass_find_in_doubt(struct works *all, struct err *err) ATTR_WUR;
 size_t pass_in_doubt(void *works, const unsigned char *digest);
+
+/* --- What another one has by now (shared.c) ------------------------------------------------- */
+
+/* Of the plan, behind the copies. */
+int shared_leave(struct works *all, struct err *err) ATTR_WUR;
 
 /* --- Whether what the journal says is still true (folder_known.c) -------------------------- */
 

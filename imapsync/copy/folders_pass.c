@@ -173,52 +173,6 @@ static void leave_out(struct works *all)
     p->n_ops = kept;
 }
 
-static bool takes_it(const struct plan_op *op)
-{
-    return op->kind == PLAN_MOVE || op->kind == PLAN_TRASH || op->kind == PLAN_REMOVE;
-}
-
-/* Pairs that name the same copy, and go. */
-static size_t takers(const struct plan *p, const struct plan_op *of)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->n_ops; i++) {
-        const struct plan_op *op = &p->ops[i];
-        bool goes = takes_it(op) || op->kind == PLAN_FORGET;
-        n += goes && op->folder == of->folder && op->tgt_uid == of->tgt_uid;
-    }
-    return n;
-}
-
-/* A target that keeps equal messages once has given to one that was copied a moment ago what is to
- * go, or to move, for another one: it stays, and only the pair goes. */
-static int leave_shared(struct works *all, struct err *err)
-{
-    struct journal *j = all->c->journal;
-    struct plan *p = &all->plan;
-    for (size_t i = 0; i < p->n_ops;) {
-        const struct plan_op *op = &p->ops[i];
-        struct work *w = all->planned[op->folder];
-        size_t n = 0;
-        if (takes_it(op) && op->src_uid != 0 &&
-            journal_count_target(j, w->record->id, op->tgt_uid, &n, err) != 0)
-            return -1;
-        if (n < 2 || n <= takers(p, op)) {
-            i++;
-            continue;
-        }
-        journal_begin(j);
-        journal_pair_del(j, w->record->id, op->src_uid);
-        if (journal_commit(j, err) != 0)
-            return -1;
-        if (op->kind == PLAN_MOVE)
-            w->n_exceptions += all->planned[op->to]->n_exceptions += 1;
-        memmove(&p->ops[i], &p->ops[i + 1], (p->n_ops - i - 1) * sizeof(*p->ops));
-        p->n_ops--;
-    }
-    return 0;
-}
-
 static void on_exception(void *arg, uint32_t folder, uint32_t uid, const char *why)
 {
     const struct works *all = arg;
@@ -271,7 +225,7 @@ static int apply(struct works *all, struct err *err)
     struct copy_counts *n = all->p->counts;
     struct journal_folder trash = {0};
     leave_out(all);
-    if (leave_shared(all, err) != 0 || find_trash(all, &trash, err) != 0) {
+    if (shared_leave(all, err) != 0 || find_trash(all, &trash, err) != 0) {
         journal_folder_fini(&trash);
         free(folders);
         return -1;

@@ -168,9 +168,10 @@ int journal_folder_detach(struct journal *j, uint32_t folder, enum pair_state st
 
 /* --- Pairs -------------------------------------------------------------------------- */
 
-/* How many pairs name this message of the target: more than one where it is kept once. */
-int journal_count_target(
-    struct journal *j, uint32_t folder, uint32_t tgt_uid, size_t *out, struct err *err) ATTR_WUR;
+/* How many pairs with a message on the source name this one of the target: more than one where it
+ * is kept once.  *own_out: src_uid's pair names it; 0: the one that stands alone does. */
+int journal_count_target(struct journal *j, uint32_t folder, uint32_t tgt_uid, uint32_t src_uid,
+    bool *own_out, size_t *out, struct err *err) ATTR_WUR;
 /* Whether a pair names this message of the target. */
 int journal_has_target(
     struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err) ATTR_WUR;

@@ -82,31 +82,40 @@ int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct
     return journal_as_error(j, r, "pair", err);
 }
 
-int journal_count_target(
-    struct journal *j, uint32_t folder, uint32_t tgt_uid, size_t *out, struct err *err)
+struct namers {
+    uint32_t src_uid;
+    bool has_own;
+    size_t n, n_alone;
+};
+
+static int count_namer(
+    struct journal *j, uint32_t folder, const struct record_pair *p, void *arg, struct err *err)
 {
-    struct record_pair p;
-    struct under_b b;
-    bool found = false;
-    int r;
-    if (j->to == SIDE_A) {
-        r = tables_get_a(&j->t, folder, tgt_uid, &p, &found, err);
-        *out = found;
-        return journal_as_error(j, r, "pair", err);
-    }
-    r = tables_get_b(&j->t, folder, tgt_uid, &b, err);
-    *out = r == 0 ? b.uids.n / sizeof(uint32_t) : 0;
-    buf_fini(&b.uids);
+    struct namers *n = arg;
+    (void)folder, (void)err;
+    n->has_own = n->has_own || p->uid[j->from] == n->src_uid;
+    n->n += p->uid[j->from] != 0;
+    n->n_alone += p->uid[j->from] == 0;
+    return 0;
+}
+
+int journal_count_target(struct journal *j, uint32_t folder, uint32_t tgt_uid, uint32_t src_uid,
+    bool *own_out, size_t *out, struct err *err)
+{
+    struct namers n = {.src_uid = src_uid};
+    int r = each_under(j, j->to, folder, tgt_uid, count_namer, &n, err);
+    *own_out = n.has_own;
+    *out = n.n;
     return journal_as_error(j, r, "pair", err);
 }
 
 int journal_has_target(
     struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err)
 {
-    size_t n;
-    int result = journal_count_target(j, folder, tgt_uid, &n, err);
-    *out = n > 0;
-    return result;
+    struct namers n = {0};
+    int r = each_under(j, j->to, folder, tgt_uid, count_namer, &n, err);
+    *out = n.n + n.n_alone > 0;
+    return journal_as_error(j, r, "pair", err);
 }
 
 struct wanted_copy {
