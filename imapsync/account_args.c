@@ -3,8 +3,8 @@
  * account_args: URL, credentials and TLS policy of one end, as the command line says them; or the
  * folder that it is in.
  *
- * Certificates are verified unless the administrator gives a fingerprint or says "encrypt" for this
- * side.
+ * Certificates are verified unless the administrator gives a fingerprint, public keys or says
+ * "encrypt" for this side.
  */
 #include "imapsync/account_args.h"
 
@@ -83,26 +83,35 @@ static const struct {
     {"verify", CONF_TLS_VERIFY},
     {"encrypt", CONF_TLS_ENCRYPT},
     {"fingerprint", CONF_TLS_FINGERPRINT},
+    {"pin", CONF_TLS_PIN},
 };
 
 static int policy_from_args(
     const struct account_args *args, struct imap_account *a, struct err *err)
 {
-    a->policy =
-        (struct conf_server){.tls = args->fingerprint ? CONF_TLS_FINGERPRINT : CONF_TLS_VERIFY,
-            .tls_ca_file = (char *)(uintptr_t)args->ca_file,
-            .tls_fingerprint = (char *)(uintptr_t)args->fingerprint,
-            .tls_min = (char *)(uintptr_t) "TLSv1.2",
-            .tls_level = 1};
-    if (!args->tls)
-        return 0;
-    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+    a->policy = (struct conf_server){.tls = args->fingerprint ? CONF_TLS_FINGERPRINT
+                                            : args->pin_file  ? CONF_TLS_PIN
+                                                              : CONF_TLS_VERIFY,
+        .tls_ca_file = (char *)(uintptr_t)args->ca_file,
+        .tls_fingerprint = (char *)(uintptr_t)args->fingerprint,
+        .tls_pin_file = (char *)(uintptr_t)args->pin_file,
+        .tls_cert_file = (char *)(uintptr_t)args->cert_file,
+        .tls_key_file = (char *)(uintptr_t)args->key_file,
+        .tls_min = (char *)(uintptr_t)(args->tls_min ? args->tls_min : "TLSv1.2"),
+        .tls_level = 1};
+    if (args->tls_level && num_u32(slice_str(args->tls_level), 0, 5, &a->policy.tls_level) != 0)
+        return usage(err, "the security level of TLS is a number from 0 to 5");
+    if (!args->cert_file != !args->key_file)
+        return usage(err, "a certificate and its key go together");
+    for (size_t i = 0; args->tls && i < sizeof(policies) / sizeof(policies[0]); i++) {
         if (strcmp(args->tls, policies[i].name) == 0) {
             a->policy.tls = policies[i].tls;
+            if ((a->policy.tls == CONF_TLS_PIN) != (args->pin_file != NULL))
+                return usage(err, "a file of public keys and TLS by \"pin\" go together");
             return 0;
         }
     }
-    return usage(err, "TLS is one of none, verify, encrypt, fingerprint");
+    return args->tls ? usage(err, "TLS is one of none, verify, encrypt, fingerprint, pin") : 0;
 }
 
 static int secret_from_args(
@@ -147,7 +156,7 @@ static int imap_from_args(
     if (result == 0)
         result = policy_from_args(args, out, err);
     if (result == 0)
-        result = imap_account_secure(out, args->label, args->tls != NULL, err);
+        result = imap_account_secure(out, args->label, args->tls || args->pin_file, err);
     if (result == 0)
         result = secret_from_args(args, out, err);
     return result == 0 ? imap_account_finish(out, args->timeout_ms, err) : -1;

@@ -14,7 +14,8 @@ struct account_args {
     const char *password_file, *password_command;
     const char *token_file, *token_command;
     const char *admin, *separator, *auth;
-    const char *tls, *ca_file, *fingerprint, *tls_name;
+    const char *tls, *ca_file, *fingerprint, *pin_file, *tls_name;
+    const char *cert_file, *key_file, *tls_min, *tls_level;
     uint64_t timeout_ms;
 };
 

@@ -32,9 +32,14 @@ struct copy_args {
         {"--" side "-admin-separator", &(s)->separator, NULL,                                      \
             "TEXT: sign in as the user, TEXT and that NAME"},                                      \
         {"--" side "-auth", &(s)->auth, NULL, "the WAY to sign in"},                               \
-        {"--" side "-tls", &(s)->tls, NULL, "none, verify, encrypt or fingerprint"},               \
+        {"--" side "-tls", &(s)->tls, NULL, "none, verify, encrypt, fingerprint or pin"},          \
         {"--" side "-tls-name", &(s)->tls_name, NULL, "NAME that the certificate must have"},      \
         {"--" side "-ca-file", &(s)->ca_file, NULL, "FILE with the authorities to trust"},         \
+        {"--" side "-pin-file", &(s)->pin_file, NULL, "FILE with public keys to trust"},           \
+        {"--" side "-cert-file", &(s)->cert_file, NULL, "FILE with a certificate of our own"},     \
+        {"--" side "-key-file", &(s)->key_file, NULL, "FILE with its key"},                        \
+        {"--" side "-tls-min", &(s)->tls_min, NULL, "lowest VERSION of TLS: TLSv1, TLSv1.1, ..."}, \
+        {"--" side "-tls-level", &(s)->tls_level, NULL, "OpenSSL's security level, 0 to 5"},       \
     {                                                                                              \
         "--" side "-fingerprint", &(s)->fingerprint, NULL, "SHA-256 of the certificate"            \
     }

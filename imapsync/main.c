@@ -12,6 +12,7 @@ static const struct sync_command commands[] = {
     {"cutover", sync_cmd_cutover},
     {"rollback", sync_cmd_rollback},
     {"run", sync_cmd_run},
+    {"trust", sync_cmd_trust},
     {"status", sync_cmd_status},
 };
 
@@ -23,6 +24,7 @@ const struct program sync_program = {
              "  cutover [--to SERVER] USER     move one user to the other server\n"
              "  rollback USER                  end a cut-over that has not flipped\n"
              "  run                            carry out cut-overs and sweep, as a daemon\n"
+             "  trust [options] SERVER         show a server's certificate and keep its key\n"
              "  status [--json]                show where each cut-over stands\n",
 };
 

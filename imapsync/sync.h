@@ -17,5 +17,6 @@ int sync_cmd_cutover(const struct program_args *args);
 int sync_cmd_rollback(const struct program_args *args);
 int sync_cmd_run(const struct program_args *args);
 int sync_cmd_status(const struct program_args *args);
+int sync_cmd_trust(const struct program_args *args);
 
 #endif

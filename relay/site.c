@@ -46,7 +46,10 @@ static bool is_same_tls(const struct conf_server *a, const struct conf_server *b
     return a->tls == b->tls && a->tls_level == b->tls_level &&
            is_same_text(a->tls_name, b->tls_name) && is_same_text(a->tls_min, b->tls_min) &&
            is_same_text(a->tls_ca_file, b->tls_ca_file) &&
-           is_same_text(a->tls_fingerprint, b->tls_fingerprint);
+           is_same_text(a->tls_fingerprint, b->tls_fingerprint) &&
+           is_same_text(a->tls_pin_file, b->tls_pin_file) &&
+           is_same_text(a->tls_cert_file, b->tls_cert_file) &&
+           is_same_text(a->tls_key_file, b->tls_key_file);
 }
 
 static int make_tls(struct site *s, struct err *err)

@@ -26,7 +26,8 @@ enum conf_tls {
     CONF_TLS_MAY,
     CONF_TLS_ENCRYPT,
     CONF_TLS_VERIFY,
-    CONF_TLS_FINGERPRINT
+    CONF_TLS_FINGERPRINT,
+    CONF_TLS_PIN
 };
 enum conf_bare_lf { CONF_BARE_LF_NORMALISE, CONF_BARE_LF_REFUSE };
 enum conf_eight_bit { CONF_EIGHT_BIT_SEND, CONF_EIGHT_BIT_REFUSE };
@@ -59,16 +60,18 @@ struct conf_server {
     char *name;
     struct net_endpoint smtp; /* scheme SMTP, SMTPS or LMTP; host NULL when not set */
     struct net_endpoint imap; /* scheme IMAP or IMAPS; host NULL when not set */
-    /* tls = none|may|encrypt|verify|fingerprint; default verify, and may where every endpoint is a
-     * loopback address */
+    /* tls = none|may|encrypt|verify|fingerprint|pin; default verify, and may where every endpoint
+     * is a loopback address */
     enum conf_tls tls;
-    char *tls_name;          /* name = ...: name to verify; NULL: host of the endpoint */
-    char *tls_ca_file;       /* ca_file = ...: NULL: the system's */
-    char *tls_fingerprint;   /* SHA-256 of the certificate in hex, colons allowed */
-    char *tls_min;           /* "TLSv1", "TLSv1.1", "TLSv1.2" (default), "TLSv1.3" */
-    uint32_t tls_level;      /* OpenSSL security level 0..5; default 1 */
-    struct conf_ranges from; /* addresses that this server connects from */
-    char *imap_user;         /* administrative login for coexist-sync, NULL when not set */
+    char *tls_name;                     /* name = ...: name to verify; NULL: host of the endpoint */
+    char *tls_ca_file;                  /* ca_file = ...: NULL: the system's */
+    char *tls_fingerprint;              /* SHA-256 of the certificate in hex, colons allowed */
+    char *tls_pin_file;                 /* public keys: base/os/tls_pins.h */
+    char *tls_cert_file, *tls_key_file; /* both or none: shown to a server that asks for one */
+    char *tls_min;                      /* "TLSv1", "TLSv1.1", "TLSv1.2" (default), "TLSv1.3" */
+    uint32_t tls_level;                 /* OpenSSL security level 0..5; default 1 */
+    struct conf_ranges from;            /* addresses that this server connects from */
+    char *imap_user; /* administrative login for coexist-sync, NULL when not set */
     char *imap_password_file;
     char *imap_user_separator; /* one signs in as USER + this + imap_user; NULL: as imap_user */
     struct conf_strings imap_token_command; /* program and arguments that print an access token */

@@ -129,6 +129,13 @@ int conf_check_server(struct conf_loader *l, struct cfg_t *section, struct conf_
     if (s->tls != CONF_TLS_FINGERPRINT && s->tls_fingerprint != NULL)
         return conf_refuse_key(
             l, section, "fingerprint", "has no effect without tls = fingerprint");
+    if ((s->tls == CONF_TLS_PIN) != (s->tls_pin_file != NULL))
+        return conf_refuse_key(l, section, "pin_file",
+            s->tls == CONF_TLS_PIN ? "is missing (tls = pin wants it)"
+                                   : "has no effect without tls = pin");
+    if ((s->tls_cert_file == NULL) != (s->tls_key_file == NULL))
+        return conf_refuse_key(l, section, s->tls_cert_file ? "tls_key_file" : "tls_cert_file",
+            "is missing (certificate and key go together)");
     if (s->tls != CONF_TLS_VERIFY && s->tls_ca_file != NULL)
         return conf_refuse_key(l, section, "ca_file", "has no effect without tls = verify");
     return check_sign_in(l, section, s);

@@ -31,7 +31,7 @@
 #define IMAP_WAYS WORDS("scram-sha-256-plus", "scram-sha-1-plus", "scram-sha-256", "scram-sha-1", "plain", "sasl-login", "cram-md5", "gssapi", "oauthbearer", "xoauth2", "login")
 /* clang-format on */
 #define TLS_VERSIONS WORDS("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-#define TLS_POLICIES WORDS("none", "may", "encrypt", "verify", "fingerprint")
+#define TLS_POLICIES WORDS("none", "may", "encrypt", "verify", "fingerprint", "pin")
 
 #define NO_RANGE 0, 0, NULL
 #define RANGE(min, max) (min), (max), NULL
@@ -88,6 +88,9 @@ const struct schema_key schema_keys[] = {
     SERVER("name", tls_name, HOST, NULL, NO_RANGE),
     SERVER("ca_file", tls_ca_file, PATH, NULL, NO_RANGE),
     SERVER("fingerprint", tls_fingerprint, PRINT, NULL, NO_RANGE),
+    SERVER("pin_file", tls_pin_file, PATH, NULL, NO_RANGE),
+    SERVER("tls_cert_file", tls_cert_file, PATH, NULL, NO_RANGE),
+    SERVER("tls_key_file", tls_key_file, PATH, NULL, NO_RANGE),
     SERVER("tls_min", tls_min, WORD, "TLSv1.2", CHOICES(TLS_VERSIONS)),
     SERVER("tls_level", tls_level, NUMBER, "1", RANGE(0, 5)),
     SERVER("from", from, RANGES, NULL, NO_RANGE),

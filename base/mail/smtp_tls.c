@@ -36,6 +36,7 @@ static enum row row_of(struct smtp_tls tls)
     case CONF_TLS_ENCRYPT:
     case CONF_TLS_VERIFY:
     case CONF_TLS_FINGERPRINT:
+    case CONF_TLS_PIN:
         return tls.is_loopback ? ROW_MUST_LOOPBACK : ROW_MUST;
     }
     BUG("unknown TLS policy");

@@ -34,6 +34,7 @@ struct tls_ctx {
     bool is_client;
     bool verify_name;
     unsigned char fingerprint[SHA256_SIZE]; /* for CONF_TLS_FINGERPRINT */
+    struct tls_pins pins;                   /* for CONF_TLS_PIN */
 };
 
 struct tls {
@@ -115,18 +116,20 @@ done:
     return rc;
 }
 
+static int load_pair(SSL_CTX *ssl_ctx, const char *cert_file, const char *key_file, struct err *err)
+{
+    if (SSL_CTX_use_certificate_chain_file(ssl_ctx, cert_file) != 1)
+        return err_set(
+            err, ERR_PERM, EX_CONFIG, "%s: no certificate in PEM form (%s)", cert_file, reason());
+    return load_key(ssl_ctx, key_file, err);
+}
+
 int tls_ctx_server(
     const char *cert_file, const char *key_file, struct tls_ctx **out, struct err *err)
 {
     struct tls_ctx *ctx = ctx_new(false);
 
-    if (SSL_CTX_use_certificate_chain_file(ctx->ssl_ctx, cert_file) != 1) {
-        err_set(
-            err, ERR_PERM, EX_CONFIG, "%s: no certificate in PEM form (%s)", cert_file, reason());
-        tls_ctx_free(&ctx);
-        return -1;
-    }
-    if (load_key(ctx->ssl_ctx, key_file, err) != 0) {
+    if (load_pair(ctx->ssl_ctx, cert_file, key_file, err) != 0) {
         tls_ctx_free(&ctx);
         return -1;
     }
@@ -151,6 +154,29 @@ static int verify_fingerprint(X509_STORE_CTX *store, void *arg)
 
     if (certificate_fingerprint(X509_STORE_CTX_get0_cert(store), found) == 0 &&
         hmac_equal(found, ctx->fingerprint, sizeof(found)))
+        return 1;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+    return 0;
+}
+
+static bool pin_of(const X509 *cert, struct tls_pin *out)
+{
+    unsigned char *der = NULL;
+    int n = cert != NULL ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der) : -1;
+
+    if (n > 0)
+        tls_pin_of(slice_make(der, (size_t)n), out);
+    OPENSSL_free(der);
+    return n > 0;
+}
+
+/* So does the public key. */
+static int verify_pin(X509_STORE_CTX *store, void *arg)
+{
+    const struct tls_ctx *ctx = arg;
+    struct tls_pin found;
+
+    if (pin_of(X509_STORE_CTX_get0_cert(store), &found) && tls_pins_have(&ctx->pins, &found))
         return 1;
     X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
     return 0;
@@ -224,6 +250,10 @@ static int set_trust(struct tls_ctx *ctx, const struct conf_server *policy, stru
         SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
         SSL_CTX_set_cert_verify_callback(ssl_ctx, verify_fingerprint, ctx);
         return 0;
+    case CONF_TLS_PIN:
+        SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(ssl_ctx, verify_pin, ctx);
+        return tls_pins_read(policy->tls_pin_file, &ctx->pins, err);
     }
     BUG("unknown TLS policy");
 }
@@ -234,7 +264,9 @@ int tls_ctx_client(const struct conf_server *policy, struct tls_ctx **out, struc
 
     SSL_CTX_set_security_level(ctx->ssl_ctx, (int)policy->tls_level);
     if (set_min_version(ctx->ssl_ctx, policy->tls_min, err) != 0 ||
-        set_trust(ctx, policy, err) != 0) {
+        set_trust(ctx, policy, err) != 0 ||
+        (policy->tls_cert_file != NULL &&
+            load_pair(ctx->ssl_ctx, policy->tls_cert_file, policy->tls_key_file, err) != 0)) {
         err_wrap(err, "TLS to %s", policy->name);
         tls_ctx_free(&ctx);
         return -1;
@@ -336,7 +368,7 @@ static enum tls_want wanted(
         if (!SSL_is_init_finished(t->ssl) && verdict != X509_V_OK)
             err_set(why, ERR_PEER, EX_PROTOCOL, "TLS %s: the certificate is not accepted: %s",
                 doing,
-                verdict == X509_V_ERR_CERT_REJECTED ? "fingerprint mismatch"
+                verdict == X509_V_ERR_CERT_REJECTED ? "fingerprint or public key mismatch"
                                                     : X509_verify_cert_error_string(verdict));
         else
             err_set(why, ERR_PEER, EX_PROTOCOL, "TLS %s: %s", doing, reason());
@@ -467,4 +499,57 @@ void tls_peer_fingerprint(const struct tls *t, char out[96])
         out[3 * i + 2] = ':';
     }
     out[3 * SHA256_SIZE - 1] = '\0';
+}
+
+bool tls_peer_pin(const struct tls *t, struct tls_pin *out)
+{
+    return pin_of(SSL_get0_peer_certificate(t->ssl), out);
+}
+
+/* One line; what a certificate holds is made printable by the library. */
+static void print_name(BIO *bio, const char *what, const X509_NAME *name)
+{
+    BIO_printf(bio, "%s: ", what);
+    X509_NAME_print_ex(bio, name, 0, XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB);
+    BIO_printf(bio, "\n");
+}
+
+static void print_alt_names(BIO *bio, const X509 *cert)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type != GEN_DNS)
+            continue;
+        BIO_printf(bio, "name: ");
+        ASN1_STRING_print_ex(bio, name->d.dNSName, ASN1_STRFLGS_ESC_CTRL | ASN1_STRFLGS_ESC_MSB);
+        BIO_printf(bio, "\n");
+    }
+    GENERAL_NAMES_free(names);
+}
+
+int tls_peer_text(const struct tls *t, struct buf *out)
+{
+    X509 *cert = SSL_get0_peer_certificate(t->ssl);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text;
+    long n;
+
+    BUG_ON(bio == NULL);
+    if (cert != NULL) {
+        print_name(bio, "subject", X509_get_subject_name(cert));
+        print_name(bio, "issuer", X509_get_issuer_name(cert));
+        print_alt_names(bio, cert);
+        BIO_printf(bio, "valid: from ");
+        ASN1_TIME_print(bio, X509_get0_notBefore(cert));
+        BIO_printf(bio, " to ");
+        ASN1_TIME_print(bio, X509_get0_notAfter(cert));
+        BIO_printf(bio, "\n");
+    }
+    n = BIO_get_mem_data(bio, &text);
+    int result = buf_add(out, slice_make(text, n > 0 ? (size_t)n : 0));
+    BIO_free(bio);
+    return result;
 }

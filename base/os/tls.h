@@ -13,6 +13,7 @@
 #include "base/core/attr.h"
 #include "base/core/err.h"
 #include "base/core/conf.h"
+#include "base/os/tls_pins.h"
 
 struct tls_ctx;
 struct tls;
@@ -22,8 +23,8 @@ enum tls_want { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_CLOSED, TLS_FAILED 
 /* The key file must be a secret in the sense of io_read_secret(). */
 int tls_ctx_server(
     const char *cert_file, const char *key_file, struct tls_ctx **out, struct err *err) ATTR_WUR;
-/* The policy of a server entry: CA file, minimum version, level, verify or fingerprint or neither.
- */
+/* The policy of a server entry: CA file, minimum version, level, a certificate of our own, and
+ * whether it is verified, or its fingerprint or public key compared, or nothing. */
 int tls_ctx_client(
     const struct conf_server *policy, struct tls_ctx **out, struct err *err) ATTR_WUR;
 void tls_ctx_free(struct tls_ctx **ctx);
@@ -55,5 +56,9 @@ struct tls_binding {
 bool tls_binding(const struct tls *t, struct tls_binding *out);
 /* SHA-256 of the peer's certificate, lower-case hex with colons; "" when there is none. */
 void tls_peer_fingerprint(const struct tls *t, char out[96]);
+/* Its public key; false: there is no certificate. */
+bool tls_peer_pin(const struct tls *t, struct tls_pin *out);
+/* What it says of itself, for people: names, issuer, dates, line by line. */
+int tls_peer_text(const struct tls *t, struct buf *out) ATTR_WUR;
 
 #endif

@@ -16,6 +16,11 @@
 
 #define LOGOUT_TIMEOUT_MS 2000
 
+const struct tls *imap_conn_tls(const struct imap_conn *c)
+{
+    return c->wire.tls;
+}
+
 struct imap_client *imap_conn_client(struct imap_conn *c)
 {
     return c->client;

@@ -49,6 +49,7 @@ void imap_conn_leave(struct imap_conn *c);
 bool imap_conn_has_left(const struct imap_conn *c);
 void imap_conn_close(struct imap_conn **c); /* at once; NULL is fine */
 
+const struct tls *imap_conn_tls(const struct imap_conn *c); /* NULL: none */
 struct imap_client *imap_conn_client(struct imap_conn *c);
 void imap_conn_events(struct imap_conn *c, const struct imap_events *events, void *arg);
 enum imap_broken imap_conn_broken(const struct imap_conn *c);

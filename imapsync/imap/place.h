@@ -34,6 +34,7 @@ struct imap_place {
     const char *host;
     uint16_t port;
     enum imap_security security;
+    bool is_probe;       /* ready as soon as it is secured: nobody signs in */
     struct tls_ctx *tls; /* NULL only without TLS */
     const char *tls_name;
     const char *user;  /* whose mailbox */

@@ -271,6 +271,10 @@ static int asked(struct imap_signin *s, struct err *err)
 {
     if (fault(s, "cannot ask for capabilities", err) != 0)
         return -1;
+    if (s->is_secure && s->place->is_probe) {
+        s->state = SIGNIN_DONE;
+        return 0;
+    }
     if (s->is_secure)
         return sign_in(s, err);
     if (!imap_client_has(s->client, IMAP_CAP_STARTTLS))

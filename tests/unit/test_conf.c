@@ -307,8 +307,8 @@ static void test_errors(void **state)
         {"relay { header_size_max = 1 }",
             "f:1: relay: header_size_max: '1' is not a size like 512, "
             "64k, 10M or 1G from 16k to 16M"},
-        {"server \"a\" { tls = maybe }",
-            "f:1: server \"a\": tls: 'maybe' is not none, may, encrypt, verify or fingerprint"},
+        {"server \"a\" { tls = maybe }", "f:1: server \"a\": tls: 'maybe' is not none, may, "
+                                         "encrypt, verify, fingerprint or pin"},
         {"server \"a\" { imap = \"smtp://h\" }",
             "f:1: server \"a\": imap: 'smtp://h' is not an endpoint of the kind imap or imaps"},
         {"server \"old\" { imap = \"imap://h\" }\ndomain \"x\" {\n default = old }",
@@ -333,6 +333,9 @@ static void test_errors(void **state)
         {"server \"a\" { fingerprint = "
          "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff }",
             "f:1: server \"a\": fingerprint: has no effect without tls = fingerprint"},
+        {"server \"a\" { tls = pin }", "f:1: server \"a\": pin_file: is missing"},
+        {"server \"a\" { pin_file = /p }", "f:1: server \"a\": pin_file: has no effect without"},
+        {"server \"a\" { tls_cert_file = /c }", "f:1: server \"a\": tls_key_file: is missing"},
         {"server \"a\" { tls = may ca_file = /x }", "f:1: server \"a\": ca_file: has no effect"},
         {"server \"a\" { tls = none\n smtp = \"smtps://h\" }", "f:1: server \"a\": tls: none"},
         {"server \"a\" { imap_user = u }", "f:1: server \"a\": imap_password_file: is missing"},

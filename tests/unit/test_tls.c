@@ -14,6 +14,20 @@ static char fingerprint[96];
 static struct tls_ctx *server_ctx;
 static char ca_path[128], other_ca_path[128];
 
+static struct tls_pin leaf_pin;
+
+static void pin_save(const struct cert *c, const char *file, struct tls_pin *pin)
+{
+    unsigned char *der = NULL;
+    struct err err = ERR_INIT;
+    int n = i2d_PUBKEY(c->key, &der);
+
+    assert_true(n > 0);
+    tls_pin_of(slice_make(der, (size_t)n), pin);
+    assert_int_equal(tls_pins_add(tmpdir_file(&dir, file), pin, "test", &err), 0);
+    OPENSSL_free(der);
+}
+
 static int set_up(void **state)
 {
     struct cert ca, other, leaf;
@@ -36,6 +50,9 @@ static int set_up(void **state)
         assert_int_equal(fmt_into(fingerprint + 3 * i, sizeof(fingerprint) - 3 * i,
                              i < 31 ? "%02x:" : "%02x", digest[i]),
             0);
+    pin_save(&leaf, "leaf.pins", &leaf_pin);
+    struct tls_pin other_pin;
+    pin_save(&other, "other.pins", &other_pin);
     cert_free(&leaf);
     cert_free(&other);
     cert_free(&ca);
@@ -194,6 +211,8 @@ static void test_policies(void **state)
         {"encrypt", CONF_TLS_ENCRYPT, NULL, "mx.example.org", NULL, NULL},
         {"may", CONF_TLS_MAY, NULL, NULL, NULL, NULL},
         {"fingerprint", CONF_TLS_FINGERPRINT, NULL, "any.name", fingerprint, NULL},
+        {"public key", CONF_TLS_PIN, NULL, "any.name", "leaf.pins", NULL},
+        {"another key", CONF_TLS_PIN, NULL, "mail.example.org", "other.pins", "public key"},
         {"wrong print", CONF_TLS_FINGERPRINT, NULL, "mail.example.org", wrong, "fingerprint"},
     };
 
@@ -202,10 +221,17 @@ static void test_policies(void **state)
         struct conf_server policy = {.name = (char[]){"new"},
             .tls = rows[i].tls,
             .tls_ca_file = (char *)(uintptr_t)rows[i].ca_file,
-            .tls_fingerprint = (char *)(uintptr_t)rows[i].print,
             .tls_level = 1};
         struct pair p;
-        char seen[96];
+        char seen[96], pin_path[128];
+
+        if (rows[i].tls == CONF_TLS_PIN) {
+            assert_int_equal(
+                fmt_into(pin_path, sizeof(pin_path), "%s", tmpdir_file(&dir, rows[i].print)), 0);
+            policy.tls_pin_file = pin_path;
+        } else {
+            policy.tls_fingerprint = (char *)(uintptr_t)rows[i].print;
+        }
 
         pair_tls(&p, &policy, rows[i].name);
         if (rows[i].reason == NULL) {
@@ -219,6 +245,15 @@ static void test_policies(void **state)
             assert_row(rows[i].label, tls_cipher(stream_tls(p.client.s))[0] != '\0');
             tls_peer_fingerprint(stream_tls(p.client.s), seen);
             assert_string_equal(seen, fingerprint);
+            struct tls_pin pin;
+            assert_true(tls_peer_pin(stream_tls(p.client.s), &pin));
+            assert_string_equal(pin.text, leaf_pin.text);
+            assert_false(tls_peer_pin(stream_tls(p.server.s), &pin));
+            struct tls_binding ours, theirs;
+            assert_true(tls_binding(stream_tls(p.client.s), &ours));
+            assert_true(tls_binding(stream_tls(p.server.s), &theirs));
+            assert_true(ours.is_exporter && ours.n == 32);
+            assert_memory_equal(ours.octets, theirs.octets, 32);
             tls_peer_fingerprint(stream_tls(p.server.s), seen);
             assert_string_equal(seen, "");
         } else {
