@@ -11,9 +11,9 @@
  * Before each of them one transaction has the results of the turn before and the intents of this
  * one, so no message has two open intents, and none is removed whose mark was not answered.
  *
- * A folder is opened anew in each turn, so that what is changed meets what others have done
- * meanwhile, but for moves where it is open already: these leave only when the target has said that
- * it is the one that it was, which would be a round trip for each folder.
+ * A folder is opened in each turn, so that what is changed meets what others have done meanwhile,
+ * but for moves where it is open already: these leave only when the target has said that it is the
+ * one that it was, which would be a round trip for each folder.
  */
 #include <stdlib.h>
 
@@ -131,6 +131,7 @@ static int open_visit(struct apply_window *w, struct apply_visit *v, bool is_kno
         &(struct end_open){.folder = to->name,
             .is_for_writing = true,
             .is_only_opened = true,
+            .may_stay_open = true,
             .is_known = is_known,
             .uidvalidity = to->uidvalidity},
         &v->numbers, &v->opened);

@@ -30,6 +30,7 @@ void folder_begin_open(
         &(struct end_open){.folder = is_source ? w->record->source.name : w->record->target.name,
             .is_for_writing = !is_source,
             .is_only_opened = true,
+            .may_stay_open = true,
             .uidvalidity = is_source ? w->listing.uidvalidity : w->there.uidvalidity},
         numbers, ticket);
 }

@@ -86,6 +86,10 @@ struct end_open {
     bool is_known;
     /* Nothing is asked: out has only the numbers of the folder. */
     bool is_only_opened;
+    /* The same, and what follows is about messages that this end has told, or stored, since it
+     * opened the folder for writing: where that is so still it may leave it open, and the numbers
+     * are those of then.  What others have done to these messages is met all the same. */
+    bool may_stay_open;
     /* That is expected; 0: any.  Under another one the token is void.  When nothing is told, or for
      * writing, another one is a NO: what is begun behind it is about UIDs of this one. */
     uint32_t uidvalidity;

@@ -65,10 +65,28 @@ static void attributes_send(struct imap_request *r)
     r->has_more = q->sent < q->n;
 }
 
+/* Others have removed them, and the server has told of them, or not, before it said so. */
+static void take_vanished(struct end_changes *c, struct slice set)
+{
+    struct uid_range range;
+    while (uids_next(&set, &range) > 0) {
+        size_t kept = 0;
+        for (size_t i = 0; i < c->n; i++) {
+            if (c->v[i].uid < range.first || c->v[i].uid > range.last)
+                c->v[kept++] = c->v[i];
+        }
+        c->n = kept;
+    }
+}
+
 static bool attributes_untagged(struct imap_request *r, const struct imap_response *resp)
 {
     struct attributes_request *q = (struct attributes_request *)r;
     struct listed m;
+    if (resp->kind == IMAP_KIND_VANISHED && !resp->is_earlier) {
+        take_vanished(q->out, resp->set);
+        return true;
+    }
     if (resp->kind != IMAP_KIND_FETCH || !imap_listed(q->out, &resp->fetch, &m))
         return false;
     /* It is one of ours: there cannot be too many. */

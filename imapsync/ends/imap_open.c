@@ -15,9 +15,14 @@
  * that has more is listed by position in portions of that number, once it is open and has told how
  * many it has.
  *
- * A folder that is open already is opened again for changes, so that they meet what others have
- * done meanwhile (NOOP is not enough: Dovecot puts it off behind what is pipelined), and they need
- * not wait for the answer.
+ * A folder that is open for writing already, and may stay so, does where the server tells by UID
+ * what goes (QRESYNC): what follows meets what others have done meanwhile, since UNCHANGEDSINCE and
+ * FETCH go by what is there and not by what the session was told (RFC 7162 3.1.3; Dovecot and Cyrus
+ * do), and what vanishes during a FETCH is named.  Only messages that have come since are not
+ * there for the session.  Dovecot lists a Maildir anew with each SELECT behind a change, 4 us a
+ * message.  The MODSEQ that is told is that of the SELECT, so a guard by it is rather too strict.
+ * Elsewhere it is opened again, and changes need not wait for the answer (NOOP is not enough:
+ * Dovecot puts it off behind what is pipelined).
  *
  * Courier gives a folder that no client has opened for writing another UIDVALIDITY at each EXAMINE.
  * So where one is not the one that was expected, EXAMINE is asked once more; if the two differ as
@@ -220,6 +225,11 @@ static void opened(struct open_request *q, const struct imap_outcome *o)
     }
     r->opens = false;
     r->opened->uidvalidity = c->uidvalidity;
+    r->opened->uidnext = c->uidnext;
+    r->opened->exists = c->exists;
+    r->opened->modseq = c->modseq;
+    r->opened->storable = c->storable;
+    r->opened->takes_keywords = c->takes_keywords;
     r->opened->is_confirmed = r->e->tail == r->opened;
     r->has_more = r->has_more || (q->portion > 0 && !q->is_only_opened);
 }
@@ -263,6 +273,19 @@ static bool is_open_already(const struct imap_end *e, const struct end_open *o)
            (o->uidvalidity == 0 || o->uidvalidity == now->uidvalidity);
 }
 
+/* What is open stays so. */
+static void tell_again(struct open_request *q, const struct imap_opened *now)
+{
+    struct end_changes *c = q->out;
+    imap_told_clear(q);
+    c->uidvalidity = now->uidvalidity;
+    c->uidnext = now->uidnext;
+    c->exists = now->exists;
+    c->modseq = now->modseq;
+    c->storable = now->storable;
+    c->takes_keywords = now->takes_keywords;
+}
+
 void imap_end_open(
     struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
 {
@@ -270,6 +293,13 @@ void imap_end_open(
     struct open_request *q = imap_request_new(e, sizeof(*q), &open_kind, t);
     q->out = out;
     q->is_only_opened = o->is_only_opened;
+    if (o->may_stay_open && o->is_for_writing && e->has_qresync && is_open_already(e, o)) {
+        imap_request_on_open(&q->r);
+        q->r.has_more = false;
+        tell_again(q, q->r.opened);
+        imap_request_begin(&q->r);
+        return;
+    }
     struct imap_opened *now = mem_zalloc(sizeof(*now));
     now->refs = 1;
     now->name = imap_slice_copy(o->folder);

@@ -28,6 +28,11 @@ struct imap_opened {
     bool is_confirmed;    /* it is open, and the server has said so: UIDs are what they were */
     bool is_refused;      /* so is all that was begun behind it */
     uint32_t uidvalidity; /* 0: not told yet */
+    /* What else its SELECT has told, once it is confirmed. */
+    uint32_t uidnext, exists;
+    uint64_t modseq;
+    unsigned storable;
+    bool takes_keywords;
     struct err err;
 };
 
