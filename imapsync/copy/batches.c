@@ -50,7 +50,7 @@ void batches_free(struct batches **at)
         batches_append_free(b, b->appends);
     while (b->windows) {
         struct window *next = b->windows->next;
-        free(b->windows);
+        batches_window_free(b->windows);
         b->windows = next;
     }
     while (b->notes) {
@@ -267,7 +267,7 @@ static void sweep(struct batches *b)
         }
         conclude(b, w);
         *at = w->next;
-        free(w);
+        batches_window_free(w);
     }
     batches_drop_runs(b);
     if (!b->is_lost)

@@ -55,10 +55,12 @@
 
 struct batches;
 
-/* Messages of one read, and of one intent.  Each MULTIAPPEND costs a server work that grows with
- * what the folder has already: Dovecot's per message doubles at 40,000 when there are 100 in one.
+/* Messages of one read, and of one intent, which is one record of the journal.  Each MULTIAPPEND
+ * costs a server work that grows with what the folder has already, 0.8 us a message in Dovecot:
+ * into a Maildir of 115,000 small ones each takes 740 us when there are 500 in one, 570 with 1,000,
+ * 460 with 2,000 and 400 with 4,000.
  */
-#define BATCHES_WINDOW_MAX 1000
+#define BATCHES_WINDOW_MAX 2000
 
 struct batches_limits {
     size_t read_max;        /* messages of one read; at most BATCHES_WINDOW_MAX */
@@ -68,14 +70,17 @@ struct batches_limits {
     uint64_t append_octets; /* an append that has as many is ended */
     size_t appends_max;     /* begun and not answered; more are left out */
     size_t sent_max;        /* messages of appends that are not answered: where a literal has to
-                               wait for its "+", so many wait at most */
+                               wait for its "+", so many wait at most.  What is asked for counts
+                               with them, and is no more than two reads and a half */
     uint64_t size_max;      /* a larger message is refused without being sent; 0: none */
+    size_t read_few; /* messages of one read while those that have come are large, or none has
+                        come; of small ones it has as many as make read_octets.  0: read_max */
 };
 
 struct batches_message {
     uint32_t folder; /* the caller's own number, small: there is an array of them */
     uint32_t uid;
-    uint32_t size;   /* as the source tells it, 0: not told; only cuts windows */
+    uint32_t size;   /* as the source tells it, 0: not told; only cuts reads */
     bool has_extras; /* keywords, or a date, that a target may refuse a message for */
 };
 

@@ -105,14 +105,16 @@ struct batches_verdict batches_body(
 {
     struct batches_verdict v = {0};
     struct window *w = b->is_lost ? NULL : find_window(b, window);
-    size_t at = 0;
     BUG_ON(b->is_in_body || (b->open && b->open->window != w));
     if (!w || w->state != WINDOW_READING)
         return v;
-    while (at < w->n && (w->items[at].uid != uid || w->states[at] != ITEM_ASKED))
-        at++;
-    if (at == w->n)
+    /* They mostly come as they were asked for. */
+    size_t at = w->came, tried = 0;
+    for (; tried < w->n && (w->items[at].uid != uid || w->states[at] != ITEM_ASKED); tried++)
+        at = (at + 1) % w->n;
+    if (tried == w->n)
         return v;
+    w->came = (at + 1) % w->n;
     if (b->limits.size_max > 0 && size > b->limits.size_max) {
         w->states[at] = ITEM_TOO_BIG;
         return v;
@@ -140,6 +142,8 @@ struct batches_verdict batches_body(
     }
     a->sent[a->n++] = (struct batches_sent){.uid = uid, .size = size};
     w->states[at] = ITEM_TAKEN;
+    b->n_bodies++;
+    b->octets_of_bodies += size;
     b->is_in_body = true;
     v.is_taken = true;
     v.is_plain = w->is_plain;

@@ -54,9 +54,10 @@ struct window {
     bool is_refused;   /* the read, for the reason in err */
     struct err err;
     size_t n_appends; /* without their outcome */
+    size_t came;      /* the place behind the last body */
     size_t n;
-    struct item items[BATCHES_WINDOW_MAX];
-    uint8_t states[BATCHES_WINDOW_MAX];
+    struct item *items; /* owned */
+    uint8_t *states;    /* owned; theirs */
 };
 
 struct append {
@@ -120,6 +121,7 @@ struct batches {
     uint32_t *uids; /* of the window that was handed out */
     unsigned idle_losses;
     size_t credit; /* how many messages may still be set aside: one more than were copied */
+    uint64_t n_bodies, octets_of_bodies; /* that have been taken */
 };
 
 /* --- batches.c: results -------------------------------------------------------------------- */
@@ -156,6 +158,7 @@ void batches_drop_runs(struct batches *b);
 void batches_set_aside(struct batches *b);
 /* The next window, without its intent yet; false: not now. */
 bool batches_cut(struct batches *b);
+void batches_window_free(struct window *w);
 
 /* --- batches_answers.c ---------------------------------------------------------------------- */
 

@@ -294,16 +294,35 @@ static bool has_place(const struct batches *b, size_t n)
         for (size_t i = 0; i < w->n; i++)
             asked += w->states[i] == ITEM_ASKED;
     }
-    if (reads >= b->limits.reads_max || sent + asked + n > b->limits.sent_max)
+    size_t most = min_size(b->limits.sent_max, 2 * n + n / 2);
+    if (reads >= b->limits.reads_max || sent + asked + n > most)
         return false;
     n_appends += b->limits.append_max > 1 ? 1 : asked + n;
     return n_appends <= b->limits.appends_max;
 }
 
+/* Sizes are seldom told before the bodies, so those that have come tell. */
+static size_t read_size(const struct batches *b)
+{
+    const struct batches_limits *l = &b->limits;
+    if (l->read_few == 0 || l->read_few >= l->read_max)
+        return l->read_max;
+    uint64_t usual = b->n_bodies > 0 ? b->octets_of_bodies / b->n_bodies + 1 : l->read_octets;
+    uint64_t fit = l->read_octets / usual;
+    return fit < l->read_few ? l->read_few : fit < l->read_max ? (size_t)fit : l->read_max;
+}
+
 static size_t window_size(const struct batches *b)
 {
-    size_t n = min_size(b->limits.read_max, b->limits.sent_max);
+    size_t n = min_size(read_size(b), b->limits.sent_max);
     return b->limits.append_max > 1 ? n : min_size(n, b->limits.appends_max);
+}
+
+void batches_window_free(struct window *w)
+{
+    free(w->items);
+    free(w->states);
+    free(w);
 }
 
 static bool may_cut(const struct batches *b)
@@ -326,8 +345,10 @@ bool batches_cut(struct batches *b)
     struct run_list *l = b->suspects.first ? &b->suspects : b->runs.first ? &b->runs : &b->doubtful;
     struct run *r = l->first;
     struct window *w = mem_zalloc(sizeof(*w)), **end = &b->windows;
-    size_t max = window_size(b);
+    size_t max = min_size(window_size(b), r->n - r->at);
     uint64_t octets = 0;
+    w->items = mem_realloc_array(NULL, max, sizeof(*w->items));
+    w->states = mem_zalloc(max);
     w->number = ++b->last_window;
     w->folder = r->folder;
     w->is_plain = r->is_plain;

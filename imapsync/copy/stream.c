@@ -23,7 +23,9 @@
  * of its append: as many as a window of folders has are on their way at once. */
 #define READS_MAX 128
 #define APPENDS_MAX 128
-#define SENT_MAX 2400      /* messages of appends that are not answered */
+#define READ_FEW 1000 /* messages of one read, unless they are small */
+#define APPEND_OCTETS (4u << 20)
+#define SENT_MAX 5000      /* messages of appends that are not answered */
 #define SINGLE_READ_MAX 16 /* messages of one read where each is an append of its own */
 #define SINGLES_MAX 40     /* appends of one message on their way */
 
@@ -183,10 +185,11 @@ int stream_copy(struct stream_job *job, struct err *err)
     bool is_batch = job->target->ops->can(job->target) & END_CAN_BATCH;
     const struct batches_limits limits = {
         .read_max = is_batch ? BATCHES_WINDOW_MAX : SINGLE_READ_MAX,
-        .read_octets = UINT64_MAX,
+        .read_few = is_batch ? READ_FEW : 0,
+        .read_octets = APPEND_OCTETS,
         .reads_max = is_batch ? READS_MAX : 2,
         .append_max = is_batch ? BATCHES_WINDOW_MAX : 1,
-        .append_octets = 4u << 20,
+        .append_octets = APPEND_OCTETS,
         .appends_max = is_batch ? APPENDS_MAX : SINGLES_MAX,
         .sent_max = is_batch ? SENT_MAX : SINGLES_MAX,
         .size_max = job->target->ops->size_max(job->target)};

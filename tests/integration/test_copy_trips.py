@@ -77,10 +77,10 @@ def test_changed_folders(pair, tmp_path):
 def test_appends_of_small_messages(pair, dovecot, tmp_path):
     """A MULTIAPPEND costs the server work that grows with the folder: they are few."""
     old, new = pair
-    put_in_maildir(old, ANN, 2500)
+    put_in_maildir(old, ANN, 6500)
     done = run(argv(old, new, tmp_path))
-    assert (done.status, done.messages_copied) == (0, 2500), done.log
-    assert new.count(rb"APPEND ") <= 4
+    assert (done.status, done.messages_copied) == (0, 6500), done.log
+    assert new.count(rb"APPEND ") <= 5  # the first of them before it is known that all are small
 
 
 # --- Turns: what is to be reached is in docs/benchmarks.md -----------------------------------------------------------------

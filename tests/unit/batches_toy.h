@@ -622,7 +622,8 @@ static inline void toy_play(const uint8_t *in, size_t n)
         .append_max = single == 2 ? 1 : 1 + toy_choose(t, 9),
         .append_octets = 1 + 100 * toy_choose(t, 12),
         .appends_max = 1 + toy_choose(t, 4),
-        .sent_max = 1 + toy_choose(t, 20)};
+        .sent_max = 1 + toy_choose(t, 20),
+        .read_few = toy_choose(t, 4)};
     enum toy_target target = (enum toy_target)toy_choose(t, TOY_TARGETS);
     bool tells_uids = toy_choose(t, 3) < 2, has_noise = toy_choose(t, 3) == 2;
     size_t want = 1 + toy_choose(t, TOY_MESSAGES_MAX);

@@ -12,13 +12,16 @@ static void toy_failed(struct toy *t, const char *what)
     fail_msg("row '%s': %s, behind %s", row_name, what, buf_cstr(&t->log));
 }
 
-/* read_max, read_octets, reads_max, append_max, append_octets, appends_max, sent_max, size_max */
-static const struct batches_limits fours = {4, 10000, 2, 4, 10000, 8, 100, 0},
-                                   one_read = {4, 10000, 1, 4, 10000, 8, 100, 0},
-                                   singles = {4, 10000, 1, 1, 10000, 8, 100, 0},
-                                   short_reads = {4, 200, 1, 4, 10000, 8, 100, 0},
-                                   short_appends = {4, 10000, 1, 4, 200, 8, 100, 0},
-                                   two_literals = {4, 10000, 2, 4, 10000, 8, 2, 0};
+/* read_max, read_octets, reads_max, append_max, append_octets, appends_max, sent_max, size_max,
+ * read_few */
+static const struct batches_limits fours = {4, 10000, 2, 4, 10000, 8, 100, 0, 0},
+                                   one_read = {4, 10000, 1, 4, 10000, 8, 100, 0, 0},
+                                   singles = {4, 10000, 1, 1, 10000, 8, 100, 0, 0},
+                                   short_reads = {4, 200, 1, 4, 10000, 8, 100, 0, 0},
+                                   short_appends = {4, 10000, 1, 4, 200, 8, 100, 0, 0},
+                                   two_literals = {4, 10000, 2, 4, 10000, 8, 2, 0, 0},
+                                   twos_or_more = {8, 500, 1, 8, 10000, 8, 100, 0, 2},
+                                   twos = {8, 250, 1, 8, 10000, 8, 100, 0, 2};
 
 static const struct {
     const char *name, *kinds;
@@ -33,6 +36,10 @@ static const struct {
         "I12 I34 R12 R34 A12+ 1s 2s F12 A34+ 3s 4s F34"},
     {"windows end at their octets", "ggg", &short_reads, TOY_ATOMIC,
         "I12 R12 I3 R3 A12+ 1s 2s F12 A3+ 3s F3"},
+    {"small messages: the next read has more of them", "ggggggg", &twos_or_more, TOY_ATOMIC,
+        "I12 R12 I3456 R3456 I7 R7 A12+ 1s 2s F12 A3456+ 3s 4s 5s 6s F3456 A7+ 7s F7"},
+    {"large ones: it has as many", "ggggg", &twos, TOY_ATOMIC,
+        "I12 R12 I34 R34 A12+ 1s 2s F12 I5 R5 A34+ 3s 4s F34 A5+ 5s F5"},
     {"appends end at their octets", "ggg", &short_appends, TOY_ATOMIC,
         "I123 R123 A12+ 1s 2s A3+ 3s F123"},
     {"one by one", "ggg", &singles, TOY_ATOMIC, "I123 R123 A1+ 1s A2+ 2s A3+ 3s F123"},
