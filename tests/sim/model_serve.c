@@ -281,7 +281,9 @@ static void do_open(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
         return;
     }
-    model_tell_validity(e, b, r->open.is_for_writing);
+    /* One that is not the expected one the end looks at twice, then makes it last (imap_open.c). */
+    bool is_looked_at_twice = r->open.uidvalidity != 0 && !r->open.is_only_opened;
+    model_tell_validity(e, b, r->open.is_for_writing || is_looked_at_twice);
     c->uidvalidity = b->uidvalidity;
     if (fault_is(FAULT_UIDVALIDITY_IGNORED) && r->open.uidvalidity)
         c->uidvalidity = r->open.uidvalidity;
