@@ -62,7 +62,6 @@ struct biography {
      * again with good reason. */
     uint8_t late_born, late_made, late_remade;
     bool late_copied, late_moved; /* on the source, behind the flip */
-    bool has_strayed;             /* it was, and then the sides were exchanged */
     bool was_swallowed;           /* by a target that has said OK */
     bool was_hasty; /* moved to Trash on the source while a pass looked at folders (what is open) */
     bool got_by_both; /* users have put it on both sides, with flags of their own */

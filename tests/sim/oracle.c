@@ -142,8 +142,6 @@ static void judge_lost(
         return;
     /* Behind the flip a content that came twice is not judged (docs/simulation.md, what is open).
      */
-    if (l->life[content].has_strayed && !l->has_open)
-        return;
     if (lacks == 0 || (l->is_flipped && l->life[content].lives > 1 && !l->has_open))
         return;
     ledger_harm(l, HARM_LOST, "message %u (one is in %s): %zu on the source, %u not on the target",

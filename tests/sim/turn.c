@@ -138,8 +138,6 @@ void world_turn(struct world *w, bool has_journal)
         take_folders(&w->ledger, &before);
     take_source(w);
     for (uint32_t c = 0; c < MODEL_CONTENTS; c++) {
-        const struct biography *b = &before.life[c];
-        w->ledger.life[c].has_strayed = b->has_strayed || b->late_moved || b->late_copied;
         if (w->ledger.life[c].lives < before.life[c].lives)
             w->ledger.life[c].lives = before.life[c].lives;
     }
