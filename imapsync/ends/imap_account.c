@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <sysexits.h>
 
+#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "base/os/sock.h"
 #include "imapsync/ends/oauth.h"
@@ -113,6 +114,7 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
     if (result == 0 && server->imap_password_file)
         result = secret_from_file(server->imap_password_file, &out->password, err);
     out->place.is_named = true;
+    out->place.gate = imap_gate_of(server->name);
     if (server->imap_token_command.n > 0)
         out->place.tokens = tokens_of(&server->imap_token_command, user);
     else if (server->imap_token_file)
@@ -124,6 +126,16 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
         return err_wrap(err, "server \"%s\"", server->name);
     }
     return 0;
+}
+
+bool imap_account_waits(const char *server)
+{
+    return imap_gate_is_closed(imap_gate_of(server), clock_mono_ms());
+}
+
+void imap_account_try_again(void)
+{
+    imap_gates_open();
 }
 
 void imap_account_fini(struct imap_account *a)

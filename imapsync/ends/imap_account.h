@@ -23,6 +23,9 @@ struct imap_account {
 /* The mailbox of `user` on a server of the configuration, by its administrative login. */
 int imap_account_from_conf(const struct conf_server *server, const char *label, const char *user,
     uint64_t timeout_ms, struct imap_account *out, struct err *err) ATTR_WUR;
+/* A server of the configuration has refused to sign us in, and is not tried again for a while. */
+bool imap_account_waits(const char *server);
+void imap_account_try_again(void);              /* all of them, at once */
 void imap_account_fini(struct imap_account *a); /* wipes the password */
 /* Whether both are the same mailbox, however the server is written: copying one into itself doubles
  * what is new with every pass.  Looks names up; one that is unknown is not the same as another. */

@@ -136,7 +136,12 @@ static struct imap_conn *new_conn(const struct imap_place *place, const struct w
 struct imap_conn *imap_conn_start(const struct imap_place *place, const struct wait_limits *limits)
 {
     struct imap_conn *c = new_conn(place, limits);
-    imap_conn_look_up(c);
+    struct err why = ERR_INIT;
+    if (place->gate &&
+        imap_gate_enter(place->gate, place->user, place->password, imap_conn_now_ms(c), &why) != 0)
+        imap_conn_break(c, IMAP_BROKEN_REFUSED, &why);
+    else
+        imap_conn_look_up(c);
     return c;
 }
 

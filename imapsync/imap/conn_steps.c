@@ -232,6 +232,8 @@ static int signing_in(struct imap_conn *c, bool *moved, struct err *err)
         enter(c, CONN_FETCHING, moved);
         return 0;
     case IMAP_SIGNIN_DONE:
+        if (c->place->gate)
+            imap_gate_passed(c->place->gate);
         imap_signin_free(&c->signin);
         patience_limit(&c->patience, 0);
         enter(c, CONN_READY, moved);
@@ -239,6 +241,8 @@ static int signing_in(struct imap_conn *c, bool *moved, struct err *err)
     case IMAP_SIGNIN_FAILED:
         break;
     }
+    if (c->place->gate && imap_signin_is_refused(c->signin))
+        imap_gate_refused(c->place->gate, c->place->user, imap_conn_now_ms(c), err);
     return imap_conn_break(c, IMAP_BROKEN_REFUSED, err);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "imapsync/ends/imap_account.h"
 #include "imapsync/move/lines.h"
 #include "imapsync/move/record.h"
 #include "imapsync/move/tend.h"
@@ -25,7 +26,7 @@ static bool on_is_silent(void *arg, const char *server)
         if (strcmp(r->silent[i], server) == 0)
             return true;
     }
-    return false;
+    return imap_account_waits(server);
 }
 
 static void on_silent(void *arg, const char *server)

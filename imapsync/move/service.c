@@ -20,6 +20,7 @@
 #include "base/os/io.h"
 #include "base/os/loop.h"
 #include "base/os/sock.h"
+#include "imapsync/ends/imap_account.h"
 #include "imapsync/move/control.h"
 #include "imapsync/move/round.h"
 #include "maps/access.h"
@@ -95,6 +96,7 @@ static void on_reload(void *arg, int signum ATTR_UNUSED)
         conf_free(&conf);
     } else {
         conf_use_replace_own(&s->confs, conf);
+        imap_account_try_again();
         set_tick(s, conf);
         log_info("reloaded", log_str("file", s->conf_path));
     }
