@@ -12,6 +12,7 @@
  *   folder_changes.c  what the plan is told of it
  *   pass_plan.c       one plan over all of them, and its questions
  *   pass_doubt.c      what may be on the target, and cannot be looked for
+ *   pass_owed.c       what is known to be owed under the numbers of before
  *   shared.c          what of it must not be done behind the copies
  */
 #ifndef IMAPSYNC_COPY_FOLDER_PARTS_H
@@ -215,6 +216,13 @@ int pass_plan(struct works *all, struct err *err) ATTR_WUR;
 /* When all folders were looked at; the caller frees. */
 int pass_find_in_doubt(struct works *all, struct err *err) ATTR_WUR;
 size_t pass_in_doubt(void *works, const unsigned char *digest);
+
+/* --- What is owed under no name (pass_owed.c) --- */
+
+/* How many messages of this content a restored target has lost whose folder was numbered anew on
+ * the source since. */
+int pass_owed(
+    struct works *all, const unsigned char *digest, size_t *n_out, struct err *err) ATTR_WUR;
 
 /* --- What another one has by now (shared.c) ------------------------------------------------- */
 

@@ -16,9 +16,10 @@ static size_t seen(void *arg, const unsigned char *digest, size_t now)
 {
     struct works *all = arg;
     const struct past *past = all->c->past;
-    size_t ever;
-    if (!all->has_no_past && past->ever(past->arg, digest, now, &ever, &all->why) == 0)
-        return ever;
+    size_t ever, owed;
+    if (!all->has_no_past && past->ever(past->arg, digest, now, &ever, &all->why) == 0 &&
+        pass_owed(all, digest, &owed, &all->why) == 0)
+        return ever - (owed < ever ? owed : ever);
     all->has_no_past = true;
     return SIZE_MAX;
 }

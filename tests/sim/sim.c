@@ -46,7 +46,7 @@ static int replay_files(char *const *paths, int n, const struct options *o)
         struct history h;
         struct outcome out = {0};
         bool is_read = history_read(paths[i], &h);
-        h.has_open = o->has_open;
+        h.has_open = h.has_open || o->has_open;
         if (is_read)
             history_run(&h, NULL, &out);
         if (!is_read || out.harm != HARM_NONE) {

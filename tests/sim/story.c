@@ -58,6 +58,8 @@ void history_print(const struct history *h, FILE *out)
         (void)fprintf(out, "purpose: %s\n", purposes[h->purpose]);
     if (h->portion > 0)
         (void)fprintf(out, "portion: %u\n", h->portion);
+    if (h->has_open)
+        (void)fprintf(out, "open: with what the generator leaves out\n");
     if (h->tear != TEAR_NONE)
         (void)fprintf(out, "torn: %s\n", tears[h->tear]);
     print_quirks(out, "source", h->quirks[0]);
@@ -160,6 +162,8 @@ static bool read_line(const char *line, struct history *h)
         return (h->purpose = (enum purpose)word(rest, purposes, PURPOSES)) < PURPOSES;
     if (take(&rest, SLICE_LIT("portion: ")))
         return read_portion(rest, h);
+    if (take(&rest, SLICE_LIT("open:")))
+        return h->has_open = true;
     if (take(&rest, SLICE_LIT("torn:")))
         return (h->tear = (enum tear)word(rest, tears, TEARS)) < TEARS;
     if (take(&rest, SLICE_LIT("source:")))
