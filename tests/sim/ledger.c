@@ -233,7 +233,7 @@ void ledger_user_moved(
     struct biography *b = &l->life[m->content];
     appeared(l, to, m->content);
     is_in(l, on_target, to, m);
-    b->was_hasty |= l->is_in_pass && to == LEDGER_TRASH;
+    b->was_hasty |= l->is_in_pass && (to == LEDGER_TRASH || from == LEDGER_TRASH);
     if (!l->is_flipped)
         return;
     /* Before the pass that makes the marks anew has read it: its content is not known as one that

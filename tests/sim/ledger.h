@@ -63,7 +63,7 @@ struct biography {
     uint8_t late_born, late_made, late_remade;
     bool late_copied, late_moved; /* on the source, behind the flip */
     bool was_swallowed;           /* by a target that has said OK */
-    bool was_hasty; /* moved to Trash on the source while a pass looked at folders (what is open) */
+    bool was_hasty;   /* moved to Trash or out of it on the source in a pass (what is open) */
     bool got_by_both; /* users have put it on both sides, with flags of their own */
     bool may_be_two;  /* both sides have got it, and nobody has joined them */
 };

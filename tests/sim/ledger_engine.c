@@ -264,6 +264,8 @@ static void went(struct ledger *l, uint8_t folder, const struct message *m, bool
         trash->trashed--;
         t->deleted++;
     }
+    if (!has_deletions(l, m->content) && is_moved && !m->is_copy && may_be_joined)
+        t->deleted++;
     bool is_joined_anew = l->is_fresh && l->life[m->content].lives > 1;
     if (!is_joined_anew && !has_deletions(l, m->content))
         ledger_harm(l, HARM_WRONG_DELETE, "message %u in %s: %u removed, %u deleted on the source",
