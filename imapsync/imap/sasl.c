@@ -121,7 +121,9 @@ static int start(struct sasl *s, const struct sasl_identity *id)
         rc = gsasl_client_start(s->ctx, mech_name(s->mech), &s->session);
     if (rc == GSASL_OK)
         rc = gsasl_property_set(s->session, GSASL_AUTHID, id->authcid);
-    if (rc == GSASL_OK && id->authzid && strcmp(id->authzid, id->authcid) != 0)
+    /* With a ticket it is the only name that the server is told. */
+    if (rc == GSASL_OK && id->authzid &&
+        (s->mech == MECH_GSSAPI || strcmp(id->authzid, id->authcid) != 0))
         rc = gsasl_property_set(s->session, GSASL_AUTHZID, id->authzid);
     if (rc == GSASL_OK && s->mech != MECH_GSSAPI)
         rc = gsasl_property_set(s->session, GSASL_PASSWORD, password);

@@ -47,6 +47,9 @@ NO_PERL = ["perl", "perl-base"]
 
 GUESTS = {
     "dovecot": {"packages": ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd"], "drop": NO_PERL},
+    "dovecot-gssapi": {"packages": ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-gssapi"],
+                       "drop": NO_PERL},
+    "kerberos": {"packages": ["krb5-kdc", "krb5-admin-server", "krb5-user"], "drop": NO_PERL},
     "postfix": {"packages": ["postfix", "postfix-pcre"], "drop": NO_PERL},
     "sendmail": {"packages": ["sendmail-bin", "sendmail-cf", "m4"], "drop": NO_PERL + ["make"]},
     "exim": {"packages": ["exim4-daemon-heavy"], "drop": NO_PERL},
