@@ -86,6 +86,11 @@ void batches_folder(struct batches *b, uint32_t folder, uint32_t since)
     b->folders[folder].since = since;
 }
 
+uint32_t batches_since(const struct batches *b, uint32_t folder)
+{
+    return b->folders[folder].since;
+}
+
 /* Doubtful ones wait for the end, so however many they are there is room for others. */
 bool batches_wants(const struct batches *b)
 {

@@ -100,6 +100,8 @@ void batches_free(struct batches **b);
 
 /* since: the target's UIDNEXT before anything was sent. */
 void batches_folder(struct batches *b, uint32_t folder, uint32_t since);
+/* And behind what was stored, as far as it has told. */
+uint32_t batches_since(const struct batches *b, uint32_t folder);
 /* In the order in which they are to go; a UID of a folder once. */
 void batches_add(struct batches *b, const struct batches_message *m);
 /* Messages that are under suspicion since an earlier connection; they go first. */

@@ -190,6 +190,8 @@ int folder_copied(struct work *w, struct err *err)
 {
     const struct stream_folder *f = w->streamed;
     bool has_unknown_uids = f && f->has_unknown_uids;
+    if (f)
+        w->next_there = f->tgt_uidnext;
     if (f && f->err.class == ERR_TEMP && f->err.scope == ERR_SCOPE_FOLDER && w->p->n_window > 1) {
         w->comes_again = true;
         return 0;

@@ -170,6 +170,7 @@ static int run_resolve(struct work *w, struct resolve_job *job, struct err *err)
     if (result == 0 && job->tgt_uidvalidity != w->target->uidvalidity) {
         w->target->uidvalidity = w->record->target.uidvalidity = job->tgt_uidvalidity;
         w->target->uidnext = job->tgt_uidnext;
+        w->next_there = 0;
         result = journal_folder_put(w->c->journal, w->record, err);
     }
     return result;

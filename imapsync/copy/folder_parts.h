@@ -84,6 +84,8 @@ struct work {
     uint32_t *copies; /* source UIDs, ascending */
     size_t n_copies;
     struct stream_folder *streamed; /* NULL: there was nothing to copy */
+    uint32_t
+        next_there; /* UIDNEXT of the target behind what was copied in this pass; 0: nothing was */
     uint32_t *missing;
     size_t n_missing;
     struct dated *dated;

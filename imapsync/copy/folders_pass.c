@@ -120,7 +120,7 @@ static int copy_all(struct works *all, struct stream_folder *folders, struct err
         w->streamed = &folders[job.n_folders++];
         *w->streamed = (struct stream_folder){.record = w->record,
             .listing = &w->listing,
-            .tgt_uidnext = w->target->uidnext,
+            .tgt_uidnext = w->next_there > 0 ? w->next_there : w->target->uidnext,
             .uids = w->copies,
             .n_uids = w->n_copies,
             .arg = w};

@@ -210,6 +210,7 @@ int stream_copy(struct stream_job *job, struct err *err)
         const struct err *refused = batches_folder_err(s.batches, (uint32_t)i);
         if (refused)
             job->folders[i].err = *refused;
+        job->folders[i].tgt_uidnext = batches_since(s.batches, (uint32_t)i);
     }
     while (s.appends)
         stream_forget_append(s.appends);

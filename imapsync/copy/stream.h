@@ -16,7 +16,7 @@
 struct stream_folder {
     const struct journal_folder *record;
     const struct end_changes *listing; /* flags and dates of the source */
-    uint32_t tgt_uidnext;              /* of the target's folder before this job */
+    uint32_t tgt_uidnext;              /* of the target's folder before this job, and behind it */
     const uint32_t *uids;              /* what to copy, ascending */
     size_t n_uids;
     void *arg; /* for the callbacks */
