@@ -61,30 +61,15 @@ static void renumber(
     put(job, op->to, &p, k);
 }
 
-/* The pairs of a folder, as far as the operations need them. */
-struct pairs {
-    struct pair *v;
-    size_t n;
-    uint32_t folder;
-    bool is_there;
-};
-
-static int pair_of(struct apply_job *job, struct pairs *of, const struct plan_op *op,
-    struct pair *out, struct err *err)
+static int pair_of(
+    struct apply_job *job, const struct plan_op *op, struct pair *out, struct err *err)
 {
-    *out = (struct pair){.src_uid = op->src_uid, .tgt_uid = op->tgt_uid, .state = PAIR_STORED};
-    if (!of->is_there || of->folder != op->folder) {
-        free(of->v);
-        of->v = NULL;
-        of->is_there = true;
-        of->folder = op->folder;
-        if (journal_pairs_all(
-                job->journal, apply_record_id(job, op->folder), &of->v, &of->n, err) != 0)
-            return -1;
-    }
-    const struct pair *p = apply_find(of->v, of->n, op->src_uid, op->tgt_uid);
-    if (p)
-        *out = *p;
+    bool found;
+    if (journal_pair_get(job->journal, apply_record_id(job, op->folder), op->src_uid, op->tgt_uid,
+            out, &found, err) != 0)
+        return -1;
+    if (!found)
+        *out = (struct pair){.src_uid = op->src_uid, .tgt_uid = op->tgt_uid, .state = PAIR_STORED};
     return 0;
 }
 
@@ -118,12 +103,12 @@ struct chunk {
     struct pair was[AT_ONCE]; /* RENUMBER */
 };
 
-static int read_chunk(struct apply_job *job, const struct plan_op *ops, size_t n,
-    struct pairs *pairs, struct chunk *out, struct err *err)
+static int read_chunk(
+    struct apply_job *job, const struct plan_op *ops, size_t n, struct chunk *out, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         const struct plan_op *op = &ops[i];
-        if (op->kind == PLAN_RENUMBER && pair_of(job, pairs, op, &out->was[i], err) != 0)
+        if (op->kind == PLAN_RENUMBER && pair_of(job, op, &out->was[i], err) != 0)
             return -1;
         if (op->kind != PLAN_NOTE && op->kind != PLAN_FORGET &&
             content_of(job, op, &out->known[i], err) != 0)
@@ -153,15 +138,13 @@ static int write_chunk(struct apply_job *job, const struct plan_op *ops, size_t 
 int apply_journal(struct apply_job *job, const struct plan_op *ops, size_t n, struct err *err)
 {
     struct chunk *c = mem_zalloc(sizeof(*c));
-    struct pairs pairs = {0};
     int result = 0;
     for (size_t i = 0; result == 0 && i < n; i += AT_ONCE) {
         size_t k = n - i < AT_ONCE ? n - i : AT_ONCE;
-        result = read_chunk(job, ops + i, k, &pairs, c, err);
+        result = read_chunk(job, ops + i, k, c, err);
         if (result == 0)
             result = write_chunk(job, ops + i, k, c, err);
     }
-    free(pairs.v);
     free(c);
     return result;
 }

@@ -102,21 +102,20 @@ static int read_known(struct apply_window *w, struct apply_group *g, struct err 
 {
     struct journal *j = w->job->journal;
     const uint32_t from = g->folder->record->id;
-    struct pair *pairs = NULL;
-    size_t n_pairs;
     g->known = mem_zalloc((g->n + 1) * sizeof(*g->known));
-    int result = journal_pairs_all(j, from, &pairs, &n_pairs, err);
-    for (size_t k = 0; result == 0 && k < g->n; k++) {
+    for (size_t k = 0; k < g->n; k++) {
         const struct plan_op *op = g->ops[k];
         struct apply_known *known = &g->known[k];
-        const struct pair *was = apply_find(pairs, n_pairs, op->src_uid, op->tgt_uid);
-        known->is_touched = was && was->is_touched;
-        if (was)
-            known->flags = was->flags;
-        result = apply_content(j, from, op, &known->content, &known->has_content, err);
+        struct pair was;
+        bool found;
+        if (journal_pair_get(j, from, op->src_uid, op->tgt_uid, &was, &found, err) != 0 ||
+            apply_content(j, from, op, &known->content, &known->has_content, err) != 0)
+            return -1;
+        known->is_touched = found && was.is_touched;
+        if (found)
+            known->flags = was.flags;
     }
-    free(pairs);
-    return result;
+    return 0;
 }
 
 static void drop(struct apply_window *w, struct apply_group *g, const struct plan_op *op)

@@ -172,6 +172,10 @@ int journal_folder_detach(struct journal *j, uint32_t folder, enum pair_state st
  * is kept once.  *own_out: src_uid's pair names it; 0: the one that stands alone does. */
 int journal_count_target(struct journal *j, uint32_t folder, uint32_t tgt_uid, uint32_t src_uid,
     bool *own_out, size_t *out, struct err *err) ATTR_WUR;
+/* The pair of this message of the source, or with src_uid 0 the one that stands alone on the target
+ * under tgt_uid. */
+int journal_pair_get(struct journal *j, uint32_t folder, uint32_t src_uid, uint32_t tgt_uid,
+    struct pair *out, bool *found_out, struct err *err) ATTR_WUR;
 /* Whether a pair names this message of the target. */
 int journal_has_target(
     struct journal *j, uint32_t folder, uint32_t tgt_uid, bool *out, struct err *err) ATTR_WUR;

@@ -59,6 +59,18 @@ static int drop_it(
     return tables_drop_pair(&j->t, folder, p, err);
 }
 
+struct pair journal_as_pair(const struct journal *j, const struct record_pair *p)
+{
+    return (struct pair){.src_uid = p->uid[j->from],
+        .tgt_uid = p->uid[j->to],
+        .state = p->state,
+        .is_compared = p->is_compared,
+        .is_touched = p->is_touched,
+        .is_removed = p->is_removed,
+        .is_marked = p->is_marked,
+        .flags = p->flags};
+}
+
 int journal_as_error(struct journal *j, int r, const char *what, struct err *err)
 {
     return r == TABLES_DAMAGED ? journal_damaged(j, what, err) : r;
@@ -169,6 +181,17 @@ int journal_copy_content(struct journal *j, uint32_t folder, uint32_t tgt_uid, s
     int r = get_alone(j, folder, tgt_uid, &p, err);
     *found_out = r == 0 && p.state != 0;
     *out = content_of(&p);
+    return journal_as_error(j, r, "pair", err);
+}
+
+int journal_pair_get(struct journal *j, uint32_t folder, uint32_t src_uid, uint32_t tgt_uid,
+    struct pair *out, bool *found_out, struct err *err)
+{
+    struct record_pair p = {0};
+    int r = src_uid != 0 ? each_of_source(j, folder, src_uid, take_first, &p, err)
+                         : get_alone(j, folder, tgt_uid, &p, err);
+    *found_out = r == 0 && p.state != 0;
+    *out = journal_as_pair(j, &p);
     return journal_as_error(j, r, "pair", err);
 }
 

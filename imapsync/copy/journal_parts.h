@@ -48,6 +48,7 @@ void journal_put_last(struct journal *j);
 
 #define TABLES_DAMAGED 1 /* 0 and -1 as everywhere: it was read and makes no sense */
 /* r, or -1 when it says that the tables are damaged. */
+struct pair journal_as_pair(const struct journal *j, const struct record_pair *p);
 int journal_as_error(struct journal *j, int r, const char *what, struct err *err) ATTR_WUR;
 
 /* What stands under a UID of B: UIDs of A, a pair that has none, or both. */

@@ -60,14 +60,7 @@ static void push_pair(struct journal *j, struct pairs *to, const struct record_p
         to->cap = to->cap ? to->cap + to->cap / 2 : 256;
         to->v = mem_realloc_array(to->v, to->cap, sizeof(*to->v));
     }
-    to->v[to->n++] = (struct pair){.src_uid = p->uid[j->from],
-        .tgt_uid = p->uid[j->to],
-        .state = p->state,
-        .is_compared = p->is_compared,
-        .is_touched = p->is_touched,
-        .is_removed = p->is_removed,
-        .is_marked = p->is_marked,
-        .flags = p->flags};
+    to->v[to->n++] = journal_as_pair(j, p);
 }
 
 static void add_pair(struct journal *j, struct pairs *to, const struct record_pair *p)

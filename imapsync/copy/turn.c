@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "base/core/mem.h"
 #include "imapsync/copy/apply_parts.h"
 
 static const struct intent_sent *sent_of(const struct intent *i, uint32_t uid)
@@ -25,16 +26,22 @@ static const struct intent_sent *sent_of(const struct intent *i, uint32_t uid)
  * UID it has not told. */
 static int end_append(struct journal *j, const struct intent *i, struct err *err)
 {
-    struct pair *pairs;
-    size_t n;
-    if (journal_pairs(j, i->folder, &pairs, &n, err) != 0)
-        return -1;
+    bool *has_pair = mem_zalloc(i->n + 1);
+    int result = 0;
+    for (size_t k = 0; result == 0 && k < i->n; k++) {
+        struct pair p;
+        result = journal_pair_get(j, i->folder, i->uids[k], 0, &p, &has_pair[k], err);
+    }
+    if (result != 0) {
+        free(has_pair);
+        return result;
+    }
     journal_begin(j);
     for (size_t k = 0; k < i->n; k++) {
         const struct intent_sent *s = sent_of(i, i->uids[k]);
         struct pair p = {.src_uid = i->uids[k], .state = PAIR_SENT};
         struct content content = {.since = i->tgt_uidnext};
-        if (apply_find(pairs, n, i->uids[k], 0))
+        if (has_pair[k])
             continue;
         if (s) {
             p.flags = s->flags;
@@ -44,7 +51,7 @@ static int end_append(struct journal *j, const struct intent *i, struct err *err
         journal_pair_put(j, i->folder, &p, &content);
     }
     journal_intent_del(j, i->folder, i->id);
-    free(pairs);
+    free(has_pair);
     return journal_commit(j, err);
 }
 

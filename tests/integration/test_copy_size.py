@@ -29,11 +29,19 @@ def peaks(old, new, folder, count):
     for what in ("delta that looks at the whole target", "delta"):
         client.append("INBOX", None, None, message(what))
         step(what)
+    client.create("Moved")
+    client.select("INBOX")
+    for what, command in (("STORE", ("1:1000", "+FLAGS.SILENT", "(\\Flagged)")), ("MOVE", ("1001:1100", "Moved")),
+                          ("STORE", ("1101:1150", "+FLAGS.SILENT", "(\\Deleted)")), ("EXPUNGE", ("1101:1150",))):
+        assert client.uid(what, *command)[0] == "OK"
+    client.close()
+    step("flags, moves and deletions")
     step("comparison", "--verify")
     shutil.rmtree(folder / "state")
     step("journal lost")
     there = new.imap(ANN)
-    assert int(there.select("INBOX")[1][0]) == count + 2
+    assert int(there.select("INBOX")[1][0]) == count + 2 - 150
+    assert int(there.select("Moved")[1][0]) == 100
     return out
 
 

@@ -596,6 +596,21 @@ static void assert_all(struct journal *j, uint32_t folder, const char *want)
             0);
     assert_string_equal(buf_cstr(&text), want);
     buf_fini(&text);
+    /* Each by itself; of several that have one message of the source it is the first. */
+    for (size_t i = 0, first = 0; i < n; i++) {
+        struct pair p;
+        bool found;
+        if (v[i].src_uid == 0 || v[i].src_uid != v[first].src_uid)
+            first = i;
+        assert_int_equal(
+            journal_pair_get(j, folder, v[i].src_uid, v[i].tgt_uid, &p, &found, &err), 0);
+        assert_true(found && p.src_uid == v[first].src_uid && p.tgt_uid == v[first].tgt_uid);
+        assert_true(p.state == v[first].state && p.is_removed == v[first].is_removed);
+        assert_int_equal(journal_pair_get(j, folder, 99, 0, &p, &found, &err), 0);
+        assert_false(found);
+        assert_int_equal(journal_pair_get(j, folder, 0, 99, &p, &found, &err), 0);
+        assert_false(found);
+    }
     free(v);
 }
 
