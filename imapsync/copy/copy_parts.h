@@ -22,13 +22,20 @@ struct copy {
         left_out;    /* the numbers of folders that are left out, of which nothing was only there */
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;
-    bool reads_to_copy_only; /* the source has died of a reading: see folder_changes.c */
+    unsigned n_died; /* connections, while contents were read for a plan: copy_reads() */
 };
 
 /* Folders that are asked about at once, and messages of theirs; a folder that has more is looked at
  * in portions (options.portion). */
 #define COPY_FOLDERS_AT_ONCE 128
 #define COPY_MESSAGES_AT_ONCE 20000
+
+/* Whether contents are read for a plan.  One connection may be lost by chance; what the next one
+ * dies of as well is only read to be copied, where it is found out which message it is. */
+static inline bool copy_reads(const struct copy *c)
+{
+    return c->n_died < 2;
+}
 
 struct work;   /* folder_parts.h */
 struct making; /* copy_make.c */

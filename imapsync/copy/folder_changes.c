@@ -104,7 +104,7 @@ static struct listed *listed_of(const struct told *t, uint32_t uid)
 /* What the source dies of is found out when it is copied. */
 static bool may_be_read(const struct work *w, const struct told *t, uint32_t uid)
 {
-    return !w->c->reads_to_copy_only &&
+    return copy_reads(w->c) &&
            !(t == &w->source_told && suspects_are_unsent(&w->c->suspects, w->record->id, uid));
 }
 
@@ -133,6 +133,7 @@ void folder_read_begin(struct reading *r, struct work *w, const struct plan_ask 
         else
             t->read[t->n_read++] = (struct body){.uid = asks[i].uid};
     }
+    r->has_unread = r->n_bodies < n;
     if (r->n_bodies > 0)
         r->digests = bodies_begin(t->end, r->bodies, r->n_bodies);
 }
@@ -156,8 +157,8 @@ static int take_contents(struct reading *r, struct err *err)
 {
     struct told *t = r->of;
     int result = bodies_finish(&r->digests, err);
-    if (result != 0 && t->end->ops->is_broken(t->end))
-        r->w->c->reads_to_copy_only = true;
+    if (result != 0)
+        r->w->c->n_died += t->end->ops->is_broken(t->end);
     for (size_t i = 0; result == 0 && i < r->n_bodies; i++)
         t->read[t->n_read++] = r->bodies[i];
     if (t->n_read > 0)

@@ -91,6 +91,7 @@ struct work {
     struct dated *dated;
     size_t n_dated;
     bool is_needed;      /* on the target: something goes there */
+    bool has_unread;     /* told: contents of it were not read for the plan */
     size_t n_exceptions; /* of this folder in this pass, with what is withheld */
     bool has_told_short;
     bool is_detached;    /* nothing of what the pairs name is there */
@@ -107,6 +108,7 @@ struct works {
     struct work **planned; /* by their positions in the plan */
     size_t n_planned;
     struct plan plan;
+    bool has_unread;  /* contents that would tell what was moved */
     bool has_no_past; /* it could not be asked what there was before the flip, */
     struct err why;   /* for this reason */
     /* Behind a flip: what is on its way to folders that could not be looked at. */
@@ -198,6 +200,7 @@ struct reading {
     size_t n_sizes;
     struct body *bodies;
     size_t n_bodies;
+    bool has_unread; /* contents that were asked for */
     struct bodies *digests;
 };
 void folder_read_begin(struct reading *r, struct work *w, const struct plan_ask *asks, size_t n);

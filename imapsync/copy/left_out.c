@@ -59,10 +59,10 @@ static int judge(struct shown *s, uint32_t uid, const unsigned char *digest, str
 static int read_new(struct shown *s, struct body *v, size_t n, struct err *err)
 {
     struct copy *c = s->c;
-    if (n == 0 || c->reads_to_copy_only)
+    if (n == 0 || !copy_reads(c))
         return 0;
     if (bodies_digest(c->from, v, n, err) != 0) {
-        c->reads_to_copy_only = c->reads_to_copy_only || c->from->ops->is_broken(c->from);
+        c->n_died += c->from->ops->is_broken(c->from);
         return -1;
     }
     journal_begin(c->journal);

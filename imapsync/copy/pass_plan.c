@@ -109,6 +109,20 @@ static size_t group_at(const struct plan *p, size_t i)
     return n;
 }
 
+/* The folder is looked at again with the next pass. */
+static void tell_unread(struct works *all, struct work *w)
+{
+    all->has_unread = true;
+    if (w->has_unread)
+        return;
+    w->has_unread = true;
+    w->n_exceptions++;
+    w->p->counts->folders_failed++;
+    copy_report(w->c, w->source->name, 0,
+        "messages were not read, since the connection was lost of it: what is gone may have been "
+        "moved");
+}
+
 #define READINGS COPY_FOLDERS_AT_ONCE /* on their way at once */
 
 /* An error of a folder costs the folder, and the next plan is without it.  *at: what is asked next.
@@ -128,6 +142,8 @@ static int answer_some(struct works *all, size_t *at, struct err *err)
     }
     for (size_t i = 0; i < n; i++) {
         struct err why = ERR_INIT;
+        if (v[i].has_unread)
+            tell_unread(all, v[i].w);
         if (folder_read_finish(&v[i], &why) == 0 || result != 0)
             continue;
         *err = why;
@@ -267,6 +283,20 @@ static void tell_unknown(struct works *all)
     free(n_of);
 }
 
+/* What was lost may be what was not read. */
+static void leave_lost(struct works *all)
+{
+    struct plan *p = &all->plan;
+    size_t kept = 0;
+    for (size_t i = 0; i < p->n_ops; i++) {
+        if (plan_is_by_absence(p->ops[i].witness))
+            all->planned[p->ops[i].folder]->n_exceptions++;
+        else
+            p->ops[kept++] = p->ops[i];
+    }
+    p->n_ops = kept;
+}
+
 /* A message is copied with the flags that the plan has given it. */
 static void take_copies(struct works *all)
 {
@@ -347,8 +377,10 @@ int pass_plan(struct works *all, struct err *err)
         if (result != 0)
             return -1;
     }
+    if (all->has_unread)
+        leave_lost(all);
     all->p->counts->messages_same += all->plan.n_same;
-    all->p->counts->messages_away += all->plan.n_of[PLAN_AWAY];
+    all->p->counts->messages_away += all->has_unread ? 0 : all->plan.n_of[PLAN_AWAY];
     for (size_t i = 0; i < all->n_planned; i++) {
         all->p->counts->messages_same += all->planned[i]->n_same;
         if (!all->planned[i]->listing.is_sure)

@@ -184,6 +184,12 @@ const struct plan_rule *plan_rules(size_t *n_out)
     return rules;
 }
 
+bool plan_is_by_absence(enum plan_witness witness)
+{
+    return witness == PLAN_W_LOST || witness == PLAN_W_TARGET_LOST || witness == PLAN_W_BOTH_LOST ||
+           witness == PLAN_W_AGAIN;
+}
+
 bool plan_is_allowed(enum plan_policy_id id, enum plan_kind kind, enum plan_witness witness)
 {
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

@@ -145,6 +145,8 @@ struct plan_rule {
 
 const struct plan_policy *plan_policy(enum plan_policy_id id);
 const struct plan_rule *plan_rules(size_t *n_out);
+/* Whether it supposes that nothing which is new anywhere is the message that was lost. */
+bool plan_is_by_absence(enum plan_witness witness);
 /* Whether the list has it. */
 bool plan_is_allowed(enum plan_policy_id id, enum plan_kind kind, enum plan_witness witness);
 
