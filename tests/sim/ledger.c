@@ -169,7 +169,7 @@ void ledger_swallowed(struct ledger *l, uint32_t content)
 static void on_settled(struct ledger *l, struct message *m)
 {
     (void)l;
-    m->is_unsure = false;
+    m->is_unsure = m->is_doubted = false;
 }
 
 /* What the target has lost of a folder may be most of it: then content tells what is there, and
@@ -327,7 +327,7 @@ void ledger_restored_away(
 
 bool ledger_is_written(const struct ledger *l, const struct message *m)
 {
-    return m->is_copy && !ledger_is_unsure(l, m);
+    return m->is_copy && !m->is_doubted && !ledger_is_unsure(l, m);
 }
 
 void ledger_journal_lost(struct ledger *l)

@@ -318,6 +318,7 @@ struct message *user_add(struct server *s, struct mailbox *b, uint32_t content, 
 {
     struct message *m = add(b, content, flags);
     m->id = ++s->id_last;
+    b->came_at = s->ledger->tick;
     ledger_user_added(s->ledger, s->is_target, b->name, m);
     return m;
 }
@@ -350,6 +351,7 @@ struct message *user_copy(
     struct message old = *m;
     (void)b;
     struct message *c = add(to, old.content, old.flags);
+    to->came_at = s->ledger->tick;
     c->is_altered = old.is_altered;
     c->has_our_mark = old.has_our_mark;
     c->id = old.id;
@@ -364,6 +366,7 @@ struct message *user_move(
     ledger_user_moved(s->ledger, s->is_target, b->name, to->name, m);
     take_out(b, m);
     struct message *c = add(to, old.content, old.flags);
+    to->came_at = s->ledger->tick;
     c->is_altered = old.is_altered;
     c->has_our_mark = old.has_our_mark;
     c->id = old.id;
@@ -382,6 +385,7 @@ struct message *engine_add(struct server *s, struct mailbox *b, uint32_t content
     bool is_numbered = (b->is_numbered && !b->is_owing) ||
                        (b->renumbered_at != 0 && b->renumbered_at >= s->ledger->pass_began);
     m->is_detached = s->ledger->is_flipped && is_numbered;
+    m->is_doubted = b->came_at != 0 && b->came_at >= s->ledger->pass_began;
     m->id = ++s->id_last;
     ledger_engine_added(s->ledger, b->name, m);
     return m;

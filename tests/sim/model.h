@@ -54,6 +54,7 @@ struct message {
     bool is_copy;   /* stored through the end that we write to */
     bool is_altered;
     bool is_unsure;        /* a kill or a cut came before the engine could remember it */
+    bool is_doubted;       /* stored behind what came in that pass: its UID is not believed yet */
     bool is_detached;      /* behind the flip its folder was replaced: nobody knows it by its UID */
     uint32_t answered_at;  /* tick when the engine was told that it is stored; 0: never */
     bool has_date;         /* as it was told to us */
@@ -74,6 +75,7 @@ struct mailbox {
     uint64_t modseq;
     uint32_t made_at;       /* tick */
     uint32_t renumbered_at; /* tick; 0: never */
+    uint32_t came_at;       /* tick of the last message of a user; 0: none */
     struct message *v;      /* by UID */
     size_t n, cap;
     bool is_subscribed;
