@@ -98,7 +98,8 @@ void batches_free(struct batches **b);
 
 /* --- What is to be copied ------------------------------------------------------------------ */
 
-/* since: the target's UIDNEXT before anything was sent. */
+/* since: the target's UIDNEXT before anything was sent; 0: it has told none (Courier, of a folder
+ * that was never opened). */
 void batches_folder(struct batches *b, uint32_t folder, uint32_t since);
 /* And behind what was stored, as far as it has told. */
 uint32_t batches_since(const struct batches *b, uint32_t folder);

@@ -210,10 +210,12 @@ static bool is_uids(const uint32_t *v, size_t n, size_t want)
 }
 
 /* Those that come next.  Others are those of messages that were there before, or are skipped: then
- * somebody else's may have come in between, or may yet get a UID that was told as ours. */
+ * somebody else's may have come in between, or may yet get a UID that was told as ours.
+ * Where the target has told no UIDNEXT the first ones say where its numbers begin. */
 static bool are_next(const struct append *a)
 {
-    return a->tgt_uids[0] == a->since && a->tgt_uids[a->n - 1] - a->tgt_uids[0] == a->n - 1;
+    return (a->since == 0 || a->tgt_uids[0] == a->since) &&
+           a->tgt_uids[a->n - 1] - a->tgt_uids[0] == a->n - 1;
 }
 
 static void store(struct batches *b, struct append *a, size_t i, uint32_t tgt_uid)
