@@ -266,4 +266,5 @@ void folder_work_fini(struct work *w)
     free(w->copies);
     free(w->missing);
     free(w->dated);
+    free(w->hints);
 }

@@ -20,6 +20,7 @@
 
 #include "imapsync/copy/bodies.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/match.h"
 #include "imapsync/copy/plan.h"
 #include "imapsync/copy/stream.h"
 
@@ -90,6 +91,8 @@ struct work {
     size_t n_missing;
     struct dated *dated;
     size_t n_dated;
+    struct match_hint *hints; /* UIDs that the target told and that proved nothing */
+    size_t n_hints;
     bool is_needed;      /* on the target: something goes there */
     bool has_unread;     /* told: contents of it were not read for the plan */
     size_t n_exceptions; /* of this folder in this pass, with what is withheld */

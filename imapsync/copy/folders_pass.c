@@ -91,6 +91,13 @@ static void on_dated(void *arg, uint32_t uid, uint32_t tgt_uid)
     w->dated[w->n_dated++] = (struct dated){uid, tgt_uid};
 }
 
+static void on_doubted(void *arg, uint32_t uid, uint32_t tgt_uid)
+{
+    struct work *w = arg;
+    w->hints = mem_realloc_array(w->hints, w->n_hints + 1, sizeof(*w->hints));
+    w->hints[w->n_hints++] = (struct match_hint){uid, tgt_uid};
+}
+
 static int copy_all(struct works *all, struct stream_folder *folders, struct err *err)
 {
     struct stream_job job = {.source = all->c->from,
@@ -103,6 +110,7 @@ static int copy_all(struct works *all, struct stream_folder *folders, struct err
         .refused = on_refused,
         .missing = on_missing,
         .dated = on_dated,
+        .doubted = on_doubted,
         .is_cancelled = is_cancelled,
         .arg = all->c};
     for (size_t i = 0; i < all->n; i++) {

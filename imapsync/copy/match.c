@@ -118,6 +118,24 @@ static void one_round(struct body *a, size_t n_a, struct body *b, size_t n_b, en
     }
 }
 
+static struct body *find(struct body *v, size_t n, uint32_t uid)
+{
+    const struct body key = {.uid = uid};
+    return n > 0 ? mem_search(&key, v, n, sizeof(key), by_uid) : NULL;
+}
+
+void match_hinted(struct body *a, size_t n_a, struct body *b, size_t n_b,
+    const struct match_hint *hints, size_t n_hints)
+{
+    for (size_t i = 0; i < n_hints; i++) {
+        struct body *x = find(a, n_a, hints[i].a), *y = find(b, n_b, hints[i].b);
+        if (!x || !y || x->mate != 0 || y->mate != 0 || match_of(x, y) != MATCH_EXACT)
+            continue;
+        x->mate = y->uid;
+        y->mate = x->uid;
+    }
+}
+
 void match_up(struct body *a, size_t n_a, struct body *b, size_t n_b, enum match_how furthest)
 {
     for (enum match_how how = MATCH_EXACT; how <= furthest && how < MATCH_NOTHING; how++)

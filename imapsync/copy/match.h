@@ -20,6 +20,15 @@ enum match_how {
 enum match_how match_of(const struct body *a, const struct body *b);
 /* With what the journal knows. */
 enum match_how match_of_content(const struct content *known, const struct body *b);
+/* Said to be the same message; the UIDs on both sides. */
+struct match_hint {
+    uint32_t a, b;
+};
+
+/* Mates of those which are there, have none, and are the same octet by octet as well.  Arrays as
+ * below. */
+void match_hinted(struct body *a, size_t n_a, struct body *b, size_t n_b,
+    const struct match_hint *hints, size_t n_hints);
 /* Sets the mates of those that are there and have none, the closest first, and none further apart
  * than this.  Both arrays are in the order of their UIDs, and are again afterwards. */
 void match_up(struct body *a, size_t n_a, struct body *b, size_t n_b, enum match_how furthest);

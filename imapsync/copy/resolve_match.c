@@ -148,6 +148,7 @@ static int match(struct resolve_job *job, struct resolve_side *source, struct re
     if (read_some(job->source, source, NULL, 0, err) != 0 ||
         read_some(job->target, target, NULL, 0, err) != 0)
         return -1;
+    match_hinted(source->v, source->n, target->v, target->n, job->hints, job->n_hints);
     match_up(source->v, source->n, target->v, target->n, MATCH_TEXT);
     return 0;
 }

@@ -42,6 +42,8 @@ struct stream_job {
     void (*missing)(void *arg, uint32_t uid);
     /* Stored under this UID, with a date that some targets do not keep. */
     void (*dated)(void *arg, uint32_t uid, uint32_t tgt_uid);
+    /* Stored, and the target has told this UID, which proves nothing: SENT. */
+    void (*doubted)(void *arg, uint32_t uid, uint32_t tgt_uid);
     /* True, and then for ever: what is on its way still arrives, nothing else is begun, and the job
      * ends as if there were no more. */
     bool (*is_cancelled)(void *arg);

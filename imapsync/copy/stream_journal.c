@@ -132,6 +132,8 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         f->has_unknown_uids = f->has_unknown_uids || p.state == PAIR_SENT;
         journal_pair_put(job->journal, f->record->id, &p, &content);
         job->copied(f->arg, r->sent.size);
+        if (r->outcome == BATCHES_STORED && !is_known && r->tgt_uid >= r->since)
+            job->doubted(f->arg, r->uid, r->tgt_uid);
         if (r->is_plain)
             job->reduced(f->arg, r->uid,
                 "stored without keywords and with a date of our time: the target refused them");

@@ -87,6 +87,25 @@ static void test_pairs(void **state)
     free(b);
 }
 
+/* The second of two equal ones is said to be it; nothing else that is said holds. */
+static void test_hinted(void **state)
+{
+    static const struct match_hint hints[] = {{20, 20}, {10, 30}, {30, 30}, {40, 10}, {10, 50}};
+    struct body a[3], b[3];
+    (void)state;
+    size_t n_a = side("aba", a), n_b = side("aba+", b);
+    match_hinted(a, n_a, b, n_b, hints, COUNT_OF(hints));
+    assert_int_equal(a[0].mate, 0);
+    assert_int_equal(a[1].mate, 20);
+    assert_int_equal(a[2].mate, 0); /* alike is not the same */
+    n_a = side("a", a);
+    n_b = side("aa", b);
+    match_hinted(a, n_a, b, n_b, &(struct match_hint){10, 20}, 1);
+    match_up(a, n_a, b, n_b, MATCH_TEXT);
+    assert_int_equal(a[0].mate, 20);
+    assert_int_equal(b[0].mate, 0);
+}
+
 static void test_how(void **state)
 {
     static const struct {
@@ -109,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_hinted),
         cmocka_unit_test(test_how),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
