@@ -119,8 +119,8 @@ static void tell_unread(struct works *all, struct work *w)
     w->n_exceptions++;
     w->p->counts->folders_failed++;
     copy_report(w->c, w->source->name, 0,
-        "messages were not read, since the connection was lost of it: what is gone may have been "
-        "moved");
+        "the connection was lost while messages were read: what is gone from here may have been "
+        "moved, and waits for the next pass");
 }
 
 #define READINGS COPY_FOLDERS_AT_ONCE /* on their way at once */
