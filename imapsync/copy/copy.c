@@ -179,6 +179,9 @@ int copy_pass(
     for (size_t i = 0; i < p.n_lost; i++)
         journal_folder_fini(&p.lost[i]);
     free(p.lost);
+    /* However many readings were on their way when it was lost. */
+    c->n_died += c->has_died;
+    c->has_died = false;
     /* After an error a command may be half sent or an answer may still come. */
     if (result != 0)
         copy_disconnect(c);

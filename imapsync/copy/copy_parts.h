@@ -22,7 +22,8 @@ struct copy {
         left_out;    /* the numbers of folders that are left out, of which nothing was only there */
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;
-    unsigned n_died; /* connections, while contents were read for a plan: copy_reads() */
+    bool has_died;   /* the connection of this pass, while contents were read for a plan: */
+    unsigned n_died; /* so many passes: copy_reads() */
 };
 
 /* Folders that are asked about at once, and messages of theirs; a folder that has more is looked at

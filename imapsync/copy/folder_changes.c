@@ -157,8 +157,8 @@ static int take_contents(struct reading *r, struct err *err)
 {
     struct told *t = r->of;
     int result = bodies_finish(&r->digests, err);
-    if (result != 0)
-        r->w->c->n_died += t->end->ops->is_broken(t->end);
+    if (result != 0 && t->end->ops->is_broken(t->end))
+        r->w->c->has_died = true;
     for (size_t i = 0; result == 0 && i < r->n_bodies; i++)
         t->read[t->n_read++] = r->bodies[i];
     if (t->n_read > 0)

@@ -62,7 +62,7 @@ static int read_new(struct shown *s, struct body *v, size_t n, struct err *err)
     if (n == 0 || !copy_reads(c))
         return 0;
     if (bodies_digest(c->from, v, n, err) != 0) {
-        c->n_died += c->from->ops->is_broken(c->from);
+        c->has_died = c->has_died || c->from->ops->is_broken(c->from);
         return -1;
     }
     journal_begin(c->journal);
