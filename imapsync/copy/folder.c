@@ -217,8 +217,6 @@ static bool is_new(struct slice token, struct slice known)
     return token.n > 0 && !slice_eq(token, known);
 }
 
-/* Both tokens together: what one side has told may be done on the other.  The target's is from
- * before our own changes, which come again as changes that nothing follows from. */
 /* What went away on the target behind a flip is looked for when its user is on the source again,
  * though nothing has changed there since. */
 static int forget_token(struct work *w, struct err *err)
@@ -237,6 +235,8 @@ static int forget_tokens(struct work *w, struct err *err)
     return forget_token(w, err);
 }
 
+/* Both tokens together: what one side has told may be done on the other.  The target's is from
+ * before our own changes, which come again as changes that nothing follows from. */
 int folder_remember(struct work *w, struct err *err)
 {
     struct journal_folder *r = w->record;
