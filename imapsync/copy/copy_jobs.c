@@ -173,6 +173,22 @@ static int has_open_outcome(struct copy *c, uint32_t folder, bool *out, struct e
     return 0;
 }
 
+/* Whether one of the folders that are lost has something that stands alone, as what went to Trash
+ * with the pass before: its message may have come up in what has changed. */
+static int has_alone(struct copy *c, const struct pass *p, bool *out, struct err *err)
+{
+    *out = false;
+    for (size_t i = 0; p->finds_alone && !*out && i < p->n_lost; i++) {
+        struct pair *v;
+        size_t n;
+        if (journal_alone(c->journal, p->lost[i].id, &v, &n, err) != 0)
+            return -1;
+        free(v);
+        *out = n > 0;
+    }
+    return 0;
+}
+
 /* What is lost is looked for where something is new; and an operator may have agreed to its end.
  * Behind a flip only what was on its way from there is, and what the target was restored without.
  */
@@ -183,6 +199,8 @@ static int add_lost(
     bool is_behind_flip = plan_policy(p->policy)->is_behind_flip;
     for (size_t i = 0; i < jobs->n; i++)
         has_new = has_new || is_first(&jobs->v[i]);
+    if (!has_new && jobs->n > 0 && has_alone(c, p, &has_new, err) != 0)
+        return -1;
     p->counts->folders_vanished = is_behind_flip ? 0 : c->n_lost;
     if (!is_behind_flip && c->has_told_lost && !has_new && !is_agreed)
         return 0;

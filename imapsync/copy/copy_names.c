@@ -128,17 +128,33 @@ static struct journal_folder *find(const struct naming *w, const struct key *v, 
 
 /* --- Names for all ------------------------------------------------------------------------- */
 
+static struct journal_folder *known_by_name(const struct naming *w, size_t i)
+{
+    const struct folder *f = &w->from->v[i];
+    struct journal_folder *k = w->map->names[i].p ? find(w, w->names, plain_name(f->name)) : NULL;
+    return k && may_be(k->source.mailboxid, f->id) ? k : NULL;
+}
+
 /* Folders that have been copied before keep the names that they were given then. */
-static void keep_names(struct naming *w)
+static int keep_names(struct naming *w, struct err *err)
 {
     for (size_t i = 0; i < w->from->n; i++) {
-        const struct folder *f = &w->from->v[i];
-        const struct journal_folder *k =
-            w->map->names[i].p ? find(w, w->names, plain_name(f->name)) : NULL;
-        if (k && may_be(k->source.mailboxid, f->id))
-            folder_map_keep(w->map, i, k->target.name);
+        const struct journal_folder *k = known_by_name(w, i);
+        if (k && !copy_is_anothers(w->p->there, w->known, w->n_known, k))
+            folder_map_keep(w->map, i, copy_name_there(w->p->there, k));
     }
     folder_map_settle(w->map);
+    for (size_t i = 0; i < w->from->n; i++) {
+        struct journal_folder *k = w->map->names[i].p ? find(w, w->ids, w->from->v[i].id) : NULL;
+        k = k ? k : known_by_name(w, i);
+        if (!k || !copy_is_anothers(w->p->there, w->known, w->n_known, k) ||
+            slice_eq(k->target.name, w->map->names[i]))
+            continue;
+        journal_set(&k->target.name, w->map->names[i]);
+        if (journal_folder_put(w->c->journal, k, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 static bool is_copied(const struct naming *w, size_t i)
@@ -391,8 +407,7 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
     if (result != 0)
         goto done;
     sort_known(&w);
-    keep_names(&w);
-    if (heal(&w, err) != 0) {
+    if (keep_names(&w, err) != 0 || heal(&w, err) != 0) {
         result = -1;
         goto done;
     }

@@ -153,7 +153,9 @@ int folder_ask(struct work *w, struct err *err)
     uid_set_fini(&source);
     if (result == 0)
         ask_numbers(w);
-    if (result == 0 && !w->is_awaited && r->source.uidvalidity != 0 && r->target.uidvalidity != 0 &&
+    /* The source has it anew, and what the target has of the one before stands alone. */
+    bool is_known = r->source.uidvalidity != 0 || w->states != 0 || w->n_alone > 0;
+    if (result == 0 && !w->is_awaited && is_known && r->target.uidvalidity != 0 &&
         r->target.uidvalidity == w->target->uidvalidity)
         ask_target(w, may_ask_since_token, &target);
     uid_set_fini(&target);

@@ -160,7 +160,9 @@ static struct resolve_job resolve_job_of(struct work *w, struct intent *intents,
         .n_hints = w->n_hints,
         .tgt_uidvalidity = w->target->uidvalidity,
         .tgt_uidnext = w->target->uidnext,
+        .is_another_there = w->is_detached,
         .is_behind_flip = folder_is_behind_flip(w),
+        .past = folder_is_behind_flip(w) ? w->c->past : NULL,
         .settle_ms = w->c->options.settle_ms};
 }
 
@@ -227,6 +229,10 @@ static int find_pairs_again(struct work *w, struct err *err)
     size_t n;
     /* Their numbers may be those of others by now, and must not be in the way of them. */
     enum pair_state state = folder_is_behind_flip(w) ? PAIR_LOST : PAIR_GONE;
+    uint32_t uidvalidity =
+        is_source_renumbered(w) ? w->record->source.uidvalidity : w->listing.uidvalidity;
+    if (look(w, uidvalidity, false, err) != 0)
+        return -1;
     if (journal_folder_detach(w->c->journal, w->record->id, state, folder_knows_alone(w), err) !=
             0 ||
         folder_load_pairs(w, err) != 0 || get_intents(w, &intents, &n, err) != 0)

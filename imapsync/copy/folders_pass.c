@@ -218,7 +218,8 @@ static int find_trash(struct works *all, struct journal_folder *out, struct err 
         (trash_find(there) && is_waiting(all, trash_find(there))))
         return 0;
     if ((trash_find(there) || trash_make(all->c->to, there, err) == 0) &&
-        trash_record(all->c->to, all->c->journal, trash_find(there), out, err) == 0)
+        trash_record(all->c->to, all->c->journal, trash_find(there), all->p->lost, all->p->n_lost,
+            out, err) == 0)
         return 0;
     if (!copy_is_exception(all->c, err))
         return -1;

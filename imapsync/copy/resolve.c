@@ -210,6 +210,41 @@ static int drop_pairs(struct resolve_job *job, const struct resolve_side *source
     return journal_commit(job->journal, err);
 }
 
+/* Nothing has come there since, or what has was lost again. */
+static bool is_taken_back(
+    const struct resolve_job *job, const struct end_changes *there, const struct intent *in)
+{
+    return job->is_renumbered_there ||
+           (!job->is_another_there && there->uidnext != 0 && there->uidnext <= in->tgt_uidnext);
+}
+
+/* Behind a flip the marks are told before the journal is: of a copy that it then never knew they
+ * say that it is there.  Where it is not, and its user has not removed it, its message is owed. */
+static int owe_lost(struct resolve_job *job, const struct end_changes *there,
+    const struct resolve_side *source, struct err *err)
+{
+    const struct past *past = job->past;
+    struct past_folder seen;
+    if (!past || job->is_renumbered_here)
+        return 0;
+    past->folder(past->arg, job->folder->source.name, job->listing->uidvalidity, &seen);
+    if (!seen.is_known)
+        return 0;
+    journal_begin(job->journal);
+    for (size_t i = 0; i < job->n_intents; i++) {
+        const struct intent *in = &job->intents[i];
+        for (size_t k = 0; is_taken_back(job, there, in) && k < in->n_sent; k++) {
+            const struct intent_sent *s = &in->sent[k];
+            const struct body *b = resolve_side_find(source, s->uid);
+            const struct pair p = {.src_uid = s->uid, .state = PAIR_LOST, .flags = s->flags};
+            if (!(b && b->mate) && !resolve_is_paired(job, s->uid) &&
+                resolve_is_listed(job, s->uid) && seen.is_known(seen.known, s->uid))
+                journal_pair_put(job->journal, job->folder->id, &p, &s->content);
+        }
+    }
+    return journal_commit(job->journal, err);
+}
+
 static int close_intents(struct resolve_job *job, struct err *err)
 {
     if (job->n_intents == 0 || job->is_renumbered_here)
@@ -278,7 +313,8 @@ int resolve(struct resolve_job *job, struct err *err)
             take_marks(job, &there, &source, err) != 0 ||
             write_pairs(job, &there, &wanted, &source, err) != 0))
         goto done;
-    result = drop_pairs(job, &source, err) == 0 ? close_intents(job, err) : -1;
+    if (drop_pairs(job, &source, err) == 0 && owe_lost(job, &there, &source, err) == 0)
+        result = close_intents(job, err);
 done:
     end_changes_fini(&there);
     resolve_side_fini(&source);

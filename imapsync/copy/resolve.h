@@ -9,6 +9,7 @@
 
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/match.h"
+#include "imapsync/copy/past.h"
 #include "imapsync/copy/suspects.h"
 #include "imapsync/ends/end.h"
 
@@ -43,8 +44,11 @@ struct resolve_job {
     bool is_renumbered_there;
     /* So has the source: nothing of it can be looked up by the pairs' UIDs, and intents stay. */
     bool is_renumbered_here;
+    /* The target's user has put another folder in the place of that of the intents. */
+    bool is_another_there;
     /* The target is its user's: what is found by content keeps the flags that it has there. */
     bool is_behind_flip;
+    const struct past *past; /* then, unless nobody knows */
     uint64_t settle_ms;
     size_t n_adopted; /* out */
 };

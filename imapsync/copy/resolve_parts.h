@@ -44,6 +44,8 @@ const struct body *resolve_side_find(const struct resolve_side *s, uint32_t uid)
 /* The pair's number on the target is not good any more. */
 bool resolve_is_void(const struct resolve_job *job, const struct pair *p);
 const struct pair *resolve_find_pair(const struct resolve_job *job, uint32_t uid);
+/* Whether it has a pair that is no reason to send it again. */
+bool resolve_is_paired(const struct resolve_job *job, uint32_t uid);
 bool resolve_is_listed(const struct resolve_job *job, uint32_t uid);
 /* By UID, each once; its array is the caller's to free. */
 int resolve_want(struct resolve_job *job, struct wanted_list *out, struct err *err) ATTR_WUR;

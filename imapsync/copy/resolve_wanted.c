@@ -48,7 +48,7 @@ const struct pair *resolve_find_pair(const struct resolve_job *job, uint32_t uid
     return mem_search(&wanted, job->pairs, job->n_pairs, sizeof(wanted), by_src_uid);
 }
 
-static bool is_paired(const struct resolve_job *job, uint32_t uid)
+bool resolve_is_paired(const struct resolve_job *job, uint32_t uid)
 {
     const struct pair *p = resolve_find_pair(job, uid);
     return p && p->state != PAIR_REFUSED && p->state != PAIR_GONE && p->state != PAIR_LOST;
@@ -90,7 +90,7 @@ static void want_intents(struct resolve_job *job, struct wanted_list *out)
     for (size_t i = 0; i < job->n_intents; i++) {
         const struct intent *in = &job->intents[i];
         for (size_t k = 0; k < in->n_sent; k++) {
-            if (is_paired(job, in->sent[k].uid))
+            if (resolve_is_paired(job, in->sent[k].uid))
                 continue;
             struct wanted *w = add_wanted(out, in->sent[k].uid);
             w->has_content = w->has_flags = true;
@@ -98,7 +98,7 @@ static void want_intents(struct resolve_job *job, struct wanted_list *out)
             w->flags = in->sent[k].flags;
         }
         for (size_t k = 0; k < in->n; k++) {
-            if (!is_paired(job, in->uids[k]) && resolve_is_listed(job, in->uids[k]) &&
+            if (!resolve_is_paired(job, in->uids[k]) && resolve_is_listed(job, in->uids[k]) &&
                 !suspects_are_unsent(job->suspects, job->folder->id, in->uids[k]))
                 (void)add_wanted(out, in->uids[k]);
         }
@@ -112,7 +112,7 @@ int resolve_want(struct resolve_job *job, struct wanted_list *out, struct err *e
         return -1;
     want_intents(job, out);
     for (size_t i = 0; job->adopt_all && i < job->listing->n; i++) {
-        if (!is_paired(job, job->listing->v[i].uid))
+        if (!resolve_is_paired(job, job->listing->v[i].uid))
             (void)add_wanted(out, job->listing->v[i].uid);
     }
     if (out->n > 0)

@@ -134,8 +134,18 @@ static int name_it(struct journal *j, struct slice like, struct slice *owned, st
     return result;
 }
 
+/* Whether the source has one for it, so that the next pass will look at it. */
+static bool is_listed(
+    const struct journal_folder *f, const struct journal_folder *lost, size_t n_lost)
+{
+    bool is = f->source.uidvalidity != 0;
+    for (size_t i = 0; i < n_lost; i++)
+        is = is && lost[i].id != f->id;
+    return is;
+}
+
 int trash_record(struct end *target, struct journal *j, const struct folder *trash,
-    struct journal_folder *out, struct err *err)
+    const struct journal_folder *lost, size_t n_lost, struct journal_folder *out, struct err *err)
 {
     struct search s = {.name = trash->name};
     uint32_t uidvalidity;
@@ -147,7 +157,7 @@ int trash_record(struct end *target, struct journal *j, const struct folder *tra
     if (found && out->target.uidvalidity == uidvalidity)
         return 0;
     /* The pass has looked at another one, and the next one will look at this. */
-    if (found && out->source.uidvalidity != 0) {
+    if (found && is_listed(out, lost, n_lost)) {
         journal_folder_fini(out);
         err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: Trash was replaced meanwhile", target->label);
         return err_scope_set(err, ERR_SCOPE_FOLDER);

@@ -17,8 +17,11 @@ const struct folder *trash_find(const struct folder_list *there);
 /* Makes one, subscribes to it and puts it into the list. */
 int trash_make(struct end *target, struct folder_list *there, struct err *err) ATTR_WUR;
 /* The journal's folder with that name on the target and its UIDVALIDITY of now: what goes there
- * stands alone in it.  Where the source has none for it, it has a name there that no folder has. */
+ * stands alone in it.  Where the source has none for it, it has a name there that no folder has.
+ * lost: folders of the journal that the source does not list; one of them that the target has anew
+ * is begun anew. */
 int trash_record(struct end *target, struct journal *j, const struct folder *trash,
-    struct journal_folder *out, struct err *err) ATTR_WUR;
+    const struct journal_folder *lost, size_t n_lost, struct journal_folder *out,
+    struct err *err) ATTR_WUR;
 
 #endif

@@ -81,6 +81,14 @@ void ledger_user_added(struct ledger *l, bool on_target, uint8_t folder, struct 
     l->life[m->content].born_flags |= m->flags;
 }
 
+/* On the way back: altered by the server that the source is now, and never read there (a backfill
+ * compares nothing before its flip).  The marks know it as it was sent, so that it looks late in
+ * another place, once. */
+static bool is_unknown(const struct biography *b, const struct message *m)
+{
+    return m->is_altered && !b->late_copied && !b->late_moved;
+}
+
 void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, struct message *m)
 {
     struct biography *b = &l->life[m->content];
@@ -89,7 +97,8 @@ void ledger_user_copied(struct ledger *l, bool on_target, uint8_t folder, struct
     /* Of one that is late there are two now.  Of one that is not, contents that are there more
      * often than ever before, as far as they do not stand where they were at the flip: nobody can
      * tell that from late mail. */
-    bool is_doubtful = late_born > 0 || b->late_copied || b->late_moved || l->has_new_numbers;
+    bool is_doubtful = late_born > 0 || b->late_copied || b->late_moved || l->has_new_numbers ||
+                       (l->is_flipped && is_unknown(b, m));
     b->late_born = (uint8_t)(late_born + is_doubtful);
     b->late_copied = l->is_flipped;
 }
@@ -238,7 +247,7 @@ void ledger_user_moved(
         return;
     /* Before the pass that makes the marks anew has read it: its content is not known as one that
      * was there. */
-    if (b->late_copied || (l->has_no_marks && l->is_in_pass))
+    if (b->late_copied || (l->has_no_marks && l->is_in_pass) || is_unknown(b, m))
         b->late_born++;
     b->late_moved = true;
 }
@@ -352,8 +361,21 @@ bool ledger_is_known(const struct ledger *l, const struct mailbox *b)
     return !(l->target->quirks & QUIRK_NO_IDS) && b->made_at < l->listed_at;
 }
 
+/* Behind the flip the journal is lost, and no pass has been through since: whose they are nobody
+ * will know. */
+static void detach_copies(struct ledger *l, uint8_t folder)
+{
+    for (size_t i = 0; i < l->target->n; i++) {
+        struct mailbox *b = l->target->boxes[i];
+        for (size_t k = 0; l->places.of[folder] & 1u << b->name && k < b->n; k++)
+            b->v[k].is_detached = true;
+    }
+}
+
 void ledger_renamed(struct ledger *l, bool on_target, uint8_t from, uint8_t to, bool is_known)
 {
+    if (!on_target && l->is_flipped && l->has_lost_journal && l->listed_at == 0)
+        detach_copies(l, from);
     if (!is_known)
         l->is_renumbered[from] = l->has_strangers = true;
     /* Another folder under its name has another UIDVALIDITY, and more is not known of either. */

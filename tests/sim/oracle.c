@@ -150,6 +150,14 @@ static void judge_lost(
 
 /* --- Whether it is there no more ------------------------------------------------------------- */
 
+/* Of equal messages that were joined anew one had \Deleted, which did not travel on the way back:
+ * the copy of another one looks as if its user had taken that away. */
+static bool lacks_mark(const struct ledger *l, const struct message *m)
+{
+    return l->is_turned && l->life[m->content].born_flags & FLAG_DELETED &&
+           !(m->flags & FLAG_DELETED);
+}
+
 /* Copies of it that nobody has touched, and that have to have an original. */
 static uint16_t untouched(const struct ledger *l, const struct mailbox *b, uint32_t content)
 {
@@ -160,7 +168,7 @@ static uint16_t untouched(const struct ledger *l, const struct mailbox *b, uint3
         if (m->content != content)
             continue;
         n = (uint16_t)(n + (m->is_copy && m->users == 0));
-        is_touched |= !m->is_copy || m->users != 0;
+        is_touched |= !m->is_copy || m->users != 0 || lacks_mark(l, m);
     }
     /* Of equal ones nobody knows which was touched. */
     return is_touched && l->life[content].lives > 1 ? 0 : n;
