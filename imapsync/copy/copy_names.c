@@ -135,26 +135,36 @@ static struct journal_folder *known_by_name(const struct naming *w, size_t i)
     return k && may_be(k->source.mailboxid, f->id) ? k : NULL;
 }
 
-/* Folders that have been copied before keep the names that they were given then. */
-static int keep_names(struct naming *w, struct err *err)
+static bool is_anothers(const struct naming *w, const struct journal_folder *k)
 {
-    for (size_t i = 0; i < w->from->n; i++) {
-        const struct journal_folder *k = known_by_name(w, i);
-        if (k && !copy_is_anothers(w->p->there, w->known, w->n_known, k))
-            folder_map_keep(w->map, i, copy_name_there(w->p->there, k));
-    }
+    return copy_is_anothers(w->p->there, w->known, w->n_known, k);
+}
+
+/* What is not on the target, where another one has its name by now, gets one of its own. */
+static int give_names(struct naming *w, struct err *err)
+{
     folder_map_settle(w->map);
     for (size_t i = 0; i < w->from->n; i++) {
         struct journal_folder *k = w->map->names[i].p ? find(w, w->ids, w->from->v[i].id) : NULL;
         k = k ? k : known_by_name(w, i);
-        if (!k || !copy_is_anothers(w->p->there, w->known, w->n_known, k) ||
-            slice_eq(k->target.name, w->map->names[i]))
+        if (!k || !is_anothers(w, k) || slice_eq(k->target.name, w->map->names[i]))
             continue;
         journal_set(&k->target.name, w->map->names[i]);
         if (journal_folder_put(w->c->journal, k, err) != 0)
             return -1;
     }
     return 0;
+}
+
+/* Folders that have been copied before keep the names that they were given then. */
+static int keep_names(struct naming *w, struct err *err)
+{
+    for (size_t i = 0; i < w->from->n; i++) {
+        const struct journal_folder *k = known_by_name(w, i);
+        if (k && !is_anothers(w, k))
+            folder_map_keep(w->map, i, copy_name_there(w->p->there, k));
+    }
+    return give_names(w, err);
 }
 
 static bool is_copied(const struct naming *w, size_t i)
@@ -210,11 +220,29 @@ static int give_up(struct naming *w, struct journal_folder *k, struct err *err)
     return journal_folder_put(w->c->journal, k, err);
 }
 
+/* What had this name there is gone, or it would not be free: where no MAILBOXID tells, one that is
+ * renamed may have its UIDVALIDITY as well. */
+static int lose_name(struct naming *w, const struct plan_name_op *op, struct err *err)
+{
+    for (size_t i = 0; i < w->n_known; i++) {
+        struct journal_end *t = &w->known[i].target;
+        if (i == op->known || t->mailboxid.n > 0 || t->uidvalidity == 0 ||
+            !slice_eq(t->name, op->to))
+            continue;
+        t->uidvalidity = 0;
+        if (journal_folder_put(w->c->journal, &w->known[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Both names of a folder.  source: its new one, or empty.  1: done, 0: refused. */
 static int name_one(
     struct naming *w, const struct plan_name_op *op, struct slice source, struct err *err)
 {
     struct journal_folder *k = &w->known[op->known];
+    if (op->kind == PLAN_RENAME && lose_name(w, op, err) != 0)
+        return -1;
     int done = op->kind == PLAN_RENAME ? rename_there(w, op, err) : 1;
     if (done < 0)
         return -1;
@@ -362,15 +390,17 @@ static int follow(struct naming *w, const struct plan_names *in, struct err *err
 }
 
 /* Behind follow() the names are those of the journal. */
-static void keep_new_names(struct naming *w)
+static int keep_new_names(struct naming *w, struct err *err)
 {
     for (size_t i = 0; i < w->from->n; i++) {
         const struct journal_folder *k =
             w->map->names[i].p ? find(w, w->names, plain_name(w->from->v[i].name)) : NULL;
-        if (k && k->target.name.n > 0)
+        if (k && is_anothers(w, k))
+            w->map->is_kept[i] = false;
+        else if (k && k->target.name.n > 0)
             folder_map_keep(w->map, i, k->target.name);
     }
-    folder_map_settle(w->map);
+    return give_names(w, err);
 }
 
 /* What is known now, planned and done.  1: done, 0: once more. */
@@ -423,7 +453,7 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
     }
     if (result == 1) {
         sort_known(&w);
-        keep_new_names(&w);
+        result = keep_new_names(&w, err) == 0 ? 1 : -1;
     }
     result = result == 1 ? copy_find_restored(c, p, from, w.known, w.n_known, err) : -1;
 done:

@@ -90,7 +90,8 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
     struct folder_map *map, struct err *err) ATTR_WUR;
 /* What the target's user calls a folder of the journal now. */
 struct slice copy_name_there(const struct folder_list *there, const struct journal_folder *f);
-/* Whether it was never there, and what has its name there is another one of the journal's. */
+/* Whether it is not there (any more), and what has its name there is another one of the journal's.
+ */
 bool copy_is_anothers(const struct folder_list *there, const struct journal_folder *known,
     size_t n_known, const struct journal_folder *f);
 /* Folders that the target is to get: added, then begun together.  finish() waits for the target and
