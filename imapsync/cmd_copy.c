@@ -19,7 +19,8 @@
 struct copy_args {
     struct account_args source, target;
     const char *state, *delete_percent, *timeout, *settle;
-    bool is_json, verifies, no_subscriptions, wants_help;
+    const char *accept[OPTIONS_REPEATED_MAX + 1];
+    bool is_json, verifies, no_subscriptions, accepts, wants_help;
 };
 
 #define SIDE_ROWS(side, s)                                                                         \
@@ -57,6 +58,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
             "TIME that a server may take to store what it had got when we were stopped"},
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
+        {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
         {"--json", NULL, &a->is_json, "print the counts as JSON"},
         {"--help", NULL, &a->wants_help, "this text"},
     };
@@ -93,6 +95,12 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     if (a->timeout && (num_duration_ms(slice_str(a->timeout), &timeout) != 0 || timeout == 0))
         return err_set(err, ERR_PERM, EX_USAGE, "--timeout is a time such as 30s");
     a->source.timeout_ms = a->target.timeout_ms = timeout;
+    for (size_t i = 0; a->accept[i]; i++) {
+        enum item_code code = item_code_named(slice_str(a->accept[i]));
+        if (code == ITEM_NONE)
+            return err_set(err, ERR_PERM, EX_USAGE, "%s: there is no such code", a->accept[i]);
+        out->accept |= UINT32_C(1) << code;
+    }
     out->settle_ms = RESOLVE_SETTLE_MS;
     if (a->settle && num_duration_ms(slice_str(a->settle), &out->settle_ms) != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "--settle is a time such as 3s");

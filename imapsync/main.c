@@ -14,6 +14,9 @@ static const struct sync_command commands[] = {
     {"run", sync_cmd_run},
     {"trust", sync_cmd_trust},
     {"status", sync_cmd_status},
+    {"items", sync_cmd_items},
+    {"accept", sync_cmd_accept},
+    {"retry", sync_cmd_retry},
 };
 
 const struct program sync_program = {
@@ -25,7 +28,10 @@ const struct program sync_program = {
              "  rollback USER                  end a cut-over that has not flipped\n"
              "  run                            carry out cut-overs and sweep, as a daemon\n"
              "  trust [options] SERVER         show a server's certificate and keep its key\n"
-             "  status [--json]                show where each cut-over stands\n",
+             "  status [--json]                show where each cut-over stands\n"
+             "  items [options] [USER]         show what differs between the mailboxes\n"
+             "  accept [options] USER          differences that are good as they are\n"
+             "  retry [options] USER           differences that are to be tried again\n",
 };
 
 int main(int argc, char **argv)

@@ -20,8 +20,25 @@ static const struct option_row *find(
     return NULL;
 }
 
+static int take(const struct option_row *row, const char *value, struct err *err)
+{
+    size_t n = 0;
+    while (row->flag && row->value[n])
+        n++;
+    if (n == OPTIONS_REPEATED_MAX)
+        return err_set(err, ERR_PERM, EX_USAGE, "%s: too often", row->name);
+    row->value[n] = value;
+    return 0;
+}
+
 int options_parse(const struct option_row *rows, size_t n_rows, int argc, char **argv,
     const char **words, size_t n_words, struct err *err)
+{
+    return options_parse_some(rows, n_rows, argc, argv, words, n_words, n_words, err);
+}
+
+int options_parse_some(const struct option_row *rows, size_t n_rows, int argc, char **argv,
+    const char **words, size_t min_words, size_t n_words, struct err *err)
 {
     size_t n = 0;
     for (int i = 1; i < argc; i++) {
@@ -45,9 +62,10 @@ int options_parse(const struct option_row *rows, size_t n_rows, int argc, char *
             value = argv[++i];
         if (!value)
             return err_set(err, ERR_PERM, EX_USAGE, "%s wants a value", row->name);
-        *row->value = value;
+        if (take(row, value, err) != 0)
+            return -1;
     }
-    if (n < n_words)
+    if (n < min_words)
         return err_set(err, ERR_PERM, EX_USAGE, "%s: too few words", argv[0]);
     return 0;
 }

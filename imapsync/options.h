@@ -13,14 +13,19 @@
 struct option_row {
     const char *name;   /* "--json" */
     const char **value; /* NULL: a switch */
-    bool *flag;
-    const char *help; /* "FILE: what it is for" */
+    bool *flag;         /* with value: it may be repeated, and value[] ends with a NULL */
+    const char *help;   /* "FILE: what it is for" */
 };
+
+#define OPTIONS_REPEATED_MAX 32
 
 /* Fills what the rows point to; words that are no options go to words[], exactly n_words of them.
  */
 int options_parse(const struct option_row *rows, size_t n_rows, int argc, char **argv,
     const char **words, size_t n_words, struct err *err) ATTR_WUR;
+/* The same with at least min_words. */
+int options_parse_some(const struct option_row *rows, size_t n_rows, int argc, char **argv,
+    const char **words, size_t min_words, size_t n_words, struct err *err) ATTR_WUR;
 void options_help(const struct option_row *rows, size_t n_rows);
 
 #endif

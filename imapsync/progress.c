@@ -74,11 +74,18 @@ static void on_exception(void *arg, const struct copy_exception *e)
     struct progress *p = arg;
     clear_bar(p);
     log_warn("copy_exception", log_str("folder", e->folder), log_u64("uid", e->uid),
-        log_str("error", e->why));
+        log_str("code", item_row(e->code)->name), log_str("error", e->why));
     report_item(&p->report, e);
 }
 
-const struct copy_events progress_events = {.progress = on_progress, .exception = on_exception};
+static void on_open(void *arg, const struct copy_exception *e)
+{
+    struct progress *p = arg;
+    report_open(&p->report, e);
+}
+
+const struct copy_events progress_events = {
+    .progress = on_progress, .exception = on_exception, .open = on_open};
 
 static void text_summary(const struct report *r, double seconds)
 {
@@ -116,6 +123,13 @@ static void text_summary(const struct report *r, double seconds)
             (unsigned long long)n->folders_short);
     if (n->keywords_lost > 0)
         printf("keywords %llu could not be kept\n", (unsigned long long)n->keywords_lost);
+    uint64_t open = n->items_loss + n->items_withheld + n->items_changed;
+    if (open + n->items_accepted > 0)
+        printf("items    %llu open (%llu loss, %llu withheld, %llu changed), %llu accepted: see "
+               "coexist-sync items\n",
+            (unsigned long long)open, (unsigned long long)n->items_loss,
+            (unsigned long long)n->items_withheld, (unsigned long long)n->items_changed,
+            (unsigned long long)n->items_accepted);
     if (v)
         printf("verified %llu messages: %llu missing, %llu different, %llu gone from the target, "
                "%llu only there\n",

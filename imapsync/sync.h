@@ -12,8 +12,11 @@ struct sync_command {
     int (*run)(const struct program_args *args); /* argv[0] is the command */
 };
 
+int sync_cmd_accept(const struct program_args *args);
 int sync_cmd_copy(const struct program_args *args);
 int sync_cmd_cutover(const struct program_args *args);
+int sync_cmd_items(const struct program_args *args);
+int sync_cmd_retry(const struct program_args *args);
 int sync_cmd_rollback(const struct program_args *args);
 int sync_cmd_run(const struct program_args *args);
 int sync_cmd_status(const struct program_args *args);

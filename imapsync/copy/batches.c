@@ -210,8 +210,9 @@ static void not_come(struct batches *b, const struct window *w, const uint16_t *
     if (n == 0 || !w->is_refused)
         return;
     if (is_alone)
-        batches_tell_item(
-            b, w, at[0], (struct batches_result){.outcome = BATCHES_REFUSED}, w->err.text);
+        batches_tell_item(b, w, at[0],
+            (struct batches_result){.outcome = BATCHES_REFUSED, .code = ITEM_UNREADABLE},
+            w->err.text);
     else if (n == 1)
         batches_come_again(b, w, at, n, w->is_plain);
     else
@@ -232,7 +233,8 @@ static void conclude(struct batches *b, struct window *w)
             later[n_later++] = (uint16_t)i;
             break;
         case ITEM_TOO_BIG:
-            batches_tell_item(b, w, i, (struct batches_result){.outcome = BATCHES_REFUSED},
+            batches_tell_item(b, w, i,
+                (struct batches_result){.outcome = BATCHES_REFUSED, .code = ITEM_SIZE},
                 "target: larger than the server's limit");
             break;
         case ITEM_TAKEN:

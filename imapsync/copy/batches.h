@@ -52,6 +52,7 @@
 #include "base/core/err.h"
 #include "base/os/hmac.h"
 #include "imapsync/copy/canon.h"
+#include "imapsync/copy/item_codes.h"
 
 struct batches;
 
@@ -155,7 +156,8 @@ struct batches_result {
     bool is_doubtful;        /* STORED: the target has told other UIDs than those that come next */
     bool is_plain;           /* it went without keywords and odd date */
     struct batches_sent sent;
-    const char *why; /* REFUSED, ASIDE, OPEN; borrowed until the next call */
+    enum item_code code; /* REFUSED, ASIDE, OPEN: why; */
+    const char *why;     /* the words are borrowed until the next call */
 };
 
 /* Borrowed until the next call that is not a const one. */

@@ -320,7 +320,8 @@ bool batches_next_settlement(struct batches *b, struct batches_todo *out)
 
 static void leave_open(struct batches *b, struct append *a, size_t i, const char *why)
 {
-    struct batches_result r = {.outcome = BATCHES_OPEN, .since = a->since, .sent = a->sent[i]};
+    struct batches_result r = {
+        .outcome = BATCHES_OPEN, .code = ITEM_DOUBT, .since = a->since, .sent = a->sent[i]};
     batches_tell_item(b, a->window, a->at[i], r, why);
     a->window->states[a->at[i]] = ITEM_DONE;
     a->window->keeps_intent = true;
@@ -355,7 +356,10 @@ static void not_there(struct batches *b, struct append *a, const uint16_t *at, s
         batches_come_again(b, w, at, n, true);
     else
         batches_tell_item(b, w, at[0],
-            (struct batches_result){.outcome = BATCHES_REFUSED, .sent = a->sent[0]}, a->err.text);
+            (struct batches_result){.outcome = BATCHES_REFUSED,
+                .code = a->err.scope == ERR_SCOPE_MESSAGE ? ITEM_SIZE : ITEM_REFUSED,
+                .sent = a->sent[0]},
+            a->err.text);
 }
 
 void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct err *err)

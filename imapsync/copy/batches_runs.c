@@ -260,8 +260,10 @@ void batches_set_aside(struct batches *b)
         } else if (b->credit == 0) {
             append_run(&b->doubtful, r);
         } else {
-            struct batches_result set = {
-                .outcome = BATCHES_ASIDE, .folder = r->folder, .uid = r->v[r->at].uid};
+            struct batches_result set = {.outcome = BATCHES_ASIDE,
+                .code = ITEM_ASIDE,
+                .folder = r->folder,
+                .uid = r->v[r->at].uid};
             batches_tell(b, set, "the connection is lost whenever this message is copied");
             b->n_waiting--;
             run_free(r);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
 #include "imapsync/copy/turn.h"
@@ -50,6 +51,7 @@ void copy_free(struct copy **c)
     copy_disconnect(*c);
     journal_close(&(*c)->journal);
     suspects_fini(&(*c)->suspects);
+    tell_fini(&(*c)->tell);
     free(*c);
     *c = NULL;
 }
@@ -100,14 +102,22 @@ int copy_check_cancelled(const struct copy *c, struct err *err)
     return copy_is_cancelled(c) ? err_set(err, ERR_TEMP, EX_TEMPFAIL, "stopped on request") : 0;
 }
 
-void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why)
+bool copy_tell_folder(struct copy *c, enum item_code code, struct slice folder, const char *why)
 {
-    struct buf name;
-    buf_init(&name, 4 * FOLDER_NAME_MAX);
-    folder_text(folder, &name);
-    struct copy_exception e = {.folder = buf_cstr(&name), .uid = uid, .why = why};
-    c->events->exception(c->arg, &e);
-    buf_fini(&name);
+    return copy_tell(c, &(struct copy_finding){.code = code, .folder = folder, .why = why});
+}
+
+void copy_folder_failed(
+    struct copy *c, struct pass *p, enum item_code code, struct slice folder, const char *why)
+{
+    p->has_failed = true;
+    if (!copy_tell_folder(c, code, folder, why))
+        p->counts->folders_failed++;
+}
+
+void copy_back_off(struct copy *c, bool backs_off)
+{
+    c->backs_off = backs_off;
 }
 
 bool copy_is_exception(const struct copy *c, const struct err *err)
@@ -143,23 +153,31 @@ static int end_of_pass(struct copy *c, const struct pass *p, struct err *err)
     return journal_through(c->journal, err);
 }
 
+static void tell_ignored(struct copy *c, struct pass *p, size_t n)
+{
+    p->has_failed = true;
+    if (!copy_tell(c, &(struct copy_finding){.code = ITEM_NAME,
+                          .folder = SLICE_LIT("(folders)"),
+                          .n = n,
+                          .why = "names that are too long or too deep"}))
+        p->counts->folders_failed += n;
+}
+
 int copy_pass(
     struct copy *c, enum plan_policy_id policy, struct copy_counts *counts, struct err *err)
 {
     struct folder_list from = {0}, there = {0};
     struct folder_map map = {0};
     struct pass p = {.policy = policy, .counts = counts, .map = &map, .there = &there};
-    uint64_t failed = counts->folders_failed + counts->folders_short;
     if (copy_connect(c, err) != 0)
         return -1;
     if (plan_policy(policy)->is_behind_flip && c->past &&
         c->past->begin(c->past->arg, journal_is_complete(c->journal), err) != 0)
         return -1;
-    int result = copy_list_both(c, &from, &there, err);
+    int result = tell_begin(c, err) == 0 ? copy_list_both(c, &from, &there, err) : -1;
     if (result == 0) {
-        counts->folders_failed += from.ignored;
         if (from.ignored > 0)
-            copy_report(c, SLICE_LIT("(folders)"), 0, "names that are too long or too deep");
+            tell_ignored(c, &p, from.ignored);
         folder_map_make(&from, &there, &map);
         if (journal_has_turned(c->journal))
             result = turn(c, &from, &p.open, err);
@@ -173,9 +191,15 @@ int copy_pass(
             result = apply_settle(c->to, c->journal, &there, &p.open, err);
         if (result == 0)
             result = copy_all_folders(c, &p, &from, err);
-        if (result == 0 && counts->folders_failed + counts->folders_short == failed)
+        if (result == 0 && !p.has_failed)
             result = end_of_pass(c, &p, err);
+        if (result == 0)
+            result = tell_end(c, counts, err);
     }
+    /* What was told is true, however the pass has ended. */
+    struct err unwritten = ERR_INIT;
+    if (result != 0 && tell_flush(c, &unwritten) != 0)
+        log_warn("items", log_err(&unwritten));
     for (size_t i = 0; i < p.n_lost; i++)
         journal_folder_fini(&p.lost[i]);
     free(p.lost);

@@ -26,6 +26,7 @@ struct copy_options {
     /* Messages of one folder that are listed and planned at once, as far as can be; 0: a number
      * that keeps the memory small and the round trips few. */
     size_t portion;
+    uint32_t accept; /* 1 << enum item_code: these are accepted when they are told */
 };
 
 /* What a comparison has listed of one folder. */
@@ -39,6 +40,10 @@ struct copy_compared {
 struct copy_events {
     void (*progress)(void *arg, const struct copy_counts *counts);
     void (*exception)(void *arg, const struct copy_exception *e);
+    /* A pass was through, and items are open, told in it or before: the heaviest. NULL: nobody
+     * asks.
+     */
+    void (*open)(void *arg, const struct copy_exception *e);
     /* Somebody wants it to end, now and for ever; the pass then fails with ERR_TEMP. NULL: never.
      */
     bool (*is_cancelled)(void *arg);
@@ -59,6 +64,8 @@ void copy_free(struct copy **c); /* logs out */
  * carried over (messages_failed, folders_failed); -1 when the pass as a whole could not go on. */
 int copy_pass(struct copy *c, enum plan_policy_id policy, struct copy_counts *counts,
     struct err *err) ATTR_WUR;
+/* From then on what was refused is not tried with every pass, but when it is due (items.h). */
+void copy_back_off(struct copy *c, bool backs_off);
 /* Signs in on both sides and nothing else: are the credentials right? */
 int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
 /* The label of the end that did not answer when copy_connect(), or a pass, wanted to open a

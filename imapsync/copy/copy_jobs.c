@@ -38,7 +38,7 @@ static bool makes_all(const struct pass *p)
 static bool is_unchanged(const struct copy *c, const struct pass *p, const struct journal_folder *r,
     const struct folder *source, const struct folder *target)
 {
-    return !p->is_fresh && !plan_policy(p->policy)->looks_at_all &&
+    return !p->is_fresh && !plan_policy(p->policy)->looks_at_all && !tell_is_due_in(c, r->id) &&
            c->from->ops->is_same(c->from, source, r->source.token) &&
            r->source.uidvalidity == source->uidvalidity &&
            r->target.uidvalidity == target->uidvalidity &&
@@ -114,8 +114,7 @@ static int add_folder(struct copy *c, struct pass *p, struct jobs *jobs, const s
         if (!copy_is_exception(c, err))
             return -1;
         p->is_all = false;
-        p->counts->folders_failed++;
-        copy_report(c, f->name, 0, err->text);
+        copy_folder_failed(c, p, ITEM_FOLDER, f->name, err->text);
         err_clear(err);
         return 0;
     }

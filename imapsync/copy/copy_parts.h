@@ -7,6 +7,7 @@
 #include "imapsync/copy/copy.h"
 #include "imapsync/copy/past.h"
 #include "imapsync/copy/suspects.h"
+#include "imapsync/copy/tell.h"
 
 struct copy {
     const struct end_maker *source, *target;
@@ -22,6 +23,8 @@ struct copy {
         left_out;    /* the numbers of folders that are left out, of which nothing was only there */
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;
+    struct tell tell;
+    bool backs_off;
     bool has_died;   /* the connection of this pass, while contents were read for a plan: */
     unsigned n_died; /* so many passes: copy_reads() */
 };
@@ -46,6 +49,7 @@ struct pass {
     bool has_known;      /* the journal knows some of the folders */
     bool is_fresh;       /* the roles were exchanged, and no pass was through since: turn.h */
     bool is_owed_hidden; /* a folder that the target was restored in could not be looked at */
+    bool has_failed;     /* some folder, even if that was accepted */
     bool is_unseen;      /* some of the target was not looked at, so it stays fresh */
     bool finds_alone;    /* pairs that stand alone on the target take part */
     bool is_all;         /* every folder that the source lists is known or looked at */
@@ -67,7 +71,11 @@ bool copy_is_cancelled(const struct copy *c);
 int copy_check_cancelled(const struct copy *c, struct err *err) ATTR_WUR;
 /* Whether the next folder's turn can come after this error of one folder. */
 bool copy_is_exception(const struct copy *c, const struct err *err);
-void copy_report(struct copy *c, struct slice folder, uint32_t uid, const char *why);
+/* As copy_tell(), of a folder. */
+bool copy_tell_folder(struct copy *c, enum item_code code, struct slice folder, const char *why);
+/* And counts. */
+void copy_folder_failed(
+    struct copy *c, struct pass *p, enum item_code code, struct slice folder, const char *why);
 /* One folder that has changed: source and target are its status on either side, the record is kept
  * up to date and written.  A target with UIDVALIDITY 0 is not there and is made when there is
  * something to put into it. */

@@ -64,8 +64,8 @@ static int subscribe(struct copy *c, const struct pass *p, const struct folder *
         return 0;
     if (c->to->ops->is_broken(c->to))
         return -1;
-    p->counts->folders_failed++;
-    copy_report(c, f->name, 0, err->text);
+    if (!copy_tell_folder(c, ITEM_SUBSCRIBE, f->name, err->text))
+        p->counts->subscriptions_failed++;
     err_clear(err);
     return 0;
 }

@@ -12,11 +12,22 @@
 #include "imapsync/copy/alone.h"
 #include "imapsync/copy/folder_parts.h"
 
-void folder_told(struct work *w, uint32_t uid, const char *why)
+bool folder_tell(struct work *w, enum item_code code, uint32_t uid, uint64_t n, const char *why)
 {
-    w->p->counts->messages_failed++;
+    return copy_tell(w->c, &(struct copy_finding){.code = code,
+                               .folder = w->record->source.name,
+                               .uid = uid,
+                               .uidvalidity = uid ? w->listing.uidvalidity : 0,
+                               .n = n,
+                               .message = uid ? end_changes_find(&w->listing, uid) : NULL,
+                               .why = why});
+}
+
+void folder_told(struct work *w, enum item_code code, uint32_t uid, const char *why)
+{
     w->n_exceptions++;
-    copy_report(w->c, w->record->source.name, uid, why);
+    if (!folder_tell(w, code, uid, 0, why))
+        w->p->counts->messages_failed++;
 }
 
 int folder_excuse(struct work *w, struct err *err)
@@ -24,8 +35,7 @@ int folder_excuse(struct work *w, struct err *err)
     if (!copy_is_exception(w->c, err))
         return -1;
     w->is_over = true;
-    w->p->counts->folders_failed++;
-    copy_report(w->c, w->source->name, 0, err->text);
+    copy_folder_failed(w->c, w->p, ITEM_FOLDER, w->source->name, err->text);
     err_clear(err);
     return 0;
 }
@@ -181,7 +191,8 @@ static int check_missing(struct work *w, struct err *err)
     w->c->from->ops->attributes(w->c->from, w->missing, w->n_missing, 0, &there, &t);
     int result = end_wait(w->c->from, &t, err);
     for (size_t i = 0; result == 0 && i < there.n; i++)
-        folder_told(w, there.v[i].uid, "source: the server lists the message and gives no body");
+        folder_told(w, ITEM_UNREADABLE, there.v[i].uid,
+            "source: the server lists the message and gives no body");
     end_changes_fini(&there);
     return result;
 }

@@ -47,7 +47,7 @@ static struct plan_pair pair_at(const void *arg, size_t i)
         .tgt_uid = p->tgt_uid,
         .state = p->state,
         .is_touched = p->is_touched,
-        .may_retry = true,
+        .may_retry = p->state == PAIR_REFUSED && !tell_rests(w->c, w->record->id, p->src_uid),
         .has_twin = f->has_twin,
         .is_unproved = p->src_uid == 0 && !p->is_removed,
         .flags = p->flags,

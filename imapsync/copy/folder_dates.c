@@ -42,9 +42,9 @@ int folder_check_dates(struct work *w, struct err *err)
                             *copy = end_changes_find(&there, w->dated[i].tgt_uid);
         if (!m || !copy || (copy->has_date && copy->date_s == m->date_s))
             continue;
-        w->p->counts->messages_reduced++;
-        copy_report(w->c, w->record->source.name, m->uid,
-            "stored with another date: the target does not keep this one");
+        if (!folder_tell(w, ITEM_DATE, m->uid, 0,
+                "stored with another date: the target does not keep this one"))
+            w->p->counts->messages_reduced++;
     }
     end_changes_fini(&there);
     w->n_dated = 0;

@@ -57,32 +57,24 @@ bool folder_has_state(const struct work *w, enum pair_state state)
  * somebody has to look at; behind it the target's user may have been quicker than we. */
 int folder_tell_vanished(struct work *w, struct err *err)
 {
-    size_t n = 0;
-    uint32_t first = 0;
     bool is_users = folder_is_behind_flip(w);
     journal_begin(w->c->journal);
     for (size_t i = 0; i < w->n_pairs; i++) {
         struct pair *p = &w->pairs[i];
         if (p->state != PAIR_SENT || !end_changes_find(&w->listing, p->src_uid))
             continue;
-        first = n++ == 0 ? p->src_uid : first;
-        if (is_users) {
-            p->state = PAIR_GONE;
+        /* Somebody has looked, and wants it to be sent again. */
+        bool is_retried =
+            !is_users && tell_is_retried(w->c, w->record->source.name, p->src_uid, ITEM_VANISHED);
+        if (is_users || is_retried) {
+            p->state = is_users ? PAIR_GONE : PAIR_REFUSED;
             journal_pair_put(w->c->journal, w->record->id, p, NULL);
+        } else {
+            folder_told(w, ITEM_VANISHED, p->src_uid,
+                "the target has taken the message and does not have it");
         }
     }
-    if (journal_commit(w->c->journal, err) != 0)
-        return -1;
-    if (n == 0 || is_users)
-        return 0;
-    char text[200];
-    BUG_ON(fmt_into(text, sizeof(text),
-               "E-VANISHED: the target has taken %zu message%s and does not have %s", n,
-               n == 1 ? "" : "s, this one first,", n == 1 ? "it" : "them") != 0);
-    w->p->counts->messages_failed += n;
-    w->n_exceptions += n;
-    copy_report(w->c, w->record->source.name, first, text);
-    return 0;
+    return journal_commit(w->c->journal, err);
 }
 
 static int detach(struct work *w, struct err *err)

@@ -142,7 +142,10 @@ int folder_copied(struct work *w, struct err *err) ATTR_WUR;
 /* The token, when all that has changed was done. */
 int folder_remember(struct work *w, struct err *err) ATTR_WUR;
 void folder_work_fini(struct work *w);
-void folder_told(struct work *w, uint32_t uid, const char *why); /* as an exception */
+/* copy_tell() of the folder, uid 0, or one of its messages. */
+bool folder_tell(struct work *w, enum item_code code, uint32_t uid, uint64_t n, const char *why);
+/* Of a message that could not be carried over. */
+void folder_told(struct work *w, enum item_code code, uint32_t uid, const char *why);
 /* An error of one folder costs that folder; -1: it is one of the pass. */
 int folder_excuse(struct work *w, struct err *err) ATTR_WUR;
 

@@ -60,16 +60,21 @@ static void on_copied(void *arg, uint64_t octets)
     w->c->events->progress(w->c->arg, w->p->counts);
 }
 
-static void on_reduced(void *arg, uint32_t uid, const char *why)
+static void on_reduced(void *arg, uint32_t uid, bool lacks_flags, const char *date)
 {
     struct work *w = arg;
-    w->p->counts->messages_reduced++;
-    copy_report(w->c, w->record->source.name, uid, why);
+    bool is_open = false;
+    if (lacks_flags)
+        is_open |= !folder_tell(w, ITEM_FLAG, uid, 0,
+            "stored without keywords: the target refused the message with them");
+    if (date)
+        is_open |= !folder_tell(w, ITEM_DATE, uid, 0, date);
+    w->p->counts->messages_reduced += is_open;
 }
 
-static void on_refused(void *arg, uint32_t uid, const char *why)
+static void on_refused(void *arg, uint32_t uid, enum item_code code, const char *why)
 {
-    folder_told(arg, uid, why);
+    folder_told(arg, code, uid, why);
 }
 
 static bool is_cancelled(void *arg)
@@ -185,10 +190,11 @@ static void on_exception(void *arg, uint32_t folder, uint32_t uid, const char *w
 {
     const struct works *all = arg;
     struct work *w = all->planned[folder];
-    if (!w->is_over)
+    bool is_accepted = folder_tell(w, ITEM_FOLDER, uid, 0, why);
+    w->p->has_failed = true;
+    if (!w->is_over && !is_accepted)
         w->p->counts->folders_failed++;
     w->is_over = true;
-    copy_report(w->c, w->source->name, uid, why);
 }
 
 /* What the plan has read of it. */
@@ -313,6 +319,8 @@ static int run(struct works *all, struct stream_folder *folders, struct err *err
         copy_all(all, folders, err) != 0 || after_copies(all, err) != 0 || apply(all, err) != 0 ||
         portions(all, err) != 0)
         return -1;
+    if (tell_flush(all->c, err) != 0)
+        return -1;
     for (size_t i = 0; i < all->n; i++) {
         if (!is_left_out(&all->v[i]) && folder_remember(&all->v[i], err) != 0)
             return -1;
@@ -332,8 +340,7 @@ static int look_again(struct copy *c, struct pass *p, struct copy_job *job, stru
     }
     if (t.result != END_NO)
         return copy_folders(c, p, job, 1, err);
-    p->counts->folders_failed++;
-    copy_report(c, job->source->name, 0, t.err.text);
+    copy_folder_failed(c, p, ITEM_FOLDER, job->source->name, t.err.text);
     return 0;
 }
 

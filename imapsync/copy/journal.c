@@ -79,6 +79,12 @@ static int check_version(struct journal *j, struct slice s, struct err *err)
             RECORD_VERSION);
     j->is_complete = v.is_complete;
     j->is_of_before = v.version < RECORD_VERSION;
+    if (!j->source) {
+        j->source = slice_dup(v.name[SIDE_A]);
+        j->target = slice_dup(v.name[SIDE_B]);
+        source = v.name[SIDE_A];
+        target = v.name[SIDE_B];
+    }
     j->from = slice_eq(v.name[SIDE_A], source) ? SIDE_A : SIDE_B;
     j->to = j->from == SIDE_A ? SIDE_B : SIDE_A;
     if (!slice_eq(v.name[j->from], source) || !slice_eq(v.name[j->to], target))
@@ -132,7 +138,7 @@ static int put_version(struct journal *j, bool is_complete, struct err *err)
     return journal_commit(j, err);
 }
 
-static int open_tables(struct journal *j, const char *home, struct err *err)
+int journal_open_tables(struct journal *j, const char *home, struct err *err)
 {
     struct buf mark;
     j->is_damaged = false;
@@ -190,13 +196,13 @@ static int open_or_make(struct journal *j, struct err *err)
     else if (result == 0 && journal_is_old(j->dir))
         journal_move_old(j->dir, NULL); /* a migration did not come to this */
     if (result == 0) {
-        result = open_tables(j, buf_cstr(&home), err);
+        result = journal_open_tables(j, buf_cstr(&home), err);
         if (result != 0 && err->code == EX_DATAERR) {
             disk_set_aside(j, err->text);
             err_clear(err);
             result = make(j, buf_cstr(&home), false, err);
             if (result == 0)
-                result = open_tables(j, buf_cstr(&home), err);
+                result = journal_open_tables(j, buf_cstr(&home), err);
         }
     }
     buf_fini(&home);
@@ -228,6 +234,7 @@ void journal_close(struct journal **j)
         return;
     disk_close(*j);
     io_close(&(*j)->lock_fd);
+    buf_fini(&(*j)->item);
     free((*j)->dir);
     free((*j)->source);
     free((*j)->target);

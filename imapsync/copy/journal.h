@@ -93,6 +93,11 @@ struct intent {
  * EX_TEMPFAIL. */
 int journal_open(const char *dir, const char *source, const char *target, struct journal **out,
     struct err *err) ATTR_WUR;
+/* One that is there, in the direction in which it was used last.  What is damaged is left as it is.
+ */
+int journal_open_there(const char *dir, struct journal **out, struct err *err) ATTR_WUR;
+const char *journal_source(const struct journal *j); /* names, as it was opened with */
+const char *journal_target(const struct journal *j);
 void journal_close(struct journal **j);
 /* Opens it again if it has failed since. */
 int journal_ready(struct journal *j, struct err *err) ATTR_WUR;

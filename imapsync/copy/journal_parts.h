@@ -27,9 +27,13 @@ struct journal {
     const struct journal_watch *watch, *watch_beside; /* the second: while it is exchanged */
     uint32_t last_folder;
     uint64_t last_intent;
+    struct buf item; /* the one that was asked for last */
     struct err txn_err;
     int txn_result;
 };
+
+/* What is in DIR/journal, and whose it is; under the lock. */
+int journal_open_tables(struct journal *j, const char *home, struct err *err) ATTR_WUR;
 
 /* The records make no sense: the journal will be set aside. */
 int journal_damaged(struct journal *j, const char *what, struct err *err);

@@ -21,12 +21,11 @@
  *             'c' folder                       what both sides were when they were compared
  *             'o' side, folder, UIDVALIDITY,   digest of a message that was only looked at; the
  *             UID                              folder by 8 octets of its name's digest
- *             'm', 't'                         kept for marks and items
- *   pairs     folder, UID on A                 the pair
- *   uids      folder, UID on B                 UIDs on A; the pair that has none; since version 4
- *                                              also both
- *   digests   8 octets of digest, folder,
- *             UID on A, UID on B               nothing
+ *             't' side, folder, UID, code      an item; the folder by 8 octets of its name's
+ * digest; since version 7 'm'                              kept for marks pairs     folder, UID on
+ * A                 the pair uids      folder, UID on B                 UIDs on A; the pair that
+ * has none; since version 4 also both digests   8 octets of digest, folder, UID on A, UID on B
+ * nothing
  */
 #ifndef IMAPSYNC_COPY_JOURNAL_RECORD_H
 #define IMAPSYNC_COPY_JOURNAL_RECORD_H
@@ -38,9 +37,10 @@
 #include "base/core/slice.h"
 #include "base/os/hmac.h"
 #include "imapsync/copy/canon.h"
+#include "imapsync/copy/items.h"
 #include "imapsync/ends/flags.h"
 
-#define RECORD_VERSION 6
+#define RECORD_VERSION 7
 #define RECORD_VERSION_READ 2 /* the oldest whose records are read as they are */
 #define RECORD_MAX (256u << 10)
 #define RECORD_TOKEN_MAX 1024
@@ -141,6 +141,8 @@ void record_key_keywords(struct buf *out, uint32_t folder);
 void record_key_compared(struct buf *out, uint32_t folder);
 void record_key_shown(struct buf *out, int side, const unsigned char *name_digest,
     uint32_t uidvalidity, uint32_t uid);
+void record_key_item(
+    struct buf *out, int side, const unsigned char *name_digest, uint32_t uid, uint8_t code);
 void record_key_intent(struct buf *out, uint32_t folder, uint64_t id);
 void record_key_sent(struct buf *out, uint32_t folder, uint64_t id);
 void record_key_uid(struct buf *out, uint32_t folder, uint32_t uid);
@@ -150,6 +152,7 @@ void record_key_digest(
 /* What a scan meets.  false: another kind of key, or not one of ours. */
 bool record_is_folder(struct slice key, uint32_t *folder_out);
 bool record_is_intent(struct slice key, uint32_t *folder_out, uint64_t *id_out);
+bool record_is_item(struct slice key, int *side_out);
 bool record_is_uid(struct slice key, uint32_t *folder_out, uint32_t *uid_out);
 bool record_is_digest(
     struct slice key, struct slice *prefix_out, uint32_t *folder_out, uint32_t uid_out[SIDES]);
@@ -169,6 +172,9 @@ void record_pack_keywords(struct buf *out, const struct keywords *k);
 bool record_unpack_keywords(struct slice s, struct keywords *out); /* adds to it */
 void record_pack_compared(struct buf *out, const struct record_compared *c);
 bool record_unpack_compared(struct slice s, struct record_compared *out);
+/* Of both directions alike: is_back is its key's. */
+void record_pack_item(struct buf *out, const struct item *i);
+bool record_unpack_item(struct slice s, struct item *out); /* borrowed */
 void record_pack_id(struct buf *out, uint32_t id);
 bool record_unpack_id(struct slice s, uint32_t *out);
 void record_pack_intent(struct buf *out, const struct record_intent *i);

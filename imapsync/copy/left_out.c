@@ -130,16 +130,21 @@ static int look_at(struct copy *c, const struct folder *f, uint64_t *n_out, stru
     end_changes_init(&s.listing, &keywords);
     int result = look(&s, err);
     if (result != 0 && copy_is_exception(c, err)) {
-        copy_report(c, f->name, 0, err->text);
+        s.n_only = copy_tell_folder(c, ITEM_FOLDER, f->name, err->text) ? 0 : f->messages;
         err_clear(err);
-        s.n_only = f->messages;
         result = 0;
     } else if (result == 0 && s.n_only > 0) {
         BUG_ON(fmt_into(why, sizeof(why),
-                   "E-LEFT-OUT: %llu of the messages that it shows, this one first, %s in no "
+                   "%llu of the messages that it shows, this one first, %s in no "
                    "folder that is copied",
                    (unsigned long long)s.n_only, s.n_only == 1 ? "is" : "are") != 0);
-        copy_report(c, f->name, s.first, why);
+        if (copy_tell(c, &(struct copy_finding){.code = ITEM_LEFT_OUT,
+                             .folder = f->name,
+                             .uid = s.first,
+                             .uidvalidity = s.listing.uidvalidity,
+                             .n = s.n_only,
+                             .why = why}))
+            s.n_only = 0;
     }
     *n_out = s.n_only;
     end_changes_fini(&s.listing);

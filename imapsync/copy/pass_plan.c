@@ -117,8 +117,7 @@ static void tell_unread(struct works *all, struct work *w)
         return;
     w->has_unread = true;
     w->n_exceptions++;
-    w->p->counts->folders_failed++;
-    copy_report(w->c, w->source->name, 0,
+    copy_folder_failed(w->c, w->p, ITEM_UNREAD, w->source->name,
         "the connection was lost while messages were read: what is gone from here may have been "
         "moved, and waits for the next pass");
 }
@@ -210,21 +209,26 @@ static bool is_same_group(const struct plan_op *a, const struct plan_op *b)
 static void tell_withheld(struct works *all)
 {
     const struct plan *p = &all->plan;
+    size_t *n_of = mem_zalloc((all->n_planned + 1) * sizeof(*n_of));
+    for (size_t i = 0; i < p->n_withheld; i++)
+        n_of[p->withheld[i].folder]++;
     for (size_t i = 0, n; i < p->n_withheld; i += n) {
         const struct plan_op *op = &p->withheld[i];
         struct work *w = all->planned[op->folder];
         char text[200];
         for (n = 1; i + n < p->n_withheld && is_same_group(op, op + n);)
             n++;
-        BUG_ON(fmt_into(text, sizeof(text), "E-WITHHELD: %zu %s%s: %s", n,
+        BUG_ON(fmt_into(text, sizeof(text), "%zu %s%s: %s", n,
                    op->kind == PLAN_MOVE   ? "move"
                    : op->kind == PLAN_COPY ? "copy"
                                            : "deletion",
                    n == 1 ? "" : "s", plan_reason_text(op->reason)) != 0);
-        w->p->counts->deletions_withheld += n;
         w->n_exceptions += n;
-        copy_report(w->c, w->record->source.name, 0, text);
+        /* Accepted, it is good for all of the folder's. */
+        if (!folder_tell(w, ITEM_HELD_BACK, 0, n_of[op->folder], text))
+            w->p->counts->deletions_withheld += n;
     }
+    free(n_of);
 }
 
 /* Some of what it had is nowhere else, and stays on the target. */
@@ -254,9 +258,9 @@ static void tell_short(struct work *w)
     w->has_told_short = true;
     log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
         log_u64("messages", w->listing.exists), log_u64("listed", w->listing.n));
-    w->p->counts->folders_short++;
-    copy_report(
-        w->c, w->record->source.name, 0, "E-SHORT: the source lists fewer messages than it counts");
+    w->p->has_failed = true;
+    if (!folder_tell(w, ITEM_SHORT, 0, 0, "the source lists fewer messages than it counts"))
+        w->p->counts->folders_short++;
 }
 
 /* What was given up is told once: behind the pass nobody would look at it again.  Before the
@@ -273,12 +277,12 @@ static void tell_unknown(struct works *all)
         if (n_of[i] == 0)
             continue;
         BUG_ON(fmt_into(text, sizeof(text),
-                   "E-LATE-UNKNOWN: what was there before the flip was lost; %zu messages are not "
+                   "what was there before the flip was lost; %zu messages are not "
                    "on the target, and were deleted there or came late: nothing was copied",
                    n_of[i]) != 0);
-        w->p->counts->messages_failed += n_of[i];
         w->n_exceptions += n_of[i];
-        copy_report(w->c, w->record->source.name, 0, text);
+        if (!folder_tell(w, ITEM_LATE_UNKNOWN, 0, n_of[i], text))
+            w->p->counts->messages_failed += n_of[i];
     }
     free(n_of);
 }

@@ -97,6 +97,15 @@ static const struct row rows[] = {
         "E-WITHHELD: ", "deletion is withheld", "deletions are withheld",
         "cutover --delete-percent=100 carries them out, --delete-percent=0 keeps the messages on "
         "the target"},
+    {"subscriptions_failed", COUNT(subscriptions_failed), MERGE_LAST, EXCEPTION, "",
+        "folder could not be subscribed to", "folders could not be subscribed to", NULL},
+    {"items_loss", COUNT(items_loss), MERGE_LAST, LOSS, "", "item of class loss is open",
+        "items of class loss are open", NULL},
+    {"items_withheld", COUNT(items_withheld), MERGE_LAST, LOSS, "",
+        "item of class withheld is open", "items of class withheld are open", NULL},
+    {"items_changed", COUNT(items_changed), MERGE_LAST, EXCEPTION, "",
+        "item of class changed is open", "items of class changed are open", NULL},
+    {"items_accepted", COUNT(items_accepted), MERGE_LAST, SILENT, NULL, NULL, NULL, NULL},
     {"missing", VERDICT(missing), MERGE_LAST, LOSS, "", "message missing on the target",
         "messages missing on the target", NULL},
     {"different", VERDICT(different), MERGE_LAST, LOSS, "", "message with other content",
@@ -139,9 +148,17 @@ static void drop_items(struct report *r)
     r->n_found = 0;
 }
 
+static void drop_open(struct report *r)
+{
+    free(r->open.folder);
+    free(r->open.why);
+    r->open = (struct report_item){0};
+}
+
 void report_fini(struct report *r)
 {
     drop_items(r);
+    drop_open(r);
     free(r->items);
     *r = (struct report){0};
 }
@@ -153,20 +170,34 @@ void report_begin(struct report *r)
     r->verdict = (struct copy_verdict){0};
 }
 
+static struct report_item make_item(const struct copy_exception *e)
+{
+    return (struct report_item){.code = e->code,
+        .folder = text_dup(slice_str(e->folder)),
+        .why = text_dup(slice_str(e->why)),
+        .uid = e->uid};
+}
+
 void report_item(struct report *r, const struct copy_exception *e)
 {
     r->n_found++;
     if (r->n_items == REPORT_ITEMS_MAX)
         return;
     r->items = mem_realloc_array(r->items, r->n_items + 1, sizeof(*r->items));
-    r->items[r->n_items++] = (struct report_item){.folder = text_dup(slice_str(e->folder)),
-        .why = text_dup(slice_str(e->why)),
-        .uid = e->uid};
+    r->items[r->n_items++] = make_item(e);
+}
+
+void report_open(struct report *r, const struct copy_exception *e)
+{
+    drop_open(r);
+    r->open = make_item(e);
 }
 
 void report_pass(struct report *r, const struct copy_counts *n)
 {
     const struct report pass = {.n = *n};
+    if (n->items_loss + n->items_withheld + n->items_changed == 0)
+        drop_open(r);
     for (size_t i = 0; i < ROWS; i++) {
         if (is_verdict(&rows[i]))
             continue;
@@ -218,9 +249,21 @@ static void add_item(const struct report_item *item, struct buf *out)
     char uid[40] = "";
     if (item->uid && fmt_into(uid, sizeof(uid), ", message with UID %u", (unsigned)item->uid) != 0)
         BUG("a number fits");
-    if (buf_addf(out, "; first %s%s%s: %s", item->uid ? "" : "folder ", item->folder, uid,
-            item->why) != 0)
+    const struct item_row *row = item_row(item->code);
+    if (buf_addf(out, "; first %s%s%s: %s: %s (%s; coexist-sync items shows all of them)",
+            item->uid ? "" : "folder ", item->folder, uid, row->name, item->why, row->remedy) != 0)
         return; /* the numbers are said */
+}
+
+/* Of the heaviest class; NULL: there is none. */
+static const struct report_item *first_item(const struct report *r)
+{
+    const struct report_item *first = r->open.folder ? &r->open : NULL;
+    for (size_t i = 0; i < r->n_items; i++) {
+        if (!first || item_row(r->items[i].code)->class < item_row(first->code)->class)
+            first = &r->items[i];
+    }
+    return first;
 }
 
 /* Of what could not be carried over at all a folder is another matter than a message. */
@@ -242,8 +285,9 @@ enum report_weight report_judge(
     struct buf text;
     buf_init(&text, TEXT_MAX);
     report_text(r, who, REPORT_EXCEPTION, since, &text);
-    if (r->n_items > 0)
-        add_item(&r->items[0], &text);
+    const struct report_item *first = first_item(r);
+    if (first)
+        add_item(first, &text);
     err_set(err, ERR_PERM, exit_code(r), "%s", buf_cstr(&text));
     buf_fini(&text);
     return most;
@@ -254,8 +298,10 @@ enum report_weight report_judge(
 
 json_t *report_item_json(const struct report_item *item)
 {
-    json_t *out = json_pack("{s:s, s:I, s:s}", "folder", item->folder, "uid", (json_int_t)item->uid,
-        "error", item->why);
+    const struct item_row *row = item_row(item->code);
+    json_t *out = json_pack("{s:s, s:s, s:s, s:I, s:s}", "code", row->name, "class",
+        item_class_name(row->class), "folder", item->folder, "uid", (json_int_t)item->uid, "error",
+        item->why);
     BUG_ON(!out);
     return out;
 }
@@ -289,10 +335,14 @@ static int read_item(const json_t *json, struct report *out)
 {
     const char *folder = json_string_value(json_object_get(json, "folder"));
     const char *why = json_string_value(json_object_get(json, "error"));
+    const char *name = json_string_value(json_object_get(json, "code"));
     json_int_t uid = json_integer_value(json_object_get(json, "uid"));
-    if (!folder || !why || uid < 0 || uid > UINT32_MAX)
+    /* Records of before had no codes. */
+    enum item_code code = item_code_named(slice_str(name ? name : "E-REFUSED"));
+    if (!folder || !why || uid < 0 || uid > UINT32_MAX || code == ITEM_NONE)
         return -1;
-    report_item(out, &(struct copy_exception){.folder = folder, .uid = (uint32_t)uid, .why = why});
+    report_item(out,
+        &(struct copy_exception){.code = code, .folder = folder, .uid = (uint32_t)uid, .why = why});
     return 0;
 }
 

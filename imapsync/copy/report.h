@@ -20,6 +20,7 @@
 #include "base/core/attr.h"
 #include "base/core/buf.h"
 #include "base/core/err.h"
+#include "imapsync/copy/item_codes.h"
 
 #define REPORT_EXIT_EXCEPTIONS 1 /* done, and somebody has to look at something */
 #define REPORT_ITEMS_MAX 1000    /* kept; all are counted */
@@ -42,6 +43,9 @@ struct copy_counts {
     uint64_t messages_away; /* copied once, and removed on the target by its user */
     uint64_t keywords_lost;
     uint64_t deletions_withheld; /* messages: too many, or the target cannot remove single ones */
+    uint64_t subscriptions_failed;
+    /* In the journal when a pass was through, whether that pass has told them or not. */
+    uint64_t items_loss, items_withheld, items_changed, items_accepted;
 };
 
 /* Of one comparison. */
@@ -55,12 +59,14 @@ struct copy_verdict {
 
 /* Something that was not carried over: uid 0: the folder itself. */
 struct copy_exception {
+    enum item_code code;
     const char *folder; /* for people */
     uint32_t uid;
     const char *why;
 };
 
 struct report_item {
+    enum item_code code;
     char *folder, *why; /* clean: text.h */
     uint32_t uid;
 };
@@ -71,13 +77,16 @@ struct report {
     struct copy_verdict verdict;
     struct report_item *items; /* of the last pass or comparison */
     size_t n_items;
-    uint64_t n_found; /* with those that are not kept */
+    uint64_t n_found;        /* with those that are not kept */
+    struct report_item open; /* of the last pass: the heaviest that is open; folder NULL: none */
 };
 
 void report_fini(struct report *r); /* a zeroed report is an empty one */
 /* A pass or a comparison begins: forgets items and verdict of the one before. */
 void report_begin(struct report *r);
 void report_item(struct report *r, const struct copy_exception *e);
+/* Before report_pass(): an item that is open, whether it was told in this pass or before. */
+void report_open(struct report *r, const struct copy_exception *e);
 void report_pass(struct report *r, const struct copy_counts *n);
 void report_verdict(struct report *r, const struct copy_verdict *v);
 
@@ -105,7 +114,8 @@ void report_text(const struct report *r, enum report_for who, enum report_weight
 
 /* --- JSON --- */
 
-/* {each number, "exceptions": [{folder, uid, error}], "exceptions_total", "verified": {...}} */
+/* {each number, "exceptions": [{code, class, folder, uid, error}], "exceptions_total", "verified":
+ * {...}} */
 json_t *report_json(const struct report *r, size_t items_max);
 json_t *report_item_json(const struct report_item *item);
 /* Absent numbers are 0. -1: it is not a report. */

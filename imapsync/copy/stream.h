@@ -33,11 +33,11 @@ struct stream_job {
     size_t n_folders;
     bool is_opened; /* the source has the first one open */
     void (*copied)(void *arg, uint64_t octets);
-    /* Behind copied: without its keywords, and with another date if that was out of the ordinary.
-     */
-    void (*reduced)(void *arg, uint32_t uid, const char *why);
+    /* Behind copied: without its keywords, and with another date for this reason (NULL: with its
+     * own). */
+    void (*reduced)(void *arg, uint32_t uid, bool lacks_flags, const char *date);
     /* By either side; or it may be there already, and nobody can tell. */
-    void (*refused)(void *arg, uint32_t uid, const char *why);
+    void (*refused)(void *arg, uint32_t uid, enum item_code code, const char *why);
     /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
     void (*missing)(void *arg, uint32_t uid);
     /* Stored under this UID, with a date that some targets do not keep. */

@@ -30,10 +30,20 @@ static struct listed without_extras(const struct listed *m)
     return plain;
 }
 
+bool stream_has_keywords(const struct listed *m)
+{
+    const struct listed plain = without_extras(m);
+    return !flags_eq(&plain.flags, &m->flags);
+}
+
+bool stream_has_other_date(const struct listed *m)
+{
+    return m->has_date && without_extras(m).date_s != m->date_s;
+}
+
 bool stream_has_extras(const struct listed *m)
 {
-    struct listed plain = without_extras(m);
-    return !flags_eq(&plain.flags, &m->flags) || (m->has_date && plain.date_s != m->date_s);
+    return stream_has_keywords(m) || stream_has_other_date(m);
 }
 
 bool stream_has_odd_date(const struct listed *m)

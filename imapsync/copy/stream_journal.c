@@ -134,11 +134,13 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         job->copied(f->arg, r->sent.size);
         if (r->outcome == BATCHES_STORED && !is_known && r->tgt_uid >= r->since)
             job->doubted(f->arg, r->uid, r->tgt_uid);
-        if (r->is_plain)
-            job->reduced(f->arg, r->uid,
-                "stored without keywords and with a date of our time: the target refused them");
+        if (r->is_plain && m)
+            job->reduced(f->arg, r->uid, stream_has_keywords(m),
+                stream_has_other_date(m)
+                    ? "stored with a date of our time: the target refused its own"
+                    : NULL);
         else if (m && !m->has_date)
-            job->reduced(f->arg, r->uid,
+            job->reduced(f->arg, r->uid, false,
                 "stored with the date of today: the source tells none that can be read");
         else if (m && is_known && stream_has_odd_date(m))
             job->dated(f->arg, r->uid, r->tgt_uid);
@@ -147,7 +149,7 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
     case BATCHES_ASIDE:
         p.state = PAIR_REFUSED;
         journal_pair_put(job->journal, f->record->id, &p, &none);
-        job->refused(f->arg, r->uid, r->why);
+        job->refused(f->arg, r->uid, r->code, r->why);
         break;
     case BATCHES_MISSING:
         job->missing(f->arg, r->uid);
@@ -156,7 +158,7 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         /* Of it an intent tells, or a later pass finds it new.  What ends the job or the folder is
          * told as a whole. */
         if (r->sent.uid > 0 && !s->is_lost && !batches_folder_err(s->batches, r->folder))
-            job->refused(f->arg, r->uid, r->why);
+            job->refused(f->arg, r->uid, r->code, r->why);
         break;
     }
 }

@@ -66,6 +66,8 @@ static inline struct stream_folder *stream_folder_of(struct stream *s, uint32_t 
 /* Whether it has something that a target may refuse it for: keywords, or a date out of the
  * ordinary. */
 bool stream_has_extras(const struct listed *m);
+bool stream_has_keywords(const struct listed *m);
+bool stream_has_other_date(const struct listed *m); /* out of the ordinary */
 /* Such a date, or one that is still to come: Dovecot stores it as the one of today, and says OK. */
 bool stream_has_odd_date(const struct listed *m);
 /* The folder that it is in may not be the one that is open. */

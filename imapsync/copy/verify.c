@@ -61,8 +61,8 @@ static int excuse(struct verify *v, const struct folder *f, struct err *err)
 {
     if (!copy_is_exception(v->c, err))
         return -1;
-    v->out->missing++;
-    copy_report(v->c, f->name, 0, err->text);
+    if (!copy_tell_folder(v->c, ITEM_FOLDER, f->name, err->text))
+        v->out->missing++;
     err_clear(err);
     return 0;
 }
@@ -123,9 +123,11 @@ int copy_verify(struct copy *c, enum copy_scope scope, bool with_content, struct
     *out = (struct copy_verdict){0};
     if (copy_connect(c, err) != 0)
         return -1;
-    int result = copy_list_both(c, &v.from, &v.there, err);
+    int result = tell_begin(c, err) == 0 ? copy_list_both(c, &v.from, &v.there, err) : -1;
     if (result == 0)
         result = check_all(&v, err);
+    if (result == 0)
+        result = tell_flush(c, err);
     folder_list_fini(&v.from);
     folder_list_fini(&v.there);
     if (result != 0)

@@ -37,6 +37,15 @@ static int by_uid(const void *a, const void *b)
     return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
+static bool tell_message(struct check *k, enum item_code code, uint32_t uid, const char *why)
+{
+    return copy_tell(k->c, &(struct copy_finding){.code = code,
+                               .folder = k->record.source.name,
+                               .uid = uid,
+                               .uidvalidity = k->record.source.uidvalidity,
+                               .why = why});
+}
+
 /* Compares the digests of what the target has with those in the journal, for some of the pairs. */
 static int check_some(
     struct check *k, size_t from, size_t n, struct copy_verdict *out, struct err *err)
@@ -63,11 +72,11 @@ static int check_some(
             p->is_compared = true;
             journal_pair_put(k->c->journal, k->record.id, p, NULL);
         } else {
-            out->different++;
             k->n_different++;
-            copy_report(k->c, k->record.source.name, p->src_uid,
-                how == MATCH_TEXT ? "the copy has other header lines"
-                                  : "the copy has other content");
+            if (!tell_message(k, ITEM_DIFFERENT, p->src_uid,
+                    how == MATCH_TEXT ? "the copy has other header lines"
+                                      : "the copy has other content"))
+                out->different++;
         }
     }
     struct err first = *err;
@@ -130,7 +139,7 @@ static void on_missing(struct check *k, uint32_t uid)
         k->missing =
             mem_realloc_array(k->missing, k->n_missing ? 2 * k->n_missing : 1, sizeof(*k->missing));
     k->missing[k->n_missing++] = uid;
-    copy_report(k->c, k->record.source.name, uid, "not on the target");
+    (void)tell_message(k, ITEM_MISSING, uid, "not on the target");
 }
 
 /* What the source lists before this UID has no pair. */
@@ -148,9 +157,10 @@ static void check_pair(struct check *k, const struct pair *p, bool is_listed)
     k->n_ours += is_there;
     if (!is_listed)
         return;
-    if (p->state == PAIR_REFUSED || p->state == PAIR_SENT)
-        on_missing(k, p->src_uid);
-    else if (!is_there)
+    if (p->state == PAIR_REFUSED || p->state == PAIR_SENT) {
+        if (!tell_is_accepted(k->c, k->record.id, p->src_uid))
+            on_missing(k, p->src_uid);
+    } else if (!is_there)
         k->n_gone++;
     else if (!p->is_compared)
         k->new[k->n_new++] = *p;
@@ -207,7 +217,7 @@ static void all_missing(struct check *k, struct slice folder, struct copy_verdic
     out->messages += k->source.n_uids;
     out->missing += k->source.n_uids;
     if (k->source.n_uids > 0)
-        copy_report(k->c, folder, 0, "not on the target");
+        (void)copy_tell_folder(k->c, ITEM_MISSING, folder, "not on the target");
 }
 
 static struct record_seen seen(const struct end_changes *c)
@@ -254,9 +264,9 @@ int verify_finish(struct check *k, struct copy_verdict *out, struct err *err)
         (k->is_opened_there && end_check(c->to, &k->to, "cannot open the folder", err) != 0))
         return -1;
     if (!k->source.is_sure) {
-        out->missing +=
-            k->source.exists > k->source.n_uids ? k->source.exists - k->source.n_uids : 1;
-        copy_report(c, name, 0, "the source does not list all of its messages");
+        if (!copy_tell_folder(c, ITEM_SHORT, name, "the source does not list all of its messages"))
+            out->missing +=
+                k->source.exists > k->source.n_uids ? k->source.exists - k->source.n_uids : 1;
     }
     if (!k->is_known || k->source.uidvalidity != k->record.source.uidvalidity ||
         k->target.uidvalidity != k->record.target.uidvalidity) {

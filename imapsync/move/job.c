@@ -70,12 +70,19 @@ static void on_exception(void *arg, const struct copy_exception *e)
     if (j->is_comparing)
         return;
     log_warn("copy_exception", log_str("user", j->r.user), log_str("folder", e->folder),
-        log_u64("uid", e->uid), log_str("error", e->why));
+        log_u64("uid", e->uid), log_str("code", item_row(e->code)->name), log_str("error", e->why));
     if (r->n_found > EXCEPTIONS_SHOWN_MAX)
         return;
     const struct report_item *item = &r->items[r->n_items - 1];
-    move_job_say_own(j, json_pack("{s:o}", "exception", report_item_json(item)), "%s, UID %u: %s",
-        item->folder, (unsigned)item->uid, item->why);
+    move_job_say_own(j, json_pack("{s:o}", "exception", report_item_json(item)),
+        "%s, UID %u: %s: %s", item->folder, (unsigned)item->uid, item_row(item->code)->name,
+        item->why);
+}
+
+static void on_open(void *arg, const struct copy_exception *e)
+{
+    struct move_job *j = arg;
+    report_open(&j->r.report, e);
 }
 
 json_t *move_job_report(const struct move_job *j, const char *name, uint64_t value)
@@ -123,6 +130,7 @@ static void on_compared(void *arg, const struct copy_compared *folder)
 
 static const struct copy_events copy_events = {.progress = on_progress,
     .exception = on_exception,
+    .open = on_open,
     .is_cancelled = on_is_cancelled,
     .compared = on_compared};
 
@@ -304,8 +312,10 @@ int move_job_connect(struct move_job *j, struct err *err)
         result = copy_new(&j->source.end.maker, &j->target.end.maker, buf_cstr(&dir), &options,
             &copy_events, j, &j->copy, err);
     buf_fini(&dir);
-    if (result == 0)
+    if (result == 0) {
         known_use(&j->known, j->copy);
+        copy_back_off(j->copy, true);
+    }
     return result == 0 ? copy_connect(j->copy, err) : -1;
 }
 
@@ -323,7 +333,12 @@ static int compare(struct move_job *j, bool with_content, struct copy_verdict *o
 static int judge(struct move_job *j, struct err *err)
 {
     struct err why = ERR_INIT;
-    if (report_judge(&j->r.report, REPORT_MOVE, &j->before, &why) < REPORT_LOSS)
+    struct report r = j->r.report;
+    /* Behind the flip what is open keeps it from being done (sweep.c), and what comes late comes.
+     */
+    if (move_is_forward(j->r.state))
+        r.n.items_loss = r.n.items_withheld = 0;
+    if (report_judge(&r, REPORT_MOVE, &j->before, &why) < REPORT_LOSS)
         return 0;
     *err = why;
     return -1;

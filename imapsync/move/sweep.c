@@ -52,7 +52,8 @@ int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
             break;
     }
     j->r.sweeps++;
-    *is_settled_out = missing == 0 && !is_early;
+    *is_settled_out =
+        missing == 0 && !is_early && j->r.report.n.items_loss + j->r.report.n.items_withheld == 0;
     move_job_tell(j);
     move_job_say_own(j, move_job_report(j, "late", late), "%llu message%s came late",
         (unsigned long long)late, late == 1 ? "" : "s");

@@ -41,8 +41,13 @@ static int copy_all(struct move_job *j, struct err *err)
 {
     uint64_t new, before = j->r.copied_octets, start_ms = clock_mono_ms();
     /* Whatever an attempt before has seen: this pass forgets what is gone from old. */
-    if (move_job_connect(j, err) != 0 || known_seen(&j->known, err) != 0 ||
-        move_job_pass(j, policy(j), &new, err) != 0)
+    if (move_job_connect(j, err) != 0 || known_seen(&j->known, err) != 0)
+        return -1;
+    /* What was refused before is tried once more now, and then when it is due. */
+    copy_back_off(j->copy, false);
+    int result = move_job_pass(j, policy(j), &new, err);
+    copy_back_off(j->copy, true);
+    if (result != 0)
         return -1;
     move_job_say_own(j, move_job_report(j, "copied", new),
         "%llu message%s copied, %.1f MiB, in %llu ms", (ull) new, plural(new),

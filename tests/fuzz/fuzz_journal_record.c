@@ -3,7 +3,8 @@
  * A record of a journal from any octets: what is read can be written, and is then the same octets.
  * The first octet says which record it is.
  *
- * fuzz-sources: imapsync/copy/journal_record.c imapsync/copy/pack.c
+ * fuzz-sources: imapsync/copy/journal_record.c imapsync/copy/journal_record_items.c
+ * fuzz-sources: imapsync/copy/pack.c
  * fuzz-sources: imapsync/ends/flags.c imapsync/imap/token.c
  */
 #include <stdint.h>
@@ -57,6 +58,7 @@ static void others(uint8_t kind, struct slice in, struct buf *out)
     struct record_folder f;
     struct record_intent i;
     struct record_compared c;
+    struct item item;
     struct keywords k = {0};
     struct slice prefix;
     uint32_t folder, uid[SIDES];
@@ -84,6 +86,9 @@ static void others(uint8_t kind, struct slice in, struct buf *out)
         check(out, in);
     } else if (kind == 9 && record_unpack_compared(in, &c)) {
         record_pack_compared(out, &c);
+        check(out, in);
+    } else if (kind == 11 && record_unpack_item(in, &item)) {
+        record_pack_item(out, &item);
         check(out, in);
     } else if (kind == 10) {
         struct record_sent s;

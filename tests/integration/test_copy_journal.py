@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from lib import smtp, strace
 from lib.chaos import IS_SOAK
-from lib.cutover import ANN, cutover, imap_servers, status
+from lib.cutover import ANN, cutover, imap_servers, status, sync
 from lib.mailbox import ROOT, Mail, argv, fill, look, message, run, same
 from lib.wait import wait_for
 
@@ -231,7 +231,8 @@ def test_damage_behind_the_flip(moved, how):
 
 @pytest.mark.parametrize("how, marks", [("noise", "damaged"), ("lost", "lost")])
 def test_damage_of_journal_and_marks(moved, how, marks):
-    """What its user has deleted does not come back; what is in doubt is told, once; later mail comes."""
+    """What its user has deleted does not come back; what is in doubt is told, and is open until somebody has looked;
+    later mail comes."""
     break_it(moved, how)
     for path in (moved.state / "sync" / "marks").iterdir():
         if marks == "lost":
@@ -240,6 +241,9 @@ def test_damage_of_journal_and_marks(moved, how, marks):
             path.write_bytes(path.read_bytes()[:-1])
     moved.old.deliver(ANN, smtp.message("in-doubt"))
     told = cutover(moved)
+    again = cutover(moved)
+    assert again.status == 1 and "class loss" in again.log and "E-LATE-UNKNOWN" in again.log, (told.log, again.log)
+    assert sync(moved, "accept", "--code=E-LATE-UNKNOWN", "--reason=looked", ANN).returncode == 0
     again = cutover(moved)
     assert again.status == 0, (told.log, again.log)
     assert counts(moved.new) == {"INBOX": 40}

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from lib.cutover import ANN, argv, cutover, entry, imap_servers, status
+from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
 from lib.fakeimap import CAPABILITIES, FakeImap
 from lib.mailbox import Mail, expunge, fill, look, message, same
 
@@ -155,7 +155,7 @@ def test_mail_that_is_only_where_all_is_shown(make):
 
 
 def test_messages_without_their_keywords(make):
-    """Flipped, and somebody has to know: a status of its own, once."""
+    """Flipped, and somebody has to know: a status of its own, until it is accepted."""
     def fetch(server, tag, line):
         return b"".join(b'* %d FETCH (UID %d FLAGS (Work) INTERNALDATE "02-Nov-2026 09:00:00 +0000")\r\n' % (u, u)
                         for u in server.asked(line)) + tag + b" OK done\r\n"
@@ -176,7 +176,33 @@ def test_messages_without_their_keywords(make):
         assert status(place)[ANN]["report"]["messages_reduced"] == 3
         assert [line["report"]["messages_reduced"] for line in done.lines if "report" in line][-1] == 3
         again = cutover(place)
+        assert again.status == 1 and "3 items of class changed are open; first INBOX" in again.log, again.log
+        assert sync(place, "accept", "--code=E-FLAG", "--reason=nobody needs them", ANN).stdout == "3 items accepted\n"
+        again = cutover(place)
         assert again.status == 0, again.log
+
+
+def test_a_refused_message_stops_the_hold_until_it_is_accepted(make):
+    def append(server, tag, line):
+        if any(b"Subject: 1" in m for m in server.literals):
+            return tag + b" NO this one never\r\n"
+        first = len(server.messages) + 1
+        server.messages += server.literals
+        return tag + b" OK [APPENDUID 9 %d:%d] done\r\n" % (first, len(server.messages))
+    with FakeImap([b"Subject: %d\r\n\r\nx\r\n" % i for i in range(3)]) as source, FakeImap([], {"APPEND": append}) as target:
+        target.uidvalidity = 9
+        place = make(old=source, new=target)
+        for _ in range(2):
+            done = cutover(place)
+            assert done.status == 65 and "E-REFUSED" in done.log and "this one never" in done.log, done.log
+            assert entry(place)["route"] == "old" and len(target.messages) == 2
+        shown = sync(place, "items", ANN)
+        assert shown.returncode == 1 and "E-REFUSED" in shown.stdout and "UID 2" in shown.stdout, shown
+        assert sync(place, "accept", "--folder=INBOX", "--uid=2", "--reason=spam", ANN).returncode == 0
+        done = cutover(place)
+        assert done.status == 0 and entry(place)["route"] == "new" and len(target.messages) == 2, done.log
+        [item] = json.loads(sync(place, "items", "--json", "--all").stdout)
+        assert (item["user"], item["state"], item["source"]) == (ANN, "accepted", item["source"])
 
 
 @pytest.mark.parametrize("with_daemon", [False, True])

@@ -72,9 +72,9 @@ static void on_exception(void *arg, const struct copy_exception *e)
     }
     const struct mailbox *b = server_find(&r->w.source, (uint8_t)folder);
     const struct message *m = b && e->uid ? mailbox_find(b, e->uid) : NULL;
-    if (strncmp(e->why, "E-LATE-UNKNOWN", 14) == 0)
+    if (e->code == ITEM_LATE_UNKNOWN)
         r->w.ledger.is_given_up[folder] = true;
-    else if (!m || strncmp(e->why, "E-", 2) == 0)
+    else if (!m || e->code == ITEM_LEFT_OUT || e->code == ITEM_VANISHED)
         r->w.ledger.is_told[folder] = true;
     else
         r->w.ledger.tally[folder][m->content].told++;

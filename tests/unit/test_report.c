@@ -40,6 +40,15 @@ static void test_weights(void **state)
         {"different", {0}, {.different = 2}, REPORT_EXCEPTION, REPORT_LOSS, EX_DATAERR,
             "2 messages with other content"},
         {"gone", {0}, {.gone = 1}, REPORT_SILENT, REPORT_LOSS, EX_DATAERR, "1 deleted there"},
+        {"open loss", {.items_loss = 1}, {0}, REPORT_EXCEPTION, REPORT_LOSS, EX_DATAERR,
+            "1 item of class loss is open"},
+        {"open withheld", {.items_withheld = 2}, {0}, REPORT_EXCEPTION, REPORT_LOSS, EX_DATAERR,
+            "2 items of class withheld are open"},
+        {"open changed", {.items_changed = 1}, {0}, REPORT_EXCEPTION, REPORT_EXCEPTION, EX_DATAERR,
+            "1 item of class changed is open"},
+        {"accepted", {.items_accepted = 1}, {0}, REPORT_SILENT, REPORT_SILENT, 0, NULL},
+        {"subscription", {.subscriptions_failed = 1}, {0}, REPORT_EXCEPTION, REPORT_EXCEPTION,
+            EX_DATAERR, "1 folder could not be subscribed to"},
         {"extra", {0}, {.extra = 1}, REPORT_SILENT, REPORT_SILENT, 0, NULL},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -63,14 +72,15 @@ static void test_passes(void **state)
     struct report r = {0};
     struct err err = ERR_INIT;
     report_begin(&r);
-    report_item(&r, &(struct copy_exception){.folder = "INBOX", .uid = 7, .why = "too big"});
+    report_item(&r, &(struct copy_exception){
+                        .code = ITEM_REFUSED, .folder = "INBOX", .uid = 7, .why = "too big"});
     report_pass(&r, &(struct copy_counts){.messages_copied = 5,
                         .messages_failed = 1,
                         .messages_reduced = 1,
                         .keywords_lost = 4,
                         .messages_same = 2});
     assert_int_equal(report_judge(&r, REPORT_MOVE, NULL, &err), REPORT_LOSS);
-    assert_non_null(strstr(err.text, "; first INBOX, message with UID 7: too big"));
+    assert_non_null(strstr(err.text, "; first INBOX, message with UID 7: E-REFUSED: too big"));
     /* The next pass carries it over. */
     report_begin(&r);
     report_pass(&r, &(struct copy_counts){.messages_copied = 1, .messages_same = 7});
@@ -99,7 +109,8 @@ static void test_json(void **state)
     for (size_t i = 0; i < sizeof(r.n) / sizeof(*n); i++)
         n[i] = 100 + i;
     for (unsigned i = 0; i < 30; i++)
-        report_item(&r, &(struct copy_exception){.folder = "A\xe4", .uid = i, .why = "\x1b[31m"});
+        report_item(&r, &(struct copy_exception){
+                            .code = ITEM_REFUSED, .folder = "A\xe4", .uid = i, .why = "\x1b[31m"});
     json_t *json = report_json(&r, 20);
     assert_int_equal(json_array_size(json_object_get(json, "exceptions")), 20);
     assert_null(json_object_get(json, "verified"));
@@ -136,7 +147,8 @@ static void test_limit(void **state)
     (void)state;
     struct report r = {0};
     for (unsigned i = 0; i <= REPORT_ITEMS_MAX; i++)
-        report_item(&r, &(struct copy_exception){.folder = "f", .uid = i, .why = "w"});
+        report_item(&r,
+            &(struct copy_exception){.code = ITEM_REFUSED, .folder = "f", .uid = i, .why = "w"});
     assert_int_equal(r.n_items, REPORT_ITEMS_MAX);
     assert_int_equal(r.n_found, REPORT_ITEMS_MAX + 1);
     report_fini(&r);

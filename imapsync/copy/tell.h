@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tell: what a pass or a comparison finds out goes two ways at once: to whoever watches the copy
+ * (copy_events), and into the journal as an item (items.h).
+ *
+ *     tell_begin(c, err);                         what is waiting, what is accepted
+ *     ... if (!copy_tell(c, &finding)) counts->messages_failed++; ...
+ *     tell_flush(c, err);                         before a token passes what was told
+ *     tell_end(c, counts, err);                   a pass was through: what it mended is gone
+ *
+ * Within a transaction of the journal an item is a part of that; else it waits for tell_flush().
+ */
+#ifndef IMAPSYNC_COPY_TELL_H
+#define IMAPSYNC_COPY_TELL_H
+
+#include "imapsync/copy/items.h"
+#include "imapsync/copy/report.h"
+#include "imapsync/ends/changes.h"
+
+struct copy;
+
+struct copy_finding {
+    enum item_code code;
+    struct slice folder; /* of the source, on the wire */
+    uint32_t uid;        /* 0: the folder */
+    uint32_t uidvalidity;
+    uint64_t n;                   /* messages, where it is about more than one */
+    const struct listed *message; /* NULL: nothing is known of it */
+    const char *why;
+};
+
+/* What becomes of a message that was refused, or has vanished, in this pass. */
+enum tell_fate {
+    TELL_DUE, /* tried again */
+    TELL_RESTS,
+    TELL_ACCEPTED,
+};
+
+struct tell_known {
+    uint32_t folder, uid; /* the journal's, the source's */
+    enum tell_fate fate;
+};
+
+struct tell {
+    struct tell_known *known; /* owned; by folder and UID */
+    size_t n_known;
+    uint64_t *told; /* owned; keys of what this pass has told */
+    size_t n_told;
+    struct item *waiting; /* owned, and theirs; for the journal */
+    size_t n_waiting;
+};
+
+void tell_fini(struct tell *t);
+int tell_begin(struct copy *c, struct err *err) ATTR_WUR;
+/* true: somebody has accepted it, so that it counts for nothing, and nobody is told. */
+bool copy_tell(struct copy *c, const struct copy_finding *f);
+int tell_flush(struct copy *c, struct err *err) ATTR_WUR;
+int tell_end(struct copy *c, struct copy_counts *counts, struct err *err) ATTR_WUR;
+
+/* As of tell_begin(). */
+bool tell_rests(const struct copy *c, uint32_t folder, uint32_t uid); /* or is accepted */
+bool tell_is_accepted(const struct copy *c, uint32_t folder, uint32_t uid);
+bool tell_is_due_in(const struct copy *c, uint32_t folder);
+/* Whether somebody wants this one to be tried again, whatever it costs. */
+bool tell_is_retried(struct copy *c, struct slice folder, uint32_t uid, enum item_code code);
+
+#endif
