@@ -149,7 +149,7 @@ build/bin/%: build/obj/plain/tests/tools/%.o $(call archives,plain,$(ROOMS))
 # The simulation: the copy in one process with model servers.  What it calls of the clock, of poll()
 # and, for planted faults, of the journal comes to the simulation first.
 SIM_WRAPS := clock_gettime poll journal_intent_put journal_intent_sent_put journal_pair_put journal_pairs journal_walk \
-             journal_folder_detach journal_is_complete journal_is_fresh resolve restored plan_make
+             journal_known_get journal_folder_detach journal_is_complete journal_is_fresh resolve restored plan_make
 SIM_OBJECTS = $(patsubst %.c,build/obj/$(1)/%.o,$(filter-out $(2),$(wildcard tests/sim/*.c)))
 SIM_LD := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPS))
 # sim_bdb: with Berkeley DB on files instead of the journal in memory.
@@ -233,7 +233,7 @@ demo: packages-demo
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
 	@$(PYTHON) tests/tools/demo.py
 
-BENCHES := relay lookup copy follow size
+BENCHES := relay lookup copy follow large size
 .PHONY: $(BENCHES)
 bench: packages-bench
 	@echo 'coexist: building'

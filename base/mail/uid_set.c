@@ -67,6 +67,13 @@ static void add_bits(struct uid_set *s, uint32_t number, uint32_t bits)
     s->v[s->n++] = (struct uid_block){number, bits};
 }
 
+void uid_set_join_with(struct uid_set *s, const struct uid_set *other)
+{
+    for (size_t i = 0; i < other->n; i++)
+        add_bits(s, other->v[i].number, other->v[i].bits);
+    uid_set_join(s);
+}
+
 void uid_set_add(struct uid_set *s, uint32_t uid)
 {
     add_bits(s, uid / BITS, bit(uid));

@@ -33,6 +33,8 @@ void uid_set_add(struct uid_set *s, uint32_t uid);
 /* A block for each 32 of them: the caller sees to it that they are not too many. */
 void uid_set_add_range(struct uid_set *s, struct uid_range range);
 void uid_set_join(struct uid_set *s);
+/* And those of another one. */
+void uid_set_join_with(struct uid_set *s, const struct uid_set *other);
 
 bool uid_set_has(const struct uid_set *s, uint32_t uid);
 /* The next one behind this, or behind the beginning, 0; 0: there is none. */

@@ -8,45 +8,22 @@
 
 #include "imapsync/copy/folder_parts.h"
 
-#define SURVEY_AT_ONCE 5000 /* pairs */
-
 /* Behind a flip all that is there counts: plan_late.c. */
 static bool is_large(const struct work *w, const struct folder *status)
 {
     return status->messages > w->c->options.portion && !folder_is_behind_flip(w);
 }
 
-static int survey_alone(struct work *w, struct uid_set *target, struct err *err)
-{
-    struct pair *v;
-    int result = journal_alone(w->c->journal, w->record->id, &v, &w->n_alone, err);
-    for (size_t i = 0; i < w->n_alone; i++)
-        uid_set_add(target, v[i].tgt_uid);
-    free(v);
-    return result;
-}
-
 /* What the pairs are called on both sides, and which states they have. */
-static int survey(struct work *w, struct uid_set *source, struct uid_set *target, struct err *err)
+static int survey(struct work *w, struct journal_known *known, struct err *err)
 {
-    struct journal_walk walk = {0};
-    int r;
-    w->states = 0;
-    w->n_alone = 0;
-    while ((r = journal_walk(w->c->journal, w->record->id, &walk, SURVEY_AT_ONCE, err)) == 1) {
-        for (size_t i = 0; i < walk.n; i++) {
-            w->states |= 1U << walk.v[i].state;
-            uid_set_add(source, walk.v[i].src_uid);
-            if (walk.v[i].tgt_uid != 0)
-                uid_set_add(target, walk.v[i].tgt_uid);
-        }
-    }
-    journal_walk_fini(&walk);
-    if (r == 0 && w->p->finds_alone)
-        r = survey_alone(w, target, err);
-    uid_set_join(source);
-    uid_set_join(target);
-    return r;
+    if (journal_known_get(w->c->journal, w->record->id, known, err) != 0)
+        return -1;
+    w->states = known->states;
+    w->n_alone = w->p->finds_alone ? uid_set_size(&known->alone) : 0;
+    if (w->n_alone > 0)
+        uid_set_join_with(&known->target, &known->alone);
+    return 0;
 }
 
 /* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
@@ -132,7 +109,7 @@ static int take_made(struct work *w, struct err *err)
 int folder_ask(struct work *w, struct err *err)
 {
     const struct journal_folder *r = w->record;
-    struct uid_set source = {0}, target = {0};
+    struct journal_known known = {0};
     bool may_ask_since_token;
     w->source_told = (struct told){.of = w, .end = w->c->from, .changes = &w->listing};
     w->target_told = (struct told){.of = w, .end = w->c->to, .changes = &w->there};
@@ -143,22 +120,21 @@ int folder_ask(struct work *w, struct err *err)
         return -1;
     w->n_keywords_known = w->keywords.n;
     w->has_all_pairs = false;
-    int result = survey(w, &source, &target, err);
+    int result = survey(w, &known, err);
     if (result == 0)
         result = folder_may_ask_since(w, &may_ask_since_token, err);
     w->listing.is_sure = w->is_lost;
     w->listing.uidvalidity = w->is_lost ? r->source.uidvalidity : 0;
     if (result == 0 && !w->is_lost)
-        ask_source(w, may_ask_since_token, &source);
-    uid_set_fini(&source);
+        ask_source(w, may_ask_since_token, &known.source);
     if (result == 0)
         ask_numbers(w);
     /* The source has it anew, and what the target has of the one before stands alone. */
     bool is_known = r->source.uidvalidity != 0 || w->states != 0 || w->n_alone > 0;
     if (result == 0 && !w->is_awaited && is_known && r->target.uidvalidity != 0 &&
         r->target.uidvalidity == w->target->uidvalidity)
-        ask_target(w, may_ask_since_token, &target);
-    uid_set_fini(&target);
+        ask_target(w, may_ask_since_token, &known.target);
+    journal_known_fini(&known);
     return result;
 }
 

@@ -7,6 +7,7 @@
  *   folder_ask.c      its questions to both sides
  *   folder_known.c    whether what the journal says of it is still true
  *   folder_sift.c     what is left of it when all that has not changed is taken out
+ *   folder_touched.c  the pairs that what both sides have told is about
  *   folder_rest.c     what was told by UIDs alone: listed when it is needed, and in portions
  *   folder_adopt.c    a large folder that the target has already, found again by content
  *   folder_changes.c  what the plan is told of it
@@ -159,6 +160,12 @@ int folder_check_dates(struct work *w, struct err *err) ATTR_WUR;
 /* Leaves of the listings and of the pairs what the plan has to see.  Memory is for what has
  * changed, and some octets for each message. */
 int folder_sift(struct work *w, struct err *err) ATTR_WUR;
+
+/* --- What has to be looked at (folder_touched.c) --- */
+
+/* UIDs of the source, joined; both sides have told changes, and not all that they have. */
+int folder_touched(struct work *w, const struct journal_known *known, struct uid_set *out,
+    struct err *err) ATTR_WUR;
 
 /* --- What was told briefly (folder_rest.c) --- */
 

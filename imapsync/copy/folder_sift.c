@@ -5,8 +5,9 @@
  * and those pairs.  A listing of half a million messages in which three have changed leaves three.
  *
  * The pairs come from the journal in portions, by the UID of the source, and the source's listing
- * is merged with them; those that stand alone on the target come last, whole.  Of a side that was
- * told briefly the flags of each portion are asked for.
+ * is merged with them; those that stand alone on the target come last, whole.  Where both sides
+ * have told by their tokens what has changed, only the pairs of that come: all others are as they
+ * were.  Of a side that was told briefly the flags of each portion are asked for.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,11 +34,13 @@ struct portion {
 
 struct sieve {
     struct work *w;
-    uint32_t next;       /* in the source's listing; 0: that was all */
-    size_t at;           /* and its place there, if more than UIDs were told */
-    size_t n;            /* what of it is kept */
-    size_t n_old;        /* of the listing */
-    bool keeps;          /* the one that is next */
+    uint32_t next; /* in the source's listing; 0: that was all */
+    size_t at;     /* and its place there, if more than UIDs were told */
+    size_t n;      /* what of it is kept */
+    size_t n_old;  /* of the listing */
+    bool keeps;    /* the one that is next */
+    struct journal_known known;
+    struct uid_set of;   /* the pairs that have to be looked at, by their UIDs on the source */
     struct uid_set left; /* on the target, of the pairs that go */
     uint32_t *gone;      /* of a whole listing: pairs that it does not have */
     size_t n_gone;
@@ -126,16 +129,15 @@ static void sift_pair(
         end_changes_find(w->there.is_brief ? &of->target.told : &w->there, p->tgt_uid);
     bool is_lost = has_vanished(s, p, is_listed);
     bool is_lost_there = uids_have(t->vanished, t->n_vanished, p->tgt_uid);
-    w->n_known += p->state == PAIR_STORED;
     /* The pair is as both sides are, as far as they have told. */
     if (!w->is_lost && p->state == PAIR_STORED && is_as_told(source, is_lost, &p->flags) &&
         is_as_told(there, is_lost_there, &p->flags)) {
-        w->n_same++;
         uid_set_add(&s->left, p->tgt_uid);
         return;
     }
     w->has_lost = w->has_lost || w->is_lost || is_lost || is_lost_there ||
                   (p->state == PAIR_GONE && plan_policy(w->p->policy)->repeats_gone);
+    w->n_same -= p->state == PAIR_STORED;
     keep_pair(s, p);
     if (source && w->listing.is_brief && !s->keeps)
         BUG_ON(!end_changes_add(&w->listing, source));
@@ -243,11 +245,14 @@ static int sift_all(struct sieve *s, struct err *err)
 {
     struct work *w = s->w;
     struct portion ring[PORTIONS_AT_ONCE];
-    struct journal_walk walk = {0};
+    bool is_all = w->is_lost || w->listing.is_whole || w->there.is_whole;
+    struct journal_walk walk = {.of = is_all ? NULL : &s->of};
     bool is_brief = w->listing.is_brief || w->there.is_brief;
     size_t begun = 0, done = 0, most = is_brief ? PORTIONS_AT_ONCE : 1;
     bool has_more = true;
     int result = 0;
+    if (!is_all && folder_touched(w, &s->known, &s->of, err) != 0)
+        return -1;
     if ((w->listing.is_brief && folder_open_side(w, &w->source_told, err) != 0) ||
         (w->there.is_brief && folder_open_side(w, &w->target_told, err) != 0))
         return -1;
@@ -368,7 +373,6 @@ static void hand_over(struct sieve *s)
 int folder_sift(struct work *w, struct err *err)
 {
     struct sieve s = {.w = w, .n_old = w->listing.n};
-    w->n_known = w->n_same = 0;
     w->has_lost = w->has_all_pairs = false;
     free(w->pairs);
     w->pairs = NULL;
@@ -376,11 +380,16 @@ int folder_sift(struct work *w, struct err *err)
     take_vanished(&w->target_told);
     take_vanished(&w->source_told);
     find_next(&s);
-    int result = sift_all(&s, err);
+    int result = journal_known_get(w->c->journal, w->record->id, &s.known, err);
+    w->n_known = w->n_same = s.known.n_stored;
+    if (result == 0)
+        result = sift_all(&s, err);
     if (result == 0) {
         hand_over(&s);
         result = find_facts(&s, err);
     }
+    journal_known_fini(&s.known);
+    uid_set_fini(&s.of);
     uid_set_fini(&s.left);
     free(s.gone);
     free(s.pairs);

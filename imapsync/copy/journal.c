@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * journal: its life and its transactions.  journal_disk.c has its files, journal_tables.c the
- * records of a pair, journal_pairs.c, journal_scan.c, journal_folders.c and journal_intents.c what
- * it is asked for.
+ * records of a pair, journal_spans.c which UIDs have any; journal_pairs.c, journal_scan.c,
+ * journal_known.c, journal_digests.c, journal_folders.c and journal_intents.c have what it is asked
+ * for.
  *
  * A record that cannot be read is damage, never skipped: a journal that forgets makes duplicates.
  */
@@ -132,6 +133,8 @@ static int put_version(struct journal *j, bool is_complete, struct err *err)
     names[j->from] = j->source;
     names[j->to] = j->target;
     journal_begin(j);
+    if (j->txn_result == 0 && j->is_of_before)
+        j->txn_result = journal_as_error(j, spans_make(&j->t, &j->txn_err), "pair", &j->txn_err);
     if (j->txn_result == 0)
         j->txn_result =
             write_version(&j->t, names[SIDE_A], names[SIDE_B], is_complete, j->t.txn, &j->txn_err);
@@ -153,6 +156,7 @@ int journal_open_tables(struct journal *j, const char *home, struct err *err)
         result = read_state(j, err);
     if (result == 0 && j->is_of_before)
         result = put_version(j, j->is_complete, err);
+    j->is_of_before = false;
     if (result == 0)
         result = journal_drop_over(j, err);
     if (result != 0)
@@ -339,14 +343,16 @@ void journal_begin(struct journal *j)
 int journal_commit(struct journal *j, struct err *err)
 {
     int result = j->txn_result;
+    if (result == 0)
+        result = spans_write(&j->t, &j->txn_err);
     if (result == 0 && j->watch)
         result = j->watch->commit(j->watch->arg, &j->txn_err);
     else if (j->watch)
         j->watch->abort(j->watch->arg);
     if (result == 0)
-        result = bdb_commit(&j->t.txn, &j->txn_err);
+        result = tables_commit(&j->t, &j->txn_err);
     else
-        bdb_abort(&j->t.txn);
+        tables_abort(&j->t);
     if (result == 0)
         result = bdb_env_checkpoint(j->t.env, &j->txn_err);
     if (result == 0)

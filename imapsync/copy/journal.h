@@ -25,6 +25,7 @@
 
 #include "base/core/attr.h"
 #include "base/core/err.h"
+#include "base/mail/uid_set.h"
 #include "imapsync/ends/flags.h"
 #include "imapsync/copy/journal_record.h"
 
@@ -187,6 +188,23 @@ int journal_has_target(
 /* Whether a pair does whose content is this one. */
 int journal_has_copy(struct journal *j, uint32_t folder, uint32_t tgt_uid,
     const unsigned char digest[SHA256_SIZE], bool *out, struct err *err) ATTR_WUR;
+/* Which messages of a folder have pairs: told without reading the pairs, a few octets for each
+ * thousand of them that are neighbours. */
+struct journal_known {
+    struct uid_set source, target; /* that are named */
+    struct uid_set odd;            /* of the source, without a UID on the target: not STORED */
+    struct uid_set alone;          /* of the target, that stand alone there; not in `target` */
+    unsigned states;               /* of those on the source, 1 << enum pair_state */
+    size_t n_stored;
+    bool has_twins; /* several pairs name the same message of a side */
+};
+int journal_known_get(
+    struct journal *j, uint32_t folder, struct journal_known *out, struct err *err) ATTR_WUR;
+void journal_known_fini(struct journal_known *k); /* also when get() has failed */
+/* Adds the UIDs on the source of the pairs that name this message of the target. */
+int journal_add_sources(struct journal *j, uint32_t folder, uint32_t tgt_uid, struct uid_set *to,
+    struct err *err) ATTR_WUR;
+
 /* All of a folder that have a UID on the source, by that UID; *out is the caller's to free. */
 int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;
@@ -197,6 +215,7 @@ struct journal_walk {
     struct pair *v; /* owned; who takes it away leaves NULL */
     size_t n;
     uint32_t last;
+    const struct uid_set *of; /* borrowed: only these UIDs of the source; NULL: all */
 };
 int journal_walk(struct journal *j, uint32_t folder, struct journal_walk *w, size_t max,
     struct err *err) ATTR_WUR;

@@ -142,7 +142,7 @@ int disk_set_aside_old(struct journal *j, const char *why, struct err *err)
 
 bool tables_close(struct journal_tables *t)
 {
-    bdb_abort(&t->txn);
+    tables_abort(t);
     bdb_close(&t->state);
     bdb_close(&t->pairs);
     bdb_close(&t->uids);

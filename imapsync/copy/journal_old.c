@@ -209,7 +209,7 @@ static int put_all(struct migration *m, int table,
             r = 0;
         if (r == 0)
             r = one(m, key, value, err);
-        if (r == 0 && ++m->n % AT_ONCE == 0 && bdb_commit(&m->to->txn, err) != 0)
+        if (r == 0 && ++m->n % AT_ONCE == 0 && tables_commit(m->to, err) != 0)
             r = -1;
         if (r == 0 && m->n % AT_ONCE == 0)
             r = bdb_env_checkpoint(m->to->env, err);
@@ -278,8 +278,8 @@ int journal_migrate(const char *dir, const char *source, const char *target,
         r = put_all(&m, INTENTS, put_intent, err);
     if (r == 0)
         r = put_last(&m, err);
-    if (r == 0 && into->txn)
-        r = bdb_commit(&into->txn, err);
+    if (r == 0)
+        r = tables_commit(into, err);
     for (size_t i = 0; i < N_TABLES; i++)
         bdb_close(&m.from[i]);
     (void)bdb_env_close(&m.env);

@@ -5,9 +5,6 @@
 #include "base/core/buf.h"
 #include "imapsync/copy/journal_parts.h"
 
-typedef int each_pair(
-    struct journal *j, uint32_t folder, const struct record_pair *p, void *arg, struct err *err);
-
 /* What stands under a UID of a side: one pair, or under B as many as have it. */
 static int each_under(struct journal *j, int side, uint32_t folder, uint32_t uid, each_pair *each,
     void *arg, struct err *err)
@@ -34,7 +31,7 @@ static int each_under(struct journal *j, int side, uint32_t folder, uint32_t uid
     return r;
 }
 
-static int each_of_source(
+int journal_each_of_source(
     struct journal *j, uint32_t folder, uint32_t uid, each_pair *each, void *arg, struct err *err)
 {
     return each_under(j, j->from, folder, uid, each, arg, err);
@@ -88,7 +85,7 @@ int journal_content(struct journal *j, uint32_t folder, uint32_t src_uid, struct
     bool *found_out, struct err *err)
 {
     struct record_pair p = {0};
-    int r = each_of_source(j, folder, src_uid, take_first, &p, err);
+    int r = journal_each_of_source(j, folder, src_uid, take_first, &p, err);
     *found_out = r == 0 && p.state != 0;
     *out = content_of(&p);
     return journal_as_error(j, r, "pair", err);
@@ -153,8 +150,7 @@ int journal_has_copy(struct journal *j, uint32_t folder, uint32_t tgt_uid,
     return journal_as_error(j, r, "pair", err);
 }
 
-/* The pair that has only a UID of the target; state 0: there is none. */
-static int get_alone(
+int journal_get_alone(
     struct journal *j, uint32_t folder, uint32_t tgt_uid, struct record_pair *out, struct err *err)
 {
     struct under_b b;
@@ -178,7 +174,7 @@ int journal_copy_content(struct journal *j, uint32_t folder, uint32_t tgt_uid, s
     bool *found_out, struct err *err)
 {
     struct record_pair p;
-    int r = get_alone(j, folder, tgt_uid, &p, err);
+    int r = journal_get_alone(j, folder, tgt_uid, &p, err);
     *found_out = r == 0 && p.state != 0;
     *out = content_of(&p);
     return journal_as_error(j, r, "pair", err);
@@ -188,8 +184,8 @@ int journal_pair_get(struct journal *j, uint32_t folder, uint32_t src_uid, uint3
     struct pair *out, bool *found_out, struct err *err)
 {
     struct record_pair p = {0};
-    int r = src_uid != 0 ? each_of_source(j, folder, src_uid, take_first, &p, err)
-                         : get_alone(j, folder, tgt_uid, &p, err);
+    int r = src_uid != 0 ? journal_each_of_source(j, folder, src_uid, take_first, &p, err)
+                         : journal_get_alone(j, folder, tgt_uid, &p, err);
     *found_out = r == 0 && p.state != 0;
     *out = journal_as_pair(j, &p);
     return journal_as_error(j, r, "pair", err);
@@ -220,8 +216,9 @@ void journal_pair_put(
     new.is_touched = p->is_touched;
     new.is_removed = p->is_removed;
     new.is_marked = p->is_marked;
-    r = p->src_uid != 0 ? each_of_source(j, folder, p->src_uid, take_first, &old, &j->txn_err)
-                        : get_alone(j, folder, p->tgt_uid, &old, &j->txn_err);
+    r = p->src_uid != 0
+            ? journal_each_of_source(j, folder, p->src_uid, take_first, &old, &j->txn_err)
+            : journal_get_alone(j, folder, p->tgt_uid, &old, &j->txn_err);
     if (content) {
         new.has_digest = content->has_digest;
         new.canon = content->canon;
@@ -245,22 +242,12 @@ void journal_pair_put(
     if (r == 0 && j->watch)
         j->watch->put(j->watch->arg, folder, p, new.has_digest ? new.digest : NULL, is_new_content);
     if (r == 0 && old.state != 0 && !is_same && p->src_uid != 0)
-        r = each_of_source(j, folder, p->src_uid, drop_it, &kept, &j->txn_err);
+        r = journal_each_of_source(j, folder, p->src_uid, drop_it, &kept, &j->txn_err);
     if (r == 0 && !is_same && j->to == SIDE_A && p->src_uid != 0 && p->tgt_uid != 0)
         r = drop_other(j, folder, &new, &j->txn_err);
-    if (r == 0 && is_same && new.uid[SIDE_A] != 0) {
-        struct buf key, value;
-        buf_init(&key, 16);
-        buf_init(&value, RECORD_MAX);
-        record_key_uid(&key, folder, new.uid[SIDE_A]);
-        record_pack_pair(&value, &new, SIDE_A);
-        journal_put_record(j, j->t.pairs, &key, &value);
-        buf_fini(&key);
-        buf_fini(&value);
-        return;
-    }
     if (r == 0)
-        r = tables_put_pair(&j->t, folder, &new, &j->txn_err);
+        r = is_same && new.uid[SIDE_A] != 0 ? tables_put_under_a(&j->t, folder, &new, &j->txn_err)
+                                            : tables_put_pair(&j->t, folder, &new, &j->txn_err);
     if (r != 0)
         j->txn_result = journal_as_error(j, r, "pair", &j->txn_err);
 }
@@ -270,7 +257,7 @@ void journal_pair_del(struct journal *j, uint32_t folder, uint32_t src_uid)
     uint32_t all = 0;
     if (j->txn_result != 0)
         return;
-    int r = each_of_source(j, folder, src_uid, drop_it, &all, &j->txn_err);
+    int r = journal_each_of_source(j, folder, src_uid, drop_it, &all, &j->txn_err);
     if (r != 0)
         j->txn_result = journal_as_error(j, r, "pair", &j->txn_err);
 }
@@ -280,7 +267,7 @@ void journal_copy_del(struct journal *j, uint32_t folder, uint32_t tgt_uid)
     struct record_pair p;
     if (j->txn_result != 0)
         return;
-    int r = get_alone(j, folder, tgt_uid, &p, &j->txn_err);
+    int r = journal_get_alone(j, folder, tgt_uid, &p, &j->txn_err);
     if (r == 0 && p.state != 0)
         r = tables_drop_pair(&j->t, folder, &p, &j->txn_err);
     if (r != 0)

@@ -10,6 +10,8 @@ struct journal_tables {
     struct bdb_env *env;
     struct bdb *state, *pairs, *uids, *digests;
     struct bdb_txn *txn;
+    struct span *spans; /* that the transaction has looked at: journal_spans.c */
+    size_t n_spans;
 };
 
 struct journal {
@@ -48,11 +50,27 @@ int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err)
 /* Writes the last numbers of folders and intents. */
 void journal_put_last(struct journal *j);
 
+/* Of one folder (journal_scan.c): `pairs` or `uids` from this UID on. */
+int scan_open(struct journal *j, struct bdb *db, uint32_t folder, uint32_t uid,
+    struct bdb_cursor **out, struct err *err) ATTR_WUR;
+/* The next record of the folder.  1: one, 0: no more. */
+int scan_next(struct bdb_cursor *c, uint32_t folder, uint32_t *uid_out, struct slice *out,
+    struct err *err) ATTR_WUR;
+
+/* The pairs under a UID of the source; and the one that has only this UID of the target: state 0,
+ * there is none. */
+typedef int each_pair(
+    struct journal *j, uint32_t folder, const struct record_pair *p, void *arg, struct err *err);
+int journal_each_of_source(struct journal *j, uint32_t folder, uint32_t uid, each_pair *each,
+    void *arg, struct err *err) ATTR_WUR;
+int journal_get_alone(struct journal *j, uint32_t folder, uint32_t tgt_uid, struct record_pair *out,
+    struct err *err) ATTR_WUR;
+
 /* --- Tables, without a journal around them: migration fills them too ----------------- */
 
 #define TABLES_DAMAGED 1 /* 0 and -1 as everywhere: it was read and makes no sense */
-/* r, or -1 when it says that the tables are damaged. */
 struct pair journal_as_pair(const struct journal *j, const struct record_pair *p);
+/* r, or -1 when it says that the tables are damaged. */
 int journal_as_error(struct journal *j, int r, const char *what, struct err *err) ATTR_WUR;
 
 /* What stands under a UID of B: UIDs of A, a pair that has none, or both. */
@@ -68,8 +86,29 @@ int tables_get_b(struct journal_tables *t, uint32_t folder, uint32_t uid, struct
     struct err *err) ATTR_WUR;
 int tables_put_pair(struct journal_tables *t, uint32_t folder, const struct record_pair *p,
     struct err *err) ATTR_WUR;
+/* What stands under its UID on A alone: it has one, and all else is as it was. */
+int tables_put_under_a(struct journal_tables *t, uint32_t folder, const struct record_pair *p,
+    struct err *err) ATTR_WUR;
 int tables_drop_pair(struct journal_tables *t, uint32_t folder, const struct record_pair *p,
     struct err *err) ATTR_WUR;
+
+/* Ends the transaction, if there is one; its spans go with it. */
+int tables_commit(struct journal_tables *t, struct err *err) ATTR_WUR;
+void tables_abort(struct journal_tables *t);
+
+/* --- Which UIDs have pairs (journal_spans.c) -------------------------------------------- */
+
+/* What stands under a UID of a side is now this (struct record_span).  Whoever writes a record of
+ * `pairs` or `uids` says so, in the same transaction. */
+int spans_set(struct journal_tables *t, uint32_t folder, int side, uint32_t uid, uint8_t what,
+    struct err *err) ATTR_WUR;
+uint8_t spans_under_a(const struct record_pair *p);
+uint8_t spans_under_b(bool is_pair, const struct record_pair *alone, size_t n_uids);
+/* What has changed of those that were looked at; none are in memory behind it. */
+int spans_write(struct journal_tables *t, struct err *err) ATTR_WUR;
+void spans_forget(struct journal_tables *t);
+/* From all pairs, for a journal of a version without them. */
+int spans_make(struct journal_tables *t, struct err *err) ATTR_WUR;
 
 /* --- On the disk (journal_disk.c) ------------------------------------------------------ */
 

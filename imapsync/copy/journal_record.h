@@ -22,10 +22,15 @@
  *             'o' side, folder, UIDVALIDITY,   digest of a message that was only looked at; the
  *             UID                              folder by 8 octets of its name's digest
  *             't' side, folder, UID, code      an item; the folder by 8 octets of its name's
- * digest; since version 7 'm'                              kept for marks pairs     folder, UID on
- * A                 the pair uids      folder, UID on B                 UIDs on A; the pair that
- * has none; since version 4 also both digests   8 octets of digest, folder, UID on A, UID on B
- * nothing
+ *                                              digest; since version 7
+ *             'p' folder, side, number         which of these UIDs have pairs (record_span); since
+ *                                              version 8
+ *             'm'                              kept for marks
+ *   pairs     folder, UID on A                 the pair
+ *   uids      folder, UID on B                 UIDs on A; the pair that has none; since version 4
+ *                                              also both
+ *   digests   8 octets of digest, folder,
+ *             UID on A, UID on B               nothing
  */
 #ifndef IMAPSYNC_COPY_JOURNAL_RECORD_H
 #define IMAPSYNC_COPY_JOURNAL_RECORD_H
@@ -40,7 +45,7 @@
 #include "imapsync/copy/items.h"
 #include "imapsync/ends/flags.h"
 
-#define RECORD_VERSION 7
+#define RECORD_VERSION 8
 #define RECORD_VERSION_READ 2 /* the oldest whose records are read as they are */
 #define RECORD_MAX (256u << 10)
 #define RECORD_TOKEN_MAX 1024
@@ -125,6 +130,18 @@ struct record_compared {
     uint32_t gone, extra; /* on the receiver: of ours, and not from us */
 };
 
+/* Which pairs there are under SPAN_UIDS neighbouring UIDs of a side, those from number * SPAN_UIDS
+ * on: so that a folder of which little has changed is known without reading its pairs.  Of each UID
+ * the state of the pair that has none on the other side (0: there is none such), with SPAN_STORED
+ * if others have one there. */
+#define SPAN_UIDS 1024
+#define SPAN_STORED 8
+#define SPAN_STATE 7 /* the bits of the state */
+struct record_span {
+    uint8_t of[SPAN_UIDS];
+    size_t n; /* the last one has a pair: behind it none has */
+};
+
 struct record_version {
     uint8_t version;
     bool is_complete; /* a pass has seen every folder */
@@ -145,6 +162,7 @@ void record_key_item(
     struct buf *out, int side, const unsigned char *name_digest, uint32_t uid, uint8_t code);
 void record_key_intent(struct buf *out, uint32_t folder, uint64_t id);
 void record_key_sent(struct buf *out, uint32_t folder, uint64_t id);
+void record_key_span(struct buf *out, uint32_t folder, int side, uint32_t number);
 void record_key_uid(struct buf *out, uint32_t folder, uint32_t uid);
 void record_key_digest(
     struct buf *out, const unsigned char *digest, uint32_t folder, const uint32_t uid[SIDES]);
@@ -153,6 +171,7 @@ void record_key_digest(
 bool record_is_folder(struct slice key, uint32_t *folder_out);
 bool record_is_intent(struct slice key, uint32_t *folder_out, uint64_t *id_out);
 bool record_is_item(struct slice key, int *side_out);
+bool record_is_span(struct slice key, uint32_t *folder_out, int *side_out, uint32_t *number_out);
 bool record_is_uid(struct slice key, uint32_t *folder_out, uint32_t *uid_out);
 bool record_is_digest(
     struct slice key, struct slice *prefix_out, uint32_t *folder_out, uint32_t uid_out[SIDES]);
@@ -191,6 +210,14 @@ void record_pack_refs(struct buf *out, struct slice uids);
 void record_pack_alone(struct buf *out, const struct record_pair *p, struct slice uids);
 bool record_unpack_refs(struct slice s, uint32_t uid, bool *is_pair_out, struct record_pair *out,
     struct slice *uids_out);
+
+/* Of none of its UIDs nothing is kept: n > 0. */
+void record_pack_span(struct buf *out, const struct record_span *span);
+bool record_unpack_span(struct slice s, struct record_span *out);
+/* What stands there; at < SPAN_UIDS. */
+uint8_t record_span_get(const struct record_span *span, size_t at);
+/* false: it was so already. */
+bool record_span_set(struct record_span *span, size_t at, uint8_t what);
 
 /* Packed UIDs.  Adding one that is there changes nothing. */
 bool record_next_uid(struct slice *uids, uint32_t *out);

@@ -83,6 +83,14 @@ void record_key_sent(struct buf *out, uint32_t folder, uint64_t id)
     pack_u64(out, id);
 }
 
+void record_key_span(struct buf *out, uint32_t folder, int side, uint32_t number)
+{
+    start(out, 'p');
+    pack_u32(out, folder);
+    pack_u8(out, (uint8_t)side);
+    pack_u32(out, number);
+}
+
 void record_key_uid(struct buf *out, uint32_t folder, uint32_t uid)
 {
     buf_clear(out);
@@ -109,6 +117,16 @@ bool record_is_intent(struct slice key, uint32_t *folder_out, uint64_t *id_out)
 {
     return take_kind(&key, 'i') && unpack_u32(&key, folder_out) && unpack_u64(&key, id_out) &&
            key.n == 0;
+}
+
+bool record_is_span(struct slice key, uint32_t *folder_out, int *side_out, uint32_t *number_out)
+{
+    uint8_t side;
+    if (!take_kind(&key, 'p') || !unpack_u32(&key, folder_out) || !unpack_u8(&key, &side) ||
+        side >= SIDES || !unpack_u32(&key, number_out) || *number_out > UINT32_MAX / SPAN_UIDS)
+        return false;
+    *side_out = side;
+    return key.n == 0;
 }
 
 bool record_is_uid(struct slice key, uint32_t *folder_out, uint32_t *uid_out)

@@ -3,8 +3,8 @@
  * journal_tables: pairs stand under their UID on A; under their UID on B stands which those are (a
  * server that keeps equal messages once gives several the same UID), and under the head of their
  * digest that they exist.  A pair without a UID on A stands under B, beside those that have one: of
- * two that share a copy one may be lost.  All of it is changed in one
- * transaction, so that the tables never differ.
+ * two that share a copy one may be lost.  Which UIDs have any is kept besides (journal_spans.c).
+ * All of it is changed in one transaction, so that the tables never differ.
  */
 #include "imapsync/copy/journal_parts.h"
 
@@ -64,7 +64,8 @@ static int put_b(struct journal_tables *t, uint32_t folder, uint32_t uid, const 
         r = bdb_del(t->uids, t->txn, buf_slice(&key), &found, err);
     buf_fini(&key);
     buf_fini(&value);
-    return r;
+    uint8_t what = spans_under_b(b->is_pair, &b->pair, b->uids.n);
+    return r == 0 ? spans_set(t, folder, SIDE_B, uid, what, err) : r;
 }
 
 static int change_digest(struct journal_tables *t, uint32_t folder, const struct record_pair *p,
@@ -94,6 +95,8 @@ int tables_drop_pair(
         record_key_uid(&key, folder, p->uid[SIDE_A]);
         r = bdb_del(t->pairs, t->txn, buf_slice(&key), &found, err);
         buf_fini(&key);
+        if (r == 0)
+            r = spans_set(t, folder, SIDE_A, p->uid[SIDE_A], 0, err);
     }
     if (r == 0 && p->uid[SIDE_B] != 0) {
         r = tables_get_b(t, folder, p->uid[SIDE_B], &b, err);
@@ -108,20 +111,26 @@ int tables_drop_pair(
     return r;
 }
 
-int tables_put_pair(
+int tables_put_under_a(
     struct journal_tables *t, uint32_t folder, const struct record_pair *p, struct err *err)
 {
     struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, RECORD_MAX);
+    record_key_uid(&key, folder, p->uid[SIDE_A]);
+    record_pack_pair(&value, p, SIDE_A);
+    int r = bdb_put(t->pairs, t->txn, buf_slice(&key), buf_slice(&value), err);
+    buf_fini(&key);
+    buf_fini(&value);
+    return r == 0 ? spans_set(t, folder, SIDE_A, p->uid[SIDE_A], spans_under_a(p), err) : r;
+}
+
+int tables_put_pair(
+    struct journal_tables *t, uint32_t folder, const struct record_pair *p, struct err *err)
+{
     int r = change_digest(t, folder, p, true, err);
-    if (r == 0 && p->uid[SIDE_A] != 0) {
-        buf_init(&key, 16);
-        buf_init(&value, RECORD_MAX);
-        record_key_uid(&key, folder, p->uid[SIDE_A]);
-        record_pack_pair(&value, p, SIDE_A);
-        r = bdb_put(t->pairs, t->txn, buf_slice(&key), buf_slice(&value), err);
-        buf_fini(&key);
-        buf_fini(&value);
-    }
+    if (r == 0 && p->uid[SIDE_A] != 0)
+        r = tables_put_under_a(t, folder, p, err);
     if (r == 0 && p->uid[SIDE_B] != 0) {
         struct under_b b;
         r = tables_get_b(t, folder, p->uid[SIDE_B], &b, err);
@@ -136,4 +145,19 @@ int tables_put_pair(
         buf_fini(&b.uids);
     }
     return r;
+}
+
+int tables_commit(struct journal_tables *t, struct err *err)
+{
+    int r = t->txn ? spans_write(t, err) : 0;
+    if (r == 0 && t->txn)
+        return bdb_commit(&t->txn, err);
+    tables_abort(t);
+    return r;
+}
+
+void tables_abort(struct journal_tables *t)
+{
+    spans_forget(t);
+    bdb_abort(&t->txn);
 }

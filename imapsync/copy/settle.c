@@ -17,6 +17,8 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/match.h"
 
+#define PAIRS_AT_ONCE 1000
+
 void settle_fini(struct settle *s)
 {
     free(s->seen);
@@ -70,23 +72,33 @@ static void add_wanted(
 }
 
 /* What the target has said OK to, and its UID is not known. */
+static int add_if_sent(
+    struct settle *s, const struct pair *p, struct body **v, size_t *n, struct err *err)
+{
+    struct content c;
+    bool found;
+    if (p->state != PAIR_SENT)
+        return 0;
+    if (journal_content(s->journal, s->folder->id, p->src_uid, &c, &found, err) != 0)
+        return -1;
+    if (found && c.has_digest)
+        add_wanted(v, n, c.digest, &c.canon);
+    return 0;
+}
+
 static int add_sent_before(struct settle *s, struct body **v, size_t *n, struct err *err)
 {
-    struct pair *pairs;
-    size_t n_pairs;
-    if (journal_pairs(s->journal, s->folder->id, &pairs, &n_pairs, err) != 0)
-        return -1;
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < n_pairs; i++) {
-        struct content c;
-        bool found;
-        if (pairs[i].state != PAIR_SENT)
-            continue;
-        result = journal_content(s->journal, s->folder->id, pairs[i].src_uid, &c, &found, err);
-        if (result == 0 && found && c.has_digest)
-            add_wanted(v, n, c.digest, &c.canon);
+    struct journal_known known;
+    struct journal_walk walk = {.of = &known.odd};
+    int r, result = journal_known_get(s->journal, s->folder->id, &known, err);
+    while (result == 0 &&
+           (r = journal_walk(s->journal, s->folder->id, &walk, PAIRS_AT_ONCE, err)) != 0) {
+        result = r < 0 ? -1 : 0;
+        for (size_t i = 0; result == 0 && i < walk.n; i++)
+            result = add_if_sent(s, &walk.v[i], v, n, err);
     }
-    free(pairs);
+    journal_walk_fini(&walk);
+    journal_known_fini(&known);
     return result;
 }
 

@@ -15,6 +15,7 @@ BENCH_LARGE=N sets the size of the large folder (100,000), BENCH_FOLDERS=N the m
 with more than 100 folders, and with mbsync in the large one, the slow peers are left out.  A run of
 a peer that takes longer than PATIENCE seconds is given up and shown as such.
 """
+import contextlib
 import json
 import os
 import resource
@@ -295,19 +296,33 @@ def bare_listing(box):
     return round(spent * 1000)
 
 
-def run():
+@contextlib.contextmanager
+def site():
+    """The servers with nothing in them: boxes, the programs, the lines, and both servers."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     users = {f"u{i:03}@example.org": SECRET for i in range(64)}
     old = Dovecot(WORK / "old", users=users, conf=CONF).start()
     new = Dovecot(WORK / "new", users=users, conf=CONF).start()
-    boxes = (Box(old, new, user) for user in sorted(users))
     lines = {"loopback": Proxy(0, (old, new)), f"{TRIP_MS} ms": Proxy(TRIP_MS, (old, new))}
+    try:
+        yield (Box(old, new, user) for user in sorted(users)), Runner(old, new), lines, old, new
+    finally:
+        for proxy in lines.values():
+            proxy.close()
+        old.close()
+        new.close()
+        shutil.rmtree(WORK, ignore_errors=True)
+
+
+def largest(boxes, runner, lines):
+    return large(LARGE, boxes, runner, {"loopback": lines["loopback"]})
+
+
+def run():
     some = min(SOME, FOLDERS)
     ours = TOOLS[:1]
-    try:
-        runner = Runner(old, new)
-
+    with site() as (boxes, runner, lines, old, new):
         def quiet(n, tools):
             return scenario(f"nothing new, {n:,} folders", boxes, runner, lines, lambda b: b.folders(0, n, 10 if n == 1 else 1),
                             lambda b: None, tools)
@@ -325,14 +340,8 @@ def run():
             rows.append(made(FOLDERS, ours))
         held = holds(old, new, boxes, lines)
         rows += large(LARGE // 10, boxes, runner, lines)
-        rows += large(LARGE, boxes, runner, {"loopback": lines["loopback"]})
+        rows += largest(boxes, runner, lines)
         return report(rows, held)
-    finally:
-        for proxy in lines.values():
-            proxy.close()
-        old.close()
-        new.close()
-        shutil.rmtree(WORK, ignore_errors=True)
 
 
 def cell(row, name):
@@ -357,7 +366,7 @@ def beside(rows):
             "commands (at most 1.1).")
 
 
-def report(rows, held):
+def table(rows):
     names = (*TOOLS, "bare")
     out = ["Between two Dovecots with Maildir (`mail_fsync = optimized`), one run each, medians of three for the changes of a",
            "large folder; every program has mailboxes of its own with the same changes.",
@@ -365,7 +374,11 @@ def report(rows, held):
            "processor time on loopback. \"bare\" is the same changes by pipelined commands alone.", "",
            "| what | " + " | ".join(f"{n}: loopback, {TRIP_MS} ms, trips, cpu" for n in names) + " |", "|---|" + "---|" * len(names)]
     out += [f"| {title} | " + " | ".join(cell(row, n) for n in names) + " |" for title, row in rows]
-    out += ["", beside(rows)]
+    return out + ["", beside(rows)]
+
+
+def report(rows, held):
+    out = table(rows)
     out += ["", "The hold of a cut-over (nothing arrives meanwhile), beside the bare LIST-STATUS of both servers on loopback:", "",
             f"| folders of 10 messages | loopback, ms | {TRIP_MS} ms, ms | LIST-STATUS, ms | at most, by the goal: 10 trips and 2.5 of them |",
             "|---|---|---|---|---|"]

@@ -4,6 +4,7 @@
  * The first octet says which record it is.
  *
  * fuzz-sources: imapsync/copy/journal_record.c imapsync/copy/journal_record_items.c
+ * fuzz-sources: imapsync/copy/journal_record_spans.c
  * fuzz-sources: imapsync/copy/pack.c
  * fuzz-sources: imapsync/ends/flags.c imapsync/imap/token.c
  */
@@ -52,6 +53,19 @@ static void refs(struct slice in, struct buf *out)
         continue;
 }
 
+static void span(struct slice in, struct buf *out)
+{
+    struct record_span s, same = {0};
+    if (!record_unpack_span(in, &s))
+        return;
+    for (size_t at = SPAN_UIDS; at-- > 0;)
+        (void)record_span_set(&same, at, record_span_get(&s, at));
+    if (same.n != s.n)
+        abort();
+    record_pack_span(out, &same);
+    check(out, in);
+}
+
 static void others(uint8_t kind, struct slice in, struct buf *out)
 {
     struct record_version v;
@@ -94,6 +108,8 @@ static void others(uint8_t kind, struct slice in, struct buf *out)
         struct record_sent s;
         while (in.n > 0 && record_next_sent(&in, &s))
             record_add_sent(out, &s);
+    } else if (kind == 12) {
+        span(in, out);
     }
     keywords_fini(&k);
 }

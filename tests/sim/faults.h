@@ -28,6 +28,7 @@
     X(PAIR_OLD_FLAGS, "a change of flags is not remembered")                                       \
     X(SENT_AS_REFUSED, "an OK without UIDs is taken for a refusal")                                \
     X(GONE_FORGOTTEN, "pairs that are gone are not read")                                          \
+    X(KNOWN_FORGOTTEN, "messages that have a pair count as new")                                   \
     X(LATE_ALL, "behind the flip everything in a renumbered folder is late mail")                  \
     X(CAME_FORGOTTEN, "what came late is not added to the marks")                                  \
     X(NEVER_BLIND, "a new journal behind the flip counts as complete")                             \

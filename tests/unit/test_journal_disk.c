@@ -277,6 +277,19 @@ static void test_newer_version(void **state)
     *state = NULL;
 }
 
+/* As before version 8. */
+static void drop_span(struct bdb *db, int side)
+{
+    struct err err = ERR_INIT;
+    struct buf key;
+    bool found;
+    buf_init(&key, 16);
+    record_key_span(&key, 1, side, 0);
+    assert_int_equal(bdb_del(db, NULL, buf_slice(&key), &found, &err), 0);
+    assert_true(found);
+    buf_fini(&key);
+}
+
 /* The version record alone, as another program would write it; 0: only reads it. */
 static uint8_t change_version(uint8_t to)
 {
@@ -296,13 +309,27 @@ static uint8_t change_version(uint8_t to)
     value.p[value.off] = to;
     if (to != 0)
         assert_int_equal(bdb_put(db, NULL, SLICE_LIT("v"), buf_slice(&value), &err), 0);
+    for (int side = SIDE_A; to != 0 && side < SIDES; side++)
+        drop_span(db, side);
     bdb_close(&db);
     bdb_env_close(&env);
     buf_fini(&value);
     return was;
 }
 
-/* Its records are read as they are, and from then on an earlier program refuses it. */
+static void assert_known(struct journal *j, uint32_t folder, size_t n, size_t n_stored)
+{
+    struct err err = ERR_INIT;
+    struct journal_known k;
+    assert_int_equal(journal_known_get(j, folder, &k, &err), 0);
+    assert_int_equal(uid_set_size(&k.source), n);
+    assert_int_equal(uid_set_size(&k.target), n_stored);
+    assert_int_equal(k.n_stored, n_stored);
+    journal_known_fini(&k);
+}
+
+/* Its records are read as they are, what it has not is made, and from then on an earlier program
+ * refuses it. */
 static void test_version_before(void **state)
 {
     struct journal *j = *state;
@@ -314,6 +341,7 @@ static void test_version_before(void **state)
     j = open_as("b", "a"); /* also the other way round */
     assert_true(journal_is_complete(j));
     assert_pairs(j, 1, "2-1S");
+    assert_known(j, 1, 1, 1);
     *state = reopen(&j);
     assert_pairs(j, 1, "1-2S");
     assert_digest(j, 7, "1:1-2");
@@ -428,6 +456,7 @@ static void assert_migrated(struct journal *j)
     assert_int_equal(names.n, 2);
     assert_string_equal(names.names[1], "Home");
     keywords_fini(&names);
+    assert_known(j, 4, 500, 498);
     assert_int_equal(journal_pairs(j, 4, &v, &n, &err), 0);
     assert_int_equal(n, 500);
     assert_true(v[0].state == PAIR_REFUSED && v[1].state == PAIR_GONE);

@@ -329,6 +329,80 @@ static void test_small_ones(void **state)
     keywords_fini(&got);
 }
 
+struct run {
+    size_t n;
+    uint8_t what;
+};
+
+static void make_span(const struct run *runs, size_t n, struct record_span *span)
+{
+    *span = (struct record_span){0};
+    for (size_t i = 0, at = 0; i < n; i++) {
+        for (size_t k = 0; k < runs[i].n; k++)
+            (void)record_span_set(span, at++, runs[i].what);
+    }
+}
+
+static void test_spans(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct run runs[8];
+        size_t n, octets;
+    } table[] = {
+        {"the first one", {{1, 8}}, 1, 2},
+        {"the second one", {{1, 0}, {1, 8}}, 2, 4},
+        {"the last one", {{1023, 0}, {1, 3}}, 1024, 4},
+        {"all", {{1024, 8}}, 1024, 2},
+        {"all but one", {{500, 8}, {1, 0}, {523, 8}}, 1024, 6},
+        {"everything", {{1, 8}, {1, 2}, {1, 3}, {1, 4}, {1, 5}, {1, 6}, {1, 8 + 2}, {1, 8 + 6}}, 8,
+            16},
+        {"nothing behind the last one", {{3, 8}, {1021, 0}}, 3, 2},
+        {"nothing", {{7, 0}}, 0, 0},
+    };
+    struct record_span span, got;
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        make_span(table[i].runs, COUNT_OF(table[i].runs), &span);
+        record_pack_span(&out, &span);
+        assert_row(table[i].name, span.n == table[i].n && out.n == table[i].octets);
+        assert_row(table[i].name, record_unpack_span(buf_slice(&out), &got) == (span.n > 0));
+        assert_row(table[i].name, memcmp(&span, &got, sizeof(got)) == 0);
+    }
+    make_span((const struct run[]){{2, 8}, {1, 0}, {2, 8}}, 3, &span);
+    assert_false(record_span_set(&span, 4, 8));
+    assert_false(record_span_set(&span, 1000, 0));
+    assert_true(record_span_set(&span, 4, 0));
+    assert_true(record_span_set(&span, 3, 0));
+    assert_int_equal(span.n, 2); /* and what was in between is not behind it */
+    assert_int_equal(record_span_get(&span, 1), 8);
+    assert_int_equal(record_span_get(&span, SPAN_UIDS - 1), 0);
+}
+
+static void test_bad_spans(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct slice octets;
+    } table[] = {
+        {"nothing", SLICE_LIT("")},
+        {"half a run", SLICE_LIT("\x80")},
+        {"and a half", SLICE_LIT("\x80\x01\x20")},
+        {"too long", SLICE_LIT("\x84\x00")},
+        {"too long in two", SLICE_LIT("\x83\xff\x20\x00")},
+        {"one run in two", SLICE_LIT("\x80\x00\x80\x00")},
+        {"none behind the last one", SLICE_LIT("\x80\x00\x00\x00")},
+        {"STORED, without a UID on the other side", SLICE_LIT("\x10\x00")},
+        {"the same beside others", SLICE_LIT("\x90\x00")},
+        {"a state that is none", SLICE_LIT("\x70\x00")},
+        {"and beside others", SLICE_LIT("\xf0\x00")},
+    };
+    struct record_span got;
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        assert_row(table[i].name, !record_unpack_span(table[i].octets, &got));
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -355,6 +429,16 @@ static void test_keys(void **state)
     assert_slice_equal(prefix, "abcdefgh");
     assert_true(folder == 4 && both[SIDE_A] == 258 && both[SIDE_B] == 3);
     assert_false(record_is_digest(slice_sub(buf_slice(&out), 0, 19), &prefix, &folder, both));
+    uint32_t number;
+    int side;
+    record_key_span(&out, 5, SIDE_B, UINT32_MAX / SPAN_UIDS);
+    assert_true(record_is_span(buf_slice(&out), &folder, &side, &number));
+    assert_true(folder == 5 && side == SIDE_B && number == UINT32_MAX / SPAN_UIDS);
+    assert_false(record_is_span(slice_sub(buf_slice(&out), 0, 9), &folder, &side, &number));
+    record_key_span(&out, 5, SIDE_B, UINT32_MAX / SPAN_UIDS + 1);
+    assert_false(record_is_span(buf_slice(&out), &folder, &side, &number));
+    record_key_span(&out, 5, SIDES, 0);
+    assert_false(record_is_span(buf_slice(&out), &folder, &side, &number));
     record_key_name(&out, SIDE_B, SLICE_LIT("x"));
     assert_int_equal(out.n, 3);
     record_key_keywords(&out, 1);
@@ -369,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_pairs), TEST(test_bad_pairs), TEST(test_refs),
         TEST(test_folder), TEST(test_intent), TEST(test_sent), TEST(test_intent_of_flags_and_moves),
-        TEST(test_version), TEST(test_small_ones), TEST(test_keys)};
+        TEST(test_version), TEST(test_small_ones), TEST(test_spans), TEST(test_bad_spans),
+        TEST(test_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,24 @@ static void test_ranges(void **state)
     }
 }
 
+static void test_two(void **state)
+{
+    static const uint32_t low[] = {1, 3, 40, 100}, high[] = {2, 3, 64};
+    struct uid_set none = {0}, a = uid_set_of(low, COUNT_OF(low)), b = {0};
+    (void)state;
+    for (size_t i = COUNT_OF(high); i-- > 0;)
+        uid_set_add(&b, high[i]); /* and not joined */
+    uid_set_join_with(&a, &none);
+    assert_set(&a, "1,3,40,100");
+    uid_set_join_with(&a, &b);
+    assert_set(&a, "1:3,40,64,100");
+    uid_set_join_with(&none, &a);
+    assert_set(&none, "1:3,40,64,100");
+    uid_set_fini(&a);
+    uid_set_fini(&b);
+    uid_set_fini(&none);
+}
+
 static void test_counts(void **state)
 {
     static const struct {
@@ -104,6 +122,6 @@ static void test_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_orders), cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_counts), cmocka_unit_test(test_room)};
+        cmocka_unit_test(test_two), cmocka_unit_test(test_counts), cmocka_unit_test(test_room)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
