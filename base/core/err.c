@@ -20,6 +20,7 @@ int err_set(struct err *err, enum err_class class, int code, const char *fmt, ..
         return -1;
     err->class = class;
     err->scope = ERR_SCOPE_NONE;
+    err->is_wide = false;
     err->code = code;
     va_start(ap, fmt);
     if (vsnprintf(err->text, sizeof(err->text), fmt, ap) < 0)
@@ -69,6 +70,7 @@ int err_sys(struct err *err, int errnum, const char *fmt, ...)
         return -1;
     err->class = ERR_TEMP;
     err->scope = ERR_SCOPE_NONE;
+    err->is_wide = false;
     err->code = exit_code_of_errno(errnum);
     va_start(ap, fmt);
     if (vsnprintf(err->text, sizeof(err->text), fmt, ap) < 0)

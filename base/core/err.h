@@ -34,7 +34,8 @@ enum err_scope {
 struct err {
     enum err_class class;
     enum err_scope scope;
-    int code; /* exit status from <sysexits.h> that fits, 0 when none does */
+    bool is_wide; /* the scope is what the peer's code is for, and peers give it for less, too */
+    int code;     /* exit status from <sysexits.h> that fits, 0 when none does */
     char text[ERR_TEXT_MAX];
 };
 

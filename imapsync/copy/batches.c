@@ -130,6 +130,8 @@ const struct err *batches_folder_err(const struct batches *b, uint32_t folder)
 
 enum batches_reach batches_reach(const struct err *err)
 {
+    if (err->is_wide)
+        return REACH_MESSAGE;
     switch (err->scope) {
     case ERR_SCOPE_MESSAGE:
         return REACH_MESSAGE;
@@ -163,6 +165,24 @@ void batches_stop(struct batches *b, const struct err *err)
     b->err = *err;
 }
 
+void batches_widen(struct batches *b, uint32_t folder, const struct err *err)
+{
+    struct err wide = *err;
+    if (!err->is_wide || b->folders[folder].is_refused ||
+        ++b->folders[folder].n_wide < BATCHES_WIDE_MAX)
+        return;
+    if (err->scope == ERR_SCOPE_USER) {
+        batches_stop(b, err);
+        return;
+    }
+    /* To be tried again with the next pass, and not in this one. */
+    wide.class = ERR_PERM;
+    err_scope_set(&wide, ERR_SCOPE_FOLDER);
+    batches_refuse_folder(b, folder, &wide);
+    if (err->scope == ERR_SCOPE_HOST && ++b->n_wide == BATCHES_WIDE_MAX)
+        batches_stop(b, err);
+}
+
 bool batches_is_ending(const struct batches *b)
 {
     return b->is_stopped || b->is_cancelled;
@@ -186,10 +206,12 @@ void batches_tell(struct batches *b, struct batches_result r, const char *why)
     n->why = mem_strdup(why);
     n->result.why = n->why;
     b->idle_losses = 0;
-    if (r.outcome == BATCHES_STORED || r.outcome == BATCHES_SENT)
+    if (r.outcome == BATCHES_STORED || r.outcome == BATCHES_SENT) {
         b->credit++;
-    else if (r.outcome == BATCHES_ASIDE)
+        b->n_wide = b->folders[r.folder].n_wide = 0;
+    } else if (r.outcome == BATCHES_ASIDE) {
         b->credit--;
+    }
 }
 
 void batches_tell_item(
@@ -209,14 +231,16 @@ static void not_come(struct batches *b, const struct window *w, const uint16_t *
         batches_tell_item(b, w, at[i], (struct batches_result){.outcome = BATCHES_MISSING}, NULL);
     if (n == 0 || !w->is_refused)
         return;
-    if (is_alone)
+    if (is_alone) {
         batches_tell_item(b, w, at[0],
             (struct batches_result){.outcome = BATCHES_REFUSED, .code = ITEM_UNREADABLE},
             w->err.text);
-    else if (n == 1)
+        batches_widen(b, w->folder, &w->err);
+    } else if (n == 1) {
         batches_come_again(b, w, at, n, w->is_plain);
-    else
+    } else {
         batches_halve(b, w, at, n);
+    }
 }
 
 /* The window is over. */

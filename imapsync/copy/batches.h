@@ -35,7 +35,10 @@
  *     that was refused is tried once more without keywords and odd date, where it has any; then it
  *     is refused.
  *   - A refusal that is about the folder ends that folder, one that is temporary or about the user
- *     ends the job, in order: what is on its way is answered first.
+ *     ends the job, in order: what is on its way is answered first.  One that is only said to be
+ *     (err.is_wide: servers answer [SERVERBUG] or [OVERQUOTA] to one message that they do not
+ *     like) costs the message, until BATCHES_WIDE_MAX messages of the folder, and where it is about
+ *     the server as many folders, were refused in a row.
  *   - A lost connection: what may have killed it comes back first, and alone on its way: once as it
  *     was, then in halves; one that stands alone and kills twice is set aside.  Each loss
  *     makes that smaller, so a job comes to its end however often its connections die.  Of two
@@ -62,6 +65,10 @@ struct batches;
  * 460 with 2,000 and 400 with 4,000.
  */
 #define BATCHES_WINDOW_MAX 2000
+
+/* Messages of a folder, and folders, that are refused in a row before a wide refusal is believed.
+ */
+#define BATCHES_WIDE_MAX 3
 
 struct batches_limits {
     size_t read_max;        /* messages of one read; at most BATCHES_WINDOW_MAX */

@@ -179,6 +179,8 @@ bool batches_read_over(struct batches *b, uint32_t window, const struct err *err
         w->is_refused = true;
         w->err = *err;
         /* A source's trouble with one message often looks like trouble with everything. */
+        if (err->is_wide)
+            return b->open && b->open->window == w && end_open(b);
         if (err->scope == ERR_SCOPE_FOLDER)
             batches_refuse_folder(b, w->folder, err);
         else if (err->scope == ERR_SCOPE_USER)
@@ -334,6 +336,17 @@ void batches_leave_open(struct batches *b, struct append *a, const char *why)
     batches_append_free(b, a);
 }
 
+static void refuse(struct batches *b, struct append *a, uint16_t at)
+{
+    struct window *w = a->window;
+    batches_tell_item(b, w, at,
+        (struct batches_result){.outcome = BATCHES_REFUSED,
+            .code = a->err.scope == ERR_SCOPE_MESSAGE ? ITEM_SIZE : ITEM_REFUSED,
+            .sent = a->sent[0]},
+        a->err.text);
+    batches_widen(b, w->folder, &a->err);
+}
+
 /* What was sent and is not there, n of a->n. */
 static void not_there(struct batches *b, struct append *a, const uint16_t *at, size_t n)
 {
@@ -355,11 +368,7 @@ static void not_there(struct batches *b, struct append *a, const uint16_t *at, s
     else if (!w->is_plain && w->items[at[0]].has_extras && a->err.scope != ERR_SCOPE_MESSAGE)
         batches_come_again(b, w, at, n, true);
     else
-        batches_tell_item(b, w, at[0],
-            (struct batches_result){.outcome = BATCHES_REFUSED,
-                .code = a->err.scope == ERR_SCOPE_MESSAGE ? ITEM_SIZE : ITEM_REFUSED,
-                .sent = a->sent[0]},
-            a->err.text);
+        refuse(b, a, at[0]);
 }
 
 void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct err *err)

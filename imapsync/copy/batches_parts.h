@@ -92,6 +92,7 @@ struct note {
 
 struct folder_state {
     uint32_t since;
+    unsigned n_wide; /* refused in a row for a reason that is said to be wider */
     bool is_refused; /* for the reason in err */
     struct err *err; /* owned */
 };
@@ -114,6 +115,7 @@ struct batches {
     bool is_closed, is_cancelled, is_lost, is_stopped; /* stopped for the reason in err */
     bool has_news;                                     /* runs may have to be given up */
     struct err err;
+    unsigned n_wide; /* folders in a row that were refused like that */
     bool is_settling;
     uint32_t settling; /* folder */
     struct batches_sent *asked;
@@ -134,6 +136,8 @@ void batches_tell_item(
 enum batches_reach { REACH_MESSAGE, REACH_FOLDER, REACH_JOB };
 enum batches_reach batches_reach(const struct err *err);
 void batches_refuse_folder(struct batches *b, uint32_t folder, const struct err *err);
+/* One message was refused, alone, for this reason. */
+void batches_widen(struct batches *b, uint32_t folder, const struct err *err);
 void batches_stop(struct batches *b, const struct err *err);
 bool batches_is_ending(const struct batches *b);
 

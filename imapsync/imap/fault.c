@@ -35,6 +35,13 @@ static const struct fault_row {
     {IMAP_CODE_TRYCREATE, ERR_PERM, ERR_SCOPE_FOLDER, EX_CANTCREAT},
 };
 
+/* Servers give these to one message, or to one folder, that they do not like. */
+static bool is_wide(enum imap_code_kind code)
+{
+    return code == IMAP_CODE_SERVERBUG || code == IMAP_CODE_UNAVAILABLE ||
+           code == IMAP_CODE_OVERQUOTA || code == IMAP_CODE_LIMIT || code == IMAP_CODE_CANNOT;
+}
+
 void imap_fault_text(struct slice text, char *out, size_t size)
 {
     size_t n = text.n < size - 1 ? text.n : size - 1;
@@ -61,5 +68,6 @@ int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const ch
     const char *name = imap_code_name(code);
     err_set(err, row.class, row.exit_code, "%s%sthe server says: %s%s%s%s", what,
         what[0] ? ": " : "", name[0] ? "[" : "", name, name[0] ? "] " : "", text);
+    err->is_wide = is_wide(row.code);
     return err_scope_set(err, row.scope);
 }

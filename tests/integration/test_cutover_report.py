@@ -185,7 +185,7 @@ def test_messages_without_their_keywords(make):
 def test_a_refused_message_stops_the_hold_until_it_is_accepted(make):
     def append(server, tag, line):
         if any(b"Subject: 1" in m for m in server.literals):
-            return tag + b" NO this one never\r\n"
+            return tag + b" NO [CANNOT] this one never\r\n"
         first = len(server.messages) + 1
         server.messages += server.literals
         return tag + b" OK [APPENDUID 9 %d:%d] done\r\n" % (first, len(server.messages))

@@ -204,6 +204,105 @@ static void test_ok_too_early(void **state)
     batches_free(&b);
 }
 
+/* --- Refusals that say that they are about more than a message ------------------------------- */
+
+struct wide_run {
+    size_t n_stored, n_refused, n_open, n_appends;
+    bool is_refused[8], is_over_by_error;
+};
+
+/* Appends of one message each, in `per` messages of each folder; `bad(uid)` of them are refused. */
+static struct wide_run run_wide(
+    uint32_t n_folders, uint32_t per, bool (*bad)(uint32_t uid), const struct err *why)
+{
+    struct batches_limits limits = fours;
+    const unsigned char digest[SHA256_SIZE] = {0};
+    const struct canon canon = {.text = {1}};
+    struct wide_run run = {0};
+    struct batches_todo todo = {0};
+    limits.append_max = limits.read_max = 1;
+    struct batches *b = batches_new(&limits);
+    for (uint32_t f = 0; f < n_folders; f++) {
+        batches_folder(b, f, 1);
+        for (uint32_t i = 1; i <= per; i++)
+            batches_add(b, &(struct batches_message){.folder = f, .uid = i});
+    }
+    batches_close(b);
+    while (todo.what != BATCHES_OVER) {
+        uint32_t uid, there[1] = {0};
+        batches_next(b, &todo);
+        if (todo.what == BATCHES_RESULT) {
+            run.n_stored += todo.result.outcome == BATCHES_SENT;
+            run.n_refused += todo.result.outcome == BATCHES_REFUSED;
+            run.n_open += todo.result.outcome == BATCHES_OPEN;
+        } else if (todo.what == BATCHES_READ) {
+            uid = todo.uids[0];
+            (void)batches_body_next(b, todo.window, 5);
+            uint32_t window = todo.window;
+            struct batches_verdict v = batches_body(b, window, uid, 5, true);
+            assert_true(v.is_taken);
+            assert_true(batches_body_end(b, digest, &canon));
+            assert_false(batches_read_over(b, window, NULL));
+            batches_appended(b, v.append, NULL, 0, bad(uid) ? why : NULL);
+            run.n_appends++;
+        } else if (todo.what == BATCHES_SETTLE) {
+            assert_int_equal(todo.n, 1);
+            batches_settled(b, there, NULL);
+        }
+    }
+    run.is_over_by_error = todo.err != NULL;
+    for (uint32_t f = 0; f < n_folders; f++)
+        run.is_refused[f] = batches_folder_err(b, f) != NULL;
+    batches_free(&b);
+    return run;
+}
+
+static bool is_second(uint32_t uid)
+{
+    return uid == 2;
+}
+
+static bool is_any(uint32_t uid)
+{
+    return uid > 0;
+}
+
+/* It costs the message, as long as others are taken; else it is believed, little by little. */
+static void test_wide_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum err_scope scope;
+        uint32_t n_folders, per;
+        bool (*bad)(uint32_t uid);
+        size_t stored, refused, appends;
+        bool is_folder, is_job;
+    } cases[] = {
+        {"one message", ERR_SCOPE_HOST, 1, 5, is_second, 4, 1, 5, false, false},
+        {"one message of each folder", ERR_SCOPE_USER, 5, 5, is_second, 20, 5, 25, false, false},
+        {"a folder with two", ERR_SCOPE_HOST, 1, 2, is_any, 0, 2, 2, false, false},
+        {"a folder", ERR_SCOPE_HOST, 1, 9, is_any, 0, 3, 3, true, false},
+        {"a limit of the folder", ERR_SCOPE_FOLDER, 4, 9, is_any, 0, 12, 12, true, false},
+        {"the server", ERR_SCOPE_HOST, 4, 9, is_any, 0, 9, 9, true, true},
+        {"the quota", ERR_SCOPE_USER, 4, 9, is_any, 0, 3, 3, false, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err why = ERR_INIT;
+        err_set(&why, ERR_TEMP, 75, "no");
+        err_scope_set(&why, cases[i].scope);
+        why.is_wide = true;
+        struct wide_run run = run_wide(cases[i].n_folders, cases[i].per, cases[i].bad, &why);
+        assert_row(cases[i].name, run.n_stored == cases[i].stored);
+        assert_row(cases[i].name, run.n_refused == cases[i].refused);
+        assert_row(cases[i].name,
+            run.n_stored + run.n_refused + run.n_open == (size_t)cases[i].n_folders * cases[i].per);
+        assert_row(cases[i].name, run.n_appends == cases[i].appends);
+        assert_row(cases[i].name, run.is_refused[0] == cases[i].is_folder);
+        assert_row(cases[i].name, run.is_over_by_error == cases[i].is_job);
+    }
+}
+
 /* UIDs of another number, or out of order, say nothing; others than those from UIDNEXT on, which
  * is 5, are doubtful; where there is none the first ones are the next. */
 static void test_uids_that_make_no_sense(void **state)
@@ -262,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_no_uids),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_give_up),
+        cmocka_unit_test(test_wide_refusals),
         cmocka_unit_test(test_ok_too_early),
         cmocka_unit_test(test_uids_that_make_no_sense),
     };
