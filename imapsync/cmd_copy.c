@@ -107,6 +107,17 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     return 0;
 }
 
+static struct copy_admin admin_of(
+    const struct copy_args *a, const struct account *account, struct imap_own *own)
+{
+    struct copy_admin admin = {.state = a->state};
+    if (imap_account_own(&account->imap, own)) {
+        admin.own = &own->end.maker;
+        admin.wrong = &own->wrong.maker;
+    }
+    return admin;
+}
+
 static int run(const struct copy_args *a, const struct copy_options *options,
     const struct account *source, const struct account *target, struct progress *p, struct err *err)
 {
@@ -143,6 +154,7 @@ int sync_cmd_copy(const struct program_args *args)
     struct copy_args a = {0};
     struct copy_options options = {0};
     struct account source = {0}, target = {0};
+    struct imap_own source_admin = {0}, target_admin = {0};
     struct progress p;
     struct err err = ERR_INIT;
     int result = parse(args, &a, &err);
@@ -160,8 +172,12 @@ int sync_cmd_copy(const struct program_args *args)
     if (result == 0) {
         progress_fini(&p);
         progress_init(&p, a.is_json); /* not counting the time to type passwords */
+        options.source_admin = admin_of(&a, &source, &source_admin);
+        options.target_admin = admin_of(&a, &target, &target_admin);
         result = run(&a, &options, &source, &target, &p, &err);
     }
+    imap_own_fini(&source_admin);
+    imap_own_fini(&target_admin);
     account_fini(&source);
     account_fini(&target);
     progress_fini(&p);

@@ -68,7 +68,7 @@ const char *copy_silent_server(const struct copy *c)
     return c->silent ? c->silent->label : NULL;
 }
 
-static bool copy_is_broken(const struct copy *c)
+bool copy_is_broken(const struct copy *c)
 {
     return (c->from && c->from->ops->is_broken(c->from)) || (c->to && c->to->ops->is_broken(c->to));
 }

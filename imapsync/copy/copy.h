@@ -18,7 +18,16 @@
 #include "imapsync/copy/report.h"
 #include "imapsync/ends/end.h"
 
+/* Whoever signs in for others may have a mailbox too, which a server that ignores for whom he does
+ * gives him in place of theirs. */
+struct copy_admin {
+    const struct end_maker *own;   /* how his is opened; NULL: there is no such person */
+    const struct end_maker *wrong; /* the same, with a password that is not his */
+    const char *state;             /* state_dir.h's BASE, where what is found is kept for a day */
+};
+
 struct copy_options {
+    struct copy_admin source_admin, target_admin;
     unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
     bool no_subscriptions;
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
@@ -47,6 +56,9 @@ struct copy_events {
     /* Somebody wants it to end, now and for ever; the pass then fails with ERR_TEMP. NULL: never.
      */
     bool (*is_cancelled)(void *arg);
+    /* Looks whether an end that was opened leads to the right mailbox.  NULL: whoever asks knows.
+     */
+    int (*claim)(void *arg, struct end *e, bool is_target, struct err *err);
     /* A comparison is through with a folder that both sides have listed.  NULL: nobody asks. */
     void (*compared)(void *arg, const struct copy_compared *folder);
 };
@@ -68,6 +80,11 @@ int copy_pass(struct copy *c, enum plan_policy_id policy, struct copy_counts *co
 void copy_back_off(struct copy *c, bool backs_off);
 /* Signs in on both sides and nothing else: are the credentials right? */
 int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
+/* As copy_connect(), and before the first copy refuses two ends that lead to one mailbox, and one
+ * that leads to the administrator's in place of its user's. */
+int copy_connect_apart(struct copy *c, struct err *err) ATTR_WUR;
+/* Asks the claims of both ends, whatever was found before. */
+int copy_claim(struct copy *c, struct err *err) ATTR_WUR;
 /* The label of the end that did not answer when copy_connect(), or a pass, wanted to open a
  * connection to it; NULL: that is not why it failed, if it did. */
 const char *copy_silent_server(const struct copy *c);

@@ -25,8 +25,10 @@ struct copy {
     struct suspects suspects;
     struct tell tell;
     bool backs_off;
-    bool has_died;   /* the connection of this pass, while contents were read for a plan: */
-    unsigned n_died; /* so many passes: copy_reads() */
+    unsigned n_looks_lost; /* connections, while it was looked whose the mailboxes are */
+    bool is_told_apart;    /* its ends, from each other and from the administrator's: whose.h */
+    bool has_died;         /* the connection of this pass, while contents were read for a plan: */
+    unsigned n_died;       /* so many passes: copy_reads() */
 };
 
 /* Folders that are asked about at once, and messages of theirs; a folder that has more is looked at
@@ -67,6 +69,7 @@ struct pass {
     struct making *making; /* these, as long as they are on their way; owned; NULL: none */
 };
 
+bool copy_is_broken(const struct copy *c);
 bool copy_is_cancelled(const struct copy *c);
 int copy_check_cancelled(const struct copy *c, struct err *err) ATTR_WUR;
 /* Whether the next folder's turn can come after this error of one folder. */

@@ -21,7 +21,7 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
     for (unsigned i = 1;; i++) {
         uint64_t before = n->messages_copied;
         unsigned narrowed = c->suspects.n_narrowed;
-        if (copy_pass(c, policy, n, err) == 0)
+        if (copy_connect_apart(c, err) == 0 && copy_pass(c, policy, n, err) == 0)
             return 0;
         if (n->messages_copied > before) {
             i = 1;

@@ -102,6 +102,8 @@ struct end_open {
     unsigned want;               /* of enum end_want */
 };
 
+#define END_IDENTITY_MAX 255 /* octets */
+
 /* Bodies that come, in any order, each UID at most once; one that does not come is not there any
  * more, or refused: then the ticket says NO.  A slot that is NULL is not called. */
 struct end_sink {
@@ -159,6 +161,10 @@ struct end_ops {
     void (*folders)(struct end *e, struct folder_list *out, struct end_ticket *t);
     /* Numbers of one folder, named by out->name, as of now; not its ID.  NO: it is not there. */
     void (*status)(struct end *e, struct folder *out, struct end_ticket *t);
+    /* What tells this mailbox, by its INBOX, from all others of its server for ever, whatever they
+     * are called: octets into an empty buffer of END_IDENTITY_MAX.  OK and empty: there is no such
+     * thing, and contents have to tell (copy/whose.h). */
+    void (*identify)(struct end *e, struct buf *out, struct end_ticket *t);
     /* use: a special use to ask for where the end can. */
     void (*make)(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t);
     void (*rename)(struct end *e, struct slice name, struct slice to, struct end_ticket *t);

@@ -128,6 +128,31 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
     return 0;
 }
 
+bool imap_account_own(const struct imap_account *a, struct imap_own *out)
+{
+    struct err ignored = ERR_INIT;
+    if (!a->place.admin || a->place.login || a->place.secret != MECH_PASSWORD)
+        return false;
+    out->place = a->place;
+    out->place.user = a->place.admin;
+    out->place.admin = NULL;
+    /* That he has no mailbox is no reason to keep users waiting. */
+    out->place.gate = NULL;
+    out->wrong_place = out->place;
+    out->wrong_place.password = SLICE_LIT("no password: does this server let everybody in?");
+    return imap_end_maker_init(&out->end, &out->place, &ignored) == 0 &&
+           imap_end_maker_init(&out->wrong, &out->wrong_place, &ignored) == 0;
+}
+
+void imap_own_fini(struct imap_own *o)
+{
+    if (o->place.user) {
+        imap_end_maker_fini(&o->end);
+        imap_end_maker_fini(&o->wrong);
+    }
+    *o = (struct imap_own){0};
+}
+
 bool imap_account_waits(const char *server)
 {
     return imap_gate_is_closed(imap_gate_of(server), clock_mono_ms());

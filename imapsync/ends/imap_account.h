@@ -31,6 +31,16 @@ void imap_account_fini(struct imap_account *a); /* wipes the password */
  * what is new with every pass.  Looks names up; one that is unknown is not the same as another. */
 bool imap_account_is_same(const struct imap_account *a, const struct imap_account *b);
 
+/* The mailbox of whoever signs in for others, by his own name alone; and the same by a password
+ * that he does not have. */
+struct imap_own {
+    struct imap_place place, wrong_place;
+    struct imap_end_maker end, wrong;
+};
+/* false: nobody signs in for others, or he says both names in one, which no server can ignore. */
+bool imap_account_own(const struct imap_account *a, struct imap_own *out);
+void imap_own_fini(struct imap_own *o); /* before the account; a zeroed one is fine */
+
 /* What a way of signing in (NULL: any) wants to be given. */
 enum mech_secret imap_account_secret(const char *auth);
 

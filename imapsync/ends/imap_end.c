@@ -193,6 +193,7 @@ static const struct end_ops ops = {
     .is_same = is_same,
     .folders = imap_end_folders,
     .status = imap_end_status,
+    .identify = imap_end_identify,
     .make = imap_end_make,
     .rename = imap_end_rename,
     .subscribe = imap_end_subscribe,

@@ -230,6 +230,7 @@ static const struct end_ops ops = {
     .is_same = maildir_is_same,
     .folders = maildir_folders,
     .status = maildir_status,
+    .identify = maildir_identify,
     .make = maildir_make,
     .rename = maildir_rename,
     .subscribe = maildir_subscribe,

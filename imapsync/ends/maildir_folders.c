@@ -330,6 +330,16 @@ static enum maildir_step do_rename(
     return step;
 }
 
+/* However its path is written. */
+static enum maildir_step do_identify(
+    struct maildir_end *e, struct maildir_request *r, struct err *err)
+{
+    (void)err;
+    BUG_ON(buf_addf(r->identity, "%llx-%llx", (unsigned long long)e->m.st.st_dev,
+               (unsigned long long)e->m.st.st_ino) != 0);
+    return MAILDIR_DONE;
+}
+
 /* --- Slots -------------------------------------------------------------------------------- */
 
 void maildir_folders(struct end *end, struct folder_list *out, struct end_ticket *t)
@@ -341,6 +351,12 @@ void maildir_folders(struct end *end, struct folder_list *out, struct end_ticket
 void maildir_status(struct end *end, struct folder *out, struct end_ticket *t)
 {
     maildir_request_new(end, t, do_status)->status = out;
+    maildir_request_begin(end);
+}
+
+void maildir_identify(struct end *end, struct buf *out, struct end_ticket *t)
+{
+    maildir_request_new(end, t, do_identify)->identity = out;
     maildir_request_begin(end);
 }
 

@@ -177,6 +177,7 @@ struct maildir_request {
     struct end_changes *changes;
     struct folder_list *list;
     struct folder *status;
+    struct buf *identity;
     struct end_uids *uids_out;
     unsigned n_refreshes; /* of the folder, since files had other names */
     const struct end_sink *sink;
@@ -233,6 +234,7 @@ void maildir_say(struct slice folder, struct slice file, const char *why);
 
 void maildir_folders(struct end *e, struct folder_list *out, struct end_ticket *t);
 void maildir_status(struct end *e, struct folder *out, struct end_ticket *t);
+void maildir_identify(struct end *e, struct buf *out, struct end_ticket *t);
 void maildir_make(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t);
 void maildir_rename(struct end *e, struct slice name, struct slice to, struct end_ticket *t);
 void maildir_subscribe(struct end *e, struct slice name, bool on, struct end_ticket *t);

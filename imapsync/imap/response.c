@@ -96,6 +96,13 @@ static bool parse_mailbox_status(struct imap_cur *c, struct imap_response *out)
                 return false;
             continue;
         }
+        if (slice_eq_nocase(name, SLICE_LIT("X-GUID"))) {
+            if (imap_cur_atom(c, &d->guid))
+                d->has |= IMAP_ITEM_GUID;
+            else if (!imap_cur_skip(c))
+                return false;
+            continue;
+        }
         size_t i = 0;
         while (i < sizeof(items) / sizeof(items[0]) &&
                !slice_eq_nocase(name, slice_str(items[i].name)))

@@ -101,13 +101,15 @@ enum imap_status_item {
     IMAP_ITEM_HIGHESTMODSEQ = 8,
     IMAP_ITEM_SIZE = 16,
     IMAP_ITEM_MAILBOXID = 32,
+    IMAP_ITEM_GUID = 64,
 };
 
 struct imap_status_data {
     struct imap_str name;
     unsigned has; /* of enum imap_status_item */
     uint64_t messages, uidnext, uidvalidity, highestmodseq, size;
-    struct slice id; /* of MAILBOXID */
+    struct slice id;   /* of MAILBOXID */
+    struct slice guid; /* of X-GUID, which Dovecot tells where asked */
 };
 
 enum imap_fetch_item {

@@ -5,22 +5,19 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/resolve.h"
 #include "imapsync/copy/passes.h"
-#include "imapsync/copy/state_dir.h"
 #include "imapsync/copy/text.h"
+#include "imapsync/move/claims.h"
 
 #define PROGRESS_EVERY_MS 500
 #define EXCEPTIONS_SHOWN_MAX 100 /* as lines of their own */
 #define LINE_TEXT_MAX 1024
 #define LOCK_POLL_MS 20
-#define PATH_LENGTH_MAX 4096
 
 /* --- Lines ------------------------------------------------------------------------------- */
 
@@ -128,11 +125,22 @@ static void on_compared(void *arg, const struct copy_compared *folder)
         known_compared(&j->known, folder);
 }
 
-static const struct copy_events copy_events = {.progress = on_progress,
+static int on_claim(void *arg, struct end *e, bool is_target, struct err *err)
+{
+    const struct move_job *j = arg;
+    const struct claim claim = {.state = j->state,
+        .server = is_target ? j->r.to : j->r.from,
+        .user = j->r.user,
+        .mailbox = j->r.mailbox};
+    return claim_take(&claim, e, err);
+}
+
+const struct copy_events move_job_events = {.progress = on_progress,
     .exception = on_exception,
     .open = on_open,
     .is_cancelled = on_is_cancelled,
-    .compared = on_compared};
+    .compared = on_compared,
+    .claim = on_claim};
 
 /* --- Life ---------------------------------------------------------------------------------- */
 
@@ -179,12 +187,12 @@ void move_job_close(struct move_job *j)
 {
     copy_free(&j->copy);
     known_fini(&j->known);
-    imap_account_fini(&j->source);
-    imap_account_fini(&j->target);
+    move_job_close_ends(j);
     authority_fini(&j->map);
     move_dir_close(&j->dir);
     move_record_fini(&j->r);
     mem_free_string(&j->told);
+    mem_free_string(&j->state);
 }
 
 int move_job_save(struct move_job *j, struct err *err)
@@ -247,77 +255,7 @@ uint64_t move_job_held_ms(const struct move_job *j)
     return clock_mono_ms() - j->hold_start_ms;
 }
 
-/* --- The two mailboxes ------------------------------------------------------------------------ */
-
-static int open_account(
-    struct move_job *j, const char *server, struct imap_account *out, struct err *err)
-{
-    int i = conf_server_index(j->conf, slice_str(server));
-    if (i == CONF_SERVER_NONE)
-        return err_set(
-            err, ERR_PERM, EX_CONFIG, "there is no server \"%s\" in the configuration", server);
-    const struct conf_server *s = &j->conf->servers[i];
-    return imap_account_from_conf(
-        s, s->name, j->r.mailbox, j->conf->sync.imap_timeout_ms, out, err);
-}
-
-/* One journal for each pair of servers, whichever way: on the way back it knows which messages are
- * the same ones.  The folder has its name from the way that came first. */
-static int journal_dir(const struct move_job *j, struct buf *out, struct err *err)
-{
-    struct stat st;
-    struct buf other;
-    buf_init(&other, PATH_LENGTH_MAX);
-    int result = state_dir(j->dir.path, j->r.from, j->r.to, out, err);
-    if (result == 0 && stat(buf_cstr(out), &st) != 0) {
-        result = state_dir(j->dir.path, j->r.to, j->r.from, &other, err);
-        if (result == 0 && stat(buf_cstr(&other), &st) == 0) {
-            buf_clear(out);
-            BUG_ON(buf_add(out, buf_slice(&other)) != 0);
-        }
-    }
-    buf_fini(&other);
-    return result;
-}
-
-void move_job_turn(struct move_job *j)
-{
-    copy_free(&j->copy);
-    known_fini(&j->known);
-    known_init(&j->known, j->dir.path);
-    imap_account_fini(&j->source);
-    imap_account_fini(&j->target);
-}
-
-int move_job_connect(struct move_job *j, struct err *err)
-{
-    const struct copy_options options = {
-        .delete_percent = j->delete_percent, .settle_ms = RESOLVE_SETTLE_MS, .limits = &j->limits};
-    struct buf dir;
-    int result = 0;
-    if (j->copy)
-        return copy_connect(j->copy, err);
-    if (!j->source.user)
-        result = open_account(j, j->r.from, &j->source, err);
-    if (result == 0 && !j->target.user)
-        result = open_account(j, j->r.to, &j->target, err);
-    if (result == 0 && imap_account_is_same(&j->source, &j->target))
-        result = err_set(err, ERR_PERM, EX_CONFIG,
-            "%s and %s are the same mailbox: the sections of both servers name one", j->r.from,
-            j->r.to);
-    buf_init(&dir, PATH_LENGTH_MAX);
-    if (result == 0)
-        result = journal_dir(j, &dir, err);
-    if (result == 0)
-        result = copy_new(&j->source.end.maker, &j->target.end.maker, buf_cstr(&dir), &options,
-            &copy_events, j, &j->copy, err);
-    buf_fini(&dir);
-    if (result == 0) {
-        known_use(&j->known, j->copy);
-        copy_back_off(j->copy, true);
-    }
-    return result == 0 ? copy_connect(j->copy, err) : -1;
-}
+/* --- Passes and comparisons ------------------------------------------------------------------- */
 
 static int compare(struct move_job *j, bool with_content, struct copy_verdict *out, struct err *err)
 {
@@ -388,6 +326,8 @@ int move_job_pass(
     /* While mail waits there is no time to try again. */
     int result = move_may_hold(j->r.state) ? copy_pass(j->copy, policy, &n, err)
                                            : passes_run(j->copy, policy, &n, err);
+    if (result != 0 && err->code == EX_USAGE)
+        err->code = EX_CONFIG; /* nobody has typed the names of both */
     /* Behind the flip what is found is not late. */
     *new_out = n.messages_copied + (move_is_forward(j->r.state) ? 0 : n.messages_adopted);
     j->r.copied += n.messages_copied;

@@ -39,6 +39,8 @@ struct move_job {
     struct move_record r;
     struct authority map;
     struct imap_account source, target;
+    char *state; /* STATE/sync */
+    struct imap_own source_admin, target_admin;
     struct copy *copy;
     struct known known;
     struct wait_limits limits;                  /* of every wait for a mailbox */
@@ -61,6 +63,8 @@ void move_job_step(struct move_job *j, enum move_event event);
 int move_job_save(struct move_job *j, struct err *err) ATTR_WUR;
 /* Opens both sides and the journal unless they are. */
 int move_job_connect(struct move_job *j, struct err *err) ATTR_WUR;
+extern const struct copy_events move_job_events; /* of the job's copy, which has it as arg */
+void move_job_close_ends(struct move_job *j);    /* forgets both, not the copy */
 /* What was opened for one way is closed, so that the next time opens it for the record's. */
 void move_job_turn(struct move_job *j);
 /* One pass that adds to the record's report; *new_out: messages that came.  What weighs as a loss

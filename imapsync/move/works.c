@@ -73,6 +73,9 @@ static int approach(struct move_job *j, struct err *err)
      * has come since the pass is missing, and is the next delta's affair. */
     if (move_job_compare(j, true, &v, err) != 0)
         return -1;
+    /* What has no identity is known by its messages, which the target did not have at first. */
+    if (copy_claim(j->copy, err) != 0)
+        return -1;
     move_job_say_own(j, move_job_report(j, "copied", brought),
         "%llu message%s came meanwhile, %u pass%s; contents of %llu message%s compared",
         (ull)brought, plural(brought), (unsigned)passes, passes == 1 ? "" : "es", (ull)v.messages,

@@ -134,6 +134,12 @@ static void status(struct end *end, struct folder *out, struct end_ticket *t)
     model_request_begin(model_of(end));
 }
 
+static void identify(struct end *end, struct buf *out, struct end_ticket *t)
+{
+    model_request_new(end, IDENTIFY, t)->identity = out;
+    model_request_begin(model_of(end));
+}
+
 static void make(struct end *end, struct slice name, enum folder_use use, struct end_ticket *t)
 {
     (void)use;
@@ -335,6 +341,7 @@ static const struct end_ops ops = {
     .is_same = is_same,
     .folders = folders,
     .status = status,
+    .identify = identify,
     .make = make,
     .rename = rename_folder,
     .subscribe = subscribe,

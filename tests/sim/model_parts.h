@@ -15,6 +15,7 @@
 enum kind {
     FOLDERS,
     STATUS,
+    IDENTIFY,
     MAKE,
     RENAME,
     SUBSCRIBE,
@@ -55,6 +56,7 @@ struct request {
     uint64_t unchanged_since;
     struct folder_list *list;
     struct folder *status;
+    struct buf *identity;
     struct end_changes *changes;
     struct end_uids *uids_out;
     const struct end_sink *sink;

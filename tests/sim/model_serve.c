@@ -334,6 +334,13 @@ static void do_read(struct model_end *e, struct request *r)
     (void)model_opened(e, r);
 }
 
+static void do_identify(struct model_end *e, struct request *r)
+{
+    const struct mailbox *inbox = server_find(e->s, 0);
+    if (inbox && !model_has(e, QUIRK_NO_IDS))
+        BUG_ON(buf_addf(r->identity, "%s-%u", e->end.label, inbox->id) != 0);
+}
+
 static bool effect(struct model_end *e, struct request *r)
 {
     switch (r->kind) {
@@ -342,6 +349,9 @@ static bool effect(struct model_end *e, struct request *r)
         return true;
     case STATUS:
         do_status(e, r);
+        return true;
+    case IDENTIFY:
+        do_identify(e, r);
         return true;
     case MAKE:
         do_make(e, r);
