@@ -2,6 +2,9 @@
 /*
  * errand: see errand.h.  Owner and thread share the state; who lets go last frees it, with the
  * descriptor.  The thread takes no signals, so that they reach those who wait for them.
+ *
+ * The thread of an errand that is done is waited for: what libraries keep for each thread is freed
+ * as it ends, and that must not meet what they free as the process does.
  */
 #include "base/os/errand.h"
 
@@ -16,6 +19,7 @@
 #include "base/os/io.h"
 
 struct errand {
+    pthread_t thread;
     atomic_int users;
     atomic_bool is_done;
     int fd;
@@ -46,16 +50,11 @@ static void *run(void *arg)
 
 static int start_thread(struct errand *e)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
     sigset_t all, before;
-    BUG_ON(pthread_attr_init(&attr) != 0);
-    BUG_ON(pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&thread, &attr, run, e);
+    int r = pthread_create(&e->thread, NULL, run, e);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
     return r;
 }
 
@@ -103,6 +102,9 @@ void errand_free(struct errand **e)
 {
     if (!*e)
         return;
+    pthread_t thread = (*e)->thread;
+    bool is_done = errand_is_done(*e);
     let_go(*e);
+    BUG_ON((is_done ? pthread_join(thread, NULL) : pthread_detach(thread)) != 0);
     *e = NULL;
 }
