@@ -178,7 +178,6 @@ int copy_pass(
     if (result == 0) {
         if (from.ignored > 0)
             tell_ignored(c, &p, from.ignored);
-        folder_map_make(&from, &there, &map);
         if (journal_has_turned(c->journal))
             result = turn(c, &from, &p.open, err);
         p.is_fresh = journal_has_turned(c->journal) || journal_is_fresh(c->journal);
@@ -210,6 +209,7 @@ int copy_pass(
     if (result != 0)
         copy_disconnect(c);
     copy_make_fini(&p);
+    copy_twins_fini(&p);
     apply_open_fini(&p.open);
     folder_map_fini(&map);
     folder_list_fini(&from);

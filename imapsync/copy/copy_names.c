@@ -2,18 +2,7 @@
 /*
  * copy_names: the folders of a pass, before anything in them is looked at: which of the journal's
  * each listed one is, what was renamed, what has to be made, and what the source does not list any
- * more.  plan_folders() decides; here it is done.
- *
- * A rename is made on the target first and then written, both names at once.  Killed in between,
- * the next pass finds the target's folder under the new name, with the UIDVALIDITY that it had, or
- * by its MAILBOXID, when the source has another name by then: all of them are written before.
- * Behind renames the target is listed again and the rest planned from that: its users may have
- * renamed folders as well, and what they were called then would be made again.  So it is behind the
- * first one that is refused, since what was to be renamed may have another name.
- *
- * A rename that the target refuses is done without: the journal forgets which folder it is, the new
- * name becomes a folder of its own, and the messages move there, as they do without MAILBOXIDs. The
- * plan is made again then, since what was to happen below and behind that name is something else.
+ * more.  plan_folders() decides; here and in names_renames.c it is done.
  *
  * A folder that the source does not list stays on the target: a listing that lacks a folder is more
  * often a right that was taken away than a wish.  What it had is looked for among what is new, so a
@@ -24,26 +13,9 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/names_parts.h"
 
 /* --- What the journal knows ---------------------------------------------------------------- */
-
-struct key {
-    struct slice text;
-    uint32_t at;
-};
-
-struct naming {
-    struct copy *c;
-    struct pass *p;
-    const struct folder_list *from;
-    struct folder_map *map;
-    struct journal_folder *known;
-    size_t n_known, room;
-    struct key *names, *ids; /* of the source, of the known ones; sorted */
-    uint32_t *listed_at;     /* of the plan's folders of the source: position in from */
-    bool has_renamed, has_listed_again;
-};
 
 static void copy_side(struct journal_end *to, const struct journal_end *from)
 {
@@ -101,24 +73,19 @@ static int by_text(const void *a, const void *b)
     return r != 0 ? r : x->n < y->n ? -1 : x->n > y->n;
 }
 
-static struct slice plain_name(struct slice name)
-{
-    return folder_is_inbox(name) ? SLICE_LIT("INBOX") : name;
-}
-
 static void sort_known(struct naming *w)
 {
     w->names = mem_realloc_array(w->names, w->n_known + 1, sizeof(*w->names));
     w->ids = mem_realloc_array(w->ids, w->n_known + 1, sizeof(*w->ids));
     for (size_t i = 0; i < w->n_known; i++) {
-        w->names[i] = (struct key){plain_name(w->known[i].source.name), (uint32_t)i};
+        w->names[i] = (struct key){folder_plain_name(w->known[i].source.name), (uint32_t)i};
         w->ids[i] = (struct key){w->known[i].source.mailboxid, (uint32_t)i};
     }
     mem_sort(w->names, w->n_known, sizeof(*w->names), by_text);
     mem_sort(w->ids, w->n_known, sizeof(*w->ids), by_text);
 }
 
-static struct journal_folder *find(const struct naming *w, const struct key *v, struct slice text)
+struct journal_folder *names_find(const struct naming *w, const struct key *v, struct slice text)
 {
     const struct key wanted = {.text = text};
     const struct key *hit =
@@ -128,10 +95,24 @@ static struct journal_folder *find(const struct naming *w, const struct key *v, 
 
 /* --- Names for all ------------------------------------------------------------------------- */
 
+/* What has a name keeps it, unless the journal gives that to another one. */
+static void map_again(struct naming *w)
+{
+    struct folder_map map;
+    folder_map_make(&(struct folder_mapping){.source = w->from,
+                        .target = w->p->there,
+                        .kept = w->kept,
+                        .given = w->map->names,
+                        .salt = w->c->source->name},
+        &map);
+    folder_map_fini(w->map);
+    *w->map = map;
+}
+
 static struct journal_folder *known_by_name(const struct naming *w, size_t i)
 {
     const struct folder *f = &w->from->v[i];
-    struct journal_folder *k = w->map->names[i].p ? find(w, w->names, plain_name(f->name)) : NULL;
+    struct journal_folder *k = names_find(w, w->names, folder_plain_name(f->name));
     return k && may_be(k->source.mailboxid, f->id) ? k : NULL;
 }
 
@@ -143,11 +124,12 @@ static bool is_anothers(const struct naming *w, const struct journal_folder *k)
 /* What is not on the target, where another one has its name by now, gets one of its own. */
 static int give_names(struct naming *w, struct err *err)
 {
-    folder_map_settle(w->map);
+    map_again(w);
     for (size_t i = 0; i < w->from->n; i++) {
-        struct journal_folder *k = w->map->names[i].p ? find(w, w->ids, w->from->v[i].id) : NULL;
+        struct journal_folder *k = names_find(w, w->ids, w->from->v[i].id);
         k = k ? k : known_by_name(w, i);
-        if (!k || !is_anothers(w, k) || slice_eq(k->target.name, w->map->names[i]))
+        if (!k || !w->map->names[i].p || !is_anothers(w, k) ||
+            slice_eq(k->target.name, w->map->names[i]))
             continue;
         journal_set(&k->target.name, w->map->names[i]);
         if (journal_folder_put(w->c->journal, k, err) != 0)
@@ -161,8 +143,18 @@ static int keep_names(struct naming *w, struct err *err)
 {
     for (size_t i = 0; i < w->from->n; i++) {
         const struct journal_folder *k = known_by_name(w, i);
-        if (k && !is_anothers(w, k))
-            folder_map_keep(w->map, i, copy_name_there(w->p->there, k));
+        w->kept[i] = k && !is_anothers(w, k) ? copy_name_there(w->p->there, k) : SLICE_NONE;
+    }
+    return give_names(w, err);
+}
+
+/* Behind follow() the names are those of the journal. */
+static int keep_new_names(struct naming *w, struct err *err)
+{
+    for (size_t i = 0; i < w->from->n; i++) {
+        const struct journal_folder *k =
+            names_find(w, w->names, folder_plain_name(w->from->v[i].name));
+        w->kept[i] = k && !is_anothers(w, k) ? k->target.name : SLICE_NONE;
     }
     return give_names(w, err);
 }
@@ -170,162 +162,6 @@ static int keep_names(struct naming *w, struct err *err)
 static bool is_copied(const struct naming *w, size_t i)
 {
     return w->map->names[i].p && !(w->from->v[i].attrs & FOLDER_NOSELECT);
-}
-
-/* Killed behind a rename: the target's folder has the name that it was to have. */
-static int heal(struct naming *w, struct err *err)
-{
-    for (size_t i = 0; i < w->from->n; i++) {
-        const struct folder *f = &w->from->v[i];
-        struct journal_folder *r = w->map->names[i].p ? find(w, w->ids, f->id) : NULL;
-        if (!r || folder_same_name(r->source.name, f->name) || r->target.uidvalidity == 0 ||
-            folder_list_find(w->p->there, r->target.name))
-            continue;
-        const struct folder *t = folder_list_find(w->p->there, w->map->names[i]);
-        if (!t || t->uidvalidity != r->target.uidvalidity)
-            continue;
-        journal_set(&r->source.name, f->name);
-        journal_set(&r->target.name, t->name);
-        if (journal_folder_put(w->c->journal, r, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* --- Renames ------------------------------------------------------------------------------- */
-
-/* 1: done, 0: refused. */
-static int rename_there(struct naming *w, const struct plan_name_op *op, struct err *err)
-{
-    struct end *e = w->c->to;
-    struct end_ticket t = {0};
-    e->ops->rename(e, op->from, op->to, &t);
-    if (end_check(e, &t, "cannot rename the folder", err) == 0) {
-        log_info("folder_renamed", log_slice("folder", op->from), log_slice("to", op->to));
-        return 1;
-    }
-    if (e->ops->is_broken(e))
-        return -1;
-    log_warn(
-        "folder_not_renamed", log_slice("folder", op->from), log_slice("to", op->to), log_err(err));
-    err_clear(err);
-    return 0;
-}
-
-/* It is only known by its name from now on, and the source does not list that. */
-static int give_up(struct naming *w, struct journal_folder *k, struct err *err)
-{
-    w->p->counts->folders_not_renamed++;
-    journal_set(&k->source.mailboxid, SLICE_NONE);
-    return journal_folder_put(w->c->journal, k, err);
-}
-
-/* What had this name there is gone, or it would not be free: where no MAILBOXID tells, one that is
- * renamed may have its UIDVALIDITY as well. */
-static int lose_name(struct naming *w, const struct plan_name_op *op, struct err *err)
-{
-    for (size_t i = 0; i < w->n_known; i++) {
-        struct journal_end *t = &w->known[i].target;
-        if (i == op->known || t->mailboxid.n > 0 || t->uidvalidity == 0 ||
-            !slice_eq(t->name, op->to))
-            continue;
-        t->uidvalidity = 0;
-        if (journal_folder_put(w->c->journal, &w->known[i], err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* Both names of a folder.  source: its new one, or empty.  1: done, 0: refused. */
-static int name_one(
-    struct naming *w, const struct plan_name_op *op, struct slice source, struct err *err)
-{
-    struct journal_folder *k = &w->known[op->known];
-    if (op->kind == PLAN_RENAME && lose_name(w, op, err) != 0)
-        return -1;
-    int done = op->kind == PLAN_RENAME ? rename_there(w, op, err) : 1;
-    if (done < 0)
-        return -1;
-    if (done == 0)
-        return w->has_listed_again ? give_up(w, k, err) : 0;
-    if (op->kind == PLAN_RENAME)
-        w->has_renamed = true;
-    journal_set(&k->target.name, op->to);
-    if (source.n > 0)
-        journal_set(&k->source.name, source);
-    return journal_folder_put(w->c->journal, k, err) == 0 ? 1 : -1;
-}
-
-/* Those of the target.  source: new names of the source's side, by known folder; what has been
- * written is taken out. */
-static int name_kind(struct naming *w, const struct plan_folders *plan, enum plan_kind kind,
-    struct slice *source, struct err *err)
-{
-    int result = 1;
-    for (size_t i = 0; result == 1 && i < plan->n_ops; i++) {
-        const struct plan_name_op *op = &plan->ops[i];
-        if (op->kind != kind || !op->is_target)
-            continue;
-        result = name_one(w, op, source[op->known], err);
-        source[op->known] = SLICE_NONE;
-    }
-    return result;
-}
-
-/* Those that were listed since the folders were made, for what is renamed and what is below it. */
-static int keep_ids(struct naming *w, struct err *err)
-{
-    bool has_begun = false;
-    for (size_t i = 0; i < w->n_known; i++) {
-        struct journal_end *t = &w->known[i].target;
-        const struct folder *there = t->uidvalidity != 0 && t->mailboxid.n == 0
-                                         ? folder_list_find(w->p->there, t->name)
-                                         : NULL;
-        if (!there || there->id.n == 0 || there->uidvalidity != t->uidvalidity)
-            continue;
-        if (!has_begun)
-            journal_begin(w->c->journal);
-        has_begun = true;
-        journal_set(&t->mailboxid, there->id);
-        journal_folder_note(w->c->journal, &w->known[i]);
-    }
-    return has_begun ? journal_commit(w->c->journal, err) : 0;
-}
-
-static bool has_renames(const struct plan_folders *plan)
-{
-    bool has = false;
-    for (size_t i = 0; i < plan->n_ops; i++)
-        has |= plan->ops[i].kind == PLAN_RENAME;
-    return has;
-}
-
-/* The target's names first: see above.  1: done, 0: one was refused, and the rest is open. */
-static int name_all(struct naming *w, const struct plan_folders *plan, struct err *err)
-{
-    struct slice *source = mem_zalloc((w->n_known + 1) * sizeof(*source));
-    int result;
-    if (has_renames(plan) && keep_ids(w, err) != 0) {
-        free(source);
-        return -1;
-    }
-    for (size_t i = 0; i < plan->n_ops; i++) {
-        const struct plan_name_op *op = &plan->ops[i];
-        if (op->kind == PLAN_NAME && !op->is_target)
-            source[op->known] = op->to;
-    }
-    /* What a rename takes along has its new name only then. */
-    result = name_kind(w, plan, PLAN_RENAME, source, err);
-    if (result == 1)
-        result = name_kind(w, plan, PLAN_NAME, source, err);
-    for (size_t i = 0; result == 1 && i < w->n_known; i++) {
-        if (source[i].n == 0)
-            continue;
-        journal_set(&w->known[i].source.name, source[i]);
-        result = journal_folder_put(w->c->journal, &w->known[i], err) == 0 ? 1 : -1;
-    }
-    free(source);
-    return result;
 }
 
 /* --- New folders ---------------------------------------------------------------------------- */
@@ -374,7 +210,7 @@ static int follow(struct naming *w, const struct plan_names *in, struct err *err
     struct plan_folders plan;
     plan_folders(in, &plan);
     w->has_renamed = false;
-    int result = name_all(w, &plan, err);
+    int result = names_follow(w, &plan, err);
     if (result >= 0 && (w->has_renamed || (result == 0 && !w->has_listed_again))) {
         result = w->has_listed_again ? result : 0;
         w->has_listed_again = true;
@@ -387,20 +223,6 @@ static int follow(struct naming *w, const struct plan_names *in, struct err *err
         take_lost(w, &plan);
     plan_folders_fini(&plan);
     return result;
-}
-
-/* Behind follow() the names are those of the journal. */
-static int keep_new_names(struct naming *w, struct err *err)
-{
-    for (size_t i = 0; i < w->from->n; i++) {
-        const struct journal_folder *k =
-            w->map->names[i].p ? find(w, w->names, plain_name(w->from->v[i].name)) : NULL;
-        if (k && is_anothers(w, k))
-            w->map->is_kept[i] = false;
-        else if (k && k->target.name.n > 0)
-            folder_map_keep(w->map, i, k->target.name);
-    }
-    return give_names(w, err);
 }
 
 /* What is known now, planned and done.  1: done, 0: once more. */
@@ -428,6 +250,7 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
     struct folder_map *map, struct err *err)
 {
     struct naming w = {.c = c, .p = p, .from = from, .map = map};
+    w.kept = mem_zalloc((from->n + 1) * sizeof(*w.kept));
     struct plan_listed *source = mem_zalloc((from->n + 1) * sizeof(*source));
     struct plan_names in = {
         .policy = p->policy, .delimiter = p->there->delimiter, .source = source};
@@ -437,7 +260,7 @@ int copy_names(struct copy *c, struct pass *p, const struct folder_list *from,
     if (result != 0)
         goto done;
     sort_known(&w);
-    if (keep_names(&w, err) != 0 || heal(&w, err) != 0) {
+    if (keep_names(&w, err) != 0 || names_heal(&w, err) != 0) {
         result = -1;
         goto done;
     }
@@ -463,6 +286,7 @@ done:
     free(w.names);
     free(w.ids);
     free(w.listed_at);
+    free(w.kept);
     free(source);
     return result;
 }

@@ -45,6 +45,7 @@ static inline bool copy_reads(const struct copy *c)
 
 struct work;   /* folder_parts.h */
 struct making; /* copy_make.c */
+struct twins;  /* copy_target.c */
 
 struct pass {
     enum plan_policy_id policy;
@@ -67,6 +68,7 @@ struct pass {
     struct folder_list
         *there;            /* of the target: those before the pass, and those it made at first */
     struct making *making; /* these, as long as they are on their way; owned; NULL: none */
+    struct twins *twins;   /* once a name was refused; owned; NULL: not yet */
 };
 
 bool copy_is_broken(const struct copy *c);
@@ -127,8 +129,10 @@ int copy_all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err) ATTR_WUR;
 /* As it is listed on the target; NULL: it is not, or has no messages ever. */
 struct folder *copy_find_target(const struct pass *p, const struct journal_folder *record);
-/* Makes the folder on the target when it is not there; *out is its STATUS. */
-int copy_folder_on_target(struct copy *c, const struct pass *p, const struct folder *f,
+/* Makes the folder on the target when it is not there, under another name when it refuses that of
+ * the record; *out is its STATUS. */
+int copy_folder_on_target(struct copy *c, struct pass *p, const struct folder *f,
     struct journal_folder *record, struct folder *out, struct err *err) ATTR_WUR;
+void copy_twins_fini(struct pass *p);
 
 #endif

@@ -4,20 +4,78 @@
  *
  * A name is taken apart at the source's delimiter and each level decoded from modified UTF-7; what
  * does not decode is taken as plain bytes.  Each level is put together again for the target: its
- * delimiter inside a level, control characters and empty levels become "_".  INBOX is INBOX.  A
- * special folder (\Sent, ...) goes to the target's folder of that use unless another folder of the
- * source needs that name.  Where two names would meet, the later one gets " 2", " 3", ...: two
- * folders never become one.  All of it is a function of the two lists, and the journal keeps what
- * was decided, so a name stays once it is given.
+ * delimiter inside a level, control characters and empty levels become "_".  INBOX is INBOX, and
+ * where the target keeps everything below INBOX, so is what the source has below it: INBOX/x
+ * becomes INBOX.x.
+ *
+ * Names are given in this order; who comes later yields:
+ *
+ *   1. what the journal knows keeps its name, and INBOX its own
+ *   2. a special folder (\Sent, ...) meets the target's folder of that use (folder_special.c),
+ *      unless another folder of the source would have that name by itself
+ *   3. all others, parents first: below a parent that has got another name, else by itself
+ *
+ * Where two names would meet, the later one gets " 2", " 3", ...: two folders never become one.
  */
 #include "imapsync/copy/folders.h"
 
 #include <stdlib.h>
-#include <sysexits.h>
 
 #include "base/core/mem.h"
+#include "imapsync/copy/folder_special.h"
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/utf7.h"
+
+#define NUMBERS 9 /* " 2" to " 9"; what is more has the digest of folder_fallback() */
+#define NONE UINT32_MAX
+
+/* --- Sets of names ------------------------------------------------------------------------- */
+
+/* Which folder of the source has, or would have, a name. */
+struct names {
+    const struct slice *of; /* by position */
+    uint32_t *slots;        /* position, plus one; 0: free */
+    size_t n_slots;
+};
+
+static void names_init(struct names *s, const struct slice *of, size_t n)
+{
+    *s = (struct names){.of = of, .n_slots = 64};
+    while (s->n_slots < 2 * (n + 1))
+        s->n_slots *= 2;
+    s->slots = mem_zalloc(s->n_slots * sizeof(*s->slots));
+}
+
+static uint32_t *names_slot(const struct names *s, struct slice name)
+{
+    size_t at = (size_t)folder_name_hash(name) & (s->n_slots - 1);
+    while (s->slots[at] != 0 && !folder_same_name(s->of[s->slots[at] - 1], name))
+        at = (at + 1) & (s->n_slots - 1);
+    return &s->slots[at];
+}
+
+/* Of several the first. */
+static void names_add(struct names *s, uint32_t i)
+{
+    uint32_t *slot = names_slot(s, s->of[i]);
+    *slot = *slot != 0 ? *slot : i + 1;
+}
+
+static uint32_t names_find(const struct names *s, struct slice name)
+{
+    uint32_t slot = *names_slot(s, name);
+    return slot != 0 ? slot - 1 : NONE;
+}
+
+/* --- One name ------------------------------------------------------------------------------ */
+
+struct mapper {
+    const struct folder_mapping *in;
+    struct slice *plain; /* what each would be called by itself; owned */
+    struct slice *names; /* what it is called; owned */
+    struct names wanted; /* plain ones, of those that have no name yet */
+    struct names taken;
+};
 
 static void free_slice(struct slice *s)
 {
@@ -31,7 +89,7 @@ static struct slice dup_slice(struct slice s)
 }
 
 /* One level of a name, clean for the target. */
-static void add_level(struct slice level, int delimiter, struct buf *out)
+void folder_add_level(struct slice level, int delimiter, struct buf *out)
 {
     struct buf text;
     buf_init(&text, 4 * FOLDER_NAME_MAX);
@@ -57,10 +115,35 @@ static void add_level(struct slice level, int delimiter, struct buf *out)
     buf_fini(&text);
 }
 
-static void add_mapped(const struct folder_list *source, const struct folder *f,
-    const struct folder_list *target, struct buf *out)
+/* INBOX and the delimiter: how many octets of the name they are; 0: it begins with something else.
+ */
+static size_t inbox_part(struct slice name, int delimiter)
 {
-    struct slice rest = f->name, level;
+    const size_t n = sizeof("INBOX") - 1;
+    return delimiter >= 0 && name.n > n && name.p[n] == (unsigned char)delimiter &&
+                   folder_is_inbox(slice_sub(name, 0, n))
+               ? n + 1
+               : 0;
+}
+
+static void add_levels(struct slice rest, int from, int to, struct buf *out)
+{
+    struct slice level;
+    bool is_first = true;
+    while (slice_split(&rest, from < 0 ? 0 : (unsigned char)from, &level)) {
+        if (!is_first)
+            BUG_ON(buf_add_byte(out, to < 0 ? '_' : (unsigned char)to) != 0);
+        folder_add_level(level, to, out);
+        is_first = false;
+    }
+}
+
+/* What it would be called if there were no other folder. */
+static void add_plain(const struct folder_mapping *in, const struct folder *f, struct buf *out)
+{
+    const struct folder_list *source = in->source, *target = in->target;
+    struct slice rest = f->name;
+    bool is_child_of_inbox = false;
     if (folder_is_inbox(rest)) {
         BUG_ON(buf_add_str(out, "INBOX") != 0);
         return;
@@ -68,125 +151,210 @@ static void add_mapped(const struct folder_list *source, const struct folder *f,
     if (source->personal.n > 0 && slice_starts(rest, source->personal) &&
         rest.n > source->personal.n)
         rest = slice_from(rest, source->personal.n);
+    else if (inbox_part(rest, f->delimiter) > 0)
+        is_child_of_inbox = true;
     BUG_ON(buf_add(out, target->personal) != 0);
-    bool is_first = true;
-    unsigned char from = f->delimiter < 0 ? 0 : (unsigned char)f->delimiter;
-    while (slice_split(&rest, from, &level)) {
-        unsigned char join = target->delimiter < 0 ? '_' : (unsigned char)target->delimiter;
-        if (!is_first)
-            BUG_ON(buf_add_byte(out, join) != 0);
-        add_level(level, target->delimiter, out);
-        is_first = false;
+    if (is_child_of_inbox) {
+        rest = slice_from(rest, inbox_part(rest, f->delimiter));
+        if (inbox_part(target->personal, target->delimiter) == 0)
+            BUG_ON(buf_addf(out, "INBOX%c", target->delimiter < 0 ? '_' : target->delimiter) != 0);
+    }
+    add_levels(rest, f->delimiter, target->delimiter, out);
+}
+
+static void take(struct mapper *m, size_t i, struct slice name)
+{
+    m->names[i] = dup_slice(name);
+    names_add(&m->taken, (uint32_t)i);
+}
+
+static bool is_free(const struct mapper *m, struct slice name)
+{
+    return names_find(&m->taken, name) == NONE;
+}
+
+/* Nor may anybody come to want it. */
+static bool is_unwanted(const struct mapper *m, struct slice name)
+{
+    return is_free(m, name) && names_find(&m->wanted, name) == NONE;
+}
+
+/* The name, or the first like it that nobody has. */
+static void take_like(struct mapper *m, size_t i, struct slice like)
+{
+    const struct folder *f = &m->in->source->v[i];
+    struct buf name;
+    bool is_good = like.n <= FOLDER_NAME_MAX && is_free(m, like);
+    buf_init(&name, 32 * FOLDER_NAME_MAX);
+    BUG_ON(buf_add(&name, like) != 0);
+    for (unsigned k = 2; !is_good && like.n <= FOLDER_NAME_MAX && k <= NUMBERS; k++) {
+        buf_truncate(&name, like.n);
+        BUG_ON(buf_addf(&name, " %u", k) != 0);
+        is_good = is_unwanted(m, buf_slice(&name));
+    }
+    if (!is_good) {
+        buf_clear(&name);
+        folder_fallback(f, like, m->in->target, m->in->salt, 1, &name);
+    }
+    /* Two folders of one name have one digest: a hostile list, or one in 2^32. */
+    while (!is_good && !is_unwanted(m, buf_slice(&name)))
+        BUG_ON(buf_add_byte(&name, '_') != 0);
+    take(m, i, buf_slice(&name));
+    buf_fini(&name);
+}
+
+/* --- All of them --------------------------------------------------------------------------- */
+
+bool folder_is_mapped(const struct folder_list *source, const struct folder *f)
+{
+    return folder_is_own(source, f) && !(f->attrs & FOLDER_VIRTUAL);
+}
+
+static bool is_open(const struct mapper *m, size_t i)
+{
+    return m->plain[i].p && !m->names[i].p;
+}
+
+static void take_kept(struct mapper *m)
+{
+    for (size_t i = 0; i < m->in->source->n; i++) {
+        if (m->plain[i].p && m->in->kept && m->in->kept[i].n > 0)
+            take(m, i, m->in->kept[i]);
+    }
+    for (size_t i = 0; m->in->given && i < m->in->source->n; i++) {
+        if (is_open(m, i) && m->in->given[i].n > 0 && is_free(m, m->in->given[i]))
+            take(m, i, m->in->given[i]);
+    }
+    for (size_t i = 0; i < m->in->source->n; i++) {
+        if (is_open(m, i) && folder_is_inbox(m->in->source->v[i].name))
+            take_like(m, i, m->plain[i]);
     }
 }
 
-/* Equal are those that a target takes for one folder: INBOX is INBOX in any case. */
-static int by_name(const void *a, const void *b)
+static bool may_meet(void *arg, size_t i, struct slice name)
 {
-    static const struct slice inbox = {(const unsigned char *)"INBOX", 5};
-    const struct slice *x = a, *y = b;
-    x = folder_is_inbox(*x) ? &inbox : x;
-    y = folder_is_inbox(*y) ? &inbox : y;
-    size_t n = x->n < y->n ? x->n : y->n;
-    int r = n > 0 ? memcmp(x->p, y->p, n) : 0;
-    return r != 0 ? r : x->n < y->n ? -1 : x->n > y->n;
+    const struct mapper *m = arg;
+    uint32_t other = names_find(&m->wanted, name);
+    return is_open(m, i) && is_free(m, name) && (other == NONE || other == i);
 }
 
-static bool is_used(const struct folder_map *m, size_t except, struct slice name)
+static void take_special(struct mapper *m)
 {
-    for (size_t i = 0; i < m->n; i++) {
-        if (i != except && m->names[i].p && by_name(&m->names[i], &name) == 0)
-            return true;
+    const size_t n = m->in->source->n;
+    const struct folder **special = mem_zalloc((n + 1) * sizeof(*special));
+    folder_special(
+        &(struct folder_special){m->in->source, m->in->target, m->plain, may_meet, m}, special);
+    for (size_t i = 0; i < n; i++) {
+        if (special[i])
+            take(m, i, special[i]->name);
     }
-    return false;
+    free(special);
 }
 
-/* Puts special folders where the target has its own of that use. */
-static void map_uses(
-    const struct folder_list *source, const struct folder_list *target, struct folder_map *m)
+/* The nearest one above it that is listed and has a name. */
+static const struct folder *parent_of(
+    const struct mapper *m, const struct folder *f, size_t *at_out)
 {
-    for (size_t i = 0; i < source->n; i++) {
-        const struct folder *f = &source->v[i];
-        if (f->use == FOLDER_USE_NONE || !m->names[i].p || folder_is_inbox(f->name))
-            continue;
-        for (size_t k = 0; k < target->n; k++) {
-            const struct folder *t = &target->v[k];
-            if (t->use != f->use || !folder_is_own(target, t) || is_used(m, i, t->name))
-                continue;
-            free_slice(&m->names[i]);
-            m->names[i] = dup_slice(t->name);
-            break;
-        }
+    struct slice name = f->name;
+    ptrdiff_t end;
+    while (f->delimiter >= 0 && (end = slice_rfind(name, (unsigned char)f->delimiter)) > 0) {
+        name = slice_sub(name, 0, (size_t)end);
+        const struct folder *parent = folder_list_find(m->in->source, name);
+        *at_out = parent ? (size_t)(parent - m->in->source->v) : 0;
+        if (parent && m->names[*at_out].p)
+            return parent;
     }
+    return NULL;
 }
 
-static void make_distinct(struct folder_map *m, size_t i)
+static void take_below(struct mapper *m, size_t i)
 {
-    for (unsigned k = 2; is_used(m, i, m->names[i]); k++) {
-        struct buf name;
-        buf_init(&name, 16 * FOLDER_NAME_MAX);
-        struct slice base = m->names[i];
-        if (k > 2)
-            base.n = (size_t)slice_rfind(base, ' ');
-        BUG_ON(buf_add(&name, base) != 0 || buf_addf(&name, " %u", k) != 0);
-        free_slice(&m->names[i]);
-        m->names[i] = dup_slice(buf_slice(&name));
-        buf_fini(&name);
+    const struct folder *f = &m->in->source->v[i];
+    const int delimiter = m->in->target->delimiter;
+    size_t at;
+    const struct folder *parent = parent_of(m, f, &at);
+    if (!parent || folder_same_name(m->names[at], m->plain[at])) {
+        take_like(m, i, m->plain[i]);
+        return;
     }
+    struct buf name;
+    buf_init(&name, 32 * FOLDER_NAME_MAX);
+    BUG_ON(buf_add(&name, m->names[at]) != 0 ||
+           buf_add_byte(&name, delimiter < 0 ? '_' : (unsigned char)delimiter) != 0);
+    add_levels(slice_from(f->name, parent->name.n + 1), f->delimiter, delimiter, &name);
+    take_like(m, i, buf_slice(&name));
+    buf_fini(&name);
 }
 
-/* Names that more than one folder has: the first keeps it. */
-static void make_all_distinct(struct folder_map *m)
+struct turn {
+    size_t depth, at;
+};
+
+/* Parents first, else as they are listed. */
+static int by_turn(const void *a, const void *b)
 {
-    struct slice *sorted = mem_realloc_array(NULL, m->n + 1, sizeof(*sorted));
+    const struct turn *x = a, *y = b;
+    return x->depth != y->depth ? (x->depth < y->depth ? -1 : 1)
+           : x->at < y->at      ? -1
+                                : x->at > y->at;
+}
+
+static size_t depth_of(const struct folder *f)
+{
     size_t n = 0;
-    for (size_t i = 0; i < m->n; i++) {
-        if (m->names[i].p)
-            sorted[n++] = m->names[i];
-    }
-    mem_sort(sorted, n, sizeof(*sorted), by_name);
-    bool has_twins = false;
-    for (size_t i = 1; i < n; i++)
-        has_twins = has_twins || by_name(&sorted[i - 1], &sorted[i]) == 0;
-    free(sorted);
-    for (size_t i = m->n; has_twins && i-- > 0;) {
-        if (m->names[i].p && !m->is_kept[i])
-            make_distinct(m, i);
-    }
+    for (size_t i = 0; f->delimiter >= 0 && i < f->name.n; i++)
+        n += f->name.p[i] == (unsigned char)f->delimiter;
+    return n;
 }
 
-void folder_map_make(
-    const struct folder_list *source, const struct folder_list *target, struct folder_map *out)
+static void take_rest(struct mapper *m)
 {
-    out->n = source->n;
-    out->names = mem_zalloc((source->n + 1) * sizeof(*out->names));
-    out->is_kept = mem_zalloc((source->n + 1) * sizeof(*out->is_kept));
-    for (size_t i = 0; i < source->n; i++) {
-        const struct folder *f = &source->v[i];
-        if (!folder_is_own(source, f) || f->attrs & FOLDER_VIRTUAL)
+    struct turn *turns = mem_zalloc((m->in->source->n + 1) * sizeof(*turns));
+    size_t n = 0;
+    for (size_t i = 0; i < m->in->source->n; i++) {
+        if (is_open(m, i))
+            turns[n++] = (struct turn){depth_of(&m->in->source->v[i]), i};
+    }
+    mem_sort(turns, n, sizeof(*turns), by_turn);
+    for (size_t k = 0; k < n; k++)
+        take_below(m, turns[k].at);
+    free(turns);
+}
+
+static void make_plain(struct mapper *m)
+{
+    struct buf name;
+    buf_init(&name, 32 * FOLDER_NAME_MAX);
+    for (size_t i = 0; i < m->in->source->n; i++) {
+        if (!folder_is_mapped(m->in->source, &m->in->source->v[i]))
             continue;
-        struct buf name;
-        buf_init(&name, 16 * FOLDER_NAME_MAX);
-        add_mapped(source, f, target, &name);
-        out->names[i] = dup_slice(buf_slice(&name));
-        buf_fini(&name);
+        buf_clear(&name);
+        add_plain(m->in, &m->in->source->v[i], &name);
+        m->plain[i] = dup_slice(buf_slice(&name));
+        if (!(m->in->kept && m->in->kept[i].n > 0))
+            names_add(&m->wanted, (uint32_t)i);
     }
-    map_uses(source, target, out);
-    make_all_distinct(out);
+    buf_fini(&name);
 }
 
-void folder_map_keep(struct folder_map *m, size_t i, struct slice name)
+void folder_map_make(const struct folder_mapping *in, struct folder_map *out)
 {
-    struct slice copy = dup_slice(name);
-    free_slice(&m->names[i]);
-    m->names[i] = copy;
-    m->is_kept[i] = true;
-}
-
-/* A folder that was given another's name when there was no other must not meet that other now. */
-void folder_map_settle(struct folder_map *m)
-{
-    make_all_distinct(m);
+    const size_t n = in->source->n;
+    struct mapper m = {.in = in};
+    m.plain = mem_zalloc((n + 1) * sizeof(*m.plain));
+    m.names = mem_zalloc((n + 1) * sizeof(*m.names));
+    names_init(&m.wanted, m.plain, n);
+    names_init(&m.taken, m.names, n);
+    make_plain(&m);
+    take_kept(&m);
+    take_special(&m);
+    take_rest(&m);
+    for (size_t i = 0; i < n; i++)
+        free_slice(&m.plain[i]);
+    free(m.plain);
+    free(m.wanted.slots);
+    free(m.taken.slots);
+    *out = (struct folder_map){.names = m.names, .n = n};
 }
 
 void folder_map_fini(struct folder_map *m)
@@ -194,32 +362,7 @@ void folder_map_fini(struct folder_map *m)
     for (size_t i = 0; i < m->n; i++)
         free_slice(&m->names[i]);
     free(m->names);
-    free(m->is_kept);
     *m = (struct folder_map){0};
-}
-
-bool folder_safe_name(struct slice name, const struct folder_map *map,
-    const struct folder_list *target, struct buf *out)
-{
-    bool differs = false;
-    size_t start = out->n;
-    for (size_t i = 0; i < name.n; i++) {
-        unsigned char c = name.p[i];
-        bool is_safe = ascii_is_alpha(c) || ascii_is_digit(c) || c == target->delimiter ||
-                       memchr(" &+,-._", c, 7) != NULL;
-        differs = differs || !is_safe;
-        if (buf_add_byte(out, is_safe ? c : '_') != 0)
-            return false;
-    }
-    size_t n = out->n - start;
-    for (unsigned k = 2; differs && (is_used(map, map->n, buf_slice(out)) ||
-                                        folder_list_find(target, buf_slice(out)));
-         k++) {
-        buf_truncate(out, start + n);
-        if (buf_addf(out, " %u", k) != 0)
-            return false;
-    }
-    return differs;
 }
 
 void folder_text(struct slice name, struct buf *out)

@@ -1,31 +1,43 @@
 /* SPDX-License-Identifier: ISC */
-/* folders: which folder of the target stands for which of the source. */
+/*
+ * folders: which folder of the target stands for which of the source: a pure function of the two
+ * lists, of the names that the journal keeps, and of whose mailbox it is.
+ */
 #ifndef IMAPSYNC_COPY_FOLDERS_H
 #define IMAPSYNC_COPY_FOLDERS_H
 
 #include "base/core/buf.h"
 #include "imapsync/ends/mailbox.h"
 
+/* All of it is borrowed. */
+struct folder_mapping {
+    const struct folder_list *source, *target;
+    const struct slice *kept; /* by position in source: a name that it has been given before; empty:
+                                 none.  NULL: none at all */
+    const struct slice *given; /* the same, where no kept one is equal; NULL: none at all */
+    const char *salt;          /* tells this mailbox from others, for ever */
+};
+
 /* Target names for all folders of the source, in the same order; NULL pointers for those that are
  * not copied (foreign, virtual).  Distinct folders always get distinct names.  Owned by the map. */
 struct folder_map {
     struct slice *names;
-    bool *is_kept; /* names that were given before and stay */
     size_t n;
 };
-void folder_map_make(
-    const struct folder_list *source, const struct folder_list *target, struct folder_map *out);
-/* The name of a folder from an earlier run; then, with all of them, folder_map_settle(). */
-void folder_map_keep(struct folder_map *m, size_t i, struct slice name);
-void folder_map_settle(struct folder_map *m);
+void folder_map_make(const struct folder_mapping *in, struct folder_map *out);
 void folder_map_fini(struct folder_map *m);
+/* Whether it gets a name at all; one without messages (FOLDER_NOSELECT) may, for those below it. */
+bool folder_is_mapped(const struct folder_list *source, const struct folder *f);
 
-/* The same name with "_" for every character that some server refuses, and with a number where
- * another folder of the map or of the target has that name; false when there is no such character.
- * out is empty before. */
-bool folder_safe_name(struct slice name, const struct folder_map *map,
-    const struct folder_list *target, struct buf *out);
+/* Names for a folder whose own name the target does not take, one after the other as it refuses
+ * them: where it was to be, and at the top.  Each is a function of the folder alone (its name, its
+ * MAILBOXID or else its UIDVALIDITY, the salt), so a journal that is lost finds it again. */
+#define FOLDER_FALLBACKS 2
+void folder_fallback(const struct folder *f, struct slice wanted, const struct folder_list *target,
+    const char *salt, unsigned step, struct buf *out);
 
+/* One level of the source's name for a target with this delimiter, added to out. */
+void folder_add_level(struct slice level, int delimiter, struct buf *out);
 /* A name for people: decoded when it can be, printable. */
 void folder_text(struct slice name, struct buf *out);
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "imapsync/copy/plan_parts.h"
+#include "imapsync/ends/name.h"
 
 #define NAME_MAX 4096 /* octets; a list has shorter ones */
 
@@ -57,16 +58,6 @@ static uint32_t find(const struct ref *v, size_t n, struct slice key)
     return hit ? hit->at : PLAN_NOWHERE;
 }
 
-static bool is_inbox(struct slice name)
-{
-    return slice_eq_nocase(name, SLICE_LIT("INBOX"));
-}
-
-static bool is_same(struct slice a, struct slice b)
-{
-    return slice_eq(a, b) || (is_inbox(a) && is_inbox(b));
-}
-
 static struct ref *sorted(size_t n, struct slice (*key)(const struct naming *w, uint32_t i),
     const struct naming *w, size_t *n_out)
 {
@@ -88,7 +79,7 @@ static struct slice known_id(const struct naming *w, uint32_t i)
 
 static struct slice known_name(const struct naming *w, uint32_t i)
 {
-    return w->in->known[i].source.name;
+    return folder_plain_name(w->in->known[i].source.name);
 }
 
 static struct slice target_id(const struct naming *w, uint32_t i)
@@ -98,7 +89,7 @@ static struct slice target_id(const struct naming *w, uint32_t i)
 
 static struct slice target_name(const struct naming *w, uint32_t i)
 {
-    return w->in->target[i].name;
+    return folder_plain_name(w->in->target[i].name);
 }
 
 static struct plan_name_op *add(struct naming *w, enum plan_kind kind, enum plan_witness witness)
@@ -135,7 +126,7 @@ static struct slice now_called(struct naming *w, struct slice name)
 {
     for (size_t i = 0; i < w->n_done; i++) {
         const struct rename *r = &w->renames[i];
-        if (slice_eq(name, r->from))
+        if (folder_same_name(name, r->from))
             name = r->to;
         else if (is_below(w, name, r->from))
             name = own(w, r->to, slice_from(name, r->from.n));
@@ -148,14 +139,14 @@ static bool is_there(struct naming *w, struct slice name)
 {
     for (size_t i = w->n_done; i-- > 0;) {
         const struct rename *r = &w->renames[i];
-        if (slice_eq(name, r->to))
+        if (folder_same_name(name, r->to))
             name = r->from;
         else if (is_below(w, name, r->to))
             name = own(w, r->from, slice_from(name, r->to.n));
-        else if (slice_eq(name, r->from) || is_below(w, name, r->from))
+        else if (folder_same_name(name, r->from) || is_below(w, name, r->from))
             return false;
     }
-    return name.n == 0 || find(w->targets, w->n_targets, name) != PLAN_NOWHERE;
+    return name.n == 0 || find(w->targets, w->n_targets, folder_plain_name(name)) != PLAN_NOWHERE;
 }
 
 /* --- Which is which -------------------------------------------------------------------------- */
@@ -177,7 +168,7 @@ static void identify(struct naming *w)
     }
     for (uint32_t i = 0; i < in->n_source; i++) {
         if (w->out->known_of[i] == PLAN_NOWHERE)
-            take(w, i, find(w->names, w->n_names, in->source[i].source.name));
+            take(w, i, find(w->names, w->n_names, folder_plain_name(in->source[i].source.name)));
     }
     for (uint32_t i = 0; i < in->n_known; i++) {
         if (!w->is_known_taken[i])
@@ -191,7 +182,7 @@ static void identify(struct naming *w)
 static const struct plan_name *renamed_there(const struct naming *w, const struct plan_known *k)
 {
     uint32_t i = find(w->target_ids, w->n_target_ids, k->target.mailboxid);
-    if (i == PLAN_NOWHERE || is_same(w->in->target[i].name, k->target.name))
+    if (i == PLAN_NOWHERE || folder_same_name(w->in->target[i].name, k->target.name))
         return NULL;
     return &w->in->target[i];
 }
@@ -199,7 +190,7 @@ static const struct plan_name *renamed_there(const struct naming *w, const struc
 /* Whether the target's folder of that name is the one that the journal knows. */
 static bool is_ours(const struct naming *w, const struct plan_known *k)
 {
-    uint32_t i = find(w->targets, w->n_targets, k->target.name);
+    uint32_t i = find(w->targets, w->n_targets, folder_plain_name(k->target.name));
     if (i == PLAN_NOWHERE)
         return false;
     struct slice id = w->in->target[i].mailboxid;
@@ -212,7 +203,7 @@ static void look_at(struct naming *w, uint32_t source)
     const struct plan_known *k = &w->in->known[known];
     const struct plan_listed *s = &w->in->source[source];
     const struct plan_name *theirs = renamed_there(w, k);
-    bool is_renamed = !is_same(k->source.name, s->source.name);
+    bool is_renamed = !folder_same_name(k->source.name, s->source.name);
     if (is_renamed) {
         struct plan_name_op *op = add(w, PLAN_NAME, PLAN_W_MAILBOXID);
         op->known = known;
@@ -228,8 +219,8 @@ static void look_at(struct naming *w, uint32_t source)
         op->from = k->target.name;
         op->to = theirs->name;
     } else if (is_renamed && w->policy->follows_moves && is_ours(w, k) && s->mapped.n > 0 &&
-               !is_same(k->target.name, s->mapped) && !is_inbox(k->target.name) &&
-               !is_inbox(s->mapped)) {
+               !folder_same_name(k->target.name, s->mapped) && !folder_is_inbox(k->target.name) &&
+               !folder_is_inbox(s->mapped)) {
         w->renames = plan_room(w->renames, w->n_renames, sizeof(*w->renames));
         w->renames[w->n_renames++] = (struct rename){
             .known = known, .source = source, .from = k->target.name, .to = s->mapped};
@@ -248,7 +239,7 @@ static bool rename_one(struct naming *w, size_t at)
 {
     struct rename r = w->renames[at];
     struct slice from = now_called(w, r.from);
-    bool is_implied = slice_eq(from, r.to);
+    bool is_implied = folder_same_name(from, r.to);
     /* Not below itself. */
     if (!is_implied && (from.n == 0 || is_there(w, r.to) || is_below(w, r.to, from)))
         return false;
@@ -295,7 +286,7 @@ static void make(struct naming *w, uint32_t source)
         if (w->policy->is_behind_flip)
             return; /* its user has removed it */
     }
-    if (name.n == 0 || is_there(w, name) || is_inbox(name))
+    if (name.n == 0 || is_there(w, name) || folder_is_inbox(name))
         return;
     struct plan_name_op *op = add(w, PLAN_MAKE, PLAN_W_LISTED);
     op->known = known;

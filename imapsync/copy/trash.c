@@ -4,41 +4,12 @@
 
 #include <sysexits.h>
 
+#include "imapsync/copy/folder_special.h"
 #include "imapsync/ends/limits.h"
-
-static const char *const names[] = {"Trash", "Deleted Items", "Deleted Messages"};
-
-/* Its name without the namespace, or INBOX, before it; empty: it is deeper. */
-static struct slice plain_name(const struct folder_list *l, const struct folder *f)
-{
-    struct slice rest = f->name;
-    if (l->personal.n > 0 && rest.n > l->personal.n && slice_starts(rest, l->personal))
-        return slice_from(rest, l->personal.n);
-    if (f->delimiter >= 0 && rest.n > 6 && folder_is_inbox(slice_sub(rest, 0, 5)) &&
-        rest.p[5] == (unsigned char)f->delimiter)
-        return slice_from(rest, 6);
-    return l->personal.n == 0 ? rest : SLICE_NONE;
-}
-
-static bool may_be_it(const struct folder_list *l, const struct folder *f)
-{
-    return !(f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL)) && folder_is_own(l, f);
-}
 
 const struct folder *trash_find(const struct folder_list *there)
 {
-    for (size_t i = 0; i < there->n; i++) {
-        if (there->v[i].use == FOLDER_USE_TRASH && may_be_it(there, &there->v[i]))
-            return &there->v[i];
-    }
-    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
-        for (size_t i = 0; i < there->n; i++) {
-            if (may_be_it(there, &there->v[i]) &&
-                slice_eq_nocase(plain_name(there, &there->v[i]), slice_str(names[k])))
-                return &there->v[i];
-        }
-    }
-    return NULL;
+    return folder_of_use(there, FOLDER_USE_TRASH);
 }
 
 static int make(struct end *target, struct folder_list *there, struct slice name, struct err *err)
@@ -70,7 +41,7 @@ int trash_make(struct end *target, struct folder_list *there, struct err *err)
     struct buf name;
     buf_init(&name, FOLDER_NAME_MAX);
     int result = 0;
-    if (buf_add(&name, there->personal) != 0 || buf_add_str(&name, names[0]) != 0)
+    if (buf_add(&name, there->personal) != 0 || buf_add_str(&name, "Trash") != 0)
         result = err_set(err, ERR_PERM, 0, "the namespace is too long");
     if (result == 0)
         result = make(target, there, buf_slice(&name), err);
@@ -90,7 +61,7 @@ struct search {
 static void on_folder(void *arg, const struct journal_folder *f)
 {
     struct search *s = arg;
-    if (slice_eq(f->target.name, s->name))
+    if (folder_same_name(f->target.name, s->name))
         s->id = f->id;
 }
 

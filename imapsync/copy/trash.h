@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * trash: where on the way back goes what the user has removed: the target's folder with the special
- * use \Trash (RFC 6154); without one, a folder that is called as Trash usually is ("Trash",
- * "Deleted Items", "Deleted Messages", in any case), directly in the personal namespace or below
- * INBOX; without that, "Trash" is made, with that use where the server can.
+ * use \Trash (RFC 6154); without one, a folder that is called as Trash usually is
+ * (folder_special.c), directly in the personal namespace or below INBOX; without that, "Trash" is
+ * made, with that use where the server can.
  */
 #ifndef IMAPSYNC_COPY_TRASH_H
 #define IMAPSYNC_COPY_TRASH_H

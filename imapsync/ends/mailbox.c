@@ -40,24 +40,10 @@ void folder_list_fini(struct folder_list *l)
     folder_list_init(l);
 }
 
-bool folder_is_inbox(struct slice name)
-{
-    return slice_eq_nocase(name, SLICE_LIT("INBOX"));
-}
-
-bool folder_same_name(struct slice a, struct slice b)
-{
-    return slice_eq(a, b) || (folder_is_inbox(a) && folder_is_inbox(b));
-}
-
 /* The slot of the name, or the free one where it belongs. */
 static size_t slot_of(const struct folder_list *l, struct slice name)
 {
-    uint64_t hash = 14695981039346656037u;
-    bool fold = folder_is_inbox(name);
-    for (size_t i = 0; i < name.n; i++)
-        hash = (hash ^ (fold ? ascii_lower(name.p[i]) : name.p[i])) * 1099511628211u;
-    size_t at = (size_t)(hash ^ hash >> 32) & (l->n_slots - 1);
+    size_t at = (size_t)folder_name_hash(name) & (l->n_slots - 1);
     while (l->slots[at] != 0 && !folder_same_name(l->v[l->slots[at] - 1].name, name))
         at = (at + 1) & (l->n_slots - 1);
     return at;

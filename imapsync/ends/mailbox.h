@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * mailbox: the folders of one user as an end lists them.  Names are octets as on the wire of
- * IMAP4rev1 (modified UTF-7).  INBOX is one name however it is written; all others are told apart
- * by their octets, so Work and WORK are two folders.
- */
+/* mailbox: the folders of one user as an end lists them; name.h says which names are one. */
 #ifndef IMAPSYNC_ENDS_MAILBOX_H
 #define IMAPSYNC_ENDS_MAILBOX_H
 
@@ -12,6 +8,7 @@
 #include "base/core/attr.h"
 #include "base/core/err.h"
 #include "base/core/slice.h"
+#include "imapsync/ends/name.h"
 
 enum folder_attr {
     FOLDER_NOSELECT = 1, /* or \NonExistent: a name that only has folders below it */
@@ -75,9 +72,5 @@ int folder_list_add(struct folder_list *l, struct slice name, int delimiter, uns
 struct folder *folder_list_find(const struct folder_list *l, struct slice name);
 /* Whether the folder belongs to the user: not below a foreign prefix. */
 bool folder_is_own(const struct folder_list *l, const struct folder *f);
-
-bool folder_is_inbox(struct slice name);
-/* Whether both are the name of one folder. */
-bool folder_same_name(struct slice a, struct slice b);
 
 #endif

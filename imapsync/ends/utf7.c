@@ -102,8 +102,7 @@ int imap_utf7_decode(struct slice in, struct buf *utf8_out)
     return 0;
 }
 
-/* Next code point of strict UTF-8, or -1. */
-static int32_t next_utf8(struct slice s, size_t *at)
+int32_t imap_utf8_next(struct slice s, size_t *at)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char b = s.p[*at];
@@ -126,7 +125,7 @@ static int32_t next_utf8(struct slice s, size_t *at)
 bool imap_utf8_valid(struct slice s)
 {
     for (size_t at = 0; at < s.n;) {
-        if (next_utf8(s, &at) < 0)
+        if (imap_utf8_next(s, &at) < 0)
             return false;
     }
     return true;
@@ -185,7 +184,7 @@ int imap_utf7_encode(struct slice utf8, struct buf *out)
     size_t start = out->n;
     struct shift s = {0};
     for (size_t at = 0; at < utf8.n;) {
-        int32_t c = next_utf8(utf8, &at);
+        int32_t c = imap_utf8_next(utf8, &at);
         if (c < 0 || encode_one(out, &s, (uint32_t)c) != 0)
             goto bad;
     }

@@ -52,11 +52,11 @@ static void make(struct folder_list *l, int delimiter, const char *personal, con
 
 static const char *const none[][2] = {{NULL, NULL}};
 
-static void check(
-    const struct folder_list *source, const struct folder_list *target, const char *const *want)
+static void check_kept(const struct folder_list *source, const struct folder_list *target,
+    const struct slice *kept, const char *const *want)
 {
     struct folder_map m;
-    folder_map_make(source, target, &m);
+    folder_map_make(&(struct folder_mapping){.source = source, .target = target, .kept = kept}, &m);
     for (size_t i = 0; i < m.n; i++) {
         if (!want[i]) {
             assert_null(m.names[i].p);
@@ -68,6 +68,12 @@ static void check(
     folder_map_fini(&m);
 }
 
+static void check(
+    const struct folder_list *source, const struct folder_list *target, const char *const *want)
+{
+    check_kept(source, target, NULL, want);
+}
+
 static void test_delimiters_and_prefixes(void **state)
 {
     static const char *const rows[][2] = {{"INBOX", ""}, {"INBOX.Work", ""}, {"INBOX.Work.a/b", ""},
@@ -76,7 +82,7 @@ static void test_delimiters_and_prefixes(void **state)
     static const char *const slash[] = {
         "INBOX", "Work", "Work/a_b", "Entw&APw-rfe", "a/_/b", "INBOX/_", "x&-y"};
     static const char *const prefixed[] = {"INBOX", "INBOX.Work", "INBOX.Work.a/b",
-        "INBOX.Entw&APw-rfe", "INBOX.a._.b", "INBOX.INBOX._", "INBOX.x&-y"};
+        "INBOX.Entw&APw-rfe", "INBOX.a._.b", "INBOX._", "INBOX.x&-y"};
     static const char *const flat[] = {
         "INBOX", "Work", "Work_a/b", "Entw&APw-rfe", "a___b", "INBOX__", "x&-y"};
     struct folder_list source, target;
@@ -158,6 +164,205 @@ static void test_inbox_of_the_user(void **state)
     folder_list_fini(&target);
 }
 
+/* Without a prefix INBOX is a parent like others; a target that has all below INBOX has it so too.
+ */
+static void test_children_of_inbox(void **state)
+{
+    static const char *const rows[][2] = {{"INBOX", ""}, {"Inbox/COMPTA", ""}, {"INBOX/a/b.c", ""},
+        {"COMPTA", ""}, {"INBOX/Inbox", ""}, {"Inboxes/x", ""}, {"INBOX/", ""}, {NULL, NULL}};
+    static const char *const prefixed[] = {"INBOX", "INBOX.COMPTA 2", "INBOX.a.b_c", "INBOX.COMPTA",
+        "INBOX.Inbox", "INBOX.Inboxes.x", "INBOX._"};
+    static const char *const plain[] = {
+        "INBOX", "INBOX.COMPTA", "INBOX.a.b_c", "COMPTA", "INBOX.Inbox", "Inboxes.x", "INBOX._"};
+    static const char *const elsewhere[] = {"INBOX", "Mail.INBOX.COMPTA", "Mail.INBOX.a.b_c",
+        "Mail.COMPTA", "Mail.INBOX.Inbox", "Mail.Inboxes.x", "Mail.INBOX._"};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '/', "", NULL, rows);
+    make(&target, '.', "INBOX.", NULL, none);
+    check(&source, &target, prefixed);
+    folder_list_fini(&target);
+    make(&target, '.', "", NULL, none);
+    check(&source, &target, plain);
+    folder_list_fini(&target);
+    make(&target, '.', "Mail.", NULL, none);
+    check(&source, &target, elsewhere);
+    folder_list_fini(&target);
+    folder_list_fini(&source);
+    /* And back: both have all below INBOX. */
+    static const char *const below[][2] = {
+        {"INBOX", ""}, {"INBOX.INBOX.x", ""}, {"INBOX.x", ""}, {NULL, NULL}};
+    static const char *const same[] = {"INBOX", "INBOX/INBOX/x", "INBOX/x"};
+    make(&source, '.', "INBOX.", NULL, below);
+    make(&target, '/', "INBOX/", NULL, none);
+    check(&source, &target, same);
+    folder_list_fini(&target);
+    folder_list_fini(&source);
+}
+
+/* Who has got another name takes those below along, but for what the journal says of them. */
+static void test_below_another_name(void **state)
+{
+    static const char *const rows[][2] = {{"Sent/2019/May", ""}, {"Sent", "\\Sent"},
+        {"Sent/2019", ""}, {"a_b", ""}, {"a.b", ""}, {"a.b/x", ""}, {"a_b/x", ""}, {"Work/New", ""},
+        {"Work", ""}, {"Work/Old", ""}, {NULL, NULL}};
+    static const char *const there[][2] = {{"Gesendet", "\\Sent"}, {NULL, NULL}};
+    static const char *const want[] = {"Gesendet.2019.May", "Gesendet", "Gesendet.2019", "a_b",
+        "a_b 2", "a_b 2.x", "a_b.x", "Arbeit.New", "Arbeit", "Work.Old"};
+    struct slice kept[10] = {[8] = SLICE_LIT("Arbeit"), [9] = SLICE_LIT("Work.Old")};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '/', "", NULL, rows);
+    make(&target, '.', "", NULL, there);
+    check_kept(&source, &target, kept, want);
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+}
+
+static void test_special_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *personal;
+        const char *const here[5][2], *const there[5][2], *want[4];
+    } cases[] = {
+        {"any language, by its name and by its use", "",
+            {{"Gesendete Objekte", ""}, {"Corbeille", ""}, {NULL, NULL}},
+            {{"Sent", ""}, {"Papelera", "\\Trash"}, {NULL, NULL}}, {"Sent", "Papelera"}},
+        {"composed or not, in any case", "", {{"ENTWU&Awg-RFE", ""}, {NULL, NULL}},
+            {{"Drafts", "\\Drafts"}, {NULL, NULL}}, {"Drafts"}},
+        {"below INBOX", "INBOX/", {{"INBOX/Kosz", ""}, {NULL, NULL}},
+            {{"Trash", "\\Trash"}, {NULL, NULL}}, {"Trash"}},
+        {"the target has none", "", {{"Gesendet", ""}, {NULL, NULL}}, {{NULL, NULL}}, {"Gesendet"}},
+        {"the same name wins over another by name", "", {{"Gesendet", ""}, {NULL, NULL}},
+            {{"Sent", "\\Sent"}, {"Gesendet", ""}, {NULL, NULL}}, {"Gesendet"}},
+        {"the same name among several", "", {{"Sent Messages", "\\Sent"}, {NULL, NULL}},
+            {{"Sent", "\\Sent"}, {"Sent Messages", "\\Sent"}, {NULL, NULL}}, {"Sent Messages"}},
+        {"one of the source is one of the target", "",
+            {{"Gesendet", ""}, {"Sent Items", ""}, {"Verzonden", ""}, {NULL, NULL}},
+            {{"Enviados", "\\Sent"}, {NULL, NULL}}, {"Gesendet", "Enviados", "Verzonden"}},
+        {"nobody guesses where the server says", "",
+            {{"Post", "\\Sent"}, {"Sent", ""}, {NULL, NULL}},
+            {{"Enviados", "\\Sent"}, {"Sent Items", ""}, {NULL, NULL}}, {"Enviados", "Sent"}},
+        {"not the name of another folder", "", {{"Gesendet", "\\Sent"}, {"Sent", ""}, {NULL, NULL}},
+            {{"Sent", "\\Sent"}, {NULL, NULL}}, {"Gesendet", "Sent"}},
+        {"deeper ones are only folders", "", {{"Work/Gesendet", ""}, {NULL, NULL}},
+            {{"Sent", "\\Sent"}, {NULL, NULL}}, {"Work/Gesendet"}},
+        {"one that can have no messages", "", {{"Gesendet", ""}, {NULL, NULL}},
+            {{"Sent", "\\Sent \\Noselect"}, {NULL, NULL}}, {"Gesendet"}},
+        {"another user's", "", {{"Gesendet", ""}, {NULL, NULL}},
+            {{"shared/Sent", "\\Sent"}, {NULL, NULL}}, {"Gesendet"}},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct folder_list source, target;
+        struct folder_map m;
+        make(&source, '/', cases[i].personal, NULL, cases[i].here);
+        make(&target, '/', "", "shared/", cases[i].there);
+        folder_map_make(&(struct folder_mapping){.source = &source, .target = &target}, &m);
+        for (size_t k = 0; k < m.n; k++)
+            assert_row(cases[i].name, slice_eq(m.names[k], slice_str(cases[i].want[k])));
+        folder_map_fini(&m);
+        folder_list_fini(&source);
+        folder_list_fini(&target);
+    }
+}
+
+static struct slice fallback_of(const struct folder *f, const char *wanted, int delimiter,
+    const char *salt, unsigned step, struct buf *out)
+{
+    struct folder_list target = {.delimiter = delimiter, .personal = SLICE_LIT("INBOX.")};
+    buf_init(out, 1u << 20);
+    folder_fallback(f, slice_str(wanted), &target, salt, step, out);
+    return buf_slice(out);
+}
+
+/* Refused names: what is left of them, before the digest. */
+static void test_fallback(void **state)
+{
+    static const struct {
+        const char *wanted, *in_place, *flat;
+    } rows[] = {
+        {"INBOX.cur", "INBOX.cur", "INBOX.cur"},
+        {"INBOX.a.tmp", "INBOX.a.tmp", "INBOX.a_tmp"},
+        {"Tasks?", "Tasks_", "INBOX.Tasks_"},
+        {"INBOX. x  y ", "INBOX._x _y ", "INBOX._x _y "},
+        {"INBOX.~root", "INBOX._root", "INBOX._root"},
+        {"INBOX.emoji &2D3eAA-", "INBOX.emoji _", "INBOX.emoji _"},
+        {"INBOX.&ZeVnLIqe-", "INBOX.&ZeVnLIqe-", "INBOX.___"},
+        {"INBOX.Entw&APw-rfe", "INBOX.Entw&APw-rfe", "INBOX.Entw_rfe"},
+    };
+    struct folder f = {.name = SLICE_LIT("n"), .uidvalidity = 7};
+    struct folder other = {.name = SLICE_LIT("n"), .uidvalidity = 8};
+    struct folder with_id = {.name = SLICE_LIT("n"), .uidvalidity = 7, .id = SLICE_LIT("F1")};
+    struct folder moved = {.name = SLICE_LIT("n"), .uidvalidity = 9, .id = SLICE_LIT("F1")};
+    struct buf a, b;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (unsigned step = 0; step < FOLDER_FALLBACKS; step++) {
+            struct slice name = fallback_of(&f, rows[i].wanted, '.', "ann", step, &a);
+            const char *want = step == 0 ? rows[i].in_place : rows[i].flat;
+            assert_row(rows[i].wanted, name.n == strlen(want) + 9 && name.p[name.n - 9] == '-');
+            assert_row(rows[i].wanted, slice_starts(name, slice_str(want)));
+            buf_fini(&a);
+        }
+    }
+    struct slice first = fallback_of(&f, "INBOX.x?", '.', "ann", 0, &a);
+    assert_true(slice_eq(first, fallback_of(&f, "INBOX.x?", '.', "ann", 0, &b)));
+    buf_fini(&b);
+    assert_false(slice_eq(first, fallback_of(&f, "INBOX.x?", '.', "bob", 0, &b)));
+    buf_fini(&b);
+    assert_false(slice_eq(first, fallback_of(&other, "INBOX.x?", '.', "ann", 0, &b)));
+    buf_fini(&b);
+    buf_fini(&a);
+    first = fallback_of(&with_id, "INBOX.x?", '.', "ann", 1, &a);
+    assert_true(slice_eq(first, fallback_of(&moved, "INBOX.x?", '.', "ann", 1, &b)));
+    buf_fini(&a);
+    buf_fini(&b);
+}
+
+static void test_fallback_is_short(void **state)
+{
+    struct folder f = {.name = SLICE_LIT("n")};
+    struct buf a;
+    char deep[2000];
+    (void)state;
+    memset(deep, 'x', sizeof(deep) - 1);
+    deep[sizeof(deep) - 1] = '\0';
+    for (size_t i = 40; i < sizeof(deep) - 1; i += 40)
+        deep[i] = '.';
+    assert_true(fallback_of(&f, deep, '.', "ann", 1, &a).n < 80);
+    buf_fini(&a);
+    memset(deep, 'x', sizeof(deep) - 1);
+    assert_true(fallback_of(&f, deep, '.', "ann", 0, &a).n < 120);
+    buf_fini(&a);
+}
+
+/* As many as there are, and still as many names. */
+static void test_many_twins(void **state)
+{
+    struct folder_list l, target;
+    struct folder_map m;
+    struct err err = ERR_INIT;
+    (void)state;
+    folder_list_init(&l);
+    folder_list_init(&target);
+    for (unsigned i = 0; i < 20000; i++) {
+        char name[32];
+        assert_int_equal(fmt_into(name, sizeof(name), "%u.x", i % 31), 0);
+        for (size_t k = 0, bits = i / 31; k < 10; k++, bits /= 2)
+            name[strlen(name) + 1] = '\0', name[strlen(name)] = bits & 1 ? '\1' : '\2';
+        assert_int_equal(folder_list_add(&l, slice_str(name), '/', 0, FOLDER_USE_NONE, &err), 0);
+    }
+    folder_map_make(&(struct folder_mapping){.source = &l, .target = &target, .salt = ""}, &m);
+    folder_list_init(&target);
+    for (size_t i = 0; i < m.n; i++)
+        assert_int_equal(folder_list_add(&target, m.names[i], '/', 0, FOLDER_USE_NONE, &err), 0);
+    assert_int_equal(target.n, l.n);
+    folder_map_fini(&m);
+    folder_list_fini(&l);
+    folder_list_fini(&target);
+}
+
 static void test_limits(void **state)
 {
     struct err err = ERR_INIT;
@@ -223,7 +428,7 @@ static void test_many(void **state)
         assert_int_equal(folder_list_add(&l, slice_str(name), '/', 0, FOLDER_USE_NONE, &err), 0);
     }
     make(&target, '.', NULL, NULL, none);
-    folder_map_make(&l, &target, &m);
+    folder_map_make(&(struct folder_mapping){.source = &l, .target = &target, .salt = ""}, &m);
     assert_int_equal(m.n, 100000);
     assert_slice_equal(m.names[99999], "f99999");
     folder_map_fini(&m);
@@ -274,6 +479,12 @@ int main(void)
         cmocka_unit_test(test_collisions),
         cmocka_unit_test(test_special_use),
         cmocka_unit_test(test_inbox_of_the_user),
+        cmocka_unit_test(test_children_of_inbox),
+        cmocka_unit_test(test_below_another_name),
+        cmocka_unit_test(test_special_by_name),
+        cmocka_unit_test(test_fallback),
+        cmocka_unit_test(test_fallback_is_short),
+        cmocka_unit_test(test_many_twins),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_limit_of_all_names),
         cmocka_unit_test(test_many),

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: ISC
+"""coexist-sync copy to a target that refuses names."""
+import re
+import shutil
+
+from lib.fakeimap import FakeImap, named
+from lib.mailbox import argv, run
+
+NAMES = (b"INBOX", b"Work", b"WORK", b"Unseen", b"cur", b"cur/below", b"&APw-bersicht")
+
+
+def source():
+    """The same two messages in each of its folders."""
+    def status(server, tag, line):
+        return server._ordinary("STATUS", tag, line).replace(b"STATUS INBOX", b"STATUS " + named(line))
+    listed = b"".join(b'* LIST () "/" "%s"\r\n' % name for name in NAMES)
+    return FakeImap([b"Subject: %d\r\n\r\nx\r\n" % i for i in range(2)],
+                    {"LIST": listed + b"{tag} OK done\r\n", "STATUS": status})
+
+
+class Refusing(FakeImap):
+    """Does not tell case, nor composed letters; takes no cur, nor anything below it; has a folder that no LIST shows."""
+
+    def __init__(self):
+        super().__init__(script={name: getattr(Refusing, name.lower()) for name in ("LIST", "CREATE", "STATUS", "SELECT", "EXAMINE")})
+        self.folders = {self.folded(name): name for name in (b"INBOX", b"U&Awg-bersicht")}
+        self.folders[b"unseen"] = None
+
+    @staticmethod
+    def folded(name):
+        return name.lower().replace(b"&apw-", b"u&awg-")
+
+    def list(self, _tag, _line):
+        return b"".join(b'* LIST () "/" "%s"\r\n' % n for n in self.folders.values() if n) + b"{tag} OK done\r\n"
+
+    def create(self, _tag, line):
+        name = named(line)
+        if name.split(b"/")[0] in (b"cur", b"cur-below"):
+            return b"{tag} BAD Command Argument Error. 11\r\n"
+        if self.folded(name) in self.folders:
+            return b"{tag} NO Mailbox exists\r\n"
+        self.folders[self.folded(name)] = name
+        return b"{tag} OK done\r\n"
+
+    def opened(self, command, tag, line):
+        if self.folded(named(line)) not in self.folders:
+            return b"{tag} NO no such folder\r\n"
+        return self._ordinary(command, tag, line).replace(b"STATUS INBOX", b"STATUS " + named(line))
+
+    def status(self, tag, line):
+        return self.opened("STATUS", tag, line)
+
+    def select(self, tag, line):
+        return self.opened("SELECT", tag, line)
+
+    def examine(self, tag, line):
+        return self.opened("EXAMINE", tag, line)
+
+
+def go(here, there, folder):
+    return run(argv(here, there, folder, "--timeout=60s", "--settle=0s"))
+
+
+def test_each_folder_has_a_name_of_its_own_that_the_target_takes(tmp_path):
+    with source() as here, Refusing() as there:
+        result = go(here, there, tmp_path)
+        assert (result.status, result.messages_copied) == (0, 2 * len(NAMES)), result.log
+        got = {name: there.stored_in.count(name) for name in there.stored_in}
+        assert set(got.values()) == {2}, got
+        # As they are called, as the target calls them, and with digits behind what had to have another name.
+        assert set(got) >= {b"INBOX", b"Unseen", b"U&Awg-bersicht"}
+        others = [name for name in got if re.search(rb"-[0-9a-f]{8}$", name)]
+        assert len(others) == 3 and len(set(got) & {b"Work", b"WORK"}) == 1, got
+        assert [name.rpartition(b"-")[0].lower() for name in sorted(others, key=bytes.lower)] == [b"cur", b"cur_below", b"work"]
+        assert result.log.count("code=E-NAME") == 4, result.log
+        # And it stays so, with the journal or without.
+        result = go(here, there, tmp_path)
+        assert (result.status, result.messages_copied) == (0, 0), result.log
+        assert "folder_renamed" not in result.log
+        shutil.rmtree(tmp_path / "state")
+        result = go(here, there, tmp_path)
+        assert (result.status, result.messages_copied) == (0, 0), result.log
+        assert {name for name in there.folders.values() if name} == set(got) - {b"Unseen"}
