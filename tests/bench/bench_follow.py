@@ -13,7 +13,7 @@ a minute; the changes are made and followed ROUNDS times, with the medians shown
 
 BENCH_LARGE=N sets the size of the large folder (100,000), BENCH_FOLDERS=N the most folders (1,000);
 with more than 100 folders, and with mbsync in the large one, the slow peers are left out.  A run of
-a peer that takes longer than PATIENCE seconds is given up and shown as such.
+a peer that takes longer than BENCH_PATIENCE seconds (120) is given up and shown as such.
 """
 import contextlib
 import json
@@ -36,7 +36,7 @@ TITLE = "Following a mailbox: round trips and seconds"
 LARGE = int(os.environ.get("BENCH_LARGE", "100000"))
 FOLDERS = int(os.environ.get("BENCH_FOLDERS", "1000"))
 TRIP_MS = 20
-PATIENCE = 120
+PATIENCE = int(os.environ.get("BENCH_PATIENCE", "120"))
 TOOLS = ("coexist-sync", "InterIMAP", "mbsync")
 SOME = 100  # folders that the peers are asked to follow
 FLAGS, MOVES, DELETIONS, NEW = 1000, 100, 50, 100  # changes of a large folder
