@@ -333,7 +333,7 @@ static int find_facts(struct sieve *s, struct err *err)
         struct content c;
         bool found;
         f->has_twin = p->tgt_uid != 0 && uid_set_has(&s->left, p->tgt_uid);
-        if (!w->is_lost && p->src_uid != 0 && p->state != PAIR_GONE &&
+        if (!w->is_lost && p->src_uid != 0 && p->state != PAIR_GONE && p->state != PAIR_LOST &&
             !uids_have(from->vanished, from->n_vanished, p->src_uid) &&
             !uids_have(to->vanished, to->n_vanished, p->tgt_uid))
             continue;

@@ -182,6 +182,9 @@ static void on_source(struct plan_draft *d, uint32_t folder, const struct seen *
         add_copy(d, folder, p->src_uid, flags, PLAN_W_RETRY);
     } else if (p->state == PAIR_LOST) {
         add_copy(d, folder, p->src_uid, flags, PLAN_W_RESTORED);
+        d->owed = plan_room(d->owed, d->n_owed, sizeof(*d->owed));
+        if (p->digest)
+            d->owed[d->n_owed++] = p->digest;
     } else if (p->state == PAIR_GONE && d->policy->repeats_gone) {
         add_lost(&d->target, folder, s, f);
         d->target.lost[d->target.n_lost - 1].comes_again = true;
@@ -363,6 +366,7 @@ void plan_make(const struct plan_input *in, struct plan *out)
     make(&d);
     finish(&d);
     free(d.slots);
+    free(d.owed);
     free(d.source.lost);
     free(d.source.fresh);
     free(d.target.lost);

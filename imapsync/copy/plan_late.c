@@ -13,7 +13,8 @@
  *
  * What the target has lost by a restore (PAIR_LOST) is owed wherever the source has it now.  As
  * long as a folder that was restored cannot be looked at, nobody knows what that is, and what was
- * seen before waits.  So does what may have been stored for a folder that cannot be looked at: it
+ * seen before waits, as does one that may be what comes again from where it was listed first.  So
+ * does what may have been stored for a folder that cannot be looked at: it
  * may have been moved since.
  *
  * Folders are listed one after the other, so what is moved meanwhile is seen in two places.  Where
@@ -130,8 +131,18 @@ static void pay(struct plan_draft *d, const unsigned char *digest, size_t n)
     }
 }
 
+/* Those that are to come again from where they were listed, and may have been moved since. */
+static size_t count_restored(const struct plan_draft *d, const unsigned char *digest)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_owed; i++)
+        n += memcmp(d->owed[i], digest, SHA256_SIZE) == 0;
+    return n;
+}
+
 static void judge_group(struct plan_draft *d, const struct candidate *v, size_t n)
 {
+    const size_t hidden = d->in->is_owed_hidden ? n : count_restored(d, v->digest);
     size_t ever = d->in->seen(d->in->arg, v->digest, n), owed = count_owed(d, v->digest);
     owed = owed < ever ? owed : ever;
     size_t late = n > ever ? n - ever : 0;
@@ -143,7 +154,7 @@ static void judge_group(struct plan_draft *d, const struct candidate *v, size_t 
         pay(d, v->digest, n - ever - late);
     for (size_t i = 0; i < n; i++) {
         struct plan_fresh *f = &d->source.fresh[v[i].at];
-        if (i < ever && !d->in->is_owed_hidden) {
+        if (i < ever && i >= hidden) {
             not_late(d, f, PLAN_W_SEEN);
             continue;
         }

@@ -59,9 +59,11 @@ struct plan_draft {
     const struct plan_input *in;
     const struct plan_policy *policy;
     struct plan *out;
-    struct plan_match source; /* lost there and new there */
-    struct plan_match target; /* lost there only, and new there */
-    uint32_t *slots;          /* hash table of positions in the plan's changes, plus one; 0: free */
+    struct plan_match source;   /* lost there and new there */
+    struct plan_match target;   /* lost there only, and new there */
+    const unsigned char **owed; /* digests of what the source has and a restored target has lost */
+    size_t n_owed;
+    uint32_t *slots; /* hash table of positions in the plan's changes, plus one; 0: free */
     size_t n_slots;
 };
 

@@ -168,7 +168,7 @@ static const struct words reasons[] = {
     [PLAN_R_IN_DOUBT] = {"in-doubt", "it may have been stored already, for a folder that cannot be "
                                      "looked at now"},
     [PLAN_R_HIDDEN] = {"hidden", "it may be what the target has lost in a folder that was "
-                                 "restored and cannot be looked at now"},
+                                 "restored, of which not all is known yet"},
 };
 _Static_assert(sizeof(reasons) / sizeof(reasons[0]) == PLAN_REASONS, "words for each reason");
 

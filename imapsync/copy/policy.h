@@ -132,7 +132,7 @@ enum plan_reason {
     PLAN_R_NO_UID,      /* the target has never told which message it is */
     PLAN_R_UNREADABLE,  /* whether it is late its content would tell, which cannot be read */
     PLAN_R_IN_DOUBT,    /* it may have been stored already for a folder that was not looked at */
-    PLAN_R_HIDDEN,      /* it may be what the target has lost in a folder that was not looked at */
+    PLAN_R_HIDDEN,      /* it may be what the target has lost in a folder that is not known yet */
     PLAN_REASONS,
 };
 

@@ -281,12 +281,6 @@ static bool is_waiting(const struct run *r)
     return w->h->v[w->next].what == ACT_FLIP ? !r->was_quiet || r->has_failed : !r->is_swept;
 }
 
-/* Behind the flip: not while only the journal knows that a side was restored. */
-static bool may_lose(const struct world *w)
-{
-    return !w->ledger.is_flipped || !(server_is_owing(&w->source) || server_is_owing(&w->target));
-}
-
 static void between(struct run *r)
 {
     struct world *w = &r->w;
@@ -297,14 +291,12 @@ static void between(struct run *r)
                 break;
         } else if (x->what == ACT_BACK && is_for(r, ACT_BACK)) {
             turn(r, x);
-        } else if (x->what == ACT_JOURNAL_LOST && !may_lose(w)) {
+        } else if (x->what == ACT_JOURNAL_LOST && !world_may_lose(w)) {
             /* The marks that are left go by UIDs. */
         } else if (x->what == ACT_JOURNAL_LOST) {
             end(r);
             site_lose(r->dir);
-            ledger_journal_lost(&w->ledger);
-            server_forgotten(&w->source);
-            server_forgotten(&w->target);
+            world_lose_journal(w);
             if (x->a % 3 == 0) {
                 site_lose_marks();
                 ledger_marks_lost(&w->ledger);

@@ -213,10 +213,12 @@ static void taken_away(struct ledger *l, bool on_target, uint8_t folder, const s
     struct tally *t = &l->tally[folder][m->content];
     if (!on_target && has_unsure(l, folder, m->content))
         t->orphans++;
-    if (!on_target)
+    if (!on_target) {
         t->deleted++;
-    else
+        l->life[m->content].was_altered |= m->is_altered;
+    } else {
         is_taken(l, folder, m);
+    }
     if (on_target && m->is_copy) {
         t->user_removed++;
         t->removed_at = l->tick;
@@ -225,9 +227,18 @@ static void taken_away(struct ledger *l, bool on_target, uint8_t folder, const s
         t->unsure_removed++;
 }
 
+/* While the last pass was looking, which may have seen it in two places, and has made two copies.
+ */
+static bool was_moved_now(const struct ledger *l, uint32_t content)
+{
+    return l->life[content].moved_in != 0 && l->life[content].moved_in == l->pass_began;
+}
+
 void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const struct message *m)
 {
     taken_away(l, on_target, folder, m);
+    if (!on_target)
+        l->life[m->content].was_hasty |= was_moved_now(l, m->content);
     /* On the way back its copy stays in Trash, whatever that is called later. */
     if (!on_target && folder == LEDGER_TRASH && l->rule == RULE_REVERSE)
         l->tally[folder][m->content].orphans++;
@@ -242,7 +253,9 @@ void ledger_user_moved(
     struct biography *b = &l->life[m->content];
     appeared(l, to, m->content);
     is_in(l, on_target, to, m);
-    b->was_hasty |= l->is_in_pass && (to == LEDGER_TRASH || from == LEDGER_TRASH);
+    bool is_trash = to == LEDGER_TRASH || from == LEDGER_TRASH;
+    b->was_hasty |= is_trash && (l->is_in_pass || was_moved_now(l, m->content));
+    b->moved_in = l->is_in_pass ? l->pass_began : b->moved_in;
     if (!l->is_flipped)
         return;
     /* Before the pass that makes the marks anew has read it: its content is not known as one that

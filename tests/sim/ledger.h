@@ -63,9 +63,12 @@ struct biography {
     uint8_t late_born, late_made, late_remade;
     bool late_copied, late_moved; /* on the source, behind the flip */
     bool was_swallowed;           /* by a target that has said OK */
-    bool was_hasty;   /* moved to Trash or out of it on the source in a pass (what is open) */
-    bool got_by_both; /* users have put it on both sides, with flags of their own */
-    bool may_be_two;  /* both sides have got it, and nobody has joined them */
+    uint32_t moved_in; /* pass_began of the one in which it was moved on the source; 0: never */
+    bool was_hasty;    /* moved to Trash or out of it on the source in a pass, or there and then
+                          removed (what is open) */
+    bool was_altered;  /* by the server that the source is now; and taken away there */
+    bool got_by_both;  /* users have put it on both sides, with flags of their own */
+    bool may_be_two;   /* both sides have got it, and nobody has joined them */
 };
 
 /* One message, wherever its users or the engine put it. */

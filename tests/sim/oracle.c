@@ -238,8 +238,8 @@ static bool has_closed(const struct server *source)
 }
 
 /* On the way back: one that its user has removed, or moved there between the looks at two folders,
- * is in Trash once.  Where nothing can be moved, or not by its size, or is not told to be there,
- * its copy goes there each time that it is moved. */
+ * is in Trash once.  Where nothing can be moved, or not by its size, or is not told to be there, or
+ * is altered, its copy goes there each time that it is moved. */
 static void judge_trash(struct ledger *l, uint32_t content, const struct server *target)
 {
     const struct mailbox *b = server_find(target, LEDGER_TRASH);
@@ -248,7 +248,7 @@ static void judge_trash(struct ledger *l, uint32_t content, const struct server 
                     !(l->source->quirks & (QUIRK_SIZES | QUIRK_SHORT)) && !has_closed(l->source);
     bool is_ours = l->rule == RULE_REVERSE && is_moved && l->life[content].lives == 1 &&
                    !l->has_lost_journal && !l->life[content].may_be_two &&
-                   (l->has_open || !l->life[content].was_hasty);
+                   !l->life[content].was_altered && (l->has_open || !l->life[content].was_hasty);
     for (size_t i = 0; b && i < b->n; i++) {
         n += b->v[i].content == content;
         is_ours &= b->v[i].content != content || (b->v[i].is_copy && b->v[i].users == 0);

@@ -78,9 +78,10 @@ void disk_kill(const char *dir)
     copy_tree(dir, aside);
     bool is_torn_commit = world->h->tear == TEAR_COMMIT;
     uint32_t number = (uint32_t)rng_next(&world->rng);
-    if ((is_torn_commit || number % 2) && tear_now(world->h->tear, aside, number >> 1)) {
+    if (world_may_lose(world) && (is_torn_commit || number % 2) &&
+        tear_now(world->h->tear, aside, number >> 1)) {
         world_story(world, "  the disk was torn");
-        ledger_journal_lost(&world->ledger);
+        world_lose_journal(world);
     }
 }
 

@@ -19,6 +19,18 @@
 
 struct world *world;
 
+void world_lose_journal(struct world *w)
+{
+    ledger_journal_lost(&w->ledger);
+    server_forgotten(&w->source);
+    server_forgotten(&w->target);
+}
+
+bool world_may_lose(const struct world *w)
+{
+    return !w->ledger.is_flipped || !(server_is_owing(&w->source) || server_is_owing(&w->target));
+}
+
 void world_story(struct world *w, const char *fmt, ...)
 {
     va_list ap;

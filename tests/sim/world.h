@@ -60,6 +60,10 @@ void world_story(struct world *w, const char *fmt, ...) ATTR_PRINTF(2, 3);
 /* turn.c: the source becomes the target, and the other way round; nothing is open.  What both have
  * in common counts as copied before, and what was copied and is gone as deleted. */
 void world_turn(struct world *w, bool has_journal);
+/* The journal is lost, and what the model takes the engine to know with it... */
+void world_lose_journal(struct world *w);
+/* ... but behind the flip not while only the journal knows that a side was restored. */
+bool world_may_lose(const struct world *w);
 /* What was sent before a cut is stored now. */
 void world_settle_late(struct world *w);
 /* Takes it over; false: no room. */
