@@ -163,6 +163,30 @@ static void tell_ignored(struct copy *c, struct pass *p, size_t n)
         p->counts->folders_failed += n;
 }
 
+/* There may be a folder that nobody knows of. */
+static void tell_unread(struct copy *c, struct pass *p, size_t n)
+{
+    p->has_failed = true;
+    if (!copy_tell(c, &(struct copy_finding){.code = ITEM_SHORT,
+                          .folder = SLICE_LIT("(folders)"),
+                          .n = n,
+                          .why = "lines of the list of folders that cannot be read: see "
+                                 "imap_line_odd in the log"}))
+        p->counts->folders_failed += n;
+}
+
+static void count_odd(struct copy *c, struct copy_counts *counts)
+{
+    struct end *both[] = {c->from, c->to};
+    for (size_t i = 0; i < 2; i++) {
+        if (!both[i])
+            continue;
+        counts->lines_odd += both[i]->n_odd;
+        counts->lines_unread += both[i]->n_unread;
+        both[i]->n_odd = both[i]->n_unread = 0;
+    }
+}
+
 int copy_pass(
     struct copy *c, enum plan_policy_id policy, struct copy_counts *counts, struct err *err)
 {
@@ -176,6 +200,8 @@ int copy_pass(
         return -1;
     int result = tell_begin(c, err) == 0 ? copy_list_both(c, &from, &there, err) : -1;
     if (result == 0) {
+        if (from.unread > 0)
+            tell_unread(c, &p, from.unread);
         if (from.ignored > 0)
             tell_ignored(c, &p, from.ignored);
         if (journal_has_turned(c->journal))
@@ -205,6 +231,7 @@ int copy_pass(
     /* However many readings were on their way when it was lost. */
     c->n_died += c->has_died;
     c->has_died = false;
+    count_odd(c, counts);
     /* After an error a command may be half sent or an answer may still come. */
     if (result != 0)
         copy_disconnect(c);

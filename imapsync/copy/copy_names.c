@@ -195,7 +195,8 @@ static void take_lost(struct naming *w, const struct plan_folders *plan)
 {
     struct pass *p = w->p;
     p->lost = mem_zalloc((plan->n_lost + 1) * sizeof(*p->lost));
-    for (size_t i = 0; i < plan->n_lost; i++) {
+    /* It may be in what could not be read. */
+    for (size_t i = 0; i < plan->n_lost && !w->from->is_unsure; i++) {
         struct journal_folder *k = &w->known[plan->lost[i]];
         if (k->source.uidvalidity == 0 && !p->finds_alone)
             continue;

@@ -258,8 +258,12 @@ static void tell_short(struct work *w)
     w->has_told_short = true;
     log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
         log_u64("messages", w->listing.exists), log_u64("listed", w->listing.n));
+    const char *why = w->listing.has_unread
+                          ? "what the source tells of it cannot be read as a whole: see "
+                            "imap_line_odd in the log"
+                          : "the source lists fewer messages than it counts";
     w->p->has_failed = true;
-    if (!folder_tell(w, ITEM_SHORT, 0, 0, "the source lists fewer messages than it counts"))
+    if (!folder_tell(w, ITEM_SHORT, 0, 0, why))
         w->p->counts->folders_short++;
 }
 

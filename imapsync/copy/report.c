@@ -93,6 +93,13 @@ static const struct row rows[] = {
         "messages were removed on the target by their user and are not copied again", NULL},
     {"keywords_lost", COUNT(keywords_lost), MERGE_MOST, TOLD, "", "keyword could not be kept",
         "keywords could not be kept", NULL},
+    {"lines_odd", COUNT(lines_odd), MERGE_SUM, TOLD, "",
+        "line of a server could not be read as a whole: see imap_line_odd in the log",
+        "lines of servers could not be read as a whole: see imap_line_odd in the log", NULL},
+    {"lines_unread", COUNT(lines_unread), MERGE_SUM, EXCEPTION, "",
+        "line of a server was lost, since it could not be read: see imap_line_odd in the log",
+        "lines of servers were lost, since they could not be read: see imap_line_odd in the log",
+        NULL},
     {"deletions_withheld", COUNT(deletions_withheld), MERGE_LAST, LOSS,
         "E-WITHHELD: ", "deletion is withheld", "deletions are withheld",
         "cutover --delete-percent=100 carries them out, --delete-percent=0 keeps the messages on "

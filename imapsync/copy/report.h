@@ -42,6 +42,8 @@ struct copy_counts {
     uint64_t flags_changed, messages_moved, messages_deleted, messages_kept;
     uint64_t messages_away; /* copied once, and removed on the target by its user */
     uint64_t keywords_lost;
+    uint64_t lines_odd;    /* of a server, that could not be read, or not as a whole */
+    uint64_t lines_unread; /* of those what may have been about folders or messages, and is lost */
     uint64_t deletions_withheld; /* messages: too many, or the target cannot remove single ones */
     uint64_t subscriptions_failed;
     /* In the journal when a pass was through, whether that pass has told them or not. */

@@ -53,6 +53,7 @@ struct end_changes {
     size_t n_vanished, cap_vanished;
     bool is_whole; /* v, or uids, has every message of the folder */
     bool is_sure;  /* else there may be more messages than these, and nothing is known to be gone */
+    bool has_unread; /* it is not, since something was told that could not be read */
     uint32_t uidvalidity, uidnext,
         exists;                /* 0: the end does not tell; uidvalidity it always does */
     uint64_t modseq;           /* for end_flags.unchanged_since; 0: none */

@@ -33,6 +33,7 @@
 #define IMAPSYNC_ENDS_END_H
 
 #include <poll.h>
+#include <stdint.h>
 #include "base/core/attr.h"
 #include "base/core/err.h"
 #include "base/os/wait.h"
@@ -251,6 +252,9 @@ struct end {
     /* The other end of the copy: looked after while somebody waits for this one, which keeps it
      * alive.  Its errors come when it is used.  NULL: none. */
     struct end *beside;
+    /* Lines that it was told and could not read, or only in part; of those what may have been about
+     * folders or messages, and is lost.  Whoever counts takes them. */
+    uint64_t n_odd, n_unread;
 };
 
 /* Both ways. */

@@ -36,7 +36,7 @@ bool imap_listed(struct end_changes *out, const struct imap_fetch_data *f, struc
         f->has & IMAP_FETCH_INTERNALDATE && date_parse(f->internal_date, &m->date_s, &m->zone_min);
     m->has_flags = (f->has & IMAP_FETCH_FLAGS) != 0;
     if (m->has_flags)
-        out->flags_lost += flags_parse(f->flags, out->keywords, &m->flags);
+        out->flags_lost += flags_parse(f->flags, out->keywords, &m->flags) + f->has_odd_flags;
     if (f->has & IMAP_FETCH_EMAILID)
         end_changes_add_id(out, f->uid, f->email_id);
     return true;
@@ -93,6 +93,15 @@ static bool attributes_untagged(struct imap_request *r, const struct imap_respon
     return uids_have(q->uids, q->n, m.uid) && end_changes_add(q->out, &m);
 }
 
+/* Of those that were asked for: they are not there any more, or were told in vain. */
+static bool has_all(const struct attributes_request *q)
+{
+    bool has = true;
+    for (size_t i = 0; has && i < q->n; i++)
+        has = end_changes_find(q->out, q->uids[i]) != NULL;
+    return has;
+}
+
 static unsigned lacks(const struct attributes_request *q, uint32_t uid)
 {
     const struct listed *m = end_changes_find(q->out, uid);
@@ -132,6 +141,8 @@ static void attributes_answered(struct imap_request *r, unsigned step, const str
     if (r->n_cmds > 0 || r->has_more)
         return;
     end_changes_finish(q->out);
+    if (r->n_unread > 0 && !has_all(q))
+        imap_request_unread(r);
     if (q->is_second) {
         drop_partial(q);
         return;

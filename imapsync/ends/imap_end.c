@@ -127,6 +127,7 @@ static void opened(struct imap_end *e)
 {
     e->is_open = true;
     imap_conn_events(e->conn, &imap_end_events, e);
+    e->end.n_odd += imap_conn_n_odd(e->conn);
     enable(e);
     imap_requests_flush(e);
 }

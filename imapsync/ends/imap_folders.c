@@ -9,6 +9,8 @@
  *
  * A folder whose STATUS fails has none in the list; what needs it reports that folder.
  *
+ * A line that cannot be read may have been about any folder, so the list is not sure then.
+ *
  * MAILBOXIDs are asked for by commands of their own: beside any other item Cyrus 3.6 shows freed
  * memory as the ID, any octets, and the right one only where it is alone.
  */
@@ -90,8 +92,9 @@ static void on_namespace(struct folder_list *l, const struct imap_response *r)
     }
 }
 
-static void on_list(struct list_request *l, const struct imap_mailbox_data *m)
+static void on_list(struct list_request *l, const struct imap_response *resp)
 {
+    const struct imap_mailbox_data *m = &resp->mailbox;
     struct buf name;
     struct err err = ERR_INIT;
     unsigned attrs = 0;
@@ -103,8 +106,12 @@ static void on_list(struct list_request *l, const struct imap_mailbox_data *m)
         attrs |= words[i].attr;
         use = words[i].use != FOLDER_USE_NONE ? words[i].use : use;
     }
+    /* The name, or a word of its attributes, is only a guess. */
+    l->out->is_unsure = l->out->is_unsure || resp->is_odd;
     if (imap_str_add(m->name, &name) != 0)
         l->out->ignored++;
+    else if (name.n == 0)
+        ; /* the root, which some servers list */
     else if (folder_list_add(l->out, buf_slice(&name), m->delimiter, attrs, use, &err) != 0)
         imap_request_fail(&l->r, &err);
     buf_fini(&name);
@@ -122,7 +129,6 @@ static void on_lsub(struct folder_list *l, const struct imap_mailbox_data *m)
     buf_fini(&name);
 }
 
-/* What it does not say stays as it is. */
 /* Status of a folder of the list; of one that is not there it says nothing. */
 static bool on_status(struct folder_list *l, const struct imap_status_data *d)
 {
@@ -146,7 +152,7 @@ static bool list_untagged(struct imap_request *r, const struct imap_response *re
         on_namespace(l->out, resp);
         return true;
     case IMAP_KIND_LIST:
-        on_list(l, &resp->mailbox);
+        on_list(l, resp);
         return true;
     case IMAP_KIND_LSUB:
         on_lsub(l->out, &resp->mailbox);
@@ -290,6 +296,8 @@ static void list_answered(struct imap_request *r, unsigned step, const struct im
         for (size_t i = 0; l->out->delimiter < 0 && i < l->out->n; i++)
             l->out->delimiter = l->out->v[i].delimiter;
         r->has_more = r->result == END_OK; /* those that have no status yet */
+        l->out->unread = r->n_unread;
+        l->out->is_unsure = l->out->is_unsure || r->n_unread > 0;
     }
 }
 

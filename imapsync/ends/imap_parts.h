@@ -64,7 +64,8 @@ struct imap_request {
     bool is_changing;  /* only when the folder is surely the one that it was */
     bool may_be_early; /* or, of this one, was so a moment ago */
     bool is_barrier;   /* nothing that was begun behind it leaves before it is over */
-    bool goes_on; /* asks for the rest when the server has answered for a part (MESSAGELIMIT) */
+    bool goes_on;    /* asks for the rest when the server has answered for a part (MESSAGELIMIT) */
+    size_t n_unread; /* lines in its turn that could not be read: what has not come is not known */
     enum end_result result; /* END_OK unless something was refused */
     struct err err;
 };
@@ -122,6 +123,8 @@ void imap_request_free_head(struct imap_request *r); /* for kind->free */
 void imap_request_on_open(struct imap_request *r);
 /* The same for what changes it by UID: leaves when the folder is surely the one that it was. */
 void imap_request_to_change(struct imap_request *r);
+/* What it lacks may have been in a line that could not be read. */
+void imap_request_unread(struct imap_request *r);
 /* It is refused by us, and nothing is sent. */
 void imap_request_cannot(struct imap_request *r, const char *why);
 /* Begins a command of the request: text and imap_cmd_end() follow. */

@@ -60,6 +60,14 @@ static size_t find(const struct read_request *q, uint32_t uid)
     return low < q->n && q->uids[low] == uid && !q->has_come[low] ? low : q->n;
 }
 
+static bool has_all(const struct read_request *q)
+{
+    size_t n = 0;
+    while (n < q->n && q->has_come[n])
+        n++;
+    return n == q->n;
+}
+
 static void read_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
@@ -67,7 +75,11 @@ static void read_answered(struct imap_request *r, unsigned step, const struct im
     (void)step, (void)resp;
     if (o->status != IMAP_STATUS_OK)
         imap_request_refuse(r, o, ERR_SCOPE_NONE);
-    if (r->n_cmds > 0 || r->has_more || !q->is_late)
+    if (r->n_cmds > 0 || r->has_more)
+        return;
+    if (r->n_unread > 0 && !has_all(q))
+        imap_request_unread(r);
+    if (!q->is_late)
         return;
     if (!q->is_one_by_one) {
         q->is_one_by_one = true;
@@ -105,7 +117,8 @@ void imap_end_read(struct end *end, const uint32_t *uids, size_t n, const struct
 void imap_read_begin(struct imap_end *e, uint32_t uid, uint64_t size)
 {
     e->body = (struct imap_body){0};
-    for (struct imap_cmd *c = e->cmds; c; c = c->next) {
+    /* What comes behind a body that was none is taken off the wire, and nobody's. */
+    for (struct imap_cmd *c = e->has_failed ? NULL : e->cmds; c; c = c->next) {
         if (!c->r || c->step == IMAP_STEP_REOPEN || c->r->kind != &read_kind)
             continue;
         if (c->r->opened->is_refused)
@@ -137,11 +150,13 @@ void imap_read_end(struct imap_end *e, const struct imap_fetch_data *f)
     struct read_request *q = (struct read_request *)e->body.r;
     if (!q)
         return;
-    if (!(f->has & IMAP_FETCH_BODY) || !(f->has & IMAP_FETCH_UID) || f->uid != e->body.uid) {
+    bool is_it = f->has & IMAP_FETCH_UID ? f->uid == e->body.uid : q->alone == e->body.uid;
+    if (!(f->has & IMAP_FETCH_BODY) || !is_it) {
         imap_end_fail(e, "a message came instead of another");
         return;
     }
+    uint32_t uid = e->body.uid;
     e->body = (struct imap_body){0};
     if (q->is_wanted && q->sink->end)
-        q->sink->end(q->arg, f->uid);
+        q->sink->end(q->arg, uid);
 }

@@ -143,6 +143,13 @@ void imap_request_refuse(struct imap_request *r, const struct imap_outcome *o, e
     imap_request_fail(r, &err);
 }
 
+void imap_request_unread(struct imap_request *r)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_PEER, EX_PROTOCOL, "what the server has answered cannot be read");
+    imap_request_fail(r, &err);
+}
+
 void imap_request_cannot(struct imap_request *r, const char *why)
 {
     struct err err = ERR_INIT;
@@ -353,4 +360,21 @@ static void on_body_end(void *arg)
     (void)arg; /* the response that it is part of tells whose it was */
 }
 
-const struct imap_events imap_end_events = {on_untagged, on_body_begin, on_body_data, on_body_end};
+/* Whoever's turn it is may have been told something by it. */
+static void on_odd(void *arg, const struct imap_response *resp, bool is_kept, struct slice line)
+{
+    struct imap_end *e = arg;
+    e->end.n_odd++;
+    bool may_be_data = resp->kind != IMAP_KIND_TAGGED && resp->kind != IMAP_KIND_CONTINUE &&
+                       slice_trim(line).n > 0;
+    if (is_kept || !may_be_data)
+        return;
+    e->end.n_unread++;
+    if (e->body.r)
+        imap_end_fail(e, "a message came, and nobody can say which it is");
+    else if (e->cmds && e->cmds->r && e->cmds->step != IMAP_STEP_REOPEN)
+        e->cmds->r->n_unread++;
+}
+
+const struct imap_events imap_end_events = {
+    on_untagged, on_body_begin, on_body_data, on_body_end, on_odd};

@@ -13,6 +13,9 @@
  *
  * A server may tell at any time what others have changed (RFC 9051 7.5.2), so there are messages of
  * which only flags were told, such as one that has arrived meanwhile.  They are asked for by UID.
+ * A line that could not be read may have been about any message, or about one that has gone: then
+ * the changes are not sure either.
+ *
  * Of what is still told by half nothing is told if it has no flags, or has come meanwhile and is
  * told the next time; what was there from the start has then no date that is worth anything.
  */
@@ -44,9 +47,14 @@ static bool is_listing(const struct open_request *q)
     return q->way == OPEN_WAY_LIST || q->way == OPEN_WAY_FLAGS;
 }
 
+static bool is_short_beside(const struct open_request *q, size_t n)
+{
+    return is_listing(q) && q->from <= 1 && count(q->out, 0, q->out->uidnext) + n < q->exists;
+}
+
 static bool is_short(const struct open_request *q)
 {
-    return is_listing(q) && q->from <= 1 && count(q->out, 0, q->out->uidnext) < q->exists;
+    return is_short_beside(q, 0);
 }
 
 /* Messages that should be there by the counts of then and now, less those that are. */
@@ -130,7 +138,9 @@ static bool asks_parts(struct open_request *q)
 {
     uint64_t size = q->portion > 0 ? q->portion : PART;
     bool is_cut = q->was_cut && is_listing(q);
-    if (!(is_short(q) || is_cut) || q->by_parts == size || (q->was_refused && has_nothing(q)))
+    /* What could not be read once would be told again. */
+    if (!(is_short_beside(q, q->r.n_unread) || is_cut) || q->by_parts == size ||
+        (q->was_refused && has_nothing(q)))
         return false;
     q->way = OPEN_WAY_LIST;
     q->was_cut = false;
@@ -214,14 +224,16 @@ static void conclude(struct open_request *q)
 {
     struct end_changes *c = q->out;
     drop_partial(q);
+    c->has_unread = q->r.n_unread > 0;
     if (is_listing(q)) {
         c->is_whole = q->from <= 1;
         c->is_brief = imap_open_is_brief(q);
-        c->is_sure = !is_short(q) && !q->was_cut;
+        c->is_sure = !is_short(q) && !q->was_cut && !c->has_unread;
         c->n_vanished = 0;
         end_changes_miss(c, &q->known);
     } else {
-        c->is_sure = !q->was_refused && !q->has_gap && (!q->has_uids || miss_by_uids(q));
+        c->is_sure =
+            !q->was_refused && !q->has_gap && (!q->has_uids || miss_by_uids(q)) && !c->has_unread;
         c->n_vanished = c->n_vanished > 0 ? uids_sort(c->vanished, c->n_vanished) : 0;
     }
     const struct imap_token token = {.uidvalidity = c->uidvalidity,

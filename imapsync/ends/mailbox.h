@@ -58,6 +58,10 @@ struct folder_list {
     struct slice foreign[FOLDER_PREFIXES_MAX]; /* of other users' and shared folders; owned */
     size_t n_foreign;
     size_t ignored; /* names over a limit, which are reported and left out */
+    size_t unread;  /* what was told of folders and could not be read */
+    /* For that or another reason there may be more than these, or others: what is not listed need
+     * not be gone. */
+    bool is_unsure;
 };
 
 void folder_set_id(struct folder *f, struct slice id); /* of a list; a copy */

@@ -134,6 +134,25 @@ static int peer_error(struct err *err, const char *what)
     return err_scope_set(err, ERR_SCOPE_HOST);
 }
 
+static void tell_odd(struct imap_client *c, const struct imap_response *r, bool is_kept)
+{
+    struct slice line = imap_frame_text(&c->frame);
+    if (imap_secrets_are_in(&c->secrets, line))
+        line = SLICE_LIT("(a line that repeats what was sent to sign in)");
+    if (c->events && c->events->odd)
+        c->events->odd(c->arg, r, is_kept, line);
+}
+
+/* Not while TLS is to begin: who can write into the plain connection would say such things. */
+static int pass_over(
+    struct imap_client *c, const struct imap_response *r, const char *what, struct err *err)
+{
+    if (c->is_exclusive && c->commands[0].is_starttls)
+        return peer_error(err, what);
+    tell_odd(c, r, false);
+    return 0;
+}
+
 /* The refused command's remaining bytes leave the output; what was queued behind moves up. */
 static void cut_refused(struct imap_client *c, const struct command *cmd)
 {
@@ -175,17 +194,24 @@ void imap_client_cancel(struct imap_client *c)
         finish(c, &c->commands[0], &r);
 }
 
+/* NULL: none that the server knows of. */
+static struct command *command_of(struct imap_client *c, struct slice tag)
+{
+    uint32_t n = 0;
+    struct command *cmd = NULL;
+    if (tag.n > 1 && (tag.p[0] == 'c' || tag.p[0] == 'C') &&
+        num_u32(slice_from(tag, 1), 1, UINT32_MAX, &n) == 0)
+        cmd = imap_client_command(c, n);
+    return cmd && cmd->start < c->out.base ? cmd : NULL;
+}
+
 static int on_tagged(struct imap_client *c, const struct imap_response *r, struct err *err)
 {
-    uint32_t tag = 0;
-    struct command *cmd = NULL;
-    if (r->tag.n > 1 && r->tag.p[0] == 'c' &&
-        num_u32(slice_from(r->tag, 1), 1, UINT32_MAX, &tag) == 0)
-        cmd = imap_client_command(c, tag);
-    if (!cmd || cmd->start >= c->out.base)
-        return peer_error(err, "an answer to a command that was not given");
+    struct command *cmd = command_of(c, r->tag);
+    if (!cmd)
+        return pass_over(c, r, "an answer to a command that was not given", err);
     if (r->status == IMAP_STATUS_OK) {
-        if (imap_out_has_waits(&c->out, tag))
+        if (imap_out_has_waits(&c->out, cmd->tag))
             return peer_error(err, "OK to a command whose literal was not asked for");
         if (r->code.kind == IMAP_CODE_CAPABILITY)
             learn_caps(c, r->code.list);
@@ -207,7 +233,7 @@ static int on_continue(struct imap_client *c, const struct imap_response *r, str
         c->commands[0].challenge(c->commands[0].arg, r->text);
         return 0;
     }
-    return peer_error(err, "a continuation that nothing waited for");
+    return pass_over(c, r, "a continuation that nothing waited for", err);
 }
 
 static int on_greeting(struct imap_client *c, const struct imap_response *r, struct err *err)
@@ -226,6 +252,9 @@ static int on_greeting(struct imap_client *c, const struct imap_response *r, str
         return 0;
     case IMAP_STATUS_NO:
     case IMAP_STATUS_BAD:
+        imap_fault_text(r->text, c->bye, sizeof(c->bye));
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "the server turns us away: %s", c->bye);
+        return err_scope_set(err, ERR_SCOPE_HOST);
     case IMAP_STATUS_CANCELLED:
         return peer_error(err, "no greeting");
     }
@@ -278,6 +307,36 @@ static int on_response(struct imap_client *c, const struct imap_response *r, str
     return 0;
 }
 
+/* A line of which nothing can be used. */
+static int on_unreadable(struct imap_client *c, struct imap_response *r, struct err *err)
+{
+    bool is_blank = slice_trim(imap_frame_text(&c->frame)).n == 0;
+    if (c->session == IMAP_SESSION_GREETING && !is_blank)
+        return peer_error(err, "no greeting");
+    if (!command_of(c, r->tag)) {
+        /* A word in front makes no tag. */
+        r->kind = r->kind == IMAP_KIND_TAGGED ? IMAP_KIND_OTHER : r->kind;
+        return pass_over(c, r, "a response that is not IMAP", err);
+    }
+    /* Its command is over, and nobody knows how: whoever depends on that looks, as behind a BAD. */
+    tell_odd(c, r, true);
+    r->status = IMAP_STATUS_BAD;
+    r->code = (struct imap_code){0};
+    r->text = SLICE_LIT("(an answer that cannot be read)");
+    return on_tagged(c, r, err);
+}
+
+static int on_body_begin(struct imap_client *c, const struct imap_response *r, struct err *err)
+{
+    if (c->session == IMAP_SESSION_GREETING)
+        return peer_error(err, "no greeting");
+    c->skips_body = !(r->fetch.has & IMAP_FETCH_BODY) || !r->fetch.body.is_streamed;
+    if (c->events && !c->skips_body)
+        c->events->body_begin(
+            c->arg, r->fetch.has & IMAP_FETCH_UID ? r->fetch.uid : 0, c->frame.streamed.size);
+    return 0;
+}
+
 static int on_frame(
     struct imap_client *c, enum imap_frame_event e, struct slice octets, struct err *err)
 {
@@ -288,31 +347,27 @@ static int on_frame(
     case IMAP_FRAME_BAD:
         return peer_error(err, c->frame.why);
     case IMAP_FRAME_BODY_DATA:
-        if (c->events)
+        if (c->events && !c->skips_body)
             c->events->body_data(c->arg, octets);
         return 0;
     case IMAP_FRAME_BODY_END:
-        if (c->events)
+        if (c->events && !c->skips_body)
             c->events->body_end(c->arg);
         return 0;
     case IMAP_FRAME_BODY_BEGIN:
     case IMAP_FRAME_RESPONSE:
         break;
     }
-    if (imap_response_parse(imap_frame_text(&c->frame), c->frame.streamed, &r) != 0)
-        return peer_error(err, "a response that is not IMAP");
+    int parsed = imap_response_parse(imap_frame_text(&c->frame), c->frame.streamed, &r);
+    if (e == IMAP_FRAME_BODY_BEGIN)
+        return on_body_begin(c, &r, err);
+    if (parsed != 0)
+        return on_unreadable(c, &r, err);
+    if (r.is_odd)
+        tell_odd(c, &r, true);
     if (r.status != IMAP_STATUS_OK && imap_secrets_are_in(&c->secrets, r.text))
         r.text = SLICE_LIT("(a text that repeats what was sent to sign in)");
-    if (e == IMAP_FRAME_RESPONSE)
-        return on_response(c, &r, err);
-    if (c->session == IMAP_SESSION_GREETING)
-        return peer_error(err, "no greeting");
-    if (!(r.fetch.has & IMAP_FETCH_BODY) || !r.fetch.body.is_streamed)
-        return peer_error(err, "a body inside of something else");
-    if (c->events)
-        c->events->body_begin(
-            c->arg, r.fetch.has & IMAP_FETCH_UID ? r.fetch.uid : 0, c->frame.streamed.size);
-    return 0;
+    return on_response(c, &r, err);
 }
 
 int imap_client_feed(struct imap_client *c, struct slice in, struct err *err)

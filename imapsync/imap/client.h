@@ -6,6 +6,11 @@
  * agree to first stops the output until its "+" comes, and only the output.  Each command has one
  * callback for its tagged answer.  Untagged data goes to the events in the order it comes; the
  * octets of message bodies go there while they arrive.
+ *
+ * What cannot be read is told (events.odd) and passed over: a line, an answer to no command, a body
+ * that is part of nothing.  An answer to one of ours that cannot be read is a BAD.  What ends the
+ * connection is a literal without an end, a greeting that is none, and whatever could be an attack:
+ * a sign-in that we did not make, anything odd before TLS.
  */
 #ifndef IMAPSYNC_IMAP_CLIENT_H
 #define IMAPSYNC_IMAP_CLIENT_H
@@ -30,6 +35,9 @@ struct imap_events {
     void (*body_begin)(void *arg, uint32_t uid, uint64_t size);
     void (*body_data)(void *arg, struct slice octets);
     void (*body_end)(void *arg);
+    /* A line could not be read, or not all of it; is_kept: `untagged` gets what could be, behind
+     * this.  line: without its line break, and empty where there was nothing else. */
+    void (*odd)(void *arg, const struct imap_response *r, bool is_kept, struct slice line);
 };
 
 typedef void imap_done_fn(void *arg, const struct imap_response *r);

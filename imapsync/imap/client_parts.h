@@ -41,7 +41,8 @@ struct imap_client {
     bool is_muted;     /* the command being composed was refused at a literal */
     bool is_exclusive; /* STARTTLS or AUTHENTICATE is in flight */
     bool wants_tls;
-    bool is_closed; /* commands go nowhere any more */
+    bool skips_body; /* the body that is coming is part of nothing */
+    bool is_closed;  /* commands go nowhere any more */
 };
 
 struct command *imap_client_command(

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 
 #include "base/core/clock.h"
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/imap/conn_parts.h"
 
@@ -29,6 +30,11 @@ struct imap_client *imap_conn_client(struct imap_conn *c)
 bool imap_conn_is_ready(const struct imap_conn *c)
 {
     return c->state == CONN_READY && c->broken == IMAP_BROKEN_NOT;
+}
+
+uint64_t imap_conn_n_odd(const struct imap_conn *c)
+{
+    return c->n_odd;
 }
 
 enum imap_broken imap_conn_broken(const struct imap_conn *c)
@@ -85,11 +91,27 @@ static void on_body_end(void *arg)
         c->events->body_end(c->arg);
 }
 
+static void on_odd(void *arg, const struct imap_response *r, bool is_kept, struct slice line)
+{
+    struct imap_conn *c = arg;
+    c->n_odd++;
+    c->untagged += !is_kept;
+    if (!(c->odd_kinds & 1u << r->kind))
+        log_warn("imap_line_odd", log_str("server", c->place->label),
+            log_str("host", c->place->host), log_str("user", c->place->user),
+            log_str("kind", imap_kind_name(r->kind)), log_str("kept", is_kept ? "in part" : "no"),
+            log_slice("line", slice_sub(line, 0, IMAP_ODD_SHOWN)));
+    c->odd_kinds |= 1u << r->kind;
+    if (c->events && c->events->odd)
+        c->events->odd(c->arg, r, is_kept, line);
+}
+
 static const struct imap_events own_events = {
     .untagged = on_untagged,
     .body_begin = on_body_begin,
     .body_data = on_body_data,
     .body_end = on_body_end,
+    .odd = on_odd,
 };
 
 void imap_conn_events(struct imap_conn *c, const struct imap_events *events, void *arg)

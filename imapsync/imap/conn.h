@@ -52,6 +52,10 @@ void imap_conn_close(struct imap_conn **c); /* at once; NULL is fine */
 const struct tls *imap_conn_tls(const struct imap_conn *c); /* NULL: none */
 struct imap_client *imap_conn_client(struct imap_conn *c);
 void imap_conn_events(struct imap_conn *c, const struct imap_events *events, void *arg);
+/* Lines that could not be read, or not as a whole, so far; the first one of each kind is in the
+ * log.
+ */
+uint64_t imap_conn_n_odd(const struct imap_conn *c);
 enum imap_broken imap_conn_broken(const struct imap_conn *c);
 bool imap_conn_is_broken(const struct imap_conn *c);
 /* Breaks it: nothing is sent any more, and what was on its way is answered now. */

@@ -36,6 +36,8 @@ struct imap_conn {
     bool is_leaving;
     struct imap_outcome farewell;
     uint64_t untagged;
+    uint64_t n_odd;
+    unsigned odd_kinds; /* bits 1u << enum imap_kind: of which the log has one */
 };
 
 uint64_t imap_conn_now_ms(const struct imap_conn *c);

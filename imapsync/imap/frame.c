@@ -4,8 +4,13 @@
  *
  * RFC 9051: response-data = "*" SP ... CRLF, literal = "{" number "}" CRLF *CHAR8.  Status lines
  * ("* OK text", tagged ones, "+ text") hold no literals, and their text may well end in "{5}".
- * Only CRLF ends a line; a NUL, a bare CR or a bare LF ends the connection, because what follows
- * would be read differently by different clients.  Owns one buffer of at most IMAP_RESPONSE_MAX.
+ *
+ * A line that ends in LF alone, or in CR CR LF, is taken for one (GNU imap4d); its end is made a
+ * CRLF, so nobody behind has to know.  But not within a quoted string: what a server puts there is
+ * what others have made up, such as a folder's name, and must not become a line of its own.  NUL
+ * and a CR inside of a line are for the parser, which does not read such a line.
+ *
+ * Owns one buffer of at most IMAP_RESPONSE_MAX.
  */
 #include "imapsync/imap/frame.h"
 
@@ -30,7 +35,7 @@ void imap_frame_reset(struct imap_frame *f)
     f->state = IMAP_FRAME_STATE_LINE;
     f->line_from = 0;
     f->literal_left = 0;
-    f->has_cr = false;
+    f->in_quotes = f->is_escaped = false;
     f->streamed = (struct imap_streamed){0};
 }
 
@@ -50,9 +55,10 @@ static enum imap_frame_event bad(struct imap_frame *f, const char *why)
 static bool may_hold_literal(struct slice text)
 {
     static const char *const statuses[] = {"OK", "NO", "BAD", "BYE", "PREAUTH"};
-    if (!slice_starts(text, SLICE_LIT("* ")))
+    struct imap_cur c = imap_cur_make(text);
+    imap_cur_blanks(&c);
+    if (!imap_cur_byte(&c, '*') || !imap_cur_blanks(&c))
         return false;
-    struct imap_cur c = imap_cur_make(slice_from(text, 2));
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         if (imap_cur_word(&c, statuses[i]))
             return false;
@@ -60,16 +66,43 @@ static bool may_hold_literal(struct slice text)
     return true;
 }
 
-/* The item's whole name: XBODY[] is something else. */
+/* The item's whole name: XBODY[] is something else.  Some servers name the first octet, 0, or
+ * answer by the older word. */
 static bool is_fetch_body(struct slice before)
 {
+    static const char *const names[] = {"BODY[]", "BODY[]<0>", "RFC822"};
     struct imap_cur c = imap_cur_make(before);
     uint64_t seq;
-    return imap_cur_byte(&c, '*') && imap_cur_byte(&c, ' ') &&
-           imap_cur_number(&c, UINT32_MAX, &seq) && imap_cur_byte(&c, ' ') &&
-           imap_cur_word(&c, "FETCH") &&
-           (slice_ends_nocase(before, SLICE_LIT(" BODY[] ")) ||
-               slice_ends_nocase(before, SLICE_LIT("(BODY[] ")));
+    imap_cur_blanks(&c);
+    if (!imap_cur_byte(&c, '*') || !imap_cur_blanks(&c) || !imap_cur_number(&c, UINT32_MAX, &seq) ||
+        !imap_cur_blanks(&c) || !imap_cur_word(&c, "FETCH") || before.p[before.n - 1] != ' ')
+        return false;
+    while (before.n > 0 && before.p[before.n - 1] == ' ')
+        before.n--;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t n = slice_str(names[i]).n;
+        if (slice_ends_nocase(before, slice_str(names[i])) && before.n > n &&
+            (before.p[before.n - n - 1] == ' ' || before.p[before.n - n - 1] == '('))
+            return true;
+    }
+    return false;
+}
+
+/* "{n}" at the end of the line; false: none.  A number that nobody can count to is UINT64_MAX. */
+static bool literal_header(struct slice line, size_t *at_out, uint64_t *size_out)
+{
+    ptrdiff_t brace = slice_rfind(line, '{');
+    if (brace < 0 || line.p[line.n - 1] != '}')
+        return false;
+    struct slice digits = slice_sub(line, (size_t)brace + 1, line.n - (size_t)brace - 2);
+    for (size_t i = 0; i < digits.n; i++) {
+        if (!ascii_is_digit(digits.p[i]))
+            return false;
+    }
+    *at_out = (size_t)brace;
+    if (num_u64(digits, 0, IMAP_MESSAGE_SIZE_MAX, size_out) != 0)
+        *size_out = UINT64_MAX;
+    return digits.n > 0;
 }
 
 /* The line ended (its CRLF is the end of text).  A literal's header, or the response's end? */
@@ -77,18 +110,16 @@ static enum imap_frame_event end_of_line(struct imap_frame *f)
 {
     struct slice text = buf_slice(&f->text);
     struct slice line = slice_sub(text, f->line_from, text.n - f->line_from - 2);
-    ptrdiff_t brace = slice_rfind(line, '{');
     uint64_t size = 0;
-    bool is_literal = line.n > 0 && line.p[line.n - 1] == '}' && brace >= 0 &&
-                      may_hold_literal(text) &&
-                      num_u64(slice_sub(line, (size_t)brace + 1, line.n - (size_t)brace - 2), 0,
-                          IMAP_MESSAGE_SIZE_MAX, &size) == 0;
-    if (!is_literal) {
+    size_t at = 0;
+    if (!literal_header(line, &at, &size) || !may_hold_literal(text)) {
         buf_truncate(&f->text, text.n - 2);
         f->state = IMAP_FRAME_STATE_COMPLETE;
         return IMAP_FRAME_RESPONSE;
     }
-    size_t at = f->line_from + (size_t)brace;
+    if (size == UINT64_MAX)
+        return bad(f, "a literal is too long");
+    at += f->line_from;
     f->line_from = text.n;
     f->literal_left = size;
     if (!f->streamed.is_set && is_fetch_body(slice_sub(text, 0, at))) {
@@ -102,33 +133,44 @@ static enum imap_frame_event end_of_line(struct imap_frame *f)
     return IMAP_FRAME_MORE;
 }
 
-/* Whether a CR stands without its LF, or the other way round; a CR at the end waits for more. */
-static const char *check_line_bytes(struct imap_frame *f, struct slice part)
+/* Whether the line's end so far is in a quoted string. */
+static void look_at(struct imap_frame *f, struct slice part)
 {
     for (size_t i = 0; i < part.n; i++) {
         unsigned char b = part.p[i];
-        if (b == 0)
-            return "a NUL in a line";
-        if (f->has_cr && b != '\n')
-            return "a bare CR in a line";
-        if (!f->has_cr && b == '\n')
-            return "a bare LF in a line";
-        f->has_cr = b == '\r';
+        if (b == '"' && !f->is_escaped)
+            f->in_quotes = !f->in_quotes;
+        f->is_escaped = b == '\\' && f->in_quotes && !f->is_escaped;
     }
-    return NULL;
+}
+
+/* Its line break becomes a CRLF.  false: too long. */
+static bool make_crlf(struct imap_frame *f)
+{
+    struct slice text = buf_slice(&f->text);
+    size_t n = text.n - 1;
+    while (n > f->line_from && text.p[n - 1] == '\r')
+        n--;
+    buf_truncate(&f->text, n);
+    return buf_add(&f->text, SLICE_LIT("\r\n")) == 0;
 }
 
 static enum imap_frame_event feed_line(struct imap_frame *f, struct slice in, size_t *used_out)
 {
     ptrdiff_t lf = slice_find(in, '\n');
     struct slice part = lf < 0 ? in : slice_sub(in, 0, (size_t)lf + 1);
-    const char *why = check_line_bytes(f, part);
-    if (why)
-        return bad(f, why);
     if (buf_add(&f->text, part) != 0)
         return bad(f, "a response is too long");
     *used_out = part.n;
-    return lf < 0 ? IMAP_FRAME_MORE : end_of_line(f);
+    look_at(f, part);
+    if (lf < 0)
+        return IMAP_FRAME_MORE;
+    struct slice text = buf_slice(&f->text);
+    bool has_cr = text.n > f->line_from + 1 && text.p[text.n - 2] == '\r';
+    if (!has_cr && f->in_quotes && may_hold_literal(text))
+        return IMAP_FRAME_MORE;
+    f->in_quotes = f->is_escaped = false;
+    return make_crlf(f) ? end_of_line(f) : bad(f, "a response is too long");
 }
 
 static enum imap_frame_event feed_inline(struct imap_frame *f, struct slice in, size_t *used_out)

@@ -20,7 +20,8 @@ enum imap_frame_event {
     IMAP_FRAME_BODY_BEGIN, /* imap_frame_text() ends with the literal's header */
     IMAP_FRAME_BODY_DATA,  /* *data_out: octets, borrowed from the input */
     IMAP_FRAME_BODY_END,
-    IMAP_FRAME_BAD, /* not IMAP, or over a limit; the connection is of no more use */
+    IMAP_FRAME_BAD, /* a literal without an end, or over a limit; the connection is of no more use
+                     */
 };
 
 enum imap_frame_state {
@@ -35,7 +36,8 @@ struct imap_frame {
     enum imap_frame_state state;
     struct buf text;
     size_t line_from; /* where the current line starts in text */
-    bool has_cr;      /* the last byte of the line was a CR */
+    bool in_quotes;   /* the line has come so far into a quoted string */
+    bool is_escaped;  /* and behind a backslash */
     uint64_t literal_left;
     struct imap_streamed streamed;
     const char *why; /* after BAD: what was wrong, a constant text */

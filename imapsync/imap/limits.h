@@ -18,6 +18,7 @@
 #define IMAP_WAITS_FULL 64          /* literals that wait for their "+": nothing more is begun */
 #define IMAP_WAITS_MAX 256          /* and here the connection is given up */
 #define IMAP_ACCESS_TOKEN_MAX 32768 /* those of Microsoft have a few thousand */
+#define IMAP_ODD_SHOWN 200          /* octets of a line that cannot be read, in the log */
 #define IMAP_TEXT_KEPT_MAX 200      /* of a server's text in our errors */
 
 #endif

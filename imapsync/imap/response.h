@@ -127,8 +127,10 @@ struct imap_fetch_data {
     uint32_t uid;
     uint64_t size, modseq;
     struct slice flags;         /* words */
+    bool has_odd_flags;         /* beside those something that is none */
     struct slice internal_date; /* "17-Jul-1996 02:44:25 -0700" */
     struct imap_str body;       /* of BODY[] */
+    bool has_two_bodies;        /* and then none of them counts */
     struct slice email_id;
 };
 
@@ -142,6 +144,7 @@ struct imap_response {
     struct slice set;  /* ESEARCH ALL, VANISHED: a UID set, empty when absent */
     uint32_t number;   /* EXISTS, RECENT, EXPUNGE, FETCH */
     bool is_earlier;   /* VANISHED (EARLIER) */
+    bool is_odd;       /* something in it could not be read, and is left out */
     struct imap_mailbox_data mailbox;
     struct imap_status_data status_data;
     struct imap_fetch_data fetch;
@@ -150,7 +153,8 @@ struct imap_response {
 };
 
 /* text: from imap_frame_text().  Of a FETCH whose body is being streamed the part up to the
- * literal's header may be given: then fetch holds what stood before.  0, or -1: not IMAP. */
+ * literal's header may be given: then fetch holds what stood before.  -1: nothing of it can be
+ * used; kind, and the tag of a tagged one, are what it seems to be. */
 int imap_response_parse(
     struct slice text, struct imap_streamed streamed, struct imap_response *out) ATTR_WUR;
 
@@ -158,5 +162,6 @@ int imap_response_parse(
 bool imap_namespace_next(struct slice *part, struct imap_str *prefix_out, int *delimiter_out);
 
 const char *imap_code_name(enum imap_code_kind kind); /* "" for NONE and OTHER */
+const char *imap_kind_name(enum imap_kind kind);      /* for logs */
 
 #endif

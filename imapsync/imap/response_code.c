@@ -81,7 +81,7 @@ static bool code_args(struct imap_cur *c, enum code_args args, struct imap_code 
         return imap_cur_byte(c, ' ') && imap_cur_number(c, UINT32_MAX, &out->number) &&
                (!imap_cur_byte(c, ' ') || imap_cur_number(c, UINT32_MAX, &out->number2));
     case ARGS_LIST:
-        return imap_cur_byte(c, ' ') && imap_cur_list(c, &out->list) && imap_words_valid(out->list);
+        return imap_cur_byte(c, ' ') && imap_cur_list(c, &out->list);
     case ARGS_SET_ALONE:
         return imap_cur_byte(c, ' ') && imap_cur_set(c, &out->set);
     case ARGS_WORDS: {
@@ -91,7 +91,7 @@ static bool code_args(struct imap_cur *c, enum code_args args, struct imap_code 
             return false;
         out->list = slice_sub(rest, 0, (size_t)end);
         c->at += (size_t)end;
-        return imap_words_valid(out->list);
+        return true;
     }
     case ARGS_SETS:
     case ARGS_SET:

@@ -4,7 +4,8 @@
  *
  * Nothing recurses: nested lists are walked with a counter, so a million parentheses cost no stack.
  * Where real servers are sloppier than the RFC in a way that changes no meaning (8-bit bytes in
- * atoms, brackets in keywords) the cursor is too; sizes and structure are strict.
+ * atoms, brackets in keywords, backslashes that are not doubled, blanks) the cursor is too; sizes
+ * and structure are strict.
  */
 #include "imapsync/imap/token.h"
 
@@ -32,6 +33,20 @@ bool imap_cur_byte(struct imap_cur *c, unsigned char b)
         return false;
     c->at++;
     return true;
+}
+
+bool imap_cur_blanks(struct imap_cur *c)
+{
+    size_t before = c->at;
+    while (imap_cur_byte(c, ' '))
+        continue;
+    return c->at > before;
+}
+
+bool imap_cur_is_over(struct imap_cur *c)
+{
+    imap_cur_blanks(c);
+    return imap_cur_at_end(c);
 }
 
 static bool is_atom_byte(unsigned char b)
@@ -93,6 +108,11 @@ bool imap_cur_atom(struct imap_cur *c, struct slice *out)
     return true;
 }
 
+static bool is_escape(struct slice s, size_t at)
+{
+    return s.p[at] == '\\' && at + 1 < s.n && (s.p[at + 1] == '"' || s.p[at + 1] == '\\');
+}
+
 static bool quoted(struct imap_cur *c, struct imap_str *out)
 {
     size_t at = c->at + 1;
@@ -103,10 +123,8 @@ static bool quoted(struct imap_cur *c, struct imap_str *out)
             break;
         if (b == '\r' || b == '\n' || b == 0)
             return false;
-        if (b != '\\')
+        if (!is_escape(c->in, at))
             continue;
-        if (at + 1 >= c->in.n || (c->in.p[at + 1] != '"' && c->in.p[at + 1] != '\\'))
-            return false;
         is_escaped = true;
         at++;
     }
@@ -222,26 +240,54 @@ bool imap_cur_skip(struct imap_cur *c)
     return ignored.n > 0;
 }
 
-bool imap_word_next(struct slice *list, struct slice *word_out)
+/* Of a word in quotes what is in them, without the backslash that doubles another one. */
+static struct slice unquote(struct slice s)
+{
+    s = slice_sub(s, 1, s.n - 2);
+    return s.n > 1 && is_escape(s, 0) ? slice_from(s, 1) : s;
+}
+
+/* Up to a blank, or a string in quotes.  is_word_out: it is a flag or a keyword. */
+static bool next_piece(struct slice *list, struct slice *piece_out, bool *is_word_out)
 {
     while (list->n > 0 && list->p[0] == ' ')
         *list = slice_from(*list, 1);
-    size_t n = 0;
-    while (n < list->n && is_word_byte(list->p[n]))
-        n++;
-    if (n == 0)
+    if (list->n == 0)
         return false;
-    *word_out = slice_sub(*list, 0, n);
-    *list = slice_from(*list, n);
+    struct imap_cur c = imap_cur_make(*list);
+    struct imap_str ignored;
+    struct slice piece;
+    if (imap_cur_peek(&c, '"') && quoted(&c, &ignored) &&
+        (imap_cur_at_end(&c) || imap_cur_peek(&c, ' '))) {
+        piece = unquote(slice_sub(*list, 0, c.at));
+    } else {
+        ptrdiff_t blank = slice_find(*list, ' ');
+        c.at = blank < 0 ? list->n : (size_t)blank;
+        piece = slice_sub(*list, 0, c.at);
+    }
+    *list = slice_from(*list, c.at);
+    *piece_out = piece;
+    *is_word_out = piece.n > 0;
+    for (size_t i = 0; i < piece.n; i++)
+        *is_word_out = *is_word_out && is_word_byte(piece.p[i]);
     return true;
+}
+
+bool imap_word_next(struct slice *list, struct slice *word_out)
+{
+    bool is_word = false;
+    while (!is_word && next_piece(list, word_out, &is_word))
+        continue;
+    return is_word;
 }
 
 bool imap_words_valid(struct slice list)
 {
-    struct slice word;
-    while (imap_word_next(&list, &word))
+    struct slice piece;
+    bool is_word = true;
+    while (is_word && next_piece(&list, &piece, &is_word))
         continue;
-    return list.n == 0;
+    return is_word;
 }
 
 bool imap_words_have(struct slice list, const char *word)
@@ -259,7 +305,7 @@ int imap_str_add(struct imap_str s, struct buf *out)
     if (!s.is_escaped)
         return buf_add(out, s.raw);
     for (size_t i = 0; i < s.raw.n; i++) {
-        if (s.raw.p[i] == '\\')
+        if (is_escape(s.raw, i))
             i++;
         if (buf_add_byte(out, s.raw.p[i]) != 0)
             return -1;

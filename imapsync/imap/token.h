@@ -27,7 +27,8 @@ struct imap_cur {
     struct imap_streamed streamed;
 };
 
-/* A string as it stood on the wire: quoted ones may hold escapes. */
+/* A string as it stood on the wire: quoted ones may hold escapes.  A backslash that stands before
+ * anything but a quote or a backslash is itself: some servers do not double it. */
 struct imap_str {
     struct slice raw;
     bool is_escaped;
@@ -38,6 +39,8 @@ struct imap_str {
 struct imap_cur imap_cur_make(struct slice in);
 bool imap_cur_at_end(const struct imap_cur *c);
 bool imap_cur_byte(struct imap_cur *c, unsigned char b);
+bool imap_cur_blanks(struct imap_cur *c);  /* one or more */
+bool imap_cur_is_over(struct imap_cur *c); /* nothing but blanks is left */
 bool imap_cur_peek(const struct imap_cur *c, unsigned char b);
 bool imap_cur_word(struct imap_cur *c, const char *word); /* no case; a delimiter must follow */
 bool imap_cur_number(struct imap_cur *c, uint64_t max, uint64_t *out);
@@ -52,9 +55,10 @@ bool imap_cur_set(struct imap_cur *c, struct slice *out);
 /* One value of any kind: for items that we do not know. */
 bool imap_cur_skip(struct imap_cur *c);
 
-/* Next flag or word of a list without nesting ("\Seen Work $Junk"); false at the end. */
+/* Next flag or word of a list without nesting ("\Seen Work $Junk"); false at the end.  What is no
+ * word is passed over, but a word in quotes is one, with its backslash doubled or not. */
 bool imap_word_next(struct slice *list, struct slice *word_out);
-/* False also when the list holds something that is no word: for whole-list checks. */
+/* Whether nothing of the list is passed over. */
 bool imap_words_valid(struct slice list);
 /* Whether the list holds the word, case folded. */
 bool imap_words_have(struct slice list, const char *word);

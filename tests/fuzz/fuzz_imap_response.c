@@ -57,13 +57,20 @@ static void on_end(void *arg)
     add(arg, SLICE_LIT("end"));
 }
 
+static void on_odd(void *arg, const struct imap_response *r, bool is_kept, struct slice line)
+{
+    add(arg, slice_make(&r->kind, sizeof(r->kind)));
+    add(arg, is_kept ? SLICE_LIT("+") : SLICE_LIT("-"));
+    add(arg, line);
+}
+
 static void on_done(void *arg, const struct imap_response *r)
 {
     add(arg, r->tag);
     add(arg, r->text);
 }
 
-static const struct imap_events events = {on_untagged, on_begin, on_data, on_end};
+static const struct imap_events events = {on_untagged, on_begin, on_data, on_end, on_odd};
 
 /* Composes until the client says that it is full, and then a little of what somebody may who had
  * looked before: as many literals as the server makes us wait for. */

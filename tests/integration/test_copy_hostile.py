@@ -22,7 +22,8 @@ STARTTLS = b"* OK [CAPABILITY IMAP4rev1 STARTTLS SASL-IR AUTH=PLAIN] ready\r\n"
 # Cases in which the server owes an answer for ever: it is to be given up.  A busy machine is no such server, so the others
 # have patience with it.
 SILENT_CASES = {"plain text where the handshake should be", "a greeting that never comes", "4 GiB announced", "cut in the literal", "BYE",
-                "no answer", "still here, for ever", "a listing that stalls", "one byte at a time"}
+                "no answer", "still here, for ever", "a listing that stalls", "one byte at a time", "an answer to another tag",
+                "an answer to a later tag", "a continuation", "challenges without end"}
 
 
 def go(source, target, folder, *more, case=None):
@@ -125,10 +126,10 @@ BAD_LISTS = {
     "a name of 10,000 bytes": (b'* LIST () "/" "' + b"n" * 10000 + b'"\r\n', (1,)),
     "a hundred levels": (b'* LIST () "/" "' + b"/".join([b"x"] * 100) + b'"\r\n', (1,)),
     "a NUL": (b'* LIST () "/" {3}\r\na\0b\r\n', (1,)),
-    "a long delimiter": (b'* LIST () "::" a\r\n', (76,)),
-    "a control character as delimiter": (b'* LIST () "\t" a\r\n', (76,)),
-    "no name": (b'* LIST () "/"\r\n', (76,)),
-    "an open quote": (b'* LIST () "/" "a\r\n', (76,)),
+    "a long delimiter": (b'* LIST () "::" a\r\n', (1,)),
+    "a control character as delimiter": (b'* LIST () "\t" a\r\n', (1,)),
+    "no name": (b'* LIST () "/"\r\n', (1,)),
+    "an open quote": (b'* LIST () "/" "a\r\n', (0,)),
 }
 
 
@@ -157,9 +158,9 @@ BODIES = {
     "4 GiB announced": (bodies(b"* 1 FETCH (UID 1 BODY[] {4294967295}\r\nabc"), 75, 0),
     "over 4 GiB": (bodies(b"* 1 FETCH (UID 1 BODY[] {4294967296}\r\nabc)\r\n"), 76, 0),
     "over 64 bits": (bodies(b"* 1 FETCH (UID 1 BODY[] {18446744073709551616}\r\nabc)\r\n"), 76, 0),
-    "a negative size": (bodies(b"* 1 FETCH (UID 1 BODY[] {-1}\r\nabc)\r\n"), 76, 0),
-    "a literal of clients": (bodies(b"* 1 FETCH (UID 1 BODY[] {3+}\r\nabc)\r\n"), 76, 0),
-    "a million parentheses": (bodies(b"* 1 FETCH (UID 1 X " + b"(" * 1000000 + b"\r\n"), 76, 0),
+    "a negative size": (bodies(b"* 1 FETCH (UID 1 BODY[] {-1}\r\nabc)\r\n"), 1, 0),
+    "a literal of clients": (bodies(b"* 1 FETCH (UID 1 BODY[] {3+}\r\nabc)\r\n"), 1, 0),
+    "a million parentheses": (bodies(b"* 1 FETCH (UID 1 X " + b"(" * 1000000 + b"\r\n"), 1, 0),
     "a line without end": (bodies(b"* 1 FETCH (UID 1 X " + b"a" * 3000000), 76, 0),
     "a body that was not asked for": (bodies(b"* 9 FETCH (UID 99 BODY[] {3}\r\nabc)\r\n"), 1, 0),
     "UID 0": (bodies(b"* 1 FETCH (UID 0 BODY[] {3}\r\nabc)\r\n"), 76, 0),
@@ -167,13 +168,13 @@ BODIES = {
     "a UID behind the body": (bodies(b"* 1 FETCH (BODY[] {3}\r\nabc UID 1)\r\n"), None, None),
     "another UID behind the body": (bodies(b"* 1 FETCH (BODY[] {3}\r\nabc UID 2)\r\n"), None, None),
     "cut in the literal": ({"BODY": lambda s, t, l: b"* 1 FETCH (UID 1 BODY[] {1000}\r\nabc"}, 75, 0),
-    "a bare LF": (bodies(b"* 1 FETCH (UID 1\n)\r\n"), 76, 0),
+    "a bare LF": (bodies(b"* 1 FETCH (UID 1\n)\r\n"), 1, 0),
     "NO": ({"BODY": b"{tag} NO gone\r\n"}, 1, 0),
     "BAD": ({"BODY": b"{tag} BAD what\r\n"}, 1, 0),
     "BYE": ({"BODY": b"* BYE overloaded\r\n"}, 75, 0),
-    "an answer to another tag": ({"BODY": b"zz OK done\r\n"}, 76, 0),
-    "an answer to a later tag": ({"BODY": b"c999 OK done\r\n"}, 76, 0),
-    "a continuation": ({"BODY": b"+ more\r\n"}, 76, 0),
+    "an answer to another tag": ({"BODY": b"zz OK done\r\n"}, 75, 0),
+    "an answer to a later tag": ({"BODY": b"c999 OK done\r\n"}, 75, 0),
+    "a continuation": ({"BODY": b"+ more\r\n"}, 75, 0),
 }
 
 
@@ -203,7 +204,7 @@ def test_a31_a_uid_behind_each_body_is_only_slower(tmp_path):
 DATE = b'INTERNALDATE "02-Nov-2026 09:00:00 +0000"'
 # Fewer messages than EXISTS has said are an exception, whatever the reason.
 LISTINGS = {
-    "UID 0": (b"* 1 FETCH (UID 0 FLAGS ())\r\n", (76,)),
+    "UID 0": (b"* 1 FETCH (UID 0 FLAGS ())\r\n", (1,)),
     "descending": (b"".join(b"* %d FETCH (UID %d FLAGS () %s)\r\n" % (i, i, DATE) for i in (3, 2, 1)), (0,)),
     "repeated": (b"* 1 FETCH (UID 1 FLAGS ())\r\n" * 5 + b"* 2 FETCH (UID 2 FLAGS ())\r\n", (1,)),
     "beyond UIDNEXT": (b"* 1 FETCH (UID 4000000000 FLAGS ())\r\n", (1,)),
@@ -221,6 +222,70 @@ def test_a32_listings(case, tmp_path):
     with FakeImap(MAIL, {"FETCH": listing + b"{tag} OK done\r\n"}) as source, FakeImap() as target:
         result = go(source, target, tmp_path)
         assert result.status in statuses, result.log
+
+
+# --- Lines that are not quite IMAP ------------------------------------------------------------------------
+
+LISTED = b'* %d FETCH (UID %d FLAGS (%s) INTERNALDATE "02-Nov-2026 09:00:00 +0000")\r\n'
+LINES = [LISTED % (i, i, b"\\Seen") for i in (1, 2, 3)]
+
+
+def listed(*lines):
+    return {"FETCH": b"".join(lines) + b"{tag} OK done\r\n"}
+
+
+def opened(line):
+    return {"EXAMINE": lambda s, t, l: line + s._ordinary("EXAMINE", t, l)}
+
+
+# What is harmless is nothing but a line of the log.
+HARMLESS = {
+    "a quoted flag": listed(LINES[0].replace(b"\\Seen", b'"\\\\Seen"'), *LINES[1:]),
+    "blanks": listed(*(x.replace(b" F", b"  F").replace(b"(", b"( ").replace(b")", b" ) ") for x in LINES)),
+    "blanks in front": listed(*(b" " + x for x in LINES)),
+    "bare LF": listed(*(x.replace(b"\r", b"") for x in LINES)),
+    "CR CR LF": listed(*(x.replace(b"\r", b"\r\r") for x in LINES)),
+    "empty lines": listed(*(b"\r\n\n" + x for x in LINES)),
+    "FLAGS NIL": listed(*(x.replace(b"(\\Seen)", b"NIL") for x in LINES)),
+    "sizes below 0": listed(*(x.replace(b"FLAGS", b"RFC822.SIZE -1 FLAGS") for x in LINES)),
+    "answers to nothing": listed(b"c1 OK again\r\nzz NO never\r\n", *LINES),
+    "flags of the folder": opened(b'* FLAGS ("\\\\Deleted" a(b) c))\r\n'),
+    "blank lines of the folder": opened(b"\r\n \r\n* OK still here\n"),
+    "the root": {"LIST": b'* LIST (\\Noselect) "/" ""\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n'},
+    "numbers of a folder": {"STATUS": b"* STATUS INBOX (MESSAGES -1 UIDNEXT 4294967296 UIDVALIDITY 7 )\r\n{tag} OK done\r\n"},
+    "two parts of a namespace": {"NAMESPACE": b'* NAMESPACE (("" "/")) NIL \r\n{tag} OK done\r\n'},
+}
+
+# Here something is lost that may have been about a message or a folder: named, and nothing is known to be gone.
+LOST = {
+    "a UID that is none": listed(*LINES[1:], LINES[0].replace(b"UID 1 ", b"UID 19564493749 ")),
+    "UID -1": listed(*LINES[1:], LINES[0].replace(b"UID 1 ", b"UID -1 ")),
+    "no UID and no end": listed(*LINES[1:], b"* 1 FETCH (FLAGS (\\Seen\r\n"),
+    "no star": listed(*LINES[1:], LINES[0][2:]),
+    "a word": listed(*LINES[1:], b"FETCH\r\n"),
+    "a folder": {"LIST": b'* LIST () "/"\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n'},
+    "a folder without a star": {"LIST": b'LIST () "/" Work\r\n* LIST () "/" INBOX\r\n{tag} OK done\r\n'},
+}
+
+
+@pytest.mark.parametrize("case", HARMLESS)
+def test_odd_lines(case, tmp_path):
+    with FakeImap(MAIL, HARMLESS[case]) as source, FakeImap() as target:
+        result = go(source, target, tmp_path)
+        assert (result.status, result.messages_copied, result.lines_unread) == (0, 3, 0), result.log
+        assert target.appended == MAIL
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_lost_line_deletes_nothing(case, tmp_path):
+    """Everything was copied once; then it is told like this."""
+    with FakeImap(MAIL) as source, FakeImap() as target:
+        assert go(source, target, tmp_path).status == 0
+        source.script = LOST[case]
+        result = go(source, target, tmp_path)
+        assert (result.status, result.messages_copied, result.messages_deleted) == (1, 0, 0), result.log
+        assert result.lines_unread >= 1 and "event=imap_line_odd" in result.log and "E-SHORT" in result.log
+        assert target.appended == MAIL
 
 
 APPENDUIDS = {

@@ -39,12 +39,17 @@ static void on_end(void *arg)
     say(arg, " e ");
 }
 
+static void on_odd(void *arg, const struct imap_response *r, bool is_kept, struct slice line)
+{
+    say(arg, "odd%d%s(%.*s) ", (int)r->kind, is_kept ? "+" : "", SLICE_ARG(line));
+}
+
 static void on_done(void *arg, const struct imap_response *r)
 {
     say(arg, "%.*s=%d ", SLICE_ARG(r->tag), (int)r->status);
 }
 
-static const struct imap_events events = {on_untagged, on_begin, on_data, on_end};
+static const struct imap_events events = {on_untagged, on_begin, on_data, on_end, on_odd};
 
 static int feed(struct rig *g, const char *text)
 {
@@ -102,14 +107,14 @@ static void test_greetings(void **state)
         {"* OK hi\r\n", 0, IMAP_SESSION_OPEN},
         {"* PREAUTH hi\r\n", 0, IMAP_SESSION_PREAUTH},
         {"* BYE full\r\n", 0, IMAP_SESSION_BYE},
-        {"* NO hi\r\n", -1, IMAP_SESSION_GREETING},
-        {"* BAD hi\r\n", -1, IMAP_SESSION_GREETING},
         {"* CAPABILITY IMAP4rev1\r\n", -1, IMAP_SESSION_GREETING},
         {"c1 OK hi\r\n", -1, IMAP_SESSION_GREETING},
         {"+ hi\r\n", -1, IMAP_SESSION_GREETING},
         {"220 smtp.example.org ESMTP\r\n", -1, IMAP_SESSION_GREETING},
         {"* 1 FETCH (BODY[] {1}\r\nx)\r\n", -1, IMAP_SESSION_GREETING},
-        {"\r\n", -1, IMAP_SESSION_GREETING},
+        {"* OKAY hi\r\n", -1, IMAP_SESSION_GREETING},
+        {"\r\n", 0, IMAP_SESSION_GREETING},
+        {"\n* OK hi\n", 0, IMAP_SESSION_OPEN},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -118,6 +123,15 @@ static void test_greetings(void **state)
         assert_row(rows[i].greeting, feed(&g, rows[i].greeting) == rows[i].result);
         assert_row(rows[i].greeting, imap_client_session(g.c) == rows[i].session);
         assert_row(rows[i].greeting, rows[i].result == 0 || g.err.class == ERR_PEER);
+        rig_down(&g);
+    }
+    /* What it says instead is shown. */
+    for (int i = 0; i < 2; i++) {
+        struct rig g;
+        rig_up(&g, NULL);
+        assert_int_equal(feed(&g, i == 0 ? "* NO too many\r\n" : "* BAD too many\r\n"), -1);
+        assert_int_equal(g.err.class, ERR_TEMP);
+        assert_non_null(strstr(g.err.text, "too many"));
         rig_down(&g);
     }
 }
@@ -159,24 +173,66 @@ static void test_pipelining(void **state)
     rig_down(&g);
 }
 
+/* Lines that answer nothing are told and passed over, and the command waits. */
 static void test_wrong_tags(void **state)
 {
-    static const char *const rows[] = {
-        "c2 OK x\r\n", "c0 OK x\r\n", "c01x OK x\r\n", "a1 OK x\r\n", "c OK x\r\n", "+ go\r\n"};
+    static const char *const rows[] = {"c2 OK x\r\n", "c0 OK x\r\n", "c01x OK x\r\n", "a1 OK x\r\n",
+        "c OK x\r\n", "+ go\r\n", "c2 FINE\r\n", "\r\n", ")\r\n", "* LIST (\r\n",
+        "* 5 FETCH (UID 0)\r\n"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct rig g;
         rig_up(&g, "* OK hi\r\n");
         command(&g, "NOOP");
         assert_out(&g, "c1 NOOP\r\n");
-        assert_row(rows[i], feed(&g, rows[i]) != 0 && g.err.class == ERR_PEER);
+        assert_row(rows[i], feed(&g, rows[i]) == 0);
+        assert_row(rows[i], slice_starts(buf_slice(&g.said), SLICE_LIT("odd")));
+        assert_row(rows[i], imap_client_pending(g.c) == 1);
+        buf_clear(&g.said);
+        assert_row(rows[i], feed(&g, "c1 OK x\r\n") == 0);
+        assert_said(&g, "c1=0 ");
+        /* Twice is once too often. */
+        assert_row(rows[i], feed(&g, "c1 OK x\r\n") == 0);
+        assert_said(&g, "odd0(c1 OK x) ");
         rig_down(&g);
     }
     /* An answer that comes before its command is a guess. */
     struct rig g;
     rig_up(&g, "* OK hi\r\n");
     command(&g, "NOOP");
-    assert_int_not_equal(feed(&g, "c1 OK x\r\n"), 0);
+    assert_int_equal(feed(&g, "c1 OK x\r\n"), 0);
+    assert_int_equal(imap_client_pending(g.c), 1);
+    rig_down(&g);
+    /* Nothing of the kind is passed over while TLS is to begin. */
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        rig_up(&g, "* OK hi\r\n");
+        imap_cmd_starttls(g.c, on_done, &g);
+        assert_out(&g, "c1 STARTTLS\r\n");
+        assert_row(rows[i], feed(&g, rows[i]) == -1 && g.err.class == ERR_PEER);
+        rig_down(&g);
+    }
+}
+
+/* A command is over when anything has answered it, and what a line still says counts. */
+static void test_odd_lines(void **state)
+{
+    struct rig g;
+    (void)state;
+    rig_up(&g, "* OK hi\r\n");
+    command(&g, "NOOP");
+    assert_out(&g, "c1 NOOP\r\n");
+    assert_int_equal(feed(&g, "c1 FINE done\r\n"), 0);
+    assert_said(&g, "odd0+(c1 FINE done) c1=2 ");
+    assert_int_equal(feed(&g, "* 1 FETCH (UID 4 FLAGS (a(b)) UID 4 BODY[] {1}\r\nx)\r\n"), 0);
+    assert_said(&g, "b4:1 x e odd14+(* 1 FETCH (UID 4 FLAGS (a(b)) UID 4 BODY[] {1}\r\n)) u14 ");
+    /* Behind what has no end nobody knows what is what; its octets are no lines. */
+    assert_int_equal(feed(&g, "* 1 FETCH (UID 4 FLAGS ((a BODY[] {4}\r\nx\r\n*)\r\n"), 0);
+    assert_said(&g, "odd14+(* 1 FETCH (UID 4 FLAGS ((a BODY[] {4}\r\n)) u14 ");
+    rig_down(&g);
+    rig_up(&g, "* OK hi\r\n");
+    imap_client_hide(g.c, SLICE_LIT("correct horse"));
+    assert_int_equal(feed(&g, "(correct horse\r\n"), 0);
+    assert_said(&g, "odd17((a line that repeats what was sent to sign in)) ");
     rig_down(&g);
 }
 
@@ -199,7 +255,8 @@ static void test_literal_plus(void **state)
     rig_up(&g, PLUS);
     append_two(&g);
     assert_out(&g, "c1 APPEND a {3+}\r\none {4097+}\r\ntwo\r\n");
-    assert_int_not_equal(feed(&g, "+ go\r\n"), 0);
+    assert_int_equal(feed(&g, "+ go\r\n"), 0);
+    assert_said(&g, "odd2(+ go) ");
     rig_down(&g);
 }
 
@@ -610,6 +667,7 @@ int main(void)
         cmocka_unit_test(test_capabilities),
         cmocka_unit_test(test_pipelining),
         cmocka_unit_test(test_wrong_tags),
+        cmocka_unit_test(test_odd_lines),
         cmocka_unit_test(test_literal_plus),
         cmocka_unit_test(test_literal_sizes),
         cmocka_unit_test(test_literal_minus),

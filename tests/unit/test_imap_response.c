@@ -80,37 +80,180 @@ static void test_invalid(void **state)
         "* LIST () \"\xc3\xa4\" a",
         "* LIST () \" \" a",
         "* LIST (\\Seen",
-        "* LIST ((a)) \"/\" a",
-        "* LIST () \"/\" a b",
-        "* LIST () \"/\" \"a",
-        "* LIST () \"/\" \"a\\n\"",
         "* LIST () \"/\" {5}\r\nab",
-        "* STATUS a (MESSAGES 4294967296)",
-        "* STATUS a (MESSAGES -1)",
-        "* STATUS a (MESSAGES)",
-        "* STATUS a (MESSAGES 1",
         "* 4294967296 EXISTS",
         "* 1 EXISTS now",
         "* 1 FETCH",
         "* 1 FETCH (UID 0)",
         "* 1 FETCH (UID 4294967296)",
         "* 1 FETCH (UID x)",
-        "* 1 FETCH (UID 4",
+        "* 1 FETCH (UID -1 FLAGS ())",
+        "* -1 EXISTS",
+        "* LIST () \"/\"",
+        "* LIST \"/\" a",
+        "* STATUS a",
+        "* VANISHED 5,99999999999",
+        "* VANISHED 5 x",
+        "* ESEARCH UID ALL 5:x",
+        "* ESEARCH UID ALL 1:19564493749",
+        "* NAMESPACE",
+        "* NAMESPACE (\"\" \"/\"",
+        "* \"hello\"",
         "* 1 FETCH (FLAGS \\Seen)",
         "* 1 FETCH (FLAGS (\\Seen (x)))",
         "* 1 FETCH (RFC822.SIZE 18446744073709551616)",
         "* 1 FETCH (BODY[] x)",
-        "* 1 FETCH (UID 1) x",
         "* VANISHED x",
         "* VANISHED",
-        "* NAMESPACE NIL NIL",
-        "* FLAGS (a b",
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct imap_response r;
         assert_row(rows[i], parse(rows[i], &r) != 0);
+        assert_row(rows[i], r.is_odd);
     }
+}
+
+/* What a FETCH that is not in order still says. */
+static void test_odd_fetch(void **state)
+{
+    enum { U = IMAP_FETCH_UID, F = IMAP_FETCH_FLAGS, D = IMAP_FETCH_INTERNALDATE };
+    static const struct {
+        const char *text;
+        bool is_odd;
+        unsigned has;
+        uint32_t uid;
+        const char *flags; /* as words, one blank between them */
+    } rows[] = {
+        {"* 3 FETCH (UID 19436 )", false, U, 19436, ""},
+        {"* 3 FETCH ( UID 5 FLAGS (\\Seen) ) ", false, U | F, 5, "\\Seen"},
+        {"*  3  FETCH  (UID  5  FLAGS  (\\Seen  a))", false, U | F, 5, "\\Seen a"},
+        {" * 3 FETCH (UID 5)", false, U, 5, ""},
+        {"* 3 FETCH(UID 5)", true, 0, 0, ""},
+        {"* 3 FETCH (UID 5 FLAGS NIL)", false, U | F, 5, ""},
+        {"* 3 FETCH (UID 5 FLAGS ( \\Seen $NotJunk ))", false, U | F, 5, "\\Seen $NotJunk"},
+        {"* 3 FETCH (UID 5 FLAGS (\"\\\\Seen\" b))", false, U | F, 5, "\\Seen b"},
+        {"* 3 FETCH (UID 5 FLAGS (\"\\Seen\" \"b\"))", false, U | F, 5, "\\Seen b"},
+        {"* 3 FETCH (UID 5 FLAGS (\\Seen [Gmail]/x] b))", false, U | F, 5, "\\Seen [Gmail]/x] b"},
+        {"* 3 FETCH (UID 5 FLAGS (\\Seen old(x)y b) INTERNALDATE \"x\")", true, U | F | D, 5,
+            "\\Seen b"},
+        {"* 3 FETCH (UID 5 FLAGS (\\Seen (a b) c))", true, U | F, 5, "\\Seen c"},
+        {"* 3 FETCH (UID 5 FLAGS (\\Seen a\tb c))", true, U | F, 5, "\\Seen c"},
+        {"* 3 FETCH (UID 5 FLAGS (\\Seen old)x y) INTERNALDATE \"x\")", true, U | F, 5,
+            "\\Seen old"},
+        {"* 3 FETCH (UID 5 FLAGS \\Seen INTERNALDATE \"x\")", true, U | D, 5, ""},
+        {"* 3 FETCH (UID 5 FLAGS (\\Seen", true, U, 5, ""},
+        {"* 3 FETCH (FLAGS (\\Seen) UID 5", true, U | F, 5, "\\Seen"},
+        {"* 3 FETCH (RFC822.SIZE -1 UID 5 FLAGS ())", true, U | F, 5, ""},
+        {"* 3 FETCH (MODSEQ 7 UID 5)", true, U, 5, ""},
+        {"* 3 FETCH (MODSEQ (99999999999999999999) UID 5)", true, U, 5, ""},
+        {"* 3 FETCH (INTERNALDATE NIL UID 5)", false, U, 5, ""},
+        {"* 3 FETCH (INTERNALDATE 5 UID 5)", false, U, 5, ""},
+        {"* 3 FETCH (X-NEW {2}\r\na) UID 5)", false, U, 5, ""},
+        {"* 99999999999 FETCH (UID 5)", true, U, 5, ""},
+        {"* -3 FETCH (UID 5)", true, U, 5, ""},
+        {"* 3 FETCH (UID 5 BODY[]<0> \"x\")", false, U | IMAP_FETCH_BODY, 5, ""},
+        {"* 3 FETCH (UID 5) )", true, U, 5, ""},
+        {"* 3 FETCH (UID 5 FLAGS (a\"b) INTERNALDATE 7)", true, U, 5, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct imap_response r;
+        struct slice word;
+        struct buf flags;
+        buf_init(&flags, 100);
+        int result = parse(rows[i].text, &r);
+        assert_row(rows[i].text, r.kind == IMAP_KIND_FETCH || rows[i].has == 0);
+        assert_row(rows[i].text, (result == 0) == (rows[i].has != 0));
+        assert_row(rows[i].text, r.is_odd == rows[i].is_odd);
+        assert_row(rows[i].text, r.fetch.has == rows[i].has && r.fetch.uid == rows[i].uid);
+        while (imap_word_next(&r.fetch.flags, &word))
+            assert_int_equal(
+                buf_addf(&flags, "%s%.*s", flags.n > 0 ? " " : "", SLICE_ARG(word)), 0);
+        assert_string_equal(r.fetch.has & F ? buf_cstr(&flags) : "", rows[i].flags);
+        buf_fini(&flags);
+    }
+}
+
+/* And a LIST or a STATUS. */
+static void test_odd_folders(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_odd;
+        int delimiter; /* 0: a STATUS */
+        const char *name;
+    } rows[] = {
+        {"* LIST (\\HasNoChildren) \"/\" INBOX/Da\tOggetto\tRicevuto\t", true, '/',
+            "INBOX/Da\tOggetto\tRicevuto"},
+        {"* LIST () \"/\" Sent Items", true, '/', "Sent Items"},
+        {"* LIST () \"/\" Sent Items ", true, '/', "Sent Items"},
+        {"* LIST () \"\\\" \"Old\\Mail\"", false, '\\', "Old\\Mail"},
+        {"* LIST () \"\\\" \"Old\\\"", true, '\\', "Old\\"},
+        {"* LIST () \"\\\\\" \"Old\\\\Mail\"", false, '\\', "Old\\Mail"},
+        {"* LIST () \"/\" \"say \"hi\" now\"", true, '/', "say \"hi\" now"},
+        {"* LIST () \"/\" \"a", true, '/', "\"a"},
+        {"* LIST () \"/\" \"\"", false, '/', ""},
+        {"* LIST  ()  \"/\"  a ", false, '/', "a"},
+        {"* LIST NIL \"/\" a", false, '/', "a"},
+        {"* LIST ((a) \\Sent) \"/\" b", true, '/', "b"},
+        {"* LSUB () \"/\" a b", true, '/', "a b"},
+        {"* LIST () \"/\" \"a b\" (\"CHILDINFO\" (\"SUBSCRIBED\")) ", false, '/', "a b"},
+        {"* STATUS Sent Items (MESSAGES 1)", true, 0, "Sent Items"},
+        {"* STATUS  a  ( MESSAGES  1 ) ", false, 0, "a"},
+        {"* STATUS a (UIDNEXT -1 MESSAGES 1)", true, 0, "a"},
+        {"* STATUS a (UIDNEXT 4294967296 MESSAGES 1)", true, 0, "a"},
+        {"* STATUS a (MESSAGES 1", true, 0, "a"},
+        {"* STATUS a (MESSAGES 1 UIDNEXT)", true, 0, "a"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct imap_response r;
+        struct buf name;
+        bool is_status = rows[i].delimiter == 0;
+        buf_init(&name, 100);
+        assert_row(rows[i].text, parse(rows[i].text, &r) == 0);
+        assert_row(rows[i].text, r.is_odd == rows[i].is_odd);
+        assert_row(rows[i].text, is_status || r.mailbox.delimiter == rows[i].delimiter);
+        assert_row(rows[i].text,
+            !is_status || (r.status_data.has == IMAP_ITEM_MESSAGES && r.status_data.messages == 1));
+        assert_row(rows[i].text,
+            imap_str_add(is_status ? r.status_data.name : r.mailbox.name, &name) == 0);
+        assert_row(rows[i].text, slice_eq(buf_slice(&name), slice_str(rows[i].name)));
+        buf_fini(&name);
+    }
+}
+
+static void test_odd_others(void **state)
+{
+    struct imap_response r;
+    (void)state;
+    assert_int_equal(parse("* FLAGS (\\Seen old(x)y z))", &r), 0);
+    assert_true(r.is_odd);
+    assert_int_equal(parse("* FLAGS (\"\\\\Deleted\" \\Answered)", &r), 0);
+    assert_true(imap_words_have(r.list, "\\Deleted"));
+    assert_int_equal(parse("* 3 EXISTS ", &r), 0);
+    assert_int_equal(r.number, 3);
+    assert_int_equal(parse("* CAPABILITY IMAP4rev1  \"odd( one\" IDLE ", &r), 0);
+    assert_true(r.is_odd);
+    assert_true(imap_words_have(r.list, "IDLE"));
+    assert_int_equal(parse("* NAMESPACE ((\"\" \"/\")) NIL", &r), 0);
+    assert_false(r.is_odd);
+    assert_int_equal(parse("* NAMESPACE ((\"\" \"/\")) ", &r), 0);
+    assert_int_equal(parse("* NAMESPACE ((\"\" \"/\"))  NIL NIL ", &r), 0);
+    assert_int_equal(parse("* OK [PERMANENTFLAGS (\\Seen a(b) \\*)] x", &r), 0);
+    assert_true(imap_words_have(r.code.list, "\\*"));
+    /* What an answer that makes no sense was about is known. */
+    assert_int_equal(parse("c7 FINE done", &r), -1);
+    assert_int_equal(r.kind, IMAP_KIND_TAGGED);
+    assert_slice_equal(r.tag, "c7");
+    /* And a line of which nothing else is. */
+    assert_int_equal(parse("* 99999999999 EXISTS", &r), -1);
+    assert_int_equal(r.kind, IMAP_KIND_EXISTS);
+    assert_int_equal(parse("* 3 FETCH (UID -1)", &r), -1);
+    assert_int_equal(r.kind, IMAP_KIND_FETCH);
+    assert_int_equal(parse("* LIST (\\Seen", &r), -1);
+    assert_int_equal(r.kind, IMAP_KIND_LIST);
 }
 
 static void test_values(void **state)
@@ -229,7 +372,9 @@ static void test_streamed_head(void **state)
         0);
     assert_int_equal(r.fetch.modseq, 4);
     /* Without the octets and without the mark it is a torn literal. */
-    assert_int_not_equal(parse(head, &r), 0);
+    assert_int_equal(parse(head, &r), 0);
+    assert_true(r.is_odd);
+    assert_false(r.fetch.has & IMAP_FETCH_BODY);
 }
 
 static void test_nesting(void **state)
@@ -257,6 +402,9 @@ int main(void)
         cmocka_unit_test(test_valid),
         cmocka_unit_test(test_invalid),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_odd_fetch),
+        cmocka_unit_test(test_odd_folders),
+        cmocka_unit_test(test_odd_others),
         cmocka_unit_test(test_streamed_head),
         cmocka_unit_test(test_nesting),
     };

@@ -215,6 +215,146 @@ static void test_attributes(void **state)
     done();
 }
 
+/* --- Lines that cannot be read -----------------------------------------------------------------
+ */
+
+/* Of 11 and 12, and 15, which is known: whatever could not be read, nothing is known to be gone. */
+static void test_unread(void **state)
+{
+    static const struct {
+        const char *name, *opened, *listed, *told;
+        bool is_unread;
+    } rows[] = {
+        {"nothing odd", "", "", "11+d 12+d", false},
+        {"an empty line", "\n", "\n", "11+d 12+d", false},
+        {"an answer to nothing", "", "c0 OK x\nc99 OK x\n", "11+d 12+d", false},
+        {"blanks", "* 2 EXISTS \n", "* 2 FETCH (UID 12 FLAGS ( ) " DATE " ) \n", "11+d 12+d",
+            false},
+        {"flags of the folder", "* FLAGS (a(b)))\n", "", "11+d 12+d", false},
+        {"an odd keyword", "", "* 2 FETCH (UID 12 FLAGS (a(b)) " DATE ")\n", "11+d 12+d", false},
+        {"no UID", "", "* 3 FETCH (UID 19564493749 FLAGS () " DATE ")\n", "11+d 12+d", true},
+        {"a number that is none", "* -2 EXISTS\n", "", "11+d 12+d", true},
+        {"EXPUNGE", "", "* 99999999999 EXPUNGE\n", "11+d 12+d", true},
+        {"nobody knows what", "", "FLAGS (\\Seen) UID 15)\n", "11+d 12+d", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[2][600];
+        assert_int_equal(
+            fmt_into(text[0], sizeof(text[0]), OPENED("2", "21") "%s~ OK .\n", rows[i].opened), 0);
+        assert_int_equal(fmt_into(text[1], sizeof(text[1]),
+                             "* 1 FETCH (UID 11 FLAGS () " DATE ")\n"
+                             "* 2 FETCH (UID 12 FLAGS () " DATE ")\n%s~ OK .\n",
+                             rows[i].listed),
+            0);
+        const struct imap_peer_row script[] = {
+            {"EXAMINE", text[0]}, {"UID FETCH 1:*", text[1]}, END};
+        open_it("", script, false);
+        assert_told(rows[i].name, rows[i].told);
+        assert_row(rows[i].name, changes.is_sure == !rows[i].is_unread);
+        assert_row(rows[i].name, changes.has_unread == rows[i].is_unread);
+        assert_row(rows[i].name, changes.n_vanished == (rows[i].is_unread ? 0 : 2));
+        assert_row(rows[i].name, (changes.token.n == 0) == rows[i].is_unread);
+        assert_row(rows[i].name, (peer.end->n_unread > 0) == rows[i].is_unread);
+        done();
+    }
+}
+
+/* Nor of a delta; and the flags that stood there are no flags that are gone. */
+static void test_unread_deltas(void **state)
+{
+    static const struct {
+        const char *name, *delta;
+    } rows[] = {
+        {"VANISHED", "* VANISHED (EARLIER) 12,99999999999\n"},
+        {"no UID", "* 3 FETCH (UID -1 FLAGS ())\n"},
+        {"no flags", "* 3 FETCH (UID 15 FLAGS \\Seen MODSEQ (105))\n"},
+        {"no end", "* 3 FETCH (UID 15 MODSEQ (105) FLAGS (\\Seen\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[600];
+        assert_int_equal(
+            fmt_into(text, sizeof(text), OPENED("4", "21") "%s~ OK .\n", rows[i].delta), 0);
+        const struct imap_peer_row script[] = {{"ENABLE", "* ENABLED QRESYNC\n~ OK .\n"},
+            {"EXAMINE", text}, {"UID FETCH 21:*", "~ OK .\n"}, {"UID FETCH 15 ", "~ OK .\n"}, END};
+        open_it("ENABLE QRESYNC", script, true);
+        assert_told(rows[i].name, "");
+        assert_row(rows[i].name, !changes.is_sure && changes.n_vanished == 0);
+        done();
+    }
+}
+
+/* What was asked for by UID and does not come is only gone when every line could be read. */
+static void test_unread_by_uid(void **state)
+{
+    static const struct {
+        const char *reply;
+        enum end_result result;
+    } rows[] = {
+        {"* 3 FETCH (UID 3 FLAGS () " DATE ")\n~ OK .\n", END_OK},
+        {"* 3 FETCH (UID 3 FLAGS () " DATE ")\n* 4 FETCH (UID -4)\n~ OK .\n", END_NO},
+        {"* 3 FETCH (UID 3 FLAGS () " DATE ")\n* 4 FETCH (UID 4 FLAGS () " DATE
+         ")\n* 4 FETCH (UID -4)\n~ OK .\n",
+            END_OK},
+    };
+    static const uint32_t uids[] = {3, 4};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct imap_peer_row script[] = {OPEN("0", "21"), {"UID FETCH 1:*", "~ OK .\n"},
+            {"UID FETCH 3:4 ", rows[i].reply}, {"UID FETCH 3:4 ", rows[i].reply}, END};
+        const struct end_sink sink = {0};
+        struct end_ticket t[2] = {0};
+        struct err err = ERR_INIT;
+        open_it("", script, false);
+        peer.end->ops->attributes(peer.end, uids, COUNT_OF(uids), BOTH, &changes, &t[0]);
+        peer.end->ops->read(peer.end, uids, COUNT_OF(uids), &sink, NULL, &t[1]);
+        assert_int_equal(end_drain(peer.end, &err), 0);
+        assert_row(rows[i].reply, t[0].result == rows[i].result);
+        /* No body comes at all. */
+        assert_row(rows[i].reply, (t[1].result == END_NO) == (i > 0));
+        done();
+    }
+}
+
+/* The folders that a list names are there, whatever else there is. */
+static void test_unread_folders(void **state)
+{
+    static const struct {
+        const char *line;
+        size_t n, unread;
+        bool is_unsure;
+    } rows[] = {
+        {"", 1, 0, false},
+        {"* LIST () \"/\" \"\"\n", 1, 0, false},
+        {"* LIST () \"\\\" \"Old\\Mail\"\n", 2, 0, false},
+        {"* LIST () \"/\" Sent Items\n", 2, 0, true},
+        {"* LIST (a(b) \\Sent) \"/\" Sent\n", 2, 0, true},
+        {"* LIST () \"/\"\n", 1, 1, true},
+        {"* LIST Sent\n* LIST Sent\n", 1, 2, true},
+        {"LIST () \"/\" Sent\n", 1, 1, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[200];
+        assert_int_equal(
+            fmt_into(text, sizeof(text), "* LIST () \"/\" INBOX\n%s~ OK .\n", rows[i].line), 0);
+        const struct imap_peer_row script[] = {{"LIST", text}, END};
+        struct folder_list l;
+        struct end_ticket t = {0};
+        struct err err = ERR_INIT;
+        imap_peer_start(&peer, "", script);
+        folder_list_init(&l);
+        peer.end->ops->folders(peer.end, &l, &t);
+        assert_int_equal(end_check(peer.end, &t, "list", &err), 0);
+        assert_row(rows[i].line, l.n == rows[i].n && l.unread == rows[i].unread);
+        assert_row(rows[i].line, l.is_unsure == rows[i].is_unsure);
+        folder_list_fini(&l);
+        stop();
+        clean();
+    }
+}
+
 /* --- MESSAGELIMIT (RFC 9738) ------------------------------------------------------------------ */
 
 #define LINE(position, uid) "* " position " FETCH (UID " uid " FLAGS () " DATE ")\n"
@@ -355,6 +495,10 @@ int main(void)
         cmocka_unit_test(test_deltas),
         cmocka_unit_test(test_a_delta_with_a_gap),
         cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_unread),
+        cmocka_unit_test(test_unread_deltas),
+        cmocka_unit_test(test_unread_by_uid),
+        cmocka_unit_test(test_unread_folders),
         cmocka_unit_test(test_portions),
         cmocka_unit_test(test_limits_that_do_not_matter),
         cmocka_unit_test(test_a_delta_that_is_cut),
