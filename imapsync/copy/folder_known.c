@@ -318,7 +318,7 @@ static int begin_anew(struct work *w, bool *adopt_out, struct err *err)
     if (journal_folder_forget(w->c->journal, w->record->id, err) != 0 ||
         folder_load_pairs(w, err) != 0)
         return -1;
-    *adopt_out = w->target->uidnext > 1 || folder_is_behind_flip(w);
+    *adopt_out = w->target->uidnext != 1 || folder_is_behind_flip(w);
     journal_set(&w->record->source.token, SLICE_NONE);
     if (!*adopt_out)
         return put_numbers(w, err);

@@ -32,7 +32,7 @@ static void append_send(struct imap_request *r)
     }
     imap_request_cmd(r, STEP_APPEND);
     imap_cmd_text(e->client, "APPEND ");
-    imap_cmd_astring(e->client, q->folder);
+    imap_cmd_name(e, q->folder);
     e->append = r; /* has_more until append_end() */
 }
 

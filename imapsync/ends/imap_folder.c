@@ -57,7 +57,7 @@ static bool folder_untagged(struct imap_request *r, const struct imap_response *
     if (resp->kind != IMAP_KIND_MAILBOX_STATUS || !f->out)
         return false;
     buf_init(&name, FOLDER_NAME_MAX);
-    if (imap_str_add(resp->status_data.name, &name) == 0)
+    if (imap_name_take(r->e, resp->status_data.name, &name) == 0)
         is_mine = folder_same_name(buf_slice(&name), f->name);
     if (is_mine)
         imap_status_take(f->out, &resp->status_data);
@@ -73,7 +73,7 @@ static void folder_send(struct imap_request *r)
     if (f->out) {
         imap_request_cmd(r, STEP_PLAIN);
         imap_cmd_text(client, "STATUS ");
-        imap_cmd_astring(client, f->name);
+        imap_cmd_name(r->e, f->name);
         imap_cmd_text(client, " ");
         imap_status_items(client);
         imap_cmd_end(client);
@@ -81,10 +81,10 @@ static void folder_send(struct imap_request *r)
     }
     imap_request_cmd(r, f->use != FOLDER_USE_NONE ? STEP_MAKE : STEP_PLAIN);
     imap_cmd_text(client, f->command);
-    imap_cmd_astring(client, f->name);
+    imap_cmd_name(r->e, f->name);
     if (f->to.p) {
         imap_cmd_text(client, " ");
-        imap_cmd_astring(client, f->to);
+        imap_cmd_name(r->e, f->to);
     }
     if (f->use != FOLDER_USE_NONE)
         imap_cmd_f(client, " (USE (%s))", imap_use_word(f->use));
@@ -103,11 +103,10 @@ static void folder_answered(struct imap_request *r, unsigned step, const struct 
         r->has_more = true;
         return;
     }
-    const unsigned both = FOLDER_HAS_UIDVALIDITY | FOLDER_HAS_UIDNEXT;
     if (o->status != IMAP_STATUS_OK) {
         imap_request_refuse(r, o, ERR_SCOPE_FOLDER);
-    } else if (f->out && (f->out->has & both) != both) {
-        err_set(&err, ERR_PEER, EX_PROTOCOL, "the server tells no UIDVALIDITY or UIDNEXT");
+    } else if (f->out && !(f->out->has & FOLDER_HAS_UIDVALIDITY)) {
+        err_set(&err, ERR_PEER, EX_PROTOCOL, "the server tells no UIDVALIDITY");
         err_scope_set(&err, ERR_SCOPE_FOLDER);
         imap_request_fail(r, &err);
     }

@@ -67,7 +67,8 @@ struct list_request {
     size_t at; /* next folder to ask the status of; behind the last one: for their IDs */
 };
 
-static void on_namespace(struct folder_list *l, const struct imap_response *r)
+static void on_namespace(
+    const struct imap_end *e, struct folder_list *l, const struct imap_response *r)
 {
     struct slice parts[] = {r->personal, r->other, r->shared};
     struct imap_str prefix;
@@ -77,7 +78,7 @@ static void on_namespace(struct folder_list *l, const struct imap_response *r)
         while (imap_namespace_next(&parts[i], &prefix, &delimiter)) {
             struct buf text;
             buf_init(&text, FOLDER_NAME_MAX);
-            bool is_good = imap_str_add(prefix, &text) == 0;
+            bool is_good = imap_name_take(e, prefix, &text) == 0;
             struct slice copy = imap_slice_copy(buf_slice(&text));
             buf_fini(&text);
             if (is_good && i > 0 && l->n_foreign < FOLDER_PREFIXES_MAX) {
@@ -108,7 +109,7 @@ static void on_list(struct list_request *l, const struct imap_response *resp)
     }
     /* The name, or a word of its attributes, is only a guess. */
     l->out->is_unsure = l->out->is_unsure || resp->is_odd;
-    if (imap_str_add(m->name, &name) != 0)
+    if (imap_name_take(l->r.e, m->name, &name) != 0)
         l->out->ignored++;
     else if (name.n == 0)
         ; /* the root, which some servers list */
@@ -117,25 +118,27 @@ static void on_list(struct list_request *l, const struct imap_response *resp)
     buf_fini(&name);
 }
 
-static void on_lsub(struct folder_list *l, const struct imap_mailbox_data *m)
+static void on_lsub(
+    const struct imap_end *e, struct folder_list *l, const struct imap_mailbox_data *m)
 {
     struct buf name;
     buf_init(&name, FOLDER_NAME_MAX);
     /* Subscriptions outlive their folders: only those that LIST has shown count. */
     struct folder *f =
-        imap_str_add(m->name, &name) == 0 ? folder_list_find(l, buf_slice(&name)) : NULL;
+        imap_name_take(e, m->name, &name) == 0 ? folder_list_find(l, buf_slice(&name)) : NULL;
     if (f && !imap_words_have(m->attributes, "\\Noselect"))
         f->attrs |= FOLDER_SUBSCRIBED;
     buf_fini(&name);
 }
 
 /* Status of a folder of the list; of one that is not there it says nothing. */
-static bool on_status(struct folder_list *l, const struct imap_status_data *d)
+static bool on_status(
+    const struct imap_end *e, struct folder_list *l, const struct imap_status_data *d)
 {
     struct buf name;
     buf_init(&name, FOLDER_NAME_MAX);
     struct folder *f =
-        imap_str_add(d->name, &name) == 0 ? folder_list_find(l, buf_slice(&name)) : NULL;
+        imap_name_take(e, d->name, &name) == 0 ? folder_list_find(l, buf_slice(&name)) : NULL;
     if (f)
         imap_status_take(f, d);
     if (f && d->has & IMAP_ITEM_MAILBOXID)
@@ -149,16 +152,16 @@ static bool list_untagged(struct imap_request *r, const struct imap_response *re
     struct list_request *l = (struct list_request *)r;
     switch (resp->kind) {
     case IMAP_KIND_NAMESPACE:
-        on_namespace(l->out, resp);
+        on_namespace(r->e, l->out, resp);
         return true;
     case IMAP_KIND_LIST:
         on_list(l, resp);
         return true;
     case IMAP_KIND_LSUB:
-        on_lsub(l->out, &resp->mailbox);
+        on_lsub(r->e, l->out, &resp->mailbox);
         return true;
     case IMAP_KIND_MAILBOX_STATUS:
-        return on_status(l->out, &resp->status_data);
+        return on_status(r->e, l->out, &resp->status_data);
     default:
         return false;
     }
@@ -174,7 +177,7 @@ static void compose_status(struct imap_request *r, enum step step, struct slice 
     struct imap_client *client = r->e->client;
     imap_request_cmd(r, step);
     imap_cmd_text(client, "STATUS ");
-    imap_cmd_astring(client, name);
+    imap_cmd_name(r->e, name);
     imap_cmd_text(client, " ");
     if (step == STEP_ID)
         imap_cmd_text(client, "(MAILBOXID)");

@@ -42,7 +42,7 @@ static void compose(struct move_request *q, enum step step, const char *verb)
     imap_cmd_f(client, "%s %s", verb, buf_cstr(&q->set));
     if (step == STEP_MOVE || step == STEP_COPY) {
         imap_cmd_text(client, " ");
-        imap_cmd_astring(client, q->folder);
+        imap_cmd_name(q->r.e, q->folder);
     } else if (step == STEP_STORE) {
         imap_cmd_text(client, " +FLAGS.SILENT (\\Deleted)");
     }

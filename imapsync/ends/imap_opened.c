@@ -44,7 +44,7 @@ void imap_compose_open(struct imap_request *r, unsigned step, bool is_for_writin
     set_tail(r->e, r->opened);
     imap_request_cmd(r, step);
     imap_cmd_text(r->e->client, is_for_writing ? "SELECT " : "EXAMINE ");
-    imap_cmd_astring(r->e->client, r->opened->name);
+    imap_cmd_name(r->e, r->opened->name);
 }
 
 static void compose_bare(struct imap_request *r, unsigned step, const char *command)
@@ -64,7 +64,7 @@ void imap_compose_leave(struct imap_request *r, unsigned step)
         if (is_for_writing) {
             imap_request_cmd(r, step);
             imap_cmd_text(e->client, "EXAMINE ");
-            imap_cmd_astring(e->client, e->tail->name);
+            imap_cmd_name(e, e->tail->name);
             imap_cmd_end(e->client);
         }
         compose_bare(r, step, "CLOSE");

@@ -159,6 +159,10 @@ uint64_t imap_message_limit(const struct imap_end *e);
 size_t imap_set_some(const struct imap_end *e, struct buf *out, const uint32_t *uids, size_t n);
 /* UIDs in any order as an ascending copy. */
 uint32_t *imap_uids_copy(const uint32_t *uids, size_t n, size_t *n_out);
+/* A folder's name in a command, as the server writes names. */
+void imap_cmd_name(const struct imap_end *e, struct slice name);
+/* And one that it has told, as ours are. */
+int imap_name_take(const struct imap_end *e, struct imap_str told, struct buf *out) ATTR_WUR;
 struct slice imap_slice_copy(struct slice s);
 void imap_slice_free(struct slice *s);
 

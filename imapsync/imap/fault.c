@@ -10,6 +10,23 @@
 #include "base/core/buf.h"
 #include "imapsync/imap/limits.h"
 
+/* "Request is throttled. Suggested Backoff Time: ..." (Exchange), and what others say without a
+ * code: the server has no time now, whatever it was asked. */
+static const char *const throttled_texts[] = {
+    "is throttled", "backoff time", "rate limit", "too many requests", "too many commands"};
+
+static bool is_throttled(struct slice text)
+{
+    for (size_t i = 0; i < sizeof(throttled_texts) / sizeof(throttled_texts[0]); i++) {
+        struct slice wanted = slice_str(throttled_texts[i]);
+        for (size_t at = 0; at + wanted.n <= text.n; at++) {
+            if (slice_eq_nocase(slice_sub(text, at, wanted.n), wanted))
+                return true;
+        }
+    }
+    return false;
+}
+
 static const struct fault_row {
     enum imap_code_kind code;
     enum err_class class;
@@ -53,19 +70,22 @@ void imap_fault_text(struct slice text, char *out, size_t size)
 int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const char *text,
     const char *what, struct err *err)
 {
+    const char *name = imap_code_name(code);
+    bool is_told = code == IMAP_CODE_NONE || code == IMAP_CODE_ALERT || code == IMAP_CODE_OTHER;
+    if (is_told && is_throttled(slice_str(text)))
+        code = IMAP_CODE_THROTTLED;
     struct fault_row row = {code, ERR_PERM, ERR_SCOPE_NONE, EX_UNAVAILABLE};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].code == code)
             row = rows[i];
     }
     /* BAD means that we and the server read the protocol differently. */
-    if (status == IMAP_STATUS_BAD)
+    if (status == IMAP_STATUS_BAD && code != IMAP_CODE_THROTTLED)
         row = (struct fault_row){code, ERR_PEER, ERR_SCOPE_NONE, EX_PROTOCOL};
     if (status == IMAP_STATUS_CANCELLED) {
         err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: %s", what, text);
         return err_scope_set(err, ERR_SCOPE_HOST);
     }
-    const char *name = imap_code_name(code);
     err_set(err, row.class, row.exit_code, "%s%sthe server says: %s%s%s%s", what,
         what[0] ? ": " : "", name[0] ? "[" : "", name, name[0] ? "] " : "", text);
     err->is_wide = is_wide(row.code);

@@ -16,6 +16,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/imap/fault.h"
+#include "imapsync/imap/introduce.h"
 #include "imapsync/imap/outcome.h"
 #include "imapsync/imap/refusal.h"
 #include "imapsync/imap/sasl.h"
@@ -240,22 +241,6 @@ static int signed_in(struct imap_signin *s, struct err *err)
     return 0;
 }
 
-static void on_enabled(void *arg, const struct imap_response *r)
-{
-    (void)arg, (void)r;
-}
-
-/* Nothing waits for the answer: STATUS shows what HIGHESTMODSEQ there is. */
-static void enable(struct imap_signin *s)
-{
-    s->state = SIGNIN_DONE;
-    if (!imap_client_has(s->client, IMAP_CAP_ENABLE | IMAP_CAP_CONDSTORE))
-        return;
-    imap_cmd_begin(s->client, on_enabled, NULL);
-    imap_cmd_text(s->client, "ENABLE CONDSTORE");
-    imap_cmd_end(s->client);
-}
-
 /* --- Steps -------------------------------------------------------------------------- */
 
 static int greeted(struct imap_signin *s, struct err *err)
@@ -300,7 +285,8 @@ static int go_on(struct imap_signin *s, struct err *err)
     case SIGNIN_LEARNING:
         if (fault(s, "cannot ask for capabilities", err) != 0)
             return -1;
-        enable(s);
+        imap_introduce(s->client);
+        s->state = SIGNIN_DONE;
         return 0;
     case SIGNIN_SECURING:
     case SIGNIN_AWAITING:

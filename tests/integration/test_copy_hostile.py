@@ -6,6 +6,7 @@ with a status that says so, sends no password that it should not, takes no messa
 asks a target to delete anything.
 """
 import itertools
+import re
 import threading
 
 import pytest
@@ -285,6 +286,58 @@ def test_a_lost_line_deletes_nothing(case, tmp_path):
         result = go(source, target, tmp_path)
         assert (result.status, result.messages_copied, result.messages_deleted) == (1, 0, 0), result.log
         assert result.lines_unread >= 1 and "event=imap_line_odd" in result.log and "E-SHORT" in result.log
+        assert target.appended == MAIL
+
+
+# --- Servers with habits ---------------------------------------------------------------------------------
+
+def test_the_client_says_who_it_is_before_it_opens_a_folder(tmp_path):
+    """NetEase opens none for who does not; where ID is not offered it is not said."""
+    def examine(server, tag, line):
+        return server._ordinary("EXAMINE", tag, line) if b" ID (" in server.received else tag + b" NO EXAMINE Unsafe Login\r\n"
+    with FakeImap(MAIL, {"EXAMINE": examine}, CAPABILITIES + b" ID") as source, FakeImap() as target:
+        assert go(source, target, tmp_path).status == 0
+        assert target.appended == MAIL and b" ID (" not in target.received
+
+
+@pytest.mark.parametrize("silent", ("STATUS", "STATUS and SELECT"))
+def test_a_target_that_tells_no_uidnext(silent, tmp_path):
+    def without(name):
+        return lambda s, t, l: re.sub(rb" UIDNEXT \d+|\* OK \[UIDNEXT \d+\] n\r\n", b"", s._ordinary(name, t, l))
+    script = {name: without(name) for name in ("STATUS", "SELECT") if name in silent}
+    other = b"Subject: other\r\n\r\n"
+    with FakeImap(list(MAIL)) as source, FakeImap([other, MAIL[0]], script) as target:
+        result = go(source, target, tmp_path, "--verify")
+        assert (result.status, result.messages_copied, result.messages_adopted) == (0, 2, 1), result.log
+        again = go(source, target, tmp_path)
+        assert (again.status, again.messages_copied) == (0, 0), again.log
+        assert target.appended == MAIL[1:]
+
+
+@pytest.mark.parametrize("which", ("source", "target"))
+def test_names_of_a_server_with_imap4rev2_only(which, tmp_path):
+    """They are UTF-8 on its wire, and modified UTF-7 on the other one's."""
+    new = CAPABILITIES.replace(b"IMAP4rev1", b"IMAP4rev2")
+    lists = {"source": b"{9}\r\nEntw\xc3\xbcrfe\r\n* LIST () \"/\" R&D", "target": b"Entw&APw-rfe\r\n* LIST () \"/\" R&-D"}
+    script = {"LIST": b'* LIST () "/" INBOX\r\n* LIST () "/" ' + lists[which] + b"\r\n{tag} OK done\r\n"}
+    with FakeImap(MAIL, script, new if which == "source" else CAPABILITIES) as source, \
+            FakeImap([], None, new if which == "target" else CAPABILITIES) as target:
+        assert go(source, target, tmp_path).status in (0, 1)  # this target has one INBOX
+        old, utf8 = (target, source) if which == "source" else (source, target)
+        assert b"{9+}\r\nEntw\xc3\xbcrfe" in utf8.received and b'"R&D"' in utf8.received
+        assert b'"Entw&APw-rfe"' in old.received and b'"R&-D"' in old.received
+        assert b"&APw-" not in utf8.received
+
+
+def test_a_server_that_has_no_time_refuses_nothing(tmp_path):
+    """Exchange has no code for it."""
+    busy = {"BODY": b"{tag} BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n"}
+    with FakeImap(MAIL, busy) as source, FakeImap() as target:
+        result = go(source, target, tmp_path)
+        assert (result.status, result.messages_failed) == (75, 0), result.log
+        assert source.received.count(b"BODY.PEEK[]") <= 3
+        source.script = {}
+        assert go(source, target, tmp_path).status == 0
         assert target.appended == MAIL
 
 

@@ -43,7 +43,7 @@ def test_nothing_new(pair, tmp_path):
         assert (done.status, done.messages_copied) == (0, 0)
         for server in pair:
             words = [said.split()[0] for said in server.commands]
-            assert words == [b"AUTHENTICATE", b"ENABLE", b"ENABLE", b"NAMESPACE", b"LIST", b"LOGOUT"], server.commands
+            assert words == [b"AUTHENTICATE", b"ID", b"ENABLE", b"ENABLE", b"NAMESPACE", b"LIST", b"LOGOUT"], server.commands
 
 
 def test_new_folders(pair, tmp_path):
