@@ -20,7 +20,9 @@ struct copy_args {
     struct account_args source, target;
     const char *state, *delete_percent, *timeout, *settle;
     const char *accept[OPTIONS_REPEATED_MAX + 1];
-    bool is_json, verifies, no_subscriptions, accepts, wants_help;
+    const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
+        *exclude[OPTIONS_REPEATED_MAX + 1];
+    bool is_json, verifies, no_subscriptions, accepts, maps, includes, excludes, wants_help;
 };
 
 #define SIDE_ROWS(side, s)                                                                         \
@@ -56,6 +58,9 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--timeout", &a->timeout, NULL, "TIME without progress, such as 2m"},
         {"--settle", &a->settle, NULL,
             "TIME that a server may take to store what it had got when we were stopped"},
+        {"--map", a->map, &a->maps, "OLD=NEW: the folder's name on the target; repeatable"},
+        {"--include", a->include, &a->includes, "PATTERN of folders that are copied; repeatable"},
+        {"--exclude", a->exclude, &a->excludes, "PATTERN of those that are not; repeatable"},
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
         {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
@@ -88,6 +93,10 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
 {
     out->delete_percent = PLAN_DELETIONS_PERCENT;
     out->no_subscriptions = a->no_subscriptions;
+    out->folders = (struct folder_rules){
+        folder_words(a->map), folder_words(a->include), folder_words(a->exclude)};
+    if (folder_rules_check(&out->folders, err) != 0)
+        return -1;
     if (a->delete_percent &&
         num_u32(slice_str(a->delete_percent), 0, 100, &out->delete_percent) != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "--delete-percent is a number from 0 to 100");

@@ -139,6 +139,8 @@ struct conf_sync {
     uint32_t delta_passes_max;
     uint64_t barrier_ms;
     uint64_t sweep_interval_ms;
+    struct conf_strings folder_map;                     /* OLD=NEW */
+    struct conf_strings folder_include, folder_exclude; /* patterns */
 };
 
 struct conf {

@@ -225,8 +225,11 @@ static int add_range(struct conf_ranges *list, struct slice text, struct err *er
 
 static int add_name(struct conf_strings *list, struct slice text, struct err *err)
 {
-    if (!is_printable(text))
-        return refuse(err, text, "printable ASCII text");
+    bool is_text = text.n > 0;
+    for (size_t i = 0; i < text.n; i++)
+        is_text = is_text && text.p[i] >= 0x20 && text.p[i] != 0x7f;
+    if (!is_text)
+        return refuse(err, text, "text without control characters");
     list->v = mem_realloc_array(list->v, list->n + 1, sizeof(*list->v));
     list->v[list->n++] = slice_dup(text);
     return 0;

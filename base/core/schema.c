@@ -163,6 +163,9 @@ const struct schema_key schema_keys[] = {
     SYNC("delta_passes_max", delta_passes_max, NUMBER, "10", RANGE(1, 100)),
     SYNC("barrier", barrier_ms, DURATION, "60s", RANGE(100, HOUR)),
     SYNC("sweep_interval", sweep_interval_ms, DURATION, "60s", RANGE(100, DAY)),
+    SYNC("folder_map", folder_map, NAMES, NULL, NO_RANGE),
+    SYNC("folder_include", folder_include, NAMES, NULL, NO_RANGE),
+    SYNC("folder_exclude", folder_exclude, NAMES, NULL, NO_RANGE),
 };
 /* clang-format on */
 

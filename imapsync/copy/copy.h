@@ -30,6 +30,7 @@ struct copy_options {
     struct copy_admin source_admin, target_admin;
     unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
     bool no_subscriptions;
+    struct folder_rules folders; /* borrowed for the life of the copy */
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
     const struct wait_limits *limits; /* of every wait; NULL: none */
     /* Messages of one folder that are listed and planned at once, as far as can be; 0: a number

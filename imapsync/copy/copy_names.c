@@ -103,7 +103,8 @@ static void map_again(struct naming *w)
                         .target = w->p->there,
                         .kept = w->kept,
                         .given = w->map->names,
-                        .salt = w->c->source->name},
+                        .salt = w->c->source->name,
+                        .rules = &w->c->options.folders},
         &map);
     folder_map_fini(w->map);
     *w->map = map;
@@ -191,6 +192,14 @@ static int list_again(struct naming *w, struct err *err)
 
 /* --- All of it ------------------------------------------------------------------------------- */
 
+/* Listed, and not looked at. */
+static bool is_left_out(const struct naming *w, const struct journal_folder *k)
+{
+    const struct folder *f = folder_list_find(w->from, k->source.name);
+    return f && !(f->attrs & FOLDER_NOSELECT) && may_be(k->source.mailboxid, f->id) &&
+           !folder_is_mapped(w->from, f, &w->c->options.folders);
+}
+
 static void take_lost(struct naming *w, const struct plan_folders *plan)
 {
     struct pass *p = w->p;
@@ -198,7 +207,7 @@ static void take_lost(struct naming *w, const struct plan_folders *plan)
     /* It may be in what could not be read. */
     for (size_t i = 0; i < plan->n_lost && !w->from->is_unsure; i++) {
         struct journal_folder *k = &w->known[plan->lost[i]];
-        if (k->source.uidvalidity == 0 && !p->finds_alone)
+        if ((k->source.uidvalidity == 0 && !p->finds_alone) || is_left_out(w, k))
             continue;
         p->lost[p->n_lost++] = *k;
         *k = (struct journal_folder){0};

@@ -123,8 +123,7 @@ static struct twin *find_twin(struct pass *p, struct slice name, bool *is_anothe
 static int rename_to(struct copy *c, const struct folder *f, struct journal_folder *record,
     struct slice name, struct err *err)
 {
-    log_info("folder_renamed", log_str("code", "E-NAME"), log_slice("folder", f->name),
-        log_slice("to", name));
+    log_info("folder_renamed", log_slice("folder", f->name), log_slice("to", name));
     journal_set(&record->target.name, name);
     return journal_folder_put(c->journal, record, err);
 }

@@ -11,9 +11,10 @@
  * Names are given in this order; who comes later yields:
  *
  *   1. what the journal knows keeps its name, and INBOX its own
- *   2. a special folder (\Sent, ...) meets the target's folder of that use (folder_special.c),
+ *   2. what an administrator has said
+ *   3. a special folder (\Sent, ...) meets the target's folder of that use (folder_special.c),
  *      unless another folder of the source would have that name by itself
- *   3. all others, parents first: below a parent that has got another name, else by itself
+ *   4. all others, parents first: below a parent that has got another name, else by itself
  *
  * Where two names would meet, the later one gets " 2", " 3", ...: two folders never become one.
  */
@@ -205,9 +206,10 @@ static void take_like(struct mapper *m, size_t i, struct slice like)
 
 /* --- All of them --------------------------------------------------------------------------- */
 
-bool folder_is_mapped(const struct folder_list *source, const struct folder *f)
+bool folder_is_mapped(
+    const struct folder_list *source, const struct folder *f, const struct folder_rules *rules)
 {
-    return folder_is_own(source, f) && !(f->attrs & FOLDER_VIRTUAL);
+    return folder_is_own(source, f) && !(f->attrs & FOLDER_VIRTUAL) && folder_rules_take(rules, f);
 }
 
 static bool is_open(const struct mapper *m, size_t i)
@@ -229,6 +231,19 @@ static void take_kept(struct mapper *m)
         if (is_open(m, i) && folder_is_inbox(m->in->source->v[i].name))
             take_like(m, i, m->plain[i]);
     }
+}
+
+static void take_said(struct mapper *m)
+{
+    struct buf name;
+    buf_init(&name, 8 * FOLDER_NAME_MAX);
+    for (size_t i = 0; i < m->in->source->n; i++) {
+        buf_clear(&name);
+        if (is_open(m, i) &&
+            folder_rules_name(m->in->rules, &m->in->source->v[i], m->in->target, &name))
+            take_like(m, i, buf_slice(&name));
+    }
+    buf_fini(&name);
 }
 
 static bool may_meet(void *arg, size_t i, struct slice name)
@@ -326,7 +341,7 @@ static void make_plain(struct mapper *m)
     struct buf name;
     buf_init(&name, 32 * FOLDER_NAME_MAX);
     for (size_t i = 0; i < m->in->source->n; i++) {
-        if (!folder_is_mapped(m->in->source, &m->in->source->v[i]))
+        if (!folder_is_mapped(m->in->source, &m->in->source->v[i], m->in->rules))
             continue;
         buf_clear(&name);
         add_plain(m->in, &m->in->source->v[i], &name);
@@ -347,6 +362,7 @@ void folder_map_make(const struct folder_mapping *in, struct folder_map *out)
     names_init(&m.taken, m.names, n);
     make_plain(&m);
     take_kept(&m);
+    take_said(&m);
     take_special(&m);
     take_rest(&m);
     for (size_t i = 0; i < n; i++)

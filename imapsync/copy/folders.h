@@ -7,6 +7,7 @@
 #define IMAPSYNC_COPY_FOLDERS_H
 
 #include "base/core/buf.h"
+#include "imapsync/copy/folder_rules.h"
 #include "imapsync/ends/mailbox.h"
 
 /* All of it is borrowed. */
@@ -14,12 +15,14 @@ struct folder_mapping {
     const struct folder_list *source, *target;
     const struct slice *kept; /* by position in source: a name that it has been given before; empty:
                                  none.  NULL: none at all */
-    const struct slice *given; /* the same, where no kept one is equal; NULL: none at all */
-    const char *salt;          /* tells this mailbox from others, for ever */
+    const struct slice *given;        /* the same, where no kept one is equal; NULL: none at all */
+    const char *salt;                 /* tells this mailbox from others, for ever */
+    const struct folder_rules *rules; /* NULL: none */
 };
 
 /* Target names for all folders of the source, in the same order; NULL pointers for those that are
- * not copied (foreign, virtual).  Distinct folders always get distinct names.  Owned by the map. */
+ * not copied (foreign, virtual, left out by a rule).  Distinct folders always get distinct names.
+ * Owned by the map. */
 struct folder_map {
     struct slice *names;
     size_t n;
@@ -27,7 +30,8 @@ struct folder_map {
 void folder_map_make(const struct folder_mapping *in, struct folder_map *out);
 void folder_map_fini(struct folder_map *m);
 /* Whether it gets a name at all; one without messages (FOLDER_NOSELECT) may, for those below it. */
-bool folder_is_mapped(const struct folder_list *source, const struct folder *f);
+bool folder_is_mapped(
+    const struct folder_list *source, const struct folder *f, const struct folder_rules *rules);
 
 /* Names for a folder whose own name the target does not take, one after the other as it refuses
  * them: where it was to be, and at the top.  Each is a function of the folder alone (its name, its

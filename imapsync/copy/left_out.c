@@ -154,20 +154,21 @@ static int look_at(struct copy *c, const struct folder *f, uint64_t *n_out, stru
 
 /* --- All of them ------------------------------------------------------------------------------ */
 
-static bool is_shown(const struct folder_list *from, const struct folder *f)
+static bool is_shown(const struct copy *c, const struct folder_list *from, const struct folder *f)
 {
-    return f->attrs & FOLDER_VIRTUAL && !(f->attrs & FOLDER_NOSELECT) &&
-           !(f->has & FOLDER_HAS_MESSAGES && f->messages == 0) && folder_is_own(from, f);
+    return folder_rules_take(&c->options.folders, f) && f->attrs & FOLDER_VIRTUAL &&
+           !(f->attrs & FOLDER_NOSELECT) && !(f->has & FOLDER_HAS_MESSAGES && f->messages == 0) &&
+           folder_is_own(from, f);
 }
 
 /* Their numbers as one: when nothing else has changed either, they are not looked at again. */
-static uint64_t numbers_of(const struct folder_list *from)
+static uint64_t numbers_of(const struct copy *c, const struct folder_list *from)
 {
     uint64_t sum = 1;
     for (size_t i = 0; i < from->n; i++) {
         const struct folder *f = &from->v[i];
         const uint32_t numbers[] = {f->uidvalidity, f->uidnext, f->messages};
-        for (size_t k = 0; is_shown(from, f) && k < 3; k++)
+        for (size_t k = 0; is_shown(c, from, f) && k < 3; k++)
             sum = (sum ^ numbers[k]) * UINT64_C(0x100000001b3);
     }
     return sum;
@@ -177,7 +178,7 @@ int copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list 
     bool has_changed, struct err *err)
 {
     const struct plan_policy *policy = plan_policy(p->policy);
-    const uint64_t numbers = numbers_of(from);
+    const uint64_t numbers = numbers_of(c, from);
     const bool is_known = !has_changed && c->left_out == numbers;
     uint64_t most = 0, n = 0;
     int result = 0;
@@ -186,7 +187,7 @@ int copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list 
         return 0;
     for (size_t i = 0; result == 0 && i < from->n; i++) {
         const struct folder *f = &from->v[i];
-        if (!is_shown(from, f))
+        if (!is_shown(c, from, f))
             continue;
         p->counts->folders_left_out++;
         p->opened = NULL;

@@ -97,7 +97,7 @@ static int check_all(struct verify *v, struct err *err)
     for (size_t i = 0; result == 0 && i < v->from.n; i++) {
         const struct folder *f = &v->from.v[i];
         bool is_same = false;
-        if (f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL) || !folder_is_own(&v->from, f))
+        if (f->attrs & FOLDER_NOSELECT || !folder_is_mapped(&v->from, f, &v->c->options.folders))
             continue;
         result = look_up(v, f, &is_same, err);
         if (result != 0 || is_same)

@@ -85,15 +85,24 @@ static struct copy_admin admin_of(
     return admin;
 }
 
+static struct folder_words words(const struct conf_strings *s)
+{
+    return (struct folder_words){(const char *const *)s->v, s->n};
+}
+
 int move_job_connect(struct move_job *j, struct err *err)
 {
-    struct copy_options options = {
-        .delete_percent = j->delete_percent, .settle_ms = RESOLVE_SETTLE_MS, .limits = &j->limits};
+    const struct conf_sync *sync = &j->conf->sync;
+    struct copy_options options = {.delete_percent = j->delete_percent,
+        .settle_ms = RESOLVE_SETTLE_MS,
+        .limits = &j->limits,
+        .folders = {
+            words(&sync->folder_map), words(&sync->folder_include), words(&sync->folder_exclude)}};
     struct buf dir;
-    int result = 0;
     if (j->copy)
         return copy_connect(j->copy, err);
-    if (!j->source.user)
+    int result = folder_rules_check(&options.folders, err);
+    if (result == 0 && !j->source.user)
         result = open_account(j, j->r.from, &j->source, err);
     if (result == 0 && !j->target.user)
         result = open_account(j, j->r.to, &j->target, err);

@@ -57,8 +57,8 @@ class Refusing(FakeImap):
         return self.opened("EXAMINE", tag, line)
 
 
-def go(here, there, folder):
-    return run(argv(here, there, folder, "--timeout=60s", "--settle=0s"))
+def go(here, there, folder, *more):
+    return run(argv(here, there, folder, "--timeout=60s", "--settle=0s", *more))
 
 
 def test_each_folder_has_a_name_of_its_own_that_the_target_takes(tmp_path):
@@ -72,7 +72,7 @@ def test_each_folder_has_a_name_of_its_own_that_the_target_takes(tmp_path):
         others = [name for name in got if re.search(rb"-[0-9a-f]{8}$", name)]
         assert len(others) == 3 and len(set(got) & {b"Work", b"WORK"}) == 1, got
         assert [name.rpartition(b"-")[0].lower() for name in sorted(others, key=bytes.lower)] == [b"cur", b"cur_below", b"work"]
-        assert result.log.count("code=E-NAME") == 4, result.log
+        assert result.log.count("event=folder_renamed") == 4, result.log
         # And it stays so, with the journal or without.
         result = go(here, there, tmp_path)
         assert (result.status, result.messages_copied) == (0, 0), result.log
@@ -81,3 +81,20 @@ def test_each_folder_has_a_name_of_its_own_that_the_target_takes(tmp_path):
         result = go(here, there, tmp_path)
         assert (result.status, result.messages_copied) == (0, 0), result.log
         assert {name for name in there.folders.values() if name} == set(got) - {b"Unseen"}
+
+
+def test_folders_are_left_out_and_have_the_names_that_were_said(tmp_path):
+    said = ("--map=cur=Jetzt/\u00c4", "--map", "WORK=Arbeit", "--include=%", "--include", "cur/*", "--exclude=Un*")
+    with source() as here, FakeImap() as there:
+        def sorted_names():
+            return sorted(set(there.stored_in))
+        first = go(here, there, tmp_path, *said)
+        assert first.status == 0, first.log
+        assert sorted_names() == sorted([b"INBOX", b"Work", b"Arbeit", b"Jetzt/&AMQ-", b"Jetzt/&AMQ-/below", b"&APw-bersicht"])
+        # What is left out later is not gone on the source: it stays, and what it had is not looked for elsewhere.
+        asked = len(there.received)
+        later = go(here, there, tmp_path, *said, "--exclude=cur*", "--verify")
+        assert later.status in (0, 1) and later.messages_copied == 0, later.log
+        assert later.counts["folders_vanished"] == 0, later.log
+        assert b"Jetzt" not in there.received[asked:].replace(b"LIST", b""), there.received[asked:]
+        assert go(here, there, tmp_path, "--map=a").status == 64

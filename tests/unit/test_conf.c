@@ -215,7 +215,7 @@ static const struct samples samples[] = {
     {SCHEMA_ENDPOINTS, {"127.0.0.1:25", "[::]:25", "inet:h:1", "lmtp://h:24"},
         {"", "h", "unix:/s"}},
     {SCHEMA_RANGES, {"10.0.0.0/8", "::1"}, {"", "x", "10.0.0.1/8", "10.0.0.0/33"}},
-    {SCHEMA_NAMES, {"vmail", "1000"}, {"", "a\nb", "\xc3\xa4"}},
+    {SCHEMA_NAMES, {"vmail", "1000", "\xc3\xa4"}, {"", "a\nb"}},
     {SCHEMA_SERVER_REF, {"first"}, {"", "none", "FIRST"}},
 };
 

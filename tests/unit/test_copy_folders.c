@@ -267,6 +267,78 @@ static void test_special_by_name(void **state)
     }
 }
 
+static void test_patterns(void **state)
+{
+    static const struct {
+        const char *pattern, *name;
+        bool matches;
+    } rows[] = {{"Work", "Work", true}, {"Work", "Works", false}, {"Work", "work", false},
+        {"*", "a/b/c", true}, {"%", "a/b/c", false}, {"%", "abc", true}, {"%/b", "a/b", true},
+        {"a/%", "a/b", true}, {"a/%", "a/b/c", false}, {"a/*", "a/b/c", true}, {"a/*", "a", false},
+        {"a*", "a", true}, {"*c", "a/b/c", true}, {"*b*", "a/b/c", true},
+        {"a*b%c", "a/x/b-c", true}, {"a*b%c", "a/x/b/c", false}, {"%%*", "", true}, {"", "", true},
+        {"", "a", false},
+        {"*a*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_row(rows[i].pattern, folder_pattern_matches(slice_str(rows[i].pattern),
+                                        slice_str(rows[i].name), '/') == rows[i].matches);
+    assert_true(folder_pattern_matches(SLICE_LIT("%"), SLICE_LIT("a/b"), -1));
+}
+
+static void test_rules(void **state)
+{
+    static const char *const rows[][2] = {{"INBOX", ""}, {"B&APw-ro", ""}, {"B&APw-ro/Alt", ""},
+        {"Gesendet", "\\Sent"}, {"Junk", ""}, {"Junk/2019", ""}, {"Neu", ""}, {NULL, NULL}};
+    static const char *const there[][2] = {{"INBOX.Sent", "\\Sent"}, {NULL, NULL}};
+    static const char *const map[] = {"B\xc3\xbcro=Office.\xc3\x9c", "Gesendet=INBOX.Neu", NULL};
+    static const char *const exclude[] = {"Junk*", NULL}, *const include[] = {
+                                                              "inbox", "B*", "G%", NULL};
+    static const char *const mapped[] = {"INBOX", "INBOX.Office.&ANw-", "INBOX.Office.&ANw-.Alt",
+        "INBOX.Neu", NULL, NULL, "INBOX.Neu 2"};
+    static const char *const some[] = {
+        "INBOX", "INBOX.B&APw-ro", "INBOX.B&APw-ro.Alt", "INBOX.Sent", NULL, NULL, NULL};
+    struct folder_rules rules = {.map = folder_words(map), .exclude = folder_words(exclude)};
+    struct folder_mapping in = {.rules = &rules};
+    struct folder_list source, target;
+    struct folder_map m;
+    struct err err = ERR_INIT;
+    (void)state;
+    make(&source, '/', "", NULL, rows);
+    make(&target, '.', "INBOX.", NULL, there);
+    in.source = &source;
+    in.target = &target;
+    for (size_t round = 0; round < 2; round++) {
+        const char *const *want = round == 0 ? mapped : some;
+        if (round == 1)
+            rules = (struct folder_rules){.include = folder_words(include)};
+        assert_int_equal(folder_rules_check(&rules, &err), 0);
+        folder_map_make(&in, &m);
+        for (size_t i = 0; i < m.n; i++)
+            assert_row(
+                rows[i][0], want[i] ? slice_eq(m.names[i], slice_str(want[i])) : !m.names[i].p);
+        folder_map_fini(&m);
+    }
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+}
+
+static void test_bad_rules(void **state)
+{
+    static const char *const bad[][3] = {{"a", NULL}, {"=b", NULL}, {"a=", NULL}, {"INBOX=x", NULL},
+        {"x=inbox", NULL}, {"a=b", "a=c", NULL}, {"a=c", "b=c", NULL}, {"a\t=b", NULL},
+        {"a=\xff", NULL}};
+    static const char *const bad_patterns[] = {"", NULL};
+    struct err err = ERR_INIT;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct folder_rules rules = {.map = folder_words(bad[i])};
+        assert_row(bad[i][0], folder_rules_check(&rules, &err) == -1);
+    }
+    struct folder_rules rules = {.exclude = folder_words(bad_patterns)};
+    assert_int_equal(folder_rules_check(&rules, &err), -1);
+}
+
 static struct slice fallback_of(const struct folder *f, const char *wanted, int delimiter,
     const char *salt, unsigned step, struct buf *out)
 {
@@ -482,6 +554,9 @@ int main(void)
         cmocka_unit_test(test_children_of_inbox),
         cmocka_unit_test(test_below_another_name),
         cmocka_unit_test(test_special_by_name),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_bad_rules),
         cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_fallback_is_short),
         cmocka_unit_test(test_many_twins),
