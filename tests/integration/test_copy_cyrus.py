@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """coexist-sync copy between Dovecot and Cyrus, in both directions, in both of Cyrus' name styles."""
+import re
+
 import pytest
 from lib.imap import quoted
 from lib.mailbox import Mail, copy, fill, look, message, same, sample, to_wire
@@ -14,6 +16,11 @@ def as_on_cyrus(shown, prefix):
     return {name if name == "INBOX" else prefix + name.replace('"', "_"): mails for name, mails in shown.items()}
 
 
+def stems(shown):
+    """What Cyrus does not take has a name with a digest behind it."""
+    return {re.sub("-[0-9a-f]{8}$", "", name): mails for name, mails in shown.items()}
+
+
 @pytest.mark.parametrize("altnamespace, hierarchy", [("yes", "yes"), ("no", "no")])
 def test_dovecot_to_cyrus_and_back(dovecot, cyrus, tmp_path, altnamespace, hierarchy):
     old, new = dovecot("old"), cyrus("new", altnamespace=altnamespace, unixhierarchysep=hierarchy)
@@ -22,13 +29,13 @@ def test_dovecot_to_cyrus_and_back(dovecot, cyrus, tmp_path, altnamespace, hiera
     fill(old.imap(ANN), sample())
     there = copy(old, new, tmp_path / "there", "--verify")
     assert (there.status, there.messages_copied, there.messages_failed) == (0, 33, 0), there.log
-    shown = look(new.imap(ANN), separator)
+    shown = stems(look(new.imap(ANN), separator))
     same(as_on_cyrus(look(old.imap(ANN)), "" if altnamespace == "yes" else "INBOX."), shown)
     again = copy(old, new, tmp_path / "there")
     assert (again.status, again.messages_copied, again.flags_changed) == (0, 0, 0), again.log
     back = copy(new, third, tmp_path / "back", "--verify")
     assert (back.status, back.messages_copied, back.messages_failed) == (0, 33, 0), back.log
-    same(as_on_cyrus(look(old.imap(ANN)), ""), look(third.imap(ANN)))
+    same(as_on_cyrus(look(old.imap(ANN)), ""), stems(look(third.imap(ANN))))
     again = copy(new, third, tmp_path / "back")
     assert (again.status, again.messages_copied, again.flags_changed) == (0, 0, 0), again.log
 
@@ -80,7 +87,7 @@ def test_an_administrator_copies_for_the_user(dovecot, cyrus, tmp_path):
     assert len(look(new.imap(ANN))["INBOX"]) == 1
 
 
-def test_names_that_come_out_the_same_get_numbers(dovecot, cyrus, tmp_path):
+def test_names_that_come_out_the_same_stay_apart(dovecot, cyrus, tmp_path):
     """Cyrus takes neither "x%y" nor 'x"y'; each of them gets a folder of its own."""
     old, new = dovecot("old"), cyrus("new")
     client = old.imap(ANN)
@@ -89,7 +96,8 @@ def test_names_that_come_out_the_same_get_numbers(dovecot, cyrus, tmp_path):
     result = copy(old, new, tmp_path)
     assert result.status == 0, result.log
     there = {name: len(mails) for name, mails in look(new.imap(ANN), "/").items()}
-    assert there == {"INBOX": 0, "x*y": 1, "x_y": 1, "x_y 2": 1, "x_y 3": 1}
+    assert len(there) == 5 and sum(there.values()) == 4 and {"INBOX", "x*y", "x_y"} < set(there), there
+    assert sum(bool(re.fullmatch("x_y-[0-9a-f]{8}", name)) for name in there) == 2, there
     again = copy(old, new, tmp_path)
     assert (again.status, again.messages_copied) == (0, 0), again.log
 
