@@ -15,6 +15,7 @@
 
 #define FILE_MAX 4096
 #define PATH_LENGTH_MAX 4096
+#define LOOKS_MAX 2 /* connections that may be lost */
 #define GOOD_FOR_S (24 * 3600)
 
 /* --- The administrator's own mailbox -----------------------------------------------------------
@@ -171,16 +172,18 @@ static int check(struct copy *c, struct err *err)
  * then, which is told, and the copy finds out what is wrong with them. */
 static int look(struct copy *c, int (*what)(struct copy *c, struct err *err), struct err *err)
 {
-    if (copy_connect(c, err) != 0)
-        return -1;
-    int result = what(c, err);
-    bool is_lost = result != 0 && copy_is_broken(c);
-    if (result != 0)
-        copy_disconnect(c);
-    if (!is_lost || c->n_looks_lost++ == 0)
-        return result;
-    log_warn("mailbox_not_looked_at", log_err(err));
-    err_clear(err);
+    for (unsigned i = 0; i < LOOKS_MAX; i++) {
+        if (copy_connect(c, err) != 0)
+            return -1;
+        int result = what(c, err);
+        bool is_lost = result != 0 && copy_is_broken(c);
+        if (result != 0)
+            copy_disconnect(c);
+        if (!is_lost || copy_is_cancelled(c))
+            return result;
+        log_warn("mailbox_not_looked_at", log_err(err));
+        err_clear(err);
+    }
     return copy_connect(c, err);
 }
 

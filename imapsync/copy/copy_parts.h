@@ -25,10 +25,9 @@ struct copy {
     struct suspects suspects;
     struct tell tell;
     bool backs_off;
-    unsigned n_looks_lost; /* connections, while it was looked whose the mailboxes are */
-    bool is_told_apart;    /* its ends, from each other and from the administrator's: whose.h */
-    bool has_died;         /* the connection of this pass, while contents were read for a plan: */
-    unsigned n_died;       /* so many passes: copy_reads() */
+    bool is_told_apart; /* its ends, from each other and from the administrator's: whose.h */
+    bool has_died;      /* the connection of this pass, while contents were read for a plan: */
+    unsigned n_died;    /* so many passes: copy_reads() */
 };
 
 /* Folders that are asked about at once, and messages of theirs; a folder that has more is looked at
