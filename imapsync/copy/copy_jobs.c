@@ -161,17 +161,6 @@ static size_t window_of(const struct pass *p, const struct jobs *jobs, size_t fr
     return n;
 }
 
-static int has_open_outcome(struct copy *c, uint32_t folder, bool *out, struct err *err)
-{
-    struct intent *v;
-    size_t n;
-    if (journal_intents(c->journal, folder, INTENT_APPEND, &v, &n, err) != 0)
-        return -1;
-    intents_free(v, n);
-    *out = n > 0;
-    return 0;
-}
-
 /* Whether one of the folders that are lost has something that stands alone, as what went to Trash
  * with the pass before: its message may have come up in what has changed. */
 static int has_alone(struct copy *c, const struct pass *p, bool *out, struct err *err)
@@ -213,7 +202,7 @@ static int add_lost(
         if (!t ||
             t->uidvalidity != (was->is_restored ? was->numbers.uidvalidity : was->uidvalidity))
             continue;
-        if (is_behind_flip && has_open_outcome(c, p->lost[i].id, &is_wanted, err) != 0)
+        if (is_behind_flip && journal_has_appends(c->journal, p->lost[i].id, &is_wanted, err) != 0)
             return -1;
         is_wanted = is_wanted || was->is_restored;
         if (!is_wanted)

@@ -279,6 +279,8 @@ void journal_watch(struct journal *j, const struct journal_watch *watch); /* bor
 /* Open intents of a folder of this kind on the target, oldest first; free with intents_free(). */
 int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, struct intent **out,
     size_t *n_out, struct err *err) ATTR_WUR;
+/* Whether a batch for this folder is open. */
+int journal_has_appends(struct journal *j, uint32_t folder, bool *out, struct err *err) ATTR_WUR;
 /* Those of all folders, of every kind but APPEND. */
 int journal_intents_all(
     struct journal *j, struct intent **out, size_t *n_out, struct err *err) ATTR_WUR;

@@ -167,6 +167,17 @@ int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, s
     return intents_of(j, folder, kind, out, n_out, err);
 }
 
+int journal_has_appends(struct journal *j, uint32_t folder, bool *out, struct err *err)
+{
+    struct intent *v;
+    size_t n;
+    if (journal_intents(j, folder, INTENT_APPEND, &v, &n, err) != 0)
+        return -1;
+    intents_free(v, n);
+    *out = n > 0;
+    return 0;
+}
+
 int journal_intents_all(struct journal *j, struct intent **out, size_t *n_out, struct err *err)
 {
     return intents_of(j, 0, 0, out, n_out, err);

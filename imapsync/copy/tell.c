@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tell: see tell.h.
+ * tell: see tell.h; what a pass has mended is in tell_mended.c.
  *
  * Known weakness: a journal that cannot be read when an item is told has no acceptance for it; that
  * the journal has failed is told by the next one who needs it.
  */
-#include "imapsync/copy/tell.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/tell_parts.h"
 
 #define WAITING_MAX 500 /* then they are written */
 
@@ -41,90 +40,45 @@ static void item_fini(struct item *i)
     free((void *)(uintptr_t)i->why.p);
 }
 
-struct items {
-    struct item *v;
-    size_t n;
-};
-
-static void items_add(struct items *to, const struct item *i)
+void item_list_add(struct item_list *to, const struct item *i)
 {
     if ((to->n & (to->n - 1)) == 0)
         to->v = mem_realloc_array(to->v, to->n ? 2 * to->n : 1, sizeof(*to->v));
     to->v[to->n++] = item_dup(i);
 }
 
-static void items_fini(struct items *of)
+void item_list_fini(struct item_list *of)
 {
     for (size_t i = 0; i < of->n; i++)
         item_fini(&of->v[i]);
     free(of->v);
+    *of = (struct item_list){0};
 }
 
 void tell_fini(struct tell *t)
 {
-    for (size_t i = 0; i < t->n_waiting; i++)
-        item_fini(&t->waiting[i]);
-    free(t->waiting);
+    item_list_fini(&t->waiting);
     free(t->known);
     free(t->told);
     *t = (struct tell){0};
 }
 
-/* --- What was told in this pass -------------------------------------------------------------- */
-
-static uint64_t key_of(struct slice folder, uint32_t uid, enum item_code code)
-{
-    uint64_t sum = UINT64_C(0xcbf29ce484222325) ^ uid ^ (uint64_t)code << 32;
-    for (size_t i = 0; i < folder.n; i++)
-        sum = (sum ^ folder.p[i]) * UINT64_C(0x100000001b3);
-    return (sum ^ uid) * UINT64_C(0x100000001b3);
-}
-
-static void note(struct tell *t, uint64_t key)
-{
-    if ((t->n_told & (t->n_told - 1)) == 0)
-        t->told = mem_realloc_array(t->told, t->n_told ? 2 * t->n_told : 1, sizeof(*t->told));
-    t->told[t->n_told++] = key;
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static bool was_told(const struct tell *t, const struct item *i)
-{
-    uint64_t key = key_of(i->folder, i->uid, i->code);
-    return mem_search(&key, t->told, t->n_told, sizeof(key), by_key) != NULL;
-}
-
 /* --- What is known --------------------------------------------------------------------------- */
 
-/* Items come folder by folder. */
-struct look {
-    struct copy *c;
-    struct err *err;
-    struct buf name;
-    struct journal_folder record;
-    bool is_known;
-    int64_t now_ms;
-};
-
-static struct look look_begin(struct copy *c)
+struct tell_look tell_look_begin(struct copy *c)
 {
-    struct look l = {.c = c, .now_ms = clock_wall_ms()};
+    struct tell_look l = {.c = c, .now_ms = clock_wall_ms()};
     buf_init(&l.name, 16 * FOLDER_NAME_MAX);
     return l;
 }
 
-static void look_end(struct look *l)
+void tell_look_end(struct tell_look *l)
 {
     buf_fini(&l->name);
     journal_folder_fini(&l->record);
 }
 
-static int look_at(struct look *l, struct slice folder, struct err *err)
+int tell_look_at(struct tell_look *l, struct slice folder, struct err *err)
 {
     if (l->name.n > 0 && slice_eq(buf_slice(&l->name), folder))
         return 0;
@@ -147,13 +101,13 @@ static enum tell_fate fate_of(const struct copy *c, const struct item *i, int64_
 
 static int learn(void *arg, const struct item *i, struct err *err)
 {
-    struct look *l = arg;
+    struct tell_look *l = arg;
     struct tell *t = &l->c->tell;
     enum item_life life = item_row(i->code)->life;
     if (i->is_back || i->state == ITEM_GONE ||
         !(life == ITEM_LIFE_REFUSED || life == ITEM_LIFE_SENT))
         return 0;
-    if (look_at(l, i->folder, err) != 0)
+    if (tell_look_at(l, i->folder, err) != 0)
         return -1;
     if (!l->is_known)
         return 0;
@@ -180,12 +134,12 @@ static int by_folder(const void *a, const void *b)
 int tell_begin(struct copy *c, struct err *err)
 {
     struct tell *t = &c->tell;
-    struct look l = look_begin(c);
+    struct tell_look l = tell_look_begin(c);
     t->n_told = t->n_known = 0;
     int result = journal_items_each(c->journal, learn, &l, err);
     if (t->n_known > 0)
         mem_sort(t->known, t->n_known, sizeof(*t->known), by_place);
-    look_end(&l);
+    tell_look_end(&l);
     return result;
 }
 
@@ -239,9 +193,26 @@ bool tell_is_retried(struct copy *c, struct slice folder, uint32_t uid, enum ite
            item.code != ITEM_NONE && item.state == ITEM_RETRIED;
 }
 
+/* --- What was told in this pass -------------------------------------------------------------- */
+
+uint64_t tell_key(struct slice folder, uint32_t uid, enum item_code code)
+{
+    uint64_t sum = UINT64_C(0xcbf29ce484222325) ^ uid ^ (uint64_t)code << 32;
+    for (size_t i = 0; i < folder.n; i++)
+        sum = (sum ^ folder.p[i]) * UINT64_C(0x100000001b3);
+    return (sum ^ uid) * UINT64_C(0x100000001b3);
+}
+
+static void note(struct tell *t, uint64_t key)
+{
+    if ((t->n_told & (t->n_told - 1)) == 0)
+        t->told = mem_realloc_array(t->told, t->n_told ? 2 * t->n_told : 1, sizeof(*t->told));
+    t->told[t->n_told++] = key;
+}
+
 /* --- Telling --------------------------------------------------------------------------------- */
 
-static void show(struct copy *c, const struct item *i,
+void tell_show(struct copy *c, const struct item *i,
     void (*to)(void *arg, const struct copy_exception *e), const char *why)
 {
     struct buf name;
@@ -252,12 +223,12 @@ static void show(struct copy *c, const struct item *i,
     buf_fini(&name);
 }
 
-static bool accepts(const struct copy *c, enum item_code code)
+bool tell_accepts(const struct copy *c, enum item_code code)
 {
     return c->options.accept >> code & 1;
 }
 
-static void accept_by_option(struct item *i, int64_t now_ms)
+void tell_accept(struct item *i, int64_t now_ms)
 {
     i->state = ITEM_ACCEPTED;
     i->by = SLICE_LIT("copy --accept");
@@ -285,8 +256,8 @@ static struct item told_item(struct copy *c, const struct copy_finding *f)
             c->journal, &(struct item_key){f->folder, f->uid, f->code}, &item, &ignored) != 0)
         item = (struct item){0};
     item_tell(&item, &now, now_ms);
-    if (accepts(c, f->code) && item.state != ITEM_ACCEPTED)
-        accept_by_option(&item, now_ms);
+    if (tell_accepts(c, f->code) && item.state != ITEM_ACCEPTED)
+        tell_accept(&item, now_ms);
     return item;
 }
 
@@ -295,19 +266,16 @@ bool copy_tell(struct copy *c, const struct copy_finding *f)
     struct tell *t = &c->tell;
     struct item item = told_item(c, f);
     bool is_accepted = item.state == ITEM_ACCEPTED;
-    note(t, key_of(f->folder, f->uid, f->code));
+    note(t, tell_key(f->folder, f->uid, f->code));
     if (item_row(f->code)->life != ITEM_LIFE_NONE) {
         if (journal_is_writing(c->journal)) {
             journal_item_put(c->journal, &item);
         } else {
-            if ((t->n_waiting & (t->n_waiting - 1)) == 0)
-                t->waiting = mem_realloc_array(
-                    t->waiting, t->n_waiting ? 2 * t->n_waiting : 1, sizeof(*t->waiting));
-            t->waiting[t->n_waiting++] = item_dup(&item);
+            item_list_add(&t->waiting, &item);
         }
     }
     if (!is_accepted)
-        show(c, &item, c->events->exception, f->why);
+        tell_show(c, &item, c->events->exception, f->why);
     return is_accepted;
 }
 
@@ -315,181 +283,12 @@ int tell_flush(struct copy *c, struct err *err)
 {
     struct tell *t = &c->tell;
     int result = 0;
-    for (size_t at = 0; result == 0 && at < t->n_waiting; at += WAITING_MAX) {
+    for (size_t at = 0; result == 0 && at < t->waiting.n; at += WAITING_MAX) {
         journal_begin(c->journal);
-        for (size_t i = at; i < t->n_waiting && i < at + WAITING_MAX; i++)
-            journal_item_put(c->journal, &t->waiting[i]);
+        for (size_t i = at; i < t->waiting.n && i < at + WAITING_MAX; i++)
+            journal_item_put(c->journal, &t->waiting.v[i]);
         result = journal_commit(c->journal, err);
     }
-    for (size_t i = 0; i < t->n_waiting; i++)
-        item_fini(&t->waiting[i]);
-    t->n_waiting = 0;
-    return result;
-}
-
-/* --- What is mended ---------------------------------------------------------------------------
- */
-
-struct end_look {
-    struct look look;
-    struct copy_counts *counts;
-    struct items changed;
-    struct items first; /* the heaviest one that is open, if there is any */
-};
-
-static int has_intents(struct copy *c, uint32_t folder, bool *out, struct err *err)
-{
-    struct intent *v;
-    size_t n;
-    if (journal_intents(c->journal, folder, INTENT_APPEND, &v, &n, err) != 0)
-        return -1;
-    intents_free(v, n);
-    *out = n > 0;
-    return 0;
-}
-
-static bool has_copy(const struct pair *p)
-{
-    return p->state == PAIR_STORED || p->state == PAIR_SENT;
-}
-
-/* Of a message: whether the journal knows why it is not mended. */
-static int stays(struct end_look *e, const struct item *i, bool *out, struct err *err)
-{
-    struct look *l = &e->look;
-    struct pair p = {0};
-    bool found = false;
-    *out = false;
-    if (look_at(l, i->folder, err) != 0)
-        return -1;
-    if (!l->is_known || (i->uidvalidity != 0 && i->uidvalidity != l->record.source.uidvalidity))
-        return 0;
-    if (journal_pair_get(l->c->journal, l->record.id, i->uid, 0, &p, &found, err) != 0)
-        return -1;
-    switch (item_row(i->code)->life) {
-    case ITEM_LIFE_REFUSED:
-        *out = found && p.state == PAIR_REFUSED;
-        return 0;
-    case ITEM_LIFE_SENT:
-        *out = found && p.state == PAIR_SENT;
-        return 0;
-    case ITEM_LIFE_DOUBT:
-        return found ? 0 : has_intents(l->c, l->record.id, out, err);
-    case ITEM_LIFE_COPY:
-        *out = found && has_copy(&p);
-        return 0;
-    case ITEM_LIFE_COMPARED:
-        *out = found && has_copy(&p) && !p.is_compared;
-        return 0;
-    case ITEM_LIFE_PASS:
-        /* An acceptance is not lost because one pass had no reason to look. */
-        *out = i->state == ITEM_ACCEPTED && l->now_ms - i->seen_ms < ITEM_GONE_MS;
-        return 0;
-    case ITEM_LIFE_ACCEPTED:
-        *out = true;
-        return 0;
-    case ITEM_LIFE_NONE:
-        return 0;
-    }
-    BUG("all lives are above");
-}
-
-static int is_mended(struct end_look *e, const struct item *i, bool *out, struct err *err)
-{
-    const enum item_life life = item_row(i->code)->life;
-    bool is_there = true;
-    *out = false;
-    if (was_told(&e->look.c->tell, i))
-        return 0;
-    if (life == ITEM_LIFE_ACCEPTED)
-        return 0;
-    if (life == ITEM_LIFE_PASS && i->state != ITEM_ACCEPTED)
-        is_there = false;
-    else if (stays(e, i, &is_there, err) != 0)
-        return -1;
-    *out = !is_there;
-    return 0;
-}
-
-static void count(struct end_look *e, const struct item *i)
-{
-    struct copy_counts *n = e->counts;
-    if (i->state == ITEM_ACCEPTED)
-        n->items_accepted++;
-    if (!item_is_open(i->state))
-        return;
-    const enum item_class class = item_row(i->code)->class;
-    uint64_t *const of[ITEM_CLASSES] = {&n->items_loss, &n->items_withheld, &n->items_changed};
-    ++*of[class];
-    if (e->first.n > 0 && item_row(e->first.v[0].code)->class <= class)
-        return;
-    items_fini(&e->first);
-    e->first = (struct items){0};
-    items_add(&e->first, i);
-}
-
-static int settle(void *arg, const struct item *i, struct err *err)
-{
-    struct end_look *e = arg;
-    struct item now = *i;
-    bool is_gone;
-    if (i->is_back)
-        return 0;
-    if (i->state == ITEM_GONE) {
-        if (e->look.now_ms - i->seen_ms > ITEM_GONE_MS)
-            items_add(&e->changed, i);
-        return 0;
-    }
-    if (is_mended(e, i, &is_gone, err) != 0)
-        return -1;
-    if (is_gone) {
-        now.state = ITEM_GONE;
-        now.seen_ms = e->look.now_ms;
-    } else if (item_is_open(i->state) && accepts(e->look.c, i->code)) {
-        accept_by_option(&now, e->look.now_ms);
-    }
-    if (now.state != i->state)
-        items_add(&e->changed, &now);
-    count(e, &now);
-    return 0;
-}
-
-static int write_changed(struct end_look *e, struct err *err)
-{
-    struct journal *j = e->look.c->journal;
-    if (e->changed.n == 0)
-        return 0;
-    journal_begin(j);
-    for (size_t i = 0; i < e->changed.n; i++) {
-        const struct item *now = &e->changed.v[i];
-        if (now->state == ITEM_GONE && e->look.now_ms - now->seen_ms > ITEM_GONE_MS)
-            journal_item_del(j, now);
-        else
-            journal_item_put(j, now);
-    }
-    return journal_commit(j, err);
-}
-
-int tell_end(struct copy *c, struct copy_counts *counts, struct err *err)
-{
-    struct tell *t = &c->tell;
-    struct end_look e = {.look = look_begin(c), .counts = counts};
-    counts->items_loss = counts->items_withheld = counts->items_changed = 0;
-    counts->items_accepted = 0;
-    if (t->n_told > 0)
-        mem_sort(t->told, t->n_told, sizeof(*t->told), by_key);
-    int result = tell_flush(c, err);
-    if (result == 0)
-        result = journal_items_each(c->journal, settle, &e, err);
-    if (result == 0)
-        result = write_changed(&e, err);
-    if (result == 0 && e.first.n > 0 && c->events->open) {
-        char *words = slice_dup(e.first.v[0].words);
-        show(c, &e.first.v[0], c->events->open, words);
-        free(words);
-    }
-    items_fini(&e.changed);
-    items_fini(&e.first);
-    look_end(&e.look);
+    item_list_fini(&t->waiting);
     return result;
 }

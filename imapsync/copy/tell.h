@@ -41,13 +41,18 @@ struct tell_known {
     enum tell_fate fate;
 };
 
+/* With what they point to. */
+struct item_list {
+    struct item *v;
+    size_t n;
+};
+
 struct tell {
     struct tell_known *known; /* owned; by folder and UID */
     size_t n_known;
     uint64_t *told; /* owned; keys of what this pass has told */
     size_t n_told;
-    struct item *waiting; /* owned, and theirs; for the journal */
-    size_t n_waiting;
+    struct item_list waiting; /* for the journal */
 };
 
 void tell_fini(struct tell *t);
