@@ -8,7 +8,7 @@ void places_init(struct places *p)
         p->of[f] = (uint16_t)(1u << f);
 }
 
-void places_renamed(struct places *p, bool on_target, uint8_t from, uint8_t to)
+static void renamed(struct places *p, bool on_target, uint8_t from, uint8_t to)
 {
     if (!on_target) {
         p->of[to] |= p->of[from];
@@ -18,6 +18,15 @@ void places_renamed(struct places *p, bool on_target, uint8_t from, uint8_t to)
         if (p->of[f] & 1u << from)
             p->of[f] = (uint16_t)(p->of[f] | 1u << to);
     }
+}
+
+/* What is below it, or is made there later, goes by its parent's name. */
+void places_renamed(struct places *p, bool on_target, uint8_t from, uint8_t to)
+{
+    uint8_t below = model_folder_below(from), there = model_folder_below(to);
+    renamed(p, on_target, from, to);
+    if (below < MODEL_FOLDERS && there < MODEL_FOLDERS)
+        renamed(p, on_target, below, there);
 }
 
 uint16_t places_of_all(const struct places *p, uint16_t source)
