@@ -154,11 +154,13 @@ int claim_take(const struct claim *c, struct end *e, struct err *err)
     json_t *claims = result == 0 ? load(buf_cstr(&path), err) : NULL;
     if (!claims || check(c, claims, e, &now, err) != 0)
         result = -1;
-    if (result == 0) {
+    if (result == 0 &&
         json_object_set_new(claims, c->user,
-            json_pack("{s:s, s:o}", "mailbox", c->mailbox, "is", whose_json(&now)));
+            json_pack("{s:s, s:o}", "mailbox", c->mailbox, "is", whose_json(&now))) != 0)
+        result = err_set(
+            err, ERR_PERM, EX_DATAERR, "the name of %s or of its mailbox is no UTF-8", c->user);
+    if (result == 0)
         result = save(buf_cstr(&path), claims, err);
-    }
     json_decref(claims);
     io_close(&fd);
     buf_fini(&path);

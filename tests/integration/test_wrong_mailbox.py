@@ -70,3 +70,9 @@ def test_two_users_have_one(dovecot, site, tmp_path):
     assert entry(place, BOB)["route"] == "old" and not look(new.imap(BOB))["INBOX"]
     # Twice is no other user.
     assert cutover(place, ANN).status in (0, 1, 65)
+    # What is known and cannot be read is no licence.
+    for file in (place.state / "sync" / "mailboxes").iterdir():
+        if file.suffix != ".lock":
+            file.write_text("{")
+    done = cutover(place, BOB)
+    assert done.status == 65 and "is damaged: remove it" in done.log, done.log
