@@ -191,6 +191,7 @@ static int create(struct copy *c, struct pass *p, const struct folder *f,
         *err = other;
     return found > 0 ? 0 : -1;
 }
+
 struct folder *copy_find_target(const struct pass *p, const struct journal_folder *record)
 {
     struct folder *t = folder_list_find(p->there, record->target.name);

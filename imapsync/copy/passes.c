@@ -13,6 +13,7 @@
 
 #define TRIES_MAX 4
 #define WAIT_MS 500       /* before the second try; doubles */
+#define NARROWED_MS 100   /* when the server dies of a message, and not for want of time */
 #define NARROWINGS_MAX 16 /* without anything copied; a window is halved ten times */
 
 int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n, struct err *err)
@@ -21,6 +22,7 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
     for (unsigned i = 1;; i++) {
         uint64_t before = n->messages_copied;
         unsigned narrowed = c->suspects.n_narrowed;
+        bool is_narrower = false;
         if (copy_connect_apart(c, err) == 0 && copy_pass(c, policy, n, err) == 0)
             return 0;
         if (n->messages_copied > before) {
@@ -28,6 +30,7 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
             narrowings = 0;
         } else if (c->suspects.n_narrowed > narrowed && narrowings++ < NARROWINGS_MAX) {
             i = 1;
+            is_narrower = true;
         }
         /* A journal that was found damaged is set aside, and the next pass begins another. */
         bool is_damage = err->scope == ERR_SCOPE_USER && err->code == EX_DATAERR;
@@ -36,7 +39,7 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
             return -1;
         log_warn("copy_again", log_err(err));
         if (!is_damage)
-            poll(NULL, 0, WAIT_MS << i);
+            poll(NULL, 0, is_narrower ? NARROWED_MS : WAIT_MS << i);
         /* What a broken pass has looked at is looked at again. */
         n->folders = n->folders_unchanged = n->messages_same = n->messages_total = 0;
     }
