@@ -40,7 +40,7 @@ int folder_check_dates(struct work *w, struct err *err)
     for (size_t i = 0; result == 0 && i < w->n_dated; i++) {
         const struct listed *m = end_changes_find(&w->listing, w->dated[i].src_uid),
                             *copy = end_changes_find(&there, w->dated[i].tgt_uid);
-        if (!m || !copy || (copy->has_date && copy->date_s == m->date_s))
+        if (!m || !copy || (copy->has_date && !copy->has_arrival && copy->date_s == m->date_s))
             continue;
         if (!folder_tell(w, ITEM_DATE, m->uid, 0,
                 "stored with another date: the target does not keep this one"))

@@ -53,7 +53,7 @@ static const struct item_row rows[ITEM_CODES] = {
         "the message is on the target without its keywords",
         "set them there by hand, or accept it"},
     [ITEM_DATE] = {"E-DATE", ITEM_CHANGED, ITEM_LIFE_COPY,
-        "the message has another date of arrival on the target",
+        "the message has another date of arrival on the target, or that of its header",
         "accept it; no IMAP server changes the date of a message that it has"},
     [ITEM_SUBSCRIBE] = {"E-SUBSCRIBE", ITEM_CHANGED, ITEM_LIFE_PASS,
         "the folder could not be subscribed to on the target",

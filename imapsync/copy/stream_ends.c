@@ -15,7 +15,8 @@
 
 /* --- Extras: what a message may be refused for ----------------------------------------------- */
 
-/* A target may know no keywords, and Cyrus refuses dates before 1970. */
+/* A target may know no keywords, Cyrus refuses dates before 1970, and others refuse the zones of
+ * the Pacific; in UTC it is the same date. */
 #define DATE_MIN_S 86400
 #define DATE_MAX_S (INT64_C(0x7fffffff) - 86400)
 
@@ -27,6 +28,8 @@ static struct listed without_extras(const struct listed *m)
         plain.date_s = DATE_MIN_S;
     if (plain.date_s > DATE_MAX_S)
         plain.date_s = DATE_MAX_S;
+    if (plain.zone_min < -12 * 60 || plain.zone_min > 12 * 60)
+        plain.zone_min = 0;
     return plain;
 }
 
@@ -43,7 +46,8 @@ bool stream_has_other_date(const struct listed *m)
 
 bool stream_has_extras(const struct listed *m)
 {
-    return stream_has_keywords(m) || stream_has_other_date(m);
+    return stream_has_keywords(m) ||
+           (m->has_date && (stream_has_other_date(m) || without_extras(m).zone_min != m->zone_min));
 }
 
 bool stream_has_odd_date(const struct listed *m)

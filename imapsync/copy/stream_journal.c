@@ -90,6 +90,20 @@ void stream_put_sent(struct stream *s, const struct batches_todo *todo)
     w->is_noted = false;
 }
 
+/* What somebody has to know of the date that it was stored with; NULL: it is its own. */
+static const char *told_of_date(const struct listed *m, bool is_plain)
+{
+    if (!m->has_date)
+        return "stored with the date of today: the source tells none that can be read, nor does "
+               "its header";
+    if (is_plain && stream_has_other_date(m))
+        return "stored with a date of our time: the target refused its own";
+    if (m->has_arrival)
+        return "stored with the date of its Received or Date field: the source tells none that can "
+               "be read";
+    return NULL;
+}
+
 /* Below the target's UIDNEXT of before there are other messages, which must not be taken for ours,
  * and one that is too high is given to somebody else's message later.  Where the UIDs of an append
  * are not those that come next, contents tell.  But a server that keeps equal ones once (Gmail)
@@ -134,15 +148,12 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         job->copied(f->arg, r->sent.size);
         if (r->outcome == BATCHES_STORED && !is_known && r->tgt_uid >= r->since)
             job->doubted(f->arg, r->uid, r->tgt_uid);
-        if (r->is_plain && m)
-            job->reduced(f->arg, r->uid, stream_has_keywords(m),
-                stream_has_other_date(m)
-                    ? "stored with a date of our time: the target refused its own"
-                    : NULL);
-        else if (m && !m->has_date)
-            job->reduced(f->arg, r->uid, false,
-                "stored with the date of today: the source tells none that can be read");
-        else if (m && is_known && stream_has_odd_date(m))
+        if (!m)
+            break;
+        if (r->is_plain || told_of_date(m, false))
+            job->reduced(f->arg, r->uid, r->is_plain && stream_has_keywords(m),
+                told_of_date(m, r->is_plain));
+        if (!r->is_plain && is_known && stream_has_odd_date(m))
             job->dated(f->arg, r->uid, r->tgt_uid);
         break;
     case BATCHES_REFUSED:

@@ -174,8 +174,9 @@ unsigned end_listed_lacks(const struct listed *m, unsigned want)
 
 static void merge(struct listed *m, const struct listed *word)
 {
-    if (word->has_date) {
+    if (word->has_date && !(word->has_arrival && m->has_date)) {
         m->has_date = true;
+        m->has_arrival = word->has_arrival;
         m->date_s = word->date_s;
         m->zone_min = word->zone_min;
     }

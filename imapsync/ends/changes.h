@@ -9,7 +9,7 @@
  *              sizes.  A message of which the server
  *              has told less, such as flags of one that came meanwhile, is asked for once more or
  *              not told at all: the next token tells it.  Only where a server has no date for a
- *              message that has been there all along it comes without one
+ *              message that has been there all along it comes with that of its header, or without
  *   vanished   of `known`: those that are not there any more.  Only when is_sure: an end whose
  *              listing is shorter than its own count has asked again, and is no witness
  *   token      to be handed in the next time.  It may only be kept when everything that these
@@ -40,6 +40,7 @@ struct listed {
     struct flags flags;
     int16_t zone_min; /* of the date, minutes east of UTC */
     bool has_date : 1, has_flags : 1, has_size : 1;
+    bool has_arrival : 1; /* its date is that of its header (arrival.h): there is no better one */
 };
 
 struct end_changes {

@@ -32,6 +32,16 @@ static void date_of(int64_t days, int64_t *year, unsigned *month, unsigned *day)
     *year = (int64_t)yoe + era * 400 + (*month <= 2);
 }
 
+int64_t date_seconds(int64_t year, unsigned month, unsigned day)
+{
+    return days_of(year, month, day) * 86400;
+}
+
+int16_t date_zone(int minutes)
+{
+    return (int16_t)(minutes < -DATE_ZONE_MAX_MIN || minutes > DATE_ZONE_MAX_MIN ? 0 : minutes);
+}
+
 static bool field(struct slice text, size_t at, size_t n, uint32_t max, uint32_t *out)
 {
     return num_u32(slice_sub(text, at, n), 0, max, out) == 0;
@@ -53,17 +63,16 @@ bool date_parse(struct slice text, int64_t *s_out, int16_t *zone_min_out)
     size_t blank = text.p[0] == ' ';
     if (!field(text, blank, 2 - blank, 31, &day) || !field(text, 7, 4, 9999, &year) ||
         !field(text, 12, 2, 23, &hour) || !field(text, 15, 2, 59, &minute) ||
-        !field(text, 18, 2, 60, &second) || !field(text, 22, 2, 23, &zone_h) ||
+        !field(text, 18, 2, 60, &second) || !field(text, 22, 2, 24, &zone_h) ||
         !field(text, 24, 2, 59, &zone_m) || day == 0)
         return false;
     while (month < 12 && !slice_eq_nocase(slice_sub(text, 3, 3), slice_make(months + 3 * month, 3)))
         month++;
     if (month == 12)
         return false;
-    int zone = (int)(zone_h * 60 + zone_m);
-    *zone_min_out = (int16_t)(text.p[21] == '-' ? -zone : zone);
-    *s_out = days_of(year, month + 1, day) * 86400 + hour * 3600 + minute * 60 + second -
-             *zone_min_out * 60;
+    int zone = (int)(zone_h * 60 + zone_m) * (text.p[21] == '-' ? -1 : 1);
+    *zone_min_out = date_zone(zone);
+    *s_out = date_seconds(year, month + 1, day) + hour * 3600 + minute * 60 + second - zone * 60;
     return true;
 }
 

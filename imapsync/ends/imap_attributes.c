@@ -3,11 +3,14 @@
  * imap_attributes: what FETCH tells about messages besides their bodies.
  *
  * Of a message that is told by half (see imap_whole.c) the whole is asked for once more; it may
- * have gone meanwhile, and what is still without flags then is not told.
+ * have gone meanwhile, and what is still without flags then is not told.  Where only the date is
+ * still missing, since the server has none or one that nobody can read, its header is asked.
  */
 #include <stdlib.h>
 
+#include "base/core/clock.h"
 #include "base/mail/uids.h"
+#include "imapsync/ends/arrival.h"
 #include "imapsync/ends/date.h"
 #include "imapsync/ends/imap_parts.h"
 
@@ -25,6 +28,27 @@ void imap_compose_items(struct imap_client *client, unsigned want)
     imap_cmd_text(client, ")");
 }
 
+void imap_compose_fields(struct imap_client *client)
+{
+    imap_cmd_f(
+        client, "(UID BODY.PEEK[HEADER.FIELDS (DATE RECEIVED)]<0.%u>)", (unsigned)IMAP_FIELDS_MAX);
+}
+
+/* An INTERNALDATE in a form of its own is a date all the same. */
+static bool read_date(struct slice text, struct listed *m)
+{
+    return date_parse(text, &m->date_s, &m->zone_min) ||
+           arrival_parse(text, &m->date_s, &m->zone_min);
+}
+
+/* A line that was cut by the server may have half a date. */
+static bool read_fields(struct slice fields, struct listed *m)
+{
+    if (fields.n >= IMAP_FIELDS_MAX)
+        fields.n = (size_t)(slice_rfind(fields, '\n') + 1);
+    return arrival_of(fields, clock_wall_s(), &m->date_s, &m->zone_min);
+}
+
 bool imap_listed(struct end_changes *out, const struct imap_fetch_data *f, struct listed *m)
 {
     *m = (struct listed){.uid = f->uid};
@@ -32,8 +56,9 @@ bool imap_listed(struct end_changes *out, const struct imap_fetch_data *f, struc
         return false;
     m->has_size = (f->has & IMAP_FETCH_SIZE) != 0;
     m->size = f->size > UINT32_MAX ? UINT32_MAX : (uint32_t)f->size;
-    m->has_date =
-        f->has & IMAP_FETCH_INTERNALDATE && date_parse(f->internal_date, &m->date_s, &m->zone_min);
+    m->has_date = f->has & IMAP_FETCH_INTERNALDATE && read_date(f->internal_date, m);
+    if (!m->has_date && f->has & IMAP_FETCH_FIELDS)
+        m->has_date = m->has_arrival = read_fields(f->fields, m);
     m->has_flags = (f->has & IMAP_FETCH_FLAGS) != 0;
     if (m->has_flags)
         out->flags_lost += flags_parse(f->flags, out->keywords, &m->flags) + f->has_odd_flags;
@@ -49,6 +74,7 @@ struct attributes_request {
     size_t n, sent;
     unsigned want;
     bool is_second; /* uids: those that were told by half */
+    bool is_third;  /* those without a date, whose header is asked */
 };
 
 static void attributes_send(struct imap_request *r)
@@ -59,7 +85,10 @@ static void attributes_send(struct imap_request *r)
     q->sent += imap_set_some(r->e, &set, q->uids + q->sent, q->n - q->sent);
     imap_request_cmd(r, IMAP_STEP_OWN);
     imap_cmd_f(r->e->client, "UID FETCH %s ", buf_cstr(&set));
-    imap_compose_items(r->e->client, q->want);
+    if (q->is_third)
+        imap_compose_fields(r->e->client);
+    else
+        imap_compose_items(r->e->client, q->want);
     imap_cmd_end(r->e->client);
     buf_fini(&set);
     r->has_more = q->sent < q->n;
@@ -131,25 +160,41 @@ static void drop_partial(struct attributes_request *q)
     c->n = kept;
 }
 
+/* A date is only asked of a header beside flags: for a copy.  Whoever asks for dates alone wants to
+ * know what the server has. */
+static void keep_dateless(struct attributes_request *q)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < q->n; i++) {
+        if (q->want & END_WANT_FLAGS && lacks(q, q->uids[i]) & END_WANT_DATES)
+            q->uids[n++] = q->uids[i];
+    }
+    q->n = n;
+    q->sent = 0;
+}
+
 static void attributes_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
     struct attributes_request *q = (struct attributes_request *)r;
     (void)step, (void)resp;
-    if (o->status != IMAP_STATUS_OK)
+    if (o->status != IMAP_STATUS_OK && !q->is_third)
         imap_request_refuse(r, o, ERR_SCOPE_NONE);
     if (r->n_cmds > 0 || r->has_more)
         return;
     end_changes_finish(q->out);
     if (r->n_unread > 0 && !has_all(q))
         imap_request_unread(r);
-    if (q->is_second) {
-        drop_partial(q);
+    if (!q->is_second) {
+        keep_partial(q);
+        q->is_second = true;
+        r->has_more = q->n > 0;
         return;
     }
-    keep_partial(q);
-    q->is_second = true;
-    r->has_more = q->n > 0;
+    drop_partial(q);
+    keep_dateless(q);
+    r->has_more = !q->is_third && q->n > 0;
+    q->is_third = true;
 }
 
 static void attributes_free(struct imap_request *r)

@@ -144,16 +144,19 @@ static void compose_list(struct open_request *q)
     }
 }
 
-static void compose_whole(struct open_request *q)
+static void compose_whole(struct open_request *q, enum open_step step)
 {
     struct imap_client *client = q->r.e->client;
     struct buf set;
     buf_init(&set, IMAP_SET_MAX);
     q->partial_sent +=
         imap_set_some(q->r.e, &set, q->partial + q->partial_sent, q->n_partial - q->partial_sent);
-    imap_request_cmd(&q->r, OPEN_STEP_WHOLE);
+    imap_request_cmd(&q->r, step);
     imap_cmd_f(client, "UID FETCH %s ", buf_cstr(&set));
-    imap_compose_items(client, q->want);
+    if (step == OPEN_STEP_DATES)
+        imap_compose_fields(client);
+    else
+        imap_compose_items(client, q->want);
     imap_cmd_end(client);
     buf_fini(&set);
     q->r.has_more = q->partial_sent < q->n_partial;
@@ -180,7 +183,8 @@ static void open_send(struct imap_request *r)
         compose_part(q);
         break;
     case OPEN_STEP_WHOLE:
-        compose_whole(q);
+    case OPEN_STEP_DATES:
+        compose_whole(q, q->next);
         break;
     }
 }
@@ -245,7 +249,7 @@ static void open_answered(struct imap_request *r, unsigned step, const struct im
     }
     if (step == OPEN_STEP_OPEN) {
         opened(q, o);
-    } else if (o->status != IMAP_STATUS_OK && step != OPEN_STEP_WHOLE) {
+    } else if (o->status != IMAP_STATUS_OK && step != OPEN_STEP_WHOLE && step != OPEN_STEP_DATES) {
         q->was_refused = true;
         q->refusal = *o;
     }

@@ -18,6 +18,7 @@ enum open_step {
     OPEN_STEP_PART,  /* all, by position */
     OPEN_STEP_UIDS,  /* which ones there are */
     OPEN_STEP_WHOLE, /* those of which only a part was told */
+    OPEN_STEP_DATES, /* those that have no date but in their header */
 };
 
 /* How often it was opened. */
@@ -52,8 +53,9 @@ struct open_request {
     uint64_t portion;  /* messages that the server takes in one command; 0: it tells no number */
     uint64_t by_parts; /* of so many each the last listing by position was; 0: there was none */
     uint64_t part;     /* next position of it */
-    uint32_t *partial; /* owned, ascending: of OPEN_STEP_WHOLE; NULL: not yet */
+    uint32_t *partial; /* owned, ascending: of OPEN_STEP_WHOLE, then DATES; NULL: not yet */
     size_t n_partial, partial_sent;
+    bool has_asked_dates;
     uint32_t exists;        /* when it was opened, less those that went since */
     uint64_t n_gone;        /* UIDs below the token's UIDNEXT that VANISHED has named */
     struct uid_set present; /* that the server has, by OPEN_STEP_UIDS */

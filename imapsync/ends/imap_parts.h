@@ -186,6 +186,9 @@ void imap_end_attributes(struct end *e, const uint32_t *uids, size_t n, unsigned
     struct end_changes *out, struct end_ticket *t);
 /* "UID FLAGS ..." for what is wanted. */
 void imap_compose_items(struct imap_client *client, unsigned want);
+/* "UID BODY.PEEK[HEADER.FIELDS ...]" for those whose date is to come from there. */
+#define IMAP_FIELDS_MAX 16384 /* octets: the newest Received is the first one */
+void imap_compose_fields(struct imap_client *client);
 /* Into the changes; false: no UID. */
 bool imap_listed(struct end_changes *out, const struct imap_fetch_data *f, struct listed *m);
 

@@ -17,7 +17,7 @@
  * the changes are not sure either.
  *
  * Of what is still told by half nothing is told if it has no flags, or has come meanwhile and is
- * told the next time; what was there from the start has then no date that is worth anything.
+ * told the next time; what was there from the start gets the date that its header tells.
  */
 #include <stdlib.h>
 
@@ -178,29 +178,41 @@ static unsigned wanted(const struct open_request *q, uint32_t uid)
     return q->want & (is_known ? END_WANT_FLAGS : ~0u);
 }
 
-static bool is_partial(const struct open_request *q, const struct listed *m)
+static unsigned lacks(const struct open_request *q, const struct listed *m)
 {
-    return end_listed_lacks(m, wanted(q, m->uid)) != 0;
+    return end_listed_lacks(m, wanted(q, m->uid));
+}
+
+/* Those that lack some of `what`. */
+static bool asks_some(struct open_request *q, unsigned what, enum open_step next)
+{
+    const struct end_changes *c = q->out;
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        n += (lacks(q, &c->v[i]) & what) != 0;
+    if (n == 0)
+        return false;
+    q->partial = mem_realloc_array(q->partial, n, sizeof(*q->partial));
+    q->n_partial = q->partial_sent = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (lacks(q, &c->v[i]) & what)
+            q->partial[q->n_partial++] = c->v[i].uid;
+    }
+    q->next = next;
+    q->r.has_more = true;
+    return true;
 }
 
 static bool asks_whole(struct open_request *q)
 {
-    const struct end_changes *c = q->out;
-    size_t n = 0;
-    if (q->partial)
-        return false;
-    for (size_t i = 0; i < c->n; i++)
-        n += is_partial(q, &c->v[i]);
-    if (n == 0)
-        return false;
-    q->partial = mem_realloc_array(NULL, n, sizeof(*q->partial));
-    for (size_t i = 0; i < c->n; i++) {
-        if (is_partial(q, &c->v[i]))
-            q->partial[q->n_partial++] = c->v[i].uid;
-    }
-    q->next = OPEN_STEP_WHOLE;
-    q->r.has_more = true;
-    return true;
+    return !q->partial && asks_some(q, ~0u, OPEN_STEP_WHOLE);
+}
+
+static bool asks_dates(struct open_request *q)
+{
+    bool may = !q->has_asked_dates;
+    q->has_asked_dates = true;
+    return may && asks_some(q, END_WANT_DATES, OPEN_STEP_DATES);
 }
 
 /* --- What is told ----------------------------------------------------------------------------- */
@@ -210,9 +222,9 @@ static void drop_partial(struct open_request *q)
     struct end_changes *c = q->out;
     size_t kept = 0;
     for (size_t i = 0; i < c->n; i++) {
-        unsigned lacks = end_listed_lacks(&c->v[i], wanted(q, c->v[i].uid));
+        unsigned what = lacks(q, &c->v[i]);
         bool is_new = c->uidnext > 0 && c->v[i].uid >= c->uidnext;
-        if (lacks & END_WANT_FLAGS || (lacks && is_new))
+        if (what & END_WANT_FLAGS || (what && is_new))
             q->has_gap = q->has_gap || !is_new;
         else
             c->v[kept++] = c->v[i];
@@ -257,7 +269,7 @@ void imap_whole_finish(struct open_request *q)
         imap_request_refuse(r, &q->refusal, ERR_SCOPE_FOLDER);
         return;
     }
-    if (asks_uids(q) || asks_whole(q))
+    if (asks_uids(q) || asks_whole(q) || asks_dates(q))
         return;
     conclude(q);
 }

@@ -120,6 +120,7 @@ enum imap_fetch_item {
     IMAP_FETCH_MODSEQ = 16,
     IMAP_FETCH_BODY = 32,
     IMAP_FETCH_EMAILID = 64,
+    IMAP_FETCH_FIELDS = 128,
 };
 
 struct imap_fetch_data {
@@ -132,6 +133,7 @@ struct imap_fetch_data {
     struct imap_str body;       /* of BODY[] */
     bool has_two_bodies;        /* and then none of them counts */
     struct slice email_id;
+    struct slice fields; /* of BODY[HEADER.FIELDS ...]: whichever they are */
 };
 
 struct imap_response {

@@ -82,23 +82,41 @@ static bool body(struct imap_cur *c, struct imap_fetch_data *d)
     return !d->has_two_bodies && imap_cur_nstring(c, &d->body);
 }
 
-static const struct {
+/* Without escapes a quoted string is what it says, and fields need CRLFs, which it cannot have. */
+static bool fields(struct imap_cur *c, struct imap_fetch_data *d)
+{
+    struct imap_str s;
+    if (!imap_cur_nstring(c, &s) || s.is_streamed)
+        return false;
+    d->fields = s.raw;
+    return !s.is_nil;
+}
+
+static const struct fetch_item {
     const char *name;
     enum imap_fetch_item item;
     bool (*read)(struct imap_cur *c, struct imap_fetch_data *d);
     bool may_be_other; /* NIL, or something that says as little */
+    bool has_more;     /* the name goes on: servers write the names of fields as they like */
 } items[] = {
-    {"UID", IMAP_FETCH_UID, uid, false},
-    {"FLAGS", IMAP_FETCH_FLAGS, flags, false},
-    {"INTERNALDATE", IMAP_FETCH_INTERNALDATE, internal_date, true},
-    {"RFC822.SIZE", IMAP_FETCH_SIZE, size, false},
-    {"MODSEQ", IMAP_FETCH_MODSEQ, modseq, false},
-    {"EMAILID", IMAP_FETCH_EMAILID, email_id, true},
-    {"BODY[]", IMAP_FETCH_BODY, body, false},
-    {"BODY[]<0>", IMAP_FETCH_BODY, body, false},
-    {"RFC822", IMAP_FETCH_BODY, body, false},
+    {"UID", IMAP_FETCH_UID, uid, false, false},
+    {"FLAGS", IMAP_FETCH_FLAGS, flags, false, false},
+    {"INTERNALDATE", IMAP_FETCH_INTERNALDATE, internal_date, true, false},
+    {"RFC822.SIZE", IMAP_FETCH_SIZE, size, false, false},
+    {"MODSEQ", IMAP_FETCH_MODSEQ, modseq, false, false},
+    {"EMAILID", IMAP_FETCH_EMAILID, email_id, true, false},
+    {"BODY[]", IMAP_FETCH_BODY, body, false, false},
+    {"BODY[]<0>", IMAP_FETCH_BODY, body, false, false},
+    {"RFC822", IMAP_FETCH_BODY, body, false, false},
+    {"BODY[HEADER.FIELDS ", IMAP_FETCH_FIELDS, fields, true, true},
 };
 #define N_ITEMS (sizeof(items) / sizeof(items[0]))
+
+static bool is_named(const struct fetch_item *i, struct slice name)
+{
+    struct slice want = slice_str(i->name);
+    return i->has_more ? slice_starts_nocase(name, want) : slice_eq_nocase(name, want);
+}
 
 /* false: where it ends cannot be told. */
 static bool fetch_value(struct imap_cur *c, struct slice name, struct imap_response *out)
@@ -106,7 +124,7 @@ static bool fetch_value(struct imap_cur *c, struct slice name, struct imap_respo
     struct imap_fetch_data *d = &out->fetch;
     struct imap_cur t = *c;
     size_t i = 0;
-    while (i < N_ITEMS && !slice_eq_nocase(name, slice_str(items[i].name)))
+    while (i < N_ITEMS && !is_named(&items[i], name))
         i++;
     if (i < N_ITEMS && items[i].read(&t, d)) {
         d->has |= (unsigned)items[i].item;

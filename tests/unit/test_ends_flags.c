@@ -104,6 +104,9 @@ static void test_dates(void **state)
     int16_t zone;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_row(bad[i], !date_parse(slice_str(bad[i]), &s, &zone));
+    /* No clock on earth is so far from UTC. */
+    assert_true(date_parse(SLICE_LIT("02-Jan-1970 00:00:00 +2400"), &s, &zone));
+    assert_true(s == 0 && zone == 0);
     /* Some servers leave the blank of a one-digit day out. */
     assert_true(date_parse(SLICE_LIT("1-Jan-1970 00:00:00 +0000"), &s, &zone));
     assert_int_equal(s, 0);

@@ -21,14 +21,17 @@ static const struct imap_token then = {.uidvalidity = 7, .uidnext = 21, .exists 
 static const uint32_t known[] = {11, 12, 15, 20};
 static struct end_changes changes;
 
-/* "11+ 12+d" as the UIDs that are told, with + those that have flags, and d a date. */
+/* "11+ 12+dh" as the UIDs that are told, with + those that have flags, d a date, and h its
+ * header's.
+ */
 static void assert_told(const char *name, const char *want)
 {
     struct buf text;
     buf_init(&text, 4000);
     for (size_t i = 0; i < changes.n; i++)
-        assert_int_equal(buf_addf(&text, "%s%u%s%s", i ? " " : "", changes.v[i].uid,
-                             changes.v[i].has_flags ? "+" : "", changes.v[i].has_date ? "d" : ""),
+        assert_int_equal(buf_addf(&text, "%s%u%s%s%s", i ? " " : "", changes.v[i].uid,
+                             changes.v[i].has_flags ? "+" : "", changes.v[i].has_date ? "d" : "",
+                             changes.v[i].has_arrival ? "h" : ""),
             0);
     if (strcmp(buf_cstr(&text), want) != 0)
         fail_msg("%s: %s, not %s", name, buf_cstr(&text), want);
@@ -144,6 +147,81 @@ static void test_half_lines(void **state)
         assert_row(rows[i].name, changes.n_vanished == (rows[i].is_sure ? 2 : 0));
         done();
     }
+}
+
+#define FIELDS "(UID BODY.PEEK[HEADER.FIELDS (DATE RECEIVED)]<0.16384>)\n"
+
+/* What was there all along and has no date gets that of its header, where there is one. */
+static void test_dates_of_headers(void **state)
+{
+    static const struct {
+        const char *name, *fields, *told;
+        int64_t date_s;
+    } rows[] = {
+        {"none comes", "", "11+d 12+", 0},
+        {"it is refused", "NO", "11+d 12+", 0},
+        {"Date",
+            "BODY[HEADER.FIELDS (DATE RECEIVED)]<0> {36}\nDate: 17 Jul 1996 02:44:25 -0700\n\n",
+            "11+d 12+dh", 837596665},
+        {"as the server writes it",
+            "BODY[header.fields (\"Date\" \"Received\")] {34}\nDate: 17 Jul 1996 02:44:25 -0700\n",
+            "11+d 12+dh", 837596665},
+        {"Received",
+            "BODY[HEADER.FIELDS (DATE RECEIVED)]<0> {34}\nReceived: by a; 17 Jul 1996 02:4\n",
+            "11+d 12+dh", 837569040},
+        {"nothing", "BODY[HEADER.FIELDS (DATE RECEIVED)]<0> {2}\n\n", "11+d 12+", 0},
+        {"NIL", "BODY[HEADER.FIELDS (DATE RECEIVED)]<0> NIL", "11+d 12+", 0},
+        {"no string", "BODY[HEADER.FIELDS (DATE RECEIVED)]<0> (a b)", "11+d 12+", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[600];
+        bool is_refused = strcmp(rows[i].fields, "NO") == 0;
+        if (is_refused || !rows[i].fields[0])
+            assert_int_equal(fmt_into(text, sizeof(text), "~ %s .\n", is_refused ? "NO" : "OK"), 0);
+        else
+            assert_int_equal(
+                fmt_into(text, sizeof(text), "* 2 FETCH (UID 12 %s)\n~ OK .\n", rows[i].fields), 0);
+        const struct imap_peer_row script[] = {OPEN("2", "13"),
+            {"UID FETCH 1:*", "* 1 FETCH (UID 11 FLAGS () " DATE ")\n"
+                              "* 2 FETCH (UID 12 FLAGS () INTERNALDATE NIL)\n~ OK .\n"},
+            {"UID FETCH 12 (UID FLAGS INTERNALDATE)", "* 2 FETCH (UID 12 FLAGS () INTERNALDATE "
+                                                      "\"00-Jan-0000 00:00:00 +0000\")\n~ OK .\n"},
+            {"UID FETCH 12 " FIELDS, text}, END};
+        open_it("", script, false);
+        assert_told(rows[i].name, rows[i].told);
+        assert_row(rows[i].name, peer.used[3] && changes.is_sure && changes.n_vanished == 2);
+        assert_row(rows[i].name, changes.v[1].date_s == rows[i].date_s);
+        done();
+    }
+}
+
+/* The same by UID, for who wants to copy; who wants to know what the server has is not deceived.  A
+ * date in another form is one. */
+static void test_dates_by_uid(void **state)
+{
+    static const struct imap_peer_row rows[] = {OPEN("0", "21"), {"UID FETCH 1:*", "~ OK .\n"},
+        {"UID FETCH 3:4 (UID FLAGS INTERNALDATE)",
+            "* 3 FETCH (UID 3 FLAGS () INTERNALDATE \"Wed, 17 Jul 1996 02:44:25 -0700\")\n"
+            "* 4 FETCH (UID 4 FLAGS () INTERNALDATE NIL)\n~ OK .\n"},
+        {"UID FETCH 4 (UID FLAGS INTERNALDATE)", "* 4 FETCH (UID 4 FLAGS ())\n~ OK .\n"},
+        {"UID FETCH 4 " FIELDS, "* 4 FETCH (UID 4 BODY[HEADER.FIELDS (DATE RECEIVED)]<0> {50}\n"
+                                "Received: x\n\ty;\n\t17 Jul 1996 02:44:25 -0700\n\n)\n~ OK .\n"},
+        {"UID FETCH 5 (UID INTERNALDATE)", "* 4 FETCH (UID 5 INTERNALDATE NIL)\n~ OK .\n"}, END};
+    static const uint32_t uids[] = {3, 4, 5};
+    struct end_ticket t = {0}, alone = {0};
+    struct err err = ERR_INIT;
+    (void)state;
+    open_it("", rows, false);
+    peer.end->ops->attributes(peer.end, uids, 2, BOTH, &changes, &t);
+    assert_int_equal(end_check(peer.end, &t, "look", &err), 0);
+    assert_told("attributes", "3+d 4+dh");
+    assert_int_equal(changes.v[1].date_s, 837596665);
+    end_changes_clear(&changes);
+    peer.end->ops->attributes(peer.end, uids + 2, 1, END_WANT_DATES, &changes, &alone);
+    assert_int_equal(end_check(peer.end, &alone, "look", &err), 0);
+    assert_told("alone", "5");
+    done();
 }
 
 /* Of those that the token knows, flags are enough; of the others not. */
@@ -492,6 +570,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unsolicited),
         cmocka_unit_test(test_half_lines),
+        cmocka_unit_test(test_dates_of_headers),
+        cmocka_unit_test(test_dates_by_uid),
         cmocka_unit_test(test_deltas),
         cmocka_unit_test(test_a_delta_with_a_gap),
         cmocka_unit_test(test_attributes),
