@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/num.h"
 #include "imapsync/account_args.h"
@@ -19,10 +20,13 @@
 struct copy_args {
     struct account_args source, target;
     const char *state, *delete_percent, *timeout, *settle;
+    struct filter_words filter;
+    const char *with_flags[OPTIONS_REPEATED_MAX + 1], *without_flags[OPTIONS_REPEATED_MAX + 1];
     const char *accept[OPTIONS_REPEATED_MAX + 1];
     const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
         *exclude[OPTIONS_REPEATED_MAX + 1];
     bool is_json, verifies, no_subscriptions, accepts, maps, includes, excludes, wants_help;
+    bool has_with, has_without, is_newest_first;
 };
 
 #define SIDE_ROWS(side, s)                                                                         \
@@ -61,6 +65,14 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--map", a->map, &a->maps, "OLD=NEW: the folder's name on the target; repeatable"},
         {"--include", a->include, &a->includes, "PATTERN of folders that are copied; repeatable"},
         {"--exclude", a->exclude, &a->excludes, "PATTERN of those that are not; repeatable"},
+        {"--since", &a->filter.since, NULL, "DATE: copy what came in then or later"},
+        {"--before", &a->filter.before, NULL, "DATE: copy what came in before it"},
+        {"--min-size", &a->filter.min_size, NULL, "SIZE: copy what has so many octets or more"},
+        {"--max-size", &a->filter.max_size, NULL, "SIZE: copy what has no more octets"},
+        {"--with-flag", a->with_flags, &a->has_with, "FLAG: copy what has it; repeatable"},
+        {"--without-flag", a->without_flags, &a->has_without,
+            "FLAG: copy what does not have it; repeatable"},
+        {"--newest-first", NULL, &a->is_newest_first, "in each folder the newest messages first"},
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
         {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
@@ -95,7 +107,11 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     out->no_subscriptions = a->no_subscriptions;
     out->folders = (struct folder_rules){
         folder_words(a->map), folder_words(a->include), folder_words(a->exclude)};
-    if (folder_rules_check(&out->folders, err) != 0)
+    out->is_newest_first = a->is_newest_first;
+    a->filter.with_flags = folder_words(a->with_flags);
+    a->filter.without_flags = folder_words(a->without_flags);
+    if (folder_rules_check(&out->folders, err) != 0 ||
+        filter_make(&a->filter, clock_wall_s(), &out->filter, err) != 0)
         return -1;
     if (a->delete_percent &&
         num_u32(slice_str(a->delete_percent), 0, 100, &out->delete_percent) != 0)

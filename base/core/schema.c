@@ -166,6 +166,13 @@ const struct schema_key schema_keys[] = {
     SYNC("folder_map", folder_map, NAMES, NULL, NO_RANGE),
     SYNC("folder_include", folder_include, NAMES, NULL, NO_RANGE),
     SYNC("folder_exclude", folder_exclude, NAMES, NULL, NO_RANGE),
+    SYNC("message_since", message_since, TEXT, NULL, NO_RANGE),
+    SYNC("message_before", message_before, TEXT, NULL, NO_RANGE),
+    SYNC("message_min_size", message_min_size, TEXT, NULL, NO_RANGE),
+    SYNC("message_max_size", message_max_size, TEXT, NULL, NO_RANGE),
+    SYNC("message_with_flag", message_with_flag, NAMES, NULL, NO_RANGE),
+    SYNC("message_without_flag", message_without_flag, NAMES, NULL, NO_RANGE),
+    SYNC("newest_first", newest_first, BOOL, "no", CHOICES(YES_NO)),
 };
 /* clang-format on */
 

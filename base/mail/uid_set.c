@@ -141,6 +141,23 @@ size_t uid_set_some(const struct uid_set *s, uint32_t uid, uint32_t *out, size_t
     return done;
 }
 
+size_t uid_set_some_before(const struct uid_set *s, uint32_t uid, uint32_t *out, size_t n)
+{
+    const uint32_t last = uid > 0 ? uid - 1 : UINT32_MAX;
+    size_t done = 0;
+    for (size_t at = s->n; at-- > 0 && done < n && last > 0;) {
+        uint32_t bits =
+            s->v[at].number > last / BITS ? 0 : s->v[at].bits & between(s->v[at].number, 1, last);
+        for (; bits != 0 && done < n; done++) {
+            uint32_t highest = BITS - 1 - (uint32_t)__builtin_clz(bits);
+            out[n - 1 - done] = s->v[at].number * BITS + highest;
+            bits &= ~(UINT32_C(1) << highest);
+        }
+    }
+    memmove(out, out + n - done, done * sizeof(*out));
+    return done;
+}
+
 uint32_t uid_set_last(const struct uid_set *s)
 {
     if (s->n == 0)

@@ -41,6 +41,8 @@ bool uid_set_has(const struct uid_set *s, uint32_t uid);
 uint32_t uid_set_next(const struct uid_set *s, uint32_t uid);
 /* The next ones behind this, at most n; how many. */
 size_t uid_set_some(const struct uid_set *s, uint32_t uid, uint32_t *out, size_t n);
+/* The last ones before this, 0: of all, at most n, ascending; how many. */
+size_t uid_set_some_before(const struct uid_set *s, uint32_t uid, uint32_t *out, size_t n);
 uint32_t uid_set_last(const struct uid_set *s); /* 0: it is empty */
 /* How many there are from first to last. */
 size_t uid_set_count(const struct uid_set *s, uint32_t first, uint32_t last);

@@ -54,6 +54,7 @@ struct apply_folder {
     uint64_t modseq;
     bool is_left;    /* out: something of it was not done, so its tokens stay where they are */
     bool is_refused; /* out: because it has said NO */
+    size_t n_flagged, n_moved, n_deleted, n_kept; /* out: its part of the job's */
 };
 
 struct apply_place {

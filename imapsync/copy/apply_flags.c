@@ -72,6 +72,7 @@ static void put(struct apply_window *w, struct apply_group *g)
             NULL);
     }
     w->job->n_flagged += g->n_uids;
+    g->folder->n_flagged += g->n_uids;
 }
 
 const struct apply_kind apply_flags = {

@@ -139,6 +139,8 @@ static void put_pair(struct apply_window *w, struct apply_group *g, size_t k, ui
         .flags = w->job->plan->changes[op->change].now};
     w->job->n_moved += tgt_uid != 0;
     w->job->n_kept += tgt_uid == 0;
+    g->folder->n_moved += tgt_uid != 0;
+    g->folder->n_kept += tgt_uid == 0;
     drop(w, g, op);
     journal_pair_put(j, goes_to(w, g)->id, &p, known->has_content ? &known->content : NULL);
 }
@@ -177,6 +179,7 @@ static void put_trash(struct apply_window *w, struct apply_group *g)
             drop(w, g, g->ops[k]);
     }
     w->job->n_deleted += g->n_uids;
+    g->folder->n_deleted += g->n_uids;
     if (!is_told(w, g)) {
         leave(w, g);
         return;
@@ -198,6 +201,7 @@ static void put(struct apply_window *w, struct apply_group *g)
     }
     if (!is_told(w, g)) {
         w->job->n_moved += g->n_uids;
+        g->folder->n_moved += g->n_uids;
         leave(w, g);
         return;
     }

@@ -26,6 +26,7 @@ void apply_judge(struct apply_window *w, struct apply_group *g)
         } else if (plan_is_touched(&t)) {
             g->fates[i] = APPLY_KEPT;
             w->job->n_kept++;
+            g->folder->n_kept++;
         }
     }
 }
@@ -68,6 +69,7 @@ static void put(struct apply_window *w, struct apply_group *g)
             journal_copy_del(j, folder, op->tgt_uid);
     }
     w->job->n_deleted += g->n_uids;
+    g->folder->n_deleted += g->n_uids;
 }
 
 const struct apply_kind apply_remove = {.intent = INTENT_DELETE,

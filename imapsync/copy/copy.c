@@ -36,7 +36,13 @@ int copy_new(const struct end_maker *source, const struct end_maker *target, con
         c->options.portion = COPY_MESSAGES_AT_ONCE;
     c->events = events;
     c->arg = arg;
-    int result = journal_open(dir, source->name, target->name, &c->journal, err);
+    if (options->is_dry) {
+        dry_maker_init(&c->dry, target);
+        c->target = &c->dry.maker;
+    }
+    int result = options->is_dry
+                     ? journal_open_throw_away(dir, source->name, target->name, &c->journal, err)
+                     : journal_open(dir, source->name, target->name, &c->journal, err);
     if (result != 0)
         copy_free(&c);
     else
@@ -52,6 +58,7 @@ void copy_free(struct copy **c)
     journal_close(&(*c)->journal);
     suspects_fini(&(*c)->suspects);
     tell_fini(&(*c)->tell);
+    filtered_fini(&(*c)->filtered);
     free(*c);
     *c = NULL;
 }
@@ -192,7 +199,9 @@ int copy_pass(
 {
     struct folder_list from = {0}, there = {0};
     struct folder_map map = {0};
-    struct pass p = {.policy = policy, .counts = counts, .map = &map, .there = &there};
+    struct pass p = {
+        .policy = policy, .counts = counts, .from = &from, .map = &map, .there = &there};
+    filtered_fini(&c->filtered);
     if (copy_connect(c, err) != 0)
         return -1;
     if (plan_policy(policy)->is_behind_flip && c->past &&

@@ -12,6 +12,7 @@
 #ifndef IMAPSYNC_COPY_COPY_H
 #define IMAPSYNC_COPY_COPY_H
 
+#include "imapsync/copy/filter.h"
 #include "imapsync/copy/folders.h"
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/plan.h"
@@ -37,6 +38,31 @@ struct copy_options {
      * that keeps the memory small and the round trips few. */
     size_t portion;
     uint32_t accept; /* 1 << enum item_code: these are accepted when they are told */
+    struct filter filter;
+    bool is_newest_first; /* in each folder, message by message */
+    bool is_dry; /* everything is looked at and planned, and nothing done: events, counts and items
+                    tell what would be.  The journal stays as it was */
+};
+
+/* What a pass has done in one folder, or, dry, would do. */
+struct copy_folder {
+    struct slice source, target; /* names on the wire; target empty: it is not copied */
+    enum folder_origin origin;
+    const char *left_out; /* why it is not copied; NULL: it is */
+    bool is_made;         /* on the target, by this pass */
+    bool is_lost;         /* the source does not list it any more */
+    bool has_failed;
+    uint32_t messages, messages_there; /* of both sides before, as they count */
+    uint64_t copied, octets, adopted, filtered, failed, flags, moved, deleted, kept, withheld;
+};
+
+/* One that was copied. */
+struct copy_message {
+    struct slice folder; /* of the source, on the wire */
+    uint32_t uid;
+    uint64_t octets;
+    bool has_date;
+    int64_t date_s;
 };
 
 /* What a comparison has listed of one folder. */
@@ -60,6 +86,14 @@ struct copy_events {
     /* Looks whether an end that was opened leads to the right mailbox.  NULL: whoever asks knows.
      */
     int (*claim)(void *arg, struct end *e, bool is_target, struct err *err);
+    /* Of each message that was copied, before the progress that it makes.  NULL: nobody asks. */
+    void (*message)(void *arg, const struct copy_message *m);
+    /* Of each folder, when a pass is through with it.  NULL: nobody asks. */
+    void (*folder)(void *arg, const struct copy_folder *f);
+    /* A folder was renamed on the target, or, dry, would be.  NULL: nobody asks. */
+    void (*renamed)(void *arg, struct slice from, struct slice to);
+    /* A pass has broken off, and the next one begins from the first folder.  NULL: nobody asks. */
+    void (*again)(void *arg);
     /* A comparison is through with a folder that both sides have listed.  NULL: nobody asks. */
     void (*compared)(void *arg, const struct copy_compared *folder);
 };

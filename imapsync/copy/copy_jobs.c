@@ -91,6 +91,33 @@ static bool is_copied(const struct pass *p, const struct folder_list *from, size
     return p->map->names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT);
 }
 
+/* What is told of one that is not looked at. */
+static void tell_folder(struct copy *c, const struct copy_folder *f)
+{
+    if (c->events->folder)
+        c->events->folder(c->arg, f);
+}
+
+static void tell_unchanged(struct copy *c, const struct pass *p, const struct copy_job *job)
+{
+    tell_folder(c, &(struct copy_folder){.source = job->record.source.name,
+                       .target = job->record.target.name,
+                       .origin = job->origin,
+                       .messages = job->source->messages,
+                       .messages_there = job->target.messages});
+    c->events->progress(c->arg, p->counts);
+}
+
+static void tell_not_copied(struct copy *c, const struct folder_list *from, const struct folder *f)
+{
+    const char *why = !folder_is_own(from, f)     ? "another user's, or shared"
+                      : f->attrs & FOLDER_VIRTUAL ? "shows messages of other folders"
+                                                  : "as --include and --exclude say";
+    if (!(f->attrs & FOLDER_NOSELECT))
+        tell_folder(
+            c, &(struct copy_folder){.source = f->name, .left_out = why, .messages = f->messages});
+}
+
 /* The folders that may have changed. */
 struct jobs {
     struct copy_job *v;
@@ -103,13 +130,17 @@ static bool is_first(const struct copy_job *job)
     return job->record.source.uidvalidity == 0;
 }
 
-static int add_folder(struct copy *c, struct pass *p, struct jobs *jobs, const struct folder *f,
-    struct slice mapped, struct err *err)
+static int add_folder(struct copy *c, struct pass *p, struct jobs *jobs, size_t i, struct err *err)
 {
+    const struct folder *f = &p->from->v[i];
     struct copy_job *job = &jobs->v[jobs->n];
     bool has_changed;
     p->counts->folders++;
-    if (prepare(c, p, f, mapped, job, &has_changed, err) != 0) {
+    if (prepare(c, p, f, p->map->names[i], job, &has_changed, err) != 0) {
+        tell_folder(c, &(struct copy_folder){.source = f->name,
+                           .target = p->map->names[i],
+                           .has_failed = true,
+                           .messages = f->messages});
         journal_folder_fini(&job->record);
         if (!copy_is_exception(c, err))
             return -1;
@@ -118,10 +149,12 @@ static int add_folder(struct copy *c, struct pass *p, struct jobs *jobs, const s
         err_clear(err);
         return 0;
     }
+    job->origin = p->map->origins[i];
     if (!has_changed) {
-        journal_folder_fini(&job->record);
         p->counts->folders_unchanged++;
         p->counts->messages_same += f->messages;
+        tell_unchanged(c, p, job);
+        journal_folder_fini(&job->record);
         p->n_unchanged += f->messages;
         return 0;
     }
@@ -248,7 +281,9 @@ int copy_all_folders(
     p->is_all = true;
     for (size_t i = 0; i < from->n && result == 0; i++) {
         if (is_copied(p, from, i))
-            result = add_folder(c, p, &jobs, &from->v[i], p->map->names[i], err);
+            result = add_folder(c, p, &jobs, i, err);
+        else if (!p->map->names[i].p)
+            tell_not_copied(c, from, &from->v[i]);
     }
     if (result == 0)
         result = add_lost(c, p, &jobs, gone, err);

@@ -102,7 +102,7 @@ static void map_again(struct naming *w)
     folder_map_make(&(struct folder_mapping){.source = w->from,
                         .target = w->p->there,
                         .kept = w->kept,
-                        .given = w->map->names,
+                        .given = w->map,
                         .salt = w->c->source->name,
                         .rules = &w->c->options.folders},
         &map);

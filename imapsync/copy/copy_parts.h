@@ -5,9 +5,11 @@
 
 #include "imapsync/copy/apply.h"
 #include "imapsync/copy/copy.h"
+#include "imapsync/copy/filtered.h"
 #include "imapsync/copy/past.h"
 #include "imapsync/copy/suspects.h"
 #include "imapsync/copy/tell.h"
+#include "imapsync/ends/dry_end.h"
 
 struct copy {
     const struct end_maker *source, *target;
@@ -15,6 +17,7 @@ struct copy {
     const struct copy_events *events;
     void *arg;
     struct journal *journal;
+    struct dry_maker dry; /* in front of the target, where nothing is to be changed */
     struct end *from, *to;
     const struct end_maker *silent;
     const struct past *past; /* behind a flip; NULL: nobody knows */
@@ -24,6 +27,7 @@ struct copy {
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;
     struct tell tell;
+    struct filtered filtered; /* of the last pass */
     bool backs_off;
     bool is_told_apart; /* its ends, from each other and from the administrator's: whose.h */
     bool has_died;      /* the connection of this pass, while contents were read for a plan: */
@@ -42,6 +46,12 @@ static inline bool copy_reads(const struct copy *c)
     return c->n_died < 2;
 }
 
+/* What has to be known of a message that may be copied, besides its flags and its date. */
+static inline unsigned copy_wants(const struct copy *c)
+{
+    return filter_wants(&c->options.filter) | (c->options.is_dry ? END_WANT_SIZES : 0);
+}
+
 struct work;   /* folder_parts.h */
 struct making; /* copy_make.c */
 struct twins;  /* copy_target.c */
@@ -57,6 +67,7 @@ struct pass {
     bool is_all;         /* every folder that the source lists is known or looked at */
     size_t n_unchanged;  /* messages of folders that are not looked at */
     struct copy_counts *counts;
+    const struct folder_list *from;
     const struct folder_map *map;
     struct apply_open open;    /* folders that must not be planned */
     const struct work *opened; /* whose folder the source has open */
@@ -88,6 +99,7 @@ struct copy_job {
     /* The target's is on its way, or was when the job was made: target has no more than its name.
      */
     bool is_awaited;
+    enum folder_origin origin; /* of the target's name */
     const struct folder *source;
     struct folder target;
     struct journal_folder record;

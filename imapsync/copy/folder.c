@@ -26,8 +26,10 @@ bool folder_tell(struct work *w, enum item_code code, uint32_t uid, uint64_t n, 
 void folder_told(struct work *w, enum item_code code, uint32_t uid, const char *why)
 {
     w->n_exceptions++;
-    if (!folder_tell(w, code, uid, 0, why))
-        w->p->counts->messages_failed++;
+    if (folder_tell(w, code, uid, 0, why))
+        return;
+    w->p->counts->messages_failed++;
+    w->done.failed++;
 }
 
 int folder_excuse(struct work *w, struct err *err)
@@ -126,7 +128,7 @@ int folder_answered(struct work *w, struct err *err)
         return -1;
     w->has_sent_pairs = folder_has_state(w, PAIR_SENT);
     w->has_gone_pairs = folder_has_state(w, PAIR_GONE) || folder_has_state(w, PAIR_LOST);
-    return folder_sift(w, err);
+    return folder_sift(w, err) == 0 ? folder_complete(w, err) : -1;
 }
 
 static void told_fini(struct told *t)
@@ -278,4 +280,5 @@ void folder_work_fini(struct work *w)
     free(w->missing);
     free(w->dated);
     free(w->hints);
+    uid_set_fini(&w->filtered);
 }

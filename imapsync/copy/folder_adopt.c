@@ -148,6 +148,7 @@ static int write_pairs(
         memcpy(c.digest, m->body.digest, SHA256_SIZE);
         journal_pair_put(w->c->journal, w->record->id, &p, &c);
         w->p->counts->messages_adopted++;
+        w->done.adopted++;
     }
     return journal_commit(w->c->journal, err);
 }

@@ -42,7 +42,7 @@ static void ask_source(struct work *w, bool may_ask_since_token, const struct ui
             .token = may_ask_since_token ? r->source.token : SLICE_NONE,
             .is_brief = is_large(w, w->source),
             .known = known,
-            .want = END_WANT_FLAGS | END_WANT_DATES | (is_followed ? END_WANT_SIZES : 0)},
+            .want = folder_wants(w) | (is_followed ? END_WANT_SIZES : 0)},
         &w->listing, &w->source_told.ticket);
     w->p->opened = w;
 }

@@ -34,6 +34,8 @@ static struct plan_message message_at(const void *arg, size_t i)
         .flags = l->flags,
         .is_unreadable = read && !read->is_there,
         .is_still_there = uids_have(t->still, t->n_still, l->uid),
+        .is_filtered = t == &t->of->source_told &&
+                       !filter_takes(&t->of->c->options.filter, l, t->changes->keywords),
         .digest = read && read->is_there ? read->digest : NULL,
         .canon = read && read->is_there ? &read->canon : NULL};
 }

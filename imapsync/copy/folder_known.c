@@ -163,6 +163,7 @@ static int run_resolve(struct work *w, struct resolve_job *job, struct err *err)
     /* Of a folder that is lost nothing is read. */
     int result = w->is_lost || folder_reopen(w, err) == 0 ? resolve(job, err) : -1;
     w->p->counts->messages_adopted += job->n_adopted;
+    w->done.adopted += job->n_adopted;
     if (result == 0 && job->tgt_uidvalidity != w->target->uidvalidity) {
         w->target->uidvalidity = w->record->target.uidvalidity = job->tgt_uidvalidity;
         w->target->uidnext = job->tgt_uidnext;

@@ -15,6 +15,8 @@
  *   pass_doubt.c      what may be on the target, and cannot be looked for
  *   pass_owed.c       what is known to be owed under the numbers of before
  *   shared.c          what of it must not be done behind the copies
+ *   filtered.c        what is not copied because of a filter
+ *   pass_told.c       what each folder's part in it was; and of a dry run, what it would be
  */
 #ifndef IMAPSYNC_COPY_FOLDER_PARTS_H
 #define IMAPSYNC_COPY_FOLDER_PARTS_H
@@ -83,7 +85,8 @@ struct work {
     struct fact *facts; /* of the pairs */
     size_t n_known;     /* STORED pairs */
     size_t n_same;
-    uint32_t *copies; /* source UIDs, ascending */
+    struct copy_folder done; /* what this pass has done in it, for who is told of folders */
+    uint32_t *copies;        /* source UIDs, ascending */
     size_t n_copies;
     struct stream_folder *streamed; /* NULL: there was nothing to copy */
     uint32_t
@@ -94,9 +97,10 @@ struct work {
     size_t n_dated;
     struct match_hint *hints; /* UIDs that the target told and that proved nothing */
     size_t n_hints;
-    bool is_needed;      /* on the target: something goes there */
-    bool has_unread;     /* told: contents of it were not read for the plan */
-    size_t n_exceptions; /* of this folder in this pass, with what is withheld */
+    bool is_needed;          /* on the target: something goes there */
+    bool has_unread;         /* told: contents of it were not read for the plan */
+    size_t n_exceptions;     /* of this folder in this pass, with what is withheld */
+    struct uid_set filtered; /* of these those that a filter has left out */
     bool has_told_short;
     bool is_detached;    /* nothing of what the pairs name is there */
     bool is_found_again; /* the pairs were looked for in all that the target has */
@@ -188,8 +192,12 @@ int folder_list_finish(struct work *w, struct told *t, const uint32_t *uids, siz
 int folder_whole(struct work *w, struct err *err) ATTR_WUR;
 /* For a plan that may join what is lost with what is new: lists fresh and foreign. */
 int folder_list_rest(struct work *w, struct err *err) ATTR_WUR;
-/* Takes the next portion of `fresh`, behind *last_io, for a plan of its own; false: that was all.
- */
+/* What is asked for of each message of the source. */
+unsigned folder_wants(const struct work *w);
+/* And asks for what of it was not told. */
+int folder_complete(struct work *w, struct err *err) ATTR_WUR;
+/* Takes the next portion of `fresh` for a plan of its own: behind *last_io, or, the newest first,
+ * before it; 0: the first one.  false: that was all. */
 bool folder_has_more(const struct work *w, uint32_t last);
 int folder_portion(struct work *w, uint32_t *last_io, struct err *err) ATTR_WUR;
 
@@ -228,6 +236,13 @@ bool folder_has_read(const struct work *w, uint32_t uid, struct content *out);
 /* --- The plan (pass_plan.c) --- */
 
 int pass_plan(struct works *all, struct err *err) ATTR_WUR;
+
+/* --- What is told of folders (pass_told.c) --- */
+
+/* What the plan says would be done is counted as done. */
+void pass_pretend(struct works *all);
+void pass_count(struct works *all, const struct apply_folder *folders); /* behind apply_plan() */
+void pass_tell_folder(struct work *w); /* when nothing more of it is done in this pass */
 
 /* --- What may be there (pass_doubt.c) --- */
 

@@ -18,7 +18,10 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
 
-#define WANT (END_WANT_FLAGS | END_WANT_DATES)
+unsigned folder_wants(const struct work *w)
+{
+    return END_WANT_FLAGS | END_WANT_DATES | copy_wants(w->c);
+}
 
 void folder_begin_open(
     struct work *w, struct told *t, struct end_changes *numbers, struct end_ticket *ticket)
@@ -109,28 +112,50 @@ int folder_list(struct work *w, struct told *t, const uint32_t *uids, size_t n, 
     return folder_list_finish(w, t, uids, n, out, &ticket, err);
 }
 
-/* Into the side's own listing: at most n of them, behind *last_io. */
-static int list_some(struct work *w, struct told *t, const struct uid_set *of, size_t n,
-    unsigned want, uint32_t *last_io, struct err *err)
+/* Into the side's own listing. */
+static int list_into(
+    struct work *w, struct told *t, const uint32_t *uids, size_t n, unsigned want, struct err *err)
 {
-    uint32_t *uids = mem_realloc_array(NULL, n + 1, sizeof(*uids));
-    n = uid_set_some(of, *last_io, uids, n);
-    int result = 0;
-    if (n > 0) {
-        *last_io = uids[n - 1];
-        result = folder_open_side(w, t, err) == 0
-                     ? folder_list(w, t, uids, n, want, t->changes, err)
-                     : -1;
-    }
-    free(uids);
-    return result;
+    if (n == 0)
+        return 0;
+    return folder_open_side(w, t, err) == 0 ? folder_list(w, t, uids, n, want, t->changes, err)
+                                            : -1;
 }
 
 static int list_all(
     struct work *w, struct told *t, const struct uid_set *of, unsigned want, struct err *err)
 {
-    uint32_t last = 0;
-    return list_some(w, t, of, uid_set_size(of), want, &last, err);
+    const size_t n = uid_set_size(of);
+    uint32_t *uids = mem_realloc_array(NULL, n + 1, sizeof(*uids));
+    int result = list_into(w, t, uids, uid_set_some(of, 0, uids, n), want, err);
+    free(uids);
+    return result;
+}
+
+/* Where nobody knows what changed which message all is told anew, and without sizes. */
+int folder_complete(struct work *w, struct err *err)
+{
+    struct end_changes *l = &w->listing, sizes;
+    uint32_t *uids = mem_realloc_array(NULL, l->n + 1, sizeof(*uids));
+    size_t n = 0;
+    for (size_t i = 0; copy_wants(w->c) & END_WANT_SIZES && i < l->n; i++) {
+        if (!l->v[i].has_size)
+            uids[n++] = l->v[i].uid;
+    }
+    end_changes_init(&sizes, &w->keywords);
+    int result = n == 0 || folder_open_side(w, &w->source_told, err) == 0 ? 0 : -1;
+    if (result == 0)
+        result = folder_list(w, &w->source_told, uids, n, END_WANT_SIZES, &sizes, err);
+    for (size_t i = 0; result == 0 && n > 0 && i < l->n; i++) {
+        const struct listed *told = end_changes_find(&sizes, l->v[i].uid);
+        if (!l->v[i].has_size && told && told->has_size) {
+            l->v[i].has_size = true;
+            l->v[i].size = told->size;
+        }
+    }
+    end_changes_fini(&sizes);
+    free(uids);
+    return result;
 }
 
 int folder_whole(struct work *w, struct err *err)
@@ -144,14 +169,14 @@ int folder_whole(struct work *w, struct err *err)
     l->uids = (struct uid_set){0};
     l->n_uids = 0;
     l->is_brief = false;
-    int result = list_all(w, &w->source_told, &uids, WANT, err);
+    int result = list_all(w, &w->source_told, &uids, folder_wants(w), err);
     uid_set_fini(&uids);
     return result;
 }
 
 int folder_list_rest(struct work *w, struct err *err)
 {
-    if (list_all(w, &w->source_told, &w->fresh, WANT, err) != 0 ||
+    if (list_all(w, &w->source_told, &w->fresh, folder_wants(w), err) != 0 ||
         list_all(w, &w->target_told, &w->foreign, END_WANT_FLAGS, err) != 0)
         return -1;
     uid_set_fini(&w->fresh);
@@ -173,11 +198,22 @@ static void begin_portion(struct work *w)
 
 bool folder_has_more(const struct work *w, uint32_t last)
 {
-    return uid_set_next(&w->fresh, last) != 0;
+    uint32_t one;
+    return w->c->options.is_newest_first ? uid_set_some_before(&w->fresh, last, &one, 1) > 0
+                                         : uid_set_next(&w->fresh, last) != 0;
 }
 
 int folder_portion(struct work *w, uint32_t *last_io, struct err *err)
 {
+    const bool is_newest_first = w->c->options.is_newest_first;
+    size_t n = w->c->options.portion;
+    uint32_t *uids = mem_realloc_array(NULL, n + 1, sizeof(*uids));
     begin_portion(w);
-    return list_some(w, &w->source_told, &w->fresh, w->c->options.portion, WANT, last_io, err);
+    n = is_newest_first ? uid_set_some_before(&w->fresh, *last_io, uids, n)
+                        : uid_set_some(&w->fresh, *last_io, uids, n);
+    if (n > 0)
+        *last_io = uids[is_newest_first ? 0 : n - 1];
+    int result = list_into(w, &w->source_told, uids, n, folder_wants(w), err);
+    free(uids);
+    return result;
 }

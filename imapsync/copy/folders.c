@@ -74,6 +74,7 @@ struct mapper {
     const struct folder_mapping *in;
     struct slice *plain; /* what each would be called by itself; owned */
     struct slice *names; /* what it is called; owned */
+    unsigned char *origins;
     struct names wanted; /* plain ones, of those that have no name yet */
     struct names taken;
 };
@@ -163,9 +164,10 @@ static void add_plain(const struct folder_mapping *in, const struct folder *f, s
     add_levels(rest, f->delimiter, target->delimiter, out);
 }
 
-static void take(struct mapper *m, size_t i, struct slice name)
+static void take(struct mapper *m, size_t i, struct slice name, enum folder_origin origin)
 {
     m->names[i] = dup_slice(name);
+    m->origins[i] = (unsigned char)origin;
     names_add(&m->taken, (uint32_t)i);
 }
 
@@ -181,11 +183,12 @@ static bool is_unwanted(const struct mapper *m, struct slice name)
 }
 
 /* The name, or the first like it that nobody has. */
-static void take_like(struct mapper *m, size_t i, struct slice like)
+static void take_like(struct mapper *m, size_t i, struct slice like, enum folder_origin origin)
 {
     const struct folder *f = &m->in->source->v[i];
     struct buf name;
     bool is_good = like.n <= FOLDER_NAME_MAX && is_free(m, like);
+    origin = is_good ? origin : FOLDER_ORIGIN_LIKE;
     buf_init(&name, 32 * FOLDER_NAME_MAX);
     BUG_ON(buf_add(&name, like) != 0);
     for (unsigned k = 2; !is_good && like.n <= FOLDER_NAME_MAX && k <= NUMBERS; k++) {
@@ -196,11 +199,12 @@ static void take_like(struct mapper *m, size_t i, struct slice like)
     if (!is_good) {
         buf_clear(&name);
         folder_fallback(f, like, m->in->target, m->in->salt, 1, &name);
+        origin = FOLDER_ORIGIN_FALLBACK;
     }
     /* Two folders of one name have one digest: a hostile list, or one in 2^32. */
     while (!is_good && !is_unwanted(m, buf_slice(&name)))
         BUG_ON(buf_add_byte(&name, '_') != 0);
-    take(m, i, buf_slice(&name));
+    take(m, i, buf_slice(&name), origin);
     buf_fini(&name);
 }
 
@@ -221,15 +225,16 @@ static void take_kept(struct mapper *m)
 {
     for (size_t i = 0; i < m->in->source->n; i++) {
         if (m->plain[i].p && m->in->kept && m->in->kept[i].n > 0)
-            take(m, i, m->in->kept[i]);
+            take(m, i, m->in->kept[i], FOLDER_ORIGIN_KEPT);
     }
-    for (size_t i = 0; m->in->given && i < m->in->source->n; i++) {
-        if (is_open(m, i) && m->in->given[i].n > 0 && is_free(m, m->in->given[i]))
-            take(m, i, m->in->given[i]);
+    const struct folder_map *given = m->in->given;
+    for (size_t i = 0; given && given->names && i < m->in->source->n; i++) {
+        if (is_open(m, i) && given->names[i].n > 0 && is_free(m, given->names[i]))
+            take(m, i, given->names[i], given->origins[i]);
     }
     for (size_t i = 0; i < m->in->source->n; i++) {
         if (is_open(m, i) && folder_is_inbox(m->in->source->v[i].name))
-            take_like(m, i, m->plain[i]);
+            take_like(m, i, m->plain[i], FOLDER_ORIGIN_PLAIN);
     }
 }
 
@@ -241,7 +246,7 @@ static void take_said(struct mapper *m)
         buf_clear(&name);
         if (is_open(m, i) &&
             folder_rules_name(m->in->rules, &m->in->source->v[i], m->in->target, &name))
-            take_like(m, i, buf_slice(&name));
+            take_like(m, i, buf_slice(&name), FOLDER_ORIGIN_SAID);
     }
     buf_fini(&name);
 }
@@ -261,7 +266,9 @@ static void take_special(struct mapper *m)
         &(struct folder_special){m->in->source, m->in->target, m->plain, may_meet, m}, special);
     for (size_t i = 0; i < n; i++) {
         if (special[i])
-            take(m, i, special[i]->name);
+            take(m, i, special[i]->name,
+                folder_same_name(special[i]->name, m->plain[i]) ? FOLDER_ORIGIN_PLAIN
+                                                                : FOLDER_ORIGIN_SPECIAL);
     }
     free(special);
 }
@@ -289,7 +296,7 @@ static void take_below(struct mapper *m, size_t i)
     size_t at;
     const struct folder *parent = parent_of(m, f, &at);
     if (!parent || folder_same_name(m->names[at], m->plain[at])) {
-        take_like(m, i, m->plain[i]);
+        take_like(m, i, m->plain[i], FOLDER_ORIGIN_PLAIN);
         return;
     }
     struct buf name;
@@ -297,7 +304,7 @@ static void take_below(struct mapper *m, size_t i)
     BUG_ON(buf_add(&name, m->names[at]) != 0 ||
            buf_add_byte(&name, delimiter < 0 ? '_' : (unsigned char)delimiter) != 0);
     add_levels(slice_from(f->name, parent->name.n + 1), f->delimiter, delimiter, &name);
-    take_like(m, i, buf_slice(&name));
+    take_like(m, i, buf_slice(&name), FOLDER_ORIGIN_BELOW);
     buf_fini(&name);
 }
 
@@ -358,6 +365,7 @@ void folder_map_make(const struct folder_mapping *in, struct folder_map *out)
     struct mapper m = {.in = in};
     m.plain = mem_zalloc((n + 1) * sizeof(*m.plain));
     m.names = mem_zalloc((n + 1) * sizeof(*m.names));
+    m.origins = mem_zalloc(n + 1);
     names_init(&m.wanted, m.plain, n);
     names_init(&m.taken, m.names, n);
     make_plain(&m);
@@ -370,7 +378,7 @@ void folder_map_make(const struct folder_mapping *in, struct folder_map *out)
     free(m.plain);
     free(m.wanted.slots);
     free(m.taken.slots);
-    *out = (struct folder_map){.names = m.names, .n = n};
+    *out = (struct folder_map){.names = m.names, .origins = m.origins, .n = n};
 }
 
 void folder_map_fini(struct folder_map *m)
@@ -378,7 +386,32 @@ void folder_map_fini(struct folder_map *m)
     for (size_t i = 0; i < m->n; i++)
         free_slice(&m->names[i]);
     free(m->names);
+    free(m->origins);
     *m = (struct folder_map){0};
+}
+
+static const struct {
+    const char *name, *text;
+} origins[] = {
+    [FOLDER_ORIGIN_NONE] = {"none", "not copied"},
+    [FOLDER_ORIGIN_KEPT] = {"kept", "as before"},
+    [FOLDER_ORIGIN_SAID] = {"map", "--map"},
+    [FOLDER_ORIGIN_SPECIAL] = {"special", "the folder of this use"},
+    [FOLDER_ORIGIN_BELOW] = {"below", "goes with the one above"},
+    [FOLDER_ORIGIN_PLAIN] = {"plain", "its own name"},
+    [FOLDER_ORIGIN_LIKE] = {"like", "another has its name"},
+    [FOLDER_ORIGIN_FALLBACK] = {"fallback", "a name that any server takes"},
+};
+_Static_assert(sizeof(origins) / sizeof(origins[0]) == FOLDER_ORIGINS, "words for each");
+
+const char *folder_origin_name(enum folder_origin origin)
+{
+    return origins[origin].name;
+}
+
+const char *folder_origin_text(enum folder_origin origin)
+{
+    return origins[origin].text;
 }
 
 void folder_text(struct slice name, struct buf *out)

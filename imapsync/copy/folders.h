@@ -15,16 +15,34 @@ struct folder_mapping {
     const struct folder_list *source, *target;
     const struct slice *kept; /* by position in source: a name that it has been given before; empty:
                                  none.  NULL: none at all */
-    const struct slice *given;        /* the same, where no kept one is equal; NULL: none at all */
+    /* The same, where no kept one is equal; names NULL: none at all. */
+    const struct folder_map *given;
     const char *salt;                 /* tells this mailbox from others, for ever */
     const struct folder_rules *rules; /* NULL: none */
 };
+
+/* Why a folder has the name that it gets. */
+enum folder_origin {
+    FOLDER_ORIGIN_NONE,     /* it gets none */
+    FOLDER_ORIGIN_KEPT,     /* it was given before */
+    FOLDER_ORIGIN_SAID,     /* --map */
+    FOLDER_ORIGIN_SPECIAL,  /* the target's folder of the same use */
+    FOLDER_ORIGIN_BELOW,    /* one above it has another name */
+    FOLDER_ORIGIN_PLAIN,    /* its own */
+    FOLDER_ORIGIN_LIKE,     /* its own, with a number: another folder has that */
+    FOLDER_ORIGIN_FALLBACK, /* one that any server takes */
+    FOLDER_ORIGINS,
+};
+
+const char *folder_origin_name(enum folder_origin origin); /* "special": for JSON */
+const char *folder_origin_text(enum folder_origin origin); /* for people */
 
 /* Target names for all folders of the source, in the same order; NULL pointers for those that are
  * not copied (foreign, virtual, left out by a rule).  Distinct folders always get distinct names.
  * Owned by the map. */
 struct folder_map {
     struct slice *names;
+    unsigned char *origins; /* of enum folder_origin */
     size_t n;
 };
 void folder_map_make(const struct folder_mapping *in, struct folder_map *out);

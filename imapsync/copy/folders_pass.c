@@ -52,11 +52,21 @@ static int look(struct works *all, struct err *err)
 
 /* --- Copying ------------------------------------------------------------------------------- */
 
-static void on_copied(void *arg, uint64_t octets)
+static void on_copied(void *arg, uint32_t uid, uint64_t octets)
 {
     struct work *w = arg;
+    const struct listed *l = end_changes_find(&w->listing, uid);
+    const struct copy_message m = {.folder = w->record->source.name,
+        .uid = uid,
+        .octets = octets,
+        .has_date = l && l->has_date,
+        .date_s = l ? l->date_s : 0};
     w->p->counts->messages_copied++;
     w->p->counts->octets_copied += octets;
+    w->done.copied++;
+    w->done.octets += octets;
+    if (w->c->events->message)
+        w->c->events->message(w->c->arg, &m);
     w->c->events->progress(w->c->arg, w->p->counts);
 }
 
@@ -110,6 +120,7 @@ static int copy_all(struct works *all, struct stream_folder *folders, struct err
         .journal = all->c->journal,
         .suspects = &all->c->suspects,
         .folders = folders,
+        .is_newest_first = all->c->options.is_newest_first,
         .copied = on_copied,
         .reduced = on_reduced,
         .refused = on_refused,
@@ -261,6 +272,7 @@ static int apply(struct works *all, struct err *err)
     int result = apply_plan(&job, err);
     for (size_t i = 0; i < all->n_planned; i++)
         all->planned[i]->n_exceptions += folders[i].is_left;
+    pass_count(all, folders);
     n->flags_changed += job.n_flagged;
     n->messages_moved += job.n_moved;
     n->messages_deleted += job.n_deleted;
@@ -271,6 +283,16 @@ static int apply(struct works *all, struct err *err)
 }
 
 /* --- The rest of large folders -------------------------------------------------------------- */
+
+/* What the plan says, or, dry, what it would be. */
+static int carry_out(struct works *all, struct stream_folder *folders, struct err *err)
+{
+    if (all->c->options.is_dry) {
+        pass_pretend(all);
+        return 0;
+    }
+    return copy_all(all, folders, err) == 0 && after_copies(all, err) == 0 ? 0 : -1;
+}
 
 /* A plan of its own, with nothing but copies. */
 static int do_portion(struct works *all, struct work *w, struct err *err)
@@ -285,8 +307,7 @@ static int do_portion(struct works *all, struct work *w, struct err *err)
         .in_doubt = all->in_doubt,
         .n_in_doubt = all->n_in_doubt};
     int result = 0;
-    if (pass_plan(&one, err) != 0 || copy_all(&one, &folder, err) != 0 ||
-        after_copies(&one, err) != 0)
+    if (pass_plan(&one, err) != 0 || carry_out(&one, &folder, err) != 0)
         result = -1;
     plan_fini(&one.plan);
     w->streamed = NULL;
@@ -316,14 +337,16 @@ static int portions(struct works *all, struct err *err)
 static int run(struct works *all, struct stream_folder *folders, struct err *err)
 {
     if (look(all, err) != 0 || pass_find_in_doubt(all, err) != 0 || pass_plan(all, err) != 0 ||
-        copy_all(all, folders, err) != 0 || after_copies(all, err) != 0 || apply(all, err) != 0 ||
+        carry_out(all, folders, err) != 0 || (!all->c->options.is_dry && apply(all, err) != 0) ||
         portions(all, err) != 0)
         return -1;
+    filtered_tell(all);
     if (tell_flush(all->c, err) != 0)
         return -1;
     for (size_t i = 0; i < all->n; i++) {
         if (!is_left_out(&all->v[i]) && folder_remember(&all->v[i], err) != 0)
             return -1;
+        pass_tell_folder(&all->v[i]);
     }
     all->c->events->progress(all->c->arg, all->p->counts);
     return 0;
@@ -359,7 +382,12 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
             .is_awaited = jobs[i].is_awaited,
             .source = jobs[i].source,
             .record = &jobs[i].record,
-            .target = &jobs[i].target};
+            .target = &jobs[i].target,
+            .done = {.origin = jobs[i].origin,
+                .is_lost = jobs[i].is_lost,
+                .is_made = jobs[i].is_awaited || jobs[i].target.uidvalidity == 0,
+                .messages = jobs[i].is_lost ? 0 : jobs[i].source->messages,
+                .messages_there = jobs[i].target.messages}};
     p->opened = NULL;
     p->n_window = n;
     for (size_t i = 0; i < n; i++)

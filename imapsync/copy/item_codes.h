@@ -36,6 +36,7 @@ enum item_code {
     ITEM_FLAG = 16,
     ITEM_DATE = 17,
     ITEM_SUBSCRIBE = 18,
+    ITEM_FILTERED = 19,
     ITEM_CODES,
 };
 

@@ -237,6 +237,8 @@ void journal_close(struct journal **j)
     if (!*j)
         return;
     disk_close(*j);
+    if ((*j)->is_throw_away)
+        throw_away((*j)->dir);
     io_close(&(*j)->lock_fd);
     buf_fini(&(*j)->item);
     free((*j)->dir);

@@ -94,6 +94,10 @@ struct intent {
  * EX_TEMPFAIL. */
 int journal_open(const char *dir, const char *source, const char *target, struct journal **out,
     struct err *err) ATTR_WUR;
+/* A copy of it, in a folder of its own beside it, that is gone when it is closed: whatever is
+ * written, the journal is as it was.  Another run may not have it while it is copied. */
+int journal_open_throw_away(const char *dir, const char *source, const char *target,
+    struct journal **out, struct err *err) ATTR_WUR;
 /* One that is there, in the direction in which it was used last.  What is damaged is left as it is.
  */
 int journal_open_there(const char *dir, struct journal **out, struct err *err) ATTR_WUR;

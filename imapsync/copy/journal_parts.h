@@ -20,6 +20,7 @@ struct journal {
     struct journal_tables t; /* env NULL: it has failed and could not be opened again */
     bool is_marked;          /* the mark of a clean close is on the disk */
     bool is_damaged;         /* its octets are whole and make no sense */
+    bool is_throw_away;      /* its folder goes when it is closed */
     bool is_complete;
     bool is_of_before;   /* as it was opened: of an earlier version */
     bool has_way;        /* it was turned at some time */
@@ -109,6 +110,9 @@ int spans_write(struct journal_tables *t, struct err *err) ATTR_WUR;
 void spans_forget(struct journal_tables *t);
 /* From all pairs, for a journal of a version without them. */
 int spans_make(struct journal_tables *t, struct err *err) ATTR_WUR;
+
+/* Of a copy of a journal (journal_throw_away.c): all of the folder. */
+void throw_away(const char *dir);
 
 /* --- On the disk (journal_disk.c) ------------------------------------------------------ */
 

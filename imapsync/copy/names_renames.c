@@ -41,6 +41,24 @@ int names_heal(struct naming *w, struct err *err)
 
 /* --- Renames ------------------------------------------------------------------------------- */
 
+static void tell_renamed(const struct naming *w, const struct plan_name_op *op)
+{
+    if (w->c->events->renamed)
+        w->c->events->renamed(w->c->arg, op->from, op->to);
+}
+
+/* In a dry run the target's folder, and what is below it, keeps its name. */
+static int pretend(
+    struct naming *w, const struct plan_name_op *op, struct slice source, struct err *err)
+{
+    struct journal_folder *k = &w->known[op->known];
+    if (op->kind == PLAN_RENAME)
+        tell_renamed(w, op);
+    if (source.n > 0)
+        journal_set(&k->source.name, source);
+    return journal_folder_put(w->c->journal, k, err) == 0 ? 1 : -1;
+}
+
 /* 1: done, 0: refused. */
 static int rename_there(struct naming *w, const struct plan_name_op *op, struct err *err)
 {
@@ -49,6 +67,7 @@ static int rename_there(struct naming *w, const struct plan_name_op *op, struct 
     e->ops->rename(e, op->from, op->to, &t);
     if (end_check(e, &t, "cannot rename the folder", err) == 0) {
         log_info("folder_renamed", log_slice("folder", op->from), log_slice("to", op->to));
+        tell_renamed(w, op);
         return 1;
     }
     if (e->ops->is_broken(e))
@@ -88,6 +107,8 @@ static int name_one(
     struct naming *w, const struct plan_name_op *op, struct slice source, struct err *err)
 {
     struct journal_folder *k = &w->known[op->known];
+    if (w->c->options.is_dry && (op->kind == PLAN_RENAME || op->witness == PLAN_W_PARENT))
+        return pretend(w, op, source, err);
     if (op->kind == PLAN_RENAME && lose_name(w, op, err) != 0)
         return -1;
     int done = op->kind == PLAN_RENAME ? rename_there(w, op, err) : 1;

@@ -211,19 +211,22 @@ static void tell_withheld(struct works *all)
     const struct plan *p = &all->plan;
     size_t *n_of = mem_zalloc((all->n_planned + 1) * sizeof(*n_of));
     for (size_t i = 0; i < p->n_withheld; i++)
-        n_of[p->withheld[i].folder]++;
+        n_of[p->withheld[i].folder] += p->withheld[i].reason != PLAN_R_FILTERED;
     for (size_t i = 0, n; i < p->n_withheld; i += n) {
         const struct plan_op *op = &p->withheld[i];
         struct work *w = all->planned[op->folder];
         char text[200];
         for (n = 1; i + n < p->n_withheld && is_same_group(op, op + n);)
             n++;
+        if (op->reason == PLAN_R_FILTERED)
+            continue;
         BUG_ON(fmt_into(text, sizeof(text), "%zu %s%s: %s", n,
                    op->kind == PLAN_MOVE   ? "move"
                    : op->kind == PLAN_COPY ? "copy"
                                            : "deletion",
                    n == 1 ? "" : "s", plan_reason_text(op->reason)) != 0);
         w->n_exceptions += n;
+        w->done.withheld += n;
         /* Accepted, it is good for all of the folder's. */
         if (!folder_tell(w, ITEM_HELD_BACK, 0, n_of[op->folder], text))
             w->p->counts->deletions_withheld += n;
@@ -395,6 +398,7 @@ int pass_plan(struct works *all, struct err *err)
             tell_short(all->planned[i]);
     }
     tell_withheld(all);
+    filtered_take(all);
     tell_unknown(all);
     tell_lost(all);
     take_copies(all);

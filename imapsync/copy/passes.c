@@ -40,7 +40,9 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
         log_warn("copy_again", log_err(err));
         if (!is_damage)
             poll(NULL, 0, is_narrower ? NARROWED_MS : WAIT_MS << i);
-        /* What a broken pass has looked at is looked at again. */
-        n->folders = n->folders_unchanged = n->messages_same = n->messages_total = 0;
+        /* What a broken pass has looked at is looked at again, and told again. */
+        report_repeat(n);
+        if (c->events->again)
+            c->events->again(c->arg);
     }
 }

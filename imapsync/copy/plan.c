@@ -333,8 +333,12 @@ static void make(struct plan_draft *d)
     plan_late(d);
     for (size_t i = 0; i < d->source.n_fresh; i++) {
         struct plan_fresh *f = &d->source.fresh[i];
-        if (!f->is_taken && !f->is_judged)
-            plan_copy(d, f, PLAN_W_NEW);
+        if (f->is_taken || f->is_judged)
+            continue;
+        plan_copy(d, f, PLAN_W_NEW);
+        /* What takes the place of a copy that goes is not new. */
+        if (!f->is_released && plan_message_of(d, false, f).is_filtered)
+            plan_withhold_last(d, PLAN_R_FILTERED);
     }
     if (d->policy->follows_moves && d->out->n_asks == 0 && has_too_many_deletions(d))
         plan_match_ask(d, &d->source, true);

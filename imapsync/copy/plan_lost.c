@@ -156,6 +156,7 @@ static void on_lost(struct plan_draft *d, struct plan_lost *l, bool is_spared)
     /* The new one is copied, and the old copy is no longer its. */
     if (f && (is_spared || (f->folder != l->folder && !d->in->can_move))) {
         f->is_taken = false;
+        f->is_released = true;
         f = NULL;
         l->pair.is_unproved = false;
     }

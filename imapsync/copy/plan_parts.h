@@ -42,6 +42,7 @@ struct plan_fresh {
     bool is_taken;               /* joined with a lost one */
     bool is_judged;              /* has its operation */
     bool is_again;               /* the target has lost it: not new, but it is to be there */
+    bool is_released;            /* it was joined, and needs a copy of its own all the same */
     const unsigned char *digest; /* is_again: as the journal has it */
     const struct canon *canon;
 };

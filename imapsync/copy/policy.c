@@ -169,6 +169,7 @@ static const struct words reasons[] = {
                                      "looked at now"},
     [PLAN_R_HIDDEN] = {"hidden", "it may be what the target has lost in a folder that was "
                                  "restored, of which not all is known yet"},
+    [PLAN_R_FILTERED] = {"filtered", "a filter says that such messages are not copied"},
 };
 _Static_assert(sizeof(reasons) / sizeof(reasons[0]) == PLAN_REASONS, "words for each reason");
 

@@ -133,6 +133,7 @@ enum plan_reason {
     PLAN_R_UNREADABLE,  /* whether it is late its content would tell, which cannot be read */
     PLAN_R_IN_DOUBT,    /* it may have been stored already for a folder that was not looked at */
     PLAN_R_HIDDEN,      /* it may be what the target has lost in a folder that is not known yet */
+    PLAN_R_FILTERED,    /* somebody has said that such messages are not copied: E-FILTERED */
     PLAN_REASONS,
 };
 

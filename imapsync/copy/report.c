@@ -82,6 +82,9 @@ static const struct row rows[] = {
         "E-LEFT-OUT: ", "message is only in a folder that shows those of others",
         "messages are only in folders that show those of others",
         "on the source a copy of them in any other folder carries them over"},
+    {"messages_filtered", COUNT(messages_filtered), MERGE_LAST, {REPORT_TOLD, REPORT_LOSS},
+        "E-FILTERED: ", "message is not copied because of a filter",
+        "messages are not copied because of a filter", "without the filter they are; or accept it"},
     {"flags_changed", COUNT(flags_changed), MERGE_SUM, SILENT, NULL, NULL, NULL, NULL},
     {"messages_moved", COUNT(messages_moved), MERGE_SUM, SILENT, NULL, NULL, NULL, NULL},
     {"messages_deleted", COUNT(messages_deleted), MERGE_SUM, SILENT, NULL, NULL, NULL, NULL},
@@ -214,6 +217,16 @@ void report_pass(struct report *r, const struct copy_counts *n)
         else if (rows[i].merge == MERGE_LAST || v > *sum)
             *sum = v;
     }
+}
+
+void report_repeat(struct copy_counts *n)
+{
+    struct report pass = {.n = *n};
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!is_verdict(&rows[i]) && rows[i].merge == MERGE_LAST)
+            *at(&pass, &rows[i]) = 0;
+    }
+    *n = pass.n;
 }
 
 void report_verdict(struct report *r, const struct copy_verdict *v)

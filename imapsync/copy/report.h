@@ -39,6 +39,7 @@ struct copy_counts {
     uint64_t messages_failed;
     uint64_t messages_reduced;  /* copied without their keywords, or with another date */
     uint64_t messages_left_out; /* of folders_left_out, so many at least are nowhere else */
+    uint64_t messages_filtered; /* not copied because of a filter, and not accepted */
     uint64_t flags_changed, messages_moved, messages_deleted, messages_kept;
     uint64_t messages_away; /* copied once, and removed on the target by its user */
     uint64_t keywords_lost;
@@ -91,6 +92,9 @@ void report_item(struct report *r, const struct copy_exception *e);
 void report_open(struct report *r, const struct copy_exception *e);
 void report_pass(struct report *r, const struct copy_counts *n);
 void report_verdict(struct report *r, const struct copy_verdict *v);
+/* The counts of a pass that has broken off, before it is begun again: what only the last look
+ * counts is counted anew. */
+void report_repeat(struct copy_counts *n);
 
 /* --- What it weighs --- */
 

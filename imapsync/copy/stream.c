@@ -79,7 +79,8 @@ static void feed(struct stream *s)
             s->fed_uids = 0;
             continue;
         }
-        uint32_t uid = f->uids[s->fed_uids++];
+        size_t at = s->fed_uids++;
+        uint32_t uid = f->uids[s->job->is_newest_first ? f->n_uids - 1 - at : at];
         const struct listed *m = end_changes_find(f->listing, uid);
         if (uids_have(s->suspects, s->n_suspects, uid))
             continue;

@@ -32,7 +32,8 @@ struct stream_job {
     struct stream_folder *folders;
     size_t n_folders;
     bool is_opened; /* the source has the first one open */
-    void (*copied)(void *arg, uint64_t octets);
+    bool is_newest_first;
+    void (*copied)(void *arg, uint32_t uid, uint64_t octets);
     /* Behind copied: without its keywords, and with another date for this reason (NULL: with its
      * own). */
     void (*reduced)(void *arg, uint32_t uid, bool lacks_flags, const char *date);

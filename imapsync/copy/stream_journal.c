@@ -8,6 +8,7 @@
 
 #include "base/core/clock.h"
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/copy/stream_parts.h"
 
 #define NOTES_WAIT_MS 5 /* so often they are worth a transaction of their own */
@@ -145,7 +146,7 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         p.state = is_known ? PAIR_STORED : PAIR_SENT;
         f->has_unknown_uids = f->has_unknown_uids || p.state == PAIR_SENT;
         journal_pair_put(job->journal, f->record->id, &p, &content);
-        job->copied(f->arg, r->sent.size);
+        job->copied(f->arg, r->uid, r->sent.size);
         if (r->outcome == BATCHES_STORED && !is_known && r->tgt_uid >= r->since)
             job->doubted(f->arg, r->uid, r->tgt_uid);
         if (!m)
@@ -179,6 +180,7 @@ void stream_put_intent(struct stream *s, const struct batches_todo *todo)
     struct window *w = mem_zalloc(sizeof(*w)), **end = &s->windows;
     uint32_t *uids = mem_realloc_array(NULL, todo->n, sizeof(*uids));
     memcpy(uids, todo->uids, todo->n * sizeof(*uids));
+    (void)uids_sort(uids, todo->n);
     struct intent i = {.kind = INTENT_APPEND,
         .time_ms = clock_wall_ms(),
         .tgt_uidnext = todo->since,

@@ -97,7 +97,10 @@ static void count(struct end_look *e, const struct item *i)
         return;
     const enum item_class class = item_row(i->code)->class;
     uint64_t *const of[ITEM_CLASSES] = {&n->items_loss, &n->items_withheld, &n->items_changed};
-    ++*of[class];
+    /* Whoever copies with a filter wants that; what a cut-over makes of it messages_filtered says.
+     */
+    if (i->code != ITEM_FILTERED)
+        ++*of[class];
     if (e->first.n > 0 && item_row(e->first.v[0].code)->class <= class)
         return;
     item_list_fini(&e->first);

@@ -134,6 +134,10 @@ static int check_content(struct check *k, struct copy_verdict *out, struct err *
 
 static void on_missing(struct check *k, uint32_t uid)
 {
+    if (filtered_has(k->c, k->record.id, uid)) {
+        k->n_filtered++;
+        return;
+    }
     /* Grown in powers of two. */
     if ((k->n_missing & (k->n_missing - 1)) == 0)
         k->missing =
@@ -192,7 +196,7 @@ static int check_pairs(struct check *k, struct copy_verdict *out, struct err *er
     if (r == 0)
         skip_to(k, UINT64_MAX);
     k->n_extra = r == 0 && k->target.n_uids > k->n_ours ? k->target.n_uids - k->n_ours : 0;
-    out->messages += k->source.n_uids;
+    out->messages += k->source.n_uids - k->n_filtered;
     out->missing += k->n_missing;
     out->gone += k->n_gone;
     out->extra += k->n_extra;
@@ -250,8 +254,8 @@ static int remember(struct check *k, struct err *err)
         .target = k->seen_there,
         .gone = (uint32_t)k->n_gone,
         .extra = (uint32_t)k->n_extra};
-    if (k->n_missing > 0 || k->n_different > 0 || k->has_unread || k->seen.uidnext == 0 ||
-        k->seen_there.uidnext == 0)
+    if (k->n_missing > 0 || k->n_filtered > 0 || k->n_different > 0 || k->has_unread ||
+        k->seen.uidnext == 0 || k->seen_there.uidnext == 0)
         return 0;
     return journal_compared_put(k->c->journal, k->record.id, &compared, err);
 }

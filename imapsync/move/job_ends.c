@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
+#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "imapsync/copy/resolve.h"
@@ -98,10 +99,19 @@ int move_job_connect(struct move_job *j, struct err *err)
         .limits = &j->limits,
         .folders = {
             words(&sync->folder_map), words(&sync->folder_include), words(&sync->folder_exclude)}};
+    const struct filter_words filter = {.since = sync->message_since,
+        .before = sync->message_before,
+        .min_size = sync->message_min_size,
+        .max_size = sync->message_max_size,
+        .with_flags = words(&sync->message_with_flag),
+        .without_flags = words(&sync->message_without_flag)};
     struct buf dir;
     if (j->copy)
         return copy_connect(j->copy, err);
+    options.is_newest_first = sync->newest_first;
     int result = folder_rules_check(&options.folders, err);
+    if (result == 0)
+        result = filter_make(&filter, clock_wall_s(), &options.filter, err);
     if (result == 0 && !j->source.user)
         result = open_account(j, j->r.from, &j->source, err);
     if (result == 0 && !j->target.user)

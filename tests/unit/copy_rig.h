@@ -25,7 +25,8 @@ struct rig {
     struct history h;
     struct world w;
     struct copy *copy;
-    struct copy_counts n; /* of the last pass */
+    struct copy_counts n;        /* of the last pass */
+    struct copy_options options; /* of the next copy: rig_close() ends one */
     enum plan_policy_id policy;
     char told[200];   /* the last exception */
     const char *name; /* of what is tested: for failures */
@@ -62,7 +63,9 @@ static inline void rig_init(
 {
     log_set_level(LOG_LEVEL_ERROR);
     faults_reset();
-    *r = (struct rig){.name = name, .h = {.seed = seed, .quirks = {source, target}}};
+    *r = (struct rig){.name = name,
+        .options = {.delete_percent = PLAN_DELETIONS_PERCENT},
+        .h = {.seed = seed, .quirks = {source, target}}};
     world_init(&r->w, &r->h, getenv("RIG_STORY") ? stdout : NULL);
     world_story(
         &r->w, "--- %s, source %x, target %x, seed %u", name, source, target, (unsigned)seed);
@@ -110,13 +113,12 @@ static inline bool rig_pass(struct rig *r)
     static const struct end_maker source = {"source", "user", "sim://old", rig_source};
     static const struct end_maker target = {"target", "user", "sim://new", rig_target};
     static const struct copy_events events = {.progress = rig_progress, .exception = rig_exception};
-    static const struct copy_options options = {.delete_percent = PLAN_DELETIONS_PERCENT};
     struct err err = ERR_INIT;
     int result = 0;
     r->n = (struct copy_counts){0};
     r->told[0] = '\0';
     if (!r->copy)
-        result = copy_new(&source, &target, site_dir(), &options, &events, r, &r->copy, &err);
+        result = copy_new(&source, &target, site_dir(), &r->options, &events, r, &r->copy, &err);
     world_story(&r->w, "pass begins");
     if (result == 0)
         result = copy_pass(r->copy, r->policy, &r->n, &err);

@@ -17,7 +17,8 @@
  *   changes   5:SF a message and its flags, -1 one that vanished, ? the side is not sure.
  *             #d the digest is known, %d its content, which has to be read first,
  *             ' behind either: but for a header line that its server has added,
- *             %! cannot be read, ^ it has gone when it is asked for once more
+ *             %! cannot be read, ^ it has gone when it is asked for once more, * a filter leaves it
+ *             out
  *   flags     letters of Maildir (S seen, R answered, F flagged, D draft, T deleted); a-z keywords
  *             :- the server has told none
  *   ranges    1..20=101, 5..9:S, -1..20 stand for as many; #a.. goes on with b, c
@@ -225,6 +226,8 @@ static void table_change_read(const char **s, struct table_side *side, struct pl
                 t->m.has_flags = false;
             else if (table_take(s, "^"))
                 t->is_gone = true;
+            else if (table_take(s, "*"))
+                t->m.is_filtered = true;
             else if (table_take(s, ":"))
                 t->m.flags = table_flags(s);
             else if (table_take(s, "%!"))

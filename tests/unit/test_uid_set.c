@@ -37,6 +37,17 @@ static void test_orders(void **state)
         assert_set(&s, rows[i].out);
         for (size_t k = 0; k < rows[i].n; k++)
             assert_row(rows[i].name, uid_set_has(&s, rows[i].in[k]));
+        /* From the end, in twos. */
+        uint32_t last = 0, pair[2], all[8];
+        size_t n_all = 0;
+        for (size_t n; (n = uid_set_some_before(&s, last, pair, 2)) > 0; last = pair[0]) {
+            assert_row(rows[i].name, n == 1 || pair[0] < pair[1]);
+            for (size_t k = 0; k < n; k++)
+                all[n_all++] = pair[k];
+        }
+        struct uid_set same = uid_set_of(all, n_all);
+        assert_set(&same, rows[i].out);
+        uid_set_fini(&same);
         assert_row(rows[i].name, !uid_set_has(&s, 7) && !uid_set_has(&s, 98));
         uid_set_copy(&copy, &s);
         assert_set(&copy, rows[i].out);
