@@ -33,10 +33,15 @@ struct maildir_message {
     bool is_there; /* in cur/ */
 };
 
-void maildir_messages_free(struct maildir_end *e, struct maildir_request *r)
+static struct maildir_message *messages_of(const struct disk_request *r)
+{
+    return r->messages;
+}
+
+void maildir_messages_free(struct maildir_end *e, struct disk_request *r)
 {
     for (size_t i = 0; i < r->n_messages; i++) {
-        struct maildir_message *m = &r->messages[i];
+        struct maildir_message *m = &messages_of(r)[i];
         io_close(&m->fd);
         if (m->tmp && !m->is_there)
             (void)unlinkat(e->m.tmp, m->tmp, 0);
@@ -46,12 +51,6 @@ void maildir_messages_free(struct maildir_end *e, struct maildir_request *r)
     free(r->messages);
     r->messages = NULL;
     r->n_messages = 0;
-}
-
-static void fail(struct maildir_request *r, int errnum, const char *what)
-{
-    if (r->why.class == ERR_NONE)
-        (void)maildir_no(&r->why, errnum, what, r->name);
 }
 
 /* --- The parts of a batch ----------------------------------------------------------------- */
@@ -67,83 +66,80 @@ static int finish(struct maildir_message *m)
 }
 
 /* Not one descriptor for each message of a large batch. */
-static void finish_some(struct maildir_request *r)
+static void finish_some(struct disk_request *r)
 {
-    for (size_t i = r->n_messages; r->n_messages >= SINGLY && i > 0 && r->messages[i - 1].fd >= 0;
-         i--) {
-        if (finish(&r->messages[i - 1]) != 0)
-            fail(r, errno, "cannot write a message");
-        io_close(&r->messages[i - 1].fd);
+    struct maildir_message *v = r->messages;
+    for (size_t i = r->n_messages; r->n_messages >= SINGLY && i > 0 && v[i - 1].fd >= 0; i--) {
+        if (finish(&v[i - 1]) != 0)
+            disk_fail(r, errno, "cannot write a message");
+        io_close(&v[i - 1].fd);
     }
 }
 
-void maildir_append_message(struct end *end, const struct end_message *message)
+void maildir_append_message(
+    struct disk_end *d, struct disk_request *r, const struct end_message *message)
 {
-    struct maildir_end *e = maildir_end_of(end);
-    struct maildir_request *r = e->building;
+    struct maildir_end *e = maildir_end_of(d);
     struct buf name;
-    if (!r || r->why.class != ERR_NONE)
-        return;
     finish_some(r);
     if (r->why.class != ERR_NONE)
         return;
-    r->messages = mem_realloc_array(r->messages, r->n_messages + 1, sizeof(*r->messages));
-    struct maildir_message *m = &r->messages[r->n_messages++];
+    struct maildir_message *v = mem_realloc_array(r->messages, r->n_messages + 1, sizeof(*v));
+    r->messages = v;
+    struct maildir_message *m = &v[r->n_messages++];
     *m = (struct maildir_message){
         .fd = -1, .size = message->size, .has_date = message->has_date, .date_s = message->date_s};
-    maildir_take_flags(r, message->flags, message->keywords);
+    disk_take_flags(r, message->flags, message->keywords);
     m->flags = r->flags;
     buf_init(&name, MAILDIR_NAME_MAX);
-    if (maildir_unique(&e->m, &name) != 0)
+    if (disk_unique(&e->m, &name) != 0)
         BUG("a name of ours");
     m->tmp = buf_steal_cstr(&name);
-    m->fd = maildir_file_make(&e->m, e->m.tmp, m->tmp, O_EXCL);
+    m->fd = disk_file_make(&e->m, e->m.tmp, m->tmp, O_EXCL);
     if (m->fd < 0)
-        fail(r, errno, "cannot write a message");
+        disk_fail(r, errno, "cannot write a message");
 }
 
-void maildir_append_octets(struct end *end, struct slice octets)
+void maildir_append_octets(struct disk_end *d, struct disk_request *r, struct slice octets)
 {
-    struct maildir_request *r = maildir_end_of(end)->building;
     struct err why = ERR_INIT;
-    if (!r || r->why.class != ERR_NONE || r->n_messages == 0)
-        return;
-    struct maildir_message *m = &r->messages[r->n_messages - 1];
+    struct maildir_message *v = r->messages, *m = &v[r->n_messages - 1];
+    (void)d;
     m->bare += maildir_bare(octets, &m->last);
     m->written += octets.n;
     errno = EIO;
     if (io_write_all(m->fd, octets, &why) != 0)
-        fail(r, errno, "cannot write a message");
+        disk_fail(r, errno, "cannot write a message");
 }
 
 /* --- The whole ---------------------------------------------------------------------------- */
 
 /* Each fsync() makes the disk empty its cache; syncfs() does so once, and writes what others have
  * written to this file system meanwhile. */
-static int flush_all(struct maildir_end *e, struct maildir_request *r)
+static int flush_all(struct maildir_end *e, struct disk_request *r)
 {
     for (size_t i = 0; i < r->n_messages; i++) {
-        if (r->messages[i].fd >= 0 && finish(&r->messages[i]) != 0)
+        if (messages_of(r)[i].fd >= 0 && finish(&messages_of(r)[i]) != 0)
             return -1;
     }
     if (r->n_messages > SINGLY)
         return syncfs(e->m.fd);
     for (size_t i = 0; i < r->n_messages; i++) {
-        if (fsync(r->messages[i].fd) != 0)
+        if (fsync(messages_of(r)[i].fd) != 0)
             return -1;
     }
     return 0;
 }
 
-static struct flags all_flags(const struct maildir_request *r)
+static struct flags all_flags(const struct disk_request *r)
 {
     struct flags all = {0};
     for (size_t i = 0; i < r->n_messages; i++)
-        all = flags_or(&all, &r->messages[i].flags);
+        all = flags_or(&all, &messages_of(r)[i].flags);
     return all;
 }
 
-static int name_message(struct maildir_end *e, struct maildir_request *r, struct maildir_message *m,
+static int name_message(struct maildir_end *e, struct disk_request *r, struct maildir_message *m,
     uint32_t uid, struct buf *rows)
 {
     struct buf base, name;
@@ -163,10 +159,10 @@ static int name_message(struct maildir_end *e, struct maildir_request *r, struct
     return result;
 }
 
-static int rename_all(struct maildir_end *e, struct maildir_request *r)
+static int rename_all(struct maildir_end *e, struct disk_request *r)
 {
     for (size_t i = 0; i < r->n_messages; i++) {
-        struct maildir_message *m = &r->messages[i];
+        struct maildir_message *m = &messages_of(r)[i];
         if (renameat(e->m.tmp, m->tmp, e->target.cur, m->name) != 0)
             return -1;
         m->is_there = true;
@@ -174,17 +170,17 @@ static int rename_all(struct maildir_end *e, struct maildir_request *r)
     return fsync(e->target.cur);
 }
 
-static void take_back(struct maildir_end *e, struct maildir_request *r)
+static void take_back(struct maildir_end *e, struct disk_request *r)
 {
     for (size_t i = 0; i < r->n_messages; i++) {
-        struct maildir_message *m = &r->messages[i];
+        struct maildir_message *m = &messages_of(r)[i];
         if (m->is_there)
             (void)unlinkat(e->target.cur, m->name, 0);
     }
 }
 
 /* With the lock. */
-static int store(struct maildir_end *e, struct maildir_request *r, struct err *err)
+static int store(struct maildir_end *e, struct disk_request *r, struct err *err)
 {
     struct buf rows;
     struct flags all = all_flags(r);
@@ -199,11 +195,11 @@ static int store(struct maildir_end *e, struct maildir_request *r, struct err *e
     buf_init(&rows, UIDLIST_MAX);
     int result = 0;
     for (size_t i = 0; i < r->n_messages && result == 0; i++)
-        result = name_message(e, r, &r->messages[i], next++, &rows);
+        result = name_message(e, r, &messages_of(r)[i], next++, &rows);
     if (result != 0)
         err_set(err, ERR_PERM, EX_DATAERR, "a name is too long");
     else if (rename_all(e, r) != 0)
-        result = (int)maildir_no(err, errno, "cannot store a message", r->name);
+        result = (int)disk_no(err, errno, "cannot store a message", r->name);
     else
         result = maildir_folder_append(&e->target, buf_slice(&rows), next, err);
     buf_fini(&rows);
@@ -219,47 +215,27 @@ static int store(struct maildir_end *e, struct maildir_request *r, struct err *e
     return result == 0 ? 0 : -1;
 }
 
-static enum maildir_step do_append(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_append(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     for (size_t i = 0; i < r->n_messages; i++) {
-        if (r->messages[i].written != r->messages[i].size)
-            fail(r, EIO, "a message is not whole");
+        if (messages_of(r)[i].written != messages_of(r)[i].size)
+            disk_fail(r, EIO, "a message is not whole");
     }
     if (r->why.class == ERR_NONE && r->at == 0 && flush_all(e, r) != 0)
-        fail(r, errno, "cannot write a message");
+        disk_fail(r, errno, "cannot write a message");
     r->at = 1; /* once, however often the lock is asked for */
     *err = r->why;
     if (r->why.class != ERR_NONE)
-        return MAILDIR_NO;
-    enum maildir_step step = maildir_target(e, r->name, err);
-    if (step == MAILDIR_DONE)
+        return DISK_NO;
+    enum disk_step step = maildir_target(e, r->name, err);
+    if (step == DISK_DONE)
         step = maildir_folder_lock(&e->m, &e->target, err);
-    if (step != MAILDIR_DONE)
+    if (step != DISK_DONE)
         return step;
     int result = store(e, r, err);
     maildir_folder_unlock(&e->target);
     if (result != 0 && err->scope == ERR_SCOPE_NONE)
         err_scope_set(err, ERR_SCOPE_FOLDER);
-    return result == 0 ? MAILDIR_DONE : MAILDIR_NO;
-}
-
-void maildir_append_begin(
-    struct end *end, struct slice folder, struct end_uids *uids_out, struct end_ticket *t)
-{
-    struct maildir_end *e = maildir_end_of(end);
-    struct maildir_request *r = maildir_request_new(end, t, do_append);
-    r->name = maildir_dup(folder);
-    r->uids_out = uids_out;
-    r->is_building = true;
-    e->building = r;
-    maildir_request_begin(end);
-}
-
-void maildir_append_end(struct end *end)
-{
-    struct maildir_end *e = maildir_end_of(end);
-    if (e->building)
-        e->building->is_building = false;
-    e->building = NULL;
+    return result == 0 ? DISK_DONE : DISK_NO;
 }

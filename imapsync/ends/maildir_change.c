@@ -18,7 +18,7 @@
 #define REFRESHES_MAX 16 /* per operation: whoever renames all the time does not hold us up */
 
 bool maildir_refind(
-    struct maildir_end *e, struct maildir_request *r, uint32_t uid, struct maildir_file **out)
+    struct maildir_end *e, struct disk_request *r, uint32_t uid, struct maildir_file **out)
 {
     struct err ignored = ERR_INIT;
     *out = NULL;
@@ -44,7 +44,7 @@ static int rename_file(int from, const char *name, int to, const char *new_name)
 /* --- Flags -------------------------------------------------------------------------------- */
 
 static int new_name(
-    struct maildir_end *e, const struct maildir_request *r, struct slice old, struct buf *out)
+    struct maildir_end *e, const struct disk_request *r, struct slice old, struct buf *out)
 {
     struct maildir_name parts;
     bool lacks;
@@ -59,7 +59,7 @@ static int new_name(
     return maildir_name_join(parts.base, parts.letters, system, keywords, out);
 }
 
-static int flag_one(struct maildir_end *e, struct maildir_request *r, uint32_t uid, struct err *err)
+static int flag_one(struct maildir_end *e, struct disk_request *r, uint32_t uid, struct err *err)
 {
     struct buf name;
     struct maildir_file *v = maildir_file_find(&e->open, uid);
@@ -68,7 +68,7 @@ static int flag_one(struct maildir_end *e, struct maildir_request *r, uint32_t u
     while (v && result == 0) {
         struct slice old = slice_str(maildir_file_name(&e->open, v));
         if (new_name(e, r, old, &name) != 0) {
-            result = (int)maildir_no(err, ENAMETOOLONG, "cannot change flags", e->open.name);
+            result = (int)disk_no(err, ENAMETOOLONG, "cannot change flags", e->open.name);
         } else if (slice_eq(old, buf_slice(&name)) && !v->is_new) {
             struct stat st;
             if (fstatat(e->open.cur, buf_cstr(&name), &st, AT_SYMLINK_NOFOLLOW) == 0 ||
@@ -79,7 +79,7 @@ static int flag_one(struct maildir_end *e, struct maildir_request *r, uint32_t u
             result = maildir_file_renamed(&e->open, v, buf_slice(&name));
             break;
         } else if (errno != ENOENT) {
-            result = (int)maildir_no(err, errno, "cannot change flags", e->open.name);
+            result = (int)disk_no(err, errno, "cannot change flags", e->open.name);
         } else if (!maildir_refind(e, r, uid, &v)) {
             break;
         }
@@ -88,43 +88,31 @@ static int flag_one(struct maildir_end *e, struct maildir_request *r, uint32_t u
     return result == 0 ? 0 : -1;
 }
 
-static enum maildir_step give_letters(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+static enum disk_step give_letters(struct maildir_end *e, struct disk_request *r, struct err *err)
 {
     bool lacks;
     (void)maildir_keywords_letters(&e->open, &r->flags, &r->keywords, &lacks);
     if (!lacks || !r->on)
-        return MAILDIR_DONE;
-    enum maildir_step step = maildir_folder_lock(&e->m, &e->open, err);
-    if (step != MAILDIR_DONE)
+        return DISK_DONE;
+    enum disk_step step = maildir_folder_lock(&e->m, &e->open, err);
+    if (step != DISK_DONE)
         return step;
     int result = maildir_keywords_add(&e->m, &e->open, &r->flags, &r->keywords, err);
     maildir_folder_unlock(&e->open);
-    return result == 0 ? MAILDIR_DONE : MAILDIR_NO;
+    return result == 0 ? DISK_DONE : DISK_NO;
 }
 
-static enum maildir_step do_flags(struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_flags(struct disk_end *d, struct disk_request *r, struct err *err)
 {
-    enum maildir_step step = give_letters(e, r, err);
-    for (size_t i = 0; i < r->n && step == MAILDIR_DONE; i++) {
+    struct maildir_end *e = maildir_end_of(d);
+    enum disk_step step = give_letters(e, r, err);
+    for (size_t i = 0; i < r->n && step == DISK_DONE; i++) {
         if (flag_one(e, r, r->uids[i], err) != 0)
-            step = MAILDIR_NO;
+            step = DISK_NO;
     }
-    if (step == MAILDIR_DONE && fsync(e->open.cur) != 0)
-        step = maildir_no(err, errno, "cannot change flags", e->open.name);
+    if (step == DISK_DONE && fsync(e->open.cur) != 0)
+        step = disk_no(err, errno, "cannot change flags", e->open.name);
     return step;
-}
-
-void maildir_flags(struct end *end, const uint32_t *uids, size_t n, const struct end_flags *f,
-    struct end_uids *modified_out, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_flags);
-    (void)modified_out; /* nothing is guarded: can() says so */
-    maildir_take_uids(r, uids, n);
-    r->needs_open = r->needs_writing = true;
-    r->on = !f->is_removal;
-    maildir_take_flags(r, f->flags, f->keywords);
-    maildir_request_begin(end);
 }
 
 /* --- Removing ----------------------------------------------------------------------------- */
@@ -136,31 +124,23 @@ static bool is_marked(const char *name)
            maildir_letters_system(parts.letters) & FLAG_DELETED;
 }
 
-static enum maildir_step do_remove(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_remove(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     for (size_t i = 0; i < r->n; i++) {
         struct maildir_file *v = maildir_file_find(&e->open, r->uids[i]);
         while (v && is_marked(maildir_file_name(&e->open, v))) {
             if (unlinkat(dir_of(e, v), maildir_file_name(&e->open, v), 0) == 0)
                 break;
             if (errno != ENOENT)
-                return maildir_no(err, errno, "cannot remove a message", e->open.name);
+                return disk_no(err, errno, "cannot remove a message", e->open.name);
             if (!maildir_refind(e, r, r->uids[i], &v))
                 break;
         }
     }
     if (fsync(e->open.cur) != 0 || fsync(e->open.new) != 0)
-        return maildir_no(err, errno, "cannot remove a message", e->open.name);
-    return MAILDIR_DONE;
-}
-
-void maildir_remove(struct end *end, const uint32_t *uids, size_t n, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_remove);
-    maildir_take_uids(r, uids, n);
-    r->needs_open = r->needs_writing = true;
-    maildir_request_begin(end);
+        return disk_no(err, errno, "cannot remove a message", e->open.name);
+    return DISK_DONE;
 }
 
 /* --- Moving ------------------------------------------------------------------------------- */
@@ -200,7 +180,7 @@ static int place(struct maildir_end *e, struct slice old, struct buf *base, stru
     struct slice id = row ? uidlist_id(row) : parts.base;
     ptrdiff_t comma = slice_find(parts.base, ',');
     if (r == 0)
-        r = maildir_unique(&e->m, base);
+        r = disk_unique(&e->m, base);
     if (r == 0 && comma >= 0)
         r = buf_add(base, slice_from(parts.base, (size_t)comma));
     if (r == 0 && slice_find(id, ' ') < 0)
@@ -216,15 +196,15 @@ struct moving {
     uint32_t next;
 };
 
-static int move_one(struct maildir_end *e, struct maildir_request *r, uint32_t uid,
-    struct moving *m, uint32_t *uid_out, struct err *err)
+static int move_one(struct maildir_end *e, struct disk_request *r, uint32_t uid, struct moving *m,
+    uint32_t *uid_out, struct err *err)
 {
     struct maildir_file *v = maildir_file_find(&e->open, uid);
     while (v) {
         const char *old = maildir_file_name(&e->open, v);
         if (place(e, slice_str(old), &m->base, &m->name, &m->fields, err) != 0) {
             return err->class == ERR_NONE
-                       ? (int)maildir_no(err, ENAMETOOLONG, "cannot move", e->open.name)
+                       ? (int)disk_no(err, ENAMETOOLONG, "cannot move", e->open.name)
                        : -1;
         }
         if (rename_file(dir_of(e, v), old, e->target.cur, buf_cstr(&m->name)) == 0) {
@@ -232,7 +212,7 @@ static int move_one(struct maildir_end *e, struct maildir_request *r, uint32_t u
             return uidlist_add_row(&m->rows, *uid_out, buf_slice(&m->fields), buf_slice(&m->base));
         }
         if (errno != ENOENT)
-            return (int)maildir_no(err, errno, "cannot move a message", e->open.name);
+            return (int)disk_no(err, errno, "cannot move a message", e->open.name);
         if (!maildir_refind(e, r, uid, &v))
             return 0;
     }
@@ -240,8 +220,7 @@ static int move_one(struct maildir_end *e, struct maildir_request *r, uint32_t u
 }
 
 /* With the lock of the other folder.  What was moved gets its UID even when a later one fails. */
-static int move_all(
-    struct maildir_end *e, struct maildir_request *r, uint32_t *uids, struct err *err)
+static int move_all(struct maildir_end *e, struct disk_request *r, uint32_t *uids, struct err *err)
 {
     struct moving m = {.next = e->target.list.next};
     buf_init(&m.base, 2 * MAILDIR_NAME_MAX);
@@ -256,12 +235,12 @@ static int move_all(
                                                           buf_slice(&m.rows), m.next, &why) != 0)) {
         memset(uids, 0, r->n * sizeof(*uids));
         if (why.class == ERR_NONE)
-            (void)maildir_no(&why, errno, "cannot move messages", e->open.name);
+            (void)disk_no(&why, errno, "cannot move messages", e->open.name);
         *err = why;
         result = -1;
     }
     if (fsync(e->open.cur) != 0 || fsync(e->open.new) != 0)
-        result = (int)maildir_no(err, errno, "cannot move messages", e->open.name);
+        result = (int)disk_no(err, errno, "cannot move messages", e->open.name);
     buf_fini(&m.base);
     buf_fini(&m.name);
     buf_fini(&m.fields);
@@ -269,36 +248,26 @@ static int move_all(
     return result == 0 ? 0 : -1;
 }
 
-static enum maildir_step do_move(struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_move(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     if (folder_same_name(r->name, e->open.name))
-        return maildir_no(err, EINVAL, "it is in this folder", r->name);
-    enum maildir_step step = maildir_target(e, r->name, err);
-    if (step == MAILDIR_DONE)
+        return disk_no(err, EINVAL, "it is in this folder", r->name);
+    enum disk_step step = maildir_target(e, r->name, err);
+    if (step == DISK_DONE)
         step = maildir_folder_lock(&e->m, &e->target, err);
-    if (step != MAILDIR_DONE)
+    if (step != DISK_DONE)
         return step;
     uint32_t *uids = mem_zalloc((r->n + 1) * sizeof(*uids));
     if (maildir_keywords_read(&e->target, err) != 0 || move_all(e, r, uids, err) != 0)
-        step = MAILDIR_NO;
+        step = DISK_NO;
     maildir_folder_unlock(&e->target);
     if (r->uids_out)
         *r->uids_out =
             (struct end_uids){.uidvalidity = e->target.list.validity, .v = uids, .n = r->n};
     else
         free(uids);
-    if (step == MAILDIR_NO && err->scope == ERR_SCOPE_NONE)
+    if (step == DISK_NO && err->scope == ERR_SCOPE_NONE)
         err_scope_set(err, ERR_SCOPE_FOLDER);
     return step;
-}
-
-void maildir_move(struct end *end, const uint32_t *uids, size_t n, struct slice folder,
-    struct end_uids *uids_out, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_move);
-    maildir_take_uids(r, uids, n);
-    r->needs_open = r->needs_writing = true;
-    r->name = maildir_dup(folder);
-    r->uids_out = uids_out;
-    maildir_request_begin(end);
 }

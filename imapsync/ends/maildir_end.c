@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * maildir_end: the life of the end, and who makes it.
- *
- * Nothing has to be waited for but other people's locks and the clock.  What is begun waits in the
- * queue all the same, and one call of advance() does one step of the first of them, so that the
- * other side of the copy has its turn and nobody is called back from inside a slot.
- */
+/* maildir_end: the Maildir as a kind of files, and who makes it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,220 +8,85 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "imapsync/ends/maildir_parts.h"
 
-#define QUEUE_ROOM 64
-
-/* --- The slots about itself --------------------------------------------------------------- */
-
-static unsigned can(const struct end *end)
+static int begin(struct disk_end *d, struct err *err)
 {
-    (void)end;
-    return END_CAN_TELL_UIDS | END_CAN_REMOVE | END_CAN_MOVE | END_CAN_BATCH | END_CAN_TELL_IDS;
-}
-
-static uint64_t size_max(const struct end *end)
-{
-    (void)end;
-    return 0;
-}
-
-static size_t unsent(const struct end *end)
-{
-    (void)end;
-    return 0;
-}
-
-static bool has_room(const struct end *end)
-{
-    const struct maildir_end *e = (const struct maildir_end *)end;
-    size_t n = 0;
-    for (const struct maildir_request *r = e->queue; r; r = r->next)
-        n++;
-    return n < QUEUE_ROOM;
-}
-
-static void set_pause(struct end *end, bool on)
-{
-    maildir_end_of(end)->is_paused = on;
-}
-
-static bool can_go_on(const struct maildir_end *e)
-{
-    if (!e->is_open || e->is_broken)
-        return true;
-    return e->queue && !e->queue->is_building && !(e->is_paused && e->queue->sink);
-}
-
-static void prepare(struct end *end, struct pollfd *fd, int *timeout_ms_out)
-{
-    const struct maildir_end *e = maildir_end_of(end);
-    uint64_t now = clock_mono_ms();
-    *fd = (struct pollfd){.fd = -1};
-    *timeout_ms_out = !can_go_on(e) ? -1 : e->again_ms > now ? (int)(e->again_ms - now) : 0;
-}
-
-static void lose(struct end *end, const struct err *why)
-{
-    struct maildir_end *e = maildir_end_of(end);
-    if (e->is_broken)
-        return;
-    e->why = *why;
-    e->is_broken = true;
-    maildir_lose_all(e);
-}
-
-static int broken(struct maildir_end *e, const struct err *why, struct err *err)
-{
-    struct err copy = *why;
-    lose(&e->end, &copy);
-    maildir_lose_all(e); /* what was begun on it since, without a turn of its own */
-    *err = copy;
-    return -1;
-}
-
-static int open_dir(struct maildir_end *e, struct err *err)
-{
-    struct maildir *m = &e->m;
+    struct maildir_end *e = maildir_end_of(d);
+    struct disk *m = &e->m;
     m->fd = open(e->maker->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (m->fd < 0 || fstat(m->fd, &m->st) != 0)
-        return err_sys(err, errno, "%s: cannot open %s", e->end.label, e->maker->path);
-    maildir_host(m);
-    m->tmp = maildir_dir_open(m->fd, "tmp");
+        return err_sys(err, errno, "%s: cannot open %s", d->end.label, e->maker->path);
+    disk_host(m);
+    m->tmp = disk_dir_open(m->fd, "tmp");
     if (!e->maker->makes_dir)
         return 0;
     /* cur/ is the last one: with it the folder is a Maildir. */
     static const char *const parts[] = {"tmp", "new", "cur"};
     for (size_t i = 0; i < 3; i++) {
-        if (maildir_dir_make(m, m->fd, parts[i]) != 0 && errno != EEXIST)
+        if (disk_dir_make(m, m->fd, parts[i]) != 0 && errno != EEXIST)
             return err_sys(
-                err, errno, "%s: cannot make %s in %s", e->end.label, parts[i], e->maker->path);
+                err, errno, "%s: cannot make %s in %s", d->end.label, parts[i], e->maker->path);
     }
     if (m->tmp < 0)
-        m->tmp = maildir_dir_open(m->fd, "tmp");
+        m->tmp = disk_dir_open(m->fd, "tmp");
     if (m->tmp < 0 || fsync(m->fd) != 0)
-        return err_sys(err, errno, "%s: cannot use %s", e->end.label, e->maker->path);
+        return err_sys(err, errno, "%s: cannot use %s", d->end.label, e->maker->path);
     return 0;
 }
 
-/* --- Steps -------------------------------------------------------------------------------- */
-
-static enum maildir_step do_step(struct maildir_end *e, struct maildir_request *r, struct err *err)
+static void fini(struct disk_end *d)
 {
-    if (r->needs_open && !e->is_opened) {
-        err_set(err, ERR_TEMP, EX_TEMPFAIL, "the folder that it is about was not opened");
-        err_scope_set(err, ERR_SCOPE_FOLDER);
-        return MAILDIR_NO;
-    }
-    if (r->needs_writing && !e->is_for_writing) {
-        err_set(err, ERR_PERM, EX_SOFTWARE, "the folder was opened for reading only");
-        err_scope_set(err, ERR_SCOPE_FOLDER);
-        return MAILDIR_NO;
-    }
-    return r->step(e, r, err);
-}
-
-static void again(struct maildir_end *e, struct maildir_request *r)
-{
-    struct err err = ERR_INIT;
-    uint64_t now = clock_mono_ms();
-    if (r->since_ms == 0)
-        r->since_ms = now;
-    e->again_ms = now + MAILDIR_AGAIN_MS;
-    if (now - r->since_ms < MAILDIR_PATIENCE_MS)
-        return;
-    e->again_ms = 0;
-    err_set(&err, ERR_TEMP, EX_TEMPFAIL, "another program has the lock %s", MAILDIR_LOCK);
-    err_scope_set(&err, ERR_SCOPE_FOLDER);
-    maildir_answer(e, END_NO, &err);
-}
-
-static int advance(struct end *end, short revents, bool *moved_out, struct err *err)
-{
-    struct maildir_end *e = maildir_end_of(end);
-    struct err why = ERR_INIT;
-    (void)revents;
-    if (e->is_broken)
-        return broken(e, &e->why, err);
-    if (!e->is_open) {
-        if (open_dir(e, &why) != 0)
-            return broken(e, &why, err);
-        e->is_open = true;
-        *moved_out = true;
-    }
-    if (!can_go_on(e) || e->again_ms > clock_mono_ms())
-        return 0;
-    e->again_ms = 0;
-    struct maildir_request *r = e->queue;
-    switch (do_step(e, r, &why)) {
-    case MAILDIR_DONE:
-        maildir_answer(e, END_OK, NULL);
-        break;
-    case MAILDIR_NO:
-        maildir_answer(e, END_NO, &why);
-        break;
-    case MAILDIR_AGAIN:
-        again(e, r);
-        return 0;
-    case MAILDIR_LOST:
-        return broken(e, &why, err);
-    case MAILDIR_MORE:
-        r->since_ms = 0;
-        break;
-    }
-    *moved_out = true;
-    /* A callback of the ticket may have lost it. */
-    return e->is_broken ? broken(e, &e->why, err) : 0;
-}
-
-static bool is_open(const struct end *end)
-{
-    return ((const struct maildir_end *)end)->is_open;
-}
-
-static bool is_broken(const struct end *end)
-{
-    return ((const struct maildir_end *)end)->is_broken;
-}
-
-static bool is_silent(const struct end *end)
-{
-    (void)end;
-    return false;
-}
-
-static bool is_idle(const struct end *end)
-{
-    return !((const struct maildir_end *)end)->queue;
-}
-
-static void leave(struct end *end)
-{
-    (void)end;
-}
-
-static void do_close(struct end *end)
-{
-    struct maildir_end *e = maildir_end_of(end);
-    struct err err = ERR_INIT;
-    err_set(&err, ERR_TEMP, EX_TEMPFAIL, "%s: closed before it was done", end->label);
-    lose(end, &err);
-    maildir_lose_all(e);
+    struct maildir_end *e = maildir_end_of(d);
     maildir_folder_fini(&e->open);
     maildir_folder_fini(&e->target);
     io_close(&e->m.fd);
     io_close(&e->m.tmp);
-    free(e);
 }
 
-static const struct end_ops ops = {
-    .kind = "maildir",
-    .can = can,
-    .size_max = size_max,
-    .is_same = maildir_is_same,
+static void forget(struct disk_end *d, struct disk_request *r)
+{
+    maildir_body_free(r);
+    maildir_messages_free(maildir_end_of(d), r);
+}
+
+/* Somebody may have renamed or replaced the folder. */
+static bool is_there_still(const struct maildir_end *e)
+{
+    struct buf dir;
+    struct stat there, ours;
+    buf_init(&dir, MAILDIR_NAME_MAX);
+    bool is = maildir_folder_dir(e->target.name, &dir) == 0 &&
+              fstatat(e->m.fd, buf_cstr(&dir), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+              fstat(e->target.fd, &ours) == 0 && there.st_ino == ours.st_ino;
+    buf_fini(&dir);
+    return is;
+}
+
+enum disk_step maildir_target(struct maildir_end *e, struct slice name, struct err *err)
+{
+    if (e->has_target && folder_same_name(e->target.name, name) && is_there_still(e))
+        return DISK_DONE;
+    enum disk_step step = maildir_folder_open(&e->m, name, &e->target, err);
+    e->has_target = step == DISK_DONE;
+    return step;
+}
+
+void maildir_say(struct slice folder, struct slice file, const char *why)
+{
+    disk_say(&maildir_kind, folder, file, why);
+}
+
+const struct disk_kind maildir_kind = {
+    .name = "maildir",
+    .odd = "maildir_odd",
+    .can = END_CAN_TELL_UIDS | END_CAN_REMOVE | END_CAN_MOVE | END_CAN_BATCH | END_CAN_TELL_IDS,
+    .begin = begin,
+    .fini = fini,
+    .forget = forget,
+    .is_same = disk_token_is_same,
     .folders = maildir_folders,
     .status = maildir_status,
     .identify = maildir_identify,
@@ -237,36 +96,23 @@ static const struct end_ops ops = {
     .open = maildir_open,
     .read = maildir_read,
     .attributes = maildir_attributes,
-    .append_begin = maildir_append_begin,
-    .append_message = maildir_append_message,
-    .append_octets = maildir_append_octets,
-    .append_end = maildir_append_end,
-    .unsent = unsent,
-    .has_room = has_room,
+    .append = maildir_append,
     .flags = maildir_flags,
     .move = maildir_move,
     .remove = maildir_remove,
-    .pause = set_pause,
-    .prepare = prepare,
-    .advance = advance,
-    .is_open = is_open,
-    .is_broken = is_broken,
-    .is_silent = is_silent,
-    .is_idle = is_idle,
-    .lose = lose,
-    .leave = leave,
-    .close = do_close,
+    .append_message = maildir_append_message,
+    .append_octets = maildir_append_octets,
 };
 
 static struct end *make(const struct end_maker *m, const struct wait_limits *limits)
 {
     struct maildir_end *e = mem_zalloc(sizeof(*e));
-    e->end = (struct end){.ops = &ops, .label = m->label, .limits = limits};
+    disk_end_init(&e->disk, &maildir_kind, m->label, limits);
     e->maker = (const struct maildir_maker *)m;
     e->m.fd = e->m.tmp = -1;
     maildir_folder_init(&e->open);
     maildir_folder_init(&e->target);
-    return &e->end;
+    return &e->disk.end;
 }
 
 /* --- The maker ---------------------------------------------------------------------------- */

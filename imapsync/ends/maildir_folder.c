@@ -45,24 +45,24 @@ void maildir_folder_fini(struct maildir_folder *f)
     maildir_folder_init(f);
 }
 
-enum maildir_step maildir_folder_open(
-    struct maildir *m, struct slice name, struct maildir_folder *f, struct err *err)
+enum disk_step maildir_folder_open(
+    struct disk *m, struct slice name, struct maildir_folder *f, struct err *err)
 {
     struct buf dir;
     maildir_folder_fini(f);
-    f->name = maildir_dup(name);
+    f->name = disk_dup(name);
     buf_init(&dir, MAILDIR_NAME_MAX);
     int errnum = ENOENT;
     if (maildir_folder_dir(name, &dir) == 0) {
-        f->fd = maildir_dir_open(m->fd, buf_cstr(&dir));
-        f->cur = f->fd >= 0 ? maildir_dir_open(f->fd, "cur") : -1;
-        f->new = f->cur >= 0 ? maildir_dir_open(f->fd, "new") : -1;
+        f->fd = disk_dir_open(m->fd, buf_cstr(&dir));
+        f->cur = f->fd >= 0 ? disk_dir_open(f->fd, "cur") : -1;
+        f->new = f->cur >= 0 ? disk_dir_open(f->fd, "new") : -1;
         errnum = errno;
     }
     buf_fini(&dir);
     if (f->new >= 0)
-        return MAILDIR_DONE;
-    return maildir_no(
+        return DISK_DONE;
+    return disk_no(
         err, errnum, f->fd < 0 ? "cannot open it" : "it is no Maildir: cur or new", name);
 }
 
@@ -141,7 +141,7 @@ static void drop_twins(struct maildir_folder *f, size_t n)
 }
 
 /* With the lock, of what has just been read. */
-static int give_uids(struct maildir *m, struct maildir_folder *f, struct err *err)
+static int give_uids(struct disk *m, struct maildir_folder *f, struct err *err)
 {
     struct buf rows;
     struct maildir_name parts;
@@ -177,24 +177,24 @@ static int give_uids(struct maildir *m, struct maildir_folder *f, struct err *er
     return r;
 }
 
-static enum maildir_step take_lock(struct maildir *m, struct maildir_folder *f, struct err *err)
+static enum disk_step take_lock(struct disk *m, struct maildir_folder *f, struct err *err)
 {
-    int r = maildir_lock(m, f->fd, MAILDIR_LOCK, err);
+    int r = disk_lock(m, f->fd, MAILDIR_LOCK, err);
     if (r < 0)
         err_scope_set(err, ERR_SCOPE_FOLDER);
-    return r == 0 ? MAILDIR_DONE : r > 0 ? MAILDIR_AGAIN : MAILDIR_NO;
+    return r == 0 ? DISK_DONE : r > 0 ? DISK_AGAIN : DISK_NO;
 }
 
 void maildir_folder_unlock(struct maildir_folder *f)
 {
-    maildir_unlock(f->fd, MAILDIR_LOCK);
+    disk_unlock(f->fd, MAILDIR_LOCK);
 }
 
-enum maildir_step maildir_folder_lock(struct maildir *m, struct maildir_folder *f, struct err *err)
+enum disk_step maildir_folder_lock(struct disk *m, struct maildir_folder *f, struct err *err)
 {
     struct stat now;
-    enum maildir_step step = take_lock(m, f, err);
-    if (step != MAILDIR_DONE)
+    enum disk_step step = take_lock(m, f, err);
+    if (step != DISK_DONE)
         return step;
     bool is_known = f->list.validity != 0 && !f->list.is_torn &&
                     fstatat(f->fd, MAILDIR_UIDLIST, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -205,12 +205,12 @@ enum maildir_step maildir_folder_lock(struct maildir *m, struct maildir_folder *
     if (r == 0 && !maildir_list_is_sound(&f->list))
         r = maildir_scan(f, err) == 0 ? give_uids(m, f, err) : -1;
     if (r == 0 && f->list.next < UIDLIST_UID_MAX - MESSAGES_MAX)
-        return MAILDIR_DONE;
+        return DISK_DONE;
     if (r == 0)
         err_set(err, ERR_PERM, EX_DATAERR, "there are no UIDs left");
     maildir_folder_unlock(f);
     err_scope_set(err, ERR_SCOPE_FOLDER);
-    return MAILDIR_NO;
+    return DISK_NO;
 }
 
 /* --- Loading ------------------------------------------------------------------------------ */
@@ -247,7 +247,7 @@ int maildir_folder_refresh(struct maildir_folder *f, struct err *err)
     return r;
 }
 
-static int load_locked(struct maildir *m, struct maildir_folder *f, struct err *err)
+static int load_locked(struct disk *m, struct maildir_folder *f, struct err *err)
 {
     int r = look(f, err);
     if (r == 0 && (unlisted(f) > 0 || !maildir_list_is_sound(&f->list)))
@@ -255,39 +255,39 @@ static int load_locked(struct maildir *m, struct maildir_folder *f, struct err *
     return r;
 }
 
-enum maildir_step maildir_folder_load(
-    struct maildir *m, struct slice name, bool settles, struct maildir_folder *f, struct err *err)
+enum disk_step maildir_folder_load(
+    struct disk *m, struct slice name, bool settles, struct maildir_folder *f, struct err *err)
 {
     struct maildir_look before, behind;
-    enum maildir_step step = maildir_folder_open(m, name, f, err);
-    if (step != MAILDIR_DONE)
+    enum disk_step step = maildir_folder_open(m, name, f, err);
+    if (step != DISK_DONE)
         return step;
     if (maildir_look_begin(f, &before) != 0)
-        return maildir_no(err, errno, "cannot read it", name);
+        return disk_no(err, errno, "cannot read it", name);
     bool is_still = maildir_look_is_still(&before);
     if (!is_still && settles)
-        return MAILDIR_AGAIN;
+        return DISK_AGAIN;
     int r = look(f, err);
     if (r == 0 && (unlisted(f) > 0 || !maildir_list_is_sound(&f->list))) {
         step = take_lock(m, f, err);
-        if (step == MAILDIR_AGAIN)
+        if (step == DISK_AGAIN)
             return step;
-        r = step == MAILDIR_DONE ? load_locked(m, f, err) : -1;
-        if (step == MAILDIR_DONE)
+        r = step == DISK_DONE ? load_locked(m, f, err) : -1;
+        if (step == DISK_DONE)
             maildir_folder_unlock(f);
     }
     if (r != 0) {
         err_scope_set(err, ERR_SCOPE_FOLDER);
-        return MAILDIR_NO;
+        return DISK_NO;
     }
     bool is_same = maildir_look_begin(f, &behind) == 0 && maildir_look_is_same(&before, &behind);
     if (!is_same && settles)
-        return MAILDIR_AGAIN;
+        return DISK_AGAIN;
     sort_by_uid(f);
     tell_odd(f);
     f->is_sure = is_same && f->odd.n == 0;
     f->state = is_same && is_still ? maildir_look_state(f, &before) : 0;
-    return MAILDIR_DONE;
+    return DISK_DONE;
 }
 
 static void fill_numbers(
@@ -301,26 +301,26 @@ static void fill_numbers(
                (state ? FOLDER_HAS_MODSEQ : 0);
 }
 
-enum maildir_step maildir_folder_numbers(
-    struct maildir *m, bool with_id, struct folder *out, struct err *err)
+enum disk_step maildir_folder_numbers(
+    struct disk *m, bool with_id, struct folder *out, struct err *err)
 {
     struct maildir_folder f;
     struct maildir_look l;
     maildir_folder_init(&f);
-    enum maildir_step step = maildir_folder_open(m, out->name, &f, err);
-    if (step == MAILDIR_DONE && maildir_look_begin(&f, &l) != 0)
-        step = maildir_no(err, errno, "cannot read it", out->name);
-    if (step == MAILDIR_DONE && maildir_list_read(&f, err) != 0)
-        step = MAILDIR_NO;
-    if (step == MAILDIR_DONE && maildir_list_is_sound(&f.list)) {
+    enum disk_step step = maildir_folder_open(m, out->name, &f, err);
+    if (step == DISK_DONE && maildir_look_begin(&f, &l) != 0)
+        step = disk_no(err, errno, "cannot read it", out->name);
+    if (step == DISK_DONE && maildir_list_read(&f, err) != 0)
+        step = DISK_NO;
+    if (step == DISK_DONE && maildir_list_is_sound(&f.list)) {
         size_t n = maildir_count(&f);
         fill_numbers(&f, n, maildir_look_state(&f, &l), out);
-    } else if (step == MAILDIR_DONE) {
+    } else if (step == DISK_DONE) {
         step = maildir_folder_load(m, out->name, false, &f, err);
-        if (step == MAILDIR_DONE)
+        if (step == DISK_DONE)
             fill_numbers(&f, f.n, f.state, out);
     }
-    if (step == MAILDIR_DONE && with_id)
+    if (step == DISK_DONE && with_id)
         folder_set_id(out, f.list.guid);
     maildir_folder_fini(&f);
     return step;

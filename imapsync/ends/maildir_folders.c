@@ -13,99 +13,11 @@
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/maildir_parts.h"
 
-#define SUBSCRIPTIONS "subscriptions"
-#define SUBSCRIPTIONS_MAX ((size_t)64 << 20)
+static const struct disk_subscriptions subscriptions = {"subscriptions", '.'};
 
-/* --- Subscriptions ------------------------------------------------------------------------ */
-
-/* Dovecot's second version has a header, tabs between levels, and tabs in names escaped. */
-static const struct slice version_2 = {(const unsigned char *)"V\t2\n\n", 5};
-
-static int read_subscriptions(
-    const struct maildir *m, struct buf *text, bool *is_2_out, struct err *err)
+enum disk_step maildir_subscribe(struct disk_end *d, struct disk_request *r, struct err *err)
 {
-    int r = maildir_small_read(m->fd, SUBSCRIPTIONS, SUBSCRIPTIONS_MAX, text, NULL, err);
-    *is_2_out = slice_starts(buf_slice(text), version_2);
-    if (*is_2_out)
-        buf_consume(text, version_2.n);
-    return r < 0 ? -1 : 0;
-}
-
-/* As a name on the wire. */
-static int name_of(struct slice line, bool is_2, struct buf *out)
-{
-    buf_clear(out);
-    for (size_t i = 0; i < line.n; i++) {
-        if (buf_add_byte(out, is_2 && line.p[i] == '\t' ? '.' : line.p[i]) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int list_subscriptions(struct maildir_end *e, struct folder_list *l, struct err *err)
-{
-    struct buf text, name;
-    struct slice rest, line;
-    bool is_2;
-    buf_init(&text, 2 * SUBSCRIPTIONS_MAX);
-    buf_init(&name, FOLDER_NAME_MAX);
-    int r = read_subscriptions(&e->m, &text, &is_2, err);
-    rest = buf_slice(&text);
-    while (r == 0 && slice_split(&rest, '\n', &line)) {
-        if (line.n == 0 || name_of(line, is_2, &name) != 0)
-            continue;
-        struct folder *f = folder_list_find(l, buf_slice(&name));
-        if (f)
-            f->attrs |= FOLDER_SUBSCRIBED;
-    }
-    buf_fini(&text);
-    buf_fini(&name);
-    return r;
-}
-
-static int change_subscriptions(struct maildir_end *e, struct slice name, bool on, struct err *err)
-{
-    struct buf text, one, out;
-    struct slice rest, line;
-    bool is_2, is_there = false;
-    buf_init(&text, 2 * SUBSCRIPTIONS_MAX);
-    buf_init(&out, 2 * SUBSCRIPTIONS_MAX);
-    buf_init(&one, FOLDER_NAME_MAX);
-    int r = read_subscriptions(&e->m, &text, &is_2, err);
-    if (r == 0 && is_2)
-        r = buf_add(&out, version_2);
-    rest = buf_slice(&text);
-    while (r == 0 && slice_split(&rest, '\n', &line)) {
-        bool is_it =
-            line.n > 0 && name_of(line, is_2, &one) == 0 && folder_same_name(buf_slice(&one), name);
-        is_there |= is_it;
-        if (line.n > 0 && (on || !is_it))
-            r = buf_add(&out, line) == 0 ? buf_add_byte(&out, '\n') : -1;
-    }
-    for (size_t i = 0; on && !is_there && r == 0 && i < name.n; i++)
-        r = buf_add_byte(&out, is_2 && name.p[i] == '.' ? '\t' : name.p[i]);
-    if (on && !is_there && r == 0)
-        r = buf_add_byte(&out, '\n');
-    if (r == 0 && on != is_there)
-        r = maildir_small_write(&e->m, e->m.fd, SUBSCRIPTIONS, buf_slice(&out), err);
-    buf_fini(&text);
-    buf_fini(&out);
-    buf_fini(&one);
-    return r;
-}
-
-static enum maildir_step do_subscribe(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
-{
-    int locked = maildir_lock(&e->m, e->m.fd, SUBSCRIPTIONS ".lock", err);
-    if (locked == 1)
-        return MAILDIR_AGAIN;
-    int result = locked == 0 ? change_subscriptions(e, r->name, r->on, err) : -1;
-    if (locked == 0)
-        maildir_unlock(e->m.fd, SUBSCRIPTIONS ".lock");
-    if (result != 0)
-        err_scope_set(err, ERR_SCOPE_FOLDER);
-    return result == 0 ? MAILDIR_DONE : MAILDIR_NO;
+    return disk_subscriptions_change(&maildir_end_of(d)->m, &subscriptions, r->name, r->on, err);
 }
 
 /* --- Listing ------------------------------------------------------------------------------ */
@@ -151,7 +63,7 @@ static int add_folder(
 
 static int list_names(struct maildir_end *e, struct folder_list *l, struct err *err)
 {
-    int fd = maildir_dir_open(e->m.fd, ".");
+    int fd = disk_dir_open(e->m.fd, ".");
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
         io_close(&fd);
@@ -164,30 +76,30 @@ static int list_names(struct maildir_end *e, struct folder_list *l, struct err *
     }
     (void)closedir(dir);
     l->delimiter = '.';
-    return r == 0 ? list_subscriptions(e, l, err) : -1;
+    return r == 0 ? disk_subscriptions_list(&e->m, &subscriptions, l, err) : -1;
 }
 
 /* The numbers of some of them with each step. */
-static enum maildir_step do_folders(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_folders(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     struct folder_list *l = r->list;
     if (r->at == 0 && l->n == 0 && list_names(e, l, err) != 0)
-        return MAILDIR_NO;
+        return DISK_NO;
     for (size_t i = 0; i < 64 && r->at < l->n; i++, r->at++) {
         struct err why = ERR_INIT;
-        enum maildir_step step = maildir_folder_numbers(&e->m, true, &l->v[r->at], &why);
-        if (step == MAILDIR_AGAIN)
+        enum disk_step step = maildir_folder_numbers(&e->m, true, &l->v[r->at], &why);
+        if (step == DISK_AGAIN)
             return step;
-        if (step == MAILDIR_NO)
+        if (step == DISK_NO)
             maildir_say(l->v[r->at].name, SLICE_NONE, why.text);
     }
-    return r->at < l->n ? MAILDIR_MORE : MAILDIR_DONE;
+    return r->at < l->n ? DISK_MORE : DISK_DONE;
 }
 
-static enum maildir_step do_status(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_status(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     return maildir_folder_numbers(&e->m, false, r->status, err);
 }
 
@@ -203,11 +115,11 @@ static int fill_folder(struct maildir_end *e, const char *aside, struct err *err
     maildir_guid(guid);
     if (maildir_validity(&e->m, &validity, err) != 0)
         return -1;
-    int at = maildir_dir_make(&e->m, e->m.tmp, aside) == 0 ? maildir_dir_open(e->m.tmp, aside) : -1;
+    int at = disk_dir_make(&e->m, e->m.tmp, aside) == 0 ? disk_dir_open(e->m.tmp, aside) : -1;
     int r = at >= 0 ? 0 : -1;
     for (size_t i = 0; i < 3 && r == 0; i++)
-        r = maildir_dir_make(&e->m, at, parts[i]);
-    int marker = r == 0 ? maildir_file_make(&e->m, at, "maildirfolder", 0) : -1;
+        r = disk_dir_make(&e->m, at, parts[i]);
+    int marker = r == 0 ? disk_file_make(&e->m, at, "maildirfolder", 0) : -1;
     if (marker < 0)
         r = err_sys(err, errno, "cannot make a folder");
     io_close(&marker);
@@ -215,7 +127,7 @@ static int fill_folder(struct maildir_end *e, const char *aside, struct err *err
     if (r == 0)
         r = uidlist_add_header(&text, validity, 1, slice_str(guid));
     if (r == 0)
-        r = maildir_small_write(&e->m, at, MAILDIR_UIDLIST, buf_slice(&text), err);
+        r = disk_small_write(&e->m, at, MAILDIR_UIDLIST, buf_slice(&text), err);
     buf_fini(&text);
     io_close(&at);
     return r;
@@ -224,7 +136,7 @@ static int fill_folder(struct maildir_end *e, const char *aside, struct err *err
 static void drop_folder(struct maildir_end *e, const char *aside)
 {
     static const char *const parts[] = {MAILDIR_UIDLIST, "maildirfolder", "tmp", "new", "cur"};
-    int at = maildir_dir_open(e->m.tmp, aside);
+    int at = disk_dir_open(e->m.tmp, aside);
     for (size_t i = 0; i < 5 && at >= 0; i++)
         (void)unlinkat(at, parts[i], i < 2 ? 0 : AT_REMOVEDIR);
     io_close(&at);
@@ -232,26 +144,27 @@ static void drop_folder(struct maildir_end *e, const char *aside)
 }
 
 /* An empty folder of that name, which nothing knows, gives way. */
-static enum maildir_step do_make(struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_make(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     struct buf dir, aside;
     buf_init(&dir, MAILDIR_NAME_MAX);
     buf_init(&aside, MAILDIR_NAME_MAX);
-    enum maildir_step step = MAILDIR_DONE;
+    enum disk_step step = DISK_DONE;
     if (maildir_folder_dir(r->name, &dir) != 0)
-        step = maildir_no(err, EINVAL, "a Maildir can have no such folder", r->name);
+        step = disk_no(err, EINVAL, "a Maildir can have no such folder", r->name);
     else if (folder_is_inbox(r->name) || is_folder(e->m.fd, buf_cstr(&dir)))
-        step = maildir_no(err, EEXIST, "cannot make it", r->name);
-    else if (maildir_unique(&e->m, &aside) != 0)
+        step = disk_no(err, EEXIST, "cannot make it", r->name);
+    else if (disk_unique(&e->m, &aside) != 0)
         BUG("a short name");
     else if (fill_folder(e, buf_cstr(&aside), err) != 0)
-        step = MAILDIR_NO;
+        step = DISK_NO;
     else if (renameat(e->m.tmp, buf_cstr(&aside), e->m.fd, buf_cstr(&dir)) != 0 ||
              fsync(e->m.fd) != 0)
-        step = maildir_no(err, errno, "cannot make it", r->name);
-    if (step != MAILDIR_DONE && aside.n > 0)
+        step = disk_no(err, errno, "cannot make it", r->name);
+    if (step != DISK_DONE && aside.n > 0)
         drop_folder(e, buf_cstr(&aside));
-    if (step != MAILDIR_DONE && err->scope == ERR_SCOPE_NONE)
+    if (step != DISK_DONE && err->scope == ERR_SCOPE_NONE)
         err_scope_set(err, ERR_SCOPE_FOLDER);
     buf_fini(&dir);
     buf_fini(&aside);
@@ -262,7 +175,7 @@ static enum maildir_step do_make(struct maildir_end *e, struct maildir_request *
 static int list_below(struct maildir_end *e, const char *dir_name, struct buf *out)
 {
     size_t n = strlen(dir_name);
-    int fd = maildir_dir_open(e->m.fd, ".");
+    int fd = disk_dir_open(e->m.fd, ".");
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
         io_close(&fd);
@@ -283,46 +196,46 @@ static int rename_one(struct maildir_end *e, const char *from, const char *to)
 }
 
 /* Folders below it first: one who is stopped in between finds the folder under its old name. */
-static enum maildir_step rename_all(struct maildir_end *e, const struct maildir_request *r,
+static enum disk_step rename_all(struct maildir_end *e, const struct disk_request *r,
     const char *from, const char *to, struct err *err)
 {
     struct buf below, name;
     struct slice rest, dir;
     buf_init(&below, FOLDERS_OCTETS_MAX);
     buf_init(&name, MAILDIR_NAME_MAX);
-    enum maildir_step step = MAILDIR_DONE;
+    enum disk_step step = DISK_DONE;
     if (list_below(e, from, &below) != 0)
-        step = maildir_no(err, errno, "cannot list the folders below it", r->name);
+        step = disk_no(err, errno, "cannot list the folders below it", r->name);
     rest = buf_slice(&below);
-    while (step == MAILDIR_DONE && slice_split(&rest, 0, &dir) && dir.n > 0) {
+    while (step == DISK_DONE && slice_split(&rest, 0, &dir) && dir.n > 0) {
         buf_clear(&name);
         if (buf_addf(&name, "%s%s", to, (const char *)dir.p + strlen(from)) != 0)
-            step = maildir_no(err, ENAMETOOLONG, "cannot rename a folder below it", r->name);
+            step = disk_no(err, ENAMETOOLONG, "cannot rename a folder below it", r->name);
         else if (rename_one(e, (const char *)dir.p, buf_cstr(&name)) != 0)
-            step = maildir_no(err, errno, "cannot rename a folder below it", r->name);
+            step = disk_no(err, errno, "cannot rename a folder below it", r->name);
     }
-    if (step == MAILDIR_DONE && (rename_one(e, from, to) != 0 || fsync(e->m.fd) != 0))
-        step = maildir_no(err, errno, "cannot rename it", r->name);
+    if (step == DISK_DONE && (rename_one(e, from, to) != 0 || fsync(e->m.fd) != 0))
+        step = disk_no(err, errno, "cannot rename it", r->name);
     buf_fini(&below);
     buf_fini(&name);
     return step;
 }
 
-static enum maildir_step do_rename(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_rename(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     struct buf from, to;
     struct stat st;
     buf_init(&from, MAILDIR_NAME_MAX);
     buf_init(&to, MAILDIR_NAME_MAX);
-    enum maildir_step step;
+    enum disk_step step;
     if (maildir_folder_dir(r->name, &from) != 0 || maildir_folder_dir(r->to, &to) != 0 ||
         folder_is_inbox(r->name) || folder_is_inbox(r->to))
-        step = maildir_no(err, EINVAL, "cannot rename it", r->name);
+        step = disk_no(err, EINVAL, "cannot rename it", r->name);
     else if (fstatat(e->m.fd, buf_cstr(&from), &st, AT_SYMLINK_NOFOLLOW) != 0)
-        step = maildir_no(err, errno, "cannot rename it", r->name);
+        step = disk_no(err, errno, "cannot rename it", r->name);
     else if (fstatat(e->m.fd, buf_cstr(&to), &st, AT_SYMLINK_NOFOLLOW) == 0)
-        step = maildir_no(err, EEXIST, "cannot rename it", r->name);
+        step = disk_no(err, EEXIST, "cannot rename it", r->name);
     else
         step = rename_all(e, r, buf_cstr(&from), buf_cstr(&to), err);
     buf_fini(&from);
@@ -331,54 +244,11 @@ static enum maildir_step do_rename(
 }
 
 /* However its path is written. */
-static enum maildir_step do_identify(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_identify(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     (void)err;
     BUG_ON(buf_addf(r->identity, "%llx-%llx", (unsigned long long)e->m.st.st_dev,
                (unsigned long long)e->m.st.st_ino) != 0);
-    return MAILDIR_DONE;
-}
-
-/* --- Slots -------------------------------------------------------------------------------- */
-
-void maildir_folders(struct end *end, struct folder_list *out, struct end_ticket *t)
-{
-    maildir_request_new(end, t, do_folders)->list = out;
-    maildir_request_begin(end);
-}
-
-void maildir_status(struct end *end, struct folder *out, struct end_ticket *t)
-{
-    maildir_request_new(end, t, do_status)->status = out;
-    maildir_request_begin(end);
-}
-
-void maildir_identify(struct end *end, struct buf *out, struct end_ticket *t)
-{
-    maildir_request_new(end, t, do_identify)->identity = out;
-    maildir_request_begin(end);
-}
-
-void maildir_make(struct end *end, struct slice name, enum folder_use use, struct end_ticket *t)
-{
-    (void)use; /* a Maildir has no place for it */
-    maildir_request_new(end, t, do_make)->name = maildir_dup(name);
-    maildir_request_begin(end);
-}
-
-void maildir_rename(struct end *end, struct slice name, struct slice to, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_rename);
-    r->name = maildir_dup(name);
-    r->to = maildir_dup(to);
-    maildir_request_begin(end);
-}
-
-void maildir_subscribe(struct end *end, struct slice name, bool on, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_subscribe);
-    r->name = maildir_dup(name);
-    r->on = on;
-    maildir_request_begin(end);
+    return DISK_DONE;
 }

@@ -20,7 +20,7 @@ int maildir_keywords_read(struct maildir_folder *f, struct err *err)
     buf_init(&text, 2 * TEXT_MAX);
     for (size_t i = 0; i < MAILDIR_KEYWORDS; i++)
         mem_free_string(&f->keywords[i]);
-    int r = maildir_small_read(f->fd, KEYWORDS_FILE, TEXT_MAX, &text, NULL, err);
+    int r = disk_small_read(f->fd, KEYWORDS_FILE, TEXT_MAX, &text, NULL, err);
     rest = buf_slice(&text);
     while (r == 0 && slice_split(&rest, '\n', &line)) {
         uint32_t i;
@@ -63,7 +63,7 @@ uint32_t maildir_keywords_letters(const struct maildir_folder *f, const struct f
     return letters;
 }
 
-static int write_names(struct maildir *m, const struct maildir_folder *f, struct err *err)
+static int write_names(struct disk *m, const struct maildir_folder *f, struct err *err)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
@@ -74,12 +74,12 @@ static int write_names(struct maildir *m, const struct maildir_folder *f, struct
     }
     if (r != 0)
         BUG("26 names");
-    r = maildir_small_write(m, f->fd, KEYWORDS_FILE, buf_slice(&text), err);
+    r = disk_small_write(m, f->fd, KEYWORDS_FILE, buf_slice(&text), err);
     buf_fini(&text);
     return r;
 }
 
-int maildir_keywords_add(struct maildir *m, struct maildir_folder *f, const struct flags *flags,
+int maildir_keywords_add(struct disk *m, struct maildir_folder *f, const struct flags *flags,
     const struct keywords *names, struct err *err)
 {
     bool is_new = false;

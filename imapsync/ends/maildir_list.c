@@ -24,8 +24,7 @@ int maildir_list_read(struct maildir_folder *f, struct err *err)
     uidlist_fini(&f->list);
     uidlist_init(&f->list);
     f->list_st = (struct stat){0};
-    int r =
-        maildir_small_read(f->fd, MAILDIR_UIDLIST, UIDLIST_MAX, &f->list.text, &f->list_st, err);
+    int r = disk_small_read(f->fd, MAILDIR_UIDLIST, UIDLIST_MAX, &f->list.text, &f->list_st, err);
     if (r < 0)
         return -1;
     if (r == 0 && uidlist_parse(&f->list) != 0) {
@@ -67,8 +66,7 @@ void maildir_guid(char out[MAILDIR_GUID + 1])
 }
 
 /* Rows of files that were not seen stay: somebody may have been renaming them. */
-int maildir_list_write(
-    struct maildir *m, struct maildir_folder *f, struct slice rows, struct err *err)
+int maildir_list_write(struct disk *m, struct maildir_folder *f, struct slice rows, struct err *err)
 {
     struct buf text;
     char guid[MAILDIR_GUID + 1];
@@ -86,7 +84,7 @@ int maildir_list_write(
     }
     if (r == 0)
         r = buf_add(&text, rows);
-    r = r == 0 ? maildir_small_write(m, f->fd, MAILDIR_UIDLIST, buf_slice(&text), err)
+    r = r == 0 ? disk_small_write(m, f->fd, MAILDIR_UIDLIST, buf_slice(&text), err)
                : err_set(err, ERR_PERM, EX_DATAERR, "the list of UIDs is too large");
     buf_fini(&text);
     /* Once more: it is what the next one reads. */

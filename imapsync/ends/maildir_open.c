@@ -2,10 +2,8 @@
 /*
  * maildir_open: telling what is in a folder.
  *
- * A token is what is_same() needs: UIDVALIDITY, UIDNEXT and the state of the directories, which was
- * taken when nothing could change any more without being seen.  What has changed since is found by
- * reading all names, which is little: so with a token all messages are told, with their flags, and
- * dates and sizes only of those that are new.
+ * What has changed since a token is found by reading all names, which is little: so with a token
+ * all messages are told, with their flags, and dates and sizes only of those that are new.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,34 +17,6 @@
 #include "imapsync/ends/maildir_parts.h"
 
 #define SETTLE_MS 250 /* how long others may hinder a look that is sure */
-
-/* --- Tokens ------------------------------------------------------------------------------- */
-
-struct token {
-    uint32_t validity, next;
-    uint64_t state; /* 0: it was changing, and is like no other */
-};
-
-static bool token_unpack(struct slice text, struct token *out)
-{
-    struct slice word[3];
-    for (size_t i = 0; i < 3; i++) {
-        if (!slice_split(&text, ' ', &word[i]))
-            return false;
-    }
-    return !text.p && num_u32(word[0], 1, UINT32_MAX, &out->validity) == 0 &&
-           num_u32(word[1], 1, UINT32_MAX, &out->next) == 0 &&
-           num_u64(word[2], 0, UINT64_MAX, &out->state) == 0;
-}
-
-bool maildir_is_same(const struct end *e, const struct folder *f, struct slice token)
-{
-    const unsigned all = FOLDER_HAS_UIDVALIDITY | FOLDER_HAS_UIDNEXT | FOLDER_HAS_MODSEQ;
-    struct token t;
-    (void)e;
-    return (f->has & all) == all && token_unpack(token, &t) && t.state != 0 &&
-           t.state == f->modseq && t.validity == f->uidvalidity && t.next == f->uidnext;
-}
 
 /* --- Messages ----------------------------------------------------------------------------- */
 
@@ -121,8 +91,8 @@ static int tell_header(
     if (o->is_for_writing)
         out->storable = FLAG_ANSWERED | FLAG_DELETED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
     out->takes_keywords = o->is_for_writing;
-    int r = buf_addf(
-        &out->token, "%u %u %llu", f->list.validity, f->list.next, (unsigned long long)f->state);
+    int r = disk_token_pack(
+        &(struct disk_token){f->list.validity, f->list.next, f->state}, &out->token);
     return r == 0 ? buf_add(&out->folder_id, f->list.guid) : -1;
 }
 
@@ -153,36 +123,20 @@ static bool tell_messages(const struct maildir_folder *f, const struct end_open 
     return true;
 }
 
-/* As before it was told. */
-static void untell(struct end_changes *out)
-{
-    end_changes_clear(out);
-    buf_clear(&out->token);
-    buf_clear(&out->folder_id);
-    out->flags_lost = 0;
-}
-
-static enum maildir_step refuse_other(struct err *err, struct slice folder)
-{
-    err_set(err, ERR_TEMP, EX_TEMPFAIL, "%.*s: its UIDVALIDITY is another one", SLICE_ARG(folder));
-    err_scope_set(err, ERR_SCOPE_FOLDER);
-    return MAILDIR_NO;
-}
-
-static enum maildir_step tell(struct maildir_end *e, struct maildir_request *r, struct err *err)
+static enum disk_step tell(struct maildir_end *e, struct disk_request *r, struct err *err)
 {
     const struct maildir_folder *f = &e->open;
     const struct end_open *o = &r->open;
     struct end_changes *out = r->changes;
-    struct token t = {0};
-    bool has_token = token_unpack(buf_slice(&r->token), &t);
+    struct disk_token t = {0};
+    bool has_token = disk_token_unpack(buf_slice(&r->token), &t);
     bool is_other = o->uidvalidity != 0 && o->uidvalidity != f->list.validity;
-    if (is_other && (o->is_for_writing || o->is_only_opened))
-        return refuse_other(err, r->name);
+    if (disk_open_check(r, f->list.validity, err) != DISK_DONE)
+        return DISK_NO;
     if (tell_header(f, o, out) != 0)
         BUG("a token is short");
     if (o->is_only_opened)
-        return MAILDIR_DONE;
+        return DISK_DONE;
     has_token &= !is_other && t.validity == f->list.validity && t.next <= f->list.next;
     struct end_open how = *o;
     if (buf_slice(&r->token).n > 0 || o->from == 0)
@@ -192,47 +146,34 @@ static enum maildir_step tell(struct maildir_end *e, struct maildir_request *r, 
                        ? tell_uids(f, out)
                        : tell_messages(f, &how, has_token ? &r->known : NULL, out);
     if (!is_told) {
-        untell(out);
-        return MAILDIR_AGAIN;
+        disk_untell(out);
+        return DISK_AGAIN;
     }
     end_changes_finish(out);
     if (out->is_whole && out->is_sure)
         end_changes_miss(out, &r->known);
-    return MAILDIR_DONE;
+    return DISK_DONE;
 }
 
-static enum maildir_step do_open(struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_open(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     uint64_t now = clock_mono_ms();
-    e->is_opened = false;
-    e->is_for_writing = r->open.is_for_writing;
+    d->is_opened = false;
+    d->is_for_writing = r->open.is_for_writing;
     bool settles = !r->open.is_only_opened && (r->since_ms == 0 || now - r->since_ms < SETTLE_MS);
-    enum maildir_step step = maildir_folder_load(&e->m, r->name, settles, &e->open, err);
-    if (step == MAILDIR_DONE)
+    enum disk_step step = maildir_folder_load(&e->m, r->name, settles, &e->open, err);
+    if (step == DISK_DONE)
         step = tell(e, r, err);
-    e->is_opened = step == MAILDIR_DONE;
+    d->is_opened = step == DISK_DONE;
     return step;
-}
-
-void maildir_open(
-    struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_open);
-    r->name = maildir_dup(o->folder);
-    r->open = *o;
-    r->changes = out;
-    if (o->known)
-        uid_set_copy(&r->known, o->known);
-    if (o->token.n > END_TOKEN_MAX || buf_add(&r->token, o->token) != 0)
-        buf_clear(&r->token);
-    maildir_request_begin(end);
 }
 
 /* --- Attributes --------------------------------------------------------------------------- */
 
-static enum maildir_step do_attributes(
-    struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_attributes(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     struct bits b;
     (void)err;
     bits_init(&e->open, r->changes->keywords, &b);
@@ -243,16 +184,5 @@ static enum maildir_step do_attributes(
             (void)tell_one(&e->open, v, r->want, &b, r->changes);
     }
     end_changes_finish(r->changes);
-    return MAILDIR_DONE;
-}
-
-void maildir_attributes(struct end *end, const uint32_t *uids, size_t n, unsigned want,
-    struct end_changes *out, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_attributes);
-    maildir_take_uids(r, uids, n);
-    r->needs_open = true;
-    r->want = want;
-    r->changes = out;
-    maildir_request_begin(end);
+    return DISK_DONE;
 }

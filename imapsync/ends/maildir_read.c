@@ -25,12 +25,19 @@ struct maildir_body {
     unsigned char in[CHUNK];
 };
 
-void maildir_body_free(struct maildir_body **b)
+static void body_free(struct maildir_body **b)
 {
     if (*b)
         io_close(&(*b)->fd);
     free(*b);
     *b = NULL;
+}
+
+void maildir_body_free(struct disk_request *r)
+{
+    struct maildir_body *b = r->body;
+    body_free(&b);
+    r->body = NULL;
 }
 
 static ssize_t read_chunk(struct maildir_body *b)
@@ -82,8 +89,7 @@ static void check_size(struct maildir_end *e, const struct maildir_file *v, cons
 }
 
 /* NULL with errno; ENOENT: it is gone. */
-static struct maildir_body *open_body(
-    struct maildir_end *e, struct maildir_request *r, uint32_t uid)
+static struct maildir_body *open_body(struct maildir_end *e, struct disk_request *r, uint32_t uid)
 {
     struct maildir_file *v = maildir_file_find(&e->open, uid);
     struct stat st;
@@ -105,7 +111,7 @@ static struct maildir_body *open_body(
         errno = EINVAL;
     if (!is_file || measure(b) != 0) {
         int errnum = errno;
-        maildir_body_free(&b);
+        body_free(&b);
         errno = errnum;
         return NULL;
     }
@@ -113,7 +119,7 @@ static struct maildir_body *open_body(
     return b;
 }
 
-static void tell(struct maildir_request *r, struct maildir_body *b, struct slice s)
+static void tell(struct disk_request *r, struct maildir_body *b, struct slice s)
 {
     if (s.n > b->left)
         s.n = (size_t)b->left; /* somebody appends to it: that is another message */
@@ -122,7 +128,7 @@ static void tell(struct maildir_request *r, struct maildir_body *b, struct slice
         r->sink->data(r->sink_arg, s);
 }
 
-static void tell_chunk(struct maildir_request *r, struct maildir_body *b, struct slice s)
+static void tell_chunk(struct disk_request *r, struct maildir_body *b, struct slice s)
 {
     size_t from = 0;
     for (size_t i = 0; b->bare > 0 && i < s.n;) {
@@ -142,10 +148,11 @@ static void tell_chunk(struct maildir_request *r, struct maildir_body *b, struct
 }
 
 /* A part of it.  -1: it has become shorter than it was. */
-static int go_on(struct maildir_end *e, struct maildir_request *r)
+static int go_on(struct maildir_end *e, struct disk_request *r)
 {
     struct maildir_body *b = r->body;
-    for (size_t told = 0; b->left > 0 && told < STEP_OCTETS && !e->is_paused && !e->is_broken;) {
+    for (size_t told = 0;
+         b->left > 0 && told < STEP_OCTETS && !e->disk.is_paused && !e->disk.is_broken;) {
         ssize_t got = read_chunk(b);
         if (got <= 0)
             return -1;
@@ -155,7 +162,7 @@ static int go_on(struct maildir_end *e, struct maildir_request *r)
     if (b->left > 0)
         return 0;
     uint32_t uid = b->uid;
-    maildir_body_free(&r->body);
+    maildir_body_free(r);
     r->at++;
     if (r->sink->end)
         r->sink->end(r->sink_arg, uid);
@@ -163,7 +170,7 @@ static int go_on(struct maildir_end *e, struct maildir_request *r)
 }
 
 /* The others still come. */
-static void refuse(struct maildir_end *e, struct maildir_request *r, uint32_t uid, int errnum)
+static void refuse(struct maildir_end *e, struct disk_request *r, uint32_t uid, int errnum)
 {
     const struct maildir_file *v = maildir_file_find(&e->open, uid);
     struct err why = ERR_INIT;
@@ -178,7 +185,7 @@ static void refuse(struct maildir_end *e, struct maildir_request *r, uint32_t ui
         r->why = why;
 }
 
-static enum maildir_step begin_next(struct maildir_end *e, struct maildir_request *r)
+static enum disk_step begin_next(struct maildir_end *e, struct disk_request *r)
 {
     uint32_t uid = r->uids[r->at];
     struct maildir_body *b = open_body(e, r, uid);
@@ -186,38 +193,28 @@ static enum maildir_step begin_next(struct maildir_end *e, struct maildir_reques
         if (errno != ENOENT)
             refuse(e, r, uid, errno);
         r->at++;
-        return MAILDIR_MORE;
+        return DISK_MORE;
     }
     r->body = b;
     if (r->sink->begin && !r->sink->begin(r->sink_arg, uid, b->left)) {
-        maildir_body_free(&r->body);
+        maildir_body_free(r);
         r->at++;
     }
-    return MAILDIR_MORE;
+    return DISK_MORE;
 }
 
-static enum maildir_step do_read(struct maildir_end *e, struct maildir_request *r, struct err *err)
+enum disk_step maildir_read(struct disk_end *d, struct disk_request *r, struct err *err)
 {
+    struct maildir_end *e = maildir_end_of(d);
     if (r->body && go_on(e, r) != 0) {
         err_set(err, ERR_TEMP, EX_IOERR, "%.*s: message %u became shorter while it was read",
             SLICE_ARG(e->open.name), r->uids[r->at]);
-        return MAILDIR_LOST;
+        return DISK_LOST;
     }
     if (r->body)
-        return MAILDIR_MORE;
+        return DISK_MORE;
     if (r->at < r->n)
         return begin_next(e, r);
     *err = r->why;
-    return r->why.class == ERR_NONE ? MAILDIR_DONE : MAILDIR_NO;
-}
-
-void maildir_read(struct end *end, const uint32_t *uids, size_t n, const struct end_sink *sink,
-    void *arg, struct end_ticket *t)
-{
-    struct maildir_request *r = maildir_request_new(end, t, do_read);
-    maildir_take_uids(r, uids, n);
-    r->needs_open = true;
-    r->sink = sink;
-    r->sink_arg = arg;
-    maildir_request_begin(end);
+    return r->why.class == ERR_NONE ? DISK_DONE : DISK_NO;
 }

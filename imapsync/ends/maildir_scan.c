@@ -48,35 +48,22 @@ bool maildir_look_is_same(const struct maildir_look *a, const struct maildir_loo
     return is_same_stat(&a->cur, &b->cur) && is_same_stat(&a->new, &b->new);
 }
 
-static void mix(uint64_t *h, uint64_t v)
-{
-    for (int i = 0; i < 8; i++, v >>= 8)
-        *h = (*h ^ (v & 0xff)) * UINT64_C(1099511628211);
-}
-
-static void mix_stat(uint64_t *h, const struct stat *st)
-{
-    mix(h, (uint64_t)st->st_ino);
-    mix(h, (uint64_t)st->st_mtim.tv_sec);
-    mix(h, (uint64_t)st->st_mtim.tv_nsec);
-}
-
 uint64_t maildir_look_state(const struct maildir_folder *f, const struct maildir_look *l)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t state = 0;
     struct stat st;
-    mix_stat(&h, &l->cur);
-    mix_stat(&h, &l->new);
+    disk_state_add_stat(&state, &l->cur);
+    disk_state_add_stat(&state, &l->new);
     if (fstatat(f->fd, KEYWORDS_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        mix_stat(&h, &st);
-        mix(&h, (uint64_t)st.st_size);
+        disk_state_add_stat(&state, &st);
+        disk_state_add(&state, (uint64_t)st.st_size);
     }
-    return h ? h : 1;
+    return state;
 }
 
 static DIR *open_again(int at)
 {
-    int fd = maildir_dir_open(at, ".");
+    int fd = disk_dir_open(at, ".");
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir)
         io_close(&fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * maildir_files: files and folders of a mailbox, by descriptors: no link is ever followed below
+ * disk_files: files and folders of a mailbox, by descriptors: no link is ever followed below
  * DIR, so that an owner of a mailbox cannot make a copy that runs as root read or write elsewhere.
  * What is made gets DIR's modes, and its owner when we are root.
  */
@@ -17,13 +17,13 @@
 #include "base/core/clock.h"
 #include "base/core/num.h"
 #include "base/os/io.h"
-#include "imapsync/ends/maildir_parts.h"
+#include "imapsync/ends/disk.h"
 
 #define LOCK_STALE_S 120 /* a lock that nobody has touched for so long is nobody's: Dovecot's */
 #define LOCK_TEXT_MAX 1024
 #define GROWN 4096 /* octets that a file may have got since it was asked how large it is */
 
-void maildir_host(struct maildir *m)
+void disk_host(struct disk *m)
 {
     if (gethostname(m->real_host, sizeof(m->real_host) - 1) != 0)
         m->real_host[0] = 0;
@@ -36,20 +36,20 @@ void maildir_host(struct maildir *m)
     }
 }
 
-int maildir_dir_open(int at, const char *name)
+int disk_dir_open(int at, const char *name)
 {
     return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* Ours as root's would be closed to its owner's programs. */
-static int give(const struct maildir *m, int fd, mode_t mode)
+static int give(const struct disk *m, int fd, mode_t mode)
 {
     if (geteuid() == 0 && fchown(fd, m->st.st_uid, m->st.st_gid) != 0)
         return -1;
     return fchmod(fd, mode);
 }
 
-int maildir_file_make(const struct maildir *m, int at, const char *name, int flags)
+int disk_file_make(const struct disk *m, int at, const char *name, int flags)
 {
     int fd = openat(at, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
     if (fd >= 0 && give(m, fd, m->st.st_mode & 0666) != 0)
@@ -57,11 +57,11 @@ int maildir_file_make(const struct maildir *m, int at, const char *name, int fla
     return fd;
 }
 
-int maildir_dir_make(const struct maildir *m, int at, const char *name)
+int disk_dir_make(const struct disk *m, int at, const char *name)
 {
     if (mkdirat(at, name, 0700) != 0)
         return -1;
-    int fd = maildir_dir_open(at, name);
+    int fd = disk_dir_open(at, name);
     if (fd < 0)
         return -1;
     int r = give(m, fd, m->st.st_mode & 0777);
@@ -69,7 +69,7 @@ int maildir_dir_make(const struct maildir *m, int at, const char *name)
     return r;
 }
 
-int maildir_unique(struct maildir *m, struct buf *out)
+int disk_unique(struct disk *m, struct buf *out)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -79,7 +79,7 @@ int maildir_unique(struct maildir *m, struct buf *out)
 
 /* --- Small files -------------------------------------------------------------------------- */
 
-int maildir_small_read(
+int disk_small_read(
     int at, const char *name, size_t max, struct buf *out, struct stat *st_out, struct err *err)
 {
     int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -107,14 +107,14 @@ int maildir_small_read(
     return got == 0 ? 0 : err_sys(err, errnum, "cannot read %s", name);
 }
 
-int maildir_small_write(
-    const struct maildir *m, int at, const char *name, struct slice text, struct err *err)
+int disk_small_write(
+    const struct disk *m, int at, const char *name, struct slice text, struct err *err)
 {
     char aside[64];
     if (fmt_into(aside, sizeof(aside), "%s.tmp", name) != 0)
         return err_set(err, ERR_PERM, EX_SOFTWARE, "%s: the name is too long", name);
     (void)unlinkat(at, aside, 0);
-    int fd = maildir_file_make(m, at, aside, O_EXCL);
+    int fd = disk_file_make(m, at, aside, O_EXCL);
     if (fd < 0)
         return err_sys(err, errno, "cannot write %s", aside);
     int r = io_write_all(fd, text, err);
@@ -129,14 +129,14 @@ int maildir_small_write(
 /* --- Locks -------------------------------------------------------------------------------- */
 
 /* The process on this host that has it is gone, or nobody has touched it for long. */
-static bool is_stale(const struct maildir *m, int at, const char *name, struct stat *st)
+static bool is_stale(const struct disk *m, int at, const char *name, struct stat *st)
 {
     struct buf text;
     struct slice rest, pid_text;
     struct err ignored = ERR_INIT;
     uint32_t pid;
     buf_init(&text, 4 * LOCK_TEXT_MAX + GROWN);
-    bool is = maildir_small_read(at, name, LOCK_TEXT_MAX, &text, st, &ignored) == 0;
+    bool is = disk_small_read(at, name, LOCK_TEXT_MAX, &text, st, &ignored) == 0;
     if (is) {
         rest = buf_slice(&text);
         bool is_ours = slice_split(&rest, ':', &pid_text) && rest.p &&
@@ -151,7 +151,7 @@ static bool is_stale(const struct maildir *m, int at, const char *name, struct s
     return is;
 }
 
-static void break_lock(const struct maildir *m, int at, const char *name)
+static void break_lock(const struct disk *m, int at, const char *name)
 {
     struct stat judged, now;
     if (is_stale(m, at, name, &judged) && fstatat(at, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -161,18 +161,18 @@ static void break_lock(const struct maildir *m, int at, const char *name)
 
 /* A lock says whose it is from its first moment: it is written aside and gets its name by link().
  */
-int maildir_lock(struct maildir *m, int at, const char *name, struct err *err)
+int disk_lock(struct disk *m, int at, const char *name, struct err *err)
 {
     char aside[256], who[128];
     struct buf unique;
     buf_init(&unique, 200);
-    bool fits = maildir_unique(m, &unique) == 0 &&
+    bool fits = disk_unique(m, &unique) == 0 &&
                 fmt_into(aside, sizeof(aside), "%s.%s", name, buf_cstr(&unique)) == 0 &&
                 fmt_into(who, sizeof(who), "%ld:%s", (long)getpid(), m->real_host) == 0;
     buf_fini(&unique);
     if (!fits)
         return err_set(err, ERR_PERM, EX_SOFTWARE, "%s: the name is too long", name);
-    int fd = maildir_file_make(m, at, aside, O_EXCL);
+    int fd = disk_file_make(m, at, aside, O_EXCL);
     if (fd < 0)
         return err_sys(err, errno, "cannot lock");
     int r = io_write_all(fd, slice_str(who), err);
@@ -185,93 +185,7 @@ int maildir_lock(struct maildir *m, int at, const char *name, struct err *err)
     return r;
 }
 
-void maildir_unlock(int at, const char *name)
+void disk_unlock(int at, const char *name)
 {
     (void)unlinkat(at, name, 0);
-}
-
-/* --- UIDVALIDITY -------------------------------------------------------------------------- */
-
-#define VALIDITY "dovecot-uidvalidity"
-
-static bool parse_hex(struct slice text, uint32_t *out)
-{
-    unsigned char octets[4];
-    if (num_hex(text, octets, sizeof(octets)) != 0)
-        return false;
-    *out = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 |
-           octets[3];
-    return true;
-}
-
-/* The largest that was given is in the name of an empty file; whoever renames it has the next one.
- */
-static int find_last(struct maildir *m, uint32_t *out)
-{
-    uint32_t v;
-    *out = 0;
-    int fd = maildir_dir_open(m->fd, ".");
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir) {
-        io_close(&fd);
-        return -1;
-    }
-    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
-        struct slice name = slice_str(d->d_name);
-        if (slice_starts(name, SLICE_LIT(VALIDITY ".")) &&
-            parse_hex(slice_from(name, sizeof(VALIDITY)), &v) && v > *out)
-            *out = v;
-    }
-    (void)closedir(dir);
-    return 0;
-}
-
-/* It stands in a file as well, so that not all names have to be read; that may be late. */
-static bool read_last(struct maildir *m, uint32_t *out)
-{
-    struct buf text;
-    struct err ignored = ERR_INIT;
-    buf_init(&text, 2 * GROWN);
-    bool is = maildir_small_read(m->fd, VALIDITY, 8, &text, NULL, &ignored) == 0 &&
-              parse_hex(buf_slice(&text), out);
-    buf_fini(&text);
-    return is;
-}
-
-/* 1: another one was faster, or there is no such file. */
-static int claim(struct maildir *m, uint32_t last, uint32_t next, struct err *err)
-{
-    char from[32], to[32];
-    if (fmt_into(from, sizeof(from), VALIDITY ".%08x", last) != 0 ||
-        fmt_into(to, sizeof(to), VALIDITY ".%08x", next) != 0)
-        BUG("a fixed name");
-    if (last > 0 && renameat(m->fd, from, m->fd, to) == 0)
-        return 0;
-    if (last > 0)
-        return errno == ENOENT ? 1 : err_sys(err, errno, "cannot write %s", to);
-    int fd = maildir_file_make(m, m->fd, to, O_EXCL);
-    if (fd < 0)
-        return errno == EEXIST ? 1 : err_sys(err, errno, "cannot write %s", to);
-    io_close(&fd);
-    return 0;
-}
-
-int maildir_validity(struct maildir *m, uint32_t *out, struct err *err)
-{
-    char text[16];
-    for (int tries = 0; tries < 100; tries++) {
-        uint32_t last = 0;
-        if ((tries > 0 || !read_last(m, &last)) && find_last(m, &last) != 0)
-            return err_sys(err, errno, "cannot read the mailbox's folder");
-        int64_t now = clock_wall_s();
-        *out = last >= now ? last + 1 : (uint32_t)now;
-        if (*out == 0)
-            return err_set(err, ERR_PERM, EX_DATAERR, "no UIDVALIDITY is left");
-        int r = claim(m, last, *out, err);
-        if (r == 0 && fmt_into(text, sizeof(text), "%08x", *out) != 0)
-            BUG("eight digits");
-        if (r <= 0)
-            return r == 0 ? maildir_small_write(m, m->fd, VALIDITY, slice_str(text), err) : -1;
-    }
-    return err_set(err, ERR_TEMP, EX_TEMPFAIL, "others give UIDVALIDITYs all the time");
 }
