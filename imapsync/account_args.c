@@ -49,7 +49,8 @@ static int parse_url(const struct account_args *args, struct imap_account *a, st
     struct slice url = slice_str(args->url);
     ptrdiff_t scheme = slice_search(url, SLICE_LIT("://"));
     if (scheme < 0)
-        return usage(err, "not a URL: imap://user@host:port/, imaps://... or maildir:DIR");
+        return usage(
+            err, "not a URL: imap://user@host:port/, imaps://..., maildir:DIR or mbox:DIR");
     struct slice rest = slice_from(url, (size_t)scheme + 3);
     if (rest.n > 0 && rest.p[rest.n - 1] == '/')
         rest.n--;
@@ -162,28 +163,38 @@ static int imap_from_args(
     return result == 0 ? imap_account_finish(out, args->timeout_ms, err) : -1;
 }
 
-/* maildir:DIR; what says how to sign in has no meaning here, and is no help when it is ignored. */
-static int maildir_from_args(
-    const struct account_args *args, struct slice dir, struct maildir_maker *out, struct err *err)
+/* What says how to sign in has no meaning for files, and is no help when it is ignored. */
+static int check_files(const struct account_args *args, struct slice where, struct err *err)
 {
-    if (dir.n == 0)
-        return usage(err, "the name of the folder is missing: maildir:DIR");
+    if (where.n == 0)
+        return usage(err, "the name of the folder is missing, as in maildir:DIR and mbox:DIR");
     if (args->password_file || args->password_command || args->token_file || args->token_command ||
         args->admin || args->separator || args->auth || args->tls || args->ca_file ||
         args->fingerprint || args->tls_name)
-        return usage(err, "a Maildir wants neither password nor TLS");
-    return maildir_maker_init(out, args->label, (const char *)dir.p, args->is_made, err);
+        return usage(err, "a mailbox in files wants neither password nor TLS");
+    return 0;
 }
 
 int account_from_args(const struct account_args *args, struct account *out, struct err *err)
 {
-    const struct slice maildir = SLICE_LIT("maildir:");
+    const struct slice maildir = SLICE_LIT("maildir:"), mbox = SLICE_LIT("mbox:");
     struct slice url = slice_str(args->url);
     *out = (struct account){0};
     int result;
     if (slice_starts(url, maildir)) {
-        result = maildir_from_args(args, slice_from(url, maildir.n), &out->maildir, err);
+        struct slice where = slice_from(url, maildir.n);
+        result = check_files(args, where, err);
+        if (result == 0)
+            result = maildir_maker_init(
+                &out->maildir, args->label, (const char *)where.p, args->is_made, err);
         out->maker = &out->maildir.maker;
+    } else if (slice_starts(url, mbox)) {
+        struct slice where = slice_from(url, mbox.n);
+        result = check_files(args, where, err);
+        if (result == 0)
+            result =
+                mbox_maker_init(&out->mbox, args->label, (const char *)where.p, args->is_made, err);
+        out->maker = &out->mbox.maker;
     } else {
         result = imap_from_args(args, &out->imap, err);
         out->maker = &out->imap.end.maker;
@@ -199,12 +210,13 @@ void account_fini(struct account *a)
 {
     imap_account_fini(&a->imap);
     maildir_maker_fini(&a->maildir);
+    mbox_maker_fini(&a->mbox);
     a->maker = NULL;
 }
 
 bool account_is_same(const struct account *a, const struct account *b)
 {
-    if (a->maildir.path || b->maildir.path)
-        return a->maildir.path && b->maildir.path && strcmp(a->maildir.path, b->maildir.path) == 0;
-    return imap_account_is_same(&a->imap, &b->imap);
+    if (a->imap.user && b->imap.user)
+        return imap_account_is_same(&a->imap, &b->imap);
+    return strcmp(a->maker->name, b->maker->name) == 0;
 }

@@ -5,12 +5,13 @@
 
 #include "imapsync/ends/imap_account.h"
 #include "imapsync/ends/maildir_end.h"
+#include "imapsync/ends/mbox_end.h"
 
 /* What the command line may say about an end; all borrowed, NULL when not given. */
 struct account_args {
     const char *label; /* "source" or "target": also the prefix of its options */
-    const char *url;   /* imap://user@host:port/, imaps://... or maildir:DIR */
-    bool is_made;      /* a Maildir that is not there yet is made */
+    const char *url;   /* imap://user@host:port/, imaps://..., maildir:DIR or mbox:DIR */
+    bool is_made;      /* a mailbox in files that is not there yet is made */
     const char *password_file, *password_command;
     const char *token_file, *token_command;
     const char *admin, *separator, *auth;
@@ -22,6 +23,7 @@ struct account_args {
 struct account {
     struct imap_account imap;
     struct maildir_maker maildir;
+    struct mbox_maker mbox;
     const struct end_maker *maker; /* of one of them */
 };
 

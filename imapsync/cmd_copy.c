@@ -84,8 +84,8 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
     for (int i = 1; i < args->argc; i++) {
         if (strcmp(args->argv[i], "--help") == 0) {
             printf("usage: coexist-sync copy [options] SOURCE TARGET\n"
-                   "SOURCE and TARGET: imap://user@host:port/, imaps://user@host:port/ or "
-                   "maildir:DIR\n");
+                   "SOURCE and TARGET: imap://user@host:port/, imaps://user@host:port/, "
+                   "maildir:DIR, mbox:DIR\n");
             options_help(rows, n);
             a->wants_help = true;
             return 0;

@@ -28,6 +28,8 @@ struct reading {
     struct mbox_from from;
     struct mbox_codec codec;
     bool is_begun, is_header, is_pseudo, has_length;
+    bool is_base;         /* this field says the UIDVALIDITY */
+    size_t n_words;       /* of it */
     uint64_t length, own; /* own: octets of the mailbox's own fields */
     enum mbox_field field;
     struct buf value;
@@ -46,6 +48,7 @@ void mbox_scan_fini(struct mbox_scan *s)
 {
     free(s->v);
     keywords_fini(&s->keywords);
+    keywords_fini(&s->base_keywords);
     *s = (struct mbox_scan){0};
 }
 
@@ -215,8 +218,9 @@ static void read_base(struct reading *r, struct slice line, size_t colon)
         return;
     s->validity = validity;
     s->last = last;
-    s->last_at = r->at + at;
-    s->last_digits = n;
+    s->base_at = r->at;
+    s->base_n = line.n;
+    r->is_base = true;
 }
 
 static void read_flags(struct slice text, bool is_x, uint8_t *out)
@@ -232,20 +236,32 @@ static void read_flags(struct slice text, bool is_x, uint8_t *out)
     }
 }
 
-static void read_keywords(struct reading *r, struct slice text)
+static void each_word(
+    struct reading *r, struct slice text, void (*f)(struct reading *r, struct slice word))
 {
-    struct slice word;
     for (size_t i = 0; i < text.n;) {
         size_t k = i;
         while (k < text.n && text.p[k] > ' ')
             k++;
-        word = slice_sub(text, i, k - i);
-        int bit = word.n > 0 ? keywords_bit(&r->s->keywords, word) : 0;
-        if (word.n > 0 && bit >= 0)
-            r->mail.flags.keywords[bit / 64] |= UINT64_C(1) << (bit % 64);
-        r->s->keywords_lost += bit < 0;
+        if (k > i)
+            f(r, slice_sub(text, i, k - i));
         i = k + 1;
     }
+}
+
+static void read_keyword(struct reading *r, struct slice word)
+{
+    int bit = keywords_bit(&r->s->keywords, word);
+    if (bit >= 0)
+        r->mail.flags.keywords[bit / 64] |= UINT64_C(1) << (bit % 64);
+    r->s->keywords_lost += bit < 0;
+}
+
+/* Behind both numbers. */
+static void read_base_keyword(struct reading *r, struct slice word)
+{
+    if (r->n_words++ >= 2)
+        (void)keywords_bit(&r->s->base_keywords, word);
 }
 
 static void finish_field(struct reading *r)
@@ -260,7 +276,7 @@ static void finish_field(struct reading *r)
         read_flags(text, r->field == MBOX_X_STATUS, &r->mail.flags.system);
         break;
     case MBOX_X_KEYWORDS:
-        read_keywords(r, text);
+        each_word(r, text, read_keyword);
         break;
     case MBOX_X_UID:
         if (num_u32(trimmed, 1, UINT32_MAX - 1, &r->mail.uid) != 0)
@@ -276,6 +292,10 @@ static void finish_field(struct reading *r)
     case MBOX_FIELD_NONE:
         break;
     }
+    if (r->is_base)
+        each_word(r, text, read_base_keyword);
+    r->is_base = false;
+    r->n_words = 0;
     r->field = MBOX_FIELD_NONE;
     buf_clear(&r->value);
 }
@@ -301,6 +321,8 @@ static void read_field(struct reading *r, struct slice line)
         }
     } else if (r->field != MBOX_FIELD_NONE) {
         keep_value(r, line);
+        r->s->base_n += r->is_base ? line.n : 0;
+        r->s->base_is_folded |= r->is_base;
     }
     if (r->field != MBOX_FIELD_NONE)
         r->own += line.n;

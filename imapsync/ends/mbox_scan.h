@@ -46,8 +46,10 @@ struct mbox_scan {
     struct keywords keywords;
     size_t keywords_lost;
     uint32_t validity, last; /* of X-IMAPbase, or X-IMAP; 0: there is none */
-    uint64_t last_at;        /* where the digits of last stand */
-    size_t last_digits;
+    uint64_t base_at; /* where its line stands, and how long it is with all that continues it */
+    size_t base_n;
+    bool base_is_folded;
+    struct keywords base_keywords; /* that it names */
     uint64_t size,
         sound;       /* what was read; where a message begins that is not whole: the last one */
     size_t n_torn;   /* messages that are not whole */

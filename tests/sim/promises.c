@@ -5,7 +5,7 @@
  *
  *     promises                              the model, as it is and with each quirk that is allowed
  *     promises imap://user@host:port/ FILE  a server through the IMAP end, password in FILE
- *     promises maildir:DIR                  a Maildir, which is made
+ *     promises maildir:DIR, mbox:DIR        files, which are made
  *
  * Each row has two connections of its own, A and B, and two empty folders.  Says which promises are
  * broken, and "N passed, N failed".

@@ -84,11 +84,11 @@ def simulate(name):
 
 
 def promises(_):
-    """What an end promises, on the model's end and on a Maildir."""
+    """What an end promises, on the model's end, on a Maildir and on mboxes."""
     passed = failed = 0
     said = ""
     with tempfile.TemporaryDirectory(prefix="coexist-promises.") as folder:
-        for where in ([], [f"maildir:{folder}"]):
+        for where in ([], [f"maildir:{folder}/maildir"], [f"mbox:{folder}/mbox"]):
             status, output = run(["build/sim/promises", *where])
             counted = SIMULATED.search(output)
             ok, bad = map(int, counted.groups()) if counted else (0, 1)

@@ -271,8 +271,10 @@ static void test_fields(void **state)
     mbox_scan_init(&s, read_at, &file);
     assert_int_equal(mbox_scan_run(&s, file.n, &err), 0);
     assert_int_equal(s.n, 2);
-    assert_true(s.validity == 77 && s.last == 12 && s.last_digits == 10);
-    assert_true(slice_starts(slice_from(file, (size_t)s.last_at), SLICE_LIT("0000000012")));
+    assert_true(s.validity == 77 && s.last == 12 && !s.base_is_folded);
+    assert_slice_equal(
+        slice_sub(file, (size_t)s.base_at, s.base_n), "X-IMAPbase: 77 0000000012 Work\n");
+    assert_true(s.base_keywords.n == 1 && strcmp(s.base_keywords.names[0], "Work") == 0);
     assert_true(s.v[0].uid == 5 && s.v[1].uid == 7);
     assert_int_equal(s.v[0].flags.system, 31);
     assert_int_equal(s.v[1].flags.system, 0);

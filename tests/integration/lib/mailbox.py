@@ -139,14 +139,14 @@ class Result:
 
 def argv(source, target, folder, *more, binary=None, user="ann@example.org", target_user=None):
     """The command line that copies `user` from one server to another; passwords go into files.  A Path
-    in place of a server is a Maildir."""
+    in place of a server is a Maildir, a text is an end as it is written."""
     users = (user, target_user or user)
     folder.mkdir(parents=True, exist_ok=True)
     line = [str(binary or ROOT / "build" / "asan" / "coexist-sync"), "copy", "--json", "--state", str(folder / "state")]
     urls = []
     for side, server, name in zip(("source", "target"), (source, target), users):
-        if isinstance(server, Path):
-            urls.append(f"maildir:{server}")
+        if isinstance(server, (Path, str)):
+            urls.append(server if isinstance(server, str) else f"maildir:{server}")
             continue
         secret = folder / f"{side}.password"
         secret.write_text(server.users[name] + "\n")
