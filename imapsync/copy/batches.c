@@ -111,14 +111,14 @@ void batches_cancel(struct batches *b)
     b->is_cancelled = b->has_news = true;
 }
 
-void batches_doubt(struct batches *b)
+size_t batches_credit(const struct batches *b)
 {
-    b->credit = 0;
+    return b->credit;
 }
 
-bool batches_is_in_doubt(const struct batches *b)
+void batches_give_credit(struct batches *b, size_t credit)
 {
-    return b->credit == 0;
+    b->credit = credit < BATCHES_CREDIT_MAX ? credit : BATCHES_CREDIT_MAX;
 }
 
 const struct err *batches_folder_err(const struct batches *b, uint32_t folder)
@@ -205,9 +205,8 @@ void batches_tell(struct batches *b, struct batches_result r, const char *why)
     n->result = r;
     n->why = mem_strdup(why);
     n->result.why = n->why;
-    b->idle_losses = 0;
     if (r.outcome == BATCHES_STORED || r.outcome == BATCHES_SENT) {
-        b->credit++;
+        batches_give_credit(b, b->credit + 1);
         b->n_wide = b->folders[r.folder].n_wide = 0;
     } else if (r.outcome == BATCHES_ASIDE) {
         b->credit--;
@@ -301,8 +300,7 @@ static void sweep(struct batches *b)
         batches_window_free(w);
     }
     batches_drop_runs(b);
-    if (!b->is_lost)
-        batches_set_aside(b);
+    batches_set_aside(b);
 }
 
 /* --- What to do next ------------------------------------------------------------------------ */
@@ -364,10 +362,6 @@ void batches_next(struct batches *b, struct batches_todo *out)
     if (next_from_queue(b, out))
         return;
     *out = (struct batches_todo){.what = BATCHES_WAIT};
-    if (b->is_lost) {
-        *out = (struct batches_todo){.what = BATCHES_REOPEN, .err = &b->err};
-        return;
-    }
     if (next_sent(b, out) || batches_next_settlement(b, out))
         return;
     while (batches_cut(b))

@@ -39,11 +39,12 @@
  *     (err.is_wide: servers answer [SERVERBUG] or [OVERQUOTA] to one message that they do not
  *     like) costs the message, until BATCHES_WIDE_MAX messages of the folder, and where it is about
  *     the server as many folders, were refused in a row.
- *   - A lost connection: what may have killed it comes back first, and alone on its way: once as it
+ *   - A lost connection ends the job.  What may have killed it is handed to the next one
+ *     (batches_suspects(), suspects.h), where it goes first, and alone on its way: once as it
  *     was, then in halves; one that stands alone and kills twice is set aside.  Each loss
- *     makes that smaller, so a job comes to its end however often its connections die.  Of two
+ *     makes that smaller, so jobs come to an end however often their connections die.  Of two
  *     that are set aside one has to be outweighed by a message that was copied: a server on which
- *     everything dies is not the fault of its messages, and ends the job.
+ *     everything dies is not the fault of its messages.
  *   - No limit is exceeded, except by a single message, which has to go somewhere.
  */
 #ifndef IMAPSYNC_COPY_BATCHES_H
@@ -69,6 +70,9 @@ struct batches;
 /* Messages of a folder, and folders, that are refused in a row before a wide refusal is believed.
  */
 #define BATCHES_WIDE_MAX 3
+
+/* Messages that are set aside, one after the other, while nothing else is copied. */
+#define BATCHES_CREDIT_MAX 8
 
 struct batches_limits {
     size_t read_max;        /* messages of one read; at most BATCHES_WINDOW_MAX */
@@ -115,9 +119,10 @@ uint32_t batches_since(const struct batches *b, uint32_t folder);
 void batches_add(struct batches *b, const struct batches_message *m);
 /* Messages that are under suspicion since an earlier connection; they go first. */
 void batches_add_suspects(struct batches *b, const struct batches_suspects *v);
-/* An earlier job has set one aside more than it has copied. */
-void batches_doubt(struct batches *b);
-bool batches_is_in_doubt(const struct batches *b);
+/* How many messages may be set aside: one more than were copied, by this job and those before it,
+ * which hand it on.  At most BATCHES_CREDIT_MAX; 1 at the beginning. */
+size_t batches_credit(const struct batches *b);
+void batches_give_credit(struct batches *b, size_t credit);
 /* Whether less is waiting than two windows: time for more. */
 bool batches_wants(const struct batches *b);
 /* No more will be added. */
@@ -135,7 +140,6 @@ enum batches_do {
     BATCHES_INTEND, /* journal: an intent of `window`, with `uids` */
     BATCHES_READ,   /* read `uids` of `folder` */
     BATCHES_SETTLE, /* which of `sent` are on the target?  then batches_settled() */
-    BATCHES_REOPEN, /* the ends are lost: batches_reopened(), or batches_give_up() */
     BATCHES_OVER,   /* everything has its result; `err` says why if not all was tried */
 };
 
@@ -176,7 +180,6 @@ struct batches_todo {
     const struct batches_sent *sent;
     size_t n;       /* of uids or sent */
     uint32_t since; /* SETTLE, INTEND: what arrived has at least this UID */
-    bool is_late;   /* SETTLE: behind a loss, so that it may still arrive */
     struct batches_result result;
     const struct err *err; /* OVER; NULL: all was tried */
 };
@@ -226,13 +229,10 @@ enum batches_side {
     BATCHES_NEITHER, /* we closed them: nothing of what was on its way is to blame */
 };
 
-/* That side's; the other one is closed too.  Nothing that was on its way will be answered. */
+/* That side's; the other one is closed too, and nothing that was on its way will be answered:
+ * results are handed out, then OVER.  Once. */
 void batches_lost(struct batches *b, enum batches_side side, const struct err *err);
-/* Both are open again. */
-void batches_reopened(struct batches *b);
-/* They will not be: results are handed out, then OVER. */
-void batches_give_up(struct batches *b);
-/* Behind batches_give_up(), and for the next job: the next group of suspects; false: no more. */
+/* Behind it, and for the next job: the next group of suspects; false: no more. */
 bool batches_suspects(struct batches *b, struct batches_suspects *out);
 
 #endif

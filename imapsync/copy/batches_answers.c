@@ -104,7 +104,7 @@ struct batches_verdict batches_body(
     struct batches *b, uint32_t window, uint32_t uid, uint64_t size, bool has_room)
 {
     struct batches_verdict v = {0};
-    struct window *w = b->is_lost ? NULL : find_window(b, window);
+    struct window *w = find_window(b, window);
     BUG_ON(b->is_in_body || (b->open && b->open->window != w));
     if (!w || w->state != WINDOW_READING)
         return v;
@@ -156,8 +156,6 @@ bool batches_body_end(
     struct batches *b, const unsigned char digest[SHA256_SIZE], const struct canon *canon)
 {
     struct append *a = b->open;
-    if (b->is_lost)
-        return false;
     BUG_ON(!b->is_in_body);
     b->is_in_body = false;
     memcpy(a->sent[a->n - 1].digest, digest, SHA256_SIZE);
@@ -170,7 +168,7 @@ bool batches_body_end(
 
 bool batches_read_over(struct batches *b, uint32_t window, const struct err *err)
 {
-    struct window *w = b->is_lost ? NULL : find_window(b, window);
+    struct window *w = find_window(b, window);
     if (!w || w->state != WINDOW_READING)
         return false;
     BUG_ON(b->is_in_body && b->open->window == w);
@@ -237,8 +235,6 @@ void batches_append_over(struct batches *b, struct append *a)
     a->since = f->since;
     if (!a->is_ok) {
         a->is_unsettled = true;
-        if (a->is_lost)
-            return;
         if (batches_reach(&a->err) == REACH_FOLDER)
             batches_refuse_folder(b, a->window->folder, &a->err);
         else if (batches_reach(&a->err) == REACH_JOB)
@@ -258,7 +254,7 @@ void batches_appended(
     struct append *a = b->appends;
     while (a && a->number != append)
         a = a->next;
-    if (b->is_lost || !a || a->is_answered)
+    if (!a || a->is_answered)
         return;
     a->is_answered = true;
     if (err) {
@@ -313,7 +309,6 @@ bool batches_next_settlement(struct batches *b, struct batches_todo *out)
         memcpy(b->asked + b->n_asked, a->sent, a->n * sizeof(*a->sent));
         b->n_asked += a->n;
         out->since = a->since < out->since ? a->since : out->since;
-        out->is_late = out->is_late || a->is_lost;
     }
     out->sent = b->asked;
     out->n = b->n_asked;
@@ -353,13 +348,9 @@ static void not_there(struct batches *b, struct append *a, const uint16_t *at, s
     struct window *w = a->window;
     if (n == 0)
         return;
-    if (a->is_lost && a->is_suspect) {
-        batches_suspect(b, w, at, n, &a->err);
-        return;
-    }
     for (size_t i = 0; i < n; i++)
         w->states[at[i]] = ITEM_DONE;
-    if (a->is_lost || batches_reach(&a->err) != REACH_MESSAGE)
+    if (batches_reach(&a->err) != REACH_MESSAGE)
         batches_come_again(b, w, at, n, w->is_plain);
     else if (n > 1)
         batches_halve(b, w, at, n);
@@ -374,7 +365,7 @@ static void not_there(struct batches *b, struct append *a, const uint16_t *at, s
 void batches_settled(struct batches *b, const uint32_t *tgt_uids, const struct err *err)
 {
     size_t next = 0;
-    if (b->is_lost || !b->is_settling)
+    if (!b->is_settling)
         return;
     b->is_settling = false;
     for (struct append *a = b->appends, *after; a; a = after) {

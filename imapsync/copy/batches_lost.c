@@ -4,16 +4,14 @@
  *
  * A source works through its reads in order, so it died of what it has not told of the oldest one;
  * a target of the oldest append that it has not answered.  Everything else that was on its way is
- * innocent and comes again as it was.
+ * innocent.  Nobody will answer any more: what was sent stays open, and its intent in the journal
+ * lets the next job find out what became of it.
  *
  * A message whose literal was broken off is on no target.
  */
 #include <stdlib.h>
 
 #include "imapsync/copy/batches_parts.h"
-
-#define SETTLE_LOSSES_MAX 2 /* then what was to be settled stays open */
-#define IDLE_LOSSES_MAX 5   /* in a row, of nothing: then the job gives up */
 
 /* The message that was arriving is asked for again; true: there was one. */
 static bool break_off(struct batches *b)
@@ -36,8 +34,7 @@ static size_t asked_of(const struct window *w, uint16_t *at)
     return n;
 }
 
-/* Whether anything was suspected. */
-static bool suspect_source(struct batches *b, const struct err *err)
+static void suspect_source(struct batches *b, const struct err *err)
 {
     uint16_t at[BATCHES_WINDOW_MAX];
     for (struct window *w = b->windows; w; w = w->next) {
@@ -45,50 +42,33 @@ static bool suspect_source(struct batches *b, const struct err *err)
         if (n > 0) {
             w->is_unsent = true;
             batches_suspect(b, w, at, n, err);
-            return true;
+            return;
         }
     }
-    return false;
 }
 
-static bool suspect_target(struct batches *b, bool is_broken_off, const struct err *err)
+static void suspect_target(struct batches *b, bool is_broken_off, const struct err *err)
 {
     uint16_t at;
     struct append *a = b->appends;
     while (a && a->is_answered)
         a = a->next;
     if (!a)
-        return false;
+        return;
     a->is_suspect = true;
     if (a == b->open && is_broken_off) {
         at = a->at[a->n]; /* where it stood before it was taken out */
         batches_suspect(b, a->window, &at, 1, err);
     }
-    return true;
 }
 
-static void lose_append(struct batches *b, struct append *a, const struct err *err)
+static void lose_append(struct batches *b, struct append *a)
 {
     a->is_open = false;
-    if (a->n == 0) {
-        batches_append_free(b, a);
-    } else if (!a->is_answered) {
-        a->is_answered = a->is_lost = true;
-        a->err = *err;
-        batches_append_over(b, a);
-    } else if (!a->is_unsettled) {
+    if (!a->is_answered)
+        a->since = b->folders[a->window->folder].since;
+    else if (!a->is_unsettled && a->n > 0)
         batches_append_over(b, a); /* it was refused while it was open */
-    }
-}
-
-static void lose_settlement(struct batches *b, const struct err *err)
-{
-    for (struct append *a = b->appends, *after; a && b->is_settling; a = after) {
-        after = a->next;
-        if (a->is_unsettled && a->window->folder == b->settling && ++a->losses >= SETTLE_LOSSES_MAX)
-            batches_leave_open(b, a, err->text);
-    }
-    b->is_settling = false;
 }
 
 /* Oldest last, since each goes before all others. */
@@ -113,40 +93,17 @@ static void lose_windows(struct batches *b, struct window *w)
 
 void batches_lost(struct batches *b, enum batches_side side, const struct err *err)
 {
-    if (b->is_lost)
-        return;
-    bool was_settling = b->is_settling;
     bool is_broken_off = break_off(b);
-    bool is_known = (side == BATCHES_SOURCE && suspect_source(b, err)) ||
-                    (side == BATCHES_TARGET && suspect_target(b, is_broken_off, err));
-    lose_settlement(b, err);
+    if (side == BATCHES_SOURCE)
+        suspect_source(b, err);
+    else if (side == BATCHES_TARGET)
+        suspect_target(b, is_broken_off, err);
+    b->is_settling = false;
     b->open = NULL;
-    for (struct append *a = b->appends, *after; a; a = after) {
-        after = a->next;
-        lose_append(b, a, err);
-    }
+    for (struct append *a = b->appends; a; a = a->next)
+        lose_append(b, a);
     lose_windows(b, b->windows);
-    b->is_lost = true;
-    b->idle_losses = is_known || was_settling ? 0 : b->idle_losses + 1;
-    if (b->idle_losses >= IDLE_LOSSES_MAX || b->is_stopped || b->is_cancelled) {
-        if (!b->is_stopped)
-            batches_stop(b, err);
-        batches_give_up(b);
-        return;
-    }
-    b->err = *err;
-}
-
-void batches_reopened(struct batches *b)
-{
-    b->is_lost = false;
-}
-
-void batches_give_up(struct batches *b)
-{
-    if (!b->is_stopped)
-        batches_stop(b, &b->err);
-    b->is_lost = false;
+    batches_stop(b, err);
     for (struct append *a = b->appends, *after; a; a = after) {
         after = a->next;
         if (a->is_suspect)

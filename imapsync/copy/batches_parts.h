@@ -65,14 +65,12 @@ struct append {
     uint32_t number;
     struct window *window;
     bool is_open, is_noted;
-    bool is_answered;  /* or lost */
+    bool is_answered;
     bool is_unsettled; /* it is over, and not with an OK */
-    bool is_lost;      /* nobody has answered; it may still arrive */
     bool is_suspect;   /* the connection may have died of it */
     bool is_ok;
-    struct err err;  /* unless is_ok */
-    unsigned losses; /* connections that were lost while it was being settled */
-    uint32_t since;  /* its messages have at least this UID */
+    struct err err; /* unless is_ok */
+    uint32_t since; /* its messages have at least this UID */
     uint64_t octets;
     size_t n;
     uint32_t *tgt_uids; /* owned; NULL: not told */
@@ -112,17 +110,16 @@ struct batches {
     struct note *notes, **notes_end;
     struct note *handed_out;
     uint32_t last_window, last_append;
-    bool is_closed, is_cancelled, is_lost, is_stopped; /* stopped for the reason in err */
-    bool has_news;                                     /* runs may have to be given up */
+    bool is_closed, is_cancelled, is_stopped; /* stopped for the reason in err */
+    bool has_news;                            /* runs may have to be given up */
     struct err err;
     unsigned n_wide; /* folders in a row that were refused like that */
     bool is_settling;
     uint32_t settling; /* folder */
     struct batches_sent *asked;
     size_t n_asked;
-    uint32_t *uids; /* of the window that was handed out */
-    unsigned idle_losses;
-    size_t credit; /* how many messages may still be set aside: one more than were copied */
+    uint32_t *uids;                      /* of the window that was handed out */
+    size_t credit;                       /* how many messages may still be set aside */
     uint64_t n_bodies, octets_of_bodies; /* that have been taken */
 };
 

@@ -329,7 +329,7 @@ void batches_window_free(struct window *w)
 
 static bool may_cut(const struct batches *b)
 {
-    if (b->is_lost || batches_is_ending(b) || batches_has_unsettled(b))
+    if (batches_is_ending(b) || batches_has_unsettled(b))
         return false;
     if (b->suspects.first || !b->runs.first)
         return !b->windows && (b->suspects.first || (b->doubtful.first && b->is_closed));

@@ -31,6 +31,7 @@ int copy_new(const struct end_maker *source, const struct end_maker *target, con
     struct copy *c = mem_zalloc(sizeof(*c));
     c->source = source;
     c->target = target;
+    suspects_init(&c->suspects);
     c->options = *options;
     if (c->options.portion == 0)
         c->options.portion = COPY_MESSAGES_AT_ONCE;

@@ -132,9 +132,6 @@ static int step(struct stream *s, bool *over_out, struct err *err)
             return 0;
         }
         return stream_written(s, err) == 0 ? pump(s, err) : -1;
-    case BATCHES_REOPEN: /* the next pass goes on */
-        batches_give_up(s->batches);
-        return 0;
     case BATCHES_OVER:
         *over_out = true;
         if (todo.err)
@@ -164,7 +161,6 @@ static int run(struct stream *s, struct err *err)
         /* Our own limits are nobody's fault. */
         bool is_theirs = has_lost && first.scope == ERR_SCOPE_HOST;
         batches_lost(s->batches, is_theirs ? s->lost : BATCHES_NEITHER, &first);
-        batches_give_up(s->batches);
         while (!is_over && step(s, &is_over, &ignored) == 0)
             continue;
     }
@@ -203,6 +199,7 @@ int stream_copy(struct stream_job *job, struct err *err)
         .settle = {.target = job->target, .journal = job->journal},
         .opened = job->is_opened ? &job->folders[0] : NULL};
     struct err why = ERR_INIT;
+    batches_give_credit(s.batches, job->suspects->credit);
     int result = run(&s, &why);
     if (result != 0)
         *err = why;

@@ -13,6 +13,11 @@ struct suspects_group {
     struct batches_suspects of;
 };
 
+void suspects_init(struct suspects *s)
+{
+    *s = (struct suspects){.credit = 1};
+}
+
 void suspects_fini(struct suspects *s)
 {
     while (s->first) {
@@ -29,13 +34,13 @@ void suspects_keep(struct suspects *s, const uint32_t *ids, struct batches *b)
         end = &(*end)->next;
     while (batches_suspects(b, &g->of)) {
         g->folder = ids[g->of.v[0].folder];
-        s->n_narrowed += g->of.strikes > 1 && !batches_is_in_doubt(b);
+        s->n_narrowed += g->of.strikes > 1 && batches_credit(b) > 0;
         *end = g;
         end = &g->next;
         g = mem_zalloc(sizeof(*g));
     }
     free(g);
-    s->is_in_doubt = batches_is_in_doubt(b);
+    s->credit = batches_credit(b);
 }
 
 void suspects_give(struct suspects *s, uint32_t folder, struct batches *b, uint32_t as,
@@ -43,8 +48,6 @@ void suspects_give(struct suspects *s, uint32_t folder, struct batches *b, uint3
 {
     uint32_t *given = NULL;
     size_t n_given = 0;
-    if (s->is_in_doubt)
-        batches_doubt(b);
     for (struct suspects_group **at = &s->first; *at;) {
         struct suspects_group *g = *at;
         size_t n = 0;

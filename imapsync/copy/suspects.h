@@ -11,11 +11,14 @@
 struct suspects {
     struct suspects_group *first; /* owned */
     unsigned n_narrowed;          /* how often a loss has made it fewer */
-    bool is_in_doubt;             /* see batches_doubt() */
+    size_t credit;                /* of the last job, see batches_give_credit() */
 };
 
+void suspects_init(struct suspects *s);
+
 void suspects_fini(struct suspects *s);
-/* Takes over what the machine has left behind.  ids: the journal's numbers of its folders. */
+/* Takes over what the machine has left behind, and its credit.  ids: the journal's numbers of its
+ * folders. */
 void suspects_keep(struct suspects *s, const uint32_t *ids, struct batches *b);
 /* Gives the folder's groups to a machine that knows it as `as`, less what is not among uids, which
  * are ascending.  *given_out, owned, ascending: which they were. */

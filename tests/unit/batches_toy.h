@@ -11,14 +11,18 @@
  *   - what is on its way or unsettled is covered by an intent, and an intent is only forgotten when
  *     nothing of it is;
  *   - no limit is exceeded, except by a message that is alone;
- *   - the job ends in a number of steps that its messages bound;
+ *   - jobs come to an end in a number of steps that their messages bound;
  *   - without trouble of other kinds only the culprit suffers.
+ *
+ * A lost connection ends a job.  Another one begins, as a pass behind it would: what was sent is
+ * looked for where its intent says so, suspects go first, and what has its result stays out.
  *
  * The log, for tables that a person can read:
  *   I12 R12 F12   intent, read, end of an intent
  *   A12+ A12-     append, answered OK or NO       S1.3  settled: 1 and 3 are there, 2 is not
  *   1s 1n 1p      stored; stored, no UID told; stored without its extras
  *   1r 1m 1a 1o   refused, missing, set aside, open      X  a connection is lost
+ *   |             the next job
  */
 #ifndef TESTS_UNIT_BATCHES_TOY_H
 #define TESTS_UNIT_BATCHES_TOY_H
@@ -52,6 +56,7 @@ enum toy_send { SEND_NEVER, SEND_ON_ITS_WAY, SEND_UNSETTLED, SEND_OK, SEND_NOT_T
 #define TOY_IN_FLIGHT_MAX 16
 #define TOY_WINDOW_MAX 10 /* of the limits that a world has */
 #define TOY_SIZE_MAX 1000
+#define TOY_IDLE_MAX 4
 
 struct toy_message {
     enum toy_kind kind;
@@ -61,6 +66,8 @@ struct toy_message {
     unsigned n_stored, n_results;
     uint32_t tgt_uid; /* the last one */
     enum batches_outcome outcome;
+    bool is_over;  /* no job needs to look at it again */
+    bool is_given; /* to this job, as a suspect */
 };
 
 struct toy_read {
@@ -83,7 +90,9 @@ struct toy {
     struct toy_message m[TOY_MESSAGES_MAX + 1]; /* by UID, over all folders */
     size_t n, n_folders, fed, n_copied, n_killers;
     enum toy_target target;
-    bool is_alone;              /* nobody opens its connections again */
+    bool is_lost;               /* this job has lost its connections */
+    size_t n_before;            /* n_copied when it began */
+    unsigned n_idle;            /* jobs in a row that copied nothing and found nothing out */
     bool tells_uids, has_noise; /* noise: anything may be lost, refused, unknown, cancelled */
     const uint8_t *in;
     size_t left;
@@ -230,8 +239,7 @@ static inline void toy_result(struct toy *t, const struct batches_result *r)
         TOY_CHECK(t, toy_kills(m) || t->has_trouble);
         return;
     case BATCHES_OPEN:
-        /* More killers than what was copied: perhaps it is not they. */
-        TOY_CHECK(t, r->why && (t->has_trouble || (toy_kills(m) && t->n_copied < t->n_killers)));
+        TOY_CHECK(t, r->why && (t->has_trouble || t->is_lost));
         return;
     }
 }
@@ -252,6 +260,8 @@ static inline void toy_lose(struct toy *t, enum batches_side side)
     err_set(&err, ERR_TEMP, 75, "lost");
     toy_say(t, 'X');
     t->losses++;
+    t->is_lost = true;
+    t->n_settling = 0;
     for (size_t i = 0; i < t->n_appends; i++) {
         struct toy_append *a = &t->appends[i];
         bool arrives = !a->is_open && t->has_noise && toy_choose(t, 3) == 2;
@@ -463,12 +473,13 @@ static inline void toy_source_step(struct toy *t)
 static inline void toy_feed(struct toy *t)
 {
     while (batches_wants(t->b) && t->fed < t->n) {
-        struct toy_message *m = &t->m[++t->fed];
+        const struct toy_message *m = &t->m[++t->fed];
         struct batches_message fed = {.folder = m->folder,
             .uid = (uint32_t)t->fed,
             .size = m->size,
             .has_extras = toy_has_extras(m)};
-        batches_add(t->b, &fed);
+        if (!m->is_over && !m->is_given)
+            batches_add(t->b, &fed);
     }
     if (t->fed == t->n)
         batches_close(t->b);
@@ -540,37 +551,101 @@ static inline bool toy_step(struct toy *t)
         for (size_t i = 0; i < t->n_appends; i++)
             TOY_CHECK(t, t->appends[i].folder != todo.folder);
         return true;
-    case BATCHES_REOPEN:
-        t->n_settling = 0;
-        if (t->is_alone || toy_mishap(t, 20))
-            batches_give_up(t->b);
-        else
-            batches_reopened(t->b);
-        return true;
     case BATCHES_OVER:
         break;
     }
     return false;
 }
 
-static inline void toy_check_end(struct toy *t)
+/* Behind a job: each message that it was given has its result. */
+static inline void toy_check_job(struct toy *t)
 {
-    size_t n_left = 0;
-    struct batches_suspects left;
     for (uint32_t uid = 1; uid <= t->n; uid++) {
         const struct toy_message *m = &t->m[uid];
-        TOY_CHECK(t, m->n_results == 1 || (uid > t->fed && t->has_trouble));
+        TOY_CHECK(t, m->n_results == 1 || (uid > t->fed && (t->has_trouble || t->is_lost)));
         TOY_CHECK(t, m->n_stored <= 1);
         if (m->n_results == 1 && m->outcome == BATCHES_OPEN && m->send == SEND_UNSETTLED)
             TOY_CHECK(t, m->window != 0);
         else
-            TOY_CHECK(t, m->window == 0 || m->outcome == BATCHES_OPEN || t->has_trouble);
+            TOY_CHECK(t, m->window == 0 || m->outcome == BATCHES_OPEN || t->has_trouble ||
+                         t->is_lost);
     }
-    while (batches_suspects(t->b, &left)) {
-        n_left += left.n;
-        TOY_CHECK(t, left.strikes > 0 && left.n <= BATCHES_WINDOW_MAX);
+}
+
+static inline void toy_check_end(struct toy *t)
+{
+    for (uint32_t uid = 1; uid <= t->n; uid++) {
+        /* More killers than what was copied: perhaps it is not they. */
+        TOY_CHECK(t, t->m[uid].is_over || t->has_trouble || t->n_copied < t->n_killers);
+    }
+}
+
+/* Whoever settles the intents of a job that was lost finds out what is there. */
+static inline void toy_resolve(struct toy *t, struct toy_message *m)
+{
+    bool is_told = m->n_results == 1 && m->outcome != BATCHES_OPEN;
+    if (m->send == SEND_UNSETTLED || m->send == SEND_ON_ITS_WAY)
+        m->send = m->n_stored > 0 ? SEND_OK : SEND_NOT_THERE;
+    bool is_found = m->send == SEND_OK && !is_told;
+    m->is_over = is_told || is_found;
+    t->n_copied += is_found;
+    m->window = 0;
+    m->n_results = m->is_over;
+    m->is_given = false;
+}
+
+static inline void toy_begin(struct toy *t)
+{
+    t->b = batches_new(&t->limits);
+    for (size_t i = 0; i <= t->n_folders; i++)
+        batches_folder(t->b, (uint32_t)i, 1000);
+    t->fed = 0;
+    t->n_before = t->n_copied;
+    t->is_lost = false;
+}
+
+/* What the job before has left under suspicion; whether it knows more than the one before it. */
+static inline bool toy_hand_on(struct toy *t, struct batches *before)
+{
+    struct batches_suspects s;
+    size_t n_left = 0;
+    bool is_narrower = false;
+    while (batches_suspects(before, &s)) {
+        size_t n = 0;
+        TOY_CHECK(t, s.strikes > 0 && s.n > 0 && s.n <= BATCHES_WINDOW_MAX);
+        n_left += s.n;
+        is_narrower = is_narrower || (s.strikes > 1 && batches_credit(before) > 0);
+        for (size_t i = 0; i < s.n; i++) {
+            struct toy_message *m = &t->m[s.v[i].uid];
+            if (m->is_over)
+                continue;
+            m->is_given = true;
+            s.v[n++] = s.v[i];
+        }
+        s.n = n;
+        if (n > 0)
+            batches_add_suspects(t->b, &s);
     }
     TOY_CHECK(t, n_left <= t->n);
+    return is_narrower;
+}
+
+/* false: there is nothing more to be done, or too often nothing came of it. */
+static inline bool toy_next_job(struct toy *t)
+{
+    struct batches *before = t->b;
+    bool was_lost = t->is_lost;
+    for (uint32_t uid = 1; uid <= t->n; uid++)
+        toy_resolve(t, &t->m[uid]);
+    bool has_copied = t->n_copied > t->n_before;
+    toy_begin(t);
+    batches_give_credit(t->b, batches_credit(before));
+    bool is_narrower = toy_hand_on(t, before);
+    batches_free(&before);
+    t->n_idle = has_copied || is_narrower ? 0 : t->n_idle + 1;
+    if (was_lost && t->n_idle < TOY_IDLE_MAX)
+        toy_say(t, '|');
+    return was_lost && t->n_idle < TOY_IDLE_MAX;
 }
 
 /* kinds: a letter for each message, in folders that a space divides. */
@@ -579,12 +654,10 @@ static inline void toy_init(struct toy *t, const struct batches_limits *limits, 
     t->limits = *limits;
     t->limits.size_max = TOY_SIZE_MAX;
     t->next_tgt_uid = 1000;
-    t->b = batches_new(&t->limits);
     buf_init(&t->log, 1u << 20);
-    batches_folder(t->b, 0, 1000);
     for (; *kinds; kinds++) {
         if (*kinds == ' ') {
-            batches_folder(t->b, (uint32_t)++t->n_folders, 1000);
+            t->n_folders++;
             continue;
         }
         t->m[++t->n] = (struct toy_message){.kind = (enum toy_kind)(unsigned char)*kinds,
@@ -592,12 +665,16 @@ static inline void toy_init(struct toy *t, const struct batches_limits *limits, 
             .size = 100};
         t->n_killers += toy_kills(&t->m[t->n]);
     }
+    toy_begin(t);
 }
 
 static inline void toy_run(struct toy *t)
 {
-    while (toy_step(t))
-        ;
+    do {
+        while (toy_step(t))
+            ;
+        toy_check_job(t);
+    } while (toy_next_job(t));
     toy_check_end(t);
 }
 
