@@ -567,8 +567,8 @@ static inline void toy_check_job(struct toy *t)
         if (m->n_results == 1 && m->outcome == BATCHES_OPEN && m->send == SEND_UNSETTLED)
             TOY_CHECK(t, m->window != 0);
         else
-            TOY_CHECK(t, m->window == 0 || m->outcome == BATCHES_OPEN || t->has_trouble ||
-                         t->is_lost);
+            TOY_CHECK(
+                t, m->window == 0 || m->outcome == BATCHES_OPEN || t->has_trouble || t->is_lost);
     }
 }
 
