@@ -15,6 +15,7 @@
 #include "imapsync/copy/state_dir.h"
 #include "imapsync/options.h"
 #include "imapsync/progress.h"
+#include "imapsync/stop.h"
 #include "imapsync/sync.h"
 
 struct copy_args {
@@ -26,7 +27,7 @@ struct copy_args {
     const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
         *exclude[OPTIONS_REPEATED_MAX + 1];
     bool is_json, verifies, no_subscriptions, accepts, maps, includes, excludes, wants_help;
-    bool has_with, has_without, is_newest_first;
+    bool has_with, has_without, is_newest_first, is_dry, is_events;
 };
 
 #define SIDE_ROWS(side, s)                                                                         \
@@ -76,7 +77,9 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
         {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
-        {"--json", NULL, &a->is_json, "print the counts as JSON"},
+        {"--dry-run", NULL, &a->is_dry, "show what would be done, and do none of it"},
+        {"--json", NULL, &a->is_json, "print the report as JSON"},
+        {"--json-events", NULL, &a->is_events, "print what happens as JSON, line by line"},
         {"--help", NULL, &a->wants_help, "this text"},
     };
     const size_t n = sizeof(rows) / sizeof(rows[0]);
@@ -97,7 +100,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
     a->source.url = words[0];
     a->target.label = "target";
     a->target.url = words[1];
-    a->target.is_made = true;
+    a->target.is_made = !a->is_dry;
     return 0;
 }
 
@@ -108,6 +111,9 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     out->folders = (struct folder_rules){
         folder_words(a->map), folder_words(a->include), folder_words(a->exclude)};
     out->is_newest_first = a->is_newest_first;
+    out->is_dry = a->is_dry;
+    if (a->is_dry && a->verifies)
+        return err_set(err, ERR_PERM, EX_USAGE, "--verify compares what a dry run does not copy");
     a->filter.with_flags = folder_words(a->with_flags);
     a->filter.without_flags = folder_words(a->without_flags);
     if (folder_rules_check(&out->folders, err) != 0 ||
@@ -143,6 +149,17 @@ static struct copy_admin admin_of(
     return admin;
 }
 
+/* For the report; the copy is as good without. */
+static void count_again(struct copy *c, struct progress *p)
+{
+    const struct copy_counts *n = &p->report.n;
+    struct err err = ERR_INIT;
+    if (p->options.is_dry || n->messages_copied + n->messages_moved + n->messages_deleted == 0)
+        return;
+    if (copy_count(c, progress_count, p, &err) != 0)
+        log_warn("not_counted_again", log_err(&err));
+}
+
 static int run(const struct copy_args *a, const struct copy_options *options,
     const struct account *source, const struct account *target, struct progress *p, struct err *err)
 {
@@ -162,8 +179,11 @@ static int run(const struct copy_args *a, const struct copy_options *options,
     report_pass(&p->report, &n);
     if (result == 0 && a->verifies)
         report_verdict(&p->report, &verdict);
+    if (result == 0)
+        count_again(c, p);
     if (c)
-        progress_summary(p);
+        progress_summary(p, result == 0 ? NULL : err);
+    p->can_go_on = c && result != 0 && !a->is_dry && err->code != EX_USAGE;
     copy_free(&c);
     buf_fini(&dir);
     if (result != 0)
@@ -185,7 +205,12 @@ int sync_cmd_copy(const struct program_args *args)
     int result = parse(args, &a, &err);
     if (a.wants_help)
         return 0;
-    progress_init(&p, a.is_json);
+    const struct progress_options shows = {.is_json = a.is_json,
+        .is_events = a.is_events,
+        .is_dry = a.is_dry,
+        .source = a.source.url,
+        .target = a.target.url};
+    progress_init(&p, &shows);
     if (result == 0)
         result = numbers(&a, &options, &err);
     if (result == 0)
@@ -196,7 +221,11 @@ int sync_cmd_copy(const struct program_args *args)
         result = err_set(&err, ERR_PERM, EX_USAGE, "source and target are the same mailbox");
     if (result == 0) {
         progress_fini(&p);
-        progress_init(&p, a.is_json); /* not counting the time to type passwords */
+        progress_init(&p, &shows); /* not counting the time to type passwords */
+        progress_begin(&p);
+        stop_catch();
+        const struct wait_limits limits = {.cancel_fd = stop_fd()};
+        options.limits = &limits;
         options.source_admin = admin_of(&a, &source, &source_admin);
         options.target_admin = admin_of(&a, &target, &target_admin);
         result = run(&a, &options, &source, &target, &p, &err);
@@ -205,6 +234,9 @@ int sync_cmd_copy(const struct program_args *args)
     imap_own_fini(&target_admin);
     account_fini(&source);
     account_fini(&target);
+    int status = result < 0 ? program_fail(&sync_program, &err) : result;
+    if (p.can_go_on)
+        progress_go_on(&p, sync_program.name);
     progress_fini(&p);
-    return result < 0 ? program_fail(&sync_program, &err) : result;
+    return status;
 }

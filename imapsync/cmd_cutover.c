@@ -5,9 +5,7 @@
  * With a `coexist-sync run` on this host it does the work and we show what it says; without one we
  * do it ourselves.  The user's lock keeps the two apart either way.
  */
-#include <signal.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 #include <sysexits.h>
 
 #include "base/core/num.h"
@@ -15,6 +13,7 @@
 #include "imapsync/move/lines.h"
 #include "imapsync/move/remote.h"
 #include "imapsync/options.h"
+#include "imapsync/stop.h"
 #include "imapsync/sync.h"
 #include "maps/access.h"
 
@@ -50,37 +49,16 @@ static int parse(
     return result;
 }
 
-static volatile sig_atomic_t wants_stop;
-static int stop_fd = -1;
-
-static void on_signal(int signum)
-{
-    (void)signum;
-    wants_stop = 1;
-    (void)eventfd_write(stop_fd, 1);
-}
-
 static int cancel_fd(void *arg)
 {
     (void)arg;
-    return stop_fd;
+    return stop_fd();
 }
 
 static bool wants_back(void *arg)
 {
     (void)arg;
-    return wants_stop;
-}
-
-/* The first signal releases the user and ends the command in order, the second one ends it at once.
- */
-static void catch_signals(void)
-{
-    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
-    sigemptyset(&stop.sa_mask);
-    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
+    return stop_is_wanted();
 }
 
 static int here(const struct conf *conf, const struct cutover_args *a, bool is_back,
@@ -88,7 +66,7 @@ static int here(const struct conf *conf, const struct cutover_args *a, bool is_b
 {
     const struct move_events events = {
         .line = lines_show, .wants_back = wants_back, .cancel_fd = cancel_fd};
-    catch_signals();
+    stop_catch(); /* the first signal releases the user */
     if (access_become_sync(conf, err) != 0)
         return -1;
     return is_back ? cutover_back(conf, a->user, &events, lines, err)

@@ -1,81 +1,228 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * progress: see progress.h.  The bar and the lines go to standard error, the result to standard
- * output, so that a script reads only the result.
- */
+/* progress: see progress.h. */
 #include "imapsync/progress.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
+#include "base/core/num.h"
+#include "base/os/io.h"
+#include "imapsync/bar.h"
+#include "imapsync/copy/text.h"
+#include "imapsync/ends/limits.h"
+#include "imapsync/stop.h"
 
-#define BAR_WIDTH 24
 #define BAR_EVERY_MS 100
+#define EVENT_EVERY_MS 1000
 #define LINE_EVERY_MS 10000
+#define WIDTH_DEFAULT 80
+#define WIDTH_LEAST 20
+#define WIDTH_MOST 400
+#define TEXT_MAX (64u << 20)
+#define CLEAR "\r\033[K"
 
-void progress_init(struct progress *p, bool is_json)
+static bool is_terminal(int fd)
+{
+    const char *term = getenv("TERM");
+    return isatty(fd) == 1 && term && *term && strcmp(term, "dumb") != 0;
+}
+
+/* Columns of a terminal, as it is now. */
+static size_t width_now(int fd)
+{
+    struct winsize size = {0};
+    const char *columns = getenv("COLUMNS");
+    uint32_t n = WIDTH_DEFAULT;
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        n = size.ws_col;
+    else if (columns && num_u32(slice_str(columns), 1, UINT16_MAX, &n) != 0)
+        n = WIDTH_DEFAULT;
+    return n < WIDTH_LEAST ? WIDTH_LEAST : n > WIDTH_MOST ? WIDTH_MOST : n;
+}
+
+void progress_init(struct progress *p, const struct progress_options *o)
 {
     uint64_t now = clock_mono_ms();
-    *p = (struct progress){.is_terminal = isatty(STDERR_FILENO) == 1,
-        .is_json = is_json,
+    *p = (struct progress){.options = *o,
+        .has_bar = !o->is_events && is_terminal(STDERR_FILENO),
         .start_ms = now,
-        .shown_ms = now};
+        .shown_ms = now,
+        .start_s = clock_wall_s()};
+    summary_init(&p->summary);
+    buf_init(&p->folder, FOLDER_NAME_MAX);
+    log_over_bar(p->has_bar);
 }
 
 void progress_fini(struct progress *p)
 {
+    log_over_bar(false);
     report_fini(&p->report);
+    summary_fini(&p->summary);
+    buf_fini(&p->folder);
+    free(p->folder_text);
+    p->folder_text = NULL;
+}
+
+/* In one write, so that it is never cut by what somebody else writes. */
+static void put(int fd, struct slice text)
+{
+    struct err ignored = ERR_INIT;
+    fflush(stdout);
+    if (io_write_all(fd, text, &ignored) != 0)
+        return; /* there is nobody to tell */
 }
 
 static void clear_bar(const struct progress *p)
 {
-    if (p->is_terminal)
-        fputs("\r\033[K", stderr);
+    if (p->has_bar)
+        put(STDERR_FILENO, SLICE_LIT(CLEAR));
 }
 
-static double mebibytes(uint64_t octets)
+/* --- Events
+ * --------------------------------------------------------------------------------------- */
+
+static void put_event(const struct progress *p, const char *name, json_t *event_own)
 {
-    return (double)octets / (1 << 20);
+    if (p->options.is_events) {
+        char *text;
+        json_object_set_new(event_own, "event", json_string(name));
+        json_object_set_new(
+            event_own, "ms", json_integer((json_int_t)(clock_mono_ms() - p->start_ms)));
+        text = json_dumps(event_own, JSON_COMPACT);
+        BUG_ON(!text);
+        printf("%s\n", text);
+        fflush(stdout);
+        free(text);
+    }
+    json_decref(event_own);
 }
 
-static void show_bar(const struct progress *p, const struct copy_counts *n, double seconds)
+void progress_begin(const struct progress *p)
 {
-    uint64_t done = n->messages_copied + n->messages_same + n->messages_failed;
-    uint64_t total = n->messages_total > done ? n->messages_total : done;
-    unsigned filled = total > 0 ? (unsigned)(done * BAR_WIDTH / total) : 0;
-    (void)p;
-    fputs("\r[", stderr);
-    for (unsigned i = 0; i < BAR_WIDTH; i++)
-        fputc(i < filled ? '#' : '.', stderr);
-    fprintf(stderr, "] %llu/%llu messages, %.1f MiB, %.0f s\033[K", (unsigned long long)done,
-        (unsigned long long)total, mebibytes(n->octets_copied), seconds);
-    fflush(stderr);
+    json_t *event = json_pack("{s:o, s:o, s:b}", "source", text_json(p->options.source), "target",
+        text_json(p->options.target), "dry_run", (int)p->options.is_dry);
+    BUG_ON(!event);
+    put_event(p, "begin", event);
+}
+
+/* --- What has been done so far -------------------------------------------------------------------
+ */
+
+/* Each message once: those that were adopted are among those that were there. */
+static uint64_t done_of(const struct copy_counts *n)
+{
+    return n->messages_copied + n->messages_same + n->messages_failed + n->messages_filtered;
+}
+
+static struct bar bar_of(const struct progress *p, const struct copy_counts *n)
+{
+    struct bar b = {.done = done_of(n),
+        .total = n->messages_total,
+        .octets = n->octets_copied,
+        .speed = speed_now(&p->speed),
+        .folder = p->folder_text};
+    b.left_ms = b.total > b.done ? speed_left_ms(&b.speed, b.total - b.done, 0) : -1;
+    return b;
+}
+
+static void show_bar(const struct bar *b)
+{
+    struct buf line;
+    buf_init(&line, 4096);
+    BUG_ON(buf_add_str(&line, "\r") != 0);
+    /* The last column stays free: many terminals go to the next line behind it. */
+    bar_line(b, width_now(STDERR_FILENO) - 1, &line);
+    BUG_ON(buf_add_str(&line, "\033[K") != 0);
+    put(STDERR_FILENO, buf_slice(&line));
+    buf_fini(&line);
+}
+
+static void log_progress(const struct bar *b, const struct copy_counts *n)
+{
+    log_info("copy_progress", log_u64("copied", n->messages_copied),
+        log_u64("same", n->messages_same), log_u64("failed", n->messages_failed),
+        log_u64("total", n->messages_total), log_u64("octets", n->octets_copied),
+        log_u64("octets_s", (uint64_t)b->speed.octets),
+        log_i64("left_s", b->left_ms < 0 ? -1 : b->left_ms / 1000),
+        log_str("folder", b->folder ? b->folder : ""));
+}
+
+static json_t *progress_json(const struct bar *b, const struct copy_counts *n)
+{
+    json_t *out = json_pack("{s:I, s:I, s:I, s:I, s:f}", "done", (json_int_t)b->done, "total",
+        (json_int_t)b->total, "copied", (json_int_t)n->messages_copied, "bytes_copied",
+        (json_int_t)n->octets_copied, "bytes_per_second", b->speed.octets);
+    BUG_ON(!out);
+    if (b->left_ms >= 0)
+        json_object_set_new(out, "seconds_left", json_integer(b->left_ms / 1000));
+    if (b->folder)
+        json_object_set_new(out, "folder", json_string(b->folder));
+    return out;
 }
 
 static void on_progress(void *arg, const struct copy_counts *n)
 {
     struct progress *p = arg;
-    uint64_t now = clock_mono_ms();
-    if (p->is_quiet || now - p->shown_ms < (p->is_terminal ? BAR_EVERY_MS : LINE_EVERY_MS))
+    const uint64_t now = clock_mono_ms();
+    const uint64_t every_ms = p->options.is_events ? EVENT_EVERY_MS
+                              : p->has_bar         ? BAR_EVERY_MS
+                                                   : LINE_EVERY_MS;
+    if (p->options.is_dry)
+        return;
+    speed_add(&p->speed, now, n->messages_copied, n->octets_copied);
+    if (now - p->shown_ms < every_ms)
         return;
     p->shown_ms = now;
-    if (p->is_terminal)
-        show_bar(p, n, (double)(now - p->start_ms) / 1000);
+    const struct bar b = bar_of(p, n);
+    if (p->options.is_events)
+        put_event(p, "progress", progress_json(&b, n));
+    else if (p->has_bar)
+        show_bar(&b);
     else
-        log_info("copy_progress", log_u64("copied", n->messages_copied),
-            log_u64("same", n->messages_same), log_u64("failed", n->messages_failed),
-            log_u64("total", n->messages_total), log_u64("octets", n->octets_copied));
+        log_progress(&b, n);
+}
+
+/* --- What happens
+ * ---------------------------------------------------------------------------------- */
+
+static void on_message(void *arg, const struct copy_message *m)
+{
+    struct progress *p = arg;
+    summary_message(&p->summary, m);
+    if (p->folder_text && slice_eq(buf_slice(&p->folder), m->folder))
+        return;
+    struct buf text;
+    buf_init(&text, 4 * FOLDER_NAME_MAX);
+    folder_text(m->folder, &text);
+    free(p->folder_text);
+    p->folder_text = text_dup(buf_slice(&text));
+    buf_fini(&text);
+    buf_clear(&p->folder);
+    if (buf_add(&p->folder, m->folder) != 0)
+        buf_clear(&p->folder);
 }
 
 static void on_exception(void *arg, const struct copy_exception *e)
 {
     struct progress *p = arg;
-    clear_bar(p);
+    /* Whoever gives a filter knows what it leaves out: the report counts it. */
+    if (e->code == ITEM_FILTERED)
+        return;
     log_warn("copy_exception", log_str("folder", e->folder), log_u64("uid", e->uid),
         log_str("code", item_row(e->code)->name), log_str("error", e->why));
     report_item(&p->report, e);
+    const struct report_item item = {.code = e->code,
+        .folder = text_dup(slice_str(e->folder)),
+        .why = text_dup(slice_str(e->why)),
+        .uid = e->uid};
+    put_event(p, "exception", report_item_json(&item));
+    free(item.folder);
+    free(item.why);
 }
 
 static void on_open(void *arg, const struct copy_exception *e)
@@ -84,73 +231,100 @@ static void on_open(void *arg, const struct copy_exception *e)
     report_open(&p->report, e);
 }
 
-const struct copy_events progress_events = {
-    .progress = on_progress, .exception = on_exception, .open = on_open};
-
-static void text_summary(const struct report *r, double seconds)
+static void on_folder(void *arg, const struct copy_folder *f)
 {
-    const struct copy_counts *n = &r->n;
-    const struct copy_verdict *v = r->has_verdict ? &r->verdict : NULL;
-    printf("copied   %llu messages, %.1f MiB\n", (unsigned long long)n->messages_copied,
-        mebibytes(n->octets_copied));
-    printf("skipped  %llu messages (there already), %llu of them found by content\n",
-        (unsigned long long)(n->messages_same + n->messages_adopted),
-        (unsigned long long)n->messages_adopted);
-    printf("failed   %llu messages, %llu folders of %llu\n", (unsigned long long)n->messages_failed,
-        (unsigned long long)n->folders_failed, (unsigned long long)n->folders);
-    if (n->messages_reduced > 0)
-        printf("reduced  %llu messages: without their keywords or their dates\n",
-            (unsigned long long)n->messages_reduced);
-    if (n->folders_left_out > 0)
-        printf("left out %llu folders that only show messages of others\n",
-            (unsigned long long)n->folders_left_out);
-    if (n->folders_vanished > 0)
-        printf("vanished %llu folders are not on the source any more and stay on the target\n",
-            (unsigned long long)n->folders_vanished);
-    if (n->folders_not_renamed > 0)
-        printf("renamed  %llu folders on the source, which the target refuses: their messages move "
-               "instead\n",
-            (unsigned long long)n->folders_not_renamed);
-    printf("flags    %llu changed\n", (unsigned long long)n->flags_changed);
-    printf("deleted  %llu messages, %llu kept because they were touched on the target\n",
-        (unsigned long long)n->messages_deleted, (unsigned long long)n->messages_kept);
-    if (n->deletions_withheld > 0)
-        printf("withheld %llu deletions: too many at once (--delete-percent), or the target cannot "
-               "remove single messages\n",
-            (unsigned long long)n->deletions_withheld);
-    if (n->folders_short > 0)
-        printf("short    %llu folders: the source lists fewer messages than it counts\n",
-            (unsigned long long)n->folders_short);
-    if (n->keywords_lost > 0)
-        printf("keywords %llu could not be kept\n", (unsigned long long)n->keywords_lost);
-    uint64_t open = n->items_loss + n->items_withheld + n->items_changed;
-    if (open + n->items_accepted > 0)
-        printf("items    %llu open (%llu loss, %llu withheld, %llu changed), %llu accepted: see "
-               "coexist-sync items\n",
-            (unsigned long long)open, (unsigned long long)n->items_loss,
-            (unsigned long long)n->items_withheld, (unsigned long long)n->items_changed,
-            (unsigned long long)n->items_accepted);
-    if (v)
-        printf("verified %llu messages: %llu missing, %llu different, %llu gone from the target, "
-               "%llu only there\n",
-            (unsigned long long)v->messages, (unsigned long long)v->missing,
-            (unsigned long long)v->different, (unsigned long long)v->gone,
-            (unsigned long long)v->extra);
-    printf("seconds  %.2f\n", seconds);
+    struct progress *p = arg;
+    const struct summary_folder *s = summary_folder(&p->summary, f);
+    if (p->options.is_events && s)
+        put_event(p, "folder", summary_folder_json(s));
 }
 
-void progress_summary(struct progress *p)
+static void on_renamed(void *arg, struct slice from, struct slice to)
 {
-    double seconds = (double)(clock_mono_ms() - p->start_ms) / 1000;
+    struct progress *p = arg;
+    summary_renamed(&p->summary, from, to);
+}
+
+static void on_again(void *arg)
+{
+    struct progress *p = arg;
+    report_begin(&p->report);
+    put_event(p, "again", json_object());
+}
+
+static bool is_cancelled(void *arg)
+{
+    (void)arg;
+    return stop_is_wanted();
+}
+
+const struct copy_events progress_events = {.progress = on_progress,
+    .exception = on_exception,
+    .open = on_open,
+    .is_cancelled = is_cancelled,
+    .message = on_message,
+    .folder = on_folder,
+    .renamed = on_renamed,
+    .again = on_again};
+
+void progress_count(void *arg, bool is_target, const struct folder *f)
+{
+    struct progress *p = arg;
+    if (f->has & FOLDER_HAS_MESSAGES)
+        summary_count(&p->summary, is_target, f->name, f->messages);
+}
+
+/* --- The end
+ * ----------------------------------------------------------------------------------------- */
+
+static void put_text(struct progress *p, const struct summary_frame *frame)
+{
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    summary_text(&p->summary, frame, &text);
+    put(STDOUT_FILENO, buf_slice(&text));
+    buf_fini(&text);
+}
+
+void progress_summary(struct progress *p, const struct err *err)
+{
+    const struct summary_frame frame = {.report = &p->report,
+        .started_s = p->start_s,
+        .ended_s = clock_wall_s(),
+        .seconds = (double)(clock_mono_ms() - p->start_ms) / 1000,
+        .is_dry = p->options.is_dry,
+        .width = is_terminal(STDOUT_FILENO) ? width_now(STDOUT_FILENO) : 0};
     clear_bar(p);
-    if (!p->is_json) {
-        text_summary(&p->report, seconds);
-    } else {
-        json_t *out = report_json(&p->report, REPORT_ITEMS_MAX);
-        json_object_set_new(out, "seconds", json_real(seconds));
-        json_dumpf(out, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(out);
+    log_over_bar(false);
+    p->has_bar = false;
+    if (!p->options.is_json && !p->options.is_events) {
+        put_text(p, &frame);
+        return;
     }
+    json_t *doc = summary_json(&p->summary, &frame);
+    if (err)
+        json_object_set_new(doc, "broke_off", text_json(err->text));
+    if (p->options.is_events) {
+        put_event(p, "end", doc);
+        return;
+    }
+    json_dumpf(doc, stdout, JSON_INDENT(2));
+    putchar('\n');
     fflush(stdout);
+    json_decref(doc);
+}
+
+void progress_go_on(const struct progress *p, const char *program)
+{
+    const struct copy_counts *n = &p->report.n;
+    struct buf size;
+    buf_init(&size, 64);
+    bar_add_octets(&size, (double)n->octets_copied);
+    fprintf(stderr,
+        "%s: %llu message%s (%s) were copied in this run and do not come again: run the same "
+        "command "
+        "to go on\n",
+        program, (unsigned long long)n->messages_copied, n->messages_copied == 1 ? "" : "s",
+        buf_cstr(&size));
+    buf_fini(&size);
 }

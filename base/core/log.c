@@ -17,7 +17,7 @@
 
 static const char *program_name = "coexist";
 static _Atomic int level_max = LOG_LEVEL_INFO;
-static atomic_bool use_syslog;
+static atomic_bool use_syslog, is_over_bar;
 
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error",
@@ -53,6 +53,11 @@ void log_to_syslog(bool on)
     else
         closelog();
     atomic_store(&use_syslog, on);
+}
+
+void log_over_bar(bool on)
+{
+    atomic_store(&is_over_bar, on);
 }
 
 bool log_enabled(enum log_level level)
@@ -149,9 +154,11 @@ int log_encode_value(struct buf *out, struct slice v)
 
 /* --- Lines ----------------------------------------------------------------- */
 
+#define CLEAR_LINE "\r\033[K"
+
 struct line {
     char text[LOG_LINE_MAX];
-    size_t n;
+    size_t start, n; /* start: behind what clears a bar */
     bool full;
 };
 
@@ -165,7 +172,7 @@ static void add_field(struct line *l, const char *key, struct slice value)
         l->full = true;
         return;
     }
-    if (l->n > 0)
+    if (l->n > l->start)
         l->text[l->n++] = ' ';
     memcpy(l->text + l->n, key, key_n);
     l->n += key_n;
@@ -198,7 +205,12 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     struct line l; /* 4 KiB that need no zeroing */
     bool to_syslog = atomic_load(&use_syslog);
 
-    l.n = 0;
+    l.start = 0;
+    if (!to_syslog && atomic_load(&is_over_bar)) {
+        memcpy(l.text, CLEAR_LINE, sizeof(CLEAR_LINE) - 1);
+        l.start = sizeof(CLEAR_LINE) - 1;
+    }
+    l.n = l.start;
     l.full = false;
     if (!to_syslog) {
         add_time(&l);

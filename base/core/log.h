@@ -62,6 +62,9 @@ static inline struct log_field log_err(const struct err *err)
 void log_init(const char *program, enum log_level max_level);
 void log_set_level(enum log_level max_level);
 void log_to_syslog(bool on); /* facility mail; default is stderr */
+/* A bar stands in the terminal's last line: each line of the log takes its place, and the bar comes
+ * again when it is drawn the next time. */
+void log_over_bar(bool on);
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 

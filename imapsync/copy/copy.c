@@ -151,6 +151,19 @@ int copy_list_both(
     return end_check(c->to, &ask[1], "cannot list the folders", err);
 }
 
+int copy_count(struct copy *c, void (*each)(void *arg, bool is_target, const struct folder *f),
+    void *arg, struct err *err)
+{
+    struct folder_list lists[2] = {0};
+    int result = copy_connect(c, err) == 0 ? copy_list_both(c, &lists[0], &lists[1], err) : -1;
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t i = 0; result == 0 && i < lists[side].n; i++)
+            each(arg, side == 1, &lists[side].v[i]);
+        folder_list_fini(&lists[side]);
+    }
+    return result;
+}
+
 /* It has been through all folders. */
 static int end_of_pass(struct copy *c, const struct pass *p, struct err *err)
 {

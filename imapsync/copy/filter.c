@@ -9,6 +9,7 @@
 #include <sysexits.h>
 
 #include "base/core/num.h"
+#include "imapsync/ends/date.h"
 
 #define DAY_S 86400
 #define DAYS_AGO_MAX 365000
@@ -34,14 +35,6 @@ static int64_t day_of(int64_t s)
 }
 
 /* Of the Gregorian calendar, in eras of 400 years that begin with a March. */
-static int64_t days_of(uint32_t year, uint32_t month, uint32_t day)
-{
-    const int64_t y = (int64_t)year - (month <= 2), era = y / 400, of_era = y - era * 400;
-    const int64_t m = ((int64_t)month + 9) % 12;
-    const int64_t of_year = (153 * m + 2) / 5 + (int64_t)day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 static void date_of(int64_t days, uint32_t *year, uint32_t *month, uint32_t *day)
 {
     const int64_t d = days + 719468, era = d / 146097, of_era = d - era * 146097;
@@ -60,7 +53,7 @@ static bool is_date(struct slice s, int64_t *out)
         num_u32(slice_sub(s, 5, 2), 1, 12, &month) != 0 ||
         num_u32(slice_sub(s, 8, 2), 1, 31, &day) != 0)
         return false;
-    *out = days_of(year, month, day);
+    *out = day_of(date_seconds(year, month, day));
     date_of(*out, &same_year, &same_month, &same_day);
     return same_month == month && same_day == day;
 }

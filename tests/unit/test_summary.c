@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+#include "base/core/err.h"
+#include "base/os/io.h"
+#include "imapsync/summary.h"
+#include "imapsync/width.h"
+#include "tests/unit/unit.h"
+
+#define PAGE "docs/man/coexist-json.5"
+#define NAME(s) SLICE_LIT(s)
+
+static void fill(struct summary *s, struct report *r)
+{
+    const struct copy_counts n = {.folders = 5,
+        .folders_failed = 1,
+        .folders_unchanged = 1,
+        .messages_total = 3000,
+        .messages_copied = 12,
+        .octets_copied = 25270026,
+        .messages_same = 2900,
+        .messages_adopted = 2,
+        .messages_failed = 1,
+        .messages_filtered = 80,
+        .flags_changed = 3,
+        .messages_deleted = 4,
+        .items_loss = 2};
+    summary_init(s);
+    *r = (struct report){0};
+    summary_folder(s, &(struct copy_folder){.source = NAME("INBOX"),
+                          .target = NAME("INBOX"),
+                          .origin = FOLDER_ORIGIN_PLAIN,
+                          .messages = 1204,
+                          .messages_there = 1190,
+                          .copied = 11,
+                          .octets = 25268978,
+                          .flags = 3,
+                          .deleted = 4,
+                          .failed = 1});
+    summary_folder(s, &(struct copy_folder){.source = NAME("Quiet"),
+                          .target = NAME("Quiet"),
+                          .origin = FOLDER_ORIGIN_KEPT,
+                          .messages = 1500,
+                          .messages_there = 1500});
+    summary_folder(s, &(struct copy_folder){.source = NAME("Sent"),
+                          .target = NAME("Gesendete Objekte"),
+                          .origin = FOLDER_ORIGIN_SPECIAL,
+                          .is_made = true,
+                          .messages = 83,
+                          .copied = 1,
+                          .octets = 1048,
+                          .adopted = 2,
+                          .filtered = 80});
+    summary_folder(
+        s, &(struct copy_folder){.source = NAME("&ZeVnLIqe-/A long name that nobody would "
+                                                "like to read as a whole, here or there"),
+               .target = NAME("x"),
+               .origin = FOLDER_ORIGIN_SAID,
+               .has_failed = true,
+               .messages = 7});
+    summary_folder(s, &(struct copy_folder){.source = NAME("All Mail"),
+                          .left_out = "shows messages of other folders",
+                          .messages = 2900});
+    summary_count(s, false, NAME("INBOX"), 1205);
+    summary_count(s, true, NAME("INBOX"), 1197);
+    summary_count(s, true, NAME("Gesendete Objekte"), 3);
+    summary_count(s, true, NAME("Nobody's"), 3);
+    summary_message(s, &(struct copy_message){.folder = NAME("Sent"), .uid = 7, .octets = 1048});
+    summary_message(s, &(struct copy_message){.folder = NAME("INBOX"),
+                           .uid = 4294967295,
+                           .octets = 25268000,
+                           .has_date = true,
+                           .date_s = 837596665});
+    report_item(r, &(struct copy_exception){
+                       .code = ITEM_REFUSED, .folder = "INBOX", .uid = 5, .why = "NO bad header"});
+    report_item(
+        r, &(struct copy_exception){.code = ITEM_FOLDER,
+               .folder = "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e/A long name that nobody would "
+                         "like to read as a whole, here or there",
+               .why = "cannot open"});
+    report_pass(r, &n);
+}
+
+static void drop(struct summary *s, struct report *r)
+{
+    summary_fini(s);
+    report_fini(r);
+}
+
+static struct summary_frame frame_of(const struct report *r, size_t width)
+{
+    return (struct summary_frame){
+        .report = r, .started_s = 1793836800, .ended_s = 1793836808, .seconds = 8, .width = width};
+}
+
+static void test_text(void **state)
+{
+    static const char want[] =
+        "folder                              source   target      now   copied       size\n"
+        "INBOX                                 1205     1190     1197       11   24.1 MiB\n"
+        "    3 with other flags, 4 deleted, 1 failed, 1 item\n"
+        "Sent > Gesendete Objekte                83      new        3        1    1.0 KiB\n"
+        "    the folder of this use, 2 found there, 80 left out by the filter\n"
+        "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e/A long n...re or there > x        7        0"
+        "        -        0\n"
+        "    --map, could not be looked at as a whole, 1 item\n"
+        "All Mail                              2900\n"
+        "    left out: shows messages of other folders\n"
+        "and 1 folder with 1500 messages in which nothing was to be done\n"
+        "\n"
+        "copied   12 messages, 24.1 MiB\n"
+        "skipped  2900 messages (there already), 2 of them found by content\n"
+        "filtered 80 messages: without the filter they are copied\n"
+        "failed   1 messages, 1 folders of 5\n"
+        "flags    3 changed\n"
+        "deleted  4 messages, 0 kept because they were touched on the target\n"
+        "items    2 open (2 loss, 0 withheld, 0 changed), 0 accepted: see\n"
+        "         coexist-sync items\n"
+        "codes    E-REFUSED 1, E-FOLDER 1\n"
+        "biggest    24.1 MiB  1996-07-17  UID 4294967295  INBOX\n"
+        "            1.0 KiB              UID 7           Sent\n"
+        "time     2026-11-05T00:00:00Z to 2026-11-05T00:00:08Z\n"
+        "rate     1.5 messages and 3.0 MiB a second\n"
+        "seconds  8.00\n";
+    struct summary s;
+    struct report r;
+    struct buf out;
+    (void)state;
+    fill(&s, &r);
+    const struct summary_frame frame = frame_of(&r, 80);
+    buf_init(&out, 100000);
+    summary_text(&s, &frame, &out);
+    if (strcmp(buf_cstr(&out), want) != 0)
+        fail_msg("got\n%s", buf_cstr(&out));
+    buf_fini(&out);
+    drop(&s, &r);
+}
+
+static void test_it_fits(void **state)
+{
+    (void)state;
+    for (size_t width = 60; width <= 130; width += 10) {
+        for (unsigned dry = 0; dry < 2; dry++) {
+            struct summary s;
+            struct report r;
+            struct buf out;
+            struct slice rest, line;
+            fill(&s, &r);
+            struct summary_frame frame = frame_of(&r, width);
+            frame.is_dry = dry;
+            buf_init(&out, 100000);
+            summary_text(&s, &frame, &out);
+            rest = buf_slice(&out);
+            while (slice_split(&rest, '\n', &line)) {
+                if (width_of(line) > (width < 80 ? 80 : width))
+                    fail_msg("%zu: too wide: %.*s", width, SLICE_ARG(line));
+            }
+            buf_fini(&out);
+            drop(&s, &r);
+        }
+    }
+}
+
+/* --- JSON ---------------------------------------------------------------------------------------
+ */
+
+static void expect_keys(struct slice page, const json_t *json)
+{
+    const char *key;
+    json_t *value, *item;
+    size_t i;
+    if (json_is_array(json)) {
+        json_array_foreach(json, i, item) expect_keys(page, item);
+        return;
+    }
+    json_object_foreach((json_t *)(uintptr_t)json, key, value)
+    {
+        struct buf word;
+        buf_init(&word, 100);
+        assert_int_equal(buf_addf(&word, "%s", key), 0);
+        if (strncmp(key, "E-", 2) != 0 && slice_search(page, buf_slice(&word)) < 0)
+            fail_msg("%s lacks %s", PAGE, key);
+        buf_fini(&word);
+        expect_keys(page, value);
+    }
+}
+
+static json_int_t number(const json_t *json, const char *key)
+{
+    const json_t *v = json_object_get(json, key);
+    if (!json_is_integer(v))
+        fail_msg("%s is no number", key);
+    return json_integer_value(v);
+}
+
+static void test_json(void **state)
+{
+    struct summary s;
+    struct report r;
+    struct buf page;
+    struct err err = ERR_INIT;
+    (void)state;
+    buf_init(&page, 1u << 20);
+    assert_int_equal(io_read_file(PAGE, 1u << 20, &page, &err), 0);
+    fill(&s, &r);
+    report_verdict(&r, &(struct copy_verdict){.messages = 9});
+    summary_renamed(&s, NAME("a"), NAME("b"));
+    const struct summary_frame frame = frame_of(&r, 0);
+    json_t *doc = summary_json(&s, &frame);
+    expect_keys(buf_slice(&page), doc);
+    const json_t *folders = json_object_get(doc, "by_folder");
+    assert_int_equal(json_array_size(folders), 5);
+    /* Each message once. */
+    for (size_t i = 0; i < 4; i++) {
+        const json_t *f = json_array_get(folders, i);
+        assert_int_equal(number(f, "source_before"), number(f, "copied") + number(f, "skipped") +
+                                                         number(f, "filtered") +
+                                                         number(f, "failed"));
+    }
+    const json_t *inbox = json_array_get(folders, 0), *all = json_array_get(folders, 4);
+    assert_int_equal(number(inbox, "source_after"), 1205);
+    assert_int_equal(number(inbox, "target_after"), 1197);
+    assert_int_equal(number(inbox, "items"), 1);
+    assert_true(json_is_true(json_object_get(inbox, "complete")));
+    assert_string_equal(json_string_value(json_object_get(inbox, "name_from")), "plain");
+    assert_null(json_object_get(json_array_get(folders, 1), "target_after"));
+    assert_null(json_object_get(all, "target"));
+    assert_true(json_is_false(json_object_get(all, "complete")));
+    const json_t *biggest = json_object_get(doc, "biggest");
+    assert_int_equal(json_array_size(biggest), 2);
+    assert_int_equal(number(json_array_get(biggest, 0), "uid"), 4294967295);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(biggest, 0), "date")),
+        "1996-07-17T09:44:25Z");
+    assert_null(json_object_get(json_array_get(biggest, 1), "date"));
+    assert_int_equal(number(json_object_get(doc, "by_code"), "E-FOLDER"), 1);
+    json_decref(doc);
+    buf_fini(&page);
+    drop(&s, &r);
+}
+
+/* A pass that has broken off, and the one behind it. */
+static void test_two_passes(void **state)
+{
+    const struct copy_folder first = {.source = NAME("A"),
+        .target = NAME("A"),
+        .is_made = true,
+        .has_failed = true,
+        .messages = 10,
+        .copied = 4,
+        .octets = 400,
+        .failed = 2};
+    const struct copy_folder second = {.source = NAME("A"),
+        .target = NAME("A"),
+        .messages = 10,
+        .messages_there = 4,
+        .copied = 5,
+        .octets = 500,
+        .failed = 1};
+    struct summary s;
+    (void)state;
+    summary_init(&s);
+    summary_folder(&s, &first);
+    summary_folder(&s, &second);
+    assert_int_equal(s.n, 1);
+    assert_true(s.v[0].f.is_made && !s.v[0].f.has_failed);
+    assert_int_equal(s.v[0].f.messages_there, 0);
+    assert_int_equal(s.v[0].f.copied, 9);
+    assert_int_equal(s.v[0].f.octets, 900);
+    assert_int_equal(s.v[0].f.failed, 1);
+    summary_fini(&s);
+}
+
+static void test_the_biggest(void **state)
+{
+    struct summary s;
+    (void)state;
+    summary_init(&s);
+    for (uint32_t i = 0; i < 1000; i++)
+        summary_message(&s,
+            &(struct copy_message){.folder = NAME("A"), .uid = i + 1, .octets = i * 7919 % 1000});
+    assert_int_equal(s.n_biggest, SUMMARY_BIGGEST);
+    for (size_t i = 0; i < SUMMARY_BIGGEST; i++)
+        assert_int_equal(s.biggest[i].m.octets, 999 - i);
+    summary_fini(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_it_fits),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_two_passes),
+        cmocka_unit_test(test_the_biggest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
