@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/ends/limits.h"
 
 void end_changes_init(struct end_changes *c, struct keywords *keywords)
@@ -21,6 +22,7 @@ void end_changes_init(struct end_changes *c, struct keywords *keywords)
 /* --- IDs ------------------------------------------------------------------------------------- */
 
 #define IDS_MAX (256u << 20) /* octets; then the others have none */
+#define IDS_REPEATED 65536   /* more than two for each message that are kept, of the same ones */
 
 struct id_at {
     uint32_t uid, at, n;
@@ -52,7 +54,7 @@ void end_changes_add_id(struct end_changes *c, uint32_t uid, struct slice id)
         buf_init(&c->ids->text, IDS_MAX);
     }
     struct id_table *ids = c->ids;
-    if (buf_add(&ids->text, id) != 0)
+    if (ids->n >= IDS_REPEATED + 2 * c->n || buf_add(&ids->text, id) != 0)
         return;
     if (ids->n == ids->cap) {
         ids->cap = ids->cap ? ids->cap + ids->cap / 2 : 64;
@@ -123,20 +125,6 @@ void end_changes_fini(struct end_changes *c)
     buf_fini(&c->token);
     buf_fini(&c->folder_id);
     *c = (struct end_changes){0};
-}
-
-bool end_changes_add(struct end_changes *c, const struct listed *m)
-{
-    if (c->n == MESSAGES_MAX)
-        return false;
-    if (c->n == c->cap) {
-        c->cap = c->cap >= 64 ? c->cap + c->cap / 2 : 64;
-        c->v = mem_realloc_array(c->v, c->cap, sizeof(*c->v));
-    }
-    if (c->n > 0 && c->v[c->n - 1].uid >= m->uid)
-        c->is_disordered = true;
-    c->v[c->n++] = *m;
-    return true;
 }
 
 bool end_changes_add_uids(struct end_changes *c, struct uid_range range)
@@ -211,12 +199,42 @@ void end_changes_finish(struct end_changes *c)
     c->is_disordered = false;
 }
 
+/* Who tells the same messages over and over needs no more room for it. */
+static void make_room(struct end_changes *c)
+{
+    end_changes_finish(c);
+    if (c->n < c->cap / 2)
+        return;
+    c->cap = c->cap >= 64 ? c->cap + c->cap / 2 : 64;
+    c->v = mem_realloc_array(c->v, c->cap, sizeof(*c->v));
+}
+
+bool end_changes_add(struct end_changes *c, const struct listed *m)
+{
+    if (c->n == c->cap)
+        make_room(c);
+    if (c->n == MESSAGES_MAX)
+        return false;
+    if (c->n > 0 && c->v[c->n - 1].uid >= m->uid)
+        c->is_disordered = true;
+    c->v[c->n++] = *m;
+    return true;
+}
+
+static void make_room_for_vanished(struct end_changes *c)
+{
+    if (c->n_vanished > 0)
+        c->n_vanished = uids_sort(c->vanished, c->n_vanished);
+    if (c->n_vanished < c->cap_vanished / 2)
+        return;
+    c->cap_vanished = c->cap_vanished ? c->cap_vanished + c->cap_vanished / 2 : 64;
+    c->vanished = mem_realloc_array(c->vanished, c->cap_vanished, sizeof(*c->vanished));
+}
+
 void end_changes_add_vanished(struct end_changes *c, uint32_t uid)
 {
-    if (c->n_vanished == c->cap_vanished) {
-        c->cap_vanished = c->cap_vanished ? c->cap_vanished + c->cap_vanished / 2 : 64;
-        c->vanished = mem_realloc_array(c->vanished, c->cap_vanished, sizeof(*c->vanished));
-    }
+    if (c->n_vanished == c->cap_vanished)
+        make_room_for_vanished(c);
     c->vanished[c->n_vanished++] = uid;
 }
 

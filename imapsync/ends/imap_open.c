@@ -92,6 +92,10 @@ static void compose_part(struct open_request *q)
 {
     struct imap_client *client = q->r.e->client;
     uint64_t last = q->part + q->by_parts - 1;
+    if (q->part == 1) {
+        q->heard = 1;
+        q->n_heard = 0;
+    }
     imap_request_cmd(&q->r, OPEN_STEP_PART);
     imap_cmd_f(
         client, "FETCH %u:%u ", (unsigned)q->part, (unsigned)(last < q->exists ? last : q->exists));
@@ -238,6 +242,14 @@ static void opened(struct open_request *q, const struct imap_outcome *o)
     r->has_more = r->has_more || (q->portion > 0 && !q->is_only_opened);
 }
 
+/* One of which nothing is told is behind the last one, however many the server has counted. */
+static void part_answered(struct open_request *q)
+{
+    q->r.has_more = q->r.has_more && q->n_heard > 0;
+    q->heard += q->by_parts;
+    q->n_heard = 0;
+}
+
 static void open_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
@@ -247,6 +259,8 @@ static void open_answered(struct imap_request *r, unsigned step, const struct im
         q->was_cut = true;
         q->portion = imap_message_limit(r->e);
     }
+    if (step == OPEN_STEP_PART)
+        part_answered(q);
     if (step == OPEN_STEP_OPEN) {
         opened(q, o);
     } else if (o->status != IMAP_STATUS_OK && step != OPEN_STEP_WHOLE && step != OPEN_STEP_DATES) {

@@ -53,10 +53,14 @@ struct open_request {
     uint64_t portion;  /* messages that the server takes in one command; 0: it tells no number */
     uint64_t by_parts; /* of so many each the last listing by position was; 0: there was none */
     uint64_t part;     /* next position of it */
+    uint64_t heard;    /* first position of the part whose answer is the next one */
+    size_t n_heard;    /* lines about positions in it */
     uint32_t *partial; /* owned, ascending: of OPEN_STEP_WHOLE, then DATES; NULL: not yet */
     size_t n_partial, partial_sent;
     bool has_asked_dates;
     uint32_t exists;        /* when it was opened, less those that went since */
+    bool is_counted;        /* the server has said how many there are */
+    uint32_t most_exists;   /* that it has ever said since */
     uint64_t n_gone;        /* UIDs below the token's UIDNEXT that VANISHED has named */
     struct uid_set present; /* that the server has, by OPEN_STEP_UIDS */
     size_t n_present;

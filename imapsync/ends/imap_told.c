@@ -4,11 +4,17 @@
  *
  * What comes before "[CLOSED]" is about the folder that was open before (RFC 7162 3.2.11), and so
  * is every FETCH and EXPUNGE before the answer to EXAMINE, unless QRESYNC was asked for.
+ *
+ * What cannot be is not believed: a number that nothing has is not expunged, more messages than are
+ * there have not vanished, and nothing vanishes for who has not asked for QRESYNC.  A folder that
+ * was counted too high is listed once more; one too low would hide what the listing leaves out.
  */
 #include <sysexits.h>
 
 #include "imapsync/ends/imap_open.h"
 #include "imapsync/ends/limits.h"
+
+#define UNCOUNTED_MAX 10000 /* messages that may be listed before anything has counted them */
 
 void imap_told_clear(struct open_request *q)
 {
@@ -21,6 +27,8 @@ void imap_told_clear(struct open_request *q)
     c->takes_keywords = true;
     c->flags_lost = 0;
     q->exists = 0;
+    q->is_counted = false;
+    q->most_exists = 0;
     q->n_gone = 0;
 }
 
@@ -75,6 +83,24 @@ static void fail_too_many(struct open_request *q)
     imap_request_fail(&q->r, &err);
 }
 
+/* However often it tells the same ones. */
+static bool has_too_many(struct open_request *q)
+{
+    const uint64_t most = (uint64_t)q->most_exists + UNCOUNTED_MAX;
+    if (q->out->n > most && q->out->is_disordered)
+        end_changes_finish(q->out);
+    return q->out->n > most;
+}
+
+static void fail_endless(struct open_request *q)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_PEER, EX_PROTOCOL, "the server lists more messages than it counts (%u)",
+        (unsigned)q->most_exists);
+    err_scope_set(&err, ERR_SCOPE_FOLDER);
+    imap_request_fail(&q->r, &err);
+}
+
 static void take_uids(struct open_request *q, struct uid_range range)
 {
     q->out->is_brief = true;
@@ -91,11 +117,13 @@ static void take_fetch(struct open_request *q, const struct imap_fetch_data *f)
         return;
     }
     /* "n:*" names the last message even when it is below n (RFC 9051 sequence-set). */
-    if (!(q->is_open || q->is_ours) || q->is_only_opened || !imap_listed(q->out, f, &m) ||
-        m.uid < q->from)
+    if (!(q->is_open || q->is_ours) || q->is_only_opened || q->r.result != END_OK ||
+        !imap_listed(q->out, f, &m) || m.uid < q->from)
         return;
     if (!end_changes_add(q->out, &m))
         fail_too_many(q);
+    else if (has_too_many(q))
+        fail_endless(q);
 }
 
 /* The known ones of a range. */
@@ -115,7 +143,7 @@ static void take_vanished(struct open_request *q, struct slice set, bool is_earl
         uint64_t n = (uint64_t)range.last - range.first + 1;
         range_vanished(q, range);
         if (!is_earlier)
-            q->exists -= n < q->exists ? (uint32_t)n : q->exists;
+            q->exists -= n <= q->exists ? (uint32_t)n : 0;
         else if (range.first < q->token.uidnext)
             q->n_gone += (range.last < q->token.uidnext ? range.last : q->token.uidnext - 1) -
                          range.first + UINT64_C(1);
@@ -141,19 +169,26 @@ bool imap_told(struct imap_request *r, const struct imap_response *resp)
     struct slice set = resp->set;
     switch (resp->kind) {
     case IMAP_KIND_FETCH:
+        q->n_heard += resp->number >= q->heard && resp->number - q->heard < q->by_parts;
         take_fetch(q, &resp->fetch);
         return true;
     case IMAP_KIND_EXISTS:
+        if (q->most_exists < resp->number)
+            q->most_exists = resp->number;
         /* Later ones are new messages, which the listing may leave out. */
-        if (!q->is_open)
-            q->exists = q->out->exists = resp->number;
+        if (q->is_open)
+            return true;
+        q->exists = q->out->exists = resp->number;
+        q->is_counted = true;
         return true;
     case IMAP_KIND_EXPUNGE:
-        if (q->is_open && q->exists > 0)
+        /* Behind those are the new ones. */
+        if (q->is_open && resp->number > 0 && resp->number <= q->exists)
             q->exists--;
         return true;
     case IMAP_KIND_VANISHED:
-        take_vanished(q, resp->set, resp->is_earlier);
+        if (r->e->has_qresync)
+            take_vanished(q, resp->set, resp->is_earlier);
         return true;
     case IMAP_KIND_ESEARCH:
         while (uids_next(&set, &range) > 0)

@@ -9,7 +9,9 @@
  *
  * A listing that has fewer messages than the server has counted (a server that leaves out lines, or
  * answers for so many at a time, RFC 9738) is asked for again, by position in parts.  If it is
- * still short the changes are not sure.  A delta that was cut is no delta.
+ * still short, or nothing was counted, the changes are not sure.  A delta that was cut is no delta,
+ * and of one by which more has vanished than the counts have lost, the UIDs that are there are
+ * asked for.
  *
  * A server may tell at any time what others have changed (RFC 9051 7.5.2), so there are messages of
  * which only flags were told, such as one that has arrived meanwhile.  They are asked for by UID.
@@ -63,6 +65,16 @@ static int64_t missed(const struct open_request *q)
     const struct end_changes *c = q->out;
     return (int64_t)q->token.exists + (int64_t)count(c, q->token.uidnext, c->uidnext) -
            (int64_t)c->exists - (int64_t)(q->way == OPEN_WAY_QRESYNC ? q->n_gone : 0);
+}
+
+/* More of the known ones than the counts have lost: some of them are there. */
+static bool is_too_much(struct open_request *q)
+{
+    struct end_changes *c = q->out;
+    c->n_vanished = c->n_vanished > 0 ? uids_sort(c->vanished, c->n_vanished) : 0;
+    return q->way == OPEN_WAY_QRESYNC &&
+           (uint64_t)c->n_vanished + q->exists >
+               (uint64_t)q->token.exists + count(c, q->token.uidnext, c->uidnext);
 }
 
 /* The known ones that are not among them; false: they are fewer UIDs than there are messages. */
@@ -156,12 +168,17 @@ static bool asks_uids(struct open_request *q)
 {
     if (is_listing(q) || q->has_uids)
         return false;
+    bool is_lie = is_too_much(q);
     int64_t n = missed(q);
     bool can_search = imap_client_has(q->r.e->client, IMAP_CAP_ESEARCH) && !imap_open_is_large(q);
-    /* VANISHED may name more than have vanished, so too few of these mean nothing. */
-    if (n == 0 || (n < 0 && q->way != OPEN_WAY_CONDSTORE))
+    /* VANISHED may name more UIDs than have vanished, so too few others mean nothing. */
+    if (!is_lie && (n == 0 || (n < 0 && q->way != OPEN_WAY_CONDSTORE)))
         return false;
-    if (n < 0 || !can_search) {
+    if (is_lie)
+        q->out->n_vanished = 0;
+    else if (n < 0)
+        can_search = false;
+    if (!can_search) {
         list_all(q);
         return true;
     }
@@ -240,12 +257,12 @@ static void conclude(struct open_request *q)
     if (is_listing(q)) {
         c->is_whole = q->from <= 1;
         c->is_brief = imap_open_is_brief(q);
-        c->is_sure = !is_short(q) && !q->was_cut && !c->has_unread;
+        c->is_sure = q->is_counted && !is_short(q) && !q->was_cut && !c->has_unread;
         c->n_vanished = 0;
         end_changes_miss(c, &q->known);
     } else {
-        c->is_sure =
-            !q->was_refused && !q->has_gap && (!q->has_uids || miss_by_uids(q)) && !c->has_unread;
+        c->is_sure = q->is_counted && !q->was_refused && !q->has_gap &&
+                     (!q->has_uids || miss_by_uids(q)) && !c->has_unread;
         c->n_vanished = c->n_vanished > 0 ? uids_sort(c->vanished, c->n_vanished) : 0;
     }
     const struct imap_token token = {.uidvalidity = c->uidvalidity,

@@ -81,6 +81,27 @@ static void test_many_in_disorder(void **state)
     end_changes_fini(&c);
 }
 
+/* Who tells the same over and over takes no more room. */
+static void test_repeated(void **state)
+{
+    struct keywords k = {0};
+    struct end_changes c;
+    (void)state;
+    end_changes_init(&c, &k);
+    for (uint32_t i = 0; i < 300000; i++) {
+        assert_true(
+            end_changes_add(&c, &(struct listed){.uid = 1 + i % 3, .has_size = true, .size = i}));
+        end_changes_add_id(&c, 1 + i % 3, SLICE_LIT("id"));
+        end_changes_add_vanished(&c, 7 - i % 3);
+    }
+    end_changes_finish(&c);
+    assert_int_equal(c.n, 3);
+    assert_int_equal(c.v[2].size, 299999);
+    assert_slice_equal(end_changes_id(&c, 1), "id");
+    assert_true(c.cap <= 100 && c.cap_vanished <= 100);
+    end_changes_fini(&c);
+}
+
 static void test_vanished(void **state)
 {
     static const struct {
@@ -126,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_order_and_merging),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_many_in_disorder),
+        cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_vanished),
         cmocka_unit_test(test_names),
     };
