@@ -3,7 +3,8 @@
  * imap_append: APPEND, or MULTIAPPEND (RFC 3502), as its octets come.
  *
  * Courier refuses to store into a folder that the same connection has open read-only, so such a
- * folder is left first.  CLOSE expunges nothing there (RFC 9051 6.4.1).
+ * folder is left first.  CLOSE expunges nothing there (RFC 9051 6.4.1).  GNU imap4d loses what is
+ * stored into a folder that the same connection has open for writing; it has no UIDPLUS.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +23,17 @@ struct append_request {
     size_t n; /* messages */
 };
 
+static bool is_in_the_way(const struct imap_end *e, struct slice folder)
+{
+    return e->tail && folder_same_name(e->tail->name, folder) &&
+           !(e->tail->is_for_writing && imap_client_has(e->client, IMAP_CAP_UIDPLUS));
+}
+
 static void append_send(struct imap_request *r)
 {
     struct append_request *q = (struct append_request *)r;
     struct imap_end *e = r->e;
-    if (e->tail && !e->tail->is_for_writing && folder_same_name(e->tail->name, q->folder)) {
+    if (is_in_the_way(e, q->folder)) {
         imap_compose_leave(r, STEP_LEAVE);
         return;
     }

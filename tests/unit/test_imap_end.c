@@ -264,6 +264,36 @@ static void test_append_leaves_the_folder(void **state)
     clean();
 }
 
+/* GNU imap4d loses what it stores into the folder that is open for writing. */
+static void test_append_leaves_what_is_open_for_writing(void **state)
+{
+    static const struct {
+        const char *caps, *said;
+        bool leaves;
+    } rows[] = {{"LITERAL+ UNSELECT", "UNSELECT\nAPPEND", true},
+        {"LITERAL+", "CLOSE\nAPPEND", true}, {"LITERAL+ UNSELECT UIDPLUS", "APPEND", false}};
+    static const struct imap_peer_row script[] = {
+        {"SELECT", "* 0 EXISTS\n* OK [UIDVALIDITY 8] .\n~ OK .\n"}, {NULL, NULL}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct end_changes c;
+        struct end_ticket t[2] = {0};
+        struct end_uids u[2] = {0};
+        struct err err = ERR_INIT;
+        imap_peer_start(&peer, rows[i].caps, script);
+        const struct end_open o = {.is_only_opened = true, .is_for_writing = true};
+        assert_int_equal(open_folder("a", &o, &c, &err), END_OK);
+        append_one(&u[0], &t[0]);
+        append_one(&u[1], &t[1]);
+        assert_int_equal(end_drain(peer.end, &err), 0);
+        fini(&c);
+        stop();
+        assert_row(rows[i].caps,
+            said(rows[i].said) && (said("UNSELECT") || said("CLOSE")) == rows[i].leaves);
+        clean();
+    }
+}
+
 static void test_names(void **state)
 {
     static const struct imap_peer_row rows[] = {
@@ -532,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_refused_with_its_open),
         cmocka_unit_test(test_removal_needs_uidplus),
         cmocka_unit_test(test_append_leaves_the_folder),
+        cmocka_unit_test(test_append_leaves_what_is_open_for_writing),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_list_without_extras),
         cmocka_unit_test(test_bodies),
