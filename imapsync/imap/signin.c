@@ -47,7 +47,8 @@ struct imap_signin {
     bool is_refused;          /* name and password are wrong */
     struct sasl *sasl;        /* NULL with LOGIN */
     const char *kept_initial; /* too long for the command: for the first "+"; NULL: none */
-    struct err err;           /* of the SASL exchange, or why it has failed */
+    unsigned n_challenges;
+    struct err err; /* of the SASL exchange, or why it has failed */
 };
 
 static int refuse(struct err *err, int code, const char *text)
@@ -88,11 +89,18 @@ static const char *authcid(const struct imap_place *p)
     return p->login ? p->login : p->admin ? p->admin : p->user;
 }
 
+#define CHALLENGES_MAX 10 /* no mechanism has half as many */
+
 static void on_challenge(void *arg, struct slice text)
 {
     struct imap_signin *s = arg;
     const char *answer = s->kept_initial;
     s->kept_initial = NULL;
+    if (s->n_challenges++ == CHALLENGES_MAX) {
+        err_set(&s->err, ERR_PEER, EX_PROTOCOL, "the server asks on and on while we sign in");
+        err_scope_set(&s->err, ERR_SCOPE_HOST);
+        s->state = SIGNIN_FAILED;
+    }
     if (!answer && (s->err.class != ERR_NONE || sasl_step(s->sasl, text, &answer, &s->err) != 0))
         answer = "*"; /* RFC 9051 6.2.2: the client cancels */
     imap_cmd_line(s->client, answer);

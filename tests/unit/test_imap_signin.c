@@ -6,7 +6,7 @@
 #include "imapsync/imap/signin.h"
 #include "tests/unit/unit.h"
 
-#define LINES_MAX 8
+#define LINES_MAX 12
 
 static const char *const names[] = {"waits", "tls", "token", "done", "failed"};
 
@@ -88,6 +88,10 @@ static void test_dialogues(void **state)
                 "c2 OK in\r\n", "* CAPABILITY IMAP4rev1\r\nc3 OK\r\n"},
             .end = IMAP_SIGNIN_DONE,
             .sent = "c1 CAPABILITY\r\nc2 AUTHENTICATE PLAIN\r\n" ANN "\r\nc3 CAPABILITY\r\n"},
+        {"challenges without end",
+            .lines = {CAPS, "+ \r\n", "+ \r\n", "+ \r\n", "+ \r\n", "+ \r\n", "+ \r\n", "+ \r\n",
+                "+ \r\n", "+ \r\n", "+ \r\n", "+ \r\n"},
+            .end = IMAP_SIGNIN_FAILED, .sent = NULL, ERR_PEER, EX_PROTOCOL, ERR_SCOPE_HOST},
         {"LOGIN", .lines = {LOGIN_CAPS, "c1 OK [CAPABILITY IMAP4rev1] in\r\n"},
             .end = IMAP_SIGNIN_DONE, .sent = "c1 LOGIN \"ann\" \"ann-secret\"\r\n"},
         {"CONDSTORE is enabled",
