@@ -194,7 +194,8 @@ int copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list 
         if (!c->has_told_left_out)
             log_info("folder_left_out", log_str("user", c->source->user),
                 log_slice("folder", f->name), log_u64("messages", f->messages));
-        if (!is_known)
+        /* Which of them are nowhere else would have to be read, behind copies that are not made. */
+        if (!is_known && !c->options.is_dry)
             result = look_at(c, f, &n, err);
         most = n > most ? n : most;
     }

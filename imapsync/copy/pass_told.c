@@ -7,6 +7,12 @@ static void pretend_copy(struct work *w, const struct plan_op *op)
 {
     const struct listed *l = end_changes_find(&w->listing, op->src_uid);
     const uint64_t octets = l && l->has_size ? l->size : 0;
+    const uint64_t most = w->c->to->ops->size_max(w->c->to);
+    if (most > 0 && octets > most) {
+        folder_told(
+            w, ITEM_SIZE, op->src_uid, "larger than the target takes, as the source tells it");
+        return;
+    }
     w->done.copied++;
     w->done.octets += octets;
     w->p->counts->messages_copied++;

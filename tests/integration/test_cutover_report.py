@@ -119,6 +119,33 @@ def test_a_target_that_cannot_delete(make):
     assert cutover(place, ANN, "--delete-percent=0").status == 0
 
 
+# --- Filters --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("way", ["lifted", "accepted"])
+def test_a_filter_keeps_a_user_on_old(make, way):
+    """What it leaves out is copied when it is gone, or stays on old for good when somebody has accepted that."""
+    place = make()
+    fill(place.old.imap(ANN), {"INBOX": mails("m", 4), "Large": [Mail(message("l", "x" * 3000 + "\r\n"))]})
+    conf = place.conf.read_text()
+    place.conf.write_text(conf + 'sync { message_max_size = "2k" }\n')
+    for _ in range(2):
+        done = cutover(place)
+        assert done.status == 65 and "E-FILTERED" in done.log and "1 message is not copied" in done.log, done.log
+        assert entry(place)["route"] == "old" and not was_held(place)
+    assert {name: len(found) for name, found in look(place.new.imap(ANN)).items()} == {"INBOX": 4, "Large": 0}
+    if way == "lifted":
+        place.conf.write_text(conf)
+    else:
+        assert sync(place, "accept", "--reason=not worth it", "--code=E-FILTERED", ANN).returncode == 0
+    done = cutover(place)
+    assert done.status == 0 and done.line("done"), done.log
+    # Late mail comes whatever it is like; and what was left out stays out.
+    fill(place.old.imap(ANN), {"Large": [Mail(message("late", "y" * 3000 + "\r\n"))]})
+    assert cutover(place).status == 0
+    there = {name: len(found) for name, found in look(place.new.imap(ANN)).items()}
+    assert there == {"INBOX": 4, "Large": 2 if way == "lifted" else 1}
+
+
 # --- Other findings -----------------------------------------------------------------------------
 
 def test_a_short_listing(make):

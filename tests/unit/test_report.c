@@ -187,6 +187,31 @@ static void test_texts(void **state)
     }
 }
 
+/* What only the last look counts is not counted by two of them. */
+static void test_repeat(void **state)
+{
+    struct copy_counts n = {.folders = 3,
+        .folders_failed = 1,
+        .messages_total = 10,
+        .messages_copied = 4,
+        .octets_copied = 400,
+        .messages_same = 2,
+        .messages_failed = 3,
+        .messages_filtered = 1,
+        .flags_changed = 5,
+        .messages_deleted = 6,
+        .deletions_withheld = 7,
+        .keywords_lost = 8};
+    const struct copy_counts want = {.messages_copied = 4,
+        .octets_copied = 400,
+        .flags_changed = 5,
+        .messages_deleted = 6,
+        .keywords_lost = 8};
+    (void)state;
+    report_repeat(&n);
+    assert_memory_equal(&n, &want, sizeof(n));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
