@@ -52,6 +52,8 @@ static void picture(const struct bar *b, size_t width, struct buf *out)
                              : width / 8 > PICTURE_MOST ? PICTURE_MOST
                                                         : (unsigned)(width / 8);
     const uint64_t done = b->done < b->total ? b->done : b->total;
+    if (b->what)
+        BUG_ON(buf_addf(out, "%s  ", b->what) != 0);
     const unsigned filled =
         b->total > 0 ? (unsigned)((double)done / (double)b->total * columns) : 0;
     BUG_ON(buf_add_byte(out, '[') != 0);
@@ -73,7 +75,8 @@ static void messages(const struct bar *b, size_t width, struct buf *out)
 static void octets(const struct bar *b, size_t width, struct buf *out)
 {
     (void)width;
-    bar_add_octets(out, (double)b->octets);
+    if (!b->what)
+        bar_add_octets(out, (double)b->octets);
 }
 
 static void rate(const struct bar *b, size_t width, struct buf *out)

@@ -4,6 +4,8 @@
  *
  *     [#########...........]  42%  1234/2900  24.1 MiB  3.2 MiB/s  0:12 left  INBOX
  *
+ *     compares  [####......]  42%  1234/2900  0:12 left  INBOX
+ *
  * Where there is no room the folder is cut first, then left out what stands before it.
  */
 #ifndef IMAPSYNC_BAR_H
@@ -18,6 +20,7 @@ struct bar {
     struct speed_now speed;
     int64_t left_ms;    /* -1: nobody can tell */
     const char *folder; /* clean; NULL: none yet */
+    const char *what; /* in front of it, such as "compares"; NULL: it copies, and octets are told */
 };
 
 /* At most width columns, at least 20 of them, and no line end. */

@@ -190,21 +190,46 @@ static void on_progress(void *arg, const struct copy_counts *n)
 /* --- What happens
  * ---------------------------------------------------------------------------------- */
 
-static void on_message(void *arg, const struct copy_message *m)
+/* The folder that something is about now. */
+static void take_folder(struct progress *p, struct slice name)
 {
-    struct progress *p = arg;
-    summary_message(&p->summary, m);
-    if (p->folder_text && slice_eq(buf_slice(&p->folder), m->folder))
+    if (p->folder_text && slice_eq(buf_slice(&p->folder), name))
         return;
     struct buf text;
     buf_init(&text, 4 * FOLDER_NAME_MAX);
-    folder_text(m->folder, &text);
+    folder_text(name, &text);
     free(p->folder_text);
     p->folder_text = text_dup(buf_slice(&text));
     buf_fini(&text);
     buf_clear(&p->folder);
-    if (buf_add(&p->folder, m->folder) != 0)
+    if (buf_add(&p->folder, name) != 0)
         buf_clear(&p->folder);
+}
+
+static void on_message(void *arg, const struct copy_message *m)
+{
+    struct progress *p = arg;
+    summary_message(&p->summary, m);
+    take_folder(p, m->folder);
+}
+
+/* Only a bar shows this: nothing has been done by it. */
+static void on_looked(void *arg, const struct copy_looked *l)
+{
+    struct progress *p = arg;
+    const uint64_t now = clock_mono_ms();
+    speed_add(&p->looks, now, l->done, 0);
+    if (!p->has_bar || now - p->shown_ms < BAR_EVERY_MS)
+        return;
+    p->shown_ms = now;
+    take_folder(p, l->folder);
+    struct bar b = {.what = l->is_comparison ? "compares" : "looks",
+        .done = l->done,
+        .total = l->total,
+        .speed = speed_now(&p->looks),
+        .folder = p->folder_text};
+    b.left_ms = l->total > l->done ? speed_left_ms(&b.speed, l->total - l->done, 0) : -1;
+    show_bar(&b);
 }
 
 static void on_exception(void *arg, const struct copy_exception *e)
@@ -263,6 +288,7 @@ const struct copy_events progress_events = {.progress = on_progress,
     .open = on_open,
     .is_cancelled = is_cancelled,
     .message = on_message,
+    .looked = on_looked,
     .folder = on_folder,
     .renamed = on_renamed,
     .again = on_again};

@@ -30,9 +30,9 @@ struct progress {
     int64_t start_s;
     struct report report;
     struct summary summary;
-    struct speed speed;
-    struct buf folder; /* the one that is copied now, on the wire */
-    char *folder_text; /* and for people; NULL: none yet */
+    struct speed speed, looks; /* of what is copied, and of what is compared */
+    struct buf folder;         /* the one that is copied now, on the wire */
+    char *folder_text;         /* and for people; NULL: none yet */
 };
 
 void progress_init(struct progress *p, const struct progress_options *o);

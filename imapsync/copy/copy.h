@@ -56,6 +56,12 @@ struct copy_folder {
     uint64_t copied, octets, adopted, filtered, failed, flags, moved, deleted, kept, withheld;
 };
 
+struct copy_looked {
+    bool is_comparison;  /* else the looks of a pass */
+    struct slice folder; /* on the wire */
+    uint64_t done, total;
+};
+
 /* One that was copied. */
 struct copy_message {
     struct slice folder; /* of the source, on the wire */
@@ -92,6 +98,9 @@ struct copy_events {
     void (*folder)(void *arg, const struct copy_folder *f);
     /* A folder was renamed on the target, or, dry, would be.  NULL: nobody asks. */
     void (*renamed)(void *arg, struct slice from, struct slice to);
+    /* While a pass looks at what there is, and while a comparison reads: so many messages of so
+     * many.  NULL: nobody asks. */
+    void (*looked)(void *arg, const struct copy_looked *l);
     /* A pass has broken off, and the next one begins from the first folder.  NULL: nobody asks. */
     void (*again)(void *arg);
     /* A comparison is through with a folder that both sides have listed.  NULL: nobody asks. */

@@ -52,6 +52,12 @@ static inline unsigned copy_wants(const struct copy *c)
     return filter_wants(&c->options.filter) | (c->options.is_dry ? END_WANT_SIZES : 0);
 }
 
+static inline void copy_looked(const struct copy *c, const struct copy_looked *l)
+{
+    if (c->events->looked)
+        c->events->looked(c->arg, l);
+}
+
 struct work;   /* folder_parts.h */
 struct making; /* copy_make.c */
 struct twins;  /* copy_target.c */

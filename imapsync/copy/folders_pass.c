@@ -32,6 +32,9 @@ static size_t window_at(const struct works *all, size_t from)
 
 static int look(struct works *all, struct err *err)
 {
+    struct copy_looked looked = {.done = 0};
+    for (size_t i = 0; i < all->n; i++)
+        looked.total += all->v[i].source->messages;
     for (size_t i = 0, n; i < all->n; i += n) {
         n = window_at(all, i);
         if (copy_check_cancelled(all->c, err) != 0)
@@ -45,6 +48,9 @@ static int look(struct works *all, struct err *err)
         for (size_t k = i; k < i + n; k++) {
             if (folder_answered(&all->v[k], err) != 0 && folder_excuse(&all->v[k], err) != 0)
                 return -1;
+            looked.folder = all->v[k].source->name;
+            looked.done += all->v[k].source->messages;
+            copy_looked(all->c, &looked);
         }
     }
     return 0;

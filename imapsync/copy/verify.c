@@ -21,6 +21,7 @@ struct verify {
     bool with_content;
     struct folder_list from, there;
     struct copy_verdict *out;
+    struct copy_looked looked;
 };
 
 static bool is_as_seen(const struct record_seen *s, const struct folder *f)
@@ -74,9 +75,13 @@ static int check_window(struct verify *v, struct check *checks, size_t n, struct
     for (; result == 0 && begun < n; begun++)
         result = verify_begin(&checks[begun], err);
     for (size_t i = 0; result == 0 && i < n; i++) {
+        const uint64_t before = v->looked.done;
+        v->looked.folder = checks[i].f->name;
         result = copy_check_cancelled(v->c, err);
         if (result == 0 && verify_finish(&checks[i], v->out, err) != 0)
             result = excuse(v, checks[i].f, err);
+        v->looked.done = before + checks[i].f->messages;
+        copy_looked(v->c, &v->looked);
     }
     if (result != 0) {
         /* What is still on its way is answered into what is freed next. */
@@ -88,18 +93,27 @@ static int check_window(struct verify *v, struct check *checks, size_t n, struct
     return result;
 }
 
+static bool is_compared(const struct verify *v, const struct folder *f)
+{
+    return !(f->attrs & FOLDER_NOSELECT) && folder_is_mapped(&v->from, f, &v->c->options.folders);
+}
+
 static int check_all(struct verify *v, struct err *err)
 {
     struct check *checks = mem_zalloc(WINDOW_FOLDERS * sizeof(*checks));
     size_t n = 0;
     uint64_t messages = 0;
     int result = 0;
+    v->looked.is_comparison = true;
+    for (size_t i = 0; i < v->from.n; i++)
+        v->looked.total += is_compared(v, &v->from.v[i]) ? v->from.v[i].messages : 0;
     for (size_t i = 0; result == 0 && i < v->from.n; i++) {
         const struct folder *f = &v->from.v[i];
         bool is_same = false;
-        if (f->attrs & FOLDER_NOSELECT || !folder_is_mapped(&v->from, f, &v->c->options.folders))
+        if (!is_compared(v, f))
             continue;
         result = look_up(v, f, &is_same, err);
+        v->looked.done += is_same ? f->messages : 0;
         if (result != 0 || is_same)
             continue;
         if (n == WINDOW_FOLDERS || (n > 0 && messages + f->messages > WINDOW_MESSAGES)) {
@@ -108,7 +122,8 @@ static int check_all(struct verify *v, struct err *err)
             messages = 0;
         }
         messages += f->messages;
-        checks[n++] = (struct check){.c = v->c, .f = f, .with_content = v->with_content};
+        checks[n++] = (struct check){
+            .c = v->c, .f = f, .with_content = v->with_content, .looked = &v->looked};
     }
     if (result == 0 && n > 0)
         result = check_window(v, checks, n, err);

@@ -127,6 +127,8 @@ static int check_content(struct check *k, struct copy_verdict *out, struct err *
         result = copy_check_cancelled(k->c, err);
         if (result == 0)
             result = check_some(k, i, left < CONTENTS_AT_ONCE ? left : CONTENTS_AT_ONCE, out, err);
+        k->looked->done += left < CONTENTS_AT_ONCE ? left : CONTENTS_AT_ONCE;
+        copy_looked(k->c, k->looked);
     }
     k->n_new = 0;
     return result;

@@ -23,6 +23,7 @@ struct check {
     size_t n_missing;
     size_t n_filtered; /* that the last pass has left out */
     size_t n_different, n_gone, n_extra;
+    struct copy_looked *looked; /* borrowed */
     struct record_seen seen, seen_there;
 };
 

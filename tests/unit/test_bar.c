@@ -28,7 +28,7 @@ static void test_lines(void **state)
         .speed = {.messages = 140, .octets = 3355443},
         .left_ms = 12000,
         .folder = "INBOX"};
-    struct bar with_long = goes, ends = goes, more = goes;
+    struct bar with_long = goes, ends = goes, more = goes, goes_by_looks = goes;
     (void)state;
     with_long.folder = LONG;
     ends.done = 2899;
@@ -46,6 +46,10 @@ static void test_lines(void **state)
     expect("the octets go next", &goes, 55, "[####......]  42%  1234/2900  3.2 MiB/s  0:12 left");
     expect("then the speed", &goes, 45, "[####......]  42%  1234/2900  0:12 left");
     expect("then the time", &goes, 30, "[####......]  42%  1234/2900");
+    goes_by_looks.what = "compares";
+    goes_by_looks.speed.octets = 0;
+    expect("a comparison", &goes_by_looks, 79,
+        "compares  [####......]  42%  1234/2900  0:12 left  INBOX");
     expect("a narrow one", &goes, 20, "1234/2900  0:12 left");
     expect("all but one is not all", &ends, 60,
         "[#########.]  99%  2899/2900  24.1 MiB  3.2 MiB/s  0:12 left");
