@@ -8,13 +8,22 @@
  */
 #include "imapsync/account_args.h"
 
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/core/mem.h"
 #include "base/core/num.h"
 #include "imapsync/ends/oauth.h"
 #include "imapsync/ends/secret.h"
+
+#define MAILDIR SLICE_LIT("maildir:")
+#define MBOX SLICE_LIT("mbox:")
 
 static int usage(struct err *err, const char *text)
 {
@@ -175,21 +184,58 @@ static int check_files(const struct account_args *args, struct slice where, stru
     return 0;
 }
 
+static int throw_away(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st, (void)kind, (void)ftw;
+    return remove(path);
+}
+
+/* Whether it is a mailbox in files that are not there. */
+static bool is_missing(struct slice url)
+{
+    const char *path = (const char *)url.p + slice_find(url, ':') + 1;
+    return (slice_starts(url, MAILDIR) || slice_starts(url, MBOX)) && *path &&
+           access(path, F_OK) != 0;
+}
+
+/* An empty Maildir stands for it, since an end has to have something that it opens. */
+static int pretend_files(const struct account_args *args, struct account *out, struct err *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    struct buf path;
+    buf_init(&path, PATH_MAX);
+    if (buf_addf(&path, "%s/coexist-dry-run.XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp") != 0) {
+        buf_fini(&path);
+        return err_set(err, ERR_PERM, EX_USAGE, "TMPDIR is too long");
+    }
+    out->thrown_away = buf_steal_cstr(&path);
+    if (!mkdtemp(out->thrown_away)) {
+        err_sys(err, errno, "cannot make %s", out->thrown_away);
+        mem_free_string(&out->thrown_away);
+        return -1;
+    }
+    return maildir_maker_init(&out->maildir, args->label, out->thrown_away, true, err);
+}
+
 int account_from_args(const struct account_args *args, struct account *out, struct err *err)
 {
-    const struct slice maildir = SLICE_LIT("maildir:"), mbox = SLICE_LIT("mbox:");
     struct slice url = slice_str(args->url);
     *out = (struct account){0};
     int result;
-    if (slice_starts(url, maildir)) {
-        struct slice where = slice_from(url, maildir.n);
+    if (args->is_pretended && is_missing(url)) {
+        result = check_files(args, slice_from(url, 1), err);
+        if (result == 0)
+            result = pretend_files(args, out, err);
+        out->maker = &out->maildir.maker;
+    } else if (slice_starts(url, MAILDIR)) {
+        struct slice where = slice_from(url, MAILDIR.n);
         result = check_files(args, where, err);
         if (result == 0)
             result = maildir_maker_init(
                 &out->maildir, args->label, (const char *)where.p, args->is_made, err);
         out->maker = &out->maildir.maker;
-    } else if (slice_starts(url, mbox)) {
-        struct slice where = slice_from(url, mbox.n);
+    } else if (slice_starts(url, MBOX)) {
+        struct slice where = slice_from(url, MBOX.n);
         result = check_files(args, where, err);
         if (result == 0)
             result =
@@ -211,6 +257,9 @@ void account_fini(struct account *a)
     imap_account_fini(&a->imap);
     maildir_maker_fini(&a->maildir);
     mbox_maker_fini(&a->mbox);
+    if (a->thrown_away)
+        (void)nftw(a->thrown_away, throw_away, 16, FTW_DEPTH | FTW_PHYS);
+    mem_free_string(&a->thrown_away);
     a->maker = NULL;
 }
 

@@ -12,6 +12,7 @@ struct account_args {
     const char *label; /* "source" or "target": also the prefix of its options */
     const char *url;   /* imap://user@host:port/, imaps://..., maildir:DIR or mbox:DIR */
     bool is_made;      /* a mailbox in files that is not there yet is made */
+    bool is_pretended; /* it counts as an empty one, and is not made */
     const char *password_file, *password_command;
     const char *token_file, *token_command;
     const char *admin, *separator, *auth;
@@ -25,6 +26,7 @@ struct account {
     struct maildir_maker maildir;
     struct mbox_maker mbox;
     const struct end_maker *maker; /* of one of them */
+    char *thrown_away;             /* owned; a folder that stands for one, and goes in the end */
 };
 
 /* Reads the password too, by asking on the terminal if need be. */

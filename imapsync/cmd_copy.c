@@ -101,6 +101,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
     a->target.label = "target";
     a->target.url = words[1];
     a->target.is_made = !a->is_dry;
+    a->target.is_pretended = a->is_dry;
     return 0;
 }
 
