@@ -109,6 +109,7 @@ static void add_group(struct apply_window *w, const struct flagged *flagged,
     g.fates = mem_zalloc(g.n * sizeof(*g.fates));
     g.uids = mem_realloc_array(NULL, g.n, sizeof(*g.uids));
     g.which = mem_realloc_array(NULL, g.n, sizeof(*g.which));
+    apply_part_begin(&g);
     apply_choose(&g);
     if (w->n % 64 == 0)
         w->v = mem_realloc_array(w->v, w->n + 64, sizeof(*w->v));
@@ -180,6 +181,12 @@ static void window_fini(struct apply_window *w)
         free(g->uids);
         free(g->which);
         free(g->known);
+        free(g->parts);
+        free(g->lost);
+        free(g->moved);
+        if (g->again)
+            end_changes_fini(&g->again->there);
+        free(g->again);
         free(g->intent.new_uids);
         end_uids_fini(&g->answer);
     }

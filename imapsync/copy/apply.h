@@ -24,9 +24,10 @@
  * the journal would take its change for made.  The pair of one that is not there any more goes
  * without it (AWAY), and counts as kept.
  *
- * Errors.  A folder that says NO costs itself: `exception` tells it, the rest of its operations is
- * left out, and is_left says so.  -1: the end has broken, or the journal has failed; what was done
- * is in the journal, or an intent is.
+ * Errors.  A NO to a change costs the message, or the flag, that it is about (apply_halves.c), and
+ * `spared` tells it.  A folder that says NO to everything, or cannot be opened, costs itself:
+ * `exception` tells it, the rest of its operations is left out.  is_left says of both.  -1: the end
+ * has broken, or the journal has failed; what was done is in the journal, or an intent is.
  *
  * Round trips: three for a window (APPLY_WINDOW operations), however many folders they are in and
  * of whatever kind they are, and one more for each folder but one that messages are moved from or
@@ -61,6 +62,16 @@ struct apply_place {
     uint32_t folder, uid; /* of the target */
 };
 
+/* What the target does not do, though it does the rest. */
+struct apply_spared {
+    uint32_t folder;
+    uint32_t uid; /* of the source; 0: n messages, and perhaps all */
+    size_t n;
+    bool is_flag; /* they are changed but for these flags; else they stay where they are */
+    struct flags add, remove;
+    const char *why;
+};
+
 struct apply_job {
     struct end *target;
     struct journal *journal;
@@ -70,6 +81,8 @@ struct apply_job {
     const struct journal_folder *trash; /* TRASH: the target's; NULL: there is none */
     /* uid: of the source, 0: the folder.  NULL: nobody wants to know. */
     void (*exception)(void *arg, uint32_t folder, uint32_t uid, const char *why);
+    /* NULL: nobody wants to know. */
+    void (*spared)(void *arg, const struct apply_spared *s);
     /* GONE of a message that had no pair: what is known of its content.  NULL or false: nothing. */
     bool (*content)(void *arg, uint32_t folder, uint32_t src_uid, struct content *out);
     void *arg;

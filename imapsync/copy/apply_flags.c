@@ -6,17 +6,20 @@
  * Where the plan knows the target's flags as of a MODSEQ and the end can guard, a message that
  * somebody has changed since is left for the next pass.  Our own adding counts as such a change, so
  * a taking away behind it goes without the guard, and only for those that passed it.
+ *
+ * Flags that the target refuses are not common to both sides, and the next pass may try again.
  */
 #include "imapsync/copy/apply_parts.h"
 
 static uint64_t guard(const struct apply_window *w, const struct apply_group *g)
 {
-    return w->job->target->ops->can(w->job->target) & END_CAN_GUARD ? g->folder->modseq : 0;
+    bool can = w->job->target->ops->can(w->job->target) & END_CAN_GUARD;
+    return can && !g->part.is_ours ? g->folder->modseq : 0;
 }
 
 static bool has_two_steps(const struct apply_window *w, const struct apply_group *g)
 {
-    return guard(w, g) != 0 && !flags_empty(&g->change->add) && !flags_empty(&g->change->remove);
+    return guard(w, g) != 0 && !flags_empty(&g->part.add) && !flags_empty(&g->part.remove);
 }
 
 static void prepare(struct apply_window *w, struct apply_group *g)
@@ -31,7 +34,7 @@ static void store(struct apply_window *w, struct apply_group *g, bool is_removal
 {
     struct end *e = w->job->target;
     const struct end_flags f = {.is_removal = is_removal,
-        .flags = is_removal ? &g->change->remove : &g->change->add,
+        .flags = is_removal ? &g->part.remove : &g->part.add,
         .keywords = g->folder->keywords,
         .unchanged_since = since};
     t->result = END_PENDING;
@@ -41,7 +44,7 @@ static void store(struct apply_window *w, struct apply_group *g, bool is_removal
 /* Adding, or taking away, and without a guard both; then what had to wait for the guard. */
 static void begin(struct apply_window *w, struct apply_group *g)
 {
-    bool adds = !flags_empty(&g->change->add), removes = !flags_empty(&g->change->remove);
+    bool adds = !flags_empty(&g->part.add), removes = !flags_empty(&g->part.remove);
     uint64_t since = g->step == 0 ? guard(w, g) : 0;
     if (g->step == 0 && adds)
         store(w, g, false, since, &g->first);
@@ -51,11 +54,38 @@ static void begin(struct apply_window *w, struct apply_group *g)
 
 static bool answered(struct apply_window *w, struct apply_group *g)
 {
-    if (!apply_is_done(w, g, &g->first) || !apply_is_done(w, g, &g->second))
+    const struct err *why = NULL;
+    bool is_taken = apply_is_taken(w, g, &g->first, &why) & apply_is_taken(w, g, &g->second, &why);
+    if (why)
+        return apply_halve(w, g, why);
+    if (!is_taken)
         return true;
     if (g->step == 0)
         apply_take_out(w, g, &g->answer);
-    return g->step > 0 || !has_two_steps(w, g);
+    if (g->step == 0 && has_two_steps(w, g))
+        return false;
+    apply_taken(g);
+    return apply_next_part(g);
+}
+
+/* What both sides have in common is without the flags that the target has refused to add, and with
+ * those that it has refused to take away. */
+static struct flags common(const struct apply_group *g, size_t k)
+{
+    struct flags now = g->change->now;
+    if (!g->lost)
+        return now;
+    now = flags_minus(&now, &g->lost[k].add);
+    return flags_or(&now, &g->lost[k].remove);
+}
+
+static bool has_some(const struct apply_group *g, size_t k)
+{
+    if (!g->lost)
+        return true;
+    struct flags add = flags_minus(&g->change->add, &g->lost[k].add);
+    struct flags remove = flags_minus(&g->change->remove, &g->lost[k].remove);
+    return !flags_empty(&add) || !flags_empty(&remove);
 }
 
 static void put(struct apply_window *w, struct apply_group *g)
@@ -68,11 +98,11 @@ static void put(struct apply_window *w, struct apply_group *g)
                 .tgt_uid = op->tgt_uid,
                 .state = op->src_uid != 0 ? PAIR_STORED : PAIR_GONE,
                 .is_touched = op->is_touched,
-                .flags = g->change->now},
+                .flags = common(g, g->which[k])},
             NULL);
+        w->job->n_flagged += has_some(g, g->which[k]);
+        g->folder->n_flagged += has_some(g, g->which[k]);
     }
-    w->job->n_flagged += g->n_uids;
-    g->folder->n_flagged += g->n_uids;
 }
 
 const struct apply_kind apply_flags = {

@@ -7,6 +7,9 @@
  * A copy that is not there any more was removed or moved by its user: its pair follows the message
  * without it (AWAY), and it counts as kept.
  *
+ * A NO may come behind a part of a move.  Only when a look shows that nothing was done it is tried
+ * again in halves; else the intent stays, and the folder is left to the next pass.
+ *
  * What goes to Trash is the copy of nothing.  It stands alone there, as one that the source's user
  * has removed: its message may have been moved between the looks at two folders, and then the next
  * plan finds it new in one and lost in the other.  One that is not there, or that its user has
@@ -85,17 +88,100 @@ static void prepare(struct apply_window *w, struct apply_group *g)
     g->intent.to = goes_to(w, g)->id;
 }
 
+/* A move; or, behind a NO, a look whether it has done anything at all. */
 static void begin(struct apply_window *w, struct apply_group *g)
 {
     struct end *e = w->job->target;
     g->first.result = END_PENDING;
-    e->ops->move(e, g->uids, g->n_uids, g->to.name, &g->answer, &g->first);
+    if (g->step == 0) {
+        end_uids_fini(&g->answer);
+        e->ops->move(e, g->uids, g->n_uids, g->to.name, &g->answer, &g->first);
+        return;
+    }
+    end_changes_clear(&g->again->there);
+    g->again->to = (struct folder){.name = g->to.name};
+    g->again->told = (struct end_ticket){0};
+    e->ops->attributes(e, g->uids, g->n_uids, END_WANT_FLAGS, &g->again->there, &g->first);
+    e->ops->status(e, &g->again->to, &g->again->told);
+}
+
+static bool is_told(const struct apply_window *w, const struct apply_group *g)
+{
+    return g->answer.n == g->n_uids &&
+           (g->n_uids == 0 || g->answer.uidvalidity == goes_to(w, g)->target.uidvalidity);
+}
+
+static void take_moved(struct apply_window *w, struct apply_group *g)
+{
+    if (!g->moved)
+        g->moved = mem_zalloc((g->n + 1) * sizeof(*g->moved));
+    g->is_untold = g->is_untold || !is_told(w, g);
+    for (size_t k = 0; k < g->n_uids && is_told(w, g); k++)
+        g->moved[g->which[k]] = g->answer.v[k];
+}
+
+/* The UIDNEXT of the other folder if nothing has come there but what we were told of. */
+static uint32_t expected_next(const struct apply_window *w, const struct apply_group *g)
+{
+    uint32_t next = g->to.uidnext;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct apply_group *o = &w->v[i];
+        bool goes_there = o->moved && slice_eq(o->to.name, g->to.name);
+        for (size_t k = 0; goes_there && k < o->n; k++)
+            next = o->moved[k] >= next ? o->moved[k] + 1 : next;
+    }
+    return next;
+}
+
+/* All are where they were, without the mark of a removal that a copy would have got, and nothing
+ * has come into the other folder. */
+static bool is_without_effect(const struct apply_window *w, struct apply_group *g)
+{
+    struct apply_again *a = g->again;
+    bool is = g->first.result == END_OK && a->told.result == END_OK &&
+              a->to.has & FOLDER_HAS_UIDNEXT &&
+              a->to.uidvalidity == goes_to(w, g)->target.uidvalidity &&
+              a->to.uidnext == expected_next(w, g);
+    end_changes_finish(&a->there);
+    for (size_t k = 0; is && k < g->n_uids; k++) {
+        const struct listed *now = end_changes_find(&a->there, g->uids[k]);
+        const struct listed *was = end_changes_find(&g->visit->numbers, g->uids[k]);
+        is = now && was && !((now->flags.system ^ was->flags.system) & FLAG_DELETED);
+    }
+    return is;
+}
+
+static void keep_why(struct apply_group *g, const struct err *why)
+{
+    if (!g->again) {
+        g->again = mem_zalloc(sizeof(*g->again));
+        end_changes_init(&g->again->there, g->folder->keywords);
+    }
+    g->again->why = *why;
 }
 
 static bool answered(struct apply_window *w, struct apply_group *g)
 {
-    (void)apply_is_done(w, g, &g->first);
-    return true;
+    const struct err *why = NULL;
+    if (g->step > 0 && is_without_effect(w, g)) {
+        g->step = 0;
+        return apply_halve(w, g, &g->again->why);
+    }
+    if (g->step > 0) {
+        (void)err_wrap(&g->again->why, "%s: cannot change messages", w->job->target->label);
+        apply_refuse(w, g, g->again->why.text);
+        return true;
+    }
+    bool is_taken = apply_is_taken(w, g, &g->first, &why);
+    if (why) {
+        keep_why(g, why);
+        return false;
+    }
+    if (!is_taken)
+        return true;
+    take_moved(w, g);
+    apply_taken(g);
+    return apply_next_part(g);
 }
 
 static int read_known(struct apply_window *w, struct apply_group *g, struct err *err)
@@ -145,12 +231,6 @@ static void put_pair(struct apply_window *w, struct apply_group *g, size_t k, ui
     journal_pair_put(j, goes_to(w, g)->id, &p, known->has_content ? &known->content : NULL);
 }
 
-static bool is_told(const struct apply_window *w, const struct apply_group *g)
-{
-    return g->answer.n == g->n_uids &&
-           (g->n_uids == 0 || g->answer.uidvalidity == goes_to(w, g)->target.uidvalidity);
-}
-
 /* They are there, and the next pass finds out as what. */
 static void leave(struct apply_window *w, struct apply_group *g)
 {
@@ -180,12 +260,12 @@ static void put_trash(struct apply_window *w, struct apply_group *g)
     }
     w->job->n_deleted += g->n_uids;
     g->folder->n_deleted += g->n_uids;
-    if (!is_told(w, g)) {
+    if (g->is_untold) {
         leave(w, g);
         return;
     }
     for (size_t k = 0; k < g->n_uids; k++)
-        put_in_trash(w, g, g->which[k], g->answer.v[k]);
+        put_in_trash(w, g, g->which[k], g->moved[g->which[k]]);
 }
 
 static void put(struct apply_window *w, struct apply_group *g)
@@ -199,14 +279,14 @@ static void put(struct apply_window *w, struct apply_group *g)
             apply_leave(w->job, g->ops[k]);
         }
     }
-    if (!is_told(w, g)) {
+    if (g->is_untold) {
         w->job->n_moved += g->n_uids;
         g->folder->n_moved += g->n_uids;
         leave(w, g);
         return;
     }
     for (size_t k = 0; k < g->n_uids; k++)
-        put_pair(w, g, g->which[k], g->answer.v[k]);
+        put_pair(w, g, g->which[k], g->moved[g->which[k]]);
 }
 
 const struct apply_kind apply_move = {.intent = INTENT_MOVE,

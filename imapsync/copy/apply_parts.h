@@ -4,6 +4,7 @@
  *
  *   apply.c          windows of operations
  *   apply_turns.c    a window: looks, intents, commands and results, turn by turn
+ *   apply_halves.c   what was refused, in parts
  *   apply_journal.c  the kinds that are in the journal only
  *   apply_flags.c    FLAGS
  *   apply_remove.c   REMOVE
@@ -19,6 +20,7 @@
 #include "imapsync/copy/apply.h"
 
 #define APPLY_GROUP_MAX 200 /* UIDs in one command */
+#define APPLY_ALONE_MAX 3   /* messages that are refused alone, before it is taken for all */
 
 enum apply_fate {
     APPLY_DUE,     /* is among the group's uids */
@@ -36,6 +38,27 @@ enum apply_state {
     APPLY_OVER,
 };
 
+/* What of a group is tried at once: all of it, unless it was refused. */
+struct apply_part {
+    uint32_t from, end;       /* places in its ops */
+    unsigned step;            /* that it begins with */
+    struct flags add, remove; /* FLAGS: of its change */
+    bool is_ours;             /* another part of it has changed them: no guard */
+};
+
+/* What of its change one message does not get. */
+struct apply_lost {
+    struct flags add, remove;
+};
+
+/* Behind a NO to a move. */
+struct apply_again {
+    struct err why;
+    struct end_changes there; /* of the folder that they were in */
+    struct folder to;         /* the name is borrowed */
+    struct end_ticket told;
+};
+
 struct apply_group {
     const struct apply_kind *kind;
     struct apply_visit *visit;
@@ -46,13 +69,22 @@ struct apply_group {
     struct apply_folder *folder;
     bool is_late; /* MOVE: the flags of its messages are changed in the same window */
     enum apply_state state;
-    unsigned step;   /* of its commands: so many were answered */
-    uint32_t *uids;  /* on the target, of those that are still to be changed */
-    uint32_t *which; /* their places in ops */
+    unsigned step;                  /* of its commands: so many were answered */
+    struct apply_part part, *parts; /* what is tried now; those that wait, the next one last */
+    size_t n_parts;
+    bool is_halved, is_again;
+    size_t n_alone;          /* messages that were refused alone, */
+    bool has_taken;          /* of a change that others have got */
+    struct apply_lost *lost; /* FLAGS: by operation; NULL: none was */
+    uint32_t *uids;          /* on the target, of those of the part that are still to be changed */
+    uint32_t *which;         /* their places in ops */
     size_t n_uids;
     struct end_ticket first, second;
-    struct end_uids answer; /* what the command told */
-    struct folder to;       /* MOVE, TRASH: as it was before; the name is borrowed */
+    struct end_uids answer;    /* what the command told */
+    uint32_t *moved;           /* MOVE, TRASH: by operation; 0: not told */
+    bool is_untold;            /* of some that were moved */
+    struct apply_again *again; /* the same: the look behind a NO; NULL: there was none */
+    struct folder to;          /* MOVE, TRASH: as it was before; the name is borrowed */
     struct end_ticket to_told;
     struct intent intent;
     struct apply_known *known; /* the same: what the journal has of its pairs, by operation */
@@ -103,10 +135,22 @@ extern const struct apply_kind apply_flags, apply_move, apply_trash, apply_remov
 int apply_turns(struct apply_window *w, struct err *err) ATTR_WUR;
 /* Only what is there as the plan saw it is due. */
 void apply_judge(struct apply_window *w, struct apply_group *g);
-/* Makes the group's uids anew, of those that are still due. */
+/* Makes the group's uids anew, of those of its part that are still due. */
 void apply_choose(struct apply_group *g);
 /* Whether the group's command has been done.  A NO is told, and the group is over. */
 bool apply_is_done(struct apply_window *w, struct apply_group *g, const struct end_ticket *t);
+/* The same, but for a NO that is about messages: then *why_out is what was said. */
+bool apply_is_taken(struct apply_window *w, struct apply_group *g, const struct end_ticket *t,
+    const struct err **why_out);
+/* The whole group is the part. */
+void apply_part_begin(struct apply_group *g);
+/* What was refused is tried in halves; false: there is something that is tried next. */
+bool apply_halve(struct apply_window *w, struct apply_group *g, const struct err *why);
+/* The part was done; and the next one's turn.  true: that was the last, and all of it is the part.
+ */
+void apply_taken(struct apply_group *g);
+bool apply_next_part(struct apply_group *g);
+bool apply_may_halve(const struct err *why);
 /* Tells it, once for each folder, and leaves it out. */
 void apply_refuse(struct apply_window *w, struct apply_group *g, const char *why);
 /* It waits for the next pass, which is told of it again. */

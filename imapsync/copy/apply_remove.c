@@ -48,11 +48,18 @@ static void begin(struct apply_window *w, struct apply_group *g)
 /* What somebody has changed since we looked stays as it is, and waits. */
 static bool answered(struct apply_window *w, struct apply_group *g)
 {
-    if (!apply_is_done(w, g, &g->first))
+    const struct err *why = NULL;
+    bool is_taken = apply_is_taken(w, g, &g->first, &why);
+    if (why)
+        return apply_halve(w, g, why);
+    if (!is_taken)
         return true;
     if (g->step == 0)
         apply_take_out(w, g, &g->answer);
-    return g->step > 0 || g->n_uids == 0;
+    if (g->step == 0 && g->n_uids > 0)
+        return false;
+    apply_taken(g);
+    return apply_next_part(g);
 }
 
 static void put(struct apply_window *w, struct apply_group *g)

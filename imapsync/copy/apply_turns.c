@@ -26,7 +26,7 @@
 void apply_choose(struct apply_group *g)
 {
     g->n_uids = 0;
-    for (size_t i = 0; i < g->n; i++) {
+    for (size_t i = g->part.from; i < g->part.end; i++) {
         if (g->fates[i] != APPLY_DUE)
             continue;
         g->uids[g->n_uids] = g->ops[i]->tgt_uid;
@@ -75,6 +75,16 @@ bool apply_is_done(struct apply_window *w, struct apply_group *g, const struct e
     if (is_refused && g->state != APPLY_OVER)
         refuse(w, g, g->visit->opened.result == END_NO ? &g->visit->opened : t);
     return !is_refused;
+}
+
+bool apply_is_taken(struct apply_window *w, struct apply_group *g, const struct end_ticket *t,
+    const struct err **why_out)
+{
+    bool is_about_messages = t->result == END_NO && g->visit->opened.result != END_NO &&
+                             g->state != APPLY_OVER && apply_may_halve(&t->err);
+    if (is_about_messages && !*why_out)
+        *why_out = &t->err;
+    return !is_about_messages && apply_is_done(w, g, t);
 }
 
 int apply_by_place(const void *a, const void *b)
@@ -225,7 +235,7 @@ static void put(struct apply_window *w, struct apply_group *g)
         journal_intent_put(j, folder, &g->intent);
     } else if (g->state == APPLY_DONE) {
         g->kind->put(w, g);
-        if (g->intent.id != 0)
+        if (g->intent.id != 0 && !(g->is_halved && g->kind == &apply_remove))
             journal_intent_del(j, folder, g->intent.id);
         g->state = APPLY_OVER;
     } else if (g->state == APPLY_UNDONE) {
@@ -295,7 +305,8 @@ static int begin_visit(struct apply_window *w, struct apply_visit *v, struct err
 static bool is_undone(const struct apply_group *g)
 {
     const struct apply_visit *v = g->visit;
-    return g->state == APPLY_OVER && g->step == 1 && !v->is_known && v->opened.result == END_NO;
+    return g->state == APPLY_OVER && g->step == 1 && !g->is_halved && !v->is_known &&
+           v->opened.result == END_NO;
 }
 
 /* *more_out: something is not over yet. */
@@ -315,7 +326,8 @@ static int change(struct apply_window *w, bool *more_out, struct err *err)
         struct apply_group *g = &w->v[i];
         if (g->state == APPLY_RUNS) {
             bool is_last = g->kind->answered(w, g);
-            g->step++;
+            g->step = g->is_again ? g->part.step : g->step + 1;
+            g->is_again = false;
             if (is_last && g->state == APPLY_RUNS)
                 g->state = APPLY_DONE;
             else if (is_undone(g))

@@ -14,6 +14,7 @@
  *   pass_plan.c       one plan over all of them, and its questions
  *   pass_doubt.c      what may be on the target, and cannot be looked for
  *   pass_owed.c       what is known to be owed under the numbers of before
+ *   pass_flags.c      flags that the target does not take
  *   shared.c          what of it must not be done behind the copies
  *   filtered.c        what is not copied because of a filter
  *   pass_told.c       what each folder's part in it was; and of a dry run, what it would be
@@ -256,6 +257,12 @@ size_t pass_in_doubt(void *works, const unsigned char *digest);
  * the source since. */
 int pass_owed(
     struct works *all, const unsigned char *digest, size_t *n_out, struct err *err) ATTR_WUR;
+
+/* --- Flags that the target does not take (pass_flags.c) --- */
+
+/* Of the plan: keywords that have been refused and are not due, and what is left empty. */
+int pass_rest_flags(struct works *all, struct err *err) ATTR_WUR;
+void pass_spared(void *works, const struct apply_spared *s); /* of apply_job */
 
 /* --- What another one has by now (shared.c) ------------------------------------------------- */
 

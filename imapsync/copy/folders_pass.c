@@ -257,7 +257,8 @@ static int apply(struct works *all, struct err *err)
     struct copy_counts *n = all->p->counts;
     struct journal_folder trash = {0};
     leave_out(all);
-    if (shared_leave(all, err) != 0 || find_trash(all, &trash, err) != 0) {
+    if (shared_leave(all, err) != 0 || pass_rest_flags(all, err) != 0 ||
+        find_trash(all, &trash, err) != 0) {
         journal_folder_fini(&trash);
         free(folders);
         return -1;
@@ -273,6 +274,7 @@ static int apply(struct works *all, struct err *err)
         .n_folders = all->n_planned,
         .trash = trash.target.uidvalidity != 0 ? &trash : NULL,
         .exception = on_exception,
+        .spared = pass_spared,
         .content = content_of,
         .arg = all};
     int result = apply_plan(&job, err);

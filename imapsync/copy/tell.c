@@ -59,6 +59,7 @@ void tell_fini(struct tell *t)
 {
     item_list_fini(&t->waiting);
     free(t->known);
+    free(t->flags);
     free(t->told);
     *t = (struct tell){0};
 }
@@ -99,21 +100,31 @@ static enum tell_fate fate_of(const struct copy *c, const struct item *i, int64_
     return waits ? TELL_RESTS : TELL_DUE;
 }
 
+static void add_known(struct tell_known **v, size_t *n, const struct tell_known *k)
+{
+    if ((*n & (*n - 1)) == 0)
+        *v = mem_realloc_array(*v, *n ? 2 * *n : 1, sizeof(**v));
+    (*v)[(*n)++] = *k;
+}
+
 static int learn(void *arg, const struct item *i, struct err *err)
 {
     struct tell_look *l = arg;
     struct tell *t = &l->c->tell;
     enum item_life life = item_row(i->code)->life;
-    if (i->is_back || i->state == ITEM_GONE ||
-        !(life == ITEM_LIFE_REFUSED || life == ITEM_LIFE_SENT))
+    bool is_sent = life == ITEM_LIFE_REFUSED || life == ITEM_LIFE_SENT;
+    bool is_flag = i->code == ITEM_FLAG && i->uid != 0;
+    if (i->is_back || i->state == ITEM_GONE || !(is_sent || is_flag))
         return 0;
     if (tell_look_at(l, i->folder, err) != 0)
         return -1;
     if (!l->is_known)
         return 0;
-    if ((t->n_known & (t->n_known - 1)) == 0)
-        t->known = mem_realloc_array(t->known, t->n_known ? 2 * t->n_known : 1, sizeof(*t->known));
-    t->known[t->n_known++] = (struct tell_known){l->record.id, i->uid, fate_of(l->c, i, l->now_ms)};
+    const struct tell_known k = {l->record.id, i->uid, fate_of(l->c, i, l->now_ms)};
+    if (is_flag)
+        add_known(&t->flags, &t->n_flags, &k);
+    else
+        add_known(&t->known, &t->n_known, &k);
     return 0;
 }
 
@@ -135,10 +146,12 @@ int tell_begin(struct copy *c, struct err *err)
 {
     struct tell *t = &c->tell;
     struct tell_look l = tell_look_begin(c);
-    t->n_told = t->n_known = 0;
+    t->n_told = t->n_known = t->n_flags = 0;
     int result = journal_items_each(c->journal, learn, &l, err);
     if (t->n_known > 0)
         mem_sort(t->known, t->n_known, sizeof(*t->known), by_place);
+    if (t->n_flags > 0)
+        mem_sort(t->flags, t->n_flags, sizeof(*t->flags), by_place);
     tell_look_end(&l);
     return result;
 }
@@ -167,6 +180,16 @@ bool tell_rests(const struct copy *c, uint32_t folder, uint32_t uid)
 bool tell_is_accepted(const struct copy *c, uint32_t folder, uint32_t uid)
 {
     return has_fate(c, folder, uid, false);
+}
+
+bool tell_flags_fate(const struct copy *c, uint32_t folder, uint32_t uid, enum tell_fate *out)
+{
+    const struct tell *t = &c->tell;
+    const struct tell_known key = {.folder = folder, .uid = uid};
+    const struct tell_known *at =
+        t->n_flags > 0 ? mem_search(&key, t->flags, t->n_flags, sizeof(key), by_place) : NULL;
+    *out = at ? at->fate : TELL_DUE;
+    return at != NULL;
 }
 
 bool tell_is_due_in(const struct copy *c, uint32_t folder)
@@ -277,6 +300,19 @@ bool copy_tell(struct copy *c, const struct copy_finding *f)
     if (!is_accepted)
         tell_show(c, &item, c->events->exception, f->why);
     return is_accepted;
+}
+
+int copy_tell_mended(struct copy *c, const struct item_key *what, struct err *err)
+{
+    struct item item;
+    if (journal_item_get(c->journal, what, &item, err) != 0)
+        return -1;
+    if (item.code == ITEM_NONE || item.state == ITEM_GONE)
+        return 0;
+    item.state = ITEM_GONE;
+    item.seen_ms = clock_wall_ms();
+    item_list_add(&c->tell.waiting, &item);
+    return 0;
 }
 
 int tell_flush(struct copy *c, struct err *err)

@@ -50,6 +50,8 @@ struct item_list {
 struct tell {
     struct tell_known *known; /* owned; by folder and UID */
     size_t n_known;
+    struct tell_known *flags; /* the same of messages that lack flags */
+    size_t n_flags;
     uint64_t *told; /* owned; keys of what this pass has told */
     size_t n_told;
     struct item_list waiting; /* for the journal */
@@ -59,12 +61,16 @@ void tell_fini(struct tell *t);
 int tell_begin(struct copy *c, struct err *err) ATTR_WUR;
 /* true: somebody has accepted it, so that it counts for nothing, and nobody is told. */
 bool copy_tell(struct copy *c, const struct copy_finding *f);
+/* What was told of it, if anything was, is mended. */
+int copy_tell_mended(struct copy *c, const struct item_key *what, struct err *err) ATTR_WUR;
 int tell_flush(struct copy *c, struct err *err) ATTR_WUR;
 int tell_end(struct copy *c, struct copy_counts *counts, struct err *err) ATTR_WUR;
 
 /* As of tell_begin(). */
 bool tell_rests(const struct copy *c, uint32_t folder, uint32_t uid); /* or is accepted */
 bool tell_is_accepted(const struct copy *c, uint32_t folder, uint32_t uid);
+/* Of a message that lacks flags; false: it lacks none. */
+bool tell_flags_fate(const struct copy *c, uint32_t folder, uint32_t uid, enum tell_fate *out);
 bool tell_is_due_in(const struct copy *c, uint32_t folder);
 /* Whether somebody wants this one to be tried again, whatever it costs. */
 bool tell_is_retried(struct copy *c, struct slice folder, uint32_t uid, enum item_code code);

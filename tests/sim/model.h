@@ -94,12 +94,22 @@ struct mailbox {
 
 struct ledger;
 
+/* What it answers NO to, or says OK to and does not do: set by tests, of single changes. */
+struct refusals {
+    uint64_t contents;           /* of these (below 64) no flags, moves, or removals: */
+    bool flags, moves, removals; /* which of them */
+    uint16_t set, take;          /* flags that are not set, or not taken away */
+    uint16_t drops;              /* flags that are set with OK, and are not there */
+    size_t n;                    /* how often it has said NO */
+};
+
 struct server {
     bool is_target;
     uint32_t quirks; /* of enum quirk */
     struct mailbox *boxes[MODEL_FOLDERS];
     size_t n;
     uint32_t uidvalidity_last, id_last; /* of folders and messages */
+    struct refusals refuses;
     struct ledger *ledger;
 };
 

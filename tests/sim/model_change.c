@@ -24,10 +24,30 @@ static void tell_modified(struct request *r, const struct mailbox *b, uint32_t u
     u->n = uids_sort(u->v, u->n);
 }
 
+/* Of all of it. */
+static bool refuses(struct model_end *e, struct request *r, const struct mailbox *b, bool is_one)
+{
+    struct refusals *no = &e->s->refuses;
+    bool has = r->kind == FLAGS && r->flags & (r->on ? no->set : no->take);
+    for (size_t i = 0; is_one && !has && i < r->n; i++) {
+        const struct message *m = mailbox_find(b, r->uids[i]);
+        has = m && m->content < 64 && no->contents >> m->content & 1;
+    }
+    if (!has)
+        return false;
+    no->n++;
+    model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "not this one");
+    return true;
+}
+
 void model_flags(struct model_end *e, struct request *r)
 {
     struct mailbox *b = model_opened(e, r);
     bool on = r->on || fault_is(FAULT_FLAGS_INVERTED);
+    if (b && refuses(e, r, b, e->s->refuses.flags))
+        return;
+    if (on)
+        r->flags = (uint16_t)(r->flags & ~e->s->refuses.drops);
     for (size_t i = 0; b && i < r->n; i++) {
         struct message *m = mailbox_find(b, r->uids[i]);
         if (!m)
@@ -96,7 +116,7 @@ bool model_move(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no MOVE, no UIDPLUS");
     else if (b && !to && r->step == 0)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
-    if (r->result != END_OK)
+    if (r->result != END_OK || (r->step == 0 && refuses(e, r, b, e->s->refuses.moves)))
         return true;
     uint32_t *uids = mem_realloc_array(NULL, r->n, sizeof(*uids));
     memcpy(uids, r->uids, r->n * sizeof(*uids));
@@ -129,6 +149,8 @@ void model_remove(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "UID EXPUNGE is not known here");
         return;
     }
+    if (refuses(e, r, b, e->s->refuses.removals))
+        return;
     for (size_t i = 0; i < r->n; i++) {
         struct message *m = mailbox_find(b, r->uids[i]);
         if (!m || !(m->flags & FLAG_DELETED))

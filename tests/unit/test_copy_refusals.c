@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A NO to a change of messages costs the message, or the flag, that it is about: the others are
+ * changed, what is at fault is named, and when the target takes it nothing of it is left.
+ */
+#include "tests/unit/copy_rig.h"
+
+#define INBOX 0
+#define WORK 1
+#define SEEN FLAG_SEEN
+#define WORD 32u /* a keyword */
+#define N 9
+
+static struct rig rig;
+
+static const uint32_t kinds[] = {
+    0, QUIRK_NO_CONDSTORE, QUIRK_NO_MOVE, QUIRK_NO_CONDSTORE | QUIRK_NO_TOKENS};
+
+static struct refusals *no(void)
+{
+    return &rig.w.target.refuses;
+}
+
+static void begin(const char *name, uint32_t quirks, uint32_t n)
+{
+    rig_init(&rig, name, 0, quirks, 1);
+    for (uint32_t i = 0; i < n; i++)
+        rig_deliver(&rig, INBOX, i, 0);
+    rig_box(&rig.w.source, WORK);
+    rig_quiet(&rig);
+}
+
+static void flag_all(uint16_t flag, bool on)
+{
+    for (uint32_t i = 0; i < N; i++)
+        assert_true(rig_flag(&rig, &rig.w.source, INBOX, i, flag, on));
+}
+
+/* How many of INBOX have the flags. */
+static size_t count(const struct server *s, uint16_t flags)
+{
+    const struct mailbox *b = server_find(s, INBOX);
+    size_t n = 0;
+    for (size_t i = 0; i < b->n; i++)
+        n += (b->v[i].flags & flags) == flags;
+    return n;
+}
+
+/* The refusal ends, and with it everything that was told of it. */
+static void mended(void)
+{
+    const size_t n = no()->n;
+    *no() = (struct refusals){0};
+    rig_quiet(&rig);
+    rig_compare(&rig);
+    assert_true(n > 0);
+    assert_int_equal(rig.n.items_loss + rig.n.items_withheld + rig.n.items_changed, 0);
+}
+
+/* The whole folder says no to one keyword: it is the keyword, and not nine messages. */
+static void test_a_keyword(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        begin("keyword", kinds[i], N);
+        no()->set = WORD;
+        flag_all(SEEN | WORD, true);
+        (void)rig_pass(&rig);
+        assert_int_equal(count(&rig.w.target, SEEN), N);
+        assert_int_equal(count(&rig.w.target, WORD), 0);
+        assert_int_equal(rig.n.folders_failed, 0);
+        assert_int_equal(rig.n.flags_changed, N);
+        assert_non_null(strstr(rig.told, "does not set k0"));
+        assert_true(no()->n < 2 * N);
+        mended();
+        rig_fini(&rig);
+    }
+}
+
+/* What is taken away and stays is common to both, so it is tried again, and nobody's user has it.
+ */
+static void test_taking_away(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        begin("taking away", kinds[i], N);
+        flag_all(WORD, true);
+        rig_quiet(&rig);
+        no()->take = WORD;
+        flag_all(WORD, false);
+        flag_all(SEEN, true);
+        (void)rig_pass(&rig);
+        assert_int_equal(count(&rig.w.target, SEEN | WORD), N);
+        assert_non_null(strstr(rig.told, "does not take away k0"));
+        assert_int_equal(rig.n.folders_failed, 0);
+        mended();
+        rig_fini(&rig);
+    }
+}
+
+/* One message, wherever it is among the others. */
+static void test_a_message(void **state)
+{
+    (void)state;
+    for (uint32_t at = 0; at < N * COUNT_OF(kinds); at++) {
+        begin("message", kinds[at / N], N);
+        no()->contents = UINT64_C(1) << at % N;
+        no()->flags = true;
+        flag_all(SEEN | WORD, true);
+        (void)rig_pass(&rig);
+        assert_int_equal(count(&rig.w.target, SEEN | WORD), N - 1);
+        assert_int_equal(rig.n.folders_failed, 0);
+        assert_int_equal(rig.n.items_changed, 1);
+        assert_non_null(strstr(rig.told, "not this one"));
+        assert_true(no()->n < 2 * N);
+        mended();
+        rig_fini(&rig);
+    }
+}
+
+/* None of them, and two of them. */
+static void test_messages(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        begin("all", kinds[i], N);
+        no()->contents = UINT64_MAX;
+        no()->flags = true;
+        flag_all(SEEN, true);
+        (void)rig_pass(&rig);
+        assert_int_equal(count(&rig.w.target, SEEN), 0);
+        assert_true(no()->n < 2 * N);
+        assert_int_equal(rig.n.flags_changed + rig.n.folders_failed, 0);
+        mended();
+        rig_fini(&rig);
+        begin("two", kinds[i], N);
+        no()->contents = 0x24;
+        no()->flags = true;
+        flag_all(SEEN, true);
+        (void)rig_pass(&rig);
+        assert_int_equal(count(&rig.w.target, SEEN), N - 2);
+        assert_int_equal(rig.n.items_changed, 2);
+        mended();
+        rig_fini(&rig);
+    }
+}
+
+static void remove_some(void)
+{
+    for (uint32_t i = 0; i < N; i++)
+        rig_remove(&rig.w.source, INBOX, i);
+}
+
+/* The others go, and what stays bears no mark of ours behind the next pass. */
+static void test_a_removal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        for (unsigned is_mark = 0; is_mark < 2; is_mark++) {
+            begin("removal", kinds[i], 40);
+            no()->contents = UINT64_C(1) << 4;
+            no()->flags = is_mark == 1;
+            no()->removals = is_mark == 0;
+            remove_some();
+            (void)rig_pass(&rig);
+            assert_int_equal(server_find(&rig.w.target, INBOX)->n, 40 - N + 1);
+            assert_int_equal(rig.n.messages_deleted, N - 1);
+            assert_int_equal(rig.n.folders_failed, 0);
+            assert_int_equal(rig.n.items_withheld, 1);
+            (void)rig_pass(&rig);
+            assert_int_equal(rig.n.items_withheld, 1);
+            mended();
+            assert_int_equal(count(&rig.w.target, FLAG_DELETED), 0);
+            rig_fini(&rig);
+        }
+    }
+}
+
+static void move_some(void)
+{
+    for (uint32_t i = 0; i < N; i++)
+        rig_move(&rig.w.source, INBOX, i, WORK);
+}
+
+static void test_a_move(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        begin("move", kinds[i], 20);
+        no()->contents = UINT64_C(1) << 7;
+        no()->moves = true;
+        move_some();
+        (void)rig_pass(&rig);
+        assert_int_equal(rig.n.messages_moved, N - 1);
+        assert_int_equal(rig.n.folders_failed, 0);
+        assert_int_equal(rig.n.items_withheld, 1);
+        assert_non_null(strstr(rig.told, "not this one"));
+        mended();
+        rig_fini(&rig);
+    }
+}
+
+/* A folder that lets nothing go is one that cannot be changed. */
+static void test_no_removal_at_all(void **state)
+{
+    (void)state;
+    begin("no removal", 0, 40);
+    no()->contents = UINT64_MAX;
+    no()->removals = true;
+    remove_some();
+    (void)rig_pass(&rig);
+    assert_int_equal(rig.n.folders_failed, 1);
+    assert_int_equal(rig.n.messages_deleted, 0);
+    assert_true(no()->n < 2 * N);
+    mended();
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    rig_fini(&rig);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_a_keyword, clean_up),
+        cmocka_unit_test_teardown(test_taking_away, clean_up),
+        cmocka_unit_test_teardown(test_a_message, clean_up),
+        cmocka_unit_test_teardown(test_messages, clean_up),
+        cmocka_unit_test_teardown(test_a_removal, clean_up),
+        cmocka_unit_test_teardown(test_a_move, clean_up),
+        cmocka_unit_test_teardown(test_no_removal_at_all, clean_up),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    site_remove();
+    return failed;
+}
