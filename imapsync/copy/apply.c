@@ -42,6 +42,17 @@ int apply_content(struct journal *j, uint32_t folder, const struct plan_op *op, 
                             : journal_copy_content(j, folder, op->tgt_uid, out, found_out, err);
 }
 
+struct apply_again *apply_look_again(struct apply_group *g)
+{
+    if (!g->again) {
+        g->again = mem_zalloc(sizeof(*g->again));
+        end_changes_init(&g->again->there, g->folder->keywords);
+    }
+    end_changes_clear(&g->again->there);
+    g->again->told = (struct end_ticket){0};
+    return g->again;
+}
+
 /* --- Windows -----------------------------------------------------------------------------------
  */
 

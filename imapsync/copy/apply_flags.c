@@ -7,8 +7,14 @@
  * somebody has changed since is left for the next pass.  Our own adding counts as such a change, so
  * a taking away behind it goes without the guard, and only for those that passed it.
  *
- * Flags that the target refuses are not common to both sides, and the next pass may try again.
+ * Where the end tells what came of it, what is not there is set once more.
+ *
+ * Flags that the target refuses, or drops, are not common to both sides, and the next pass may try
+ * again.
  */
+#include <stdlib.h>
+
+#include "base/core/mem.h"
 #include "imapsync/copy/apply_parts.h"
 
 static uint64_t guard(const struct apply_window *w, const struct apply_group *g)
@@ -36,7 +42,8 @@ static void store(struct apply_window *w, struct apply_group *g, bool is_removal
     const struct end_flags f = {.is_removal = is_removal,
         .flags = is_removal ? &g->part.remove : &g->part.add,
         .keywords = g->folder->keywords,
-        .unchanged_since = since};
+        .unchanged_since = since,
+        .there = is_removal ? NULL : &g->again->there};
     t->result = END_PENDING;
     e->ops->flags(e, g->uids, g->n_uids, &f, since != 0 ? &g->answer : NULL, t);
 }
@@ -46,10 +53,40 @@ static void begin(struct apply_window *w, struct apply_group *g)
 {
     bool adds = !flags_empty(&g->part.add), removes = !flags_empty(&g->part.remove);
     uint64_t since = g->step == 0 ? guard(w, g) : 0;
-    if (g->step == 0 && adds)
+    if (g->step == 0 && adds) {
+        (void)apply_look_again(g);
         store(w, g, false, since, &g->first);
+    }
     if (removes && (g->step > 0 || !has_two_steps(w, g)))
         store(w, g, true, since, &g->second);
+}
+
+/* Of one message; one that is not there, or was not told, lacks nothing. */
+static struct flags dropped(const struct apply_group *g, size_t k)
+{
+    const struct listed *l = end_changes_find(&g->again->there, g->uids[k]);
+    return l && l->has_flags ? flags_minus(&g->part.add, &l->flags) : (struct flags){0};
+}
+
+/* Flags that were set with an OK, and are not there: set once more, and then named. */
+static void check(struct apply_window *w, struct apply_group *g)
+{
+    struct apply_lost all = {0};
+    uint32_t *places = mem_realloc_array(NULL, g->n_uids + 1, sizeof(*places));
+    size_t n = 0;
+    end_changes_finish(&g->again->there);
+    for (size_t k = 0; k < g->n_uids; k++) {
+        struct flags less = dropped(g, k);
+        if (flags_empty(&less))
+            continue;
+        places[n++] = g->which[k];
+        all.add = flags_or(&all.add, &less);
+    }
+    if (n > 0 && g->part.is_second)
+        apply_spare(w, g, places, n, &all, "it says OK, and they are not there");
+    else if (n > 0)
+        apply_set_again(g, &all.add);
+    free(places);
 }
 
 static bool answered(struct apply_window *w, struct apply_group *g)
@@ -62,6 +99,8 @@ static bool answered(struct apply_window *w, struct apply_group *g)
         return true;
     if (g->step == 0)
         apply_take_out(w, g, &g->answer);
+    if (g->step == 0 && !flags_empty(&g->part.add))
+        check(w, g);
     if (g->step == 0 && has_two_steps(w, g))
         return false;
     apply_taken(g);

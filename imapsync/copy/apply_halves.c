@@ -120,6 +120,16 @@ static void halve_messages(struct apply_group *g)
     push(g, &first);
 }
 
+void apply_set_again(struct apply_group *g, const struct flags *add)
+{
+    struct apply_part p = g->part;
+    p.add = *add;
+    p.remove = (struct flags){0};
+    p.step = 0;
+    p.is_ours = p.is_second = true;
+    push(g, &p);
+}
+
 /* --- What is at fault ------------------------------------------------------------------------- */
 
 static struct apply_lost *lost_of(struct apply_group *g, size_t k)
@@ -129,28 +139,45 @@ static struct apply_lost *lost_of(struct apply_group *g, size_t k)
     return &g->lost[k];
 }
 
-/* All of the part that are due. */
-static void spare(struct apply_window *w, struct apply_group *g, uint32_t uid, const char *why)
+static void tell(struct apply_window *w, struct apply_group *g, uint32_t uid, size_t n,
+    const struct apply_lost *what, const char *why)
 {
-    struct apply_job *job = w->job;
-    for (size_t k = 0; k < g->n_uids; k++) {
-        if (g->kind == &apply_flags) {
-            struct apply_lost *l = lost_of(g, g->which[k]);
-            l->add = flags_or(&l->add, &g->part.add);
-            l->remove = flags_or(&l->remove, &g->part.remove);
-        } else {
-            g->fates[g->which[k]] = APPLY_WAITS;
-        }
-        apply_leave(job, g->ops[g->which[k]]);
-    }
+    const struct apply_job *job = w->job;
     if (job->spared)
         job->spared(job->arg, &(struct apply_spared){.folder = g->visit->at,
                                   .uid = uid,
-                                  .n = g->n_uids,
+                                  .n = n,
                                   .is_flag = g->kind == &apply_flags,
-                                  .add = g->part.add,
-                                  .remove = g->part.remove,
+                                  .add = what->add,
+                                  .remove = what->remove,
                                   .why = why});
+}
+
+void apply_spare(struct apply_window *w, struct apply_group *g, const uint32_t *places, size_t n,
+    const struct apply_lost *what, const char *why)
+{
+    for (size_t k = 0; k < n; k++) {
+        const struct plan_op *op = g->ops[places[k]];
+        if (g->kind == &apply_flags) {
+            struct apply_lost *l = lost_of(g, places[k]);
+            l->add = flags_or(&l->add, &what->add);
+            l->remove = flags_or(&l->remove, &what->remove);
+        } else {
+            g->fates[places[k]] = APPLY_WAITS;
+        }
+        apply_leave(w->job, op);
+        if (n < APPLY_ALONE_MAX)
+            tell(w, g, op->src_uid, 1, what, why);
+    }
+    if (n >= APPLY_ALONE_MAX)
+        tell(w, g, 0, n, what, why);
+}
+
+/* All of the part that are due. */
+static void spare(struct apply_window *w, struct apply_group *g, const char *why)
+{
+    const struct apply_lost what = {g->part.add, g->part.remove};
+    apply_spare(w, g, g->which, g->n_uids, &what, why);
 }
 
 /* And those that wait for the same change. */
@@ -164,7 +191,7 @@ static void spare_all(struct apply_window *w, struct apply_group *g, const char 
     }
     g->part = all;
     apply_choose(g);
-    spare(w, g, 0, why);
+    spare(w, g, why);
 }
 
 void apply_taken(struct apply_group *g)
@@ -189,7 +216,7 @@ bool apply_halve(struct apply_window *w, struct apply_group *g, const struct err
     } else if (g->n_uids > 1 && (g->has_taken || g->n_alone < APPLY_ALONE_MAX)) {
         halve_messages(g);
     } else if (g->has_taken || ++g->n_alone < APPLY_ALONE_MAX) {
-        spare(w, g, g->ops[g->which[0]]->src_uid, told.text);
+        spare(w, g, told.text);
     } else if (g->kind == &apply_flags) {
         spare_all(w, g, told.text);
     } else {

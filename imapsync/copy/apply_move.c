@@ -98,11 +98,10 @@ static void begin(struct apply_window *w, struct apply_group *g)
         e->ops->move(e, g->uids, g->n_uids, g->to.name, &g->answer, &g->first);
         return;
     }
-    end_changes_clear(&g->again->there);
-    g->again->to = (struct folder){.name = g->to.name};
-    g->again->told = (struct end_ticket){0};
-    e->ops->attributes(e, g->uids, g->n_uids, END_WANT_FLAGS, &g->again->there, &g->first);
-    e->ops->status(e, &g->again->to, &g->again->told);
+    struct apply_again *a = apply_look_again(g);
+    a->to = (struct folder){.name = g->to.name};
+    e->ops->attributes(e, g->uids, g->n_uids, END_WANT_FLAGS, &a->there, &g->first);
+    e->ops->status(e, &a->to, &a->told);
 }
 
 static bool is_told(const struct apply_window *w, const struct apply_group *g)
@@ -151,15 +150,6 @@ static bool is_without_effect(const struct apply_window *w, struct apply_group *
     return is;
 }
 
-static void keep_why(struct apply_group *g, const struct err *why)
-{
-    if (!g->again) {
-        g->again = mem_zalloc(sizeof(*g->again));
-        end_changes_init(&g->again->there, g->folder->keywords);
-    }
-    g->again->why = *why;
-}
-
 static bool answered(struct apply_window *w, struct apply_group *g)
 {
     const struct err *why = NULL;
@@ -174,7 +164,7 @@ static bool answered(struct apply_window *w, struct apply_group *g)
     }
     bool is_taken = apply_is_taken(w, g, &g->first, &why);
     if (why) {
-        keep_why(g, why);
+        apply_look_again(g)->why = *why;
         return false;
     }
     if (!is_taken)

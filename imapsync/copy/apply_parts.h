@@ -44,6 +44,7 @@ struct apply_part {
     unsigned step;            /* that it begins with */
     struct flags add, remove; /* FLAGS: of its change */
     bool is_ours;             /* another part of it has changed them: no guard */
+    bool is_second;           /* they were set before, with OK, and not there */
 };
 
 /* What of its change one message does not get. */
@@ -51,12 +52,12 @@ struct apply_lost {
     struct flags add, remove;
 };
 
-/* Behind a NO to a move. */
+/* What a command has done: flags that were set, and a move that was refused. */
 struct apply_again {
-    struct err why;
-    struct end_changes there; /* of the folder that they were in */
-    struct folder to;         /* the name is borrowed */
-    struct end_ticket told;
+    struct end_changes there; /* of the folder that they are, or were, in */
+    struct err why;           /* MOVE: what was said */
+    struct folder to;         /* the same; the name is borrowed */
+    struct end_ticket told;   /* of `to` */
 };
 
 struct apply_group {
@@ -83,7 +84,7 @@ struct apply_group {
     struct end_uids answer;    /* what the command told */
     uint32_t *moved;           /* MOVE, TRASH: by operation; 0: not told */
     bool is_untold;            /* of some that were moved */
-    struct apply_again *again; /* the same: the look behind a NO; NULL: there was none */
+    struct apply_again *again; /* NULL: there was no look */
     struct folder to;          /* MOVE, TRASH: as it was before; the name is borrowed */
     struct end_ticket to_told;
     struct intent intent;
@@ -142,10 +143,18 @@ bool apply_is_done(struct apply_window *w, struct apply_group *g, const struct e
 /* The same, but for a NO that is about messages: then *why_out is what was said. */
 bool apply_is_taken(struct apply_window *w, struct apply_group *g, const struct end_ticket *t,
     const struct err **why_out);
+/* Its look, empty. */
+struct apply_again *apply_look_again(struct apply_group *g);
+/* Tells that all of these, ascending places in its ops, have not got it: one by one, or, where they
+ * are many, as one. */
+void apply_spare(struct apply_window *w, struct apply_group *g, const uint32_t *places, size_t n,
+    const struct apply_lost *what, const char *why);
 /* The whole group is the part. */
 void apply_part_begin(struct apply_group *g);
 /* What was refused is tried in halves; false: there is something that is tried next. */
 bool apply_halve(struct apply_window *w, struct apply_group *g, const struct err *why);
+/* FLAGS: these of the part are set once more, behind it. */
+void apply_set_again(struct apply_group *g, const struct flags *add);
 /* The part was done; and the next one's turn.  true: that was the last, and all of it is the part.
  */
 void apply_taken(struct apply_group *g);

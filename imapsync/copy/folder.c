@@ -115,6 +115,8 @@ int folder_answered(struct work *w, struct err *err)
     if (w->is_lost)
         return find_contents(w, err) == 0 ? folder_sift(w, err) : -1;
     w->p->counts->keywords_lost += w->listing.flags_lost;
+    if (folder_tell_unkept(w, err) != 0)
+        return -1;
     bool is_first = w->record->source.uidvalidity == 0;
     if (folder_check_uidvalidity(w, &adopt, err) != 0 || folder_resolve_open(w, adopt, err) != 0)
         return -1;
@@ -281,4 +283,5 @@ void folder_work_fini(struct work *w)
     free(w->dated);
     free(w->hints);
     uid_set_fini(&w->filtered);
+    end_changes_fini(&w->kept);
 }

@@ -92,9 +92,9 @@ void folder_view(const struct work *w, struct plan_folder *out)
             w->c->past->arg, w->record->source.name, w->listing.uidvalidity, &out->past);
     view_side(&w->source_told, &out->source);
     view_side(&w->target_told, &out->target);
-    out->storable.system = is_told ? (uint8_t)w->there.storable : UINT8_MAX;
-    for (size_t i = 0; i < FLAGS_WORDS && (!is_told || w->there.takes_keywords); i++)
-        out->storable.keywords[i] = UINT64_MAX;
+    memset(&out->storable, 0xff, sizeof(out->storable));
+    if (is_told)
+        out->storable = end_changes_storable(&w->there);
 }
 
 /* --- What it asks for ----------------------------------------------------------------------- */

@@ -75,6 +75,9 @@ struct work {
     struct end_changes there;   /* of the target, in a folder that the journal knows */
     struct told source_told, target_told;
     struct end_ticket first_open; /* of the target, for its numbers */
+    struct end_changes kept;      /* of the target, where only what lasts there was asked */
+    struct end_ticket kept_told;
+    bool has_kept;
     /* Not listed yet, without a pair: new on the source; on the target somebody else's. */
     struct uid_set fresh, foreign;
     struct pair *pairs; /* none before folder_load_pairs() or folder_sift() */
@@ -260,6 +263,12 @@ int pass_owed(
 
 /* --- Flags that the target does not take (pass_flags.c) --- */
 
+/* Which flags and keywords of the source have no place on the target, or none with us, as far as
+ * both have told. */
+int folder_tell_unkept(struct work *w, struct err *err) ATTR_WUR;
+/* Before copies go into folders that have not told it yet: what lasts there.  The copies are
+ * without the rest. */
+int pass_ask_kept(struct works *all, struct err *err) ATTR_WUR;
 /* Of the plan: keywords that have been refused and are not due, and what is left empty. */
 int pass_rest_flags(struct works *all, struct err *err) ATTR_WUR;
 void pass_spared(void *works, const struct apply_spared *s); /* of apply_job */

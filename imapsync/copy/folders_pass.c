@@ -155,6 +155,8 @@ static int copy_all(struct works *all, struct stream_folder *folders, struct err
             .n_uids = w->n_copies,
             .arg = w};
     }
+    if (pass_ask_kept(all, err) != 0)
+        return -1;
     if (job.n_folders == 0)
         return 0;
     int result = stream_copy(&job, err);

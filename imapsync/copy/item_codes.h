@@ -37,6 +37,7 @@ enum item_code {
     ITEM_DATE = 17,
     ITEM_SUBSCRIBE = 18,
     ITEM_FILTERED = 19,
+    ITEM_KEYWORD = 20,
     ITEM_CODES,
 };
 
@@ -48,6 +49,7 @@ enum item_life {
     ITEM_LIFE_DOUBT,   /* its message has a pair, or nothing is on its way to the folder any more */
     ITEM_LIFE_COPY,    /* its message, or the copy of it, is gone */
     ITEM_LIFE_COMPARED, /* the same, or a comparison has found it right */
+    ITEM_LIFE_FOLDER,   /* its folder is not known any more, or a look has found it right */
     ITEM_LIFE_ACCEPTED, /* never by itself */
     ITEM_LIFE_NONE,     /* told, and not kept: the next comparison looks anew */
 };

@@ -7,6 +7,8 @@
  * that was accepted; what else its user does to its flags is done.  While it rests the folder's
  * tokens stay where they are, so that it is told again when it is due.
  */
+#include <string.h>
+
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
 
@@ -68,7 +70,7 @@ int pass_rest_flags(struct works *all, struct err *err)
     return 0;
 }
 
-/* --- Told --------------------------------------------------------------------------------------
+/* --- What lasts --------------------------------------------------------------------------------
  */
 
 static void add_names(
@@ -76,6 +78,132 @@ static void add_names(
 {
     BUG_ON(!flags_empty(f) && (buf_add_str(out, what) != 0 || flags_format(f, k, out) != 0));
 }
+
+/* All of the folder's keywords, whichever message has them. */
+static struct flags all_keywords(const struct keywords *k)
+{
+    struct flags f = {0};
+    for (size_t i = 0; i < k->n; i++)
+        f.keywords[i / 64] |= UINT64_C(1) << i % 64;
+    return f;
+}
+
+static size_t count(const struct flags *f)
+{
+    size_t n = (size_t)__builtin_popcount(f->system);
+    for (size_t i = 0; i < FLAGS_WORDS; i++)
+        n += (size_t)__builtin_popcountll(f->keywords[i]);
+    return n;
+}
+
+static void tell_unkept(struct work *w, const struct flags *unkept)
+{
+    struct buf text;
+    buf_init(&text, 64u << 10);
+    w->p->counts->keywords_lost += count(unkept);
+    add_names(&text, "the target's folder keeps none of these: ", unkept, &w->keywords);
+    if (w->listing.flags_lost > 0)
+        BUG_ON(buf_addf(&text, "%sthere is no room for these, or they are no keywords: %s",
+                   text.n > 0 ? "; " : "",
+                   w->listing.lost_words.n > 0 ? buf_cstr(&w->listing.lost_words) : "(no names)") !=
+               0);
+    folder_tell(w, ITEM_KEYWORD, 0, 0, buf_cstr(&text));
+    buf_fini(&text);
+}
+
+/* What a part of the messages has is told with all that the folder has, so that the words of an
+ * item do not depend on who was told last. */
+static int tell_beyond(struct work *w, const struct flags *storable, struct err *err)
+{
+    const struct end_changes *c = &w->listing;
+    bool is_whole = c->is_whole && !c->is_brief;
+    struct flags unkept = {0};
+    for (size_t i = 0; i < c->n; i++)
+        unkept = flags_or(&unkept, &c->v[i].flags);
+    unkept = flags_minus(&unkept, storable);
+    unkept.system &= (uint8_t)~FLAG_DELETED;
+    if (!flags_empty(&unkept) && !is_whole) {
+        struct flags all = all_keywords(&w->keywords);
+        all = flags_minus(&all, storable);
+        unkept = flags_or(&unkept, &all);
+    }
+    if (!flags_empty(&unkept) || c->flags_lost > 0) {
+        tell_unkept(w, &unkept);
+        return 0;
+    }
+    const struct item_key key = {w->record->source.name, 0, ITEM_KEYWORD};
+    return is_whole ? copy_tell_mended(w->c, &key, err) : 0;
+}
+
+int folder_tell_unkept(struct work *w, struct err *err)
+{
+    struct flags storable;
+    memset(&storable, 0xff, sizeof(storable));
+    if (w->target_told.is_asked)
+        storable = end_changes_storable(&w->there);
+    return tell_beyond(w, &storable, err);
+}
+
+/* Only keywords are in doubt: nearly every server keeps all system flags, and a folder more would
+ * have to be opened for each. */
+static bool is_in_doubt(const struct work *w)
+{
+    const struct flags all = all_keywords(&w->keywords);
+    for (size_t i = 0; w->streamed && !w->target_told.is_asked && i < w->n_copies; i++) {
+        const struct listed *l = end_changes_find(&w->listing, w->copies[i]);
+        struct flags f = l ? flags_and(&l->flags, &all) : (struct flags){0};
+        if (!flags_empty(&f))
+            return true;
+    }
+    return false;
+}
+
+static int take_kept(struct work *w, struct err *err)
+{
+    struct flags storable;
+    if (end_wait(w->c->to, &w->kept_told, err) != 0)
+        return -1;
+    if (w->kept_told.result != END_OK)
+        return 0; /* an append says why */
+    storable = end_changes_storable(&w->kept);
+    storable.system = UINT8_MAX;
+    if (tell_beyond(w, &storable, err) != 0)
+        return -1;
+    for (size_t i = 0; i < w->n_copies; i++) {
+        struct listed *l = (struct listed *)(uintptr_t)end_changes_find(&w->listing, w->copies[i]);
+        if (l)
+            l->flags = flags_and(&l->flags, &storable);
+    }
+    return 0;
+}
+
+int pass_ask_kept(struct works *all, struct err *err)
+{
+    struct end *to = all->c->to;
+    for (size_t i = 0; i < all->n; i++) {
+        struct work *w = &all->v[i];
+        if (!is_in_doubt(w))
+            continue;
+        if (end_room(to, err) != 0)
+            return -1;
+        if (!w->has_kept)
+            end_changes_init(&w->kept, &w->keywords);
+        w->has_kept = true;
+        w->kept_told = (struct end_ticket){0};
+        to->ops->open(to,
+            &(struct end_open){
+                .folder = w->record->target.name, .is_for_writing = true, .is_only_opened = true},
+            &w->kept, &w->kept_told);
+    }
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->v[i].has_kept && take_kept(&all->v[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- Told --------------------------------------------------------------------------------------
+ */
 
 void pass_spared(void *arg, const struct apply_spared *s)
 {

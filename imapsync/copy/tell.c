@@ -113,7 +113,7 @@ static int learn(void *arg, const struct item *i, struct err *err)
     struct tell *t = &l->c->tell;
     enum item_life life = item_row(i->code)->life;
     bool is_sent = life == ITEM_LIFE_REFUSED || life == ITEM_LIFE_SENT;
-    bool is_flag = i->code == ITEM_FLAG && i->uid != 0;
+    bool is_flag = i->code == ITEM_FLAG;
     if (i->is_back || i->state == ITEM_GONE || !(is_sent || is_flag))
         return 0;
     if (tell_look_at(l, i->folder, err) != 0)
@@ -185,9 +185,14 @@ bool tell_is_accepted(const struct copy *c, uint32_t folder, uint32_t uid)
 bool tell_flags_fate(const struct copy *c, uint32_t folder, uint32_t uid, enum tell_fate *out)
 {
     const struct tell *t = &c->tell;
-    const struct tell_known key = {.folder = folder, .uid = uid};
+    const struct tell_known key = {.folder = folder, .uid = uid}, all = {.folder = folder};
     const struct tell_known *at =
         t->n_flags > 0 ? mem_search(&key, t->flags, t->n_flags, sizeof(key), by_place) : NULL;
+    /* What is accepted of a folder is one of its keywords: others are tried, and it with them. */
+    if (!at && t->n_flags > 0)
+        at = mem_search(&all, t->flags, t->n_flags, sizeof(all), by_place);
+    if (at && at->uid == 0 && at->fate != TELL_RESTS)
+        at = NULL;
     *out = at ? at->fate : TELL_DUE;
     return at != NULL;
 }

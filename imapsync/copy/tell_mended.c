@@ -53,7 +53,10 @@ static int stays(struct end_look *e, const struct item *i, bool *out, struct err
     case ITEM_LIFE_DOUBT:
         return found ? 0 : journal_has_appends(l->c->journal, l->record.id, out, err);
     case ITEM_LIFE_COPY:
-        *out = found && has_copy(&p);
+        /* Of a folder: tried again with its messages. */
+        *out = i->uid != 0
+                   ? found && has_copy(&p)
+                   : i->state == ITEM_ACCEPTED || (l->c->backs_off && l->now_ms < i->due_ms);
         return 0;
     case ITEM_LIFE_COMPARED:
         *out = found && has_copy(&p) && !p.is_compared;
@@ -62,6 +65,7 @@ static int stays(struct end_look *e, const struct item *i, bool *out, struct err
         /* An acceptance is not lost because one pass had no reason to look. */
         *out = i->state == ITEM_ACCEPTED && l->now_ms - i->seen_ms < ITEM_GONE_MS;
         return 0;
+    case ITEM_LIFE_FOLDER:
     case ITEM_LIFE_ACCEPTED:
         *out = true;
         return 0;

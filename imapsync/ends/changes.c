@@ -8,13 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/err.h"
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
 #include "imapsync/ends/limits.h"
+#include "imapsync/imap/token.h"
+
+#define KEPT_WORDS_MAX (64u << 10) /* octets; a server that keeps more keywords keeps all */
+#define LOST_WORDS_MAX 400
 
 void end_changes_init(struct end_changes *c, struct keywords *keywords)
 {
     *c = (struct end_changes){.keywords = keywords};
+    buf_init(&c->kept_words, KEPT_WORDS_MAX);
+    buf_init(&c->lost_words, LOST_WORDS_MAX);
     buf_init(&c->token, END_TOKEN_MAX);
     buf_init(&c->folder_id, OBJECT_ID_MAX);
 }
@@ -122,9 +129,53 @@ void end_changes_fini(struct end_changes *c)
     free(c->v);
     uid_set_fini(&c->uids);
     free(c->vanished);
+    buf_fini(&c->kept_words);
+    buf_fini(&c->lost_words);
     buf_fini(&c->token);
     buf_fini(&c->folder_id);
     *c = (struct end_changes){0};
+}
+
+static bool has_word(struct slice words, struct slice word)
+{
+    struct slice w;
+    while (slice_split(&words, ' ', &w)) {
+        if (slice_eq_nocase(w, word))
+            return true;
+    }
+    return false;
+}
+
+static void add_lost(struct buf *out, struct slice word)
+{
+    if (has_word(buf_slice(out), word) || out->n + word.n + 1 > LOST_WORDS_MAX)
+        return;
+    BUG_ON(out->n > 0 && buf_add_byte(out, ' ') != 0);
+    for (size_t i = 0; i < word.n; i++)
+        BUG_ON(buf_add_byte(out, ascii_is_print(word.p[i]) ? word.p[i] : '?') != 0);
+}
+
+void end_changes_take_flags(struct end_changes *c, struct slice words, struct flags *out)
+{
+    struct slice word;
+    size_t lost = flags_parse(words, c->keywords, out);
+    c->flags_lost += lost;
+    while (lost > 0 && imap_word_next(&words, &word)) {
+        if (word.p[0] != '\\' && keywords_bit(c->keywords, word) < 0)
+            add_lost(&c->lost_words, word);
+    }
+}
+
+struct flags end_changes_storable(const struct end_changes *c)
+{
+    struct flags f = {.system = (uint8_t)c->storable};
+    for (size_t i = 0; i < FLAGS_WORDS && c->takes_keywords; i++)
+        f.keywords[i] = UINT64_MAX;
+    for (size_t i = 0; i < c->keywords->n && !c->takes_keywords; i++) {
+        if (has_word(buf_slice(&c->kept_words), slice_str(c->keywords->names[i])))
+            f.keywords[i / 64] |= UINT64_C(1) << i % 64;
+    }
+    return f;
 }
 
 bool end_changes_add_uids(struct end_changes *c, struct uid_range range)

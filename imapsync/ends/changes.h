@@ -60,7 +60,9 @@ struct end_changes {
     uint64_t modseq;           /* for end_flags.unchanged_since; 0: none */
     unsigned storable;         /* system flags that last (of enum flag_system); 0: only read */
     bool takes_keywords;       /* new ones as well */
-    size_t flags_lost;         /* keywords that are none, or over a limit */
+    struct buf kept_words;     /* keywords that last where no new ones do */
+    size_t flags_lost;         /* keywords that are none, or over a limit: */
+    struct buf lost_words;     /* some of them, each once */
     struct buf token;          /* empty: the end has none for this folder */
     struct buf folder_id;      /* MAILBOXID; empty: not told */
     struct keywords *keywords; /* borrowed, extended */
@@ -81,6 +83,11 @@ void end_changes_finish(struct end_changes *c);
 bool end_changes_add_uids(struct end_changes *c, struct uid_range range) ATTR_WUR;
 /* Which of enum end_want, FLAGS, DATES and SIZES, are wanted and not told. */
 unsigned end_listed_lacks(const struct listed *m, unsigned want);
+/* The flags of a message as words, into the bits of `keywords`; those that have none count as lost.
+ */
+void end_changes_take_flags(struct end_changes *c, struct slice words, struct flags *out);
+/* What lasts in this folder, of the system flags and of all keywords that have a bit. */
+struct flags end_changes_storable(const struct end_changes *c);
 /* The EMAILID of a message, among its words. */
 void end_changes_add_id(struct end_changes *c, uint32_t uid, struct slice id);
 /* Messages, UIDs, IDs and vanished ones are forgotten. */

@@ -122,6 +122,9 @@ struct end_flags {
      * somebody has changed since, we ourselves among them, are left alone and come back in
      * *modified_out, ascending.  Only with END_CAN_GUARD. */
     uint64_t unchanged_since;
+    /* What flags these messages have then, as far as the end tells, is added to it, as by
+     * attributes(), to be finished by the caller.  NULL: of no interest. */
+    struct end_changes *there;
 };
 
 /* UIDs in the order of what was asked, or of none where the end cannot tell. */

@@ -60,8 +60,10 @@ bool imap_listed(struct end_changes *out, const struct imap_fetch_data *f, struc
     if (!m->has_date && f->has & IMAP_FETCH_FIELDS)
         m->has_date = m->has_arrival = read_fields(f->fields, m);
     m->has_flags = (f->has & IMAP_FETCH_FLAGS) != 0;
-    if (m->has_flags)
-        out->flags_lost += flags_parse(f->flags, out->keywords, &m->flags) + f->has_odd_flags;
+    if (m->has_flags) {
+        end_changes_take_flags(out, f->flags, &m->flags);
+        out->flags_lost += f->has_odd_flags;
+    }
     if (f->has & IMAP_FETCH_EMAILID)
         end_changes_add_id(out, f->uid, f->email_id);
     return true;

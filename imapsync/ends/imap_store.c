@@ -2,6 +2,9 @@
 /*
  * imap_store: changing flags and removing messages of the folder that is open.
  *
+ * Where somebody wants to know what came of it, the server tells the flags of each message with its
+ * answer; else it is asked to be silent.
+ *
  * Flags are only added and removed (+FLAGS, -FLAGS), never set, so what others have done to other
  * flags stays; where nobody else may have done anything, UNCHANGEDSINCE (RFC 7162 3.1.3) says so.
  * A message is removed by UID EXPUNGE (RFC 4315) of exactly the UIDs that were asked for, which
@@ -26,6 +29,7 @@ struct store_request {
     size_t n, sent;
     char *change; /* "+FLAGS.SILENT (...)", owned; NULL: remove() */
     struct end_uids *modified;
+    struct end_changes *there; /* flags(), or NULL */
 };
 
 static void store_send(struct imap_request *r)
@@ -64,6 +68,17 @@ static void take_modified(struct store_request *q, struct slice set)
     u->n = uids_sort(u->v, u->n);
 }
 
+/* Those of others are not kept, so there cannot be too many. */
+static bool store_untagged(struct imap_request *r, const struct imap_response *resp)
+{
+    struct store_request *q = (struct store_request *)r;
+    struct listed m;
+    if (!q->there || resp->kind != IMAP_KIND_FETCH || !(resp->fetch.has & IMAP_FETCH_UID) ||
+        !uids_have(q->uids, q->n, resp->fetch.uid) || !imap_listed(q->there, &resp->fetch, &m))
+        return false;
+    return end_changes_add(q->there, &m);
+}
+
 static void store_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
@@ -83,7 +98,8 @@ static void store_free(struct imap_request *r)
     imap_request_free_head(r);
 }
 
-static const struct imap_request_kind store_kind = {store_send, NULL, store_answered, store_free};
+static const struct imap_request_kind store_kind = {
+    store_send, store_untagged, store_answered, store_free};
 
 static struct store_request *store_request(
     struct end *end, const uint32_t *uids, size_t n, struct end_ticket *t)
@@ -103,10 +119,12 @@ void imap_end_flags(struct end *end, const uint32_t *uids, size_t n, const struc
     buf_init(&text, 64u << 10);
     if (f->unchanged_since > 0)
         BUG_ON(buf_addf(&text, "(UNCHANGEDSINCE %llu) ", (unsigned long long)f->unchanged_since));
-    BUG_ON(buf_addf(&text, "%sFLAGS.SILENT (", f->is_removal ? "-" : "+") != 0 ||
-           flags_format(f->flags, f->keywords, &text) != 0 || buf_add_byte(&text, ')') != 0);
+    BUG_ON(
+        buf_addf(&text, "%sFLAGS%s (", f->is_removal ? "-" : "+", f->there ? "" : ".SILENT") != 0 ||
+        flags_format(f->flags, f->keywords, &text) != 0 || buf_add_byte(&text, ')') != 0);
     q->change = buf_steal_cstr(&text);
     q->modified = modified_out;
+    q->there = f->there;
     if (f->unchanged_since > 0 && !(end->ops->can(end) & END_CAN_GUARD))
         imap_request_cannot(&q->r, "the server does not know who has changed flags (no CONDSTORE)");
     imap_request_begin(&q->r);

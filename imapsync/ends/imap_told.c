@@ -25,7 +25,9 @@ void imap_told_clear(struct open_request *q)
     c->modseq = 0;
     c->storable = FLAG_ANSWERED | FLAG_DELETED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
     c->takes_keywords = true;
+    buf_clear(&c->kept_words);
     c->flags_lost = 0;
+    buf_clear(&c->lost_words);
     q->exists = 0;
     q->is_counted = false;
     q->most_exists = 0;
@@ -40,6 +42,12 @@ static void take_permanent(struct end_changes *c, struct slice list)
     keywords_fini(&none);
     c->storable = f.system;
     c->takes_keywords = imap_words_have(list, "\\*");
+    buf_clear(&c->kept_words);
+    for (struct slice word; !c->takes_keywords && imap_word_next(&list, &word);) {
+        if (word.p[0] != '\\' &&
+            (buf_add(&c->kept_words, word) != 0 || buf_add_byte(&c->kept_words, ' ') != 0))
+            c->takes_keywords = true;
+    }
 }
 
 static void take_code(struct open_request *q, const struct imap_code *code)

@@ -214,3 +214,45 @@ def test_folders_whose_names_differ_in_case(dovecot, tmp_path):
     done = copy(old, new, tmp_path, "--verify")
     assert (done.status, done.messages_copied, done.messages_adopted, done.messages_deleted) == (0, 0, 0, 1), done.log
     same(look(old.imap(ANN)), look(new.imap(ANN), "/"))
+
+
+# --- Flags and keywords ---------------------------------------------------------------------------
+
+def test_keywords_that_the_target_does_not_keep(tmp_path):
+    """It is asked before, what it does not keep is not sent, and each one is named, once for the folder."""
+    def listing(server, tag, line):
+        return server._ordinary("FETCH", tag, line).replace(b"UID 2 FLAGS ()", b"UID 2 FLAGS (\\Seen Work Later \\Recent)")
+
+    def opened(server, tag, line):
+        return b"* OK [PERMANENTFLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen WORK)] .\r\n" + server._ordinary("SELECT", tag, line)
+    with FakeImap(MAILS, {"FETCH": listing}) as source, FakeImap([], {"SELECT": opened}) as target:
+        done = go(source, target, tmp_path)
+        assert (done.status, done.messages_copied, done.messages_reduced) == (1, 4, 0), done.log
+        assert [(e["code"], e["uid"], e["error"]) for e in done.exceptions] == [
+            ("E-KEYWORD", 0, "the target's folder keeps none of these: Later")]
+        assert done.counts["keywords_lost"] == 1
+        assert b' (\\Seen Work) "' in target.received and b"Later" not in target.received and b"Recent" not in target.received
+        assert go(source, target, tmp_path, "--accept=E-KEYWORD").status == 0
+        assert b"Later" not in target.received
+
+
+def test_a_keyword_that_cannot_be_set(tmp_path):
+    """It costs itself, and neither the folder nor the other flags."""
+    ours = {}
+
+    def listing(server, tag, line):
+        return re.sub(rb"UID (\d) FLAGS \(\)", lambda m: b"UID %b FLAGS (%b)" % (m[1], ours.get(int(m[1]), b"")), server._ordinary("FETCH", tag, line))
+
+    def store(server, tag, line):
+        return tag + b" NO [CANNOT] no keywords here\r\n" if b"Label" in line else server._ordinary("STORE", tag, line)
+    with FakeImap(MAILS, {"FETCH": listing}) as source, FakeImap([], {"STORE": store}) as target:
+        assert go(source, target, tmp_path).status == 0
+        ours.update({1: b"Label", 2: b"\\Seen Label", 3: b"\\Seen"})
+        for _ in range(2):
+            done = go(source, target, tmp_path)
+            assert (done.status, done.counts["folders_failed"], done.counts["items_changed"]) == (1, 0, 2), done.log
+            assert [(e["code"], e["uid"], "does not set Label" in e["error"]) for e in done.exceptions] == [("E-FLAG", 1, True), ("E-FLAG", 2, True)]
+        assert {uid: flags for (_, uid), flags in target.kept.items() if flags} == {2: [b"\\Seen"], 3: [b"\\Seen"]}
+        del target.script["STORE"]
+        assert go(source, target, tmp_path).status == 0
+        assert target.kept[b"INBOX", 2] == [b"\\Seen", b"Label"]

@@ -100,7 +100,7 @@ struct refusals {
     bool flags, moves, removals; /* which of them */
     uint16_t set, take;          /* flags that are not set, or not taken away */
     uint16_t drops;              /* flags that are set with OK, and are not there */
-    size_t n;                    /* how often it has said NO */
+    size_t n, n_dropped;         /* how often it has said NO, or dropped something */
 };
 
 struct server {

@@ -46,8 +46,10 @@ void model_flags(struct model_end *e, struct request *r)
     bool on = r->on || fault_is(FAULT_FLAGS_INVERTED);
     if (b && refuses(e, r, b, e->s->refuses.flags))
         return;
-    if (on)
+    if (on && r->flags & e->s->refuses.drops) {
+        e->s->refuses.n_dropped++;
         r->flags = (uint16_t)(r->flags & ~e->s->refuses.drops);
+    }
     for (size_t i = 0; b && i < r->n; i++) {
         struct message *m = mailbox_find(b, r->uids[i]);
         if (!m)
@@ -61,6 +63,8 @@ void model_flags(struct model_end *e, struct request *r)
         if (fault_is(FAULT_FLAGS_SET) && on)
             engine_flag(e->s, b, m, (uint16_t)~r->flags, false);
         engine_flag(e->s, b, m, r->flags, on);
+        if (r->changes)
+            model_tell(e, m, END_WANT_FLAGS, r->changes);
     }
 }
 

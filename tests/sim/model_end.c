@@ -222,6 +222,7 @@ static void flags(struct end *end, const uint32_t *uids, size_t n, const struct 
     if (fault_is(FAULT_REMOVE_NEIGHBOUR) && r->flags == FLAG_DELETED && r->on)
         r->uids[r->n++] = uids[n - 1] + 1;
     r->uids_out = modified_out;
+    r->changes = f->there;
     model_request_begin(model_of(end));
 }
 

@@ -145,6 +145,53 @@ static void test_messages(void **state)
     }
 }
 
+/* --- What is not kept ------------------------------------------------------------------------ */
+
+/* Set with OK, and not there: noticed at once, set once more, and then named. */
+static void test_dropped(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        begin("dropped", kinds[i], N);
+        no()->drops = WORD;
+        flag_all(SEEN | WORD, true);
+        (void)rig_pass(&rig);
+        assert_int_equal(count(&rig.w.target, SEEN), N);
+        assert_int_equal(count(&rig.w.target, WORD), 0);
+        assert_non_null(strstr(rig.told, "does not set k0"));
+        assert_int_equal(rig.n.items_changed, 1);
+        assert_int_equal(no()->n_dropped, 2);
+        /* Nobody's user has taken it away: on the way back it would go from the source. */
+        no()->drops = 0;
+        rig_quiet(&rig);
+        rig_compare(&rig);
+        rig_fini(&rig);
+    }
+}
+
+/* A folder that keeps no keywords gets none, and they are named once. */
+static void test_not_kept(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        rig_init(&rig, "not kept", 0, kinds[i] | QUIRK_NO_KEYWORDS, 1);
+        rig_deliver(&rig, INBOX, 1, SEEN | WORD);
+        rig_deliver(&rig, INBOX, 2, SEEN);
+        for (unsigned pass = 0; pass < 3; pass++) {
+            (void)rig_pass(&rig);
+            assert_int_equal(rig.n.messages_reduced, 0);
+            assert_int_equal(rig.n.items_changed, 1);
+            if (pass == 0)
+                assert_non_null(strstr(rig.told, "keeps none of these: k0"));
+            rig_expect(&rig, &rig.w.target, INBOX, "1+16 2+16");
+        }
+        rig_fini(&rig);
+    }
+}
+
+/* --- Removals and moves ------------------------------------------------------------------------
+ */
+
 static void remove_some(void)
 {
     for (uint32_t i = 0; i < N; i++)
@@ -229,6 +276,8 @@ int main(void)
         cmocka_unit_test_teardown(test_taking_away, clean_up),
         cmocka_unit_test_teardown(test_a_message, clean_up),
         cmocka_unit_test_teardown(test_messages, clean_up),
+        cmocka_unit_test_teardown(test_dropped, clean_up),
+        cmocka_unit_test_teardown(test_not_kept, clean_up),
         cmocka_unit_test_teardown(test_a_removal, clean_up),
         cmocka_unit_test_teardown(test_a_move, clean_up),
         cmocka_unit_test_teardown(test_no_removal_at_all, clean_up),

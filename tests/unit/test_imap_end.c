@@ -33,6 +33,92 @@ static void test_words_are_merged(void **state)
     clean();
 }
 
+/* Which keywords last, and which are none. */
+static void test_keywords(void **state)
+{
+    static const struct {
+        const char *told, *kept, *lost;
+        size_t n_lost;
+    } rows[] = {
+        {"", "\\Answered \\Deleted \\Draft \\Flagged \\Seen Work Other", "J??l", 1},
+        {"* OK [PERMANENTFLAGS (\\Seen \\*)] .\n", "\\Seen Work Other", "J??l", 1},
+        {"* OK [PERMANENTFLAGS (\\Seen WORK $Junk)] .\n", "\\Seen Work", "J??l", 1},
+        {"* OK [PERMANENTFLAGS ()] .\n", "", "J??l", 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[300];
+        assert_int_equal(
+            fmt_into(text, sizeof(text),
+                "* 1 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 9] .\n%s~ OK .\n", rows[i].told),
+            0);
+        const struct imap_peer_row script[] = {{"SELECT", text},
+            {"UID FETCH 1:*", "* 1 FETCH (UID 1 FLAGS (Work \\Recent J\xc3\xbcl Other) "
+                              "INTERNALDATE \"17-Jul-1996 "
+                              "02:44:25 -0700\")\n~ OK .\n"},
+            {NULL, NULL}};
+        struct end_changes c;
+        struct err err = ERR_INIT;
+        struct buf kept;
+        imap_peer_start(&peer, "", script);
+        const struct end_open o = {.want = END_WANT_FLAGS | END_WANT_DATES, .is_for_writing = true};
+        assert_int_equal(open_folder("a", &o, &c, &err), END_OK);
+        struct flags f = end_changes_storable(&c);
+        buf_init(&kept, 1000);
+        assert_int_equal(flags_format(&f, &keywords, &kept), 0);
+        assert_string_equal(buf_cstr(&kept), rows[i].kept);
+        assert_int_equal(c.flags_lost, rows[i].n_lost);
+        assert_string_equal(buf_cstr(&c.lost_words), rows[i].lost);
+        /* \Recent is the server's own. */
+        buf_clear(&kept);
+        assert_int_equal(flags_format(&c.v[0].flags, &keywords, &kept), 0);
+        assert_string_equal(buf_cstr(&kept), "Work Other");
+        buf_fini(&kept);
+        fini(&c);
+        stop();
+        clean();
+    }
+}
+
+/* What came of flags is told for who wants to know it; the server is asked to be silent else. */
+static void test_flags_as_they_are(void **state)
+{
+    static const struct imap_peer_row rows[] = {
+        {"SELECT", "* 5 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 90] .\n~ OK .\n"},
+        {"UID STORE 3:4 +FLAGS (\\Seen Work)\n",
+            "* 1 FETCH (FLAGS (\\Seen \\Recent) UID 3)\n* 2 FETCH (UID 4 FLAGS (\\Seen Work))\n"
+            "* 9 FETCH (UID 90 FLAGS ())\n* 3 FETCH (FLAGS (\\Seen))\n~ OK .\n"},
+        {"UID STORE 3 -FLAGS.SILENT (\\Seen Work)\n", "* 1 FETCH (FLAGS () UID 3)\n~ OK .\n"},
+        {NULL, NULL}};
+    static const uint32_t uids[] = {3, 4};
+    struct end_changes c, there;
+    struct end_ticket t[2] = {{0}};
+    struct err err = ERR_INIT;
+    struct flags f;
+    (void)state;
+    imap_peer_start(&peer, "", rows);
+    const struct end_open o = {.is_for_writing = true, .is_only_opened = true};
+    assert_int_equal(open_folder("a", &o, &c, &err), END_OK);
+    end_changes_init(&there, &keywords);
+    assert_int_equal(flags_parse(SLICE_LIT("\\Seen Work"), &keywords, &f), 0);
+    struct end_flags add = {.flags = &f, .keywords = &keywords, .there = &there};
+    struct end_flags take = {.flags = &f, .keywords = &keywords, .is_removal = true};
+    peer.end->ops->flags(peer.end, uids, 2, &add, NULL, &t[0]);
+    peer.end->ops->flags(peer.end, uids, 1, &take, NULL, &t[1]);
+    assert_int_equal(end_drain(peer.end, &err), 0);
+    end_changes_finish(&there);
+    assert_true(peer.used[1] && peer.used[2]);
+    assert_int_equal(there.n, 2);
+    assert_int_equal(there.v[0].flags.system, FLAG_SEEN);
+    struct flags less = flags_minus(&f, &there.v[0].flags);
+    assert_false(flags_empty(&less));
+    assert_true(flags_eq(&there.v[1].flags, &f));
+    end_changes_fini(&there);
+    fini(&c);
+    stop();
+    clean();
+}
+
 /* What the server still had to say about the folder before. */
 static void test_the_folder_before(void **state)
 {
@@ -554,6 +640,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words_are_merged),
+        cmocka_unit_test(test_keywords),
+        cmocka_unit_test(test_flags_as_they_are),
         cmocka_unit_test(test_the_folder_before),
         cmocka_unit_test(test_a_short_listing_is_asked_again),
         cmocka_unit_test(test_new_mail_hides_no_gap),

@@ -21,6 +21,8 @@ from .wait import free_port
 SILENT = object()
 CAPABILITIES = b"IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS MULTIAPPEND NAMESPACE"
 LITERAL = re.compile(rb"\{(\d+)\+?\}\r\n$")
+APPENDED = re.compile(rb"(?:\(([^)]*)\) )?(?:\"[^\"]*\" )?\{\d+\+?\}\r\n")
+CHANGE = re.compile(rb"([+-])FLAGS(?:\.SILENT)? \(([^)]*)\)")
 SET = re.compile(r"(\d+)(?::(\d+|\*))?")
 NAME = re.compile(rb'\S+ \S+ (?:"((?:[^"\\]|\\.)*)"|(\S+))')
 
@@ -41,6 +43,7 @@ class FakeImap:
         self.received = b""
         self.uidvalidity = 7
         self.stored_in = []  # the folder of each
+        self.kept = {}  # flags, by folder and UID
         self.selected = b"INBOX"
         self.last = {}  # of a folder: UIDs ascend for ever; what is taken off the end was deleted
         self.before_consent = lambda: None  # called before each "+" to a literal
@@ -158,9 +161,15 @@ class FakeImap:
             return (f"* {len(stored)} EXISTS\r\n* OK [UIDVALIDITY {self.uidvalidity}] v\r\n"
                     f"* OK [UIDNEXT {last + 1}] n\r\n").encode() + b"{tag} OK [READ-ONLY] done\r\n"
         if name == "FETCH":
-            lines = "".join(f'* {u} FETCH (UID {u} FLAGS () INTERNALDATE "02-Nov-2026 09:00:00 +0000" RFC822.SIZE '
-                            f"{len(stored[u - 1])})\r\n" for u in self.asked(line))
-            return lines.encode() + b"{tag} OK done\r\n"
+            lines = b"".join(b'* %d FETCH (UID %d FLAGS (%b) INTERNALDATE "02-Nov-2026 09:00:00 +0000" RFC822.SIZE %d)\r\n' %
+                             (u, u, b" ".join(self.kept.get((folder, u), [])), len(stored[u - 1])) for u in self.asked(line))
+            return lines + b"{tag} OK done\r\n"
+        if name == "STORE":
+            sign, flags = CHANGE.search(line).groups()
+            for uid in self.asked(line):
+                others = [f for f in self.kept.get((folder, uid), []) if f not in flags.split()]
+                self.kept[folder, uid] = others + flags.split() if sign == b"+" else others
+            return b"{tag} OK done\r\n"
         if name == "BODY":
             bodies = b"".join(b"* %d FETCH (UID %d BODY[] {%d}\r\n%s)\r\n" %
                               (u, u, len(stored[u - 1]), stored[u - 1]) for u in self.asked(line))
@@ -169,6 +178,7 @@ class FakeImap:
             first, last = len(stored) + 1, len(stored) + len(self.literals)
             self.appended += self.literals
             self.stored_in += [named(line)] * len(self.literals)
+            self.kept.update({(named(line), first + i): flags.split() for i, flags in enumerate(APPENDED.findall(line))})
             return f"{{tag}} OK [APPENDUID {self.uidvalidity} {first}:{last}] done\r\n".encode()
         if name == "LOGOUT":
             return b"* BYE bye\r\n{tag} OK done\r\n"
