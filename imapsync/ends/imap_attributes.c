@@ -77,6 +77,8 @@ struct attributes_request {
     unsigned want;
     bool is_second; /* uids: those that were told by half */
     bool is_third;  /* those without a date, whose header is asked */
+    bool was_cut;   /* a command was done for a part of its messages only */
+    struct imap_rest rest;
 };
 
 static void attributes_send(struct imap_request *r)
@@ -175,18 +177,40 @@ static void keep_dateless(struct attributes_request *q)
     q->sent = 0;
 }
 
+/* Those that have been told are not asked for again, by half or whole. */
+static bool asks_for_rest(struct attributes_request *q)
+{
+    size_t left = 0;
+    for (size_t i = 0; q->was_cut && i < q->n; i++)
+        left += !end_changes_find(q->out, q->uids[i]);
+    if (!q->was_cut || left == 0)
+        return false;
+    q->was_cut = false;
+    if (!imap_rest_goes_on(&q->rest, q->r.e, left)) {
+        imap_rest_refuse(&q->r);
+        return false;
+    }
+    q->sent = 0;
+    q->r.has_more = true;
+    return true;
+}
+
 static void attributes_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
     struct attributes_request *q = (struct attributes_request *)r;
     (void)step, (void)resp;
-    if (o->status != IMAP_STATUS_OK && !q->is_third)
+    if (imap_rest_was_cut(o))
+        q->was_cut = true;
+    else if (o->status != IMAP_STATUS_OK && !q->is_third)
         imap_request_refuse(r, o, ERR_SCOPE_NONE);
     if (r->n_cmds > 0 || r->has_more)
         return;
     end_changes_finish(q->out);
     if (r->n_unread > 0 && !has_all(q))
         imap_request_unread(r);
+    if (asks_for_rest(q))
+        return;
     if (!q->is_second) {
         keep_partial(q);
         q->is_second = true;
@@ -215,6 +239,7 @@ void imap_end_attributes(struct end *end, const uint32_t *uids, size_t n, unsign
     struct attributes_request *q =
         imap_request_new(imap_end_of(end), sizeof(*q), &attributes_kind, t);
     q->uids = imap_uids_copy(uids, n, &q->n);
+    imap_rest_begin(&q->rest, q->r.e, q->n);
     q->want = want;
     q->out = out;
     imap_request_on_open(&q->r);

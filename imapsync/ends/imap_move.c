@@ -7,6 +7,10 @@
  * names in COPYUID only these are expunged.  What was begun behind such a move waits for it, so
  * that it sees the folder behind it, as with MOVE.
  *
+ * A server with a MESSAGELIMIT moves as many as it likes, and is asked once more for all of them,
+ * in portions of its number: those that are gone are passed over.  A COPY that is too large for it
+ * is refused as a whole (RFC 9738), and asked again in smaller ones.
+ *
  * MOVE tells COPYUID before its EXPUNGEs, untagged, and may do so more than once; COPY tells it in
  * its answer.  Both are taken from wherever they stand.
  */
@@ -33,6 +37,8 @@ struct move_request {
     struct end_uids *out; /* or NULL */
     uint32_t uidvalidity; /* of the other folder; 0: not told */
     bool is_odd;          /* two of them were told */
+    bool was_cut;         /* a MOVE was done for a part of its messages only */
+    struct imap_rest rest;
 };
 
 static void compose(struct move_request *q, enum step step, const char *verb)
@@ -151,14 +157,34 @@ static void tell(struct move_request *q)
         u->v[i] = q->given[at(q->uids, q->n, q->asked[i])];
 }
 
+static void move_rest(struct move_request *q)
+{
+    q->was_cut = false;
+    q->sent = 0;
+    if (q->r.result == END_OK && imap_rest_goes_on(&q->rest, q->r.e, q->n))
+        q->r.has_more = true;
+    else
+        imap_rest_refuse(&q->r);
+}
+
 static void move_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
     struct move_request *q = (struct move_request *)r;
     if (step == STEP_MOVE || step == STEP_COPY)
         take_code(q, &resp->code);
-    if (step == STEP_COPY && o->status == IMAP_STATUS_OK && o->code == IMAP_CODE_MESSAGELIMIT) {
+    if (step == STEP_COPY && o->status == IMAP_STATUS_OK && imap_rest_was_cut(o)) {
         imap_request_cannot(r, "the server has copied only some of the messages");
+    } else if (step == STEP_MOVE && imap_rest_was_cut(o)) {
+        q->was_cut = true;
+    } else if (step == STEP_COPY && imap_rest_was_cut(o) &&
+               imap_rest_goes_on(&q->rest, r->e, q->n - q->first)) {
+        q->sent = q->first;
+        r->has_more = true;
+    } else if (step != STEP_MOVE && imap_rest_was_cut(o)) {
+        /* What was copied and not expunged is in both. */
+        imap_rest_refuse(r);
+        r->has_more = false;
     } else if (o->status != IMAP_STATUS_OK) {
         /* What has not been sent yet stays where it is. */
         imap_request_refuse(r, o, ERR_SCOPE_FOLDER);
@@ -168,6 +194,8 @@ static void move_answered(struct imap_request *r, unsigned step, const struct im
         q->next = STEP_STORE;
         r->has_more = true;
     }
+    if (q->was_cut && r->n_cmds == 0 && !r->has_more)
+        move_rest(q);
     if (r->n_cmds == 0 && !r->has_more)
         tell(q);
 }
@@ -198,6 +226,7 @@ void imap_end_move(struct end *end, const uint32_t *uids, size_t n, struct slice
     memcpy(q->asked, uids, n * sizeof(*uids));
     q->n_asked = n;
     q->uids = imap_uids_copy(uids, n, &q->n);
+    imap_rest_begin(&q->rest, e, q->n);
     q->given = mem_zalloc(q->n * sizeof(*q->given));
     q->next = can_move ? STEP_MOVE : STEP_COPY;
     buf_init(&q->set, IMAP_SET_MAX);

@@ -327,7 +327,6 @@ void imap_end_open(
     e->last_opened = now;
     q->r.opened = imap_opened_ref(now);
     q->r.opens = true;
-    q->r.goes_on = true;
     q->expected = o->uidvalidity;
     q->from = o->from > 0 ? o->from : 1;
     if (o->known)

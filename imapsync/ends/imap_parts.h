@@ -64,7 +64,6 @@ struct imap_request {
     bool is_changing;  /* only when the folder is surely the one that it was */
     bool may_be_early; /* or, of this one, was so a moment ago */
     bool is_barrier;   /* nothing that was begun behind it leaves before it is over */
-    bool goes_on;    /* asks for the rest when the server has answered for a part (MESSAGELIMIT) */
     size_t n_unread; /* lines in its turn that could not be read: what has not come is not known */
     enum end_result result; /* END_OK unless something was refused */
     struct err err;
@@ -110,6 +109,13 @@ struct imap_end {
 #define IMAP_UNSENT_MAX (512u << 10) /* then no other command is begun */
 #define IMAP_COMMANDS_MAX                                                                          \
     (IMAP_PIPELINE_MAX - 4) /* an append needs up to three places by itself                        \
+/* What is left when a server has answered for a part of the messages (MESSAGELIMIT). */
+struct imap_rest {
+    size_t left;
+    uint64_t limit; /* that the last commands kept to; UINT64_MAX: none */
+    unsigned fruitless;
+};
+
                              */
 
 struct imap_end *imap_end_of(struct end *e);
@@ -156,6 +162,13 @@ void imap_end_fail(struct imap_end *e, const char *why);
 uint64_t imap_message_limit(const struct imap_end *e);
 /* Ascending UIDs as a set of at most IMAP_SET_MAX octets, and of no more messages than the server
  * takes in one command; how many of them it has. */
+bool imap_rest_was_cut(const struct imap_outcome *o);
+/* Of n messages, before the first command. */
+void imap_rest_begin(struct imap_rest *rest, const struct imap_end *e, size_t n);
+/* When all commands have been answered, and one was cut: asks for those that are left? */
+bool imap_rest_goes_on(struct imap_rest *rest, const struct imap_end *e, size_t left);
+/* No: then it was done for a part, which is a NO. */
+void imap_rest_refuse(struct imap_request *r);
 size_t imap_set_some(const struct imap_end *e, struct buf *out, const uint32_t *uids, size_t n);
 /* UIDs in any order as an ascending copy. */
 uint32_t *imap_uids_copy(const uint32_t *uids, size_t n, size_t *n_out);

@@ -22,6 +22,8 @@ struct read_request {
     bool is_wanted; /* the body that is coming */
     bool is_late;   /* UIDs are told behind bodies */
     bool is_one_by_one;
+    bool was_cut; /* a command was done for a part of its messages only */
+    struct imap_rest rest;
     uint32_t alone; /* the only one that is asked for now, then */
 };
 
@@ -68,17 +70,39 @@ static bool has_all(const struct read_request *q)
     return n == q->n;
 }
 
+/* Those that have come are forgotten; one that has gone meanwhile is asked for once more. */
+static void ask_for_rest(struct read_request *q)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < q->n; i++) {
+        if (!q->has_come[i])
+            q->uids[left++] = q->uids[i];
+    }
+    q->n = left;
+    q->sent = 0;
+    q->was_cut = false;
+    memset(q->has_come, 0, left * sizeof(*q->has_come));
+    if (imap_rest_goes_on(&q->rest, q->r.e, left))
+        q->r.has_more = true;
+    else if (left > 0)
+        imap_rest_refuse(&q->r);
+}
+
 static void read_answered(struct imap_request *r, unsigned step, const struct imap_outcome *o,
     const struct imap_response *resp)
 {
     struct read_request *q = (struct read_request *)r;
     (void)step, (void)resp;
-    if (o->status != IMAP_STATUS_OK)
+    if (imap_rest_was_cut(o))
+        q->was_cut = true;
+    else if (o->status != IMAP_STATUS_OK)
         imap_request_refuse(r, o, ERR_SCOPE_NONE);
     if (r->n_cmds > 0 || r->has_more)
         return;
     if (r->n_unread > 0 && !has_all(q))
         imap_request_unread(r);
+    if (q->was_cut && !q->is_late)
+        ask_for_rest(q);
     if (!q->is_late)
         return;
     if (!q->is_one_by_one) {
@@ -107,6 +131,7 @@ void imap_end_read(struct end *end, const uint32_t *uids, size_t n, const struct
     q->sink = sink;
     q->arg = arg;
     q->uids = imap_uids_copy(uids, n, &q->n);
+    imap_rest_begin(&q->rest, q->r.e, q->n);
     q->has_come = mem_zalloc(q->n * sizeof(*q->has_come) + 1);
     imap_request_on_open(&q->r);
     imap_request_begin(&q->r);

@@ -274,17 +274,6 @@ static void note_limit(struct imap_end *e, const struct imap_outcome *o)
         e->message_limit = o->number;
 }
 
-/* It was done for some of the messages: what is asked from now on keeps to the server's number. */
-static void refuse_part(struct imap_request *r, const struct imap_outcome *o)
-{
-    struct err err = ERR_INIT;
-    if (o->code != IMAP_CODE_MESSAGELIMIT || o->status != IMAP_STATUS_OK || r->goes_on)
-        return;
-    err_set(&err, ERR_TEMP, EX_TEMPFAIL, "the server has done it for some of the messages only");
-    err_scope_set(&err, ERR_SCOPE_FOLDER);
-    imap_request_fail(r, &err);
-}
-
 static void on_answer(void *arg, const struct imap_response *resp)
 {
     struct imap_cmd *c = arg, **at;
@@ -306,7 +295,6 @@ static void on_answer(void *arg, const struct imap_response *resp)
         reopened(r, &o);
     else
         r->kind->answered(r, c->step, &o, resp);
-    refuse_part(r, &o);
     free(c);
     bool moved = false;
     imap_requests_settle(e, &moved);

@@ -11,6 +11,10 @@
  * spares those that bear no mark.  Without UIDPLUS nothing is removed, since EXPUNGE alone would
  * take messages that somebody else has marked.
  *
+ * A server with a MESSAGELIMIT is asked once more, in portions of its number, for all of them:
+ * flags that are there already, and messages that are gone, do no harm, and what UNCHANGEDSINCE
+ * then finds changed by us comes back as modified.
+ *
  * Both may leave behind a SELECT whose answer has not come, when the folder was what it was a
  * moment ago: a folder that is replaced in this moment gets flags that it should not have, and
  * loses nothing, since what is to be removed was marked by an earlier command.
@@ -27,6 +31,8 @@ struct store_request {
     struct imap_request r;
     uint32_t *uids; /* owned, ascending */
     size_t n, sent;
+    bool was_cut; /* a command was done for a part of its messages only */
+    struct imap_rest rest;
     char *change; /* "+FLAGS.SILENT (...)", owned; NULL: remove() */
     struct end_uids *modified;
     struct end_changes *there; /* flags(), or NULL */
@@ -86,8 +92,18 @@ static void store_answered(struct imap_request *r, unsigned step, const struct i
     (void)step;
     if (resp->code.kind == IMAP_CODE_MODIFIED)
         take_modified(q, resp->code.set);
-    if (o->status != IMAP_STATUS_OK)
+    if (imap_rest_was_cut(o))
+        q->was_cut = true;
+    else if (o->status != IMAP_STATUS_OK)
         imap_request_refuse(r, o, ERR_SCOPE_FOLDER);
+    if (!q->was_cut || r->n_cmds > 0 || r->has_more)
+        return;
+    q->was_cut = false;
+    q->sent = 0;
+    if (imap_rest_goes_on(&q->rest, r->e, q->n))
+        r->has_more = true;
+    else
+        imap_rest_refuse(r);
 }
 
 static void store_free(struct imap_request *r)
@@ -106,6 +122,7 @@ static struct store_request *store_request(
 {
     struct store_request *q = imap_request_new(imap_end_of(end), sizeof(*q), &store_kind, t);
     q->uids = imap_uids_copy(uids, n, &q->n);
+    imap_rest_begin(&q->rest, q->r.e, q->n);
     q->r.may_be_early = true;
     imap_request_to_change(&q->r);
     return q;

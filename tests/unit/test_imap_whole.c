@@ -520,49 +520,138 @@ static bool begin_body(void *arg, uint32_t uid, uint64_t size)
     return true;
 }
 
-/* A part of what was asked for is no answer: the rest is not gone.  Then the number is known. */
+#define BODY(position, uid) "* " position " FETCH (UID " uid " BODY[] {1}\nx)\n"
+#define SELECTED                                                                                   \
+    {                                                                                              \
+        "SELECT", "* 4 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n~ OK .\n"              \
+    }
+
+/* What each operation on 11, 12, 15 and 20 comes to, and says, where the server does a part. */
 static void test_parts_of_other_things(void **state)
 {
-    static const struct imap_peer_row rows[] = {
-        {"SELECT", "* 4 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 21] .\n~ OK .\n"},
-        {"UID FETCH 11:12,15,20 (UID BODY.PEEK[])",
-            "* 1 FETCH (UID 11 BODY[] {1}\nx)\n* 2 FETCH (UID 12 BODY[] {1}\nx)\n"
-            "~ OK [MESSAGELIMIT 2 12] .\n"},
-        {"UID FETCH 11:12 (UID BODY", "* 1 FETCH (UID 11 BODY[] {1}\nx)\n"
-                                      "* 2 FETCH (UID 12 BODY[] {1}\nx)\n~ OK .\n"},
-        {"UID FETCH 15,20 (UID BODY", "* 3 FETCH (UID 15 BODY[] {1}\nx)\n"
-                                      "* 4 FETCH (UID 20 BODY[] {1}\nx)\n~ OK .\n"},
-        {"UID STORE 11:12 ", "~ OK .\n"}, {"UID STORE 15,20 ", "~ OK [MESSAGELIMIT 1 15] .\n"},
-        {"UID MOVE 11 ", "~ OK .\n"}, {"UID MOVE 12 ", "~ OK .\n"}, {"UID MOVE 15 ", "~ OK .\n"},
-        {"UID MOVE 20 ", "~ OK .\n"}, END};
+    enum what { READ, ATTRIBUTES, FLAGS, GUARDED, REMOVE, MOVE };
+    static const struct {
+        const char *name, *caps;
+        enum what what;
+        struct imap_peer_row rows[6];
+        enum end_result result;
+        size_t n; /* bodies, or messages that are told, or come back as modified */
+    } rows[] = {
+        {"bodies: the rest", "", READ,
+            {{"UID FETCH 11:12,15,20 ",
+                 BODY("1", "11") BODY("2", "12") "~ OK [MESSAGELIMIT 2 12] .\n"},
+                {"UID FETCH 15,20 ", BODY("4", "20") BODY("3", "15") "~ OK .\n"}},
+            END_OK, 4},
+        {"bodies: refused, in portions", "", READ,
+            {{"UID FETCH 11:12,15,20 ", "~ NO [MESSAGELIMIT 3] .\n"},
+                {"UID FETCH 11:12,15 ", BODY("1", "11") BODY("2", "12") BODY("3", "15") "~ OK .\n"},
+                {"UID FETCH 20 ", BODY("4", "20") "~ OK .\n"}},
+            END_OK, 4},
+        {"bodies: told before, in portions", "MESSAGELIMIT=2", READ,
+            {{"UID FETCH 11:12 ", BODY("1", "11") BODY("2", "12") "~ OK .\n"},
+                {"UID FETCH 15,20 ", BODY("3", "15") "~ OK [MESSAGELIMIT 1 15] .\n"},
+                {"UID FETCH 20 ", BODY("4", "20") "~ OK .\n"}},
+            END_OK, 4},
+        {"bodies: one has gone", "", READ,
+            {{"UID FETCH 11:12,15,20 ", BODY("1", "11") "~ OK [MESSAGELIMIT 2 12] .\n"},
+                {"UID FETCH 12,15 ", BODY("2", "15") "~ OK .\n"},
+                {"UID FETCH 20 ", BODY("3", "20") "~ OK .\n"}},
+            END_OK, 3},
+        {"bodies: it goes on cutting", "", READ,
+            {{"UID FETCH 11:12,15,20 ", BODY("1", "11") "~ OK [MESSAGELIMIT 1 11] .\n"},
+                {"UID FETCH 12 ", "~ OK [MESSAGELIMIT 1] .\n"}, {"UID FETCH 15 ", "~ OK .\n"},
+                {"UID FETCH 20 ", "~ OK .\n"}},
+            END_NO, 1},
+        {"attributes", "", ATTRIBUTES,
+            {{"UID FETCH 11:12,15,20 ",
+                 "* 1 FETCH (UID 11 FLAGS ())\n~ OK [MESSAGELIMIT 2 12] .\n"},
+                {"UID FETCH 11:12 ", "* 1 FETCH (UID 11 FLAGS ())\n* 2 FETCH (UID 12 FLAGS ())\n"
+                                     "~ OK .\n"},
+                {"UID FETCH 15,20 ", "* 3 FETCH (UID 15 FLAGS ())\n* 4 FETCH (UID 20 FLAGS ())\n"
+                                     "~ OK .\n"}},
+            END_OK, 4},
+        {"attributes: it goes on cutting", "MESSAGELIMIT=4", ATTRIBUTES,
+            {{"UID FETCH 11:12,15,20 ", "~ NO [MESSAGELIMIT 4] .\n"}}, END_NO, 0},
+        {"flags", "", FLAGS,
+            {{"UID STORE 11:12,15,20 ", "~ OK [MESSAGELIMIT 2 12] .\n"},
+                {"UID STORE 11:12 ", "~ OK .\n"}, {"UID STORE 15,20 ", "~ OK .\n"}},
+            END_OK, 0},
+        {"flags: it goes on cutting", "MESSAGELIMIT=2", FLAGS,
+            {{"UID STORE 11:12 ", "~ OK .\n"},
+                {"UID STORE 15,20 ", "~ OK [MESSAGELIMIT 2 15] .\n"}},
+            END_NO, 0},
+        {"flags where nobody else has been: what is done already comes back", "CONDSTORE", GUARDED,
+            {{"UID STORE 11:12,15,20 (UNCHANGEDSINCE", "~ OK [MESSAGELIMIT 2 12] .\n"},
+                {"UID STORE 11:12 (UNCHANGEDSINCE", "~ OK [MODIFIED 11:12] .\n"},
+                {"UID STORE 15,20 (UNCHANGEDSINCE", "~ OK .\n"}},
+            END_OK, 2},
+        {"removal", "UIDPLUS", REMOVE,
+            {{"UID EXPUNGE 11:12,15,20", "* 1 EXPUNGE\n~ NO [MESSAGELIMIT 3] .\n"},
+                {"UID EXPUNGE 11:12,15", "* 1 EXPUNGE\n* 1 EXPUNGE\n~ OK .\n"},
+                {"UID EXPUNGE 20", "* 1 EXPUNGE\n~ OK .\n"}},
+            END_OK, 0},
+        {"move", "MOVE", MOVE,
+            {{"UID MOVE 11:12,15,20 ", "* OK [COPYUID 9 11:12 50:51] .\n* 1 EXPUNGE\n* 1 EXPUNGE\n"
+                                       "~ OK [MESSAGELIMIT 2 12] .\n"},
+                {"UID MOVE 11:12 ", "~ OK .\n"},
+                {"UID MOVE 15,20 ", "* OK [COPYUID 9 15,20 52:53] .\n* 1 EXPUNGE\n* 1 EXPUNGE\n"
+                                    "~ OK .\n"}},
+            END_OK, 4},
+        {"move: it goes on cutting", "MOVE MESSAGELIMIT=4", MOVE,
+            {{"UID MOVE 11:12,15,20 ", "~ OK [MESSAGELIMIT 4 12] .\n"}}, END_NO, 0},
+        {"copy and expunge: refused as a whole", "UIDPLUS", MOVE,
+            {{"UID COPY 11:12,15,20 ", "~ NO [MESSAGELIMIT 3] .\n"},
+                {"UID COPY 11:12,15 ", "~ OK [COPYUID 9 11:12,15 50:52] .\n"},
+                {"UID COPY 20 ", "~ OK [COPYUID 9 20 53] .\n"}},
+            END_OK, 4},
+    };
     static const struct end_sink sink = {.begin = begin_body};
-    struct end_ticket t[4] = {0};
-    struct err err = ERR_INIT;
-    struct flags f = {.system = FLAG_SEEN};
-    size_t n = 0;
     (void)state;
-    imap_peer_start(&peer, "MOVE", rows);
-    struct end *e = peer.end;
-    const struct end_open o = {.is_for_writing = true, .is_only_opened = true};
-    assert_int_equal(open_folder("a", &o, &changes, &err), END_OK);
-    for (size_t i = 0; i < 2; i++) {
-        e->ops->read(e, known, COUNT_OF(known), &sink, &n, &t[i]);
-        assert_int_equal(end_wait(e, &t[i], &err), 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct imap_peer_row script[COUNT_OF(rows[i].rows) + 2] = {SELECTED};
+        struct end_ticket t = {0};
+        struct end_uids uids = {0};
+        struct err err = ERR_INIT;
+        struct flags f = {.system = FLAG_SEEN};
+        size_t n = 0;
+        memcpy(script + 1, rows[i].rows, sizeof(rows[i].rows));
+        imap_peer_start(&peer, rows[i].caps, script);
+        struct end *e = peer.end;
+        const struct end_open o = {.is_for_writing = true, .is_only_opened = true};
+        struct end_flags how = {.flags = &f, .keywords = &keywords};
+        assert_int_equal(open_folder("a", &o, &changes, &err), END_OK);
+        switch (rows[i].what) {
+        case READ:
+            e->ops->read(e, known, COUNT_OF(known), &sink, &n, &t);
+            break;
+        case ATTRIBUTES:
+            e->ops->attributes(e, known, COUNT_OF(known), END_WANT_FLAGS, &changes, &t);
+            break;
+        case GUARDED:
+            how.unchanged_since = 100;
+            /* fall through */
+        case FLAGS:
+            e->ops->flags(e, known, COUNT_OF(known), &how, &uids, &t);
+            break;
+        case REMOVE:
+            e->ops->remove(e, known, COUNT_OF(known), &t);
+            break;
+        case MOVE:
+            e->ops->move(e, known, COUNT_OF(known), SLICE_LIT("b"), &uids, &t);
+            break;
+        }
+        assert_int_equal(end_wait(e, &t, &err), 0);
+        if (t.result != rows[i].result)
+            fail_msg("%s: %s", rows[i].name, buf_cstr(&peer.lines));
+        assert_row(rows[i].name, t.result == END_OK || t.err.class == ERR_TEMP);
+        for (size_t k = 0; k < uids.n; k++)
+            n += uids.v[k] != 0;
+        assert_row(rows[i].name, n + changes.n == rows[i].n);
+        for (size_t k = 0; rows[i].rows[k].text; k++)
+            assert_row(rows[i].rows[k].text, peer.used[k + 1]);
+        end_uids_fini(&uids);
+        done();
     }
-    const struct end_flags how = {.flags = &f, .keywords = &keywords};
-    e->ops->flags(e, known, COUNT_OF(known), &how, NULL, &t[2]);
-    assert_int_equal(end_wait(e, &t[2], &err), 0);
-    e->ops->move(e, known, COUNT_OF(known), SLICE_LIT("b"), NULL, &t[3]);
-    assert_int_equal(end_wait(e, &t[3], &err), 0);
-    assert_int_equal(t[0].result, END_NO);
-    assert_int_equal(t[0].err.class, ERR_TEMP);
-    assert_int_equal(t[1].result, END_OK);
-    assert_int_equal(n, 2 + 4);
-    assert_int_equal(t[2].result, END_NO);
-    assert_int_equal(t[3].result, END_OK);
-    for (size_t i = 0; rows[i].text; i++)
-        assert_row(rows[i].text, peer.used[i]);
-    done();
 }
 
 int main(void)
