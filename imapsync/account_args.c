@@ -152,6 +152,29 @@ static int secret_from_args(
                : secret_from_terminal(args->label, args->url, &out->password, err);
 }
 
+/* How the server is treated; its pace is this side's alone. */
+static int manner_from_args(
+    const struct account_args *args, struct imap_account *out, struct err *err)
+{
+    static const char *const whens[] = {"auto", "yes", "no"};
+    bool is_auto = !args->profile || strcmp(args->profile, "auto") == 0;
+    size_t when = 0;
+    out->manner =
+        (struct imap_manner){.profile = is_auto ? NULL : profile_named(slice_str(args->profile)),
+            .rates = {.commands = args->max_commands, .octets = args->max_rate},
+            .day = args->max_day};
+    if (!is_auto && !out->manner.profile)
+        return usage(err,
+            "the profile is one of auto, generic, dovecot, cyrus, courier, exchange-online, gmail");
+    while (args->compress && when < 3 && strcmp(args->compress, whens[when]) != 0)
+        when++;
+    if (when == 3)
+        return usage(err, "whether to compress is auto, yes or no");
+    out->place.compress = (enum imap_compress_when)when;
+    out->place.server = imap_server_of(args->label);
+    return 0;
+}
+
 static int imap_from_args(
     const struct account_args *args, struct imap_account *out, struct err *err)
 {
@@ -168,6 +191,8 @@ static int imap_from_args(
     if (result == 0)
         result = imap_account_secure(out, args->label, args->tls || args->pin_file, err);
     if (result == 0)
+        result = manner_from_args(args, out, err);
+    if (result == 0)
         result = secret_from_args(args, out, err);
     return result == 0 ? imap_account_finish(out, args->timeout_ms, err) : -1;
 }
@@ -179,8 +204,8 @@ static int check_files(const struct account_args *args, struct slice where, stru
         return usage(err, "the name of the folder is missing, as in maildir:DIR and mbox:DIR");
     if (args->password_file || args->password_command || args->token_file || args->token_command ||
         args->admin || args->separator || args->auth || args->tls || args->ca_file ||
-        args->fingerprint || args->tls_name)
-        return usage(err, "a mailbox in files wants neither password nor TLS");
+        args->fingerprint || args->tls_name || args->profile || args->compress)
+        return usage(err, "a mailbox in files wants neither password nor TLS, nor a profile");
     return 0;
 }
 

@@ -18,7 +18,10 @@ struct account_args {
     const char *admin, *separator, *auth;
     const char *tls, *ca_file, *fingerprint, *pin_file, *tls_name;
     const char *cert_file, *key_file, *tls_min, *tls_level;
+    const char *profile, *compress;
     uint64_t timeout_ms;
+    uint64_t max_rate, max_day; /* octets: a second, in 24 hours; 0: as the profile has it */
+    uint32_t max_commands;      /* a second */
 };
 
 struct account {

@@ -23,6 +23,7 @@ struct copy_args {
     const char *state, *delete_percent, *timeout, *settle;
     struct filter_words filter;
     const char *with_flags[OPTIONS_REPEATED_MAX + 1], *without_flags[OPTIONS_REPEATED_MAX + 1];
+    const char *max_rate, *max_commands, *max_day;
     const char *accept[OPTIONS_REPEATED_MAX + 1];
     const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
         *exclude[OPTIONS_REPEATED_MAX + 1];
@@ -47,6 +48,9 @@ struct copy_args {
         {"--" side "-cert-file", &(s)->cert_file, NULL, "FILE with a certificate of our own"},     \
         {"--" side "-key-file", &(s)->key_file, NULL, "FILE with its key"},                        \
         {"--" side "-tls-min", &(s)->tls_min, NULL, "lowest VERSION of TLS: TLSv1, TLSv1.1, ..."}, \
+        {"--" side "-profile", &(s)->profile, NULL,                                                \
+            "KIND of server: auto, generic, dovecot, ..."},                                        \
+        {"--" side "-compress", &(s)->compress, NULL, "auto, yes or no"},                          \
         {"--" side "-tls-level", &(s)->tls_level, NULL, "OpenSSL's security level, 0 to 5"},       \
     {                                                                                              \
         "--" side "-fingerprint", &(s)->fingerprint, NULL, "SHA-256 of the certificate"            \
@@ -61,6 +65,9 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--delete-percent", &a->delete_percent, NULL,
             "N: share of the mailbox that may be deleted at once; 0: never delete"},
         {"--timeout", &a->timeout, NULL, "TIME without progress, such as 2m"},
+        {"--max-rate", &a->max_rate, NULL, "OCTETS a second from the source and to the target"},
+        {"--max-commands", &a->max_commands, NULL, "N commands a second to each server"},
+        {"--max-day", &a->max_day, NULL, "OCTETS in 24 hours, then the run ends"},
         {"--settle", &a->settle, NULL,
             "TIME that a server may take to store what it had got when we were stopped"},
         {"--map", a->map, &a->maps, "OLD=NEW: the folder's name on the target; repeatable"},
@@ -105,6 +112,28 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
     return 0;
 }
 
+static int octets_of(const char *option, const char *text, uint64_t *out, struct err *err)
+{
+    if (text && (num_bytes(slice_str(text), out) != 0 || *out == 0))
+        return err_set(err, ERR_PERM, EX_USAGE, "%s is a number of octets such as 200k", option);
+    return 0;
+}
+
+/* The same for both sides. */
+static int pace(struct copy_args *a, struct err *err)
+{
+    struct account_args *s = &a->source, *t = &a->target;
+    if (octets_of("--max-rate", a->max_rate, &s->max_rate, err) != 0 ||
+        octets_of("--max-day", a->max_day, &s->max_day, err) != 0)
+        return -1;
+    if (a->max_commands && num_u32(slice_str(a->max_commands), 1, 100000, &s->max_commands) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "--max-commands is a number from 1 to 100000");
+    t->max_rate = s->max_rate;
+    t->max_day = s->max_day;
+    t->max_commands = s->max_commands;
+    return 0;
+}
+
 static int numbers(struct copy_args *a, struct copy_options *out, struct err *err)
 {
     out->delete_percent = PLAN_DELETIONS_PERCENT;
@@ -127,6 +156,8 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     if (a->timeout && (num_duration_ms(slice_str(a->timeout), &timeout) != 0 || timeout == 0))
         return err_set(err, ERR_PERM, EX_USAGE, "--timeout is a time such as 30s");
     a->source.timeout_ms = a->target.timeout_ms = timeout;
+    if (pace(a, err) != 0)
+        return -1;
     for (size_t i = 0; a->accept[i]; i++) {
         enum item_code code = item_code_named(slice_str(a->accept[i]));
         if (code == ITEM_NONE)
@@ -159,6 +190,20 @@ static void count_again(struct copy *c, struct progress *p)
         return;
     if (copy_count(c, progress_count, p, &err) != 0)
         log_warn("not_counted_again", log_err(&err));
+}
+
+/* Beside the journals, one for each mailbox, whatever it is copied to. */
+static int count_day(const struct copy_args *a, struct account *account, struct err *err)
+{
+    struct buf path;
+    if (!account->imap.user)
+        return 0;
+    buf_init(&path, 8192);
+    int result = state_file(a->state, "day", account->maker->name, &path, err);
+    if (result == 0)
+        imap_account_count(&account->imap, buf_cstr(&path));
+    buf_fini(&path);
+    return result;
 }
 
 static int run(const struct copy_args *a, const struct copy_options *options,
@@ -227,9 +272,13 @@ int sync_cmd_copy(const struct program_args *args)
         stop_catch();
         const struct wait_limits limits = {.cancel_fd = stop_fd()};
         options.limits = &limits;
+        result = count_day(&a, &source, &err);
+        if (result == 0)
+            result = count_day(&a, &target, &err);
         options.source_admin = admin_of(&a, &source, &source_admin);
         options.target_admin = admin_of(&a, &target, &target_admin);
-        result = run(&a, &options, &source, &target, &p, &err);
+        if (result == 0)
+            result = run(&a, &options, &source, &target, &p, &err);
     }
     imap_own_fini(&source_admin);
     imap_own_fini(&target_admin);

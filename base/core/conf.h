@@ -31,6 +31,7 @@ enum conf_tls {
 };
 enum conf_bare_lf { CONF_BARE_LF_NORMALISE, CONF_BARE_LF_REFUSE };
 enum conf_eight_bit { CONF_EIGHT_BIT_SEND, CONF_EIGHT_BIT_REFUSE };
+enum conf_compress { CONF_COMPRESS_AUTO, CONF_COMPRESS_YES, CONF_COMPRESS_NO };
 enum conf_milter_mode { CONF_MILTER_JUDGE, CONF_MILTER_SHADOW };
 
 struct conf_strings {
@@ -77,6 +78,11 @@ struct conf_server {
     struct conf_strings imap_token_command; /* program and arguments that print an access token */
     char *imap_token_file;                  /* JSON: endpoint, client, refresh token */
     char *imap_auth;                        /* NULL: the best there is */
+    char *imap_profile;                     /* "auto": as it is recognised */
+    enum conf_compress imap_compress;
+    /* 0: as the profile has it */
+    uint32_t imap_connections, imap_signin_rate, imap_command_rate;
+    uint64_t imap_rate, imap_day; /* octets: a second, in 24 hours */
     bool
         pipelining; /* pipelining = yes|no: commands ahead of replies, where the server offers it */
     uint32_t smtp_connections_max; /* pooled connections per relay worker */

@@ -29,6 +29,7 @@
 #define RELAY_SCHEMES WORDS("inet", "smtp", "lmtp")
 /* clang-format off */
 #define IMAP_WAYS WORDS("scram-sha-256-plus", "scram-sha-1-plus", "scram-sha-256", "scram-sha-1", "plain", "sasl-login", "cram-md5", "gssapi", "oauthbearer", "xoauth2", "login")
+#define IMAP_PROFILES WORDS("auto", "generic", "dovecot", "cyrus", "courier", "exchange-online", "gmail")
 /* clang-format on */
 #define TLS_VERSIONS WORDS("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 #define TLS_POLICIES WORDS("none", "may", "encrypt", "verify", "fingerprint", "pin")
@@ -100,6 +101,13 @@ const struct schema_key schema_keys[] = {
     SERVER("imap_token_command", imap_token_command, NAMES, NULL, NO_RANGE),
     SERVER("imap_token_file", imap_token_file, PATH, NULL, NO_RANGE),
     SERVER("imap_auth", imap_auth, WORD, NULL, CHOICES(IMAP_WAYS)),
+    SERVER("imap_profile", imap_profile, WORD, "auto", CHOICES(IMAP_PROFILES)),
+    SERVER("imap_compress", imap_compress, CHOICE, "auto", CHOICES(WORDS("auto", "yes", "no"))),
+    SERVER("imap_connections", imap_connections, NUMBER, "0", RANGE(0, 10000)),
+    SERVER("imap_signin_rate", imap_signin_rate, NUMBER, "0", RANGE(0, 10000)),
+    SERVER("imap_command_rate", imap_command_rate, NUMBER, "0", RANGE(0, 100000)),
+    SERVER("imap_rate", imap_rate, BYTES, "0", RANGE(0, 1024 * GIB)),
+    SERVER("imap_day", imap_day, BYTES, "0", RANGE(0, 1024 * GIB)),
     SERVER("eight_bit", eight_bit, CHOICE, "send", CHOICES(WORDS("send", "refuse"))),
     SERVER("pipelining", pipelining, BOOL, "yes", CHOICES(YES_NO)),
     SERVER("smtp_connections_max", smtp_connections_max, NUMBER, "20", RANGE(1, 10000)),

@@ -61,3 +61,12 @@ int state_dir(
     buf_fini(&names);
     return result;
 }
+
+int state_file(
+    const char *base, const char *what, const char *name, struct buf *out, struct err *err)
+{
+    if (state_dir(base, what, name, out, err) != 0)
+        return -1;
+    return buf_addf(out, ".%s", what) == 0 ? 0
+                                           : err_set(err, ERR_PERM, EX_USAGE, "a name is too long");
+}

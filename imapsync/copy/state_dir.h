@@ -11,5 +11,8 @@
  * ~/.local/state/coexist/sync.  Makes every folder on the way but the last. */
 int state_dir(const char *base, const char *source, const char *target, struct buf *out,
     struct err *err) ATTR_WUR;
+/* BASE/<id of what and the name>.WHAT: a file beside them. */
+int state_file(const char *base, const char *what, const char *name, struct buf *out,
+    struct err *err) ATTR_WUR;
 
 #endif

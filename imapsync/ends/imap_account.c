@@ -78,7 +78,37 @@ int imap_account_finish(struct imap_account *a, uint64_t timeout_ms, struct err 
     a->place.auth = a->auth;
     a->place.password = buf_slice(&a->password);
     a->place.timeout_ms = timeout_ms;
-    return imap_end_maker_init(&a->end, &a->place, err);
+    if (imap_end_maker_init(&a->end, &a->place, err) != 0)
+        return -1;
+    a->end.manner = a->manner;
+    return 0;
+}
+
+/* What is known before anybody has connected. */
+static void apply(const struct imap_account *a)
+{
+    const struct profile *p = a->manner.profile;
+    imap_manner_apply(&a->manner,
+        p ? p : profile_recognise(slice_str(a->place.host), SLICE_NONE, SLICE_NONE), &a->place);
+}
+
+void imap_account_count(struct imap_account *a, const char *path)
+{
+    a->place.day = imap_day_of(path);
+    apply(a);
+}
+
+static void manner_of(const struct conf_server *s, struct imap_account *out)
+{
+    out->manner = (struct imap_manner){
+        .profile = s->imap_profile ? profile_named(slice_str(s->imap_profile)) : NULL,
+        .rates = {.connections = s->imap_connections,
+            .signins = s->imap_signin_rate,
+            .commands = s->imap_command_rate,
+            .octets = s->imap_rate},
+        .day = s->imap_day};
+    out->place.compress = (enum imap_compress_when)s->imap_compress;
+    out->place.server = imap_server_of(s->name);
 }
 
 static struct imap_tokens tokens_of(const struct conf_strings *command, const char *user)
@@ -115,12 +145,15 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
         result = secret_from_file(server->imap_password_file, &out->password, err);
     out->place.is_named = true;
     out->place.gate = imap_gate_of(server->name);
+    manner_of(server, out);
     if (server->imap_token_command.n > 0)
         out->place.tokens = tokens_of(&server->imap_token_command, user);
     else if (server->imap_token_file)
         out->place.tokens = oauth_from_file(server->imap_token_file);
     if (result == 0)
         result = imap_account_finish(out, timeout_ms, err);
+    if (result == 0)
+        apply(out);
     if (result != 0) {
         imap_account_fini(out);
         return err_wrap(err, "server \"%s\"", server->name);
@@ -138,6 +171,8 @@ bool imap_account_own(const struct imap_account *a, struct imap_own *out)
     out->place.admin = NULL;
     /* That he has no mailbox is no reason to keep users waiting. */
     out->place.gate = NULL;
+    out->place.server = NULL;
+    out->place.day = NULL;
     out->wrong_place = out->place;
     out->wrong_place.password = SLICE_LIT("no password: does this server let everybody in?");
     return imap_end_maker_init(&out->end, &out->place, &ignored) == 0 &&

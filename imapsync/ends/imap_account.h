@@ -11,6 +11,7 @@
 
 struct imap_account {
     struct imap_place place;
+    struct imap_manner manner;
     struct imap_end_maker end; /* once it is finished */
     struct net_endpoint endpoint;
     struct conf_server policy; /* for the TLS context; owns nothing */
@@ -23,6 +24,8 @@ struct imap_account {
 /* The mailbox of `user` on a server of the configuration, by its administrative login. */
 int imap_account_from_conf(const struct conf_server *server, const char *label, const char *user,
     uint64_t timeout_ms, struct imap_account *out, struct err *err) ATTR_WUR;
+/* Behind imap_account_finish(): counts what there may be of this mailbox in a day in that file. */
+void imap_account_count(struct imap_account *a, const char *path);
 /* A server of the configuration has refused to sign us in, and is not tried again for a while. */
 bool imap_account_waits(const char *server);
 void imap_account_try_again(void);              /* all of them, at once */

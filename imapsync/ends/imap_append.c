@@ -89,6 +89,7 @@ void imap_end_append_begin(
 {
     struct imap_end *e = imap_end_of(end);
     struct append_request *q = imap_request_new(e, sizeof(*q), &append_kind, t);
+    q->r.is_urgent = true;
     q->folder = imap_slice_copy(folder);
     q->out = uids_out;
     imap_request_begin(&q->r);

@@ -24,14 +24,14 @@ static unsigned can(const struct end *end)
         n |= END_CAN_TELL_CHANGES | END_CAN_GUARD;
     if (imap_client_has(e->client, IMAP_CAP_OBJECTID))
         n |= END_CAN_TELL_IDS;
-    if (imap_client_limits(e->client).append > 0)
+    if (e->size_max > 0)
         n |= END_CAN_CHECK_SIZE;
     return n;
 }
 
 static uint64_t size_max(const struct end *end)
 {
-    return imap_client_limits(((const struct imap_end *)end)->client).append;
+    return ((const struct imap_end *)end)->size_max;
 }
 
 static bool is_same(const struct end *end, const struct folder *f, struct slice token)
@@ -122,12 +122,34 @@ static void enable(struct imap_end *e)
     imap_cmd_end(e->client);
 }
 
+void imap_end_recognise(struct imap_end *e, struct slice id)
+{
+    struct slice greeting = slice_str(imap_client_greeting(e->client));
+    const struct profile *p = e->manner->profile;
+    if (!p)
+        p = profile_recognise(slice_str(e->place->host), greeting, id);
+    if (p == e->profile)
+        return;
+    e->profile = p;
+    imap_manner_apply(e->manner, p, e->place);
+}
+
+/* What it says itself, and what is known of its kind: the smaller one, as long as it is open. */
+static uint64_t largest_message(const struct imap_end *e)
+{
+    uint64_t told = imap_client_limits(e->client).append, known = e->profile->message_max;
+    return told > 0 && (known == 0 || told < known) ? told : known;
+}
+
 /* Signed in: what has been begun meanwhile goes now. */
 static void opened(struct imap_end *e)
 {
     e->is_open = true;
     imap_conn_events(e->conn, &imap_end_events, e);
+    /* Nothing about folders or messages has been asked yet, so none of that is lost. */
     e->end.n_odd += imap_conn_n_odd(e->conn);
+    imap_end_recognise(e, SLICE_NONE);
+    e->size_max = largest_message(e);
     enable(e);
     imap_requests_flush(e);
 }
@@ -152,6 +174,7 @@ static int advance(struct end *end, short revents, bool *moved_out, struct err *
         return broken(e, &e->err, err);
     if (!e->is_open && imap_conn_is_ready(e->conn))
         opened(e);
+    imap_requests_flush(e); /* what could not be said before, by the server's pace */
     return 0;
 }
 
@@ -228,6 +251,7 @@ static struct end *make(const struct end_maker *m, const struct wait_limits *lim
     struct imap_end *e = mem_zalloc(sizeof(*e));
     e->end = (struct end){.ops = &ops, .label = im->place->label, .limits = limits};
     e->place = im->place;
+    e->manner = &im->manner;
     e->conn = imap_conn_start(im->place, limits);
     e->client = imap_conn_client(e->conn);
     return &e->end;

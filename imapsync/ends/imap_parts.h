@@ -63,6 +63,7 @@ struct imap_request {
     bool opens;        /* send() opens the folder itself */
     bool is_changing;  /* only when the folder is surely the one that it was */
     bool may_be_early; /* or, of this one, was so a moment ago */
+    bool is_urgent;    /* it has been promised that it goes at once (has_room()) */
     bool is_barrier;   /* nothing that was begun behind it leaves before it is over */
     size_t n_unread; /* lines in its turn that could not be read: what has not come is not known */
     enum end_result result; /* END_OK unless something was refused */
@@ -85,6 +86,8 @@ struct imap_body {
 struct imap_end {
     struct end end;
     const struct imap_place *place;
+    const struct imap_manner *manner;
+    const struct profile *profile; /* NULL: not recognised yet */
     struct imap_conn *conn;
     struct imap_client *client;
     struct imap_request *requests;   /* oldest first */
@@ -101,14 +104,11 @@ struct imap_end {
     bool has_qresync;         /* it was enabled, and the server has said so */
     bool invents_uidvalidity; /* at each EXAMINE of a folder that nobody has selected (Courier) */
     bool has_failed;          /* in a callback, for the reason in err */
+    uint64_t size_max;        /* of a message; 0: not known */
     uint64_t message_limit;   /* that an answer has told; 0: none */
     struct err err;
 };
 
-#define IMAP_SET_MAX 3000            /* octets of a UID set in one command */
-#define IMAP_UNSENT_MAX (512u << 10) /* then no other command is begun */
-#define IMAP_COMMANDS_MAX                                                                          \
-    (IMAP_PIPELINE_MAX - 4) /* an append needs up to three places by itself                        \
 /* What is left when a server has answered for a part of the messages (MESSAGELIMIT). */
 struct imap_rest {
     size_t left;
@@ -116,6 +116,10 @@ struct imap_rest {
     unsigned fruitless;
 };
 
+#define IMAP_SET_MAX 3000            /* octets of a UID set in one command */
+#define IMAP_UNSENT_MAX (512u << 10) /* then no other command is begun */
+#define IMAP_COMMANDS_MAX                                                                          \
+    (IMAP_PIPELINE_MAX - 4) /* an append needs up to three places by itself                        \
                              */
 
 struct imap_end *imap_end_of(struct end *e);
@@ -158,10 +162,6 @@ extern const struct imap_events imap_end_events; /* arg: the end */
 /* The connection makes no sense any more. */
 void imap_end_fail(struct imap_end *e, const char *why);
 
-/* Messages that the server takes in one command (RFC 9738); 0: it has told no number. */
-uint64_t imap_message_limit(const struct imap_end *e);
-/* Ascending UIDs as a set of at most IMAP_SET_MAX octets, and of no more messages than the server
- * takes in one command; how many of them it has. */
 bool imap_rest_was_cut(const struct imap_outcome *o);
 /* Of n messages, before the first command. */
 void imap_rest_begin(struct imap_rest *rest, const struct imap_end *e, size_t n);
@@ -169,9 +169,15 @@ void imap_rest_begin(struct imap_rest *rest, const struct imap_end *e, size_t n)
 bool imap_rest_goes_on(struct imap_rest *rest, const struct imap_end *e, size_t left);
 /* No: then it was done for a part, which is a NO. */
 void imap_rest_refuse(struct imap_request *r);
+/* Messages that the server takes in one command (RFC 9738); 0: it has told no number. */
+uint64_t imap_message_limit(const struct imap_end *e);
+/* Ascending UIDs as a set of at most IMAP_SET_MAX octets, and of no more messages than the server
+ * takes in one command; how many of them it has. */
 size_t imap_set_some(const struct imap_end *e, struct buf *out, const uint32_t *uids, size_t n);
 /* UIDs in any order as an ascending copy. */
 uint32_t *imap_uids_copy(const uint32_t *uids, size_t n, size_t *n_out);
+/* What kind of server it is; id: its answer to ID, or empty. */
+void imap_end_recognise(struct imap_end *e, struct slice id);
 /* A folder's name in a command, as the server writes names. */
 void imap_cmd_name(const struct imap_end *e, struct slice name);
 /* And one that it has told, as ours are. */

@@ -212,18 +212,23 @@ void imap_requests_lose(struct imap_end *e, const struct err *err)
         answer_first(e, END_LOST, &copy);
 }
 
-bool imap_requests_may_send(const struct imap_end *e)
+static bool has_room(const struct imap_end *e)
 {
-    return e->is_open && !e->is_broken && imap_client_may_send(e->client) &&
+    return e->is_open && !e->is_broken && imap_client_has_room(e->client) &&
            imap_client_pending(e->client) < IMAP_COMMANDS_MAX &&
            imap_client_unsent(e->client) < IMAP_UNSENT_MAX;
+}
+
+bool imap_requests_may_send(const struct imap_end *e)
+{
+    return has_room(e) && imap_client_may_send(e->client);
 }
 
 /* One command of the request; false: not now, and nothing behind it either. */
 static bool send_one(struct imap_request *r)
 {
     struct imap_end *e = r->e;
-    if (!imap_requests_may_send(e))
+    if (r->is_urgent ? !has_room(e) : !imap_requests_may_send(e))
         return false;
     if (r->opened && r->opened->is_refused) {
         r->has_more = false;
@@ -319,6 +324,8 @@ static void on_untagged(void *arg, const struct imap_response *resp)
     struct imap_end *e = arg;
     if (resp->kind == IMAP_KIND_FETCH)
         imap_read_end(e, &resp->fetch);
+    if (resp->kind == IMAP_KIND_ID)
+        imap_end_recognise(e, resp->text);
     if (resp->kind == IMAP_KIND_ENABLED)
         e->has_qresync = e->has_qresync || imap_words_have(resp->list, "QRESYNC");
     if (e->cmds && e->cmds->step == IMAP_STEP_REOPEN) {

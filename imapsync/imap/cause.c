@@ -12,6 +12,7 @@ static const struct {
 } rows[] = {
     {"CAPABILITY", KIND(CAPABILITY)},
     {"ENABLE", KIND(ENABLED)},
+    {"ID", KIND(ID)},
     {"NAMESPACE", KIND(NAMESPACE)},
     {"LIST", KIND(LIST) | KIND(MAILBOX_STATUS)},
     {"LSUB", KIND(LSUB)},

@@ -20,6 +20,7 @@
 struct imap_client *imap_client_new(void)
 {
     struct imap_client *c = mem_zalloc(sizeof(*c));
+    c->allowed = UINT64_MAX;
     imap_frame_init(&c->frame);
     imap_out_init(&c->out);
     imap_secrets_init(&c->secrets);
@@ -86,6 +87,11 @@ const char *imap_client_bye(const struct imap_client *c)
     return c->bye;
 }
 
+const char *imap_client_greeting(const struct imap_client *c)
+{
+    return c->greeting;
+}
+
 void imap_client_forget_caps(struct imap_client *c)
 {
     c->caps = 0;
@@ -95,6 +101,14 @@ void imap_client_forget_caps(struct imap_client *c)
 bool imap_client_wants_tls(const struct imap_client *c)
 {
     return c->wants_tls;
+}
+
+bool imap_client_wants_compress(struct imap_client *c, struct slice *rest_out)
+{
+    bool wants = c->wants_compress;
+    *rest_out = c->rest;
+    c->wants_compress = false;
+    return wants;
 }
 
 void imap_client_secured(struct imap_client *c)
@@ -180,6 +194,7 @@ static void finish(struct imap_client *c, struct command *cmd, const struct imap
     if (c->n_commands == 0)
         c->is_exclusive = false;
     c->wants_tls = finished.is_starttls && r->status == IMAP_STATUS_OK;
+    c->wants_compress = finished.is_compress && r->status == IMAP_STATUS_OK;
     finished.done(finished.arg, r);
 }
 
@@ -242,6 +257,7 @@ static int on_greeting(struct imap_client *c, const struct imap_response *r, str
         return peer_error(err, "no greeting");
     switch (r->status) {
     case IMAP_STATUS_OK:
+        imap_fault_text(r->text, c->greeting, sizeof(c->greeting));
         c->session = IMAP_SESSION_OPEN;
         break;
     case IMAP_STATUS_PREAUTH:
@@ -374,7 +390,12 @@ int imap_client_feed(struct imap_client *c, struct slice in, struct err *err)
 {
     if (imap_client_check(c, err) != 0)
         return -1;
+    c->rest = SLICE_NONE;
     while (in.n > 0) {
+        if (c->wants_compress) {
+            c->rest = in;
+            return 0;
+        }
         if (c->wants_tls)
             return peer_error(err, "bytes behind the answer to STARTTLS");
         size_t used;

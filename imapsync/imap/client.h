@@ -57,7 +57,7 @@ void imap_client_events(struct imap_client *c, const struct imap_events *events,
 /* Takes all of in. -1: the server broke the protocol; the connection is of no more use. */
 int imap_client_feed(struct imap_client *c, struct slice in, struct err *err) ATTR_WUR;
 /* What may be sent now; borrowed until the next call. */
-struct slice imap_client_out(struct imap_client *c);
+struct slice imap_client_out(const struct imap_client *c);
 void imap_client_sent(struct imap_client *c, size_t n);
 size_t imap_client_unsent(const struct imap_client *c); /* with what waits for a "+" */
 /* So much waits that nothing more is to be composed, not even the next literal of a command that
@@ -77,6 +77,7 @@ bool imap_client_is_owed(const struct imap_client *c);
 /* Bits 1u << enum imap_kind: untagged responses that the commands on their way can cause. */
 unsigned imap_client_awaits(const struct imap_client *c);
 const char *imap_client_bye(const struct imap_client *c); /* BYE's text made printable, or "" */
+const char *imap_client_greeting(const struct imap_client *c); /* its text, in the same way */
 /* Forgets capabilities: before signing in, since they change with it. */
 void imap_client_forget_caps(struct imap_client *c);
 /* STARTTLS was answered by OK, and nothing followed it: the handshake may begin. */
@@ -84,9 +85,19 @@ bool imap_client_wants_tls(const struct imap_client *c);
 /* The handshake is done: everything learned before is forgotten (RFC 9051 6.2.1, 11.1). */
 void imap_client_secured(struct imap_client *c);
 
+/* COMPRESS was answered by OK: from now on both sides compress, and *rest_out of what was fed just
+ * now is compressed already; borrowed as that was.  true once. */
+bool imap_client_wants_compress(struct imap_client *c, struct slice *rest_out);
+
 /* --- Commands ------------------------------------------------------------------ */
 
-bool imap_client_may_send(const struct imap_client *c); /* the pipeline and the output have room */
+/* The pipeline and the output have room, and it is allowed to. */
+bool imap_client_may_send(const struct imap_client *c);
+bool imap_client_has_room(const struct imap_client *c); /* the same, allowed or not */
+/* So many commands, and then none until it is called again; UINT64_MAX, as it is at first: any. Who
+ * begins more all the same gets so many less the next time. */
+void imap_client_allow(struct imap_client *c, uint64_t n);
+uint64_t imap_client_allowed(const struct imap_client *c);
 /* Starts a command; all of it up to imap_cmd_end() must come before the next one. */
 void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg);
 void imap_cmd_text(struct imap_client *c, const char *text);
@@ -105,8 +116,9 @@ bool imap_cmd_is_over(const struct imap_client *c);
  * by imap_cmd_authenticate() and imap_cmd_line() is hidden by itself. */
 void imap_client_hide(struct imap_client *c, struct slice secret);
 bool imap_client_hides(const struct imap_client *c, struct slice text);
-/* STARTTLS, and what needs challenges: nothing may be pipelined behind them. */
+/* STARTTLS, COMPRESS, and what needs challenges: nothing may be pipelined behind them. */
 void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg);
+void imap_cmd_compress(struct imap_client *c, imap_done_fn *done, void *arg);
 /* `challenge` is called for each "+"; it answers with imap_cmd_line(). */
 void imap_cmd_authenticate(struct imap_client *c, const char *mechanism, const char *initial,
     void (*challenge)(void *arg, struct slice text), imap_done_fn *done, void *arg);

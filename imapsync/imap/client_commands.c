@@ -22,7 +22,7 @@ static void emit(struct imap_client *c, struct slice s)
         imap_out_add(&c->out, s);
 }
 
-struct slice imap_client_out(struct imap_client *c)
+struct slice imap_client_out(const struct imap_client *c)
 {
     return imap_out_ready(&c->out);
 }
@@ -52,6 +52,23 @@ int imap_client_check(const struct imap_client *c, struct err *err)
 
 bool imap_client_may_send(const struct imap_client *c)
 {
+    return c->allowed > 0 && imap_client_has_room(c);
+}
+
+void imap_client_allow(struct imap_client *c, uint64_t n)
+{
+    uint64_t ahead = n < c->ahead ? n : c->ahead;
+    c->ahead -= ahead;
+    c->allowed = n == UINT64_MAX ? n : n - ahead;
+}
+
+uint64_t imap_client_allowed(const struct imap_client *c)
+{
+    return c->allowed;
+}
+
+bool imap_client_has_room(const struct imap_client *c)
+{
     return c->n_commands < IMAP_PIPELINE_MAX && !c->is_exclusive && !c->is_composing &&
            !c->is_closed && !imap_out_is_full(&c->out);
 }
@@ -61,6 +78,10 @@ void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg)
     BUG_ON(c->n_commands == COMMANDS_MAX || c->is_exclusive || c->is_composing);
     c->is_composing = true;
     c->is_muted = c->is_closed;
+    if (c->allowed == 0)
+        c->ahead++;
+    else if (c->allowed != UINT64_MAX)
+        c->allowed--;
     struct command *cmd = &c->commands[c->n_commands++];
     *cmd = (struct command){
         .tag = ++c->last_tag, .start = imap_out_end(&c->out), .done = done, .arg = arg};
@@ -164,6 +185,15 @@ void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg)
     imap_cmd_begin(c, done, arg);
     c->commands[c->n_commands - 1].is_starttls = true;
     imap_cmd_text(c, "STARTTLS");
+    imap_cmd_end(c);
+    c->is_exclusive = true;
+}
+
+void imap_cmd_compress(struct imap_client *c, imap_done_fn *done, void *arg)
+{
+    imap_cmd_begin(c, done, arg);
+    c->commands[c->n_commands - 1].is_compress = true;
+    imap_cmd_text(c, "COMPRESS DEFLATE");
     imap_cmd_end(c);
     c->is_exclusive = true;
 }

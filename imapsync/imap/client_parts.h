@@ -15,7 +15,7 @@ struct command {
     imap_done_fn *done;
     void (*challenge)(void *arg, struct slice text);
     void *arg;
-    bool is_starttls;
+    bool is_starttls, is_compress;
     struct imap_verb verb;
 };
 
@@ -29,7 +29,7 @@ struct imap_client {
     enum imap_session session;
     unsigned caps;
     struct imap_cap_limits limits;
-    char bye[IMAP_TEXT_KEPT_MAX];
+    char bye[IMAP_TEXT_KEPT_MAX], greeting[IMAP_TEXT_KEPT_MAX];
 
     struct imap_out out;
     struct imap_secrets secrets;
@@ -37,12 +37,16 @@ struct imap_client {
     struct command commands[COMMANDS_MAX];
     size_t n_commands;
     uint32_t last_tag;
+    uint64_t allowed; /* commands that may be begun yet; UINT64_MAX: any number */
+    uint64_t ahead;   /* that were begun all the same */
     bool is_composing;
     bool is_muted;     /* the command being composed was refused at a literal */
-    bool is_exclusive; /* STARTTLS or AUTHENTICATE is in flight */
+    bool is_exclusive; /* STARTTLS, COMPRESS or AUTHENTICATE is in flight */
     bool wants_tls;
-    bool skips_body; /* the body that is coming is part of nothing */
-    bool is_closed;  /* commands go nowhere any more */
+    bool wants_compress;
+    struct slice rest; /* of what is being fed, behind the answer to COMPRESS */
+    bool skips_body;   /* the body that is coming is part of nothing */
+    bool is_closed;    /* commands go nowhere any more */
 };
 
 struct command *imap_client_command(

@@ -159,10 +159,7 @@ struct imap_conn *imap_conn_start(const struct imap_place *place, const struct w
 {
     struct imap_conn *c = new_conn(place, limits);
     struct err why = ERR_INIT;
-    if (place->gate &&
-        imap_gate_enter(place->gate, place->user, place->password, imap_conn_now_ms(c), &why) != 0)
-        imap_conn_break(c, IMAP_BROKEN_REFUSED, &why);
-    else
+    if (imap_conn_check_day(c, &why) == 0)
         imap_conn_look_up(c);
     return c;
 }
@@ -178,7 +175,7 @@ struct imap_conn *imap_conn_adopt(
 
 void imap_conn_leave(struct imap_conn *c)
 {
-    if (!imap_conn_is_ready(c) || !imap_client_may_send(c->client))
+    if (!imap_conn_is_ready(c) || !imap_client_has_room(c->client))
         return;
     c->is_leaving = true;
     patience_limit(&c->patience, LOGOUT_TIMEOUT_MS);
@@ -202,6 +199,8 @@ void imap_conn_close(struct imap_conn **c)
     imap_signin_free(&(*c)->signin);
     imap_wire_close(&(*c)->wire, is_polite);
     imap_client_free(&(*c)->client);
+    imap_compress_free(&(*c)->compress);
+    imap_conn_exit(*c);
     free(*c);
     *c = NULL;
 }

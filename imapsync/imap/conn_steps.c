@@ -10,6 +10,7 @@
 #include "imapsync/imap/conn_parts.h"
 
 #define READ_SIZE (64u << 10)
+_Static_assert(READ_SIZE <= IMAP_UNPACK_STEP, "what was read has room where it is unpacked");
 
 static int lost(struct imap_conn *c, struct err *err)
 {
@@ -68,18 +69,40 @@ static int looking_up(struct imap_conn *c, bool *moved, struct err *err)
     if (r != IMAP_WIRE_DONE)
         return imap_conn_break(c, IMAP_BROKEN_LOST, err);
     begin(c, CONN_CONNECTING);
+    c->dialed_ms = imap_conn_now_ms(c);
     return imap_wire_dial(&c->wire, c->place, err) == 0
                ? 0
                : imap_conn_break(c, IMAP_BROKEN_SILENT, err);
+}
+
+/* If it cannot even begin it is broken, and says so when it is asked. */
+static int queuing(struct imap_conn *c, bool *moved, struct err *err)
+{
+    const struct imap_place *p = c->place;
+    uint64_t now = imap_conn_now_ms(c), ms = now < c->retry_ms ? 1 : imap_conn_enter(c);
+    if (ms > 0 && imap_conn_has_queued_enough(c)) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "all connections to the server are in use");
+        err_scope_set(err, ERR_SCOPE_USER);
+        return imap_conn_break(c, IMAP_BROKEN_LIMIT, err);
+    }
+    if (ms > 0) {
+        c->retry_ms = now < c->retry_ms ? c->retry_ms : now + ms;
+        return 0;
+    }
+    if (p->gate && imap_gate_enter(p->gate, p->user, p->password, now, err) != 0)
+        return imap_conn_break(c, IMAP_BROKEN_REFUSED, err);
+    *moved = true;
+    begin(c, CONN_LOOKING_UP);
+    return looking_up(c, moved, err);
 }
 
 void imap_conn_look_up(struct imap_conn *c)
 {
     struct err why = ERR_INIT;
     bool moved;
-    begin(c, CONN_LOOKING_UP);
-    /* If it cannot even begin it is broken, and says so when it is asked. */
-    (void)looking_up(c, &moved, &why);
+    begin(c, CONN_QUEUING);
+    c->queued_ms = imap_conn_now_ms(c);
+    (void)queuing(c, &moved, &why);
 }
 
 static int connecting(struct imap_conn *c, short revents, bool *moved, struct err *err)
@@ -89,10 +112,13 @@ static int connecting(struct imap_conn *c, short revents, bool *moved, struct er
     *moved = true;
     switch (imap_wire_connected(&c->wire, c->place, revents == 0, err)) {
     case IMAP_WIRE_DONE:
+        if (!imap_wire_is_local(&c->wire))
+            c->trip_ms = imap_conn_now_ms(c) - c->dialed_ms;
         imap_conn_begin_session(c);
         return 0;
     case IMAP_WIRE_AGAIN:
         begin(c, CONN_CONNECTING);
+        c->dialed_ms = imap_conn_now_ms(c);
         return 0;
     case IMAP_WIRE_CLOSED:
     case IMAP_WIRE_FAILED:
@@ -171,19 +197,56 @@ static int fetching(struct imap_conn *c, bool *moved, struct err *err)
 
 /* --- Talking --------------------------------------------------------------------------- */
 
+bool imap_conn_has_read(const struct imap_conn *c)
+{
+    return imap_wire_has_read(&c->wire) || (c->compress && imap_compress_holds(c->compress));
+}
+
+bool imap_conn_has_out(const struct imap_conn *c)
+{
+    return imap_client_out(c->client).n > 0 ||
+           (c->compress && imap_compress_packed(c->compress).n > 0);
+}
+
+/* What goes over the wire next. */
+static struct slice next_out(struct imap_conn *c)
+{
+    struct slice out = imap_client_out(c->client);
+    if (!c->compress)
+        return out;
+    if (out.n > 0)
+        imap_client_sent(c->client, imap_compress_pack(c->compress, out));
+    return imap_compress_packed(c->compress);
+}
+
+static void was_sent(struct imap_conn *c, size_t n)
+{
+    if (c->compress)
+        imap_compress_sent(c->compress, n);
+    else
+        imap_client_sent(c->client, n);
+    imap_conn_moved(c, DAY_UP, n);
+}
+
 /* Sends what may be sent. */
 static int send_some(struct imap_conn *c, bool *moved, struct err *err)
 {
     struct slice out;
     const uint64_t now = imap_conn_now_ms(c); /* the peer may have heard it for a while, then */
-    while ((out = imap_client_out(c->client)).n > 0) {
+    while ((out = next_out(c)).n > 0) {
         size_t n = 0;
+        uint64_t room = imap_conn_room(c);
+        if (room == 0)
+            return 0;
+        if (imap_conn_check_day(c, err) != 0)
+            return -1;
+        out = slice_sub(out, 0, room < out.n ? (size_t)room : out.n);
         enum imap_wire_result r = imap_wire_send(&c->wire, out, &n, err);
         if (r == IMAP_WIRE_AGAIN)
             return 0;
         if (r != IMAP_WIRE_DONE)
             return fell(c, r, err);
-        imap_client_sent(c->client, n);
+        was_sent(c, n);
         patience_octets(&c->patience, n);
         c->spoke_ms = now;
         *moved = true;
@@ -193,11 +256,51 @@ static int send_some(struct imap_conn *c, bool *moved, struct err *err)
     return 0;
 }
 
+static enum imap_wire_result receive_wire(
+    struct imap_conn *c, void *p, size_t size, size_t *n_out, struct err *err)
+{
+    uint64_t room = imap_conn_room(c);
+    if (room == 0)
+        return IMAP_WIRE_AGAIN;
+    enum imap_wire_result r =
+        imap_wire_receive(&c->wire, p, room < size ? (size_t)room : size, n_out, err);
+    if (r == IMAP_WIRE_DONE)
+        imap_conn_moved(c, DAY_DOWN, *n_out);
+    return r;
+}
+
+/* The same, unpacked: what came before comes first. */
+static enum imap_wire_result receive_packed(
+    struct imap_conn *c, void *p, size_t size, size_t *n_out, struct err *err)
+{
+    if (!imap_compress_holds(c->compress)) {
+        enum imap_wire_result r = receive_wire(c, p, size, n_out, err);
+        if (r != IMAP_WIRE_DONE)
+            return r;
+        imap_compress_give(c->compress, slice_make(p, *n_out));
+    }
+    if (imap_compress_take(c->compress, p, size, n_out, err) != 0)
+        return IMAP_WIRE_FAILED;
+    return *n_out > 0 ? IMAP_WIRE_DONE : IMAP_WIRE_AGAIN;
+}
+
+static void begin_compression(struct imap_conn *c)
+{
+    struct slice rest;
+    if (!imap_client_wants_compress(c->client, &rest))
+        return;
+    c->compress = imap_compress_new();
+    imap_compress_give(c->compress, rest);
+}
+
 static int receive_some(struct imap_conn *c, bool *moved, struct err *err)
 {
     unsigned char in[READ_SIZE];
     size_t n = 0;
-    enum imap_wire_result r = imap_wire_receive(&c->wire, in, sizeof(in), &n, err);
+    if (imap_conn_check_day(c, err) != 0)
+        return -1;
+    enum imap_wire_result r =
+        (c->compress ? receive_packed : receive_wire)(c, in, sizeof(in), &n, err);
     if (r == IMAP_WIRE_AGAIN)
         return 0;
     if (r != IMAP_WIRE_DONE)
@@ -207,6 +310,7 @@ static int receive_some(struct imap_conn *c, bool *moved, struct err *err)
     bool was_greeted = imap_client_session(c->client) != IMAP_SESSION_GREETING;
     if (imap_client_feed(c->client, slice_make(in, n), err) != 0)
         return imap_conn_break(c, IMAP_BROKEN_LOST, err);
+    begin_compression(c);
     if (imap_client_pending(c->client) != before || !was_greeted) {
         c->untagged = 0;
         patience_answer(&c->patience);
@@ -216,6 +320,27 @@ static int receive_some(struct imap_conn *c, bool *moved, struct err *err)
         return imap_conn_break(c, IMAP_BROKEN_LOST, err);
     }
     return 0;
+}
+
+static void ready(struct imap_conn *c, bool *moved)
+{
+    patience_limit(&c->patience, 0);
+    enter(c, CONN_READY, moved);
+}
+
+/* It is signed in: COMPRESS comes last, since nothing may be said behind it before its answer. */
+static void signed_in(struct imap_conn *c, bool *moved)
+{
+    if (c->place->gate)
+        imap_gate_passed(c->place->gate);
+    imap_signin_free(&c->signin);
+    if (c->place->is_probe || !imap_client_has(c->client, IMAP_CAP_COMPRESS) ||
+        !imap_compress_is_worth(c->place->compress, c->trip_ms)) {
+        ready(c, moved);
+        return;
+    }
+    imap_cmd_compress(c->client, imap_outcome_set, &c->compressing);
+    enter(c, CONN_COMPRESSING, moved);
 }
 
 static int signing_in(struct imap_conn *c, bool *moved, struct err *err)
@@ -232,11 +357,7 @@ static int signing_in(struct imap_conn *c, bool *moved, struct err *err)
         enter(c, CONN_FETCHING, moved);
         return 0;
     case IMAP_SIGNIN_DONE:
-        if (c->place->gate)
-            imap_gate_passed(c->place->gate);
-        imap_signin_free(&c->signin);
-        patience_limit(&c->patience, 0);
-        enter(c, CONN_READY, moved);
+        signed_in(c, moved);
         return 0;
     case IMAP_SIGNIN_FAILED:
         break;
@@ -250,11 +371,14 @@ static int talking(struct imap_conn *c, short revents, bool *moved, struct err *
 {
     if (send_some(c, moved, err) != 0)
         return -1;
-    bool may_read = revents != 0 || is_late(c) || imap_wire_has_read(&c->wire);
+    bool may_read = revents != 0 || is_late(c) || imap_conn_has_read(c);
     if (may_read && !c->is_paused && receive_some(c, moved, err) != 0)
         return -1;
     if (c->state == CONN_SIGNING_IN && signing_in(c, moved, err) != 0)
         return -1;
+    /* If it is refused, we do without. */
+    if (c->state == CONN_COMPRESSING && c->compressing.is_done)
+        ready(c, moved);
     /* A BYE while signing in is the end; later its reason is shown when the connection ends. */
     if (c->state == CONN_SIGNING_IN && imap_client_session(c->client) == IMAP_SESSION_BYE)
         return lost(c, err);
@@ -264,6 +388,8 @@ static int talking(struct imap_conn *c, short revents, bool *moved, struct err *
 int imap_conn_step(struct imap_conn *c, short revents, bool *moved, struct err *err)
 {
     switch (c->state) {
+    case CONN_QUEUING:
+        return queuing(c, moved, err);
     case CONN_LOOKING_UP:
         return looking_up(c, moved, err);
     case CONN_CONNECTING:
@@ -273,6 +399,7 @@ int imap_conn_step(struct imap_conn *c, short revents, bool *moved, struct err *
     case CONN_FETCHING:
         return fetching(c, moved, err);
     case CONN_SIGNING_IN:
+    case CONN_COMPRESSING:
     case CONN_READY:
         return talking(c, revents, moved, err);
     }

@@ -25,8 +25,9 @@ static bool is_busy(const struct imap_conn *c)
 
 static bool is_owed(const struct imap_conn *c)
 {
-    return is_busy(c) && !c->is_paused && c->state != CONN_FETCHING &&
-           (c->state < CONN_SIGNING_IN || imap_client_is_owed(c->client));
+    return is_busy(c) && !c->is_paused && c->state != CONN_FETCHING && !imap_conn_is_paced(c) &&
+           (c->state < CONN_SIGNING_IN || imap_client_is_owed(c->client) ||
+               (c->compress && imap_compress_packed(c->compress).n > 0));
 }
 
 static bool is_readable(int fd)
@@ -73,7 +74,7 @@ static void on_noop(void *arg, const struct imap_response *r)
 static uint64_t idle_left(const struct imap_conn *c, uint64_t now)
 {
     uint64_t interval = c->place->keepalive_ms > 0 ? c->place->keepalive_ms : IMAP_KEEPALIVE_MS;
-    if (is_busy(c) || c->is_paused || !imap_client_may_send(c->client) ||
+    if (is_busy(c) || c->is_paused || !imap_client_has_room(c->client) ||
         imap_client_unsent(c->client) > 0 || imap_client_session(c->client) == IMAP_SESSION_BYE)
         return UINT64_MAX;
     return now - c->spoke_ms < interval ? interval - (now - c->spoke_ms) : 0;
@@ -92,10 +93,12 @@ static void keep_alive(struct imap_conn *c)
 
 static short wanted_events(const struct imap_conn *c)
 {
+    if (imap_conn_is_paced(c))
+        return 0;
     if (c->state < CONN_SECURING || c->state == CONN_FETCHING)
         return c->state == CONN_CONNECTING ? POLLOUT : POLLIN;
     bool is_open = c->state != CONN_SECURING;
-    return imap_wire_events(&c->wire, !c->is_paused, is_open && imap_client_out(c->client).n > 0);
+    return imap_wire_events(&c->wire, !c->is_paused, is_open && imap_conn_has_out(c));
 }
 
 void imap_conn_prepare(struct imap_conn *c, struct pollfd *fd_out, int *timeout_ms_out)
@@ -106,12 +109,15 @@ void imap_conn_prepare(struct imap_conn *c, struct pollfd *fd_out, int *timeout_
     *timeout_ms_out = 0;
     if (imap_conn_is_broken(c))
         return;
+    uint64_t pace_ms = imap_conn_pace_ms(c, now);
     ms = idle_ms < ms ? idle_ms : ms;
+    ms = pace_ms < ms ? pace_ms : ms;
     if (c->limits && c->limits->until_ms > 0 && is_busy(c)) {
         uint64_t left_ms = c->limits->until_ms > now ? c->limits->until_ms - now : 0;
         ms = left_ms < ms ? left_ms : ms;
     }
-    if (c->state >= CONN_SIGNING_IN && !c->is_paused && imap_wire_has_read(&c->wire))
+    if (c->state >= CONN_SIGNING_IN && !c->is_paused && !imap_conn_is_paced(c) &&
+        imap_conn_has_read(c))
         ms = 0;
     *timeout_ms_out = ms == UINT64_MAX ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms;
     /* A paused one that has hung up would be ready all the time. */
@@ -125,6 +131,7 @@ int imap_conn_advance(struct imap_conn *c, short revents, bool *moved, struct er
     struct err why = ERR_INIT;
     patience_look(&c->patience, imap_conn_now_ms(c));
     if (!imap_conn_is_broken(c)) {
+        imap_conn_allow(c);
         keep_alive(c);
         /* A new state has something to do before it can wait: TLS begins with our words. */
         enum conn_state before;

@@ -6,7 +6,10 @@
 #include "base/core/buf.h"
 #include "base/os/lookup.h"
 #include "base/os/tls.h"
+#include "imapsync/imap/compress.h"
+#include "imapsync/imap/conn_day.h"
 #include "imapsync/imap/conn_gate.h"
+#include "imapsync/imap/conn_server.h"
 #include "imapsync/imap/mech.h"
 
 #define IMAP_TIMEOUT_MS 120000   /* of waiting without progress, default */
@@ -35,9 +38,12 @@ struct imap_place {
     const char *host;
     uint16_t port;
     enum imap_security security;
-    struct imap_gate *gate; /* NULL: whoever asks may try */
-    bool is_probe;          /* ready as soon as it is secured: nobody signs in */
-    struct tls_ctx *tls;    /* NULL only without TLS */
+    struct imap_gate *gate;     /* NULL: whoever asks may try */
+    struct imap_server *server; /* whose pace it keeps; NULL: its own */
+    struct imap_day *day;       /* what there may be in a day; NULL: any number */
+    enum imap_compress_when compress;
+    bool is_probe;       /* ready as soon as it is secured: nobody signs in */
+    struct tls_ctx *tls; /* NULL only without TLS */
     const char *tls_name;
     const char *user;  /* whose mailbox */
     const char *admin; /* who signs in for the user, NULL: the user */

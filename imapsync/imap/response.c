@@ -81,6 +81,13 @@ static bool parse_flags(struct imap_cur *c, struct imap_response *out)
     return true;
 }
 
+static bool parse_id(struct imap_cur *c, struct imap_response *out)
+{
+    out->text = slice_trim(slice_from(c->in, c->at));
+    c->at = c->in.n;
+    return true;
+}
+
 static const struct data_row {
     const char *word;
     enum imap_kind kind;
@@ -96,6 +103,7 @@ static const struct data_row {
     {"ESEARCH", IMAP_KIND_ESEARCH, parse_esearch},
     {"VANISHED", IMAP_KIND_VANISHED, parse_vanished},
     {"NAMESPACE", IMAP_KIND_NAMESPACE, imap_parse_namespace},
+    {"ID", IMAP_KIND_ID, parse_id},
 };
 
 /* A number, or what stands in its place: below 0, or too large to be one. */

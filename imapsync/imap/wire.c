@@ -143,6 +143,11 @@ bool imap_wire_has_read(const struct imap_wire *w)
     return w->tls && tls_has_pending(w->tls);
 }
 
+bool imap_wire_is_local(const struct imap_wire *w)
+{
+    return w->next_addr > 0 && net_addr_is_loopback(&w->addrs[w->next_addr - 1]);
+}
+
 int imap_wire_fd(const struct imap_wire *w)
 {
     return w->lookup ? lookup_fd(w->lookup) : w->fd;

@@ -48,6 +48,7 @@ enum imap_wire_result imap_wire_send(
 enum imap_wire_result imap_wire_receive(
     struct imap_wire *w, void *p, size_t size, size_t *n_out, struct err *err);
 bool imap_wire_has_read(const struct imap_wire *w); /* more is there, whatever poll() says */
+bool imap_wire_is_local(const struct imap_wire *w); /* connected to this very machine */
 int imap_wire_fd(const struct imap_wire *w);        /* for poll() */
 /* For poll(), by what is wanted; during the handshake by what it wants. */
 short imap_wire_events(const struct imap_wire *w, bool wants_read, bool wants_write);

@@ -60,6 +60,17 @@ void move_job_turn(struct move_job *j)
     move_job_close_ends(j);
 }
 
+static int count_day(const struct move_job *j, struct imap_account *account, struct err *err)
+{
+    struct buf path;
+    buf_init(&path, PATH_LENGTH_MAX);
+    int result = state_file(j->state, "day", account->end.maker.name, &path, err);
+    if (result == 0)
+        imap_account_count(account, buf_cstr(&path));
+    buf_fini(&path);
+    return result;
+}
+
 static int state_of(struct move_job *j, struct err *err)
 {
     struct buf path;
@@ -123,6 +134,10 @@ int move_job_connect(struct move_job *j, struct err *err)
     buf_init(&dir, PATH_LENGTH_MAX);
     if (result == 0)
         result = state_of(j, err);
+    if (result == 0)
+        result = count_day(j, &j->source, err);
+    if (result == 0)
+        result = count_day(j, &j->target, err);
     if (result == 0)
         result = journal_dir(j, &dir, err);
     options.source_admin = admin_of(j, &j->source, &j->source_admin);

@@ -284,6 +284,7 @@ static void up(const char *offer)
     w.e = mem_zalloc(sizeof(*w.e));
     w.e->end = (struct end){.ops = ops, .label = "peer"};
     w.e->place = &w.place;
+    w.e->manner = &w.maker.manner;
     w.e->conn = imap_conn_adopt(&w.place, NULL, fds[0]);
     w.e->client = imap_conn_client(w.e->conn);
     w.end = &w.e->end;

@@ -97,8 +97,8 @@ JSON_FOLDERS = ("maps/client", "maps/mapd/", "maps/store/", "maps/tool/", "maps/
 # Grammar and engines: no socket, clock, file, loop or process in these.
 PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(normalise|record|decide|trace)\.c",
         r"relay/(smtp_server|smtp_command|data_codec|cutthrough[a-z_]*)\.c", r"milter/(judge|meaning)\.c",
-        r"imapsync/imap/(?!conn|wire|sasl|place)[a-z_]+\.[ch]",
-        r"imapsync/ends/(flags|utf7|date|arrival|mailbox|changes)\.[ch]",
+        r"imapsync/imap/(?!conn|wire|sasl|place|compress)[a-z_]+\.[ch]",
+        r"imapsync/ends/(flags|utf7|date|arrival|mailbox|changes|profile)\.[ch]",
         r"imapsync/copy/(folders|filter|plan[a-z_]*|policy|journal_record[a-z_]*|pack|batches[a-z_]*|canon|match)\.[ch]",
         r"imapsync/move/(machine|marks|marks_(counts|pack|uids))\.[ch]"]
 PURE_HEADERS = {
