@@ -5,6 +5,9 @@
  * Courier refuses to store into a folder that the same connection has open read-only, so such a
  * folder is left first.  CLOSE expunges nothing there (RFC 9051 6.4.1).  GNU imap4d loses what is
  * stored into a folder that the same connection has open for writing; it has no UIDPLUS.
+ *
+ * A server that talks only UTF-8 (UTF8=ONLY) refuses a message with UTF-8 in its header that is not
+ * said to be one; whether it is one is not known before its octets come, so each is (RFC 6855 4).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +24,7 @@ struct append_request {
     struct slice folder; /* owned */
     struct end_uids *out;
     size_t n; /* messages */
+    bool is_utf8;
 };
 
 static bool is_in_the_way(const struct imap_end *e, struct slice folder)
@@ -92,8 +96,16 @@ void imap_end_append_begin(
     q->r.is_urgent = true;
     q->folder = imap_slice_copy(folder);
     q->out = uids_out;
+    q->is_utf8 = imap_client_has(e->client, IMAP_CAP_UTF8_ONLY);
     imap_request_begin(&q->r);
     BUG_ON(!e->append && !e->is_broken); /* see has_room() */
+}
+
+/* Behind its octets. */
+static void end_message(const struct append_request *q)
+{
+    if (q->is_utf8 && q->n > 0)
+        imap_cmd_text(q->r.e->client, ")");
 }
 
 /* [SP flag-list] [SP date-time] SP literal */
@@ -103,7 +115,9 @@ void imap_end_append_message(struct end *end, const struct end_message *m)
     struct buf text;
     if (!e->append)
         return; /* it has been answered */
-    ((struct append_request *)e->append)->n++;
+    struct append_request *q = (struct append_request *)e->append;
+    end_message(q);
+    q->n++;
     buf_init(&text, 64u << 10);
     if (m->flags)
         BUG_ON(flags_format(m->flags, m->keywords, &text) != 0);
@@ -116,7 +130,10 @@ void imap_end_append_message(struct end *end, const struct end_message *m)
     }
     buf_fini(&text);
     imap_cmd_text(e->client, " ");
-    imap_cmd_literal(e->client, m->size);
+    if (q->is_utf8)
+        imap_cmd_literal_utf8(e->client, m->size);
+    else
+        imap_cmd_literal(e->client, m->size);
 }
 
 void imap_end_append_octets(struct end *end, struct slice octets)
@@ -129,8 +146,10 @@ void imap_end_append_octets(struct end *end, struct slice octets)
 void imap_end_append_end(struct end *end)
 {
     struct imap_end *e = imap_end_of(end);
-    if (e->append)
+    if (e->append) {
+        end_message((struct append_request *)e->append);
         e->append->has_more = false;
+    }
     if (e->append || e->is_append_over)
         imap_cmd_end(e->client);
     e->append = NULL;

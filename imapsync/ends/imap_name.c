@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * imap_name: names of folders on the wire: modified UTF-7 with IMAP4rev1, as ends have them, and
- * UTF-8 where a server has only IMAP4rev2 (RFC 9051 5.1).  One that has both goes by the older rule
- * until it is asked for the newer one, which nobody does.  What is in neither form stays as it is.
+ * UTF-8 where a server has only IMAP4rev2 (RFC 9051 5.1) or wants UTF8=ACCEPT (RFC 6855 UTF8=ONLY).
+ * One that has both goes by the older rule until it is asked for the newer one, which nobody does.
+ * What is in neither form stays as it is.
  */
 #include "imapsync/ends/imap_parts.h"
 #include "imapsync/ends/limits.h"
@@ -10,8 +11,9 @@
 
 static bool has_utf8(const struct imap_end *e)
 {
-    return imap_client_has(e->client, IMAP_CAP_IMAP4REV2) &&
-           !imap_client_has(e->client, IMAP_CAP_IMAP4REV1);
+    return imap_client_has(e->client, IMAP_CAP_UTF8_ONLY) ||
+           (imap_client_has(e->client, IMAP_CAP_IMAP4REV2) &&
+               !imap_client_has(e->client, IMAP_CAP_IMAP4REV1));
 }
 
 void imap_cmd_name(const struct imap_end *e, struct slice name)

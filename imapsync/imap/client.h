@@ -108,6 +108,9 @@ void imap_cmd_astring(struct imap_client *c, struct slice s); /* quoted, or a li
  * told an APPENDLIMIT: all that a server can do about a literal that it does not want is to end the
  * connection. */
 void imap_cmd_literal(struct imap_client *c, uint64_t size);
+/* The same of a message that may have UTF-8 in its header, to a server with UTF8=ACCEPT:
+ * RFC 6855 4.  ")" follows its octets. */
+void imap_cmd_literal_utf8(struct imap_client *c, uint64_t size);
 void imap_cmd_octets(struct imap_client *c, struct slice octets);
 void imap_cmd_end(struct imap_client *c);
 /* Whether the answer to the command that is being composed has come already (it was refused). */

@@ -120,6 +120,12 @@ void imap_cmd_literal(struct imap_client *c, uint64_t size)
     imap_out_wait(&c->out, c->last_tag);
 }
 
+void imap_cmd_literal_utf8(struct imap_client *c, uint64_t size)
+{
+    imap_cmd_text(c, "UTF8 (~");
+    imap_cmd_literal(c, size);
+}
+
 void imap_cmd_octets(struct imap_client *c, struct slice octets)
 {
     emit(c, octets);

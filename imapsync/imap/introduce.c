@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * introduce: ID (RFC 2971), without which NetEase's servers open no folder, and ENABLE CONDSTORE,
- * where STATUS shows what HIGHESTMODSEQ there is.
+ * introduce: ID (RFC 2971), without which NetEase's servers open no folder, ENABLE CONDSTORE, where
+ * STATUS shows what HIGHESTMODSEQ there is, and ENABLE UTF8=ACCEPT (RFC 6855) for servers that talk
+ * to nobody without it.  That one comes first: names are UTF-8 from its answer on.
  */
 #include "imapsync/imap/introduce.h"
 
@@ -19,6 +20,8 @@ static void say(struct imap_client *c, const char *command)
 
 void imap_introduce(struct imap_client *c)
 {
+    if (imap_client_has(c, IMAP_CAP_UTF8_ONLY))
+        say(c, "ENABLE UTF8=ACCEPT");
     if (imap_client_has(c, IMAP_CAP_ID))
         say(c, "ID (\"name\" \"coexist-sync\" \"vendor\" \"coexist\" \"version\" \"1\")");
     if (imap_client_has(c, IMAP_CAP_ENABLE | IMAP_CAP_CONDSTORE))
