@@ -42,10 +42,13 @@ BASE_CFLAGS := -std=c17 -g $(WARN) -fno-strict-aliasing -fno-common -pthread
 HARDEN := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 HARDEN_LD := -pie -Wl,-z,relro,-z,now
 
+# Where there is gold the many programs of the tests are linked in a third of the time.
+FAST_LD := $(shell echo 'int main(void) { return 0; }' | $(CC) -fuse-ld=gold -x c -o /dev/null - 2>/dev/null && echo -fuse-ld=gold)
+
 CFLAGS_plain  := -O2 $(HARDEN)
 LDFLAGS_plain := $(HARDEN_LD)
 CFLAGS_asan   := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-LDFLAGS_asan  := -fsanitize=address,undefined
+LDFLAGS_asan  := -fsanitize=address,undefined $(FAST_LD)
 CFLAGS_tsan   := -O1 -fno-omit-frame-pointer -fsanitize=thread
 LDFLAGS_tsan  := -fsanitize=thread
 # Clang's, and its default is to go on behind a runtime error.
