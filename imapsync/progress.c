@@ -53,6 +53,9 @@ void progress_init(struct progress *p, const struct progress_options *o)
         .start_ms = now,
         .shown_ms = now,
         .start_s = clock_wall_s()};
+    /* The bar comes with the first that there is to be shown. */
+    if (p->has_bar)
+        p->shown_ms = now - BAR_EVERY_MS;
     summary_init(&p->summary);
     buf_init(&p->folder, FOLDER_NAME_MAX);
     log_over_bar(p->has_bar);
