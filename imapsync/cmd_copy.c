@@ -181,6 +181,13 @@ static struct copy_admin admin_of(
     return admin;
 }
 
+/* What is wrong with a command, or with a password, is wrong the next time. */
+static bool may_go_on(const struct err *err, uint64_t copied)
+{
+    return err->code != EX_USAGE &&
+           (copied > 0 || (err->code != EX_NOPERM && err->code != EX_CONFIG));
+}
+
 /* For the report; the copy is as good without. */
 static void count_again(struct copy *c, struct progress *p)
 {
@@ -229,7 +236,7 @@ static int run(const struct copy_args *a, const struct copy_options *options,
         count_again(c, p);
     if (c)
         progress_summary(p, result == 0 ? NULL : err);
-    p->can_go_on = c && result != 0 && !a->is_dry && err->code != EX_USAGE;
+    p->can_go_on = c && result != 0 && !a->is_dry && may_go_on(err, n.messages_copied);
     copy_free(&c);
     buf_fini(&dir);
     if (result != 0)

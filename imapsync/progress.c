@@ -347,13 +347,18 @@ void progress_go_on(const struct progress *p, const char *program)
 {
     const struct copy_counts *n = &p->report.n;
     struct buf size;
+    if (n->messages_copied == 0) {
+        fprintf(
+            stderr, "%s: nothing was copied in this run: run the same command to go on\n", program);
+        return;
+    }
     buf_init(&size, 64);
     bar_add_octets(&size, (double)n->octets_copied);
     fprintf(stderr,
-        "%s: %llu message%s (%s) were copied in this run and do not come again: run the same "
+        "%s: %llu message%s (%s) %s copied in this run and will not come again: run the same "
         "command "
         "to go on\n",
         program, (unsigned long long)n->messages_copied, n->messages_copied == 1 ? "" : "s",
-        buf_cstr(&size));
+        buf_cstr(&size), n->messages_copied == 1 ? "was" : "were");
     buf_fini(&size);
 }

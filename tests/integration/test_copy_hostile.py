@@ -499,6 +499,7 @@ def test_a33_a34_a35_answers(case, tmp_path):
     with FakeImap(MAIL) as source, FakeImap([], script) as target:
         result = go(source, target, tmp_path, case=case)
         assert status is None or result.status == status, (result.status, result.log)
+        assert ("run the same command to go on" in result.log) == (result.status in (69, 73, 74, 75, 76)), result.log
         assert "\x1b" not in result.log
         assert "\\x1b" not in result.log or "ALERT" not in case
 
