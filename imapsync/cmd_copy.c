@@ -247,6 +247,16 @@ static int run(const struct copy_args *a, const struct copy_options *options,
                : REPORT_EXIT_EXCEPTIONS;
 }
 
+/* Both sides, the source first. */
+static uint64_t bound_s(void *arg, bool is_target, uint64_t octets, uint64_t messages)
+{
+    const struct account *const *accounts = arg;
+    const struct imap_account *a = &accounts[is_target]->imap;
+    struct profile_work w = {.octets = octets, .messages = messages, .is_up = is_target};
+    struct profile_forecast f;
+    return a->user && imap_account_forecast(a, &w, &f) ? f.seconds : 0;
+}
+
 int sync_cmd_copy(const struct program_args *args)
 {
     struct copy_args a = {0};
@@ -258,11 +268,14 @@ int sync_cmd_copy(const struct program_args *args)
     int result = parse(args, &a, &err);
     if (a.wants_help)
         return 0;
+    const struct account *both[] = {&source, &target};
     const struct progress_options shows = {.is_json = a.is_json,
         .is_events = a.is_events,
         .is_dry = a.is_dry,
         .source = a.source.url,
-        .target = a.target.url};
+        .target = a.target.url,
+        .bound_s = bound_s,
+        .arg = both};
     progress_init(&p, &shows);
     if (result == 0)
         result = numbers(&a, &options, &err);

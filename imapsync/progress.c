@@ -315,6 +315,14 @@ static void put_text(struct progress *p, const struct summary_frame *frame)
     buf_fini(&text);
 }
 
+static uint64_t bound_s(const struct progress *p, bool is_target)
+{
+    const struct copy_counts *n = &p->report.n;
+    return p->options.is_dry && p->options.bound_s && n->messages_copied > 0
+               ? p->options.bound_s(p->options.arg, is_target, n->octets_copied, n->messages_copied)
+               : 0;
+}
+
 void progress_summary(struct progress *p, const struct err *err)
 {
     const struct summary_frame frame = {.report = &p->report,
@@ -322,6 +330,7 @@ void progress_summary(struct progress *p, const struct err *err)
         .ended_s = clock_wall_s(),
         .seconds = (double)(clock_mono_ms() - p->start_ms) / 1000,
         .is_dry = p->options.is_dry,
+        .bound_s = {bound_s(p, false), bound_s(p, true)},
         .width = is_terminal(STDOUT_FILENO) ? width_now(STDOUT_FILENO) : 0};
     clear_bar(p);
     log_over_bar(false);

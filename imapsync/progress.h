@@ -20,6 +20,10 @@
 struct progress_options {
     bool is_json, is_events, is_dry;
     const char *source, *target; /* as they were given; borrowed */
+    /* How long a side takes at least for so much, in seconds; 0: nothing is known.  NULL: of none.
+     */
+    uint64_t (*bound_s)(void *arg, bool is_target, uint64_t octets, uint64_t messages);
+    void *arg;
 };
 
 struct progress {

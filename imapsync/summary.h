@@ -50,6 +50,8 @@ struct summary_frame {
     int64_t started_s, ended_s;
     double seconds;
     bool is_dry;
+    /* What source and target bear at the fastest takes so long; 0: nothing is known of it. */
+    uint64_t bound_s[2];
     size_t width; /* columns; 0: however many it takes */
 };
 

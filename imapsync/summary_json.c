@@ -95,6 +95,11 @@ json_t *summary_json(struct summary *s, const struct summary_frame *frame)
     json_object_set_new(out, "started", time_json(frame->started_s));
     json_object_set_new(out, "ended", time_json(frame->ended_s));
     json_object_set_new(out, "seconds", json_real(frame->seconds));
+    for (size_t i = 0; frame->is_dry && i < 2; i++) {
+        if (frame->bound_s[i] > 0)
+            json_object_set_new(out, i == 0 ? "seconds_by_source" : "seconds_by_target",
+                json_integer((json_int_t)frame->bound_s[i]));
+    }
     if (!frame->is_dry) {
         json_object_set_new(
             out, "messages_per_second", json_real((double)n->messages_copied / seconds));

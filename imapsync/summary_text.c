@@ -238,6 +238,15 @@ static void add_biggest(const struct summary *s, const struct summary_frame *fra
     }
 }
 
+static void add_bound(struct buf *out, uint64_t seconds, const char *side)
+{
+    if (seconds == 0)
+        return;
+    say(out, "         ");
+    bar_add_time(out, (int64_t)seconds * 1000);
+    say(out, " by what the %s bears\n", side);
+}
+
 static void add_time(const struct summary_frame *frame, struct buf *out)
 {
     const struct copy_counts *n = &frame->report->n;
@@ -256,6 +265,8 @@ static void add_time(const struct summary_frame *frame, struct buf *out)
         say(out, " at 1 MiB a second, ");
         bar_add_time(out, (int64_t)(n->octets_copied / FAST * 1000));
         say(out, " at 10\n");
+        add_bound(out, frame->bound_s[0], "source");
+        add_bound(out, frame->bound_s[1], "target");
     }
     say(out, "seconds  %.2f\n", frame->seconds);
 }

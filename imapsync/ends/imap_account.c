@@ -85,11 +85,24 @@ int imap_account_finish(struct imap_account *a, uint64_t timeout_ms, struct err 
 }
 
 /* What is known before anybody has connected. */
-static void apply(const struct imap_account *a)
+static const struct profile *profile_of(const struct imap_account *a)
 {
     const struct profile *p = a->manner.profile;
-    imap_manner_apply(&a->manner,
-        p ? p : profile_recognise(slice_str(a->place.host), SLICE_NONE, SLICE_NONE), &a->place);
+    return p ? p : profile_recognise(slice_str(a->place.host), SLICE_NONE, SLICE_NONE);
+}
+
+static void apply(const struct imap_account *a)
+{
+    imap_manner_apply(&a->manner, profile_of(a), &a->place);
+}
+
+bool imap_account_forecast(
+    const struct imap_account *a, struct profile_work *w, struct profile_forecast *out)
+{
+    const struct profile p = imap_manner_profile(&a->manner, profile_of(a));
+    if (a->place.day)
+        w->used = imap_day_used(a->place.day, clock_wall_s(), w->is_up ? DAY_UP : DAY_DOWN);
+    return profile_forecast(&p, w, out);
 }
 
 void imap_account_count(struct imap_account *a, const char *path)

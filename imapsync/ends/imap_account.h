@@ -26,6 +26,10 @@ int imap_account_from_conf(const struct conf_server *server, const char *label, 
     uint64_t timeout_ms, struct imap_account *out, struct err *err) ATTR_WUR;
 /* Behind imap_account_finish(): counts what there may be of this mailbox in a day in that file. */
 void imap_account_count(struct imap_account *a, const char *path);
+/* How long so much takes by what is known of the server before anybody has connected, the octets of
+ * the day that are used already included.  false: nothing is. */
+bool imap_account_forecast(
+    const struct imap_account *a, struct profile_work *w, struct profile_forecast *out);
 /* A server of the configuration has refused to sign us in, and is not tried again for a while. */
 bool imap_account_waits(const char *server);
 void imap_account_try_again(void);              /* all of them, at once */

@@ -12,6 +12,8 @@ struct imap_manner {
     uint64_t day;                  /* octets each way; 0: the same */
 };
 
+/* The profile with what somebody has said in place of its own. */
+struct profile imap_manner_profile(const struct imap_manner *m, const struct profile *p);
 /* Its pace, for all that are connected to it, and what there may be of this mailbox in a day. */
 void imap_manner_apply(
     const struct imap_manner *m, const struct profile *p, const struct imap_place *place);

@@ -104,6 +104,14 @@ void imap_day_moved(struct imap_day *d, int64_t now_s, enum day_way way, uint64_
     pthread_mutex_unlock(&mutex);
 }
 
+uint64_t imap_day_used(struct imap_day *d, int64_t now_s, enum day_way way)
+{
+    pthread_mutex_lock(&mutex);
+    uint64_t n = day_used(&d->day, now_s, way);
+    pthread_mutex_unlock(&mutex);
+    return n;
+}
+
 static int used_up(const struct imap_day *d, int64_t now_s, enum day_way way, struct err *err)
 {
     char when[32];

@@ -21,6 +21,7 @@ void imap_day_set(struct imap_day *d, const uint64_t max[DAY_WAYS]);
 /* Counts, and writes it down when it is time to. */
 void imap_day_moved(struct imap_day *d, int64_t now_s, enum day_way way, uint64_t octets);
 void imap_day_save(struct imap_day *d, int64_t now_s);
+uint64_t imap_day_used(struct imap_day *d, int64_t now_s, enum day_way way);
 /* -1: all that there may be in a day has been moved; err says so, and until when. */
 int imap_day_check(struct imap_day *d, int64_t now_s, struct err *err) ATTR_WUR;
 

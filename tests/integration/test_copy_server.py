@@ -102,3 +102,11 @@ def test_octets_a_day(tmp_path):
         done = run(line[:-2] + ["--max-day=100M"] + line[-2:])
         assert done.status == 0, done.log
         assert sorted(target.appended) == mail
+
+
+def test_how_long_it_would_take(tmp_path):
+    """By the pace of the server, told before anything is done."""
+    with FakeImap([b"Subject: x\r\n\r\n" + b"x" * 900000 + b"\r\n"]) as source, FakeImap() as target:
+        done = copy(source, target, tmp_path, "--dry-run", "--max-rate=100k")
+        assert (done.status, done.seconds_by_source, done.seconds_by_target) == (0, 9, 9), done.log
+        assert not target.appended

@@ -237,6 +237,42 @@ static void test_json(void **state)
     drop(&s, &r);
 }
 
+/* How long it would take, and how long the servers would have it take. */
+static void test_forecast(void **state)
+{
+    static const struct {
+        uint64_t bound_s[2];
+        const char *text;
+    } rows[] = {
+        {{0, 0}, "forecast 0:24 at 1 MiB a second, 0:02 at 10\nseconds"},
+        {{330000, 0}, "at 10\n         3 d 19 h by what the source bears\nseconds"},
+        {{90, 4000}, "at 10\n         1:30 by what the source bears\n"
+                     "         1:06:40 by what the target bears\nseconds"},
+    };
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT_OF(rows); i++) {
+        struct summary s;
+        struct report r;
+        struct buf out;
+        fill(&s, &r);
+        struct summary_frame frame = frame_of(&r, 80);
+        frame.is_dry = i % 2 == 0;
+        memcpy(frame.bound_s, rows[i / 2].bound_s, sizeof(frame.bound_s));
+        buf_init(&out, 100000);
+        summary_text(&s, &frame, &out);
+        if ((strstr(buf_cstr(&out), rows[i / 2].text) != NULL) != frame.is_dry)
+            fail_msg("row %zu: got\n%s", i, strstr(buf_cstr(&out), "time "));
+        json_t *doc = summary_json(&s, &frame);
+        const json_t *source = json_object_get(doc, "seconds_by_source"),
+                     *target = json_object_get(doc, "seconds_by_target");
+        assert_int_equal(source != NULL, frame.is_dry && frame.bound_s[0] > 0);
+        assert_int_equal(target != NULL, frame.is_dry && frame.bound_s[1] > 0);
+        json_decref(doc);
+        buf_fini(&out);
+        drop(&s, &r);
+    }
+}
+
 /* A pass that has broken off, and the one behind it. */
 static void test_two_passes(void **state)
 {
@@ -289,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_it_fits),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_forecast),
         cmocka_unit_test(test_two_passes),
         cmocka_unit_test(test_the_biggest),
     };
