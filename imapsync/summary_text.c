@@ -292,7 +292,7 @@ static void add_sums(const struct summary_frame *frame, struct buf *out)
         (ull)n->folders_failed, (ull)n->folders);
     add_some(
         out, "reduced", n->messages_reduced, "messages: without their keywords or their dates");
-    add_some(out, "left out", n->folders_left_out, "folders that only show messages of others");
+    add_some(out, "left out", n->folders_left_out, "folders that have no mail, or as a rule says");
     add_some(out, "vanished", n->folders_vanished,
         "folders are not on the source any more, and stay on the target");
     add_some(out, "renamed", n->folders_not_renamed,

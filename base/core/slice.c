@@ -21,6 +21,13 @@ bool slice_eq_nocase(struct slice a, struct slice b)
     return true;
 }
 
+int slice_order(struct slice a, struct slice b)
+{
+    const size_t n = a.n < b.n ? a.n : b.n;
+    const int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+    return order != 0 ? order : a.n < b.n ? -1 : a.n > b.n;
+}
+
 bool slice_starts(struct slice s, struct slice prefix)
 {
     return s.n >= prefix.n && slice_eq(slice_sub(s, 0, prefix.n), prefix);

@@ -55,6 +55,8 @@ static inline bool ascii_is_blank(unsigned char c)
 
 bool slice_eq(struct slice a, struct slice b);
 bool slice_eq_nocase(struct slice a, struct slice b);
+/* Below, at or above 0: by octets, and of two that begin alike the shorter one first. */
+int slice_order(struct slice a, struct slice b);
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_starts_nocase(struct slice s, struct slice prefix);
 bool slice_ends_nocase(struct slice s, struct slice suffix);

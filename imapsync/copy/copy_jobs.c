@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "base/core/mem.h"
+#include "base/mail/uids.h"
 #include "imapsync/copy/copy_parts.h"
 #include "imapsync/copy/restored.h"
+#include "imapsync/copy/shown.h"
 
 /* The journal's record of the folder, or a new one with the mapped name. */
 static int folder_record(struct copy *c, const struct pass *p, const struct folder *f,
@@ -26,10 +28,13 @@ static int folder_record(struct copy *c, const struct pass *p, const struct fold
     return journal_folder_put(c->journal, out, err);
 }
 
-/* Behind a flip a folder is made for the mail that comes late to it, and only then. */
-static bool makes_all(const struct pass *p)
+/* Behind a flip a folder is made for the mail that comes late to it, and only then; and for what
+ * shows messages of others when there is one that is only there. */
+static bool makes_it(
+    const struct pass *p, const struct folder *f, const struct journal_folder *record)
 {
-    return !plan_policy(p->policy)->is_behind_flip;
+    return !plan_policy(p->policy)->is_behind_flip &&
+           (!(f->attrs & FOLDER_VIRTUAL) || record->target.uidvalidity != 0);
 }
 
 /* The target is looked at once the source has had something to tell; behind a flip only then.  The
@@ -76,7 +81,7 @@ static int prepare(struct copy *c, struct pass *p, const struct folder *f, struc
         return -1;
     job->target.name = job->record.target.name;
     job->is_awaited = copy_is_making(p, job->record.target.name);
-    if (!job->is_awaited && (copy_find_target(p, &job->record) || makes_all(p)) &&
+    if (!job->is_awaited && (copy_find_target(p, &job->record) || makes_it(p, f, &job->record)) &&
         copy_folder_on_target(c, p, f, &job->record, &job->target, err) != 0)
         return -1;
     if (keep_ids(c, p, f, &job->record, err) != 0)
@@ -88,7 +93,7 @@ static int prepare(struct copy *c, struct pass *p, const struct folder *f, struc
 
 static bool is_copied(const struct pass *p, const struct folder_list *from, size_t i)
 {
-    return p->map->names[i].p && !(from->v[i].attrs & FOLDER_NOSELECT);
+    return p->map->names[i].p && !(from->v[i].attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL));
 }
 
 /* What is told of one that is not looked at. */
@@ -110,9 +115,10 @@ static void tell_unchanged(struct copy *c, const struct pass *p, const struct co
 
 static void tell_not_copied(struct copy *c, const struct folder_list *from, const struct folder *f)
 {
-    const char *why = !folder_is_own(from, f)     ? "another user's, or shared"
-                      : f->attrs & FOLDER_VIRTUAL ? "shows messages of other folders"
-                                                  : "as --include and --exclude say";
+    const bool is_other = folder_rules_choose(&c->options.folders, f) == FOLDER_HAS_NO_MAIL;
+    const char *why = !folder_is_own(from, f) ? "another user's, or shared"
+                      : is_other              ? "no mail: calendar, contacts, tasks"
+                                              : "as --include and --exclude say";
     if (!(f->attrs & FOLDER_NOSELECT))
         tell_folder(
             c, &(struct copy_folder){.source = f->name, .left_out = why, .messages = f->messages});
@@ -268,12 +274,107 @@ static int all_jobs(struct copy *c, struct pass *p, struct jobs *jobs, struct er
     return result;
 }
 
+/* --- Folders that show messages of others --------------------------------------------------- */
+
+/* Those that have to be looked at: places in the list of the source. */
+
+/* Which of them may have something new, and the jobs of those that take part in the plan of all
+ * others: what the journal has of them may have got a label, or another message lost its last one.
+ */
+static int add_shown(struct copy *c, struct pass *p, const struct folder_list *from,
+    struct jobs *jobs, uint32_t *out, size_t *n_out, struct err *err)
+{
+    const bool takes_part = !plan_policy(p->policy)->is_behind_flip && jobs->n > 0;
+    const bool has_jobs = jobs->n > 0;
+    size_t n;
+    uint32_t *all = shown_all(c, from, &n);
+    int result = 0;
+    *n_out = 0;
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        struct copy_job *job = &jobs->v[jobs->n];
+        const struct folder *f = &from->v[all[i]];
+        bool has_changed;
+        p->counts->folders++;
+        result = prepare(c, p, f, p->map->names[all[i]], job, &has_changed, err);
+        if (result != 0 && copy_is_exception(c, err)) {
+            p->is_all = false;
+            copy_folder_failed(c, p, ITEM_FOLDER, f->name, err->text);
+            err_clear(err);
+            result = 0;
+        } else if (result == 0 && (has_jobs || has_changed)) {
+            out[(*n_out)++] = all[i];
+            job->origin = p->map->origins[all[i]];
+            if (takes_part && !is_first(job)) {
+                jobs->n++;
+                continue;
+            }
+        } else if (result == 0) {
+            p->counts->folders_unchanged++;
+        }
+        journal_folder_fini(&job->record);
+    }
+    free(all);
+    return result;
+}
+
+/* Which folders have changed, for what is new in those that show them. */
+static void keep_changed(struct pass *p, const struct jobs *jobs)
+{
+    p->changed = mem_realloc_array(NULL, jobs->n + 1, sizeof(*p->changed));
+    for (size_t i = 0; i < jobs->n; i++)
+        p->changed[i] = jobs->v[i].record.id;
+    p->n_changed = uids_sort(p->changed, jobs->n);
+}
+
+/* A dry pass copies nothing that could be compared with what they show. */
+static void tell_shown(struct copy *c, const struct pass *p, const uint32_t *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct folder *f = &p->from->v[v[i]];
+        tell_folder(c, &(struct copy_folder){.source = f->name,
+                           .target = p->map->names[v[i]],
+                           .origin = p->map->origins[v[i]],
+                           .left_out = "shows messages of other folders: what is in none of these "
+                                       "comes along",
+                           .messages = f->messages});
+    }
+}
+
+/* Behind the copies, one after the other: what one has is elsewhere for the next. */
+static int do_shown(struct copy *c, struct pass *p, const uint32_t *v, size_t n, struct err *err)
+{
+    int result = 0;
+    const bool was_all = p->is_all;
+    p->learns = true;
+    p->is_all = false;
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        struct copy_job job;
+        bool has_changed;
+        const struct folder *f = &p->from->v[v[i]];
+        result = prepare(c, p, f, p->map->names[v[i]], &job, &has_changed, err);
+        job.origin = p->map->origins[v[i]];
+        if (result != 0 && copy_is_exception(c, err)) {
+            copy_folder_failed(c, p, ITEM_FOLDER, f->name, err->text);
+            err_clear(err);
+            result = 0;
+        } else if (result == 0) {
+            result = copy_folders(c, p, &job, 1, err);
+        }
+        journal_folder_fini(&job.record);
+    }
+    p->learns = false;
+    p->is_all = was_all;
+    return result;
+}
+
 int copy_all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
     int result = 0;
     struct jobs jobs = {.v = mem_zalloc((from->n + p->n_lost + 1) * sizeof(*jobs.v))};
     struct folder *gone = mem_zalloc((p->n_lost + 1) * sizeof(*gone));
+    uint32_t *shown = mem_zalloc((from->n + 1) * sizeof(*shown));
+    size_t n_shown = 0;
     for (size_t i = 0; i < from->n; i++) {
         if (is_copied(p, from, i))
             p->counts->messages_total += from->v[i].messages;
@@ -288,13 +389,24 @@ int copy_all_folders(
     if (result == 0)
         result = add_lost(c, p, &jobs, gone, err);
     if (result == 0)
-        result = all_jobs(c, p, &jobs, err);
+        result = add_shown(c, p, from, &jobs, shown, &n_shown, err);
     if (result == 0)
-        result = copy_tell_left_out(c, p, from, jobs.n > 0, err);
+        keep_changed(p, &jobs);
+    if (result == 0)
+        result = all_jobs(c, p, &jobs, err);
+    if (result == 0 && c->options.is_dry)
+        tell_shown(c, p, shown, n_shown);
+    else if (result == 0)
+        result = do_shown(c, p, shown, n_shown, err);
+    if (result == 0)
+        copy_tell_left_out(c, p, from);
     c->has_told_lost = c->has_told_lost || result == 0;
     for (size_t i = 0; i < jobs.n; i++)
         journal_folder_fini(&jobs.v[i].record);
     free(jobs.v);
     free(gone);
+    free(shown);
+    free(p->changed);
+    p->changed = NULL;
     return result;
 }

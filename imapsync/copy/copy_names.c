@@ -9,7 +9,6 @@
  * rename that no MAILBOXID tells becomes a move of its messages.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
@@ -67,10 +66,7 @@ static bool may_be(struct slice a, struct slice b)
 
 static int by_text(const void *a, const void *b)
 {
-    const struct slice *x = &((const struct key *)a)->text, *y = &((const struct key *)b)->text;
-    size_t n = x->n < y->n ? x->n : y->n;
-    int r = n > 0 ? memcmp(x->p, y->p, n) : 0;
-    return r != 0 ? r : x->n < y->n ? -1 : x->n > y->n;
+    return slice_order(((const struct key *)a)->text, ((const struct key *)b)->text);
 }
 
 static void sort_known(struct naming *w)
@@ -162,7 +158,7 @@ static int keep_new_names(struct naming *w, struct err *err)
 
 static bool is_copied(const struct naming *w, size_t i)
 {
-    return w->map->names[i].p && !(w->from->v[i].attrs & FOLDER_NOSELECT);
+    return w->map->names[i].p && !(w->from->v[i].attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL));
 }
 
 /* --- New folders ---------------------------------------------------------------------------- */
@@ -192,12 +188,12 @@ static int list_again(struct naming *w, struct err *err)
 
 /* --- All of it ------------------------------------------------------------------------------- */
 
-/* Listed, and not looked at. */
+/* Listed, and not looked at, or only behind all others (shown.h). */
 static bool is_left_out(const struct naming *w, const struct journal_folder *k)
 {
     const struct folder *f = folder_list_find(w->from, k->source.name);
     return f && !(f->attrs & FOLDER_NOSELECT) && may_be(k->source.mailboxid, f->id) &&
-           !folder_is_mapped(w->from, f, &w->c->options.folders);
+           (f->attrs & FOLDER_VIRTUAL || !folder_is_mapped(w->from, f, &w->c->options.folders));
 }
 
 static void take_lost(struct naming *w, const struct plan_folders *plan)

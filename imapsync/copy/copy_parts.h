@@ -21,9 +21,7 @@ struct copy {
     struct end *from, *to;
     const struct end_maker *silent;
     const struct past *past; /* behind a flip; NULL: nobody knows */
-    bool has_told_lost, has_told_left_out;
-    uint64_t
-        left_out;    /* the numbers of folders that are left out, of which nothing was only there */
+    bool has_told_lost;
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct suspects suspects;
     struct tell tell;
@@ -61,6 +59,7 @@ static inline void copy_looked(const struct copy *c, const struct copy_looked *l
 struct work;   /* folder_parts.h */
 struct making; /* copy_make.c */
 struct twins;  /* copy_target.c */
+struct works;  /* folder_parts.h */
 
 struct pass {
     enum plan_policy_id policy;
@@ -78,6 +77,11 @@ struct pass {
     struct apply_open open;    /* folders that must not be planned */
     const struct work *opened; /* whose folder the source has open */
     size_t n_window;           /* folders that are planned together */
+    struct works *works;       /* these */
+    /* Folders that have changed in this pass: ids of the journal, ascending; owned. */
+    uint32_t *changed;
+    size_t n_changed;
+    bool learns; /* behind all copies: what folders that show those of others have is found out */
     /* Folders of the journal that the source does not list any more; owned. */
     struct journal_folder *lost;
     size_t n_lost;
@@ -137,10 +141,8 @@ int copy_find_restored(struct copy *c, struct pass *p, const struct folder_list 
 /* The folders of both sides, in one round trip. */
 int copy_list_both(
     struct copy *c, struct folder_list *from, struct folder_list *there, struct err *err) ATTR_WUR;
-/* What is never copied, and that some of it is nowhere else; behind the copies, for what has no
- * copy is.  has_changed: any other folder has. */
-int copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list *from,
-    bool has_changed, struct err *err) ATTR_WUR;
+/* What is not copied, because a rule says so or since it has no mail. */
+void copy_tell_left_out(struct copy *c, struct pass *p, const struct folder_list *from);
 /* All folders that may have changed, in as many plans as it takes. */
 int copy_all_folders(
     struct copy *c, struct pass *p, const struct folder_list *from, struct err *err) ATTR_WUR;

@@ -6,7 +6,9 @@
  * A name that is refused may be there all the same.  Where the target lists another one that only
  * differs in case, or in how its letters are composed, it is that one, for this server; if that is
  * another folder's, this one gets a name of its own.  Else what can be looked at is there, and the
- * listing does not show it.
+ * listing does not show it, unless it has the UIDVALIDITY, UIDNEXT and number of messages of one
+ * that is listed: then the server folds letters that we do not know how to (folder_is_twin()), and
+ * both names are one folder.
  */
 #include <stdlib.h>
 #include <sysexits.h>
@@ -128,24 +130,72 @@ static int rename_to(struct copy *c, const struct folder *f, struct journal_fold
     return journal_folder_put(c->journal, record, err);
 }
 
+#define ALIKE_MAX 64 /* folders that are looked at, at most */
+
+/* Whether it may be the folder whose name was refused, under another one: INBOX has one name. */
+static bool may_be_alike(
+    const struct folder_list *there, const struct folder *f, const struct folder *refused)
+{
+    if (f->attrs & FOLDER_NOSELECT || folder_is_inbox(f->name) || !folder_is_own(there, f) ||
+        folder_same_name(f->name, refused->name))
+        return false;
+    return f->has & FOLDER_HAS_UIDVALIDITY ? f->uidvalidity == refused->uidvalidity
+                                           : f->name.n == refused->name.n;
+}
+
+static bool has_same_numbers(const struct folder *a, const struct folder *b)
+{
+    return a->has == b->has && a->uidvalidity == b->uidvalidity && a->uidnext == b->uidnext &&
+           a->messages == b->messages;
+}
+
+/* The listed folder that the server shows under the refused name as well; NULL: there is none.
+ * Asked anew, for what was copied in this pass has changed the numbers. */
+static int find_alike(struct copy *c, const struct folder_list *there, const struct folder *refused,
+    const struct folder **out, struct err *err)
+{
+    size_t n_asked = 0;
+    *out = NULL;
+    for (size_t i = 0; i < there->n && !*out && n_asked < ALIKE_MAX; i++) {
+        struct end_ticket t = {0};
+        struct folder now = {.name = there->v[i].name};
+        if (!may_be_alike(there, &there->v[i], refused))
+            continue;
+        n_asked++;
+        c->to->ops->status(c->to, &now, &t);
+        if (end_wait(c->to, &t, err) != 0)
+            return -1;
+        if (t.result == END_OK && has_same_numbers(&now, refused))
+            *out = &there->v[i];
+    }
+    return 0;
+}
+
 /* 1: it is there, in place of the name that was refused; 0: it is not. */
 static int find_unseen(struct copy *c, struct pass *p, const struct folder *f,
     struct journal_folder *record, struct err *err)
 {
-    bool is_anothers;
-    struct twin *twin = find_twin(p, record->target.name, &is_anothers);
+    bool is_twin_anothers;
+    struct twin *twin = find_twin(p, record->target.name, &is_twin_anothers);
     if (twin) {
         twin->is_mapped = true;
         return rename_to(c, f, record, twin->name, err) == 0 ? 1 : -1;
     }
-    if (is_anothers)
+    if (is_twin_anothers)
         return 0;
     struct end_ticket t = {0};
     struct folder there = {.name = record->target.name};
+    const struct folder *alike;
     c->to->ops->status(c->to, &there, &t);
     if (end_wait(c->to, &t, err) != 0)
         return -1;
-    return t.result == END_OK;
+    if (t.result != END_OK)
+        return 0;
+    if (find_alike(c, p->there, &there, &alike, err) != 0)
+        return -1;
+    if (alike && is_anothers(p, alike->name))
+        return 0;
+    return !alike || rename_to(c, f, record, alike->name, err) == 0 ? 1 : -1;
 }
 
 /* 1: it has one of the names that any target takes; 0: nor those.  What has it may be there from a

@@ -11,6 +11,7 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/alone.h"
 #include "imapsync/copy/folder_parts.h"
+#include "imapsync/copy/shown.h"
 
 bool folder_tell(struct work *w, enum item_code code, uint32_t uid, uint64_t n, const char *why)
 {
@@ -101,11 +102,33 @@ static int find_contents(struct work *w, struct err *err)
     return w->p->finds_alone ? alone_read(w, err) : 0;
 }
 
+int folder_leave_shown(struct work *w, struct err *err)
+{
+    struct shown s;
+    struct pass *p = w->p;
+    int result = shown_begin(&s, w->c, p->from, w->source, p->changed, p->n_changed, err);
+    s.learns = p->learns;
+    if (result == 0 && !p->learns)
+        result = shown_find_news(&s, p->works, w, err);
+    if (result == 0)
+        result = shown_sift(&s, &w->listing, err);
+    if (result == 0 && s.n_unread > 0) {
+        w->n_exceptions++;
+        if (!folder_tell(w, ITEM_UNREAD, 0, s.n_unread,
+                "the connection was lost while messages were read: whether they are in other "
+                "folders nobody knows"))
+            p->counts->messages_failed += s.n_unread;
+    }
+    p->opened = NULL;
+    shown_end(&s);
+    return result;
+}
+
 int folder_answered(struct work *w, struct err *err)
 {
     bool adopt;
-    if (folder_take_answers(w, err) != 0 || folder_keep_keywords(w, err) != 0 ||
-        check_outcomes(w, err) != 0)
+    if (folder_take_answers(w, err) != 0 || (w->is_shown && folder_leave_shown(w, err) != 0) ||
+        folder_keep_keywords(w, err) != 0 || check_outcomes(w, err) != 0)
         return -1;
     /* Behind a flip: where its messages are now, they are not late. */
     if (w->is_lost && w->record->target.is_restored && folder_find_again(w, err) != 0)

@@ -36,11 +36,13 @@ static void ask_source(struct work *w, bool may_ask_since_token, const struct ui
     bool is_followed = (may_ask_since_token && r->source.token.n > 0) ||
                        (r->source.uidvalidity == 0 && w->p->has_known);
     w->source_told.is_asked = true;
+    if (w->is_shown)
+        may_ask_since_token = is_followed = false;
     w->c->from->ops->open(w->c->from,
         &(struct end_open){.folder = r->source.name,
             .uidvalidity = r->source.uidvalidity ? r->source.uidvalidity : w->source->uidvalidity,
             .token = may_ask_since_token ? r->source.token : SLICE_NONE,
-            .is_brief = is_large(w, w->source),
+            .is_brief = w->is_shown || is_large(w, w->source),
             .known = known,
             .want = folder_wants(w) | (is_followed ? END_WANT_SIZES : 0)},
         &w->listing, &w->source_told.ticket);

@@ -63,6 +63,7 @@ struct work {
     struct journal_folder *record;
     struct folder *target;
     bool is_lost;      /* the source does not list it */
+    bool is_shown;     /* it shows messages of others: shown.h */
     bool is_awaited;   /* the target has just been asked to make it */
     bool is_over;      /* it has failed, and that has been told */
     bool comes_again;  /* it was numbered anew, or we have looked too often (Courier) */
@@ -148,6 +149,8 @@ int folder_keep_keywords(struct work *w, struct err *err) ATTR_WUR;
 /* Before and behind its copies. */
 int folder_make(struct work *w, struct err *err) ATTR_WUR;
 int folder_copied(struct work *w, struct err *err) ATTR_WUR;
+/* Leaves of the listing of one that shows messages of others what is only there. */
+int folder_leave_shown(struct work *w, struct err *err) ATTR_WUR;
 /* The token, when all that has changed was done. */
 int folder_remember(struct work *w, struct err *err) ATTR_WUR;
 void folder_work_fini(struct work *w);

@@ -106,18 +106,26 @@ static bool has_match(const struct folder_words *w, struct slice name, int delim
     return false;
 }
 
-bool folder_rules_take(const struct folder_rules *rules, const struct folder *f)
+enum folder_choice folder_rules_choose(const struct folder_rules *rules, const struct folder *f)
 {
+    const bool has_no_mail = (f->attrs & FOLDER_NO_MAIL) != 0;
     if (!rules || (rules->include.n == 0 && rules->exclude.n == 0))
-        return true;
+        return has_no_mail ? FOLDER_HAS_NO_MAIL : FOLDER_TAKEN;
     struct buf text;
     buf_init(&text, 4 * FOLDER_NAME_MAX);
     folder_text(f->name, &text);
     struct slice name = folder_plain_name(buf_slice(&text));
-    bool is = (rules->include.n == 0 || has_match(&rules->include, name, f->delimiter)) &&
-              !has_match(&rules->exclude, name, f->delimiter);
+    const bool is_included = has_match(&rules->include, name, f->delimiter);
+    const bool is_excluded = has_match(&rules->exclude, name, f->delimiter);
     buf_fini(&text);
-    return is;
+    if (is_excluded || (!is_included && rules->include.n > 0))
+        return FOLDER_RULED_OUT;
+    return has_no_mail && !is_included ? FOLDER_HAS_NO_MAIL : FOLDER_TAKEN;
+}
+
+bool folder_rules_take(const struct folder_rules *rules, const struct folder *f)
+{
+    return folder_rules_choose(rules, f) == FOLDER_TAKEN;
 }
 
 bool folder_rules_name(const struct folder_rules *rules, const struct folder *f,

@@ -25,7 +25,11 @@ struct folder_words folder_words(const char *const *v); /* that end with NULL */
 
 /* Whether they can be followed whatever the folders are. */
 int folder_rules_check(const struct folder_rules *r, struct err *err) ATTR_WUR;
+/* What is no mail is only taken when it is included by name, or by a pattern. */
+enum folder_choice { FOLDER_TAKEN, FOLDER_RULED_OUT, FOLDER_HAS_NO_MAIL };
+
 /* rules: NULL is none. */
+enum folder_choice folder_rules_choose(const struct folder_rules *rules, const struct folder *f);
 bool folder_rules_take(const struct folder_rules *rules, const struct folder *f);
 /* The name on the target that is said for it, on the wire, below the target's prefix; added to out.
  * false: none is. */

@@ -151,6 +151,7 @@ static bool may_be_special(const struct folder_list *l, const struct folder *f)
 /* --- Those of one side ---------------------------------------------------------------------- */
 
 struct special {
+    struct slice name;
     uint32_t at; /* in its list */
     enum folder_use use;
     unsigned rank; /* 0: its server says so; else its name does, the usual ones first */
@@ -169,13 +170,15 @@ static int by_rank(const void *a, const void *b)
         return x->use < y->use ? -1 : 1;
     if (x->rank != y->rank)
         return x->rank < y->rank ? -1 : 1;
-    return x->at < y->at ? -1 : x->at > y->at;
+    return slice_order(x->name, y->name);
 }
 
-static void add(struct specials *s, size_t at, enum folder_use use, unsigned rank)
+static void add(
+    const struct folder_list *l, struct specials *s, size_t at, enum folder_use use, unsigned rank)
 {
     if (use != FOLDER_USE_NONE && s->n < SPECIAL_MAX)
-        s->v[s->n++] = (struct special){.at = (uint32_t)at, .use = use, .rank = rank};
+        s->v[s->n++] =
+            (struct special){.name = l->v[at].name, .at = (uint32_t)at, .use = use, .rank = rank};
 }
 
 /* All known names folded, one behind the other; ends[i] is where i ends. */
@@ -204,7 +207,7 @@ static void add_by_name(const struct folder_list *l, const bool is_told[], struc
             const size_t from = i > 0 ? ends[i - 1] : 0;
             if (!is_told[known_names[i].use] &&
                 slice_eq(buf_slice(&name), slice_sub(buf_slice(&known), from, ends[i] - from)))
-                add(s, at, known_names[i].use, (unsigned)i + 1);
+                add(l, s, at, known_names[i].use, (unsigned)i + 1);
         }
     }
     buf_fini(&known);
@@ -218,7 +221,7 @@ static void collect(const struct folder_list *l, struct specials *out)
     for (size_t at = 0; at < l->n; at++) {
         if (!may_be_special(l, &l->v[at]))
             continue;
-        add(out, at, l->v[at].use, 0);
+        add(l, out, at, l->v[at].use, 0);
         is_told[l->v[at].use] = true;
     }
     add_by_name(l, is_told, out);
@@ -234,6 +237,19 @@ const struct folder *folder_of_use(const struct folder_list *l, enum folder_use 
             return &l->v[all.v[i].at];
     }
     return NULL;
+}
+
+/* Of a folder that shows all messages those come that are nowhere else, as archived ones are. */
+static void add_all(const struct folder_list *l, struct specials *s)
+{
+    bool has_archive = false;
+    for (size_t i = 0; i < s->n; i++)
+        has_archive = has_archive || s->v[i].use == FOLDER_USE_ARCHIVE;
+    for (size_t at = 0; !has_archive && at < l->n; at++) {
+        if (l->v[at].attrs & FOLDER_ALL && !(l->v[at].attrs & FOLDER_NOSELECT) &&
+            folder_is_own(l, &l->v[at]))
+            add(l, s, at, FOLDER_USE_ARCHIVE, 0);
+    }
 }
 
 /* --- Both sides ------------------------------------------------------------------------------ */
@@ -260,6 +276,7 @@ void folder_special(const struct folder_special *in, const struct folder **out)
 {
     struct specials here, there;
     collect(in->source, &here);
+    add_all(in->source, &here);
     collect(in->target, &there);
     for (size_t i = 0; i < here.n; i++) {
         struct special *t = in->plain[here.v[i].at].p ? counterpart(&here.v[i], in, &there) : NULL;

@@ -14,9 +14,13 @@
  *   2. what an administrator has said
  *   3. a special folder (\Sent, ...) meets the target's folder of that use (folder_special.c),
  *      unless another folder of the source would have that name by itself
- *   4. all others, parents first: below a parent that has got another name, else by itself
+ *   4. what shows all messages, of which only those come that are nowhere else, is Archive, where
+ *      that is free
+ *   5. all others, parents first: below a parent that has got another name, else by itself
  *
- * Where two names would meet, the later one gets " 2", " 3", ...: two folders never become one.
+ * Those of one rank come in an order of their own, parents first, and not as they are listed. Where
+ * two names would meet, the later one gets the name of folder_fallback(), which does not depend on
+ * what else there is: two folders never become one, and a journal that is lost finds it again.
  */
 #include "imapsync/copy/folders.h"
 
@@ -27,7 +31,6 @@
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/utf7.h"
 
-#define NUMBERS 9 /* " 2" to " 9"; what is more has the digest of folder_fallback() */
 #define NONE UINT32_MAX
 
 /* --- Sets of names ------------------------------------------------------------------------- */
@@ -77,6 +80,8 @@ struct mapper {
     unsigned char *origins;
     struct names wanted; /* plain ones, of those that have no name yet */
     struct names taken;
+    uint32_t *order; /* of those that are copied; owned */
+    size_t n_order;
 };
 
 static void free_slice(struct slice *s)
@@ -182,24 +187,22 @@ static bool is_unwanted(const struct mapper *m, struct slice name)
     return is_free(m, name) && names_find(&m->wanted, name) == NONE;
 }
 
-/* The name, or the first like it that nobody has. */
+/* The name, or one of its own where that is another one's. */
 static void take_like(struct mapper *m, size_t i, struct slice like, enum folder_origin origin)
 {
     const struct folder *f = &m->in->source->v[i];
     struct buf name;
     bool is_good = like.n <= FOLDER_NAME_MAX && is_free(m, like);
-    origin = is_good ? origin : FOLDER_ORIGIN_LIKE;
+    origin = is_good                     ? origin
+             : like.n <= FOLDER_NAME_MAX ? FOLDER_ORIGIN_LIKE
+                                         : FOLDER_ORIGIN_FALLBACK;
     buf_init(&name, 32 * FOLDER_NAME_MAX);
     BUG_ON(buf_add(&name, like) != 0);
-    for (unsigned k = 2; !is_good && like.n <= FOLDER_NAME_MAX && k <= NUMBERS; k++) {
-        buf_truncate(&name, like.n);
-        BUG_ON(buf_addf(&name, " %u", k) != 0);
-        is_good = is_unwanted(m, buf_slice(&name));
-    }
-    if (!is_good) {
+    for (unsigned step = like.n <= FOLDER_NAME_MAX ? 0 : FOLDER_FALLBACKS - 1;
+         !is_good && step < FOLDER_FALLBACKS; step++) {
         buf_clear(&name);
-        folder_fallback(f, like, m->in->target, m->in->salt, 1, &name);
-        origin = FOLDER_ORIGIN_FALLBACK;
+        folder_fallback(f, like, m->in->target, m->in->salt, step, &name);
+        is_good = is_unwanted(m, buf_slice(&name));
     }
     /* Two folders of one name have one digest: a hostile list, or one in 2^32. */
     while (!is_good && !is_unwanted(m, buf_slice(&name)))
@@ -208,12 +211,72 @@ static void take_like(struct mapper *m, size_t i, struct slice like, enum folder
     buf_fini(&name);
 }
 
+/* --- Whose turn it is --------------------------------------------------------------------------
+ */
+
+static size_t depth_of(const struct folder *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; f->delimiter >= 0 && i < f->name.n; i++)
+        n += f->name.p[i] == (unsigned char)f->delimiter;
+    return n;
+}
+
+/* Whether what both have, counted from the end, differs in more than delimiters. */
+static bool is_altered(const struct folder *f, struct slice plain, int delimiter)
+{
+    const size_t n = f->name.n < plain.n ? f->name.n : plain.n;
+    bool is = false;
+    for (size_t i = 1; !is && i <= n; i++) {
+        const int was = f->name.p[f->name.n - i], now = plain.p[plain.n - i];
+        is = was != now && !(was == f->delimiter && now == delimiter);
+    }
+    return is;
+}
+
+struct turn {
+    struct slice name;
+    size_t depth;
+    uint32_t at;
+    bool is_altered;
+};
+
+/* Parents first; who keeps his name comes before who only gets the same. */
+static int by_turn(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+    if (x->depth != y->depth)
+        return x->depth < y->depth ? -1 : 1;
+    if (x->is_altered != y->is_altered)
+        return x->is_altered ? 1 : -1;
+    return slice_order(x->name, y->name);
+}
+
+static void make_order(struct mapper *m)
+{
+    const struct folder_list *source = m->in->source;
+    struct turn *turns = mem_zalloc((source->n + 1) * sizeof(*turns));
+    m->order = mem_realloc_array(NULL, source->n + 1, sizeof(*m->order));
+    for (size_t i = 0; i < source->n; i++) {
+        const struct folder *f = &source->v[i];
+        if (m->plain[i].p)
+            turns[m->n_order++] = (struct turn){.name = f->name,
+                .depth = depth_of(f),
+                .at = (uint32_t)i,
+                .is_altered = is_altered(f, m->plain[i], m->in->target->delimiter)};
+    }
+    mem_sort(turns, m->n_order, sizeof(*turns), by_turn);
+    for (size_t k = 0; k < m->n_order; k++)
+        m->order[k] = turns[k].at;
+    free(turns);
+}
+
 /* --- All of them --------------------------------------------------------------------------- */
 
 bool folder_is_mapped(
     const struct folder_list *source, const struct folder *f, const struct folder_rules *rules)
 {
-    return folder_is_own(source, f) && !(f->attrs & FOLDER_VIRTUAL) && folder_rules_take(rules, f);
+    return folder_is_own(source, f) && folder_rules_take(rules, f);
 }
 
 static bool is_open(const struct mapper *m, size_t i)
@@ -223,16 +286,19 @@ static bool is_open(const struct mapper *m, size_t i)
 
 static void take_kept(struct mapper *m)
 {
-    for (size_t i = 0; i < m->in->source->n; i++) {
-        if (m->plain[i].p && m->in->kept && m->in->kept[i].n > 0)
+    const struct folder_map *given = m->in->given;
+    for (size_t k = 0; m->in->kept && k < m->n_order; k++) {
+        const size_t i = m->order[k];
+        if (m->in->kept[i].n > 0)
             take(m, i, m->in->kept[i], FOLDER_ORIGIN_KEPT);
     }
-    const struct folder_map *given = m->in->given;
-    for (size_t i = 0; given && given->names && i < m->in->source->n; i++) {
+    for (size_t k = 0; given && given->names && k < m->n_order; k++) {
+        const size_t i = m->order[k];
         if (is_open(m, i) && given->names[i].n > 0 && is_free(m, given->names[i]))
             take(m, i, given->names[i], given->origins[i]);
     }
-    for (size_t i = 0; i < m->in->source->n; i++) {
+    for (size_t k = 0; k < m->n_order; k++) {
+        const size_t i = m->order[k];
         if (is_open(m, i) && folder_is_inbox(m->in->source->v[i].name))
             take_like(m, i, m->plain[i], FOLDER_ORIGIN_PLAIN);
     }
@@ -242,7 +308,8 @@ static void take_said(struct mapper *m)
 {
     struct buf name;
     buf_init(&name, 8 * FOLDER_NAME_MAX);
-    for (size_t i = 0; i < m->in->source->n; i++) {
+    for (size_t k = 0; k < m->n_order; k++) {
+        const size_t i = m->order[k];
         buf_clear(&name);
         if (is_open(m, i) &&
             folder_rules_name(m->in->rules, &m->in->source->v[i], m->in->target, &name))
@@ -271,6 +338,20 @@ static void take_special(struct mapper *m)
                                                                 : FOLDER_ORIGIN_SPECIAL);
     }
     free(special);
+}
+
+/* Not below another folder, and only where nobody comes to want it. */
+static void take_all(struct mapper *m)
+{
+    struct buf name;
+    buf_init(&name, 4 * FOLDER_NAME_MAX);
+    BUG_ON(buf_add(&name, m->in->target->personal) != 0 || buf_add_str(&name, "Archive") != 0);
+    for (size_t k = 0; k < m->n_order; k++) {
+        if (is_open(m, m->order[k]) && m->in->source->v[m->order[k]].attrs & FOLDER_ALL &&
+            is_unwanted(m, buf_slice(&name)))
+            take(m, m->order[k], buf_slice(&name), FOLDER_ORIGIN_SPECIAL);
+    }
+    buf_fini(&name);
 }
 
 /* The nearest one above it that is listed and has a name. */
@@ -308,39 +389,12 @@ static void take_below(struct mapper *m, size_t i)
     buf_fini(&name);
 }
 
-struct turn {
-    size_t depth, at;
-};
-
-/* Parents first, else as they are listed. */
-static int by_turn(const void *a, const void *b)
-{
-    const struct turn *x = a, *y = b;
-    return x->depth != y->depth ? (x->depth < y->depth ? -1 : 1)
-           : x->at < y->at      ? -1
-                                : x->at > y->at;
-}
-
-static size_t depth_of(const struct folder *f)
-{
-    size_t n = 0;
-    for (size_t i = 0; f->delimiter >= 0 && i < f->name.n; i++)
-        n += f->name.p[i] == (unsigned char)f->delimiter;
-    return n;
-}
-
 static void take_rest(struct mapper *m)
 {
-    struct turn *turns = mem_zalloc((m->in->source->n + 1) * sizeof(*turns));
-    size_t n = 0;
-    for (size_t i = 0; i < m->in->source->n; i++) {
-        if (is_open(m, i))
-            turns[n++] = (struct turn){depth_of(&m->in->source->v[i]), i};
+    for (size_t k = 0; k < m->n_order; k++) {
+        if (is_open(m, m->order[k]))
+            take_below(m, m->order[k]);
     }
-    mem_sort(turns, n, sizeof(*turns), by_turn);
-    for (size_t k = 0; k < n; k++)
-        take_below(m, turns[k].at);
-    free(turns);
 }
 
 static void make_plain(struct mapper *m)
@@ -353,10 +407,13 @@ static void make_plain(struct mapper *m)
         buf_clear(&name);
         add_plain(m->in, &m->in->source->v[i], &name);
         m->plain[i] = dup_slice(buf_slice(&name));
-        if (!(m->in->kept && m->in->kept[i].n > 0))
-            names_add(&m->wanted, (uint32_t)i);
     }
     buf_fini(&name);
+    make_order(m);
+    for (size_t k = 0; k < m->n_order; k++) {
+        if (!(m->in->kept && m->in->kept[m->order[k]].n > 0))
+            names_add(&m->wanted, m->order[k]);
+    }
 }
 
 void folder_map_make(const struct folder_mapping *in, struct folder_map *out)
@@ -372,10 +429,12 @@ void folder_map_make(const struct folder_mapping *in, struct folder_map *out)
     take_kept(&m);
     take_said(&m);
     take_special(&m);
+    take_all(&m);
     take_rest(&m);
     for (size_t i = 0; i < n; i++)
         free_slice(&m.plain[i]);
     free(m.plain);
+    free(m.order);
     free(m.wanted.slots);
     free(m.taken.slots);
     *out = (struct folder_map){.names = m.names, .origins = m.origins, .n = n};

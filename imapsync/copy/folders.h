@@ -29,7 +29,7 @@ enum folder_origin {
     FOLDER_ORIGIN_SPECIAL,  /* the target's folder of the same use */
     FOLDER_ORIGIN_BELOW,    /* one above it has another name */
     FOLDER_ORIGIN_PLAIN,    /* its own */
-    FOLDER_ORIGIN_LIKE,     /* its own, with a number: another folder has that */
+    FOLDER_ORIGIN_LIKE,     /* its own, with digits: another folder has that */
     FOLDER_ORIGIN_FALLBACK, /* one that any server takes */
     FOLDER_ORIGINS,
 };
@@ -38,7 +38,7 @@ const char *folder_origin_name(enum folder_origin origin); /* "special": for JSO
 const char *folder_origin_text(enum folder_origin origin); /* for people */
 
 /* Target names for all folders of the source, in the same order; NULL pointers for those that are
- * not copied (foreign, virtual, left out by a rule).  Distinct folders always get distinct names.
+ * not copied (foreign, left out by a rule).  Distinct folders always get distinct names.
  * Owned by the map. */
 struct folder_map {
     struct slice *names;

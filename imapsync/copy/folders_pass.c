@@ -354,9 +354,12 @@ static int run(struct works *all, struct stream_folder *folders, struct err *err
     if (tell_flush(all->c, err) != 0)
         return -1;
     for (size_t i = 0; i < all->n; i++) {
-        if (!is_left_out(&all->v[i]) && folder_remember(&all->v[i], err) != 0)
+        /* One that shows those of others comes once more, behind all copies. */
+        bool comes_later = all->v[i].is_shown && !all->p->learns;
+        if (!is_left_out(&all->v[i]) && !comes_later && folder_remember(&all->v[i], err) != 0)
             return -1;
-        pass_tell_folder(&all->v[i]);
+        if (!comes_later)
+            pass_tell_folder(&all->v[i]);
     }
     all->c->events->progress(all->c->arg, all->p->counts);
     return 0;
@@ -389,6 +392,7 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
         all.v[i] = (struct work){.c = c,
             .p = p,
             .is_lost = jobs[i].is_lost,
+            .is_shown = (jobs[i].source->attrs & FOLDER_VIRTUAL) != 0,
             .is_awaited = jobs[i].is_awaited,
             .source = jobs[i].source,
             .record = &jobs[i].record,
@@ -400,6 +404,7 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
                 .messages_there = jobs[i].target.messages}};
     p->opened = NULL;
     p->n_window = n;
+    p->works = &all;
     for (size_t i = 0; i < n; i++)
         jobs[i].is_awaited = false;
     int result = run(&all, folders, err);
@@ -413,6 +418,7 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
         if (all.v[i].comes_again)
             result = look_again(c, p, &jobs[i], err);
     }
+    p->works = NULL;
     for (size_t i = 0; i < n; i++)
         folder_work_fini(&all.v[i]);
     plan_fini(&all.plan);

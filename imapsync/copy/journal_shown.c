@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * journal_shown: digests of what was only looked at: messages in folders of the source that show
- * those of others and are not copied (left_out.c).  UIDs are worth what their UIDVALIDITY is, so it
- * is in the key.  What is not shown any more leaves its record behind, of some fifty octets.
+ * those of others, where they are not copied (shown.h).  UIDs are worth what their UIDVALIDITY is,
+ * so it is in the key.  What is not shown any more leaves its record behind, of some fifty octets.
  */
 #include <string.h>
 

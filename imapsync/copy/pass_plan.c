@@ -393,7 +393,9 @@ int pass_plan(struct works *all, struct err *err)
     all->p->counts->messages_same += all->plan.n_same;
     all->p->counts->messages_away += all->has_unread ? 0 : all->plan.n_of[PLAN_AWAY];
     for (size_t i = 0; i < all->n_planned; i++) {
-        all->p->counts->messages_same += all->planned[i]->n_same;
+        /* Counted when it is looked at for the second time. */
+        if (!all->planned[i]->is_shown || all->p->learns)
+            all->p->counts->messages_same += all->planned[i]->n_same;
         if (!all->planned[i]->listing.is_sure)
             tell_short(all->planned[i]);
     }

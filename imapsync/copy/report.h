@@ -29,7 +29,7 @@
 struct copy_counts {
     uint64_t folders, folders_failed, folders_unchanged;
     uint64_t folders_vanished;    /* copied once, and not listed by the source any more */
-    uint64_t folders_left_out;    /* they only show messages of others */
+    uint64_t folders_left_out;    /* they have no mail, or a rule leaves them out */
     uint64_t folders_not_renamed; /* the target has refused it: their messages are moved instead */
     uint64_t folders_short;       /* the source has listed fewer messages than it counts */
     uint64_t messages_total;      /* that the source has, where it tells */
@@ -38,7 +38,7 @@ struct copy_counts {
     uint64_t messages_adopted; /* found on the target by content */
     uint64_t messages_failed;
     uint64_t messages_reduced;  /* copied without their keywords, or with another date */
-    uint64_t messages_left_out; /* of folders_left_out, so many at least are nowhere else */
+    uint64_t messages_left_out; /* of folders_left_out */
     uint64_t messages_filtered; /* not copied because of a filter, and not accepted */
     uint64_t flags_changed, messages_moved, messages_deleted, messages_kept;
     uint64_t messages_away; /* copied once, and removed on the target by its user */

@@ -256,10 +256,10 @@ bool tell_accepts(const struct copy *c, enum item_code code)
     return c->options.accept >> code & 1;
 }
 
-void tell_accept(struct item *i, int64_t now_ms)
+void tell_accept(struct item *i, const char *by, int64_t now_ms)
 {
     i->state = ITEM_ACCEPTED;
-    i->by = SLICE_LIT("copy --accept");
+    i->by = slice_str(by);
     i->why = SLICE_NONE;
     i->by_ms = now_ms;
 }
@@ -284,8 +284,10 @@ static struct item told_item(struct copy *c, const struct copy_finding *f)
             c->journal, &(struct item_key){f->folder, f->uid, f->code}, &item, &ignored) != 0)
         item = (struct item){0};
     item_tell(&item, &now, now_ms);
+    if (f->accepted_by && item.state != ITEM_ACCEPTED)
+        tell_accept(&item, f->accepted_by, now_ms);
     if (tell_accepts(c, f->code) && item.state != ITEM_ACCEPTED)
-        tell_accept(&item, now_ms);
+        tell_accept(&item, TELL_BY_OPTION, now_ms);
     return item;
 }
 

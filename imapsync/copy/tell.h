@@ -27,6 +27,7 @@ struct copy_finding {
     uint64_t n;                   /* messages, where it is about more than one */
     const struct listed *message; /* NULL: nothing is known of it */
     const char *why;
+    const char *accepted_by; /* somebody has said before that it may be so; NULL: nobody */
 };
 
 /* What becomes of a message that was refused, or has vanished, in this pass. */

@@ -129,7 +129,7 @@ static int settle(void *arg, const struct item *i, struct err *err)
         now.state = ITEM_GONE;
         now.seen_ms = e->look.now_ms;
     } else if (item_is_open(i->state) && tell_accepts(e->look.c, i->code)) {
-        tell_accept(&now, e->look.now_ms);
+        tell_accept(&now, TELL_BY_OPTION, e->look.now_ms);
     }
     if (now.state != i->state)
         item_list_add(&e->changed, &now);

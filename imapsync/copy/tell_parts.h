@@ -25,7 +25,8 @@ void tell_look_end(struct tell_look *l);
 uint64_t tell_key(struct slice folder, uint32_t uid, enum item_code code);
 /* As the copy's option says. */
 bool tell_accepts(const struct copy *c, enum item_code code);
-void tell_accept(struct item *i, int64_t now_ms);
+#define TELL_BY_OPTION "copy --accept"
+void tell_accept(struct item *i, const char *by, int64_t now_ms); /* by: borrowed */
 void tell_show(struct copy *c, const struct item *i,
     void (*to)(void *arg, const struct copy_exception *e), const char *why);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/core/mem.h"
+#include "imapsync/copy/shown.h"
 #include "imapsync/copy/verify_parts.h"
 
 #define WINDOW_FOLDERS 256
@@ -98,6 +99,28 @@ static bool is_compared(const struct verify *v, const struct folder *f)
     return !(f->attrs & FOLDER_NOSELECT) && folder_is_mapped(&v->from, f, &v->c->options.folders);
 }
 
+/* Those that show messages of others come last, each alone: for them others are opened. */
+static int check_shown(struct verify *v, struct err *err)
+{
+    size_t n;
+    uint32_t *all = shown_all(v->c, &v->from, &n);
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        bool is_same = false;
+        struct check check = {.c = v->c,
+            .all = &v->from,
+            .f = &v->from.v[all[i]],
+            .with_content = v->with_content,
+            .looked = &v->looked};
+        result = look_up(v, check.f, &is_same, err);
+        v->looked.done += is_same ? check.f->messages : 0;
+        if (result == 0 && !is_same)
+            result = check_window(v, &check, 1, err);
+    }
+    free(all);
+    return result;
+}
+
 static int check_all(struct verify *v, struct err *err)
 {
     struct check *checks = mem_zalloc(WINDOW_FOLDERS * sizeof(*checks));
@@ -110,7 +133,7 @@ static int check_all(struct verify *v, struct err *err)
     for (size_t i = 0; result == 0 && i < v->from.n; i++) {
         const struct folder *f = &v->from.v[i];
         bool is_same = false;
-        if (!is_compared(v, f))
+        if (f->attrs & FOLDER_VIRTUAL || !is_compared(v, f))
             continue;
         result = look_up(v, f, &is_same, err);
         v->looked.done += is_same ? f->messages : 0;
@@ -122,13 +145,16 @@ static int check_all(struct verify *v, struct err *err)
             messages = 0;
         }
         messages += f->messages;
-        checks[n++] = (struct check){
-            .c = v->c, .f = f, .with_content = v->with_content, .looked = &v->looked};
+        checks[n++] = (struct check){.c = v->c,
+            .all = &v->from,
+            .f = f,
+            .with_content = v->with_content,
+            .looked = &v->looked};
     }
     if (result == 0 && n > 0)
         result = check_window(v, checks, n, err);
     free(checks);
-    return result;
+    return result == 0 ? check_shown(v, err) : -1;
 }
 
 int copy_verify(struct copy *c, enum copy_scope scope, bool with_content, struct copy_verdict *out,

@@ -16,6 +16,7 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/bodies.h"
 #include "imapsync/copy/match.h"
+#include "imapsync/copy/shown.h"
 #include "imapsync/copy/verify_parts.h"
 
 #define CONTENTS_AT_ONCE 1000 /* read in one go */
@@ -262,6 +263,23 @@ static int remember(struct check *k, struct err *err)
     return journal_compared_put(k->c->journal, k->record.id, &compared, err);
 }
 
+/* What other folders have is no matter of one that only shows it. */
+static int leave_shown(struct check *k, struct copy_verdict *out, struct err *err)
+{
+    struct shown s;
+    int result = shown_begin(&s, k->c, k->all, k->f, NULL, 0, err);
+    s.learns = true;
+    if (result == 0)
+        result = shown_sift(&s, &k->source, err);
+    if (result == 0 && s.n_unread > 0 &&
+        !copy_tell_folder(k->c, ITEM_UNREAD, k->f->name,
+            "the connection was lost while messages were read: whether they are in other folders "
+            "nobody knows"))
+        out->missing += s.n_unread;
+    shown_end(&s);
+    return result;
+}
+
 int verify_finish(struct check *k, struct copy_verdict *out, struct err *err)
 {
     struct copy *c = k->c;
@@ -274,12 +292,14 @@ int verify_finish(struct check *k, struct copy_verdict *out, struct err *err)
             out->missing +=
                 k->source.exists > k->source.n_uids ? k->source.exists - k->source.n_uids : 1;
     }
+    k->seen = seen(&k->source);
+    if (k->f->attrs & FOLDER_VIRTUAL && leave_shown(k, out, err) != 0)
+        return -1;
     if (!k->is_known || k->source.uidvalidity != k->record.source.uidvalidity ||
         k->target.uidvalidity != k->record.target.uidvalidity) {
         all_missing(k, name, out);
         return 0;
     }
-    k->seen = seen(&k->source);
     k->seen_there = seen(&k->target);
     if (check_pairs(k, out, err) != 0)
         return -1;

@@ -8,6 +8,7 @@
 /* One folder that is being compared. */
 struct check {
     struct copy *c;
+    const struct folder_list *all; /* of the source */
     const struct folder *f;
     bool with_content, is_known, is_opened_there;
     struct journal_folder record;

@@ -74,6 +74,7 @@ enum end_can {
     END_CAN_TELL_IDS = 32,     /* EMAILID and MAILBOXID (RFC 8474) */
     END_CAN_TELL_CHANGES = 64, /* open() with a token costs less than a listing */
     END_CAN_CHECK_SIZE = 128,  /* append_message() knows the largest size: size_max() */
+    END_CAN_TELL_EMAILIDS = 256, /* something like EMAILIDs, and no MAILBOXID (Gmail) */
 };
 
 /* --- Operations: what goes in and what comes out -------------------------------------------- */
@@ -182,6 +183,10 @@ struct end_ops {
         struct end *e, const struct end_open *o, struct end_changes *out, struct end_ticket *t);
     /* n > 0.  The sink is called until the ticket is answered.  NO: some of it may have come. */
     void (*read)(struct end *e, const uint32_t *uids, size_t n, const struct end_sink *sink,
+        void *arg, struct end_ticket *t);
+    /* The same with the header alone, empty line included; size in begin() is that of the whole
+     * message.  Not NULL only where that costs less than the message. */
+    void (*headers)(struct end *e, const uint32_t *uids, size_t n, const struct end_sink *sink,
         void *arg, struct end_ticket *t);
     /* Flags, dates, sizes or IDs of these messages, into out, which keeps its other fields. */
     void (*attributes)(struct end *e, const uint32_t *uids, size_t n, unsigned want,

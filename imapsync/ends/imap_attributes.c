@@ -25,6 +25,8 @@ void imap_compose_items(struct imap_client *client, unsigned want)
         imap_cmd_text(client, " RFC822.SIZE");
     if (want & END_WANT_IDS && imap_client_has(client, IMAP_CAP_OBJECTID))
         imap_cmd_text(client, " EMAILID");
+    else if (want & END_WANT_IDS && imap_client_has(client, IMAP_CAP_GMAIL))
+        imap_cmd_text(client, " X-GM-MSGID");
     imap_cmd_text(client, ")");
 }
 

@@ -24,6 +24,8 @@ static unsigned can(const struct end *end)
         n |= END_CAN_TELL_CHANGES | END_CAN_GUARD;
     if (imap_client_has(e->client, IMAP_CAP_OBJECTID))
         n |= END_CAN_TELL_IDS;
+    if (imap_client_has(e->client, IMAP_CAP_GMAIL))
+        n |= END_CAN_TELL_EMAILIDS;
     if (e->size_max > 0)
         n |= END_CAN_CHECK_SIZE;
     return n;
@@ -223,6 +225,7 @@ static const struct end_ops ops = {
     .subscribe = imap_end_subscribe,
     .open = imap_end_open,
     .read = imap_end_read,
+    .headers = imap_end_headers,
     .attributes = imap_end_attributes,
     .append_begin = imap_end_append_begin,
     .append_message = imap_end_append_message,

@@ -20,6 +20,7 @@
 #include "base/core/mem.h"
 #include "imapsync/ends/imap_parts.h"
 #include "imapsync/ends/limits.h"
+#include "imapsync/ends/no_mail.h"
 
 static const struct {
     const char *name;
@@ -35,8 +36,9 @@ static const struct {
     {"\\NonExistent", FOLDER_NOSELECT, FOLDER_USE_NONE},
     {"\\Subscribed", FOLDER_SUBSCRIBED, FOLDER_USE_NONE},
     {"\\Noinferiors", FOLDER_NOINFERIORS, FOLDER_USE_NONE},
-    {"\\All", FOLDER_VIRTUAL, FOLDER_USE_NONE},
+    {"\\All", FOLDER_VIRTUAL | FOLDER_ALL, FOLDER_USE_NONE},
     {"\\Flagged", FOLDER_VIRTUAL, FOLDER_USE_NONE},
+    {"\\Important", FOLDER_VIRTUAL, FOLDER_USE_NONE},
 };
 #define N_WORDS (sizeof(words) / sizeof(words[0]))
 
@@ -64,6 +66,7 @@ struct list_request {
     enum step next;
     bool is_plain; /* LIST and LSUB without anything newer */
     bool is_listed;
+    bool is_exchange;
     size_t at; /* next folder to ask the status of; behind the last one: for their IDs */
 };
 
@@ -86,11 +89,21 @@ static void on_namespace(
             } else if (is_good && i == 0 && !l->personal.p) {
                 l->personal = copy;
                 l->delimiter = delimiter;
+            } else if (is_good && i == 0 && !l->shown.p &&
+                       slice_starts_nocase(copy, SLICE_LIT("virtual")) && copy.n == 8) {
+                l->shown = copy;
             } else {
                 imap_slice_free(&copy);
             }
         }
     }
+}
+
+/* Whether it is in Dovecot's namespace for virtual folders, or stands for it. */
+static bool is_virtual(const struct folder_list *l, struct slice name)
+{
+    return l->shown.n > 1 &&
+           (slice_starts(name, l->shown) || slice_eq(name, slice_sub(l->shown, 0, l->shown.n - 1)));
 }
 
 static void on_list(struct list_request *l, const struct imap_response *resp)
@@ -109,7 +122,12 @@ static void on_list(struct list_request *l, const struct imap_response *resp)
     }
     /* The name, or a word of its attributes, is only a guess. */
     l->out->is_unsure = l->out->is_unsure || resp->is_odd;
-    if (imap_name_take(l->r.e, m->name, &name) != 0)
+    bool is_name = imap_name_take(l->r.e, m->name, &name) == 0;
+    if (l->is_exchange && is_name && no_mail_is_name(buf_slice(&name), m->delimiter))
+        attrs |= FOLDER_NO_MAIL;
+    if (is_name && is_virtual(l->out, buf_slice(&name)))
+        attrs |= FOLDER_VIRTUAL;
+    if (!is_name)
         l->out->ignored++;
     else if (name.n == 0)
         ; /* the root, which some servers list */
@@ -312,6 +330,7 @@ void imap_end_folders(struct end *end, struct folder_list *out, struct end_ticke
     struct imap_end *e = imap_end_of(end);
     struct list_request *l = imap_request_new(e, sizeof(*l), &list_kind, t);
     l->out = out;
+    l->is_exchange = no_mail_is_exchange(slice_str(imap_client_greeting(l->r.e->client)));
     l->next = STEP_LEAVE;
     imap_request_begin(&l->r);
 }

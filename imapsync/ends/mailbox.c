@@ -35,6 +35,7 @@ void folder_list_fini(struct folder_list *l)
     for (size_t i = 0; i < l->n_foreign; i++)
         free_slice(&l->foreign[i]);
     free_slice(&l->personal);
+    free_slice(&l->shown);
     free(l->v);
     free(l->slots);
     folder_list_init(l);

@@ -14,7 +14,9 @@ enum folder_attr {
     FOLDER_NOSELECT = 1, /* or \NonExistent: a name that only has folders below it */
     FOLDER_SUBSCRIBED = 2,
     FOLDER_NOINFERIORS = 4,
-    FOLDER_VIRTUAL = 8, /* \All, \Flagged: shows messages that live elsewhere */
+    FOLDER_VIRTUAL = 8,  /* \All, \Flagged, \Important: shows messages that live elsewhere */
+    FOLDER_ALL = 16,     /* of these the one that shows everything */
+    FOLDER_NO_MAIL = 32, /* a calendar, contacts, tasks, as messages */
 };
 
 enum folder_use {
@@ -53,8 +55,9 @@ struct folder_list {
     size_t n, cap, octets; /* octets: of all names */
     uint32_t *slots;       /* hash table of positions in v, plus one; 0: free */
     size_t n_slots;
-    int delimiter;                             /* of the personal namespace */
-    struct slice personal;                     /* its prefix: "" or "INBOX."; owned */
+    int delimiter;         /* of the personal namespace */
+    struct slice personal; /* its prefix: "" or "INBOX."; owned */
+    struct slice shown;    /* of another personal namespace, of what Dovecot calls virtual; owned */
     struct slice foreign[FOLDER_PREFIXES_MAX]; /* of other users' and shared folders; owned */
     size_t n_foreign;
     size_t ignored; /* names over a limit, which are reported and left out */

@@ -35,6 +35,7 @@ static const struct {
     {"MOVE", IMAP_CAP_MOVE},
     {"OBJECTID", IMAP_CAP_OBJECTID},
     {"UNSELECT", IMAP_CAP_UNSELECT},
+    {"X-GM-EXT-1", IMAP_CAP_GMAIL},
 };
 
 /* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it

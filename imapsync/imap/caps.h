@@ -33,6 +33,7 @@ enum imap_cap {
     IMAP_CAP_MOVE = 1 << 25,
     IMAP_CAP_OBJECTID = 1 << 26,
     IMAP_CAP_UNSELECT = 1 << 27,
+    IMAP_CAP_GMAIL = 1 << 28, /* X-GM-EXT-1 */
 };
 
 /* Those with a number; 0: the server tells none. */

@@ -122,6 +122,7 @@ enum imap_fetch_item {
     IMAP_FETCH_BODY = 32,
     IMAP_FETCH_EMAILID = 64,
     IMAP_FETCH_FIELDS = 128,
+    IMAP_FETCH_HEADER = 256,
 };
 
 struct imap_fetch_data {
@@ -133,8 +134,9 @@ struct imap_fetch_data {
     struct slice internal_date; /* "17-Jul-1996 02:44:25 -0700" */
     struct imap_str body;       /* of BODY[] */
     bool has_two_bodies;        /* and then none of them counts */
-    struct slice email_id;
-    struct slice fields; /* of BODY[HEADER.FIELDS ...]: whichever they are */
+    struct imap_str header;     /* of BODY[HEADER] */
+    struct slice email_id;      /* or X-GM-MSGID */
+    struct slice fields;        /* of BODY[HEADER.FIELDS ...]: whichever they are */
 };
 
 struct imap_response {

@@ -92,6 +92,22 @@ static bool fields(struct imap_cur *c, struct imap_fetch_data *d)
     return !s.is_nil;
 }
 
+static bool header(struct imap_cur *c, struct imap_fetch_data *d)
+{
+    return imap_cur_nstring(c, &d->header) && !d->header.is_streamed;
+}
+
+/* X-GM-MSGID: Gmail's word for an EMAILID, a number without brackets. */
+static bool gmail_id(struct imap_cur *c, struct imap_fetch_data *d)
+{
+    const size_t from = c->at;
+    uint64_t n;
+    if (!imap_cur_number(c, UINT64_MAX, &n))
+        return false;
+    d->email_id = slice_sub(c->in, from, c->at - from);
+    return true;
+}
+
 static const struct fetch_item {
     const char *name;
     enum imap_fetch_item item;
@@ -105,6 +121,9 @@ static const struct fetch_item {
     {"RFC822.SIZE", IMAP_FETCH_SIZE, size, false, false},
     {"MODSEQ", IMAP_FETCH_MODSEQ, modseq, false, false},
     {"EMAILID", IMAP_FETCH_EMAILID, email_id, true, false},
+    {"X-GM-MSGID", IMAP_FETCH_EMAILID, gmail_id, true, false},
+    {"BODY[HEADER]", IMAP_FETCH_HEADER, header, true, false},
+    {"BODY[HEADER]<0>", IMAP_FETCH_HEADER, header, true, false},
     {"BODY[]", IMAP_FETCH_BODY, body, false, false},
     {"BODY[]<0>", IMAP_FETCH_BODY, body, false, false},
     {"RFC822", IMAP_FETCH_BODY, body, false, false},

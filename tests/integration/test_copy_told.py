@@ -15,6 +15,10 @@ def go(source, target, folder, *more):
     return run(argv(source, target, folder, "--timeout=60s", "--settle=0s", *more))
 
 
+def codes(done):
+    return [e["code"] for e in done.exceptions]
+
+
 # --- Folders that only show messages of others ------------------------------------------------------
 
 class Folders(FakeImap):
@@ -58,32 +62,58 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize("attribute", [b"\\All", b"\\Flagged"])
+@pytest.mark.parametrize("attribute", [b"\\All", b"\\Flagged", b"\\Important"])
 @pytest.mark.parametrize("case", SHOWN)
 def test_mail_that_is_only_where_all_is_shown(case, attribute, tmp_path):
-    """Archived by taking it out of all folders, as Gmail does it."""
+    """Archived by taking it out of all folders, as Gmail does it: it comes along, once."""
     boxes, shown, only = SHOWN[case]
     with ShowsAll(boxes, shown, attribute) as source, Folders() as target:
-        for _ in range(2):
-            done = go(source, target, tmp_path)
-            assert (done.status, done.messages_left_out) == (1 if only else 0, len(only)), done.log
-            assert [(e["folder"], e["uid"]) for e in done.exceptions if e["code"] == "E-LEFT-OUT"] == [("All", uid) for uid in only[:1]]
-            assert ("event=folder_left_out" in done.log) == bool(shown)
-        assert sorted(target.appended) == sorted(mail for box in boxes.values() for mail in box)
-        assert source.n_bodies == len(shown), "read once"
+        for n in (sum(map(len, boxes.values())) + len(only), 0):
+            done = go(source, target, tmp_path, *([] if n else ["--verify"]))
+            assert (done.status, done.messages_copied) == (0, n), done.log
+            # Without headers or IDs each is read; what is nowhere else once more, when it is copied.
+            assert source.n_bodies == len(shown) + len(only)
+        assert sorted(target.appended) == sorted([mail for box in boxes.values() for mail in box] + [shown[uid - 1] for uid in only])
+        there = b"Archive" if attribute == b"\\All" else b"All"
+        assert target.stored_in.count(there) == len(only)
 
 
-def test_archived_behind_the_copy(tmp_path):
-    """Then it is told; and given a place it is an ordinary message."""
-    with ShowsAll({b"INBOX": [ONE, TWO], b"Label": [ONE]}, [ONE, TWO]) as source, Folders() as target:
-        assert go(source, target, tmp_path).status == 0
-        source.boxes[b"INBOX"].pop()
-        done = go(source, target, tmp_path, "--delete-percent=100")
-        assert (done.status, done.messages_deleted, done.messages_left_out) == (1, 1, 1), done.log
-        source.boxes[b"Label"].append(TWO)
+class Told(ShowsAll):
+    """Tells headers, or Gmail's IDs, of which a message has the same in all folders."""
+
+    def __init__(self, way, *args):
+        super().__init__(*args)
+        self.script["FETCH"] = getattr(Told, way)
+        if way == "ids":
+            self.capabilities += b" X-GM-EXT-1"
+
+    def headers(self, tag, line):
+        if b"BODY.PEEK[HEADER]" not in line:
+            return self._ordinary("FETCH", tag, line)
+        return b"".join(b"* %d FETCH (UID %d RFC822.SIZE %d BODY[HEADER]<0> {%d}\r\n%s)\r\n" % (u, u, len(mail), len(head), head)
+                        for u in self.asked(line) for mail in [self.stored(self.selected)[u - 1]]
+                        for head in [mail[:mail.index(b"\r\n\r\n") + 4]]) + tag + b" OK done\r\n"
+
+    def ids(self, tag, line):
+        if b"X-GM-MSGID" not in line:
+            return self._ordinary("FETCH", tag, line)
+        return b"".join(b"* %d FETCH (UID %d X-GM-MSGID %d)\r\n" % (u, u, 1 + NAMED.index(self.stored(self.selected)[u - 1]))
+                        for u in self.asked(line)) + tag + b" OK done\r\n"
+
+
+NAMED = [b"Message-ID: <%d@x>\r\n" % i + mail for i, mail in enumerate(MAILS)]
+
+
+@pytest.mark.parametrize("way", ["headers", "ids"])
+def test_what_is_elsewhere_too_is_not_read_again(way, tmp_path):
+    """By what the server tells of a message it is known which of the copied ones it is."""
+    with Told(way, {b"INBOX": NAMED[:2], b"Label": NAMED[1:2]}, NAMED[:3]) as source, Folders() as target:
         done = go(source, target, tmp_path)
-        assert (done.status, done.messages_copied, done.messages_left_out) == (0, 1, 0), done.log
-        assert source.n_bodies == 2
+        assert (done.status, done.messages_copied, source.n_bodies) == (0, 4, 2), done.log
+        source.boxes[b"INBOX"].append(NAMED[3])
+        source.boxes[b"All"].append(NAMED[3])
+        done = go(source, target, tmp_path)
+        assert (done.status, done.messages_copied, source.n_bodies) == (0, 1, 2), done.log
 
 
 def test_a_folder_of_others_that_cannot_be_read(tmp_path):
@@ -91,14 +121,33 @@ def test_a_folder_of_others_that_cannot_be_read(tmp_path):
     with ShowsAll({b"INBOX": [ONE, TWO]}, [ONE, TWO]) as source, Folders() as target:
         source.script["EXAMINE"] = lambda s, t, l: t + b" NO you may not\r\n" if b"All" in l else s._ordinary("EXAMINE", t, l)
         done = go(source, target, tmp_path)
-        assert (done.status, done.messages_copied, done.messages_left_out) == (1, 2, 2), done.log
+        assert (done.status, done.messages_copied, codes(done)) == (1, 2, ["E-FOLDER"]), done.log
         del source.script["EXAMINE"]
         source.script["BODY"] = lambda s, t, l: None if s.selected == b"All" else s._ordinary("BODY", t, l)
         done = go(source, target, tmp_path)
-        assert (done.status, done.messages_left_out) == (1, 2), done.log
+        assert done.status == 1 and codes(done)[-1:] == ["E-UNREAD"], done.log
         assert go(source, target, tmp_path).status == 1
         source.script["BODY"] = ShowsAll.body
-        assert go(source, target, tmp_path).status == 0
+        done = go(source, target, tmp_path)
+        assert (done.status, done.messages_copied) == (0, 0), done.log
+
+
+def test_folders_without_mail(tmp_path):
+    """Exchange shows calendars as folders of messages: each is named, and copied if somebody wants it."""
+    names = (b"INBOX", b"Kalender", b"Kalender/Urlaub", b"Aufgaben", b"Privat")
+    listed = b"".join(b'* LIST () "/" %s\r\n' % name for name in names) + b"{tag} OK done\r\n"
+    greeting = b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] The Microsoft Exchange IMAP4 service is ready. [QgBO]\r\n"
+    for script, n in (({"greeting": greeting}, 2), ({}, 5)):
+        with Folders({name: [ONE] for name in names}, {"LIST": listed, **script}) as source, Folders() as target:
+            done = go(source, target, tmp_path / str(n))
+            assert (done.status, done.messages_copied) == (n == 2, n), done.log
+            assert codes(done) == (["E-LEFT-OUT"] * 3 if n == 2 else []), done.log
+            assert (done.counts["folders_left_out"], done.messages_left_out) == (5 - n, 5 - n)
+            if n == 2:
+                done = go(source, target, tmp_path / "2", "--accept=E-LEFT-OUT", "--include=INBOX", "--include=Kal*", "--include=Privat")
+                assert (done.status, done.messages_copied) == (0, 2), done.log
+                done = go(source, target, tmp_path / "2", "--exclude=Aufgaben", "--exclude=Kal*")
+                assert done.status == 0, done.log
 
 
 # --- Dates ----------------------------------------------------------------------------------------

@@ -79,7 +79,9 @@ struct mailbox {
     struct message *v;      /* by UID */
     size_t n, cap;
     bool is_subscribed;
-    bool is_kept; /* QUIRK_FIRST_OPEN: its UIDVALIDITY lasts */
+    bool is_shown;   /* it shows messages of others: \All */
+    uint32_t n_read; /* bodies that were read of it */
+    bool is_kept;    /* QUIRK_FIRST_OPEN: its UIDVALIDITY lasts */
     /* What the engine has been listed, and, once it goes on behind that, what it knows for ever. */
     struct numbers {
         uint32_t uidvalidity, uidnext;

@@ -8,7 +8,7 @@
 /* One body.  true: there are more. */
 static bool give_body(struct model_end *e, struct request *r)
 {
-    const struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
+    struct mailbox *b = e->open_name < 0 ? NULL : server_find(e->s, (uint8_t)e->open_name);
     if (r->result != END_OK || r->at == r->n)
         return false;
     if (!b || b->uidvalidity != e->open_validity) {
@@ -20,6 +20,7 @@ static bool give_body(struct model_end *e, struct request *r)
     struct buf octets;
     if (!m)
         return r->at < r->n;
+    b->n_read++;
     if (fault_is(FAULT_BODY_SWAPPED) && r->at < r->n && uid % 4 == 3)
         m = mailbox_find(b, r->uids[r->at]) ? mailbox_find(b, r->uids[r->at]) : m;
     buf_init(&octets, 8192);

@@ -109,7 +109,8 @@ static void do_folders(struct model_end *e, struct request *r)
     for (size_t i = 0; i < n; i++) {
         struct mailbox *b = e->s->boxes[i];
         struct slice name = slice_str(model_folder_name(b->name));
-        unsigned attrs = b->is_subscribed ? FOLDER_SUBSCRIBED : 0;
+        unsigned attrs = (b->is_subscribed ? FOLDER_SUBSCRIBED : 0u) |
+                         (b->is_shown ? FOLDER_VIRTUAL | FOLDER_ALL : 0u);
         BUG_ON(folder_list_add(l, name, '/', attrs, FOLDER_USE_NONE, &err) != 0);
         put_status(e, b, folder_list_find(l, name));
         char id[16];

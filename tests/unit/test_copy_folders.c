@@ -5,6 +5,7 @@
 #include "imapsync/copy/folders.h"
 #include "imapsync/copy/trash.h"
 #include "imapsync/ends/limits.h"
+#include "imapsync/ends/no_mail.h"
 #include "tests/unit/unit.h"
 
 static void attributes(const char *text, unsigned *attrs, enum folder_use *use)
@@ -15,7 +16,7 @@ static void attributes(const char *text, unsigned *attrs, enum folder_use *use)
         enum folder_use use;
     } words[] = {
         {"\\Noselect", FOLDER_NOSELECT, FOLDER_USE_NONE},
-        {"\\All", FOLDER_VIRTUAL, FOLDER_USE_NONE},
+        {"\\All", FOLDER_VIRTUAL | FOLDER_ALL, FOLDER_USE_NONE},
         {"\\Flagged", FOLDER_VIRTUAL, FOLDER_USE_NONE},
         {"\\Sent", 0, FOLDER_USE_SENT},
         {"\\Trash", 0, FOLDER_USE_TRASH},
@@ -52,6 +53,21 @@ static void make(struct folder_list *l, int delimiter, const char *personal, con
 
 static const char *const none[][2] = {{NULL, NULL}};
 
+/* "#" stands for the eight digits of a fallback. */
+static bool is_like(struct slice name, const char *want)
+{
+    size_t at = 0;
+    bool is = true;
+    for (; is && *want; want++) {
+        for (size_t k = 0; k < (*want == '#' ? 8u : 1u); k++, at++) {
+            unsigned char c = at < name.n ? name.p[at] : 0;
+            is = is && (*want == '#' ? ascii_is_digit(c) || (c >= 'a' && c <= 'f')
+                                     : c == (unsigned char)*want);
+        }
+    }
+    return is && at == name.n;
+}
+
 static void check_kept(const struct folder_list *source, const struct folder_list *target,
     const struct slice *kept, const char *const *want)
 {
@@ -62,7 +78,7 @@ static void check_kept(const struct folder_list *source, const struct folder_lis
             assert_null(m.names[i].p);
         } else {
             assert_non_null(m.names[i].p);
-            assert_slice_equal(m.names[i], want[i]);
+            assert_row(want[i], is_like(m.names[i], want[i]));
         }
     }
     folder_map_fini(&m);
@@ -107,7 +123,7 @@ static void test_bad_names(void **state)
     static const char *const rows[][2] = {{"&", ""}, {"\xc3\xa4", ""}, {"\xe4", ""}, {"..", ""},
         {"../x", ""}, {"/y", ""}, {"~", ""}, {"a\tb", ""}, {"&AAk-", ""}, {NULL, NULL}};
     static const char *const want[] = {
-        "&-", "&AOQ-", "&AOQ- 2", "__", "__.x", "_.y", "~", "a_b", "_"};
+        "&-", "&AOQ-", "&AOQ--#", "__", "__.x", "_.y", "~", "a_b", "_"};
     struct folder_list source, target;
     (void)state;
     make(&source, '/', NULL, NULL, rows);
@@ -120,8 +136,9 @@ static void test_bad_names(void **state)
 static void test_collisions(void **state)
 {
     static const char *const rows[][2] = {
-        {"a/b", ""}, {"a_b", ""}, {"a_b 2", ""}, {"a%b", ""}, {NULL, NULL}};
-    static const char *const want[] = {"a_b", "a_b 3", "a_b 2", "a%b"};
+        {"a/b", ""}, {"a_b", ""}, {"a\tb", ""}, {"a%b", ""}, {NULL, NULL}};
+    /* Who keeps his name by himself has it, wherever he stands. */
+    static const char *const want[] = {"a_b-#", "a_b", "a_b-#", "a%b"};
     struct folder_list source, target;
     (void)state;
     make(&source, '.', NULL, NULL, rows);
@@ -134,12 +151,14 @@ static void test_collisions(void **state)
 static void test_special_use(void **state)
 {
     static const char *const rows[][2] = {{"Gesendet", "\\HasNoChildren \\Sent"},
-        {"Papierkorb", "\\Trash"}, {"Junk", "\\Junk"}, {"Trash", ""}, {"Alle", "\\All"},
-        {"Shared/x", ""}, {"Shared", "\\Noselect"}, {NULL, NULL}};
+        {"Papierkorb", "\\Trash"}, {"Junk", "\\Junk"}, {"Trash", ""}, {"[Gmail]/Alle", "\\All"},
+        {"[Gmail]/Markiert", "\\Flagged"}, {"Shared/x", ""}, {"Shared", "\\Noselect"},
+        {NULL, NULL}};
     static const char *const there[][2] = {
         {"Sent", "\\Sent"}, {"Trash", "\\Trash"}, {"Spam", "\\Junk"}, {NULL, NULL}};
     /* Papierkorb cannot become Trash: a plain folder of the source needs that name. */
-    static const char *const want[] = {"Sent", "Papierkorb", "Spam", "Trash", NULL, NULL, NULL};
+    static const char *const want[] = {
+        "Sent", "Papierkorb", "Spam", "Trash", "Archive", "[Gmail]/Markiert", NULL, NULL};
     struct folder_list source, target;
     (void)state;
     make(&source, '/', "", "Shared/", rows);
@@ -149,12 +168,36 @@ static void test_special_use(void **state)
     folder_list_fini(&target);
 }
 
+/* What shows all messages is the archive, of which there is one. */
+static void test_what_shows_all(void **state)
+{
+    static const char *const rows[][2] = {{"INBOX", ""}, {"All", "\\All"}, {NULL, NULL}};
+    static const char *const archived[][2] = {
+        {"INBOX", ""}, {"All", "\\All"}, {"Archiv", ""}, {NULL, NULL}};
+    static const char *const there[][2] = {{"Ablage", "\\Archive"}, {NULL, NULL}};
+    static const char *const own[] = {"INBOX", "INBOX.Archive"}, *const met[] = {"INBOX", "Ablage"};
+    static const char *const beside[] = {"INBOX", "Archive", "Ablage"};
+    struct folder_list source, target;
+    (void)state;
+    make(&source, '/', "", NULL, rows);
+    make(&target, '.', "INBOX.", NULL, none);
+    check(&source, &target, own);
+    folder_list_fini(&target);
+    make(&target, '/', "", NULL, there);
+    check(&source, &target, met);
+    folder_list_fini(&source);
+    make(&source, '/', "", NULL, archived);
+    check(&source, &target, beside);
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+}
+
 /* Below a prefix a folder may have the name that is another one's without it. */
 static void test_inbox_of_the_user(void **state)
 {
     static const char *const rows[][2] = {{"INBOX", ""}, {"INBOX.Inbox", ""}, {"INBOX.INBOX", ""},
         {"INBOX.inbox.a", ""}, {NULL, NULL}};
-    static const char *const slash[] = {"INBOX", "Inbox 2", "INBOX 2", "inbox/a"};
+    static const char *const slash[] = {"INBOX", "Inbox-#", "INBOX-#", "inbox/a"};
     struct folder_list source, target;
     (void)state;
     make(&source, '.', "INBOX.", NULL, rows);
@@ -170,7 +213,7 @@ static void test_children_of_inbox(void **state)
 {
     static const char *const rows[][2] = {{"INBOX", ""}, {"Inbox/COMPTA", ""}, {"INBOX/a/b.c", ""},
         {"COMPTA", ""}, {"INBOX/Inbox", ""}, {"Inboxes/x", ""}, {"INBOX/", ""}, {NULL, NULL}};
-    static const char *const prefixed[] = {"INBOX", "INBOX.COMPTA 2", "INBOX.a.b_c", "INBOX.COMPTA",
+    static const char *const prefixed[] = {"INBOX", "INBOX.COMPTA-#", "INBOX.a.b_c", "INBOX.COMPTA",
         "INBOX.Inbox", "INBOX.Inboxes.x", "INBOX._"};
     static const char *const plain[] = {
         "INBOX", "INBOX.COMPTA", "INBOX.a.b_c", "COMPTA", "INBOX.Inbox", "Inboxes.x", "INBOX._"};
@@ -208,7 +251,7 @@ static void test_below_another_name(void **state)
         {"Work", ""}, {"Work/Old", ""}, {NULL, NULL}};
     static const char *const there[][2] = {{"Gesendet", "\\Sent"}, {NULL, NULL}};
     static const char *const want[] = {"Gesendet.2019.May", "Gesendet", "Gesendet.2019", "a_b",
-        "a_b 2", "a_b 2.x", "a_b.x", "Arbeit.New", "Arbeit", "Work.Old"};
+        "a_b-#", "a_b-#.x", "a_b.x", "Arbeit.New", "Arbeit", "Work.Old"};
     struct slice kept[10] = {[8] = SLICE_LIT("Arbeit"), [9] = SLICE_LIT("Work.Old")};
     struct folder_list source, target;
     (void)state;
@@ -295,7 +338,7 @@ static void test_rules(void **state)
     static const char *const exclude[] = {"Junk*", NULL}, *const include[] = {
                                                               "inbox", "B*", "G%", NULL};
     static const char *const mapped[] = {"INBOX", "INBOX.Office.&ANw-", "INBOX.Office.&ANw-.Alt",
-        "INBOX.Neu", NULL, NULL, "INBOX.Neu 2"};
+        "INBOX.Neu", NULL, NULL, "INBOX.Neu-#"};
     static const char *const some[] = {
         "INBOX", "INBOX.B&APw-ro", "INBOX.B&APw-ro.Alt", "INBOX.Sent", NULL, NULL, NULL};
     struct folder_rules rules = {.map = folder_words(map), .exclude = folder_words(exclude)};
@@ -315,12 +358,44 @@ static void test_rules(void **state)
         assert_int_equal(folder_rules_check(&rules, &err), 0);
         folder_map_make(&in, &m);
         for (size_t i = 0; i < m.n; i++)
-            assert_row(
-                rows[i][0], want[i] ? slice_eq(m.names[i], slice_str(want[i])) : !m.names[i].p);
+            assert_row(rows[i][0], want[i] ? is_like(m.names[i], want[i]) : !m.names[i].p);
         folder_map_fini(&m);
     }
     folder_list_fini(&source);
     folder_list_fini(&target);
+}
+
+/* What is no mail is only taken along where somebody says so. */
+static void test_no_mail(void **state)
+{
+    static const char *const in[] = {"INBOX", "Kal*", NULL}, *const out[] = {"Kalender", NULL};
+    const struct folder_rules include = {.include = folder_words(in)};
+    const struct folder_rules exclude = {.exclude = folder_words(out)};
+    const struct folder_rules other = {.exclude = folder_words(&in[1])};
+    struct folder f = {.name = SLICE_LIT("Kalender"), .delimiter = '/', .attrs = FOLDER_NO_MAIL};
+    (void)state;
+    assert_int_equal(folder_rules_choose(NULL, &f), FOLDER_HAS_NO_MAIL);
+    assert_int_equal(folder_rules_choose(&include, &f), FOLDER_TAKEN);
+    assert_int_equal(folder_rules_choose(&exclude, &f), FOLDER_RULED_OUT);
+    f.name = SLICE_LIT("Contacts");
+    assert_int_equal(folder_rules_choose(&include, &f), FOLDER_RULED_OUT);
+    assert_int_equal(folder_rules_choose(&other, &f), FOLDER_HAS_NO_MAIL);
+}
+
+static void test_no_mail_names(void **state)
+{
+    static const struct {
+        const char *name;
+        bool is;
+    } rows[] = {{"Calendar", true}, {"CALENDAR/Birthdays", true}, {"Kalender", true},
+        {"T&AOI-ches", true}, {"Attivit&AOA-", true}, {"Calendars", false},
+        {"Work/Calendar", false}, {"INBOX", false}, {"Notities/x/y", true}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_row(rows[i].name, no_mail_is_name(slice_str(rows[i].name), '/') == rows[i].is);
+    assert_true(
+        no_mail_is_exchange(SLICE_LIT("The Microsoft Exchange IMAP4 service is ready. [QgBO]")));
+    assert_false(no_mail_is_exchange(SLICE_LIT("Dovecot ready.")));
 }
 
 static void test_bad_rules(void **state)
@@ -407,6 +482,104 @@ static void test_fallback_is_short(void **state)
     memset(deep, 'x', sizeof(deep) - 1);
     assert_true(fallback_of(&f, deep, '.', "ann", 0, &a).n < 120);
     buf_fini(&a);
+}
+
+/* --- What a name depends on --------------------------------------------------------------------
+ */
+
+#define SOME_NAMES 24
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return *seed >> 8;
+}
+
+/* Names that meet when they are mapped. */
+static void random_name(uint32_t *seed, char *out, size_t size)
+{
+    static const char *const parts[] = {
+        "a", "A", "a.b", "a_b", "a\tb", "Sent", "Gesendet", "INBOX", "Inbox", "&AOQ-", "\xe4", "_"};
+    const char *first = parts[next_random(seed) % COUNT_OF(parts)];
+    const char *second = parts[next_random(seed) % COUNT_OF(parts)];
+    bool is_deep = next_random(seed) % 3 == 0;
+    assert_int_equal(fmt_into(out, size, is_deep ? "%s/%s" : "%s", first, second), 0);
+}
+
+struct some_names {
+    char v[SOME_NAMES][40];
+    size_t n;
+};
+
+/* From the place `from` on, and then those before it; uidvalidity follows from the name. */
+static void list_from(const struct some_names *names, size_t from, struct folder_list *out)
+{
+    struct err err = ERR_INIT;
+    folder_list_init(out);
+    out->delimiter = '/';
+    for (size_t i = 0; i < names->n; i++) {
+        struct slice name = slice_str(names->v[(from + i) % names->n]);
+        assert_int_equal(folder_list_add(out, name, '/', 0, FOLDER_USE_NONE, &err), 0);
+        folder_list_find(out, name)->uidvalidity = (uint32_t)folder_name_hash(name);
+    }
+}
+
+static struct slice name_of(
+    const struct folder_list *l, const struct folder_map *m, struct slice name)
+{
+    const struct folder *f = folder_list_find(l, name);
+    return f ? m->names[f - l->v] : SLICE_NONE;
+}
+
+/* Whatever order they are listed in, each has the same name; and one that is not its own is that of
+ * the fallback, whoever is in its way. */
+static void test_names_depend_on_nothing_else(void **state)
+{
+    static const char *const there[][2] = {{"INBOX.Sent", "\\Sent"}, {NULL, NULL}};
+    struct folder_list target;
+    (void)state;
+    make(&target, '.', "INBOX.", NULL, there);
+    for (uint32_t round = 1; round <= 300; round++) {
+        uint32_t seed = round;
+        struct some_names names = {.n = SOME_NAMES};
+        struct folder_list list, turned, alone;
+        struct folder_map first, second, single;
+        for (size_t i = 0; i < names.n; i++)
+            random_name(&seed, names.v[i], sizeof(names.v[i]));
+        list_from(&names, 0, &list);
+        list_from(&names, 1 + next_random(&seed) % (names.n - 1), &turned);
+        struct folder_mapping in = {.source = &list, .target = &target, .salt = "ann"};
+        folder_map_make(&in, &first);
+        in.source = &turned;
+        folder_map_make(&in, &second);
+        for (size_t i = 0; i < list.n; i++) {
+            const struct folder *f = &list.v[i];
+            assert_true(slice_eq(first.names[i], name_of(&turned, &second, f->name)));
+            if (slice_find(f->name, '/') >= 0)
+                continue;
+            struct some_names only = {.n = 1};
+            assert_int_equal(fmt_into(only.v[0], sizeof(only.v[0]), "%.*s", SLICE_ARG(f->name)), 0);
+            list_from(&only, 0, &alone);
+            in.source = &alone;
+            folder_map_make(&in, &single);
+            struct buf name;
+            bool is_own = slice_eq(first.names[i], single.names[0]), is = is_own;
+            buf_init(&name, 32 * FOLDER_NAME_MAX);
+            folder_fallback(f, single.names[0], &target, "ann", 0, &name);
+            is = is || slice_eq(first.names[i], buf_slice(&name)) || f->use != FOLDER_USE_NONE;
+            /* One that would be Sent's yields to the folder that is called so. */
+            is = is || slice_eq(single.names[0], SLICE_LIT("INBOX.Sent"));
+            assert_row(names.v[0], is);
+            buf_fini(&name);
+            folder_map_fini(&single);
+            folder_list_fini(&alone);
+        }
+        folder_map_fini(&first);
+        folder_map_fini(&second);
+        folder_list_fini(&list);
+        folder_list_fini(&turned);
+    }
+    folder_list_fini(&target);
 }
 
 /* As many as there are, and still as many names. */
@@ -550,15 +723,19 @@ int main(void)
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_collisions),
         cmocka_unit_test(test_special_use),
+        cmocka_unit_test(test_what_shows_all),
         cmocka_unit_test(test_inbox_of_the_user),
         cmocka_unit_test(test_children_of_inbox),
         cmocka_unit_test(test_below_another_name),
         cmocka_unit_test(test_special_by_name),
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_no_mail),
+        cmocka_unit_test(test_no_mail_names),
         cmocka_unit_test(test_bad_rules),
         cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_fallback_is_short),
+        cmocka_unit_test(test_names_depend_on_nothing_else),
         cmocka_unit_test(test_many_twins),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_limit_of_all_names),

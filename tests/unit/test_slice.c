@@ -20,6 +20,19 @@ static void test_compare(void **state)
     assert_false(slice_ends_nocase(SLICE_LIT("org"), SLICE_LIT("example.org")));
 }
 
+static void test_order(void **state)
+{
+    static const char *const rising[] = {"", "a", "a\1", "a b", "aa", "ab", "b", "\xc3\xa4"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rising); i++) {
+        for (size_t k = 0; k < COUNT_OF(rising); k++) {
+            int order = slice_order(slice_str(rising[i]), slice_str(rising[k]));
+            assert_int_equal((order > 0) - (order < 0), (i > k) - (i < k));
+        }
+    }
+    assert_int_equal(slice_order(SLICE_NONE, SLICE_LIT("")), 0);
+}
+
 static void test_parts(void **state)
 {
     (void)state;
@@ -89,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_order),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_split),
