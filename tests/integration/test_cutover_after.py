@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: ISC
 """What the user does on new behind the flip, while sweeps still look at old."""
+import json
 import shutil
 
 import pytest
 from lib import smtp
-from lib.cutover import ANN, cutover, imap_servers, status
+from lib.cutover import ANN, cutover, imap_servers, status, sync
 from lib.mailbox import Mail, expunge, fill, look, message
 from lib.moved import counts, late, move
 from lib.proxy import Proxy
@@ -315,6 +316,44 @@ def test_what_was_deleted_before_the_flip_stays_so(dovecot, site, tmp_path):
     fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(2)] + [Mail(message("late"))]})
     assert cutover(place).status == 0
     assert counts(new) == {"INBOX": 4, "Zu": 1}
+
+
+def test_folders_that_rules_name(dovecot, site, tmp_path):
+    """What a rule leaves out is told before the flip, and stays out behind it; a name that one gives holds, and so does who
+    subscribes to it."""
+    old, new = dovecot("old"), dovecot("new")
+    place = site(imap_servers(tmp_path, old=old, new=new),
+                 settings={"sync": {"folder_map": ["Work=Arbeit"], "folder_exclude": ["Spam*"]}})
+    place.init({ANN: "old"})
+    fill(old.imap(ANN), {name: [Mail(message(name))] for name in ("INBOX", "Work", "Work.2019", "Spam", "Zu")})
+    for name in ("Work", "Work.2019", "Spam"):
+        old.imap(ANN).subscribe(name)
+    old.imap(ANN).unsubscribe("Zu")
+    assert look(new.imap(ANN)) is not None
+    stone = new.dir / "var" / "mail" / ANN / "Maildir" / ".Zu"
+    stone.write_text("")
+    assert cutover(place).status == 73
+    stone.unlink()
+    [item] = [i for i in json.loads(sync(place, "items", "--json", "--all", ANN).stdout) if i["code"] == "E-LEFT-OUT"]
+    assert (item["folder"], item["state"], item["by"]) == ("Spam", "accepted", "include and exclude"), item
+    assert cutover(place).status == 0
+    there = {"INBOX": 1, "Arbeit": 1, "Arbeit.2019": 1, "Zu": 1}
+    assert counts(new) == there and subscribed(new) == {"Arbeit", "Arbeit.2019"}
+    new.imap(ANN).unsubscribe("Arbeit")
+    for name in ("Work", "Spam"):
+        late(old, name, "late")
+    for _ in range(2):
+        assert cutover(place).status == 0
+        assert counts(new) == {**there, "Arbeit": 2} and subscribed(new) == {"Arbeit.2019"}
+    # And on the way back they are what they were.
+    late(new, "Arbeit", "own")
+    done = cutover(place, ANN, "--to", "old")
+    assert done.status == 0, done.log
+    assert counts(old) == {"INBOX": 1, "Work": 3, "Work.2019": 1, "Spam": 2, "Zu": 1}
+
+
+def subscribed(server):
+    return {line.split()[-1].strip(b'"').decode() for line in server.imap(ANN).lsub()[1] if line} - {"INBOX"}
 
 
 def test_equal_late_messages_all_come(moved):
