@@ -129,6 +129,7 @@ struct jobs {
     struct copy_job *v;
     size_t n;
     uint64_t n_first; /* messages of folders that the journal knows nothing of */
+    size_t n_new;     /* these folders */
 };
 
 static bool is_first(const struct copy_job *job)
@@ -165,8 +166,10 @@ static int add_folder(struct copy *c, struct pass *p, struct jobs *jobs, size_t 
         return 0;
     }
     jobs->n++;
-    if (is_first(job))
+    if (is_first(job)) {
         jobs->n_first += f->messages;
+        jobs->n_new++;
+    }
     return 0;
 }
 
@@ -177,18 +180,18 @@ static void swap(struct copy_job *a, struct copy_job *b)
     *b = was;
 }
 
-/* Those that the journal knows nothing of come in windows when they have many messages: nothing can
- * have been lost in them.  All others are planned together, for what was moved, and all of them
- * where something may stand alone.  Behind a flip all are, since what is late in one folder may be
- * late in another, but for a backfill, which has next to nothing that only its content could tell
- * from late mail. */
+/* Those that the journal knows nothing of come in windows when they have many messages, or are
+ * many: nothing can have been lost in them.  All others are planned together, for what was moved,
+ * and all of them where something may stand alone.  Behind a flip all are, since what is late in
+ * one folder may be late in another, but for a backfill, which has next to nothing that only its
+ * content could tell from late mail. */
 static size_t window_of(const struct pass *p, const struct jobs *jobs, size_t from)
 {
     size_t n = 0;
     uint64_t messages = 0;
     bool is_behind_flip = plan_policy(p->policy)->is_behind_flip;
-    if (jobs->n_first < COPY_MESSAGES_AT_ONCE || p->finds_alone ||
-        (is_behind_flip ? p->policy != PLAN_BACKFILL : p->n_lost > 0))
+    bool are_few = jobs->n_first < COPY_MESSAGES_AT_ONCE && jobs->n_new < COPY_NEW_AT_ONCE;
+    if (are_few || p->finds_alone || (is_behind_flip ? p->policy != PLAN_BACKFILL : p->n_lost > 0))
         return jobs->n - from;
     while (is_behind_flip && from + n < jobs->n && !is_first(&jobs->v[from + n]))
         n++;

@@ -13,18 +13,27 @@
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
 
-/* A folder that is being made. */
-struct wish {
-    struct slice name; /* owned */
-    enum folder_use use;
-    bool is_subscribed;
+/* What is on its way of one. */
+struct asked {
     struct end_ticket make, subscribe, open;
     struct end_changes numbers;
 };
 
+/* A folder that is being made.  There may be many thousands of them: what was answered leaves its
+ * numbers. */
+struct wish {
+    struct slice name; /* owned */
+    enum folder_use use;
+    bool is_subscribed; /* it is to be; then: it is */
+    bool is_made;
+    uint32_t uidvalidity, uidnext, exists;
+    uint64_t modseq;
+    struct asked *asked; /* owned; NULL: it was not begun, or is over */
+};
+
 struct making {
-    struct wish *v; /* in place while it is under way */
-    size_t n;
+    struct wish *v;
+    size_t n, n_over;         /* the first ones are over */
     struct keywords keywords; /* of nobody */
 };
 
@@ -48,20 +57,48 @@ static int by_name(const void *a, const void *b)
     return memcmp(x->name.p, y->name.p, x->name.n);
 }
 
+static void forget(struct wish *w)
+{
+    if (w->asked)
+        end_changes_fini(&w->asked->numbers);
+    free(w->asked);
+    w->asked = NULL;
+}
+
+static void take_answers(struct making *m)
+{
+    for (; m->n_over < m->n && m->v[m->n_over].asked; m->n_over++) {
+        struct wish *w = &m->v[m->n_over];
+        const struct asked *a = w->asked;
+        if (a->make.result == END_PENDING || a->subscribe.result == END_PENDING ||
+            a->open.result == END_PENDING)
+            return;
+        w->is_made = a->make.result == END_OK && a->open.result == END_OK;
+        w->is_subscribed = a->subscribe.result == END_OK;
+        w->uidvalidity = a->numbers.uidvalidity;
+        w->uidnext = a->numbers.uidnext;
+        w->exists = a->numbers.exists;
+        w->modseq = a->numbers.modseq;
+        forget(w);
+    }
+}
+
 static int ask_for(struct end *e, struct making *m, struct wish *w, struct err *err)
 {
     if (end_room(e, err) != 0)
         return -1;
-    end_changes_init(&w->numbers, &m->keywords);
-    e->ops->make(e, w->name, w->use, &w->make);
-    w->subscribe.result = END_NO;
+    take_answers(m);
+    struct asked *a = w->asked = mem_zalloc(sizeof(*a));
+    end_changes_init(&a->numbers, &m->keywords);
+    e->ops->make(e, w->name, w->use, &a->make);
+    a->subscribe.result = END_NO;
     if (w->is_subscribed) {
-        w->subscribe.result = END_PENDING;
-        e->ops->subscribe(e, w->name, true, &w->subscribe);
+        a->subscribe.result = END_PENDING;
+        e->ops->subscribe(e, w->name, true, &a->subscribe);
     }
     e->ops->open(e,
         &(struct end_open){.folder = w->name, .is_for_writing = true, .is_only_opened = true},
-        &w->numbers, &w->open);
+        &a->numbers, &a->open);
     return 0;
 }
 
@@ -88,20 +125,20 @@ bool copy_is_making(const struct pass *p, struct slice name)
 /* One that could not be made is not an error here: whoever needs it tries and reports. */
 static int add_made(const struct wish *w, struct folder_list *there, struct err *err)
 {
-    unsigned attrs = w->subscribe.result == END_OK ? FOLDER_SUBSCRIBED : 0;
-    if (w->make.result != END_OK || w->open.result != END_OK)
+    unsigned attrs = w->is_subscribed ? FOLDER_SUBSCRIBED : 0;
+    if (!w->is_made)
         return 0;
     if (folder_list_add(there, w->name, there->delimiter, attrs, w->use, err) != 0)
         return -1;
     struct folder *f = folder_list_find(there, w->name);
     if (!f)
         return 0;
-    f->has = FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDVALIDITY |
-             (w->numbers.uidnext != 0 ? FOLDER_HAS_UIDNEXT : 0u);
-    f->uidvalidity = w->numbers.uidvalidity;
-    f->uidnext = w->numbers.uidnext;
-    f->messages = w->numbers.exists;
-    f->modseq = w->numbers.modseq;
+    f->has =
+        FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDVALIDITY | (w->uidnext != 0 ? FOLDER_HAS_UIDNEXT : 0u);
+    f->uidvalidity = w->uidvalidity;
+    f->uidnext = w->uidnext;
+    f->messages = w->exists;
+    f->modseq = w->modseq;
     return 0;
 }
 
@@ -113,6 +150,7 @@ int copy_make_finish(struct copy *c, struct pass *p, struct err *err)
         return 0;
     if (end_drain(c->to, err) != 0)
         return -1;
+    take_answers(m);
     for (size_t i = 0; i < m->n && result == 0; i++)
         result = add_made(&m->v[i], p->there, err);
     copy_make_fini(p);
@@ -124,7 +162,7 @@ void copy_make_fini(struct pass *p)
     struct making *m = p->making;
     for (size_t i = 0; m && i < m->n; i++) {
         free((void *)(uintptr_t)m->v[i].name.p);
-        end_changes_fini(&m->v[i].numbers);
+        forget(&m->v[i]);
     }
     if (m) {
         free(m->v);

@@ -36,6 +36,8 @@ struct copy {
  * in portions (options.portion). */
 #define COPY_FOLDERS_AT_ONCE 128
 #define COPY_MESSAGES_AT_ONCE 20000
+/* Folders that the journal knows nothing of, and that are planned in one go. */
+#define COPY_NEW_AT_ONCE 1000
 
 /* Whether contents are read for a plan.  One connection may be lost by chance; what the next one
  * dies of as well is only read to be copied, where it is found out which message it is. */
