@@ -121,7 +121,8 @@ int folder_leave_shown(struct work *w, struct err *err)
     }
     p->opened = NULL;
     shown_end(&s);
-    return result;
+    /* Behind a flip what is not copied is to be remembered too, so nothing is left for later. */
+    return result == 0 && folder_is_behind_flip(w) ? folder_whole(w, err) : result;
 }
 
 int folder_answered(struct work *w, struct err *err)

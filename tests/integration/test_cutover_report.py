@@ -164,21 +164,35 @@ def test_a_short_listing(make):
 def test_mail_that_is_only_where_all_is_shown(make):
     """Archived mail of a source like Gmail comes along."""
     mail = [b"Subject: %d\r\n\r\nx\r\n" % i for i in range(4)]
+    boxes = {b"INBOX": mail[:1], b"Label": mail[:1], b"All": mail[:2]}
 
     class ShowsAll(FakeImap):
         def stored(self, folder):
-            return {b"INBOX": mail[:1], b"Label": mail[:1]}.get(folder, mail[:2])
+            return boxes.get(folder, [])
 
     def status_of(server, tag, line):
         name = line.split()[2].strip(b'"')
         n = len(server.stored(name))
-        return b"* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n{tag} OK done\r\n" % (name, n, n + 1)
+        last = server.last[name] = max(server.last.get(name, 0), n)
+        return b"* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n{tag} OK done\r\n" % (name, n, last + 1)
     listing = b'* LIST () "/" INBOX\r\n* LIST () "/" Label\r\n* LIST (\\All) "/" All\r\n{tag} OK done\r\n'
+
+    def there():
+        return {name: len(found) for name, found in look(place.new.imap(ANN)).items()}
     with ShowsAll([], {"LIST": listing, "STATUS": status_of}) as source:
         place = make(old=source)
         done = cutover(place)
         assert done.status == 0 and entry(place)["route"] == "new", done.log
         assert status(place)[ANN]["report"]["messages_copied"] == 3
+        assert there() == {"INBOX": 1, "Label": 1, "Archive": 1}
+        # Late mail: one that a filter archives at once, one in INBOX; and then its user archives that there.
+        boxes[b"INBOX"] += mail[3:]
+        boxes[b"All"] += mail[2:]
+        done = cutover(place)
+        assert done.status == 0 and there() == {"INBOX": 2, "Label": 1, "Archive": 2}, (done.log, there())
+        boxes[b"INBOX"].pop()
+        done = cutover(place)
+        assert done.status == 0 and there() == {"INBOX": 2, "Label": 1, "Archive": 2}, done.log
 
 
 def test_messages_without_their_keywords(make):
