@@ -20,6 +20,9 @@
  * A pass looks twice.  In the plan of all folders (copy_jobs.c) it takes part with what is known of
  * it, so that a message that gets a label is moved, and one that loses its last one too; behind the
  * copies, when the contents of all others are known, what is new in it is judged.
+ *
+ * Known weakness: where a message gets another UID in such a folder when it loses its last label,
+ * as in Dovecot's virtual folders and not in Gmail, it is deleted and copied instead of moved.
  */
 #ifndef IMAPSYNC_COPY_SHOWN_H
 #define IMAPSYNC_COPY_SHOWN_H

@@ -116,6 +116,52 @@ def test_what_is_elsewhere_too_is_not_read_again(way, tmp_path):
         assert (done.status, done.messages_copied, source.n_bodies) == (0, 1, 2), done.log
 
 
+VIRTUAL = """
+mail_plugins = $mail_plugins virtual
+namespace virtual {
+  prefix = virtual.
+  separator = .
+  location = virtual:/etc/dovecot/virtual:INDEX=/var/mail/%Lu/virtual
+  %s
+}
+namespace archived {
+  prefix = Archived.
+  separator = .
+  location = maildir:/var/mail/%Lu/Archived
+  list = no
+}
+"""
+# Of the user's folders, and of those that no listing shows.
+SHOWS = {"virtual/All/dovecot-virtual": "INBOX\nWork\nArchived.*\n  all\n"}
+
+
+@pytest.mark.parametrize("told,place", [("mailbox All {\n special_use = \\All\n }", "Archive"), ("", "virtual.All")])
+def test_virtual_folders_of_dovecot(told, place, dovecot, tmp_path):
+    """With the plugin for them, told by their use or by their namespace."""
+    old, new = dovecot("old", conf=VIRTUAL.replace("%s", told), files=SHOWS), dovecot("new")
+    mails = [Mail(b"Message-ID: <%d@x>\r\n" % i + message(f"m{i}")) for i in range(6)]
+    client = old.imap(ANN)
+    fill(client, {"INBOX": mails[:2], "Work": mails[1:3]})
+    client.create("Archived.2019")
+    for mail in mails[3:5]:
+        client.append("Archived.2019", None, None, mail.data)
+    done = copy(old, new, tmp_path, "--verify")
+    assert (done.status, done.messages_copied) == (0, 6), done.log
+    there = {name: [seen.sha for seen in found] for name, found in look(new.imap(ANN)).items()}
+    assert {name: len(found) for name, found in there.items()} == {"INBOX": 2, "Work": 2, place: 2}
+    # One gets a place of its own; one loses it, and has another number where all is shown; one comes.
+    client.select("Archived.2019")
+    client.uid("COPY", "1", "Work")
+    client.select("INBOX")
+    client.uid("COPY", "1", "Archived.2019")
+    expunge(client, "INBOX", "1")
+    client.append("Archived.2019", None, None, mails[5].data)
+    done = copy(old, new, tmp_path, "--verify")
+    assert (done.status, done.messages_copied, done.messages_moved, done.messages_deleted) == (0, 2, 1, 1), done.log
+    counts = {name: len(found) for name, found in look(new.imap(ANN)).items()}
+    assert counts == {"INBOX": 1, "Work": 3, place: 3}
+
+
 def test_a_folder_of_others_that_cannot_be_read(tmp_path):
     """Nobody knows what is in it, and that is said; what kills the source there costs no other mail."""
     with ShowsAll({b"INBOX": [ONE, TWO]}, [ONE, TWO]) as source, Folders() as target:
