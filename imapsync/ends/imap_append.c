@@ -6,6 +6,9 @@
  * folder is left first.  CLOSE expunges nothing there (RFC 9051 6.4.1).  GNU imap4d loses what is
  * stored into a folder that the same connection has open for writing; it has no UIDPLUS.
  *
+ * It may be answered before its end, with a NO.  A literal that was announced without asking is
+ * sent to its last octet all the same: the server counts them, and would take commands for octets.
+ *
  * A server that talks only UTF-8 (UTF8=ONLY) refuses a message with UTF-8 in its header that is not
  * said to be one; whether it is one is not known before its octets come, so each is (RFC 6855 4).
  */
@@ -113,8 +116,10 @@ void imap_end_append_message(struct end *end, const struct end_message *m)
 {
     struct imap_end *e = imap_end_of(end);
     struct buf text;
+    e->literal_left = 0;
     if (!e->append)
         return; /* it has been answered */
+    e->literal_left = m->size;
     struct append_request *q = (struct append_request *)e->append;
     end_message(q);
     q->n++;
@@ -139,13 +144,15 @@ void imap_end_append_message(struct end *end, const struct end_message *m)
 void imap_end_append_octets(struct end *end, struct slice octets)
 {
     struct imap_end *e = imap_end_of(end);
-    if (e->append)
+    if (octets.n <= e->literal_left)
         imap_cmd_octets(e->client, octets);
+    e->literal_left -= octets.n <= e->literal_left ? octets.n : e->literal_left;
 }
 
 void imap_end_append_end(struct end *end)
 {
     struct imap_end *e = imap_end_of(end);
+    e->literal_left = 0;
     if (e->append) {
         end_message((struct append_request *)e->append);
         e->append->has_more = false;

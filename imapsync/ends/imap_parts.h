@@ -96,6 +96,7 @@ struct imap_end {
     struct imap_opened *tail;        /* open when all that was sent is done; NULL: none */
     struct imap_request *append;     /* between append_begin() and append_end() */
     bool is_append_over;             /* it was answered before its end */
+    uint64_t literal_left;           /* octets of what it has announced */
     struct imap_body body;
     uint64_t reopened_uidvalidity;
     bool is_open; /* signed in, and what the server can is known */

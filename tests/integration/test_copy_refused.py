@@ -2,7 +2,7 @@
 """A NO is looked at before it is believed: servers store and then say NO, and not every MULTIAPPEND is atomic.  And what kills a
 connection is found, named and left out."""
 import pytest
-from lib.fakeimap import CAPABILITIES, FakeImap
+from lib.fakeimap import CAPABILITIES, LITERAL, FakeImap
 from lib.mailbox import argv, run
 
 SINGLE = CAPABILITIES.replace(b" MULTIAPPEND", b"")
@@ -122,3 +122,42 @@ def test_a_message_that_kills_the_target(tmp_path):
         assert done.status == 1, done.log
         assert sorted(new.messages) == sorted(m for i, m in enumerate(source.messages) if i != 12)
         assert [e["uid"] for e in done.counts["exceptions"]] == [13]
+
+
+class Hasty(FakeImap):
+    """Refuses a message when it hears how large it is, and reads on."""
+
+    refused = 0
+
+    def _command(self, sock, file):
+        line = file.readline()
+        found = LITERAL.search(line)
+        if b" APPEND " not in line or not found or int(found[1]) < 1000:
+            return super()._command(sock, Ahead(line, file))
+        sock.sendall(line.split()[0] + b" NO [LIMIT] too large\r\n")
+        self.refused += 1
+        while found:
+            assert len(file.read(int(found[1]))) == int(found[1])
+            found = LITERAL.search(file.readline())
+        return self._command(sock, file)
+
+
+class Ahead:
+    """A file whose first line was read already."""
+
+    def __init__(self, line, file):
+        self.line, self.file, self.read = line, file, file.read
+
+    def readline(self, size=-1):
+        line, self.line = self.line, b""
+        return line or self.file.readline(size)
+
+
+def test_a_refusal_before_the_end_of_a_literal_that_nobody_asked_for(tmp_path):
+    """What was announced is sent: else the next commands would be taken for its octets."""
+    large = [b"Subject: large %d\r\n\r\n" % i + b"x" * (3 << 20) for i in range(2)]
+    with FakeImap(mails(4) + large + mails(8)[4:]) as source, Hasty(capabilities=SINGLE) as new:
+        done = run(argv(source, new, tmp_path, "--timeout=60s", "--settle=0s"))
+        assert (done.status, done.messages_copied, done.messages_failed) == (1, 8, 2), done.log
+        assert sorted(new.appended) == mails(8) and new.refused >= 2
+        assert len(new.sockets) == 1, "one session was enough"
