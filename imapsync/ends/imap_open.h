@@ -47,6 +47,7 @@ struct open_request {
     bool is_deaf;      /* by QRESYNC, and nobody knows what was about which folder */
     bool was_refused;  /* a listing was answered by NO */
     bool was_void;     /* the token */
+    bool went_back;    /* its UIDNEXT is below the token's, under the same UIDVALIDITY */
     bool was_cut;      /* the server has answered for a part of the messages only */
     bool has_uids;     /* OPEN_STEP_UIDS was done */
     bool has_gap;      /* of a change it was not told what it is */

@@ -5,7 +5,9 @@
  * Another UIDVALIDITY, or a UIDNEXT below the token's, means that the folder was replaced or
  * restored, and UIDs have been given anew.  A HIGHESTMODSEQ below it means only that the server has
  * forgotten what has changed, as one does that has made its index again.  The token is worth
- * nothing either way, and everything is listed.
+ * nothing either way, and everything is listed.  Who has found a restored folder by its numbers
+ * asks without a token; where one is restored between two questions, what the token knew and the
+ * listing lacks may be there under any UID, so the listing is not sure.
  *
  * A listing that has fewer messages than the server has counted (a server that leaves out lines, or
  * answers for so many at a time, RFC 9738) is asked for again, by position in parts.  If it is
@@ -132,7 +134,8 @@ static bool asks_all(struct open_request *q)
     const struct imap_token *t = &q->token;
     if (t->uidnext == 0 || q->was_void)
         return false;
-    q->was_void = c->uidvalidity != t->uidvalidity || (c->uidnext > 0 && c->uidnext < t->uidnext) ||
+    q->went_back = c->uidvalidity == t->uidvalidity && c->uidnext > 0 && c->uidnext < t->uidnext;
+    q->was_void = c->uidvalidity != t->uidvalidity || q->went_back ||
                   (c->modseq > 0 && c->modseq < t->modseq);
     bool has_more = q->want & (END_WANT_DATES | END_WANT_SIZES | END_WANT_IDS);
     bool is_listed =
@@ -257,7 +260,8 @@ static void conclude(struct open_request *q)
     if (is_listing(q)) {
         c->is_whole = q->from <= 1;
         c->is_brief = imap_open_is_brief(q);
-        c->is_sure = q->is_counted && !is_short(q) && !q->was_cut && !c->has_unread;
+        c->is_sure =
+            q->is_counted && !q->went_back && !is_short(q) && !q->was_cut && !c->has_unread;
         c->n_vanished = 0;
         end_changes_miss(c, &q->known);
     } else {
