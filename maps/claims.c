@@ -31,6 +31,7 @@
 #include "maps/claims_file.h"
 
 #define CREATE_TRIES 100
+#define USED_KEPT 64 /* slots, which a scan reads at once */
 
 struct claims {
     char *dir; /* RUN/claims */
@@ -246,6 +247,17 @@ static void give_back(struct claims *c, uint32_t slot)
     c->free[c->n_free++] = slot;
 }
 
+/* Every scan reads as many slots as `used` says: who was busy once and is idle now costs it
+ * nothing. */
+static void rest(struct claims *c)
+{
+    if (!c->file || c->n_free < CLAIMS_SLOTS ||
+        atomic_load_explicit(&c->file->head.used, memory_order_relaxed) <= USED_KEPT)
+        return;
+    reset_slots(c);
+    atomic_store(&c->file->head.used, 0);
+}
+
 /* A set of claims that must be remembered becomes one: for all keys of its share of the hashes,
  * from the oldest epoch, as long as the youngest.  The oldest single claims go there, since they
  * lengthen the life of the crowd least. */
@@ -402,6 +414,7 @@ void claims_end(struct claims *c, struct claims_set *set, enum claims_outcome ou
         c->ambiguous[(c->ambiguous_first + c->n_ambiguous++) % CLAIMS_AMBIGUOUS_MAX] =
             set->slots[i];
     }
+    rest(c);
     free(set->slots);
     *set = (struct claims_set){0};
 }

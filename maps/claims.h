@@ -71,18 +71,23 @@ enum claims_scan_verdict {
     CLAIMS_WAS_AMBIGUOUS, /* nobody waits for an answer, but a message may still be stored */
 };
 
-/* One pass over the directory for one key: claims that are older than `epoch` count (their decision
- * saw a smaller one), and open claims of dead processes count as ambiguous.  Call it after the
- * epoch was published.  Removes files of dead processes when nothing in them matters any more. Only
- * reads claims, but the directory has to be ours: only mapd calls it.  -1 only for errors: then
- * nothing is known.
+/* Claims for the key that are older than `epoch` count: their decision saw a smaller one. */
+struct claims_question {
+    uint64_t key_hash, epoch;
+    enum claims_scan_verdict verdict; /* the answer */
+};
+
+/* Answers n questions by one pass over the directory; open claims of dead processes count as
+ * ambiguous.  Call it after the epochs were published; with no question at all it only sweeps.
+ * Removes files of dead processes when nothing in them matters any more. Only reads claims, but the
+ * directory has to be ours: only mapd calls it.  -1 only for errors: then nothing is known.
  *
  * Everybody who may make claims may also put other things into the directory, and no file of
  * another user's can be removed, renamed or opened by him (sticky directory, mode 0640 with his own
  * group). What is no file is removed and tells nothing; a file that we may not read keeps a barrier
  * busy: the flip is late, never wrong. */
-int claims_scan(const char *run_dir, uint64_t key_hash, uint64_t epoch,
-    enum claims_scan_verdict *out, struct err *err) ATTR_WUR;
+int claims_scan(
+    const char *run_dir, struct claims_question *questions, size_t n, struct err *err) ATTR_WUR;
 /* Makes RUN/claims when it is missing, and sets its mode: writable for the group of RUN, sticky.
  * mapd's start does it (through snapshot_writer_open), so that a missing directory later is an
  * error and not an empty one. */

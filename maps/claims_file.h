@@ -35,7 +35,8 @@ struct claims_head {
     char magic[8];
     uint64_t version, n_slots;
     char boot[BOOT_ID_SIZE];
-    /* Slots from here on were never used; stored before the first claim beyond it. */
+    /* Slots from here on are free; stored before the first claim beyond it, and falls only while
+     * there is no claim at all. */
     _Alignas(64) _Atomic uint64_t used;
 };
 

@@ -2,7 +2,9 @@
 /*
  * claims_scan: mapd's side of the claims.  Every pass lists the directory, so a mapd that was just
  * started sees what it never heard of.  A file that is created after the listing began belongs to a
- * process whose re-check comes after the publication that preceded this call.
+ * process whose re-check comes after the publication that preceded this call.  One pass answers any
+ * number of questions: what it costs are the files, and each claim that is open is looked for among
+ * the keys.
  *
  * A file whose lock can be taken belongs to a dead process: locks end with their holder, and a file
  * has its place in the directory only after it was locked.  Open claims of the dead stay ambiguous
@@ -17,12 +19,14 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/core/clock.h"
 #include "base/core/log.h"
+#include "base/core/mem.h"
 #include "base/core/num.h"
 #include "base/os/io.h"
 #include "maps/claims_file.h"
@@ -33,44 +37,78 @@
 #define TELL_AGAIN_MS 60000
 #define NEW_FILE_OLD_S 60 /* no process needs so long between creation and lock */
 
+/* One of the questions, and what was found for it so far. */
+struct asked {
+    struct claims_question *question;
+    bool is_busy, is_ambiguous;
+};
+
 struct pass {
     const char *path; /* of the directory */
     int dir_fd;
-    uint64_t key_hash, epoch, now_ms;
+    uint64_t now_ms;
     char boot[BOOT_ID_SIZE];
-    bool is_busy, is_ambiguous;
-    bool is_disturbed; /* a file went away under another name: list again */
+    struct asked *asked; /* by key */
+    size_t n_asked;
+    bool is_busy, is_ambiguous; /* whatever the question */
+    bool is_disturbed;          /* a file went away under another name: list again */
 };
 
 /* What is in one file. */
 struct content {
-    bool is_readable;   /* it is a claims file of this version */
-    bool is_open;       /* any claim that is to be remembered */
-    bool is_committing; /* ... for the key, older than the epoch */
-    bool is_ambiguous;
+    bool is_dead;     /* nobody waits for the answer to what it claims */
+    bool is_readable; /* it is a claims file of this version */
+    bool is_open;     /* any claim that is to be remembered */
 };
 
 /* The state of a claim, its words read after it. */
 struct seen {
-    uint64_t state, epoch, time_ms;
-    bool is_key; /* it is for the key, or for a crowd that the key belongs to */
+    uint64_t state, key_hash, epoch, time_ms;
 };
 
-static void judge_claim(
-    const struct pass *p, const struct seen *s, bool is_this_boot, struct content *out)
+static bool is_remembered(const struct pass *p, const struct seen *s, bool is_this_boot)
 {
     if (s->state == CLAIM_FREE)
-        return;
+        return false;
     if (s->state == CLAIM_AMBIGUOUS && is_this_boot && s->time_ms <= p->now_ms &&
         p->now_ms - s->time_ms > CLAIMS_AMBIGUOUS_MS)
+        return false;
+    return true;
+}
+
+static void note(struct asked *a, const struct seen *s, bool is_dead)
+{
+    if (s->epoch >= a->question->epoch)
         return;
-    out->is_open = true;
-    if (!s->is_key || s->epoch >= p->epoch)
-        return;
-    if (s->state == CLAIM_COMMITTING)
-        out->is_committing = true;
+    if (s->state == CLAIM_COMMITTING && !is_dead)
+        a->is_busy = true;
     else
-        out->is_ambiguous = true;
+        a->is_ambiguous = true;
+}
+
+static int compare_asked(const void *a, const void *b)
+{
+    const struct asked *x = a, *y = b;
+    if (x->question->key_hash != y->question->key_hash)
+        return x->question->key_hash < y->question->key_hash ? -1 : 1;
+    return 0;
+}
+
+static void note_claim(const struct pass *p, const struct seen *s, bool is_dead)
+{
+    struct claims_question key = {.key_hash = s->key_hash};
+    struct asked of_key = {.question = &key};
+    for (size_t i = mem_place(&of_key, p->asked, p->n_asked, sizeof *p->asked, compare_asked);
+         i < p->n_asked && p->asked[i].question->key_hash == s->key_hash; i++)
+        note(&p->asked[i], s, is_dead);
+}
+
+/* A crowd is a claim for each key that belongs to it. */
+static void note_crowd(const struct pass *p, const struct seen *s, uint32_t crowd, bool is_dead)
+{
+    for (size_t i = 0; i < p->n_asked; i++)
+        if (claims_crowd(p->asked[i].question->key_hash) == crowd)
+            note(&p->asked[i], s, is_dead);
 }
 
 /* The states are those of `early`, the other words of `late`, which was read after it: so each word
@@ -79,6 +117,7 @@ static struct seen see(const struct claim *early, const struct claim *late)
 {
     return (struct seen){
         .state = atomic_load_explicit(&early->state, memory_order_relaxed),
+        .key_hash = atomic_load_explicit(&late->key_hash, memory_order_relaxed),
         .epoch = atomic_load_explicit(&late->epoch, memory_order_relaxed),
         .time_ms = atomic_load_explicit(&late->time_ms, memory_order_relaxed),
     };
@@ -109,8 +148,10 @@ static bool look_at_claims(
             return false;
         for (size_t k = 0; k < n; k++) {
             struct seen s = see(&early[k], &late[k]);
-            s.is_key = atomic_load_explicit(&late[k].key_hash, memory_order_relaxed) == p->key_hash;
-            judge_claim(p, &s, is_this_boot, out);
+            if (!is_remembered(p, &s, is_this_boot))
+                continue;
+            out->is_open = true;
+            note_claim(p, &s, out->is_dead);
         }
     }
     /* Behind the slots: see struct claims_file. */
@@ -119,8 +160,10 @@ static bool look_at_claims(
         return false;
     for (uint32_t i = 0; i < CLAIMS_CROWDS; i++) {
         struct seen s = see(&early[i], &late[i]);
-        s.is_key = i == claims_crowd(p->key_hash);
-        judge_claim(p, &s, is_this_boot, out);
+        if (!is_remembered(p, &s, is_this_boot))
+            continue;
+        out->is_open = true;
+        note_crowd(p, &s, i, out->is_dead);
     }
     return true;
 }
@@ -134,7 +177,6 @@ static int look_at_file(
 {
     struct claims_head head;
     struct stat st;
-    *out = (struct content){0};
     if (fstat(fd, &st) != 0)
         return err_sys(err, errno, "%s/%s", p->path, name);
     if (!S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof(struct claims_file))
@@ -178,7 +220,7 @@ static bool parse_dead(struct slice name, uint64_t *ms_out, struct slice *id_out
 
 static int look_at_dead(struct pass *p, int fd, const char *name, struct err *err)
 {
-    struct content c;
+    struct content c = {.is_dead = true};
     uint64_t since = 0;
     struct slice id = slice_str(name);
     bool is_buried = parse_dead(slice_str(name), &since, &id);
@@ -192,19 +234,18 @@ static int look_at_dead(struct pass *p, int fd, const char *name, struct err *er
         unlinkat(p->dir_fd, name, 0);
         return 0;
     }
-    /* What cannot be read may have been a claim for this key. */
-    p->is_ambiguous |= !c.is_readable || c.is_committing || c.is_ambiguous;
+    /* What cannot be read may have been a claim for any key. */
+    p->is_ambiguous |= !c.is_readable;
     /* A time in the future is of an earlier start of the machine. */
     return is_buried && since <= p->now_ms ? 0 : bury(p, name, id, err);
 }
 
 static int look_at_living(struct pass *p, int fd, const char *name, struct err *err)
 {
-    struct content c;
+    struct content c = {0};
     if (look_at_file(p, fd, name, &c, err) != 0)
         return -1;
-    p->is_busy |= !c.is_readable || c.is_committing;
-    p->is_ambiguous |= c.is_ambiguous;
+    p->is_busy |= !c.is_readable;
     return 0;
 }
 
@@ -293,6 +334,8 @@ static int list(struct pass *p, struct err *err)
         return err_sys(err, errno, "%s: cannot list", p->path);
     p->dir_fd = dirfd(dir);
     p->is_busy = p->is_ambiguous = p->is_disturbed = false;
+    for (size_t i = 0; i < p->n_asked; i++)
+        p->asked[i].is_busy = p->asked[i].is_ambiguous = false;
     while (rc == 0) {
         errno = 0;
         struct dirent *d = readdir(dir);
@@ -307,13 +350,26 @@ static int list(struct pass *p, struct err *err)
     return rc;
 }
 
-int claims_scan(const char *run_dir, uint64_t key_hash, uint64_t epoch,
-    enum claims_scan_verdict *out, struct err *err)
+static void answer(const struct pass *p)
 {
-    struct pass p = {.key_hash = key_hash, .epoch = epoch, .now_ms = clock_mono_ms()};
+    for (size_t i = 0; i < p->n_asked; i++) {
+        const struct asked *a = &p->asked[i];
+        a->question->verdict = p->is_busy || p->is_disturbed || a->is_busy ? CLAIMS_BUSY
+                               : p->is_ambiguous || a->is_ambiguous        ? CLAIMS_WAS_AMBIGUOUS
+                                                                           : CLAIMS_CLEAR;
+    }
+}
+
+int claims_scan(const char *run_dir, struct claims_question *questions, size_t n, struct err *err)
+{
+    struct pass p = {.now_ms = clock_mono_ms(), .n_asked = n};
     struct buf path;
     int rc = -1;
     buf_init(&path, 4096);
+    p.asked = mem_realloc_array(NULL, n, sizeof *p.asked);
+    for (size_t i = 0; i < n; i++)
+        p.asked[i] = (struct asked){.question = &questions[i]};
+    mem_sort(p.asked, n, sizeof *p.asked, compare_asked);
     if (io_path(&path, run_dir, CLAIMS_DIR) != 0) {
         err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
         goto done;
@@ -327,11 +383,10 @@ int claims_scan(const char *run_dir, uint64_t key_hash, uint64_t epoch,
         if (!p.is_disturbed)
             break;
     }
-    *out = p.is_busy || p.is_disturbed ? CLAIMS_BUSY
-           : p.is_ambiguous            ? CLAIMS_WAS_AMBIGUOUS
-                                       : CLAIMS_CLEAR;
+    answer(&p);
     rc = 0;
 done:
+    free(p.asked);
     buf_fini(&path);
     return rc;
 }

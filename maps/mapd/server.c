@@ -6,8 +6,8 @@
  * left, so replies are in order and a client cannot make us hold more than one frame and one reply.
  * Rights come from the kernel: those whom the configuration names may change the map, whoever else
  * may open the socket may read it.  Their names were looked up at the start: no directory service
- * is asked for a connection, which could keep all others waiting.  When no place is left, a reader
- * makes room for who may change the map.
+ * is asked for a connection, which could keep all others waiting.  When no place is left, the
+ * reader that has been silent for longest makes room for whoever comes.
  *
  * Whoever sends what is no frame, no JSON or no object is dropped with a log line; nobody else
  * notices.  A connection that ends while its request is in the store thread stays until the job is
@@ -28,9 +28,9 @@
 #include "base/os/io.h"
 #include "base/os/listener.h"
 #include "base/os/stream.h"
-#include "maps/claims.h"
 #include "maps/client.h"
 #include "maps/mapd/barrier.h"
+#include "maps/mapd/hosts.h"
 #include "maps/mapd/reload.h"
 #include "maps/mapd/worker.h"
 
@@ -52,6 +52,8 @@ struct server {
     struct reload *reload;
     char *run_dir; /* stays when the configuration is replaced */
     struct publish *publish;
+    struct hosts *hosts;
+    struct barriers *barriers;
     struct server_socket socket;
     dev_t socket_dev;
     ino_t socket_ino;
@@ -61,7 +63,7 @@ struct server {
     struct listener *listener;
     struct loop_async *async;
     struct worker *worker;
-    LIST_HEAD(conns, conn) conns; /* the latest first */
+    LIST_HEAD(conns, conn) conns; /* whoever asked last comes first */
     size_t n_conns;
     bool is_full; /* says so once */
 };
@@ -161,8 +163,8 @@ static int barrier_start(struct conn *c, const json_t *request, struct err *err)
         control_number(request, "timeout_ms", max_ms, true, &timeout_ms, err) == 0)
         rc = 0;
     if (rc == 0)
-        c->barrier = barrier_new(s->loop, s->run_dir, route_key_hash(buf_slice(&key)), epoch,
-            timeout_ms, barrier_ended, c);
+        c->barrier = barrier_new(
+            s->barriers, route_key_hash(buf_slice(&key)), epoch, timeout_ms, barrier_ended, c);
     buf_fini(&key);
     return rc;
 }
@@ -173,6 +175,8 @@ static void start_request_own(struct conn *c, json_t *request)
 {
     struct err err = ERR_INIT;
 
+    LIST_REMOVE(c, link);
+    LIST_INSERT_HEAD(&c->server->conns, c, link);
     c->is_busy = true;
     c->is_in_frame = false;
     stream_deadline(c->stream, 0);
@@ -252,8 +256,8 @@ static void name_peer(
             BUG("a number fits");
 }
 
-/* Who may only read must not be able to keep others from a hold or a flip: the reader that came
- * first goes, if it waits for nothing. */
+/* Who may only read must not be able to keep others from a hold, a flip or an answer: the reader
+ * that has been silent for longest goes, if it waits for nothing. */
 static bool make_room(struct server *s)
 {
     struct conn *c, *oldest = NULL;
@@ -261,7 +265,7 @@ static bool make_room(struct server *s)
     if (!c->session.may_write && !c->is_busy)
         oldest = c;
     if (oldest)
-        conn_drop(oldest, "its place is needed for a change");
+        conn_drop(oldest, "its place is needed");
     return oldest != NULL;
 }
 
@@ -278,7 +282,7 @@ static void on_accepted_own(void *arg, int fd, const struct net_addr *peer ATTR_
         if (!s->is_full)
             log_warn("control_full", log_u64("clients", SERVER_CLIENTS_MAX));
         s->is_full = true;
-        if (!session.may_write || !make_room(s)) {
+        if (!make_room(s)) {
             io_close(&fd);
             return;
         }
@@ -348,12 +352,9 @@ static void on_tick(void *arg)
 {
     struct server *s = arg;
     struct err err = ERR_INIT;
-    enum claims_scan_verdict ignored;
 
     check_own(s);
-    /* No claim is older than the epoch 0. */
-    if (s->ticks++ % SERVER_SWEEP_TICKS == 0 && !s->is_lost &&
-        claims_scan(s->run_dir, 0, 0, &ignored, &err) != 0)
+    if (s->ticks++ % SERVER_SWEEP_TICKS == 0 && !s->is_lost && hosts_sweep(s->hosts, &err) != 0)
         log_error("claims_unreadable", log_err(&err));
     loop_timer_start(s->tick, SERVER_TICK_MS);
 }
@@ -439,6 +440,8 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
     s->conf = conf;
     s->run_dir = mem_strdup(conf->run);
     s->publish = publish;
+    s->hosts = hosts_new(s->run_dir);
+    s->barriers = barriers_new(loop, s->hosts);
     s->socket = *socket;
     if (lstat(socket->path, &st) == 0) { /* else the first tick says so */
         s->socket_dev = st.st_dev;
@@ -472,6 +475,8 @@ void server_free(struct server **sp)
     }
     while (!LIST_EMPTY(&s->conns))
         conn_close(LIST_FIRST(&s->conns));
+    barriers_free(&s->barriers);
+    hosts_free(&s->hosts);
     worker_free(&s->worker);
     reload_free(&s->reload);
     access_writers_fini(&s->writers);

@@ -13,7 +13,7 @@
 #include "maps/store/publish.h"
 #include "maps/store/store.h"
 
-#define SERVER_CLIENTS_MAX 256
+#define SERVER_CLIENTS_MAX 1000
 /* Who may only read sends nothing long. */
 #define SERVER_READER_FRAME_MAX (64u << 10)
 /* For a request that has begun to arrive, and for a reply to be read. */

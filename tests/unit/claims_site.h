@@ -162,11 +162,11 @@ static inline struct decision user_decision(uint64_t epoch)
 
 static inline enum claims_scan_verdict scan(const char *key, uint64_t epoch)
 {
-    enum claims_scan_verdict v;
+    struct claims_question q = {.key_hash = route_key_hash(slice_str(key)), .epoch = epoch};
     struct err err = ERR_INIT;
-    if (claims_scan(tmp.path, route_key_hash(slice_str(key)), epoch, &v, &err) != 0)
+    if (claims_scan(tmp.path, &q, 1, &err) != 0)
         fail_msg("%s", err.text);
-    return v;
+    return q.verdict;
 }
 
 static inline enum claims_verdict begin(const struct decision *d, size_t n, struct claims_set *set)

@@ -266,7 +266,6 @@ static void touch(const char *name, const char *bytes)
 static void test_strange_files(void **state)
 {
     struct err err = ERR_INIT;
-    enum claims_scan_verdict v;
     char path[256];
     (void)state;
     touch(".hidden", "x");
@@ -308,8 +307,32 @@ static void test_strange_files(void **state)
     assert_int_equal(scan(USER, 6), CLAIMS_CLEAR);
     assert_int_equal(count_files("", NULL), 2); /* ours and ".hidden" */
 
-    assert_int_equal(claims_scan("/nonexistent", 1, 1, &v, &err), -1);
+    assert_int_equal(claims_scan("/nonexistent", NULL, 0, &err), -1);
     assert_non_null(strstr(err.text, "cannot list"));
+}
+
+/* One pass answers all questions, each by its own key and epoch. */
+static void test_many_questions(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set;
+    struct err err = ERR_INIT;
+    uint64_t user = route_key_hash(SLICE_LIT(USER)), other = route_key_hash(SLICE_LIT(ABSENT));
+    struct claims_question q[] = {{.key_hash = user, .epoch = 6}, {.key_hash = other, .epoch = 6},
+        {.key_hash = user, .epoch = 5}, {.key_hash = user, .epoch = 7},
+        {.key_hash = route_key_hash(SLICE_LIT(DOMAIN)), .epoch = 1}};
+    (void)state;
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    assert_int_equal(claims_scan(tmp.path, q, 5, &err), 0);
+    const enum claims_scan_verdict open[] = {
+        CLAIMS_BUSY, CLAIMS_CLEAR, CLAIMS_CLEAR, CLAIMS_BUSY, CLAIMS_BUSY};
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(q[i].verdict, open[i]);
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+    assert_int_equal(claims_scan(tmp.path, q, 5, &err), 0);
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(
+            q[i].verdict, open[i] == CLAIMS_BUSY ? CLAIMS_WAS_AMBIGUOUS : CLAIMS_CLEAR);
 }
 
 struct cutter {
@@ -595,6 +618,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ambiguous_again_and_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_processes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_linger, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_questions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cut_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed_file, set_up, tear_down),

@@ -126,9 +126,46 @@ static void test_epoch_of_a_crowd(void **state)
     }
 }
 
+static uint64_t used_now(void)
+{
+    struct claims_head head;
+    char path[256];
+    assert_int_equal(count_files("", path), 1);
+    int fd = open(path, O_RDONLY);
+    assert_int_equal(read(fd, &head, sizeof head), sizeof head);
+    close(fd);
+    return atomic_load(&head.used);
+}
+
+/* A large message, and then nothing: scans need not read its slots for ever. */
+static void test_idle_again(void **state)
+{
+    enum { N = 500 };
+    struct decision *d = calloc(N, sizeof *d);
+    struct claims_set set, next;
+    (void)state;
+    assert_non_null(d);
+    for (size_t i = 0; i < N; i++)
+        d[i] = numbered_decision(i, 0);
+    assert_int_equal(begin(d, N, &set), CLAIMS_GO);
+    assert_int_equal(begin(d, 1, &next), CLAIMS_GO);
+    assert_int_equal(used_now(), N + 3); /* the domain's key each time */
+    claims_end(claims, &set, CLAIMS_ANSWERED);
+    assert_int_equal(used_now(), N + 3);
+    assert_int_equal(scan_number(0, 1), CLAIMS_BUSY);
+    claims_end(claims, &next, CLAIMS_ANSWERED);
+    assert_int_equal(used_now(), 0);
+    assert_int_equal(begin(d, 1, &next), CLAIMS_GO);
+    assert_int_equal(used_now(), 2);
+    assert_int_equal(scan_number(0, 1), CLAIMS_BUSY);
+    claims_end(claims, &next, CLAIMS_ANSWERED);
+    free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_idle_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_lost_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_of_a_crowd, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_epoch_of_a_crowd, set_up, tear_down),

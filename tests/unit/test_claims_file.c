@@ -51,13 +51,18 @@ static int drop_file(void **state)
     return 0;
 }
 
+static enum claims_scan_verdict scan_key(uint64_t key_hash, uint64_t epoch)
+{
+    struct claims_question q = {.key_hash = key_hash, .epoch = epoch};
+    struct err err = ERR_INIT;
+    if (claims_scan(tmp.path, &q, 1, &err) != 0)
+        fail_msg("%s", err.text);
+    return q.verdict;
+}
+
 static enum claims_scan_verdict scan(void)
 {
-    enum claims_scan_verdict v;
-    struct err err = ERR_INIT;
-    if (claims_scan(tmp.path, route_key_hash(SLICE_LIT(USER)), EPOCH + 1, &v, &err) != 0)
-        fail_msg("%s", err.text);
-    return v;
+    return scan_key(route_key_hash(SLICE_LIT(USER)), EPOCH + 1);
 }
 
 static void put(size_t slot, enum claim_state state, const char *key, uint64_t epoch)
@@ -228,7 +233,6 @@ static void test_older_ones(void **state)
     struct decision d = decision_of(USER, EPOCH);
     struct claims_set set;
     struct err err = ERR_INIT;
-    enum claims_scan_verdict v;
     (void)state;
     assert_int_equal(claims_begin(claims, reader, &d, 1, &set), CLAIMS_GO);
     claims_end(claims, &set, CLAIMS_AMBIGUOUS);
@@ -239,8 +243,7 @@ static void test_older_ones(void **state)
     d = decision_of(USER, EPOCH + 1);
     assert_int_equal(claims_begin(claims, reader, &d, 1, &set), CLAIMS_GO);
     claims_end(claims, &set, CLAIMS_AMBIGUOUS);
-    assert_int_equal(claims_scan(tmp.path, d.keys[0].hash, EPOCH + 1, &v, &err), 0);
-    assert_int_equal(v, CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(scan_key(d.keys[0].hash, EPOCH + 1), CLAIMS_WAS_AMBIGUOUS);
     /* Another user under the same one. */
     c.key = SLICE_LIT(OTHER);
     assert_int_equal(snapshot_writer_stage(writer, &c, 1, 3, &err), 0);
@@ -248,10 +251,8 @@ static void test_older_ones(void **state)
     struct decision other = decision_of(OTHER, EPOCH + 1);
     assert_int_equal(claims_begin(claims, reader, &other, 1, &set), CLAIMS_GO);
     claims_end(claims, &set, CLAIMS_AMBIGUOUS);
-    assert_int_equal(claims_scan(tmp.path, d.keys[0].hash, EPOCH + 2, &v, &err), 0);
-    assert_int_equal(v, CLAIMS_WAS_AMBIGUOUS);
-    assert_int_equal(claims_scan(tmp.path, other.keys[0].hash, EPOCH + 2, &v, &err), 0);
-    assert_int_equal(v, CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(scan_key(d.keys[0].hash, EPOCH + 2), CLAIMS_WAS_AMBIGUOUS);
+    assert_int_equal(scan_key(other.keys[0].hash, EPOCH + 2), CLAIMS_WAS_AMBIGUOUS);
 }
 
 int main(void)
