@@ -119,7 +119,7 @@ static int start_own(struct mapd *m, struct conf *conf, struct err *err)
 
     if (access_become_mapd(conf, false, err) != 0 || open_store(conf, &m->store, err) != 0 ||
         publish_open(conf->run, m->store, &m->publish, err) != 0 || boot_id(boot, err) != 0 ||
-        reboot_note(m->store, conf->run, boot, err) != 0 ||
+        reboot_note(m->store, conf->state, conf->run, boot, err) != 0 ||
         publish_stage(m->publish, NULL, err) != 0) {
         conf_free(&conf);
         return -1;

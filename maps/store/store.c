@@ -22,7 +22,7 @@
 
 #define META_MAP_ID SLICE_LIT("map_id")
 #define META_STATE SLICE_LIT("state")
-#define META_BOOT SLICE_LIT("boot")
+#define META_BOOT SLICE_LIT("boot") /* of older versions */
 
 /* --- Meta records and holds ----------------------------------------------------- */
 
@@ -58,27 +58,28 @@ int store_save_state(
     return bdb_put(s->meta, txn, META_STATE, slice_make(state, sizeof state), err);
 }
 
-int store_boot(struct store *s, char out[STORE_BOOT_SIZE], struct err *err)
+int store_former_boot(struct store *s, char out[BOOT_ID_SIZE], struct err *err)
 {
     struct buf value;
     bool found;
 
     buf_init(&value, STORE_VALUE_MAX);
     int rc = bdb_get(s->meta, NULL, META_BOOT, &value, &found, err);
-    /* What does not fit was not written by store_set_boot() and is no start that we know. */
-    if (rc != 0 || !found || fmt_into(out, STORE_BOOT_SIZE, "%s", buf_cstr(&value)) != 0)
+    /* What does not fit is no start that we know. */
+    if (rc != 0 || !found || fmt_into(out, BOOT_ID_SIZE, "%s", buf_cstr(&value)) != 0)
         out[0] = '\0';
     buf_fini(&value);
     return rc;
 }
 
-int store_set_boot(struct store *s, const char *boot, struct err *err)
+int store_forget_boot(struct store *s, struct err *err)
 {
     struct bdb_txn *txn = NULL;
+    bool found;
 
     if (bdb_begin(s->env, &txn, err) != 0)
         return -1;
-    if (bdb_put(s->meta, txn, META_BOOT, slice_str(boot), err) != 0) {
+    if (bdb_del(s->meta, txn, META_BOOT, &found, err) != 0) {
         bdb_abort(&txn);
         return -1;
     }

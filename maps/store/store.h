@@ -23,11 +23,11 @@
 #include "base/core/buf.h"
 #include "base/core/err.h"
 #include "base/core/slice.h"
+#include "maps/boot.h"
 #include "maps/route.h"
 #include "maps/store/history.h"
 
 #define STORE_MAP_ID_SIZE 40
-#define STORE_BOOT_SIZE 40
 #define STORE_WHO_MAX 64
 #define STORE_WHY_MAX 1024
 #define STORE_OWNER_MAX 128
@@ -60,9 +60,10 @@ int store_checkpoint(struct store *s, struct err *err) ATTR_WUR; /* if much was 
 
 const char *store_map_id(const struct store *s);
 uint64_t store_generation(const struct store *s); /* committed */
-/* The start of the machine (maps/boot.h) that was last noted here; "" when none was. */
-int store_boot(struct store *s, char out[STORE_BOOT_SIZE], struct err *err) ATTR_WUR;
-int store_set_boot(struct store *s, const char *boot, struct err *err) ATTR_WUR;
+/* Takes what older versions noted in the map about the host that it is on: the start of the machine
+ * (maps/boot.h); "" when there is nothing. */
+int store_former_boot(struct store *s, char out[BOOT_ID_SIZE], struct err *err) ATTR_WUR;
+int store_forget_boot(struct store *s, struct err *err) ATTR_WUR;
 uint64_t store_live_count(const struct store *s);
 /* Holds in force, in no order; valid until the next commit. */
 const struct store_hold *store_holds(const struct store *s, size_t *n_out);
