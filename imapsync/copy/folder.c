@@ -239,7 +239,7 @@ int folder_copied(struct work *w, struct err *err)
         *err = f->err;
         return -1;
     }
-    if (check_missing(w, err) != 0 || folder_check_dates(w, err) != 0)
+    if (check_missing(w, err) != 0 || folder_check_stored(w, err) != 0)
         return -1;
     /* A target that tells no UIDs is asked what it has now. */
     if (has_unknown_uids &&
@@ -304,7 +304,7 @@ void folder_work_fini(struct work *w)
     free(w->facts);
     free(w->copies);
     free(w->missing);
-    free(w->dated);
+    free(w->checks);
     free(w->hints);
     uid_set_fini(&w->filtered);
     end_changes_fini(&w->kept);

@@ -10,6 +10,7 @@
  *   folder_touched.c  the pairs that what both sides have told is about
  *   folder_rest.c     what was told by UIDs alone: listed when it is needed, and in portions
  *   folder_adopt.c    a large folder that the target has already, found again by content
+ *   folder_stored.c   dates and flags of its copies, as the target keeps them
  *   folder_changes.c  what the plan is told of it
  *   pass_plan.c       one plan over all of them, and its questions
  *   pass_doubt.c      what may be on the target, and cannot be looked for
@@ -51,9 +52,12 @@ struct told {
     size_t n_still;
 };
 
-/* A copy with a date that the target may not have kept. */
-struct dated {
+/* A copy with a date, or flags, that the target may not have kept. */
+struct check {
     uint32_t src_uid, tgt_uid;
+    bool has_odd_date;
+    bool is_plain;      /* stored without keywords */
+    struct flags lacks; /* when it was looked at */
 };
 
 struct work {
@@ -98,8 +102,8 @@ struct work {
         next_there; /* UIDNEXT of the target behind what was copied in this pass; 0: nothing was */
     uint32_t *missing;
     size_t n_missing;
-    struct dated *dated;
-    size_t n_dated;
+    struct check *checks;
+    size_t n_checks;
     struct match_hint *hints; /* UIDs that the target told and that proved nothing */
     size_t n_hints;
     bool is_needed;          /* on the target: something goes there */
@@ -161,10 +165,10 @@ void folder_told(struct work *w, enum item_code code, uint32_t uid, const char *
 /* An error of one folder costs that folder; -1: it is one of the pass. */
 int folder_excuse(struct work *w, struct err *err) ATTR_WUR;
 
-/* --- Dates (folder_dates.c) --- */
+/* --- What was stored (folder_stored.c) --- */
 
-/* Tells which of `dated` the target has not kept. */
-int folder_check_dates(struct work *w, struct err *err) ATTR_WUR;
+/* Tells what of `checks` the target has not kept. */
+int folder_check_stored(struct work *w, struct err *err) ATTR_WUR;
 
 /* --- What is left (folder_sift.c) --- */
 
@@ -274,6 +278,8 @@ int folder_tell_unkept(struct work *w, struct err *err) ATTR_WUR;
 int pass_ask_kept(struct works *all, struct err *err) ATTR_WUR;
 /* Of the plan: keywords that have been refused and are not due, and what is left empty. */
 int pass_rest_flags(struct works *all, struct err *err) ATTR_WUR;
+/* Taken with an OK, and not there: of one message, or (uid 0) of n. */
+void folder_tell_dropped(struct work *w, uint32_t uid, size_t n, const struct flags *what);
 void pass_spared(void *works, const struct apply_spared *s); /* of apply_job */
 
 /* --- What another one has by now (shared.c) ------------------------------------------------- */

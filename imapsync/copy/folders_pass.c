@@ -105,11 +105,16 @@ static void on_missing(void *arg, uint32_t uid)
     w->missing[w->n_missing++] = uid;
 }
 
-static void on_dated(void *arg, uint32_t uid, uint32_t tgt_uid)
+static void on_check(void *arg, const struct stream_check *k)
 {
     struct work *w = arg;
-    w->dated = mem_realloc_array(w->dated, w->n_dated + 1, sizeof(*w->dated));
-    w->dated[w->n_dated++] = (struct dated){uid, tgt_uid};
+    if ((w->n_checks & (w->n_checks - 1)) == 0)
+        w->checks =
+            mem_realloc_array(w->checks, w->n_checks ? 2 * w->n_checks : 1, sizeof(*w->checks));
+    w->checks[w->n_checks++] = (struct check){.src_uid = k->uid,
+        .tgt_uid = k->tgt_uid,
+        .has_odd_date = k->has_odd_date,
+        .is_plain = k->is_plain};
 }
 
 static void on_doubted(void *arg, uint32_t uid, uint32_t tgt_uid)
@@ -119,8 +124,16 @@ static void on_doubted(void *arg, uint32_t uid, uint32_t tgt_uid)
     w->hints[w->n_hints++] = (struct match_hint){uid, tgt_uid};
 }
 
+static void choose_sample(struct works *all)
+{
+    if (!all->p->has_known && !all->c->is_sampled)
+        all->c->unchecked = FLAG_ANSWERED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
+    all->c->is_sampled = true;
+}
+
 static int copy_all(struct works *all, struct stream_folder *folders, struct err *err)
 {
+    choose_sample(all);
     struct stream_job job = {.source = all->c->from,
         .target = all->c->to,
         .journal = all->c->journal,
@@ -131,7 +144,8 @@ static int copy_all(struct works *all, struct stream_folder *folders, struct err
         .reduced = on_reduced,
         .refused = on_refused,
         .missing = on_missing,
-        .dated = on_dated,
+        .check = on_check,
+        .unchecked = &all->c->unchecked,
         .doubted = on_doubted,
         .is_cancelled = is_cancelled,
         .arg = all->c};

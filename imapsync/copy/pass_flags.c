@@ -205,6 +205,16 @@ int pass_ask_kept(struct works *all, struct err *err)
 /* --- Told --------------------------------------------------------------------------------------
  */
 
+void folder_tell_dropped(struct work *w, uint32_t uid, size_t n, const struct flags *what)
+{
+    struct buf text;
+    buf_init(&text, 64u << 10);
+    add_names(&text, "the target does not keep ", what, &w->keywords);
+    BUG_ON(buf_add_str(&text, ": it says OK, and they are not there") != 0);
+    folder_tell(w, ITEM_FLAG, uid, uid ? 0 : n, buf_cstr(&text));
+    buf_fini(&text);
+}
+
 void pass_spared(void *arg, const struct apply_spared *s)
 {
     const struct works *all = arg;

@@ -25,6 +25,12 @@ struct stream_folder {
     struct err err;        /* why not all of it was tried; class NONE: it was */
 };
 
+/* A message that was stored with a date, or flags, that some targets do not keep. */
+struct stream_check {
+    uint32_t uid, tgt_uid;
+    bool has_odd_date, is_plain;
+};
+
 struct stream_job {
     struct end *source, *target;
     struct journal *journal;
@@ -41,8 +47,8 @@ struct stream_job {
     void (*refused)(void *arg, uint32_t uid, enum item_code code, const char *why);
     /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
     void (*missing)(void *arg, uint32_t uid);
-    /* Stored under this UID, with a date that some targets do not keep. */
-    void (*dated)(void *arg, uint32_t uid, uint32_t tgt_uid);
+    void (*check)(void *arg, const struct stream_check *k);
+    unsigned *unchecked; /* system flags of which no message was checked yet; cleared here */
     /* Stored, and the target has told this UID, which proves nothing: SENT. */
     void (*doubted)(void *arg, uint32_t uid, uint32_t tgt_uid);
     /* True, and then for ever: what is on its way still arrives, nothing else is begun, and the job

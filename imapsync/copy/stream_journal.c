@@ -120,6 +120,20 @@ static bool is_believed(struct stream *s, uint32_t folder, const struct batches_
                                   is_ours);
 }
 
+/* Keywords, odd dates, and of each system flag the first message that has it. */
+static void check(struct stream_job *job, const struct stream_folder *f, const struct listed *m,
+    const struct batches_result *r)
+{
+    const struct stream_check k = {.uid = r->uid,
+        .tgt_uid = r->tgt_uid,
+        .has_odd_date = !r->is_plain && stream_has_odd_date(m),
+        .is_plain = r->is_plain};
+    unsigned first = m->flags.system & *job->unchecked;
+    *job->unchecked &= ~first;
+    if (first || k.has_odd_date || (!r->is_plain && stream_has_keywords(m)))
+        job->check(f->arg, &k);
+}
+
 void stream_put_result(struct stream *s, const struct batches_result *r)
 {
     struct stream_job *job = s->job;
@@ -154,8 +168,8 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         if (r->is_plain || told_of_date(m, false))
             job->reduced(f->arg, r->uid, r->is_plain && stream_has_keywords(m),
                 told_of_date(m, r->is_plain));
-        if (!r->is_plain && is_known && stream_has_odd_date(m))
-            job->dated(f->arg, r->uid, r->tgt_uid);
+        if (is_known)
+            check(job, f, m, r);
         break;
     case BATCHES_REFUSED:
     case BATCHES_ASIDE:

@@ -15,10 +15,15 @@
 static const char *const throttled_texts[] = {
     "is throttled", "backoff time", "rate limit", "too many requests", "too many commands"};
 
-static bool is_throttled(struct slice text)
+/* "The 1500 MB storage limit has been exceeded" (GroupWise), and what Courier and others say. */
+static const char *const full_texts[] = {"over quota", "overquota", "quota exceeded",
+    "quota has been exceeded", "exceeded quota", "exceeds quota", "exceed quota", "storage limit",
+    "mailbox is full", "mailbox full", "no space left", "disk full"};
+
+static bool has_one_of(struct slice text, const char *const *words, size_t n)
 {
-    for (size_t i = 0; i < sizeof(throttled_texts) / sizeof(throttled_texts[0]); i++) {
-        struct slice wanted = slice_str(throttled_texts[i]);
+    for (size_t i = 0; i < n; i++) {
+        struct slice wanted = slice_str(words[i]);
         for (size_t at = 0; at + wanted.n <= text.n; at++) {
             if (slice_eq_nocase(slice_sub(text, at, wanted.n), wanted))
                 return true;
@@ -26,6 +31,8 @@ static bool is_throttled(struct slice text)
     }
     return false;
 }
+
+#define HAS_ONE_OF(text, words) has_one_of(text, words, sizeof(words) / sizeof((words)[0]))
 
 static const struct fault_row {
     enum imap_code_kind code;
@@ -72,8 +79,10 @@ int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const ch
 {
     const char *name = imap_code_name(code);
     bool is_told = code == IMAP_CODE_NONE || code == IMAP_CODE_ALERT || code == IMAP_CODE_OTHER;
-    if (is_told && is_throttled(slice_str(text)))
+    if (is_told && HAS_ONE_OF(slice_str(text), throttled_texts))
         code = IMAP_CODE_THROTTLED;
+    else if (is_told && status == IMAP_STATUS_NO && HAS_ONE_OF(slice_str(text), full_texts))
+        code = IMAP_CODE_OVERQUOTA;
     struct fault_row row = {code, ERR_PERM, ERR_SCOPE_NONE, EX_UNAVAILABLE};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].code == code)

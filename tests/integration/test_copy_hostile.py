@@ -478,6 +478,7 @@ ANSWERS = {
     "APPEND is refused": ({"APPEND": b"{tag} NO not this one\r\n"}, 1),
     "APPEND is bad": ({"APPEND": b"{tag} BAD Command Argument Error 11\r\n"}, 1),
     "the quota is reached": ({"APPEND": b"{tag} NO [OVERQUOTA] full\r\n"}, 73),
+    "the quota is reached, without a code": ({"APPEND": b"{tag} NO APPEND The 1500 MB storage limit has been exceeded.\r\n"}, 73),
     "the folder is gone": ({"APPEND": b"{tag} NO [TRYCREATE] no such folder\r\n"}, None),
     "throttled": ({"APPEND": b"{tag} NO [THROTTLED] slow down\r\n"}, 75),
     "in use": ({"APPEND": b"{tag} NO [INUSE] locked\r\n"}, None),

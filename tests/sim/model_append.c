@@ -105,7 +105,8 @@ static uint32_t put_message(struct server *s, struct mailbox *b, const struct ap
     const struct message *equal = s->quirks & QUIRK_ONCE ? equal_one(b, (uint32_t)content) : NULL;
     if (equal)
         return equal->uid;
-    struct message *m = engine_add(s, b, (uint32_t)content, a->flags);
+    struct message *m =
+        engine_add(s, b, (uint32_t)content, (uint16_t)(a->flags & ~s->refuses.drops));
     m->is_altered = !is_whole || (s->quirks & QUIRK_ALTERS) != 0;
     m->has_date = a->has_date && a->date_s == model_date(m->content);
     return m->uid;

@@ -169,6 +169,33 @@ static void test_dropped(void **state)
     }
 }
 
+/* The same of what is stored with them. */
+static void test_dropped_when_stored(void **state)
+{
+    static const struct {
+        uint16_t flag;
+        uint32_t n;
+        size_t n_items;
+    } rows[] = {{WORD, 2, 2}, {WORD, 5, 1}, {SEEN, 5, 1}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds) * COUNT_OF(rows); i++) {
+        uint16_t flag = rows[i % COUNT_OF(rows)].flag;
+        rig_init(&rig, "dropped when stored", 0, kinds[i / COUNT_OF(rows)], 1);
+        no()->drops = flag;
+        for (uint32_t k = 0; k < rows[i % COUNT_OF(rows)].n; k++)
+            rig_deliver(&rig, INBOX, k, FLAG_FLAGGED | flag);
+        (void)rig_pass(&rig);
+        assert_int_equal(count(&rig.w.target, flag), 0);
+        assert_int_equal(rig.n.items_changed, rows[i % COUNT_OF(rows)].n_items);
+        assert_non_null(strstr(rig.told, "does not keep"));
+        no()->drops = 0;
+        rig_quiet(&rig);
+        if (flag == WORD)
+            rig_compare(&rig);
+        rig_fini(&rig);
+    }
+}
+
 /* A folder that keeps no keywords gets none, and they are named once. */
 static void test_not_kept(void **state)
 {
@@ -277,6 +304,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_message, clean_up),
         cmocka_unit_test_teardown(test_messages, clean_up),
         cmocka_unit_test_teardown(test_dropped, clean_up),
+        cmocka_unit_test_teardown(test_dropped_when_stored, clean_up),
         cmocka_unit_test_teardown(test_not_kept, clean_up),
         cmocka_unit_test_teardown(test_a_removal, clean_up),
         cmocka_unit_test_teardown(test_a_move, clean_up),

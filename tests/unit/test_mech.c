@@ -2,6 +2,7 @@
 /* By which mechanism one signs in, and what a refusal means. */
 #include "imapsync/imap/mech.h"
 #include "imapsync/imap/refusal.h"
+#include "imapsync/imap/fault.h"
 #include "tests/unit/unit.h"
 
 #define M(name) (1u << MECH_##name)
@@ -145,12 +146,41 @@ static void test_refusals(void **state)
         assert_row(rows[i].text, refusal_judge(rows[i].code, rows[i].text) == rows[i].is);
 }
 
+/* What a NO without a code is about, by its words. */
+static void test_faults(void **state)
+{
+    static const struct {
+        const char *text;
+        enum err_class class;
+        enum err_scope scope;
+        bool is_wide;
+    } rows[] = {
+        {"no", ERR_PERM, ERR_SCOPE_NONE, false},
+        {"Message too long", ERR_PERM, ERR_SCOPE_NONE, false},
+        {"Request is throttled.", ERR_TEMP, ERR_SCOPE_USER, false},
+        {"APPEND The 1500 MB storage limit has been exceeded.", ERR_TEMP, ERR_SCOPE_USER, true},
+        {"You exceeded your mail quota, mailbox is FULL", ERR_TEMP, ERR_SCOPE_USER, true},
+        {"Quota exceeded (mailbox for user is full)", ERR_TEMP, ERR_SCOPE_USER, true},
+        {"Write error: No space left on device", ERR_TEMP, ERR_SCOPE_USER, true},
+        {"Quota root is not known", ERR_PERM, ERR_SCOPE_NONE, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(
+            imap_fault_parts(IMAP_STATUS_NO, IMAP_CODE_NONE, rows[i].text, "x", &err), -1);
+        assert_row(rows[i].text, err.class == rows[i].class && err.scope == rows[i].scope &&
+                                     err.is_wide == rows[i].is_wide);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_offers),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
