@@ -28,7 +28,7 @@ struct copy_args {
     const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
         *exclude[OPTIONS_REPEATED_MAX + 1];
     bool is_json, verifies, no_subscriptions, accepts, maps, includes, excludes, wants_help;
-    bool has_with, has_without, is_newest_first, is_dry, is_events;
+    bool has_with, has_without, is_newest_first, is_dry, is_events, has_sizes;
 };
 
 #define SIDE_ROWS(side, s)                                                                         \
@@ -84,6 +84,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
         {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
+        {"--sizes", NULL, &a->has_sizes, "report the octets of each folder on both sides"},
         {"--dry-run", NULL, &a->is_dry, "show what would be done, and do none of it"},
         {"--json", NULL, &a->is_json, "print the report as JSON"},
         {"--json-events", NULL, &a->is_events, "print what happens as JSON, line by line"},
@@ -142,6 +143,7 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
         folder_words(a->map), folder_words(a->include), folder_words(a->exclude)};
     out->is_newest_first = a->is_newest_first;
     out->is_dry = a->is_dry;
+    out->wants_octets = a->has_sizes;
     if (a->is_dry && a->verifies)
         return err_set(err, ERR_PERM, EX_USAGE, "--verify compares what a dry run does not copy");
     a->filter.with_flags = folder_words(a->with_flags);

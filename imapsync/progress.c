@@ -300,7 +300,8 @@ void progress_count(void *arg, bool is_target, const struct folder *f)
 {
     struct progress *p = arg;
     if (f->has & FOLDER_HAS_MESSAGES)
-        summary_count(&p->summary, is_target, f->name, f->messages);
+        summary_count(&p->summary, is_target, f->name, f->messages,
+            f->has & FOLDER_HAS_OCTETS ? (int64_t)f->octets : -1);
 }
 
 /* --- The end

@@ -63,7 +63,8 @@ static struct summary_folder *add(struct summary *s, struct slice name)
         return NULL;
     if ((s->n & (s->n - 1)) == 0)
         s->v = mem_realloc_array(s->v, s->n ? 2 * s->n : 1, sizeof(*s->v));
-    s->v[s->n] = (struct summary_folder){.source = clean(name)};
+    s->v[s->n] = (struct summary_folder){
+        .source = clean(name), .octets_after = -1, .octets_there_after = -1};
     return &s->v[s->n++];
 }
 
@@ -86,6 +87,7 @@ static void join(struct copy_folder *to, const struct copy_folder *last)
     *to = *last;
     to->is_made = was.is_made || last->is_made;
     to->messages_there = was.messages_there;
+    to->all_octets_there = was.all_octets_there;
     to->copied += was.copied;
     to->octets += was.octets;
     to->adopted += was.adopted;
@@ -131,14 +133,17 @@ void summary_renamed(struct summary *s, struct slice from, struct slice to)
     s->renamed[s->n_renamed++].to = clean(to);
 }
 
-void summary_count(struct summary *s, bool is_target, struct slice name, uint32_t messages)
+void summary_count(
+    struct summary *s, bool is_target, struct slice name, uint32_t messages, int64_t octets)
 {
     struct summary_folder *f = find(s, is_target, name);
     if (f && is_target) {
         f->target_after = messages;
+        f->octets_there_after = octets;
         f->has_target_after = true;
     } else if (f) {
         f->source_after = messages;
+        f->octets_after = octets;
         f->has_source_after = true;
     }
 }

@@ -24,6 +24,7 @@ struct summary_folder {
     struct copy_folder f;  /* without its names; sums of all passes where they are sums */
     uint32_t source_after, target_after;
     bool has_source_after, has_target_after;
+    int64_t octets_after, octets_there_after; /* -1: not told */
     uint32_t items;
 };
 
@@ -61,8 +62,9 @@ void summary_fini(struct summary *s);
 const struct summary_folder *summary_folder(struct summary *s, const struct copy_folder *f);
 void summary_message(struct summary *s, const struct copy_message *m);
 void summary_renamed(struct summary *s, struct slice from, struct slice to);
-/* How many messages a folder has now; name on the wire. */
-void summary_count(struct summary *s, bool is_target, struct slice name, uint32_t messages);
+/* What a folder has now; name on the wire; octets -1: not told. */
+void summary_count(
+    struct summary *s, bool is_target, struct slice name, uint32_t messages, int64_t octets);
 /* Gives each folder the number of its items. */
 void summary_items(struct summary *s, const struct report *r);
 /* Which of its messages were there already. */

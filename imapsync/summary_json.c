@@ -8,6 +8,12 @@ static json_t *number(uint64_t v)
     return json_integer((json_int_t)v);
 }
 
+static void add_octets(json_t *out, const char *key, int64_t octets)
+{
+    if (octets >= 0)
+        json_object_set_new(out, key, json_integer(octets));
+}
+
 json_t *summary_folder_json(const struct summary_folder *s)
 {
     const struct copy_folder *f = &s->f;
@@ -25,6 +31,10 @@ json_t *summary_folder_json(const struct summary_folder *s)
         json_object_set_new(out, "source_after", number(s->source_after));
     if (s->has_target_after)
         json_object_set_new(out, "target_after", number(s->target_after));
+    add_octets(out, "source_bytes_before", f->all_octets);
+    add_octets(out, "target_bytes_before", f->all_octets_there);
+    add_octets(out, "source_bytes_after", s->octets_after);
+    add_octets(out, "target_bytes_after", s->octets_there_after);
     json_object_set_new(out, "made", json_boolean(f->is_made));
     json_object_set_new(out, "lost", json_boolean(f->is_lost));
     json_object_set_new(out, "copied", number(f->copied));

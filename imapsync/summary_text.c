@@ -62,6 +62,15 @@ static void add_word(struct buf *note, bool is_so, const char *what)
         say(note, "%s%s", note->n > 0 ? ", " : "", what);
 }
 
+static void add_octets(struct buf *note, int64_t octets, const char *where)
+{
+    if (octets < 0)
+        return;
+    add_word(note, true, "");
+    bar_add_octets(note, (double)octets);
+    say(note, " %s", where);
+}
+
 static void add_notes(const struct summary_folder *s, struct buf *note)
 {
     const struct copy_folder *f = &s->f;
@@ -72,6 +81,9 @@ static void add_notes(const struct summary_folder *s, struct buf *note)
         s->target && f->origin != FOLDER_ORIGIN_PLAIN && f->origin != FOLDER_ORIGIN_KEPT &&
             f->origin != FOLDER_ORIGIN_NONE,
         folder_origin_text(f->origin));
+    add_octets(note, s->octets_after >= 0 ? s->octets_after : f->all_octets, "on the source");
+    add_octets(note, s->octets_there_after >= 0 ? s->octets_there_after : f->all_octets_there,
+        "on the target");
     add_note(note, f->adopted, "found there");
     add_note(note, f->filtered, "left out by the filter");
     add_note(note, f->flags, "with other flags");

@@ -40,6 +40,7 @@ struct copy_options {
     uint32_t accept; /* 1 << enum item_code: these are accepted when they are told */
     struct filter filter;
     bool is_newest_first; /* in each folder, message by message */
+    bool wants_octets;    /* of folders, for who is told of them: see struct end */
     bool is_dry; /* everything is looked at and planned, and nothing done: events, counts and items
                     tell what would be.  The journal stays as it was */
 };
@@ -52,7 +53,8 @@ struct copy_folder {
     bool is_made;         /* on the target, by this pass */
     bool is_lost;         /* the source does not list it any more */
     bool has_failed;
-    uint32_t messages, messages_there; /* of both sides before, as they count */
+    uint32_t messages, messages_there;    /* of both sides before, as they count */
+    int64_t all_octets, all_octets_there; /* of these messages; -1: not told */
     uint64_t copied, octets, adopted, filtered, failed, flags, moved, deleted, kept, withheld;
 };
 

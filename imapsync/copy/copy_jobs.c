@@ -109,7 +109,9 @@ static void tell_unchanged(struct copy *c, const struct pass *p, const struct co
                        .target = job->record.target.name,
                        .origin = job->origin,
                        .messages = job->source->messages,
-                       .messages_there = job->target.messages});
+                       .messages_there = job->target.messages,
+                       .all_octets = copy_octets_of(job->source),
+                       .all_octets_there = copy_octets_of(&job->target)});
     c->events->progress(c->arg, p->counts);
 }
 
@@ -120,8 +122,11 @@ static void tell_not_copied(struct copy *c, const struct folder_list *from, cons
                       : is_other              ? "no mail: calendar, contacts, tasks"
                                               : "as --include and --exclude say";
     if (!(f->attrs & FOLDER_NOSELECT))
-        tell_folder(
-            c, &(struct copy_folder){.source = f->name, .left_out = why, .messages = f->messages});
+        tell_folder(c, &(struct copy_folder){.source = f->name,
+                           .left_out = why,
+                           .messages = f->messages,
+                           .all_octets = copy_octets_of(f),
+                           .all_octets_there = -1});
 }
 
 /* The folders that may have changed. */
@@ -147,7 +152,9 @@ static int add_folder(struct copy *c, struct pass *p, struct jobs *jobs, size_t 
         tell_folder(c, &(struct copy_folder){.source = f->name,
                            .target = p->map->names[i],
                            .has_failed = true,
-                           .messages = f->messages});
+                           .messages = f->messages,
+                           .all_octets = copy_octets_of(f),
+                           .all_octets_there = -1});
         journal_folder_fini(&job->record);
         if (!copy_is_exception(c, err))
             return -1;

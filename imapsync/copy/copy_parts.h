@@ -54,6 +54,12 @@ static inline unsigned copy_wants(const struct copy *c)
     return filter_wants(&c->options.filter) | (c->options.is_dry ? END_WANT_SIZES : 0);
 }
 
+/* For struct copy_folder. */
+static inline int64_t copy_octets_of(const struct folder *f)
+{
+    return f && f->has & FOLDER_HAS_OCTETS ? (int64_t)f->octets : -1;
+}
+
 static inline void copy_looked(const struct copy *c, const struct copy_looked *l)
 {
     if (c->events->looked)

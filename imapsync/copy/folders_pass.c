@@ -415,7 +415,9 @@ int copy_folders(struct copy *c, struct pass *p, struct copy_job *jobs, size_t n
                 .is_lost = jobs[i].is_lost,
                 .is_made = jobs[i].is_awaited || jobs[i].target.uidvalidity == 0,
                 .messages = jobs[i].is_lost ? 0 : jobs[i].source->messages,
-                .messages_there = jobs[i].target.messages}};
+                .messages_there = jobs[i].target.messages,
+                .all_octets = copy_octets_of(jobs[i].source),
+                .all_octets_there = copy_octets_of(&jobs[i].target)}};
     p->opened = NULL;
     p->n_window = n;
     p->works = &all;

@@ -74,6 +74,7 @@ static bool is_same(const struct end *end, const struct folder *f, struct slice 
 
 static void folders(struct end *e, struct folder_list *out, struct end_ticket *t)
 {
+    inner_of(e)->wants_octets = e->wants_octets;
     inner_of(e)->ops->folders(inner_of(e), out, t);
 }
 

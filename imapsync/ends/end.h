@@ -263,6 +263,9 @@ struct end {
     /* Lines that it was told and could not read, or only in part; of those what may have been about
      * folders or messages, and is lost.  Whoever counts takes them. */
     uint64_t n_odd, n_unread;
+    /* folders() tells their octets too, where that is one question.  Whoever wants it sets it: some
+     * servers read every message for the answer. */
+    bool wants_octets;
 };
 
 /* Both ways. */

@@ -12,9 +12,12 @@ enum step {
 
 /* --- Its numbers ---------------------------------------------------------------------------- */
 
-void imap_status_items(struct imap_client *client)
+void imap_status_items(struct imap_end *e)
 {
+    struct imap_client *client = e->client;
     imap_cmd_text(client, "(MESSAGES UIDNEXT UIDVALIDITY");
+    if (e->end.wants_octets && imap_client_has(client, IMAP_CAP_STATUS_SIZE))
+        imap_cmd_text(client, " SIZE");
     imap_cmd_text(client, imap_client_has(client, IMAP_CAP_CONDSTORE) ? " HIGHESTMODSEQ)" : ")");
 }
 
@@ -36,6 +39,10 @@ void imap_status_take(struct folder *f, const struct imap_status_data *d)
     if (d->has & IMAP_ITEM_HIGHESTMODSEQ) {
         f->has |= FOLDER_HAS_MODSEQ;
         f->modseq = d->highestmodseq;
+    }
+    if (d->has & IMAP_ITEM_SIZE) {
+        f->has |= FOLDER_HAS_OCTETS;
+        f->octets = d->size;
     }
 }
 
@@ -75,7 +82,7 @@ static void folder_send(struct imap_request *r)
         imap_cmd_text(client, "STATUS ");
         imap_cmd_name(r->e, f->name);
         imap_cmd_text(client, " ");
-        imap_status_items(client);
+        imap_status_items(r->e);
         imap_cmd_end(client);
         return;
     }

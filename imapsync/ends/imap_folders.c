@@ -200,7 +200,7 @@ static void compose_status(struct imap_request *r, enum step step, struct slice 
     if (step == STEP_ID)
         imap_cmd_text(client, "(MAILBOXID)");
     else
-        imap_status_items(client);
+        imap_status_items(r->e);
     imap_cmd_end(client);
 }
 
@@ -220,7 +220,7 @@ static void compose_list(struct list_request *l)
             imap_cmd_text(client, " SPECIAL-USE");
         if (imap_client_has(client, IMAP_CAP_LIST_STATUS)) {
             imap_cmd_text(client, " STATUS ");
-            imap_status_items(client);
+            imap_status_items(l->r.e);
         }
         imap_cmd_text(client, ")");
     }

@@ -192,7 +192,7 @@ void imap_end_folders(struct end *e, struct folder_list *out, struct end_ticket 
 void imap_end_status(struct end *e, struct folder *out, struct end_ticket *t);
 void imap_end_identify(struct end *e, struct buf *out, struct end_ticket *t);
 /* "(MESSAGES ...)" and what it is answered. */
-void imap_status_items(struct imap_client *client);
+void imap_status_items(struct imap_end *e);
 void imap_status_take(struct folder *f, const struct imap_status_data *d);
 /* "\Sent"; use: not NONE. */
 const char *imap_use_word(enum folder_use use);

@@ -33,6 +33,7 @@ enum folder_number {
     FOLDER_HAS_UIDNEXT = 2,
     FOLDER_HAS_UIDVALIDITY = 4,
     FOLDER_HAS_MODSEQ = 8,
+    FOLDER_HAS_OCTETS = 16,
 };
 
 struct folder {
@@ -46,6 +47,7 @@ struct folder {
     unsigned has; /* of enum folder_number; 0: it has no status, or none that can be read */
     uint32_t uidvalidity, uidnext, messages;
     uint64_t modseq; /* HIGHESTMODSEQ; 0: the folder has none */
+    uint64_t octets; /* of all its messages: end.wants_octets */
 };
 
 #define FOLDER_PREFIXES_MAX 16

@@ -10,6 +10,7 @@ enum imap_cap {
     IMAP_CAP_KNOWN = 1 << 0, /* the server has told its capabilities */
     IMAP_CAP_STARTTLS = 1 << 1,
     IMAP_CAP_LOGINDISABLED = 1 << 2,
+    IMAP_CAP_STATUS_SIZE = 1 << 3,
     IMAP_CAP_COMPRESS = 1 << 5,  /* COMPRESS=DEFLATE */
     IMAP_CAP_UTF8_ONLY = 1 << 6, /* UTF8=ONLY: nothing works before ENABLE UTF8=ACCEPT */
     IMAP_CAP_SASL_IR = 1 << 7,

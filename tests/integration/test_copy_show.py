@@ -67,11 +67,15 @@ def test_a_dry_run_changes_nothing(dovecot, tmp_path):
     assert (by_folder(plan)["INBOX"]["deleted"], by_folder(plan)["INBOX"]["flags_changed"]) == (1, 2)
     assert changes(new) == [] and look(target, "/") == before and state_of(tmp_path / "state") == state
     # It was right.
-    real = copy(old, new, tmp_path)
+    real = copy(old, new, tmp_path, "--sizes")
     assert [real.counts[n] for n in done] == [plan.counts[n] for n in done], real.log
-    assert {n: {k: v for k, v in f.items() if not k.endswith("_after")} for n, f in by_folder(real).items()} == by_folder(plan)
+    assert {n: {k: v for k, v in f.items() if not k.endswith("_after") and "_bytes_" not in k} for n, f in by_folder(real).items()} == by_folder(plan)
     inbox = by_folder(real)["INBOX"]
     assert (inbox["source_before"], inbox["source_after"], inbox["target_before"], inbox["target_after"]) == (4, 4, 7, 5)
+    octets = {side: sum(seen.size for seen in look(client, separator)["INBOX"])
+              for side, client, separator in (("source", source, "."), ("target", target, "/"))}
+    assert {side: inbox[f"{side}_bytes_after"] for side in octets} == octets
+    assert inbox["target_bytes_before"] == octets["target"] + len(message("m3")) + len(message("m4"))
 
 
 def test_weeks_ahead_and_then_the_rest(dovecot, tmp_path):

@@ -30,6 +30,8 @@ static void fill(struct summary *s, struct report *r)
                           .target = NAME("INBOX"),
                           .origin = FOLDER_ORIGIN_PLAIN,
                           .messages = 1204,
+                          .all_octets = -1,
+                          .all_octets_there = -1,
                           .messages_there = 1190,
                           .copied = 11,
                           .octets = 25268978,
@@ -40,12 +42,16 @@ static void fill(struct summary *s, struct report *r)
                           .target = NAME("Quiet"),
                           .origin = FOLDER_ORIGIN_KEPT,
                           .messages = 1500,
+                          .all_octets = -1,
+                          .all_octets_there = -1,
                           .messages_there = 1500});
     summary_folder(s, &(struct copy_folder){.source = NAME("Sent"),
                           .target = NAME("Gesendete Objekte"),
                           .origin = FOLDER_ORIGIN_SPECIAL,
                           .is_made = true,
                           .messages = 83,
+                          .all_octets = -1,
+                          .all_octets_there = -1,
                           .copied = 1,
                           .octets = 1048,
                           .adopted = 2,
@@ -56,14 +62,18 @@ static void fill(struct summary *s, struct report *r)
                .target = NAME("x"),
                .origin = FOLDER_ORIGIN_SAID,
                .has_failed = true,
-               .messages = 7});
+               .messages = 7,
+               .all_octets = -1,
+               .all_octets_there = -1});
     summary_folder(s, &(struct copy_folder){.source = NAME("All Mail"),
                           .left_out = "shows messages of other folders",
-                          .messages = 2900});
-    summary_count(s, false, NAME("INBOX"), 1205);
-    summary_count(s, true, NAME("INBOX"), 1197);
-    summary_count(s, true, NAME("Gesendete Objekte"), 3);
-    summary_count(s, true, NAME("Nobody's"), 3);
+                          .messages = 2900,
+                          .all_octets = -1,
+                          .all_octets_there = -1});
+    summary_count(s, false, NAME("INBOX"), 1205, 30000000);
+    summary_count(s, true, NAME("INBOX"), 1197, 29000000);
+    summary_count(s, true, NAME("Gesendete Objekte"), 3, -1);
+    summary_count(s, true, NAME("Nobody's"), 3, -1);
     summary_message(s, &(struct copy_message){.folder = NAME("Sent"), .uid = 7, .octets = 1048});
     summary_message(s, &(struct copy_message){.folder = NAME("INBOX"),
                            .uid = 4294967295,
@@ -97,7 +107,8 @@ static void test_text(void **state)
     static const char want[] =
         "folder                              source   target      now   copied       size\n"
         "INBOX                                 1205     1190     1197       11   24.1 MiB\n"
-        "    3 with other flags, 4 deleted, 1 failed, 1 item\n"
+        "    28.6 MiB on the source, 27.7 MiB on the target, 3 with other flags,\n"
+        "    4 deleted, 1 failed, 1 item\n"
         "Sent > Gesendete Objekte                83      new        3        1    1.0 KiB\n"
         "    the folder of this use, 2 found there, 80 left out by the filter\n"
         "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e/A long n...re or there > x        7        0"
