@@ -177,6 +177,9 @@ static bool takes_size(const struct filter *f, const struct listed *m)
 
 bool filter_takes(const struct filter *f, const struct listed *m, const struct keywords *keywords)
 {
+    /* A plan asks this of each message, often, and mostly there is no filter. */
+    if (filter_is_empty(f))
+        return true;
     if (!takes_date(f, m) || !takes_size(f, m))
         return false;
     for (size_t i = 0; m->has_flags && i < f->n_with; i++) {

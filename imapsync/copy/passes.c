@@ -35,7 +35,7 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
         /* A journal that was found damaged is set aside, and the next pass begins another. */
         bool is_damage = err->scope == ERR_SCOPE_USER && err->code == EX_DATAERR;
         if (err->class != ERR_TEMP || !(err->scope == ERR_SCOPE_HOST || is_damage) ||
-            i >= TRIES_MAX)
+            i >= TRIES_MAX || copy_is_cancelled(c))
             return -1;
         log_warn("copy_again", log_err(err));
         if (!is_damage)
