@@ -15,8 +15,10 @@ static unsigned can(const struct end *end)
     unsigned n = 0;
     if (imap_client_has(e->client, IMAP_CAP_UIDPLUS))
         n |= END_CAN_TELL_UIDS | END_CAN_REMOVE;
-    /* Where each literal has to be asked for, messages of one command would wait for each other. */
-    if (imap_client_has(e->client, IMAP_CAP_MULTIAPPEND | IMAP_CAP_LITERAL_PLUS))
+    /* Where each literal has to be asked for, messages of one command would wait for each other;
+     * and a MESSAGELIMIT is one of APPEND too. */
+    if (imap_client_has(e->client, IMAP_CAP_MULTIAPPEND | IMAP_CAP_LITERAL_PLUS) &&
+        imap_client_limits(e->client).messages == 0)
         n |= END_CAN_BATCH;
     if (imap_client_has(e->client, IMAP_CAP_MOVE) || imap_client_has(e->client, IMAP_CAP_UIDPLUS))
         n |= END_CAN_MOVE;

@@ -134,6 +134,7 @@ static void test_abilities(void **state)
         {"MULTIAPPEND", 0, 0},
         {"MULTIAPPEND LITERAL+", END_CAN_BATCH, 0},
         {"MULTIAPPEND LITERAL-", 0, 0},
+        {"MULTIAPPEND LITERAL+ MESSAGELIMIT=1000", 0, 0},
         {"CONDSTORE", END_CAN_TELL_CHANGES | END_CAN_GUARD, 0},
         {"OBJECTID", END_CAN_TELL_IDS, 0},
         {"APPENDLIMIT=1000", END_CAN_CHECK_SIZE, 1000},
