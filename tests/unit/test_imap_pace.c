@@ -68,6 +68,10 @@ static void test_odd_clocks_and_rates(void **state)
     assert_int_equal(pace_room(&p, 900, 1), 0); /* it goes back */
     assert_int_equal(pace_room(&p, 1000, 1), 1);
     assert_int_equal(pace_room(&p, UINT64_MAX, 1), 10);
+    struct pace often = {0};
+    pace_set(&often, 10);
+    for (uint64_t i = 0; i < 10; i++) /* nobody takes any */
+        assert_int_equal(pace_room(&often, 1000 + 900 * i, 1), 10);
     pace_set(&p, 2); /* a slower one */
     assert_int_equal(pace_room(&p, UINT64_MAX, 1), 2);
     pace_set(&p, 0);
@@ -267,6 +271,11 @@ static void test_hours(void **state)
     day_add(&d, THEN + 2 * HOUR, DAY_UP, UINT64_MAX);
     day_add(&d, THEN + 2 * HOUR, DAY_UP, UINT64_MAX);
     assert_true(day_used(&d, THEN + 2 * HOUR, DAY_UP) > UINT64_MAX / 26);
+    /* The same hour of another day is another hour. */
+    d = (struct day){0};
+    day_add(&d, THEN, DAY_DOWN, 100);
+    day_add(&d, THEN + DAY_HOURS * HOUR, DAY_DOWN, 1);
+    assert_int_equal(day_used(&d, THEN + DAY_HOURS * HOUR, DAY_DOWN), 1);
     /* It is written and read. */
     d = (struct day){0};
     for (uint64_t i = 0; i < 40; i++)
