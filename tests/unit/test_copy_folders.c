@@ -177,6 +177,9 @@ static void test_what_shows_all(void **state)
     static const char *const there[][2] = {{"Ablage", "\\Archive"}, {NULL, NULL}};
     static const char *const own[] = {"INBOX", "INBOX.Archive"}, *const met[] = {"INBOX", "Ablage"};
     static const char *const beside[] = {"INBOX", "Archive", "Ablage"};
+    static const char *const named[][2] = {
+        {"INBOX", ""}, {"All", "\\All"}, {"Archive", ""}, {NULL, NULL}};
+    static const char *const yields[] = {"INBOX", "All", "Archive"};
     struct folder_list source, target;
     (void)state;
     make(&source, '/', "", NULL, rows);
@@ -188,6 +191,11 @@ static void test_what_shows_all(void **state)
     folder_list_fini(&source);
     make(&source, '/', "", NULL, archived);
     check(&source, &target, beside);
+    folder_list_fini(&source);
+    folder_list_fini(&target);
+    make(&source, '/', "", NULL, named);
+    make(&target, '/', "", NULL, none);
+    check(&source, &target, yields);
     folder_list_fini(&source);
     folder_list_fini(&target);
 }
