@@ -57,6 +57,8 @@ GUESTS = {
               "provides": "default-mta, mail-transport-agent"},
     "courier": {"packages": ["courier-imap", "courier-authlib", "courier-authlib-userdb"], "drop": NO_PERL,
                 "mount_points": ["etc/courier"]},
+    "imap4d": {"packages": ["mailutils-imap4d"], "drop": NO_PERL, "mount_points": ["etc/mailutils"],
+               "provides": "default-mta, mail-transport-agent"},
     "isync": {"packages": ["isync"], "drop": []},
     "interimap": {"packages": ["interimap", "perl"], "drop": []},
 }

@@ -8,12 +8,14 @@
 fill() opens each folder for writing, as any client does: what Courier does with a folder that nobody has
 ever opened so is the business of test_copy_courier.py.
 """
+from functools import partial
 from types import SimpleNamespace
 
 from .courier import Courier
 from .cyrus import Cyrus
 from .dovecot import Dovecot
 from .imap import quoted
+from .imap4d import Imap4d
 from .mailbox import fill, look, to_wire
 
 # Where a user's folders are, and what stands between the parts of their names.
@@ -24,11 +26,25 @@ KINDS = {
 }
 
 
+def stored_as(location, separator):
+    return SimpleNamespace(make=partial(Dovecot, mail_location=location, separator=separator), prefix="", separator=separator)
+
+
+# The other ways in which Dovecot stores mail.
+FORMATS = {
+    "sdbox": stored_as("sdbox:/var/mail/%Lu/sdbox", "."),
+    "mdbox": stored_as("mdbox:/var/mail/%Lu/mdbox", "/"),
+    "mbox": stored_as("mbox:/var/mail/%Lu/mail:INBOX=/var/mail/%Lu/inbox", "/"),
+}
+IMAP4D = {"imap4d": SimpleNamespace(make=Imap4d, prefix="", separator="/")}
+ALL_KINDS = {**KINDS, **FORMATS, **IMAP4D}
+
+
 class Side:
     """See the top of this file."""
 
     def __init__(self, server, kind, user):
-        self.server, self.kind, self.user, self.client = server, KINDS[kind], user, server.imap(user)
+        self.server, self.kind, self.user, self.client = server, ALL_KINDS[kind], user, server.imap(user)
 
     def name(self, folder):
         return folder if folder == "INBOX" else self.kind.prefix + folder
@@ -45,9 +61,9 @@ class Side:
         for folder in spec:
             self.select(folder)
 
-    def look(self):
+    def look(self, text=lambda octets: octets):
         client = self.server.imap(self.user)
-        shown = look(client, self.kind.separator)
+        shown = look(client, self.kind.separator, text)
         client.logout()
         return {n if n == "INBOX" else n.removeprefix(self.kind.prefix): mails for n, mails in shown.items()}
 
