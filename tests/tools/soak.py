@@ -21,7 +21,8 @@ os.environ.setdefault("FUZZ_SECONDS", "30")
 # mapd answers on its loop while a thread of its own works on the store, libmilter has a thread per
 # connection, and the socket map reads what another process writes.
 WITH_THREADS = ["test_map_daemon.py", "test_map_holds.py", "test_milter_wire.py", "test_lookup_socketmap.py"]
-WITH_TABLES = ["test_copy_pairs.py", "test_copy_cut.py", "test_copy_histories.py", "test_copy_kill.py", "test_copy_size.py"]
+WITH_TABLES = ["test_copy_pairs.py", "test_copy_cut.py", "test_copy_histories.py", "test_copy_kill.py", "test_copy_size.py",
+               "test_copy_lies.py", "test_copy_odd.py"]
 LEFT_OUT = [
     ("test_map_daemon.py::test_replies_that_nobody_reads",
      "measures mapd's memory, of which the sanitizer takes several times as much"),
