@@ -194,6 +194,7 @@ static void window_fini(struct apply_window *w)
         free(g->known);
         free(g->parts);
         free(g->lost);
+        free(g->alone);
         free(g->moved);
         if (g->again)
             end_changes_fini(&g->again->there);

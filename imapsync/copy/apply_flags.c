@@ -103,8 +103,8 @@ static bool answered(struct apply_window *w, struct apply_group *g)
         check(w, g);
     if (g->step == 0 && has_two_steps(w, g))
         return false;
-    apply_taken(g);
-    return apply_next_part(g);
+    apply_taken(w, g);
+    return apply_next_part(w, g);
 }
 
 /* What both sides have in common is without the flags that the target has refused to add, and with

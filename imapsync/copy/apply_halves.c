@@ -42,26 +42,6 @@ static bool is_same_change(const struct apply_part *a, const struct apply_part *
     return flags_eq(&a->add, &b->add) && flags_eq(&a->remove, &b->remove);
 }
 
-bool apply_next_part(struct apply_group *g)
-{
-    while (g->n_parts > 0) {
-        const struct apply_part was = g->part;
-        g->part = g->parts[--g->n_parts];
-        if (!is_same_change(&was, &g->part)) {
-            g->n_alone = 0;
-            g->has_taken = false;
-        }
-        apply_choose(g);
-        if (g->n_uids == 0)
-            continue;
-        g->is_again = true;
-        return false;
-    }
-    apply_part_begin(g);
-    apply_choose(g);
-    return true;
-}
-
 /* --- Halving ---------------------------------------------------------------------------------- */
 
 /* As a number of flags, adding and taking away apart. */
@@ -173,30 +153,68 @@ void apply_spare(struct apply_window *w, struct apply_group *g, const uint32_t *
         tell(w, g, 0, n, what, why);
 }
 
-/* All of the part that are due. */
-static void spare(struct apply_window *w, struct apply_group *g, const char *why)
+/* Those that were refused alone, when it is known that not all are. */
+static void tell_alone(struct apply_window *w, struct apply_group *g)
 {
-    const struct apply_lost what = {g->part.add, g->part.remove};
-    apply_spare(w, g, g->which, g->n_uids, &what, why);
+    struct apply_alone *a = g->alone;
+    if (a && a->n > 0)
+        apply_spare(w, g, a->places, a->n, &a->what, a->why.text);
+    if (a)
+        a->n = 0;
 }
 
-/* And those that wait for the same change. */
-static void spare_all(struct apply_window *w, struct apply_group *g, const char *why)
+static void keep_alone(struct apply_group *g, const struct err *why)
 {
+    if (!g->alone)
+        g->alone = mem_zalloc(sizeof(*g->alone));
+    g->alone->places[g->alone->n++] = g->which[0];
+    g->alone->what = (struct apply_lost){g->part.add, g->part.remove};
+    g->alone->why = *why;
+}
+
+/* With those that wait for the same change. */
+static void spare_all(struct apply_window *w, struct apply_group *g)
+{
+    struct apply_alone *a = g->alone;
     struct apply_part all = g->part;
     while (g->n_parts > 0 && is_same_change(&all, &g->parts[g->n_parts - 1])) {
         const struct apply_part *p = &g->parts[--g->n_parts];
         all.from = p->from < all.from ? p->from : all.from;
         all.end = p->end > all.end ? p->end : all.end;
     }
+    for (size_t i = 0; i < a->n; i++)
+        all.from = a->places[i] < all.from ? a->places[i] : all.from;
+    a->n = 0;
     g->part = all;
     apply_choose(g);
-    spare(w, g, why);
+    apply_spare(w, g, g->which, g->n_uids, &a->what, a->why.text);
 }
 
-void apply_taken(struct apply_group *g)
+void apply_taken(struct apply_window *w, struct apply_group *g)
 {
     g->has_taken = true;
+    tell_alone(w, g);
+}
+
+bool apply_next_part(struct apply_window *w, struct apply_group *g)
+{
+    while (g->n_parts > 0) {
+        const struct apply_part was = g->part;
+        g->part = g->parts[--g->n_parts];
+        if (!is_same_change(&was, &g->part)) {
+            tell_alone(w, g);
+            g->has_taken = false;
+        }
+        apply_choose(g);
+        if (g->n_uids == 0)
+            continue;
+        g->is_again = true;
+        return false;
+    }
+    tell_alone(w, g);
+    apply_part_begin(g);
+    apply_choose(g);
+    return true;
 }
 
 bool apply_may_halve(const struct err *why)
@@ -207,21 +225,25 @@ bool apply_may_halve(const struct err *why)
 bool apply_halve(struct apply_window *w, struct apply_group *g, const struct err *why)
 {
     struct err told = *why;
+    const struct apply_lost what = {g->part.add, g->part.remove};
     size_t n_add = count(&g->part.add), n_remove = count(&g->part.remove);
     (void)err_wrap(&told, "%s: cannot change messages", w->job->target->label);
     g->is_halved = true;
     g->part.step = g->step;
     if (n_add + n_remove > 1) {
         halve_flags(g, n_add, n_remove);
-    } else if (g->n_uids > 1 && (g->has_taken || g->n_alone < APPLY_ALONE_MAX)) {
+    } else if (g->n_uids > 1) {
         halve_messages(g);
-    } else if (g->has_taken || ++g->n_alone < APPLY_ALONE_MAX) {
-        spare(w, g, told.text);
-    } else if (g->kind == &apply_flags) {
-        spare_all(w, g, told.text);
+    } else if (g->has_taken) {
+        apply_spare(w, g, g->which, 1, &what, told.text);
     } else {
-        apply_refuse(w, g, told.text);
-        return true;
+        keep_alone(g, &told);
+        if (g->alone->n == APPLY_ALONE_MAX && g->kind != &apply_flags) {
+            apply_refuse(w, g, told.text);
+            return true;
+        }
+        if (g->alone->n == APPLY_ALONE_MAX)
+            spare_all(w, g);
     }
-    return apply_next_part(g);
+    return apply_next_part(w, g);
 }

@@ -170,8 +170,8 @@ static bool answered(struct apply_window *w, struct apply_group *g)
     if (!is_taken)
         return true;
     take_moved(w, g);
-    apply_taken(g);
-    return apply_next_part(g);
+    apply_taken(w, g);
+    return apply_next_part(w, g);
 }
 
 static int read_known(struct apply_window *w, struct apply_group *g, struct err *err)

@@ -52,6 +52,14 @@ struct apply_lost {
     struct flags add, remove;
 };
 
+/* Messages that were refused alone, of one change, when none has got it. */
+struct apply_alone {
+    uint32_t places[APPLY_ALONE_MAX];
+    size_t n;
+    struct apply_lost what;
+    struct err why;
+};
+
 /* What a command has done: flags that were set, and a move that was refused. */
 struct apply_again {
     struct end_changes there; /* of the folder that they are, or were, in */
@@ -74,11 +82,11 @@ struct apply_group {
     struct apply_part part, *parts; /* what is tried now; those that wait, the next one last */
     size_t n_parts;
     bool is_halved, is_again;
-    size_t n_alone;          /* messages that were refused alone, */
-    bool has_taken;          /* of a change that others have got */
-    struct apply_lost *lost; /* FLAGS: by operation; NULL: none was */
-    uint32_t *uids;          /* on the target, of those of the part that are still to be changed */
-    uint32_t *which;         /* their places in ops */
+    struct apply_alone *alone; /* refused alone, and not told yet; NULL: never */
+    bool has_taken;            /* others have got the change of the part */
+    struct apply_lost *lost;   /* FLAGS: by operation; NULL: none was */
+    uint32_t *uids;  /* on the target, of those of the part that are still to be changed */
+    uint32_t *which; /* their places in ops */
     size_t n_uids;
     struct end_ticket first, second;
     struct end_uids answer;    /* what the command told */
@@ -157,8 +165,8 @@ bool apply_halve(struct apply_window *w, struct apply_group *g, const struct err
 void apply_set_again(struct apply_group *g, const struct flags *add);
 /* The part was done; and the next one's turn.  true: that was the last, and all of it is the part.
  */
-void apply_taken(struct apply_group *g);
-bool apply_next_part(struct apply_group *g);
+void apply_taken(struct apply_window *w, struct apply_group *g);
+bool apply_next_part(struct apply_window *w, struct apply_group *g);
 bool apply_may_halve(const struct err *why);
 /* Tells it, once for each folder, and leaves it out. */
 void apply_refuse(struct apply_window *w, struct apply_group *g, const char *why);

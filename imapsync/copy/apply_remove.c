@@ -58,8 +58,8 @@ static bool answered(struct apply_window *w, struct apply_group *g)
         apply_take_out(w, g, &g->answer);
     if (g->step == 0 && g->n_uids > 0)
         return false;
-    apply_taken(g);
-    return apply_next_part(g);
+    apply_taken(w, g);
+    return apply_next_part(w, g);
 }
 
 static void put(struct apply_window *w, struct apply_group *g)

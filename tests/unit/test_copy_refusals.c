@@ -3,6 +3,7 @@
  * A NO to a change of messages costs the message, or the flag, that it is about: the others are
  * changed, what is at fault is named, and when the target takes it nothing of it is left.
  */
+#include "imapsync/copy/copy_parts.h"
 #include "tests/unit/copy_rig.h"
 
 #define INBOX 0
@@ -93,6 +94,36 @@ static void test_taking_away(void **state)
         assert_int_equal(count(&rig.w.target, SEEN | WORD), N);
         assert_non_null(strstr(rig.told, "does not take away k0"));
         assert_int_equal(rig.n.folders_failed, 0);
+        mended();
+        rig_fini(&rig);
+    }
+}
+
+/* What was refused is not sent again with every sweep; what else happens to the messages is done.
+ */
+static void test_resting(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT_OF(kinds); i++) {
+        uint32_t n = i % 2 ? N : 2;
+        begin("resting", kinds[i / 2], n);
+        no()->set = WORD;
+        for (uint32_t k = 0; k < n; k++)
+            assert_true(rig_flag(&rig, &rig.w.source, INBOX, k, SEEN | WORD, true));
+        (void)rig_pass(&rig);
+        size_t n_refused = no()->n;
+        uint64_t n_items = rig.n.items_changed;
+        assert_int_equal(n_items, n == 2 ? 2 : 1);
+        rig.copy->backs_off = true;
+        assert_true(rig_flag(&rig, &rig.w.source, INBOX, 0, FLAG_FLAGGED, true));
+        for (unsigned pass = 0; pass < 2; pass++) {
+            (void)rig_pass(&rig);
+            assert_int_equal(no()->n, n_refused);
+            assert_int_equal(rig.n.items_changed, n_items);
+            assert_int_equal(count(&rig.w.target, SEEN), n);
+            assert_int_equal(count(&rig.w.target, FLAG_FLAGGED), 1);
+        }
+        rig.copy->backs_off = false;
         mended();
         rig_fini(&rig);
     }
@@ -301,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_a_keyword, clean_up),
         cmocka_unit_test_teardown(test_taking_away, clean_up),
+        cmocka_unit_test_teardown(test_resting, clean_up),
         cmocka_unit_test_teardown(test_a_message, clean_up),
         cmocka_unit_test_teardown(test_messages, clean_up),
         cmocka_unit_test_teardown(test_dropped, clean_up),
