@@ -320,9 +320,12 @@ static int compare_keys(const void *a, const void *b)
 static bool gather(
     const struct decision *decisions, size_t n, const struct decide_key ***keys_out, size_t *n_out)
 {
-    const struct decide_key **keys = mem_realloc_array(NULL, n * DECIDE_KEYS_MAX, sizeof *keys);
+    const struct decide_key **keys;
     size_t n_keys = 0, kept = 0;
-    *keys_out = keys;
+    for (size_t i = 0; i < n; i++)
+        n_keys += decisions[i].n_keys;
+    *keys_out = keys = mem_realloc_array(NULL, n_keys, sizeof *keys);
+    n_keys = 0;
     for (size_t i = 0; i < n; i++) {
         if (decisions[i].kind != DECIDE_DELIVER)
             return false;

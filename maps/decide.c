@@ -23,7 +23,10 @@ struct job {
     const struct conf_domain *domain;
     const struct route_view *view;
     const struct decide_request *req;
+    struct arena *mem;
     struct decision *out;
+    struct decide_delivery *delivery; /* the one of the decision */
+    bool is_full;                     /* mem is */
     struct buf *steps;
     struct slice domain_key;  /* "@domain" */
     struct route_entry entry; /* that decides, when has_entry() */
@@ -64,9 +67,9 @@ static void answer(
 {
     j->out->kind = kind;
     j->out->code = code;
-    if (fmt_into(j->out->enhanced, sizeof j->out->enhanced, "%s", enhanced) != 0 ||
-        fmt_into(j->out->text, sizeof j->out->text, "%s", text) != 0)
-        BUG("a reply does not fit");
+    j->out->text = text;
+    if (fmt_into(j->out->enhanced, sizeof j->out->enhanced, "%s", enhanced) != 0)
+        BUG("an enhanced code does not fit");
     step(j, "answer: %d %s %s", code, enhanced, text);
 }
 
@@ -84,11 +87,23 @@ static struct slice server_name(const struct job *j, int server)
     return server == CONF_SERVER_NONE ? SLICE_NONE : slice_str(j->conf->servers[server].name);
 }
 
+/* A terminated copy in the arena; "" when that is full, which is found out at the end. */
+static const char *keep_text(struct job *j, struct slice text)
+{
+    char *copy = arena_alloc(j->mem, text.n + 1);
+    if (!copy) {
+        j->is_full = true;
+        return "";
+    }
+    memcpy(copy, text.p, text.n);
+    return copy;
+}
+
 /* --- Looking up -------------------------------------------------------------------- */
 
 static struct slice recipient_key(const struct job *j)
 {
-    return slice_make(j->out->keys[0].text, j->out->keys[0].n);
+    return decision_key(j->out, 0);
 }
 
 /* Consults one key; true when a live entry is there. */
@@ -99,8 +114,7 @@ static bool look(struct job *j, struct slice key, struct route_store *store, str
     *e = (struct route_entry){0};
     enum route_answer found = j->view->get(j->view->arg, key, store, e);
     struct decide_key *k = &d->keys[d->n_keys++];
-    memcpy(k->text, key.p, key.n);
-    k->text[key.n] = '\0';
+    k->text = keep_text(j, key);
     k->n = key.n;
     k->hash = route_key_hash(key);
     k->epoch = e->epoch;
@@ -149,6 +163,7 @@ static bool use(struct job *j, const struct route_entry *e, enum decide_by by)
     }
     j->entry = *e;
     j->out->by = by;
+    j->delivery->key = j->out->n_keys - 1;
     return true;
 }
 
@@ -180,6 +195,7 @@ static void find_entry(
     if (is_there && (e.kind == ROUTE_KIND_REJECT || e.route.n > 0)) {
         j->entry = e;
         j->out->by = DECIDE_BY_DOMAIN;
+        j->delivery->key = j->out->n_keys - 1;
     }
 }
 
@@ -189,7 +205,7 @@ static void find_entry(
  * already. */
 static bool find_server(struct job *j)
 {
-    struct decision *d = j->out;
+    struct decide_delivery *d = j->delivery;
     if (has_entry(j) && j->entry.kind == ROUTE_KIND_REJECT) {
         answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
         return false;
@@ -230,21 +246,22 @@ static bool choose_server(struct job *j)
 {
     if (!find_server(j))
         return false;
-    if (conf_server_takes_mail(&j->conf->servers[j->out->server]))
+    if (conf_server_takes_mail(&j->conf->servers[j->delivery->server]))
         return true;
     step(j, "%.*s has no smtp address in the configuration",
-        SLICE_ARG(server_name(j, j->out->server)));
+        SLICE_ARG(server_name(j, j->delivery->server)));
     answer(j, DECIDE_DEFER, 451, "4.3.5", "Recipient is routed to a server that takes no mail");
-    j->out->server = CONF_SERVER_NONE;
+    j->delivery->server = CONF_SERVER_NONE;
     return false;
 }
 
 static bool set_address(struct job *j)
 {
-    struct decision *d = j->out;
-    switch (delivery_address(j->req->rcpt, recipient_key(j), d->by,
-        has_entry(j) ? j->entry.deliver_as : SLICE_NONE, d->address)) {
+    char address[ROUTE_KEY_MAX + 1];
+    switch (delivery_address(j->req->rcpt, recipient_key(j), j->out->by,
+        has_entry(j) ? j->entry.deliver_as : SLICE_NONE, address)) {
     case DELIVERY_GOOD:
+        j->delivery->address = keep_text(j, slice_str(address));
         return true;
     case DELIVERY_BROKEN:
         answer(j, DECIDE_DEFER, 451, "4.3.5", "The map names a delivery address that is not one");
@@ -253,7 +270,7 @@ static bool set_address(struct job *j)
         break;
     }
     step(j, "a server could read a foreign address in it: only an entry of its own helps");
-    d->server = CONF_SERVER_NONE;
+    j->delivery->server = CONF_SERVER_NONE;
     answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
     return false;
 }
@@ -264,7 +281,7 @@ static bool check_direction(struct job *j)
     if (j->req->source_server == CONF_SERVER_NONE)
         return true;
     struct slice from = server_name(j, j->req->source_server);
-    if (j->req->source_server != j->out->server) {
+    if (j->req->source_server != j->delivery->server) {
         step(j, "comes from %.*s, another server: fine", SLICE_ARG(from));
         return true;
     }
@@ -306,11 +323,11 @@ static struct slice loop_partner(const struct job *j, struct slice name)
 
 static bool check_loop(struct job *j)
 {
-    struct slice name = server_name(j, j->out->server);
+    struct slice name = server_name(j, j->delivery->server);
     size_t same = 0;
     for (size_t i = 0; i < j->req->n_stamps; i++) {
         const struct decide_stamp *s = &j->req->stamps[i];
-        bool is_same = slice_eq(s->server, name) && s->epoch == j->out->epoch;
+        bool is_same = slice_eq(s->server, name) && s->epoch == j->delivery->epoch;
         same += is_same;
         step(j, "stamp: routed to %.*s under epoch %" PRIu64 "%s", SLICE_ARG(s->server), s->epoch,
             is_same ? ", as now" : "");
@@ -321,7 +338,7 @@ static bool check_loop(struct job *j)
         reply_name(loop_partner(j, name), from);
         if (fmt_into(text, sizeof text, "Mail loop between %s and %s", to, from) != 0)
             BUG("two names do not fit");
-        answer(j, DECIDE_REJECT, 554, "5.4.6", text);
+        answer(j, DECIDE_REJECT, 554, "5.4.6", keep_text(j, slice_str(text)));
         return false;
     }
     if (j->req->hops_max > 0 && j->req->hops > j->req->hops_max) {
@@ -336,7 +353,7 @@ static bool check_loop(struct job *j)
 
 static void judge(struct job *j)
 {
-    struct decision *d = j->out;
+    struct decide_delivery *d = j->delivery;
     if (j->is_unknown) {
         answer(j, DECIDE_DEFER, 451, "4.3.0", "Recipient map is not available, try again later");
         return;
@@ -352,24 +369,47 @@ static void judge(struct job *j)
     if (!choose_server(j) || !set_address(j))
         return;
     if (!check_direction(j) || !check_loop(j)) {
-        d->address[0] = '\0';
+        d->address = "";
         return;
     }
-    d->kind = DECIDE_DELIVER;
+    j->out->kind = DECIDE_DELIVER;
     step(j, "deliver to %.*s as %s", SLICE_ARG(server_name(j, d->server)), d->address);
 }
 
+/* Room for the keys and the delivery. */
+static bool prepare(struct job *j)
+{
+    struct decision *d = j->out;
+    *d = (struct decision){.text = ""};
+    d->keys = arena_alloc(j->mem, DECIDE_KEYS_MAX * sizeof *d->keys);
+    d->deliveries = j->delivery = arena_alloc(j->mem, sizeof *d->deliveries);
+    if (!d->keys || !d->deliveries)
+        return false;
+    *j->delivery =
+        (struct decide_delivery){.server = CONF_SERVER_NONE, .address = "", .key = DECIDE_NO_KEY};
+    return true;
+}
+
+/* Somebody has asked for more than there is room for: later he may have less to ask. */
+static void answer_full(struct job *j)
+{
+    *j->out = (struct decision){0};
+    answer(j, DECIDE_DEFER, 451, "4.3.0", "Too many recipients at once, try again later");
+}
+
 void decide(const struct conf *conf, const struct route_view *view,
-    const struct decide_request *req, struct decision *out, struct buf *steps)
+    const struct decide_request *req, struct arena *mem, struct decision *out, struct buf *steps)
 {
     struct route_store stores[2];
-    struct job j = {.conf = conf, .view = view, .req = req, .out = out, .steps = steps};
+    struct job j = {.conf = conf, .view = view, .req = req, .mem = mem, .out = out, .steps = steps};
     struct buf key, bare, domain_key;
     buf_init(&key, ROUTE_KEY_MAX);
     buf_init(&bare, ROUTE_KEY_MAX);
     buf_init(&domain_key, ROUTE_KEY_MAX);
-    *out = (struct decision){.server = CONF_SERVER_NONE};
-
+    if (!prepare(&j)) {
+        j.is_full = true;
+        goto done;
+    }
     if (req->rcpt.n == 0 || req->rcpt.p[0] == '@' || normalise_key(conf, req->rcpt, &key) != 0) {
         struct address a;
         bool is_address = address_parse(req->rcpt, &a) == 0;
@@ -390,8 +430,13 @@ void decide(const struct conf *conf, const struct route_view *view,
         BUG("a domain is longer than its key");
     j.domain_key = buf_slice(&domain_key);
     find_entry(&j, buf_slice(&key), stores, &bare);
+    if (j.is_full)
+        goto done;
+    out->n_deliveries = 1;
     judge(&j);
 done:
+    if (j.is_full)
+        answer_full(&j);
     buf_fini(&domain_key);
     buf_fini(&bare);
     buf_fini(&key);
@@ -410,4 +455,55 @@ _Static_assert(
 const char *decision_kind_name(enum decision_kind kind)
 {
     return decision_names[kind];
+}
+
+/* --- What is in a decision --------------------------------------------------------------- */
+
+int decision_server(const struct decision *d)
+{
+    return d->n_deliveries > 0 ? d->deliveries[0].server : CONF_SERVER_NONE;
+}
+
+uint64_t decision_epoch(const struct decision *d)
+{
+    return d->n_deliveries > 0 ? d->deliveries[0].epoch : 0;
+}
+
+struct slice decision_key(const struct decision *d, size_t i)
+{
+    return slice_make(d->keys[i].text, d->keys[i].n);
+}
+
+static int copy_text(struct arena *mem, const char **text)
+{
+    struct slice copy = arena_dup(mem, slice_make(*text, strlen(*text) + 1));
+    if (!copy.p)
+        return -1;
+    *text = (const char *)copy.p;
+    return 0;
+}
+
+static void *copy_array(struct arena *mem, const void *from, size_t n, size_t size)
+{
+    void *to = arena_alloc(mem, n * size);
+    if (to && n > 0)
+        memcpy(to, from, n * size);
+    return to;
+}
+
+int decision_copy(const struct decision *d, struct arena *mem, struct decision *out)
+{
+    struct decision copy = *d;
+    copy.keys = copy_array(mem, d->keys, d->n_keys, sizeof *d->keys);
+    copy.deliveries = copy_array(mem, d->deliveries, d->n_deliveries, sizeof *d->deliveries);
+    if (!copy.keys || !copy.deliveries || (d->text && copy_text(mem, &copy.text) != 0))
+        return -1;
+    for (size_t i = 0; i < copy.n_keys; i++)
+        if (copy_text(mem, &copy.keys[i].text) != 0)
+            return -1;
+    for (size_t i = 0; i < copy.n_deliveries; i++)
+        if (copy.deliveries[i].address && copy_text(mem, &copy.deliveries[i].address) != 0)
+            return -1;
+    *out = copy;
+    return 0;
 }

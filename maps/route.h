@@ -5,7 +5,7 @@
  *
  *     struct decide_request req = {.rcpt = rcpt, .source_server = from, .now_s = now};
  *     struct decision d;
- *     decide(conf, &view, &req, &d);
+ *     decide(conf, &view, &req, mem, &d, NULL);
  *     switch (d.kind) { ... }
  */
 #ifndef MAPS_ROUTE_H
@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/core/arena.h"
 #include "base/core/buf.h"
 #include "base/core/conf.h"
 #include "base/core/slice.h"
@@ -23,6 +24,8 @@
 #define ROUTE_SERVER_MAX 255  /* name of a server */
 #define DECIDE_KEYS_MAX 4     /* exact, without detail, @domain, and one to spare */
 #define DECIDE_TEXT_MAX 256
+/* What one decision takes of an arena at most. */
+#define DECIDE_MEM_MAX 4096
 
 enum route_kind { ROUTE_KIND_MAILBOX, ROUTE_KIND_REJECT };
 enum route_state { ROUTE_STATE_ACTIVE, ROUTE_STATE_HELD };
@@ -139,37 +142,55 @@ enum decide_by {
 
 /* A key that the decision looked at, present or absent, with the epoch it saw. */
 struct decide_key {
-    char text[ROUTE_KEY_MAX + 1];
+    const char *text; /* terminated */
     size_t n;
     uint64_t hash; /* route_key_hash() */
     uint64_t epoch;
 };
 
+/* One copy of the message for the recipient. */
+struct decide_delivery {
+    int server;          /* index in conf->servers */
+    uint64_t epoch;      /* of the entry that decided, 0 for a configured default */
+    const char *address; /* what to hand to that server, as RCPT argument without brackets */
+    size_t key;          /* index of the key whose entry decided, DECIDE_NO_KEY for a default */
+};
+#define DECIDE_NO_KEY SIZE_MAX
+
+/* What it points to lies in the arena that decide() was given. */
 struct decision {
     enum decision_kind kind;
-    int server;     /* for DELIVER and HOLD: index in conf->servers; HOLD may have none */
-    uint64_t epoch; /* of the entry that decided, 0 for a configured default */
-    char address[ROUTE_KEY_MAX + 1]; /* for DELIVER: what to hand to that server, as RCPT argument
-                                        without brackets */
-    int code;                        /* reply for all kinds but DELIVER: 550, 450, 451, 501, 554 */
-    char enhanced[8];                /* "5.1.1" */
-    char text[DECIDE_TEXT_MAX];      /* printable ASCII; without code and enhanced code */
-    enum decide_by by;
-    struct decide_key keys[DECIDE_KEYS_MAX];
+    int code;         /* reply for all kinds but DELIVER: 550, 450, 451, 501, 554 */
+    char enhanced[8]; /* "5.1.1" */
+    const char *text; /* printable ASCII; without code and enhanced code */
+    /* DELIVER: where to.  Else none, or one with what was found of it before the answer was clear:
+     * perhaps without a server (CONF_SERVER_NONE), and its address is empty. */
+    struct decide_delivery *deliveries;
+    size_t n_deliveries;
+    enum decide_by by;       /* the recipient's own entry */
+    struct decide_key *keys; /* all that contributed; the first is the recipient's own */
     size_t n_keys;
     size_t user; /* index of the key that names the user whatever "+detail" says: of the user's
                     entry, or the one without detail where there is none */
 };
+/* Of the first delivery. */
+int decision_server(const struct decision *d);     /* or CONF_SERVER_NONE */
+uint64_t decision_epoch(const struct decision *d); /* or 0 */
+struct slice decision_key(const struct decision *d, size_t i);
+/* A copy that lives in another arena. -1: that is full. */
+int decision_copy(const struct decision *d, struct arena *mem, struct decision *out) ATTR_WUR;
 
 /* Look-up order: the key, the key without "+detail", postmaster and abuse, "@domain", the domain's
  * configured default.  The "@domain" key is always consulted: while it is held the whole domain is.
  * Order of tests: unknown state, held, no such user, direction, loop, hops; so nothing is refused
  * for good while the state is unknown or a hold lasts.
  *
+ * mem: where the decision lies until that is reset; nothing in it borrows from anything else.  When
+ * it is full the answer is DEFER.
  * steps: NULL, or receives one line per step for `explain` (no newline inside a step, "\n" after
  * each). */
 void decide(const struct conf *conf, const struct route_view *view,
-    const struct decide_request *req, struct decision *out, struct buf *steps);
+    const struct decide_request *req, struct arena *mem, struct decision *out, struct buf *steps);
 const char *decision_kind_name(enum decision_kind kind);
 
 uint64_t route_key_hash(struct slice key); /* stable across processes and releases; never 0 */

@@ -35,6 +35,7 @@ struct judged_rcpt {
 struct milter_judge {
     struct judge_site site;
     int source_server;
+    struct arena *mem; /* of the decision at hand */
     struct buf addresses;
     struct judged_rcpt *rcpts;
     size_t n_rcpts, cap_rcpts;
@@ -48,6 +49,7 @@ struct milter_judge *milter_judge_new(void)
 {
     struct milter_judge *j = mem_zalloc(sizeof(*j));
 
+    j->mem = arena_new(DECIDE_MEM_MAX);
     buf_init(&j->addresses, ADDRESSES_MAX);
     buf_init(&j->trace, JUDGE_TRACE_MAX);
     return j;
@@ -59,6 +61,7 @@ void milter_judge_free(struct milter_judge **jp)
 
     if (j == NULL)
         return;
+    arena_free(&j->mem);
     buf_fini(&j->addresses);
     buf_fini(&j->trace);
     free(j->rcpts);
@@ -96,8 +99,9 @@ static void finding_set(struct judge_finding *f, int code, const char *enhanced,
 
 static void finding_from(struct judge_finding *f, const struct decision *d)
 {
-    f->server = d->kind == DECIDE_DELIVER || d->kind == DECIDE_HOLD ? d->server : CONF_SERVER_NONE;
-    f->epoch = d->epoch;
+    f->server =
+        d->kind == DECIDE_DELIVER || d->kind == DECIDE_HOLD ? decision_server(d) : CONF_SERVER_NONE;
+    f->epoch = decision_epoch(d);
     switch (d->kind) {
     case DECIDE_DELIVER:
         break;
@@ -113,7 +117,7 @@ static void finding_from(struct judge_finding *f, const struct decision *d)
 /* Keeps a recipient that passes.  The decision has at least one key, its own. */
 static int keep(struct milter_judge *j, struct slice address, const struct decision *d)
 {
-    struct slice key = slice_make(d->keys[0].text, d->keys[0].n);
+    struct slice key = decision_key(d, 0);
     struct judged_rcpt r = {.address = j->addresses.n, .address_n = address.n, .key_n = key.n};
 
     if (j->n_rcpts == j->cap_rcpts) {
@@ -121,8 +125,8 @@ static int keep(struct milter_judge *j, struct slice address, const struct decis
         j->rcpts = mem_realloc_array(j->rcpts, j->cap_rcpts, sizeof(*j->rcpts));
     }
     r.key = r.address + address.n;
-    r.server = d->server;
-    r.epoch = d->epoch;
+    r.server = decision_server(d);
+    r.epoch = decision_epoch(d);
     if (buf_add(&j->addresses, address) != 0 || buf_add(&j->addresses, key) != 0)
         return -1;
     j->rcpts[j->n_rcpts++] = r;
@@ -159,7 +163,8 @@ void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view,
         return;
     }
     request.rcpt = mailbox;
-    decide(j->site.conf, view, &request, &d, NULL);
+    arena_reset(j->mem);
+    decide(j->site.conf, view, &request, j->mem, &d, NULL);
     finding_from(out, &d);
     if (out->verdict != JUDGE_CONTINUE)
         return;
@@ -221,12 +226,13 @@ static void decide_again(struct milter_judge *j, const struct route_view *view,
     if (j->site.keys != NULL)
         request.n_stamps = trace_find(j->site.keys, buf_slice(&j->trace), part(j, r->key, r->key_n),
             now_s, stamps, TRACE_FIELDS_MAX);
-    decide(j->site.conf, view, &request, &d, NULL);
+    arena_reset(j->mem);
+    decide(j->site.conf, view, &request, j->mem, &d, NULL);
     *f = (struct judge_finding){.rcpt = request.rcpt, .said = request.rcpt, .is_ours = true};
     finding_from(f, &d);
     if (d.kind == DECIDE_DELIVER) {
-        r->server = d.server;
-        r->epoch = d.epoch;
+        r->server = decision_server(&d);
+        r->epoch = decision_epoch(&d);
     }
 }
 

@@ -17,7 +17,7 @@
 
 /* A piece of content may follow the last byte that fits. */
 #define HEADER_SLACK (128u << 10)
-#define DECISIONS_KEEP 4 /* so many recipients have their place for life: 2 KiB each */
+#define DECISIONS_KEEP 4 /* so many recipients have their place for life */
 
 static const char *const state_names[] = {"idle", "mail", "held", "connecting", "asked", "ready",
     "broken", "header", "waiting", "body", "claiming", "dotted", "refused"};
@@ -230,11 +230,15 @@ enum cutthrough_action cutthrough_next(struct cutthrough *ct)
 void cutthrough_forget(struct cutthrough *ct)
 {
     BUG_ON(ct->state != CUT_IDLE);
+    ct->n_decisions = 0;
+    ct->pending = (struct decision){0};
+    arena_free(&ct->pending_mem);
+    arena_free(&ct->mem);
     if (ct->decisions_cap <= DECISIONS_KEEP)
         return;
     free(ct->decisions);
     ct->decisions = NULL;
-    ct->n_decisions = ct->decisions_cap = 0;
+    ct->decisions_cap = 0;
 }
 
 size_t cutthrough_backlog(const struct cutthrough *ct)
@@ -257,6 +261,8 @@ void cutthrough_fini(struct cutthrough *ct)
 {
     BUG_ON(ct->client);
     free(ct->decisions);
+    arena_free(&ct->pending_mem);
+    arena_free(&ct->mem);
     buf_fini(&ct->sender);
     buf_fini(&ct->header);
 }

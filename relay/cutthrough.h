@@ -110,9 +110,10 @@ struct cutthrough {
     struct smtp_client *client; /* borrowed while a connection is ours */
     bool is_reused, was_replaced, is_mail_sent;
 
-    struct decision pending;    /* of the RCPT that waits */
-    struct decision *decisions; /* of accepted recipients; owned, see cutthrough_forget() */
+    struct decision pending;    /* of the RCPT that waits, in pending_mem */
+    struct decision *decisions; /* of accepted recipients, in mem; see cutthrough_forget() */
     size_t n_decisions, decisions_cap;
+    struct arena *pending_mem, *mem; /* NULL in IDLE */
 
     struct buf header; /* content until the header is judged */
     size_t header_scanned;
@@ -130,7 +131,7 @@ void cutthrough_init(struct cutthrough *ct, const struct cutthrough_server *serv
 void cutthrough_fini(struct cutthrough *ct); /* the connection must have been released */
 
 /* In IDLE, when nothing will be asked about the last transaction any more: gives back the memory
- * that many recipients took. */
+ * that its recipients took. */
 void cutthrough_forget(struct cutthrough *ct);
 
 enum cutthrough_action cutthrough_next(struct cutthrough *ct);

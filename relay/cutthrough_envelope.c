@@ -5,6 +5,9 @@
 #include "base/core/mem.h"
 #include "relay/cutthrough_parts.h"
 
+/* More than any setting allows recipients. */
+#define DECISIONS_MEM_MAX ((size_t)1 << 30)
+
 void cutthrough_mail(struct cutthrough *ct, const struct smtp_command *mail)
 {
     BUG_ON(ct->state != CUT_IDLE || ct->client);
@@ -16,6 +19,8 @@ void cutthrough_mail(struct cutthrough *ct, const struct smtp_command *mail)
     ct->server = CONF_SERVER_NONE;
     ct->was_replaced = ct->is_ended = ct->is_ambiguous = false;
     ct->n_decisions = ct->n_dotted = 0;
+    if (ct->mem)
+        arena_reset(ct->mem);
     ct->header_scanned = ct->n_header = 0;
     ct->n_content = ct->n_prefix = 0;
     data_encoder_init(&ct->encoder);
@@ -61,7 +66,7 @@ static void ask_target(struct cutthrough *ct)
     ct->state = CUT_ASKED;
     if ((ct->is_mail_sent ||
             smtp_client_mail(ct->client, buf_slice(&ct->sender), size, ct->is_8bit) == 0) &&
-        smtp_client_rcpt(ct->client, slice_str(ct->pending.address)) == 0) {
+        smtp_client_rcpt(ct->client, slice_str(ct->pending.deliveries[0].address)) == 0) {
         ct->is_mail_sent = true;
         return;
     }
@@ -75,7 +80,7 @@ static void ask_target(struct cutthrough *ct)
 
 static void deliver(struct cutthrough *ct)
 {
-    const struct decision *d = &ct->pending;
+    const struct decide_delivery *d = &ct->pending.deliveries[0];
 
     if (ct->n_decisions > 0) {
         bool is_lmtp = ct->servers[d->server].is_lmtp;
@@ -97,6 +102,18 @@ static void deliver(struct cutthrough *ct)
         cut_connect_target(ct, false);
 }
 
+/* A recipient that is held is decided again and again, so what was kept goes each time. */
+static void keep_pending(struct cutthrough *ct, const struct decision *d)
+{
+    if (!ct->pending_mem) {
+        ct->pending_mem = arena_new(DECIDE_MEM_MAX);
+        ct->mem = arena_new(DECISIONS_MEM_MAX);
+    }
+    arena_reset(ct->pending_mem);
+    if (decision_copy(d, ct->pending_mem, &ct->pending) != 0)
+        BUG("one decision fits");
+}
+
 void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d, size_t room)
 {
     struct answer a;
@@ -106,7 +123,7 @@ void cutthrough_rcpt(struct cutthrough *ct, const struct decision *d, size_t roo
         return;
     }
     BUG_ON(ct->state != CUT_MAIL && ct->state != CUT_READY && ct->state != CUT_HELD);
-    ct->pending = *d;
+    keep_pending(ct, d);
     ct->room = room;
     switch (d->kind) {
     case DECIDE_DELIVER:
@@ -161,7 +178,8 @@ static void accept_pending(struct cutthrough *ct)
         ct->decisions_cap = ct->decisions_cap ? 2 * ct->decisions_cap : 1;
         ct->decisions = mem_realloc_array(ct->decisions, ct->decisions_cap, sizeof(*ct->decisions));
     }
-    ct->decisions[ct->n_decisions++] = ct->pending;
+    if (decision_copy(&ct->pending, ct->mem, &ct->decisions[ct->n_decisions++]) != 0)
+        BUG("the recipients of a transaction are limited");
 }
 
 bool cut_replace(struct cutthrough *ct)

@@ -17,12 +17,13 @@ void judge_rcpt(const struct judge *j, struct slice rcpt, int source_server, str
     struct decide_request req = {
         .rcpt = rcpt, .source_server = source_server, .now_s = clock_wall_s()};
 
-    decide(j->conf, &j->view, &req, out, NULL);
+    arena_reset(j->mem);
+    decide(j->conf, &j->view, &req, j->mem, out, NULL);
 }
 
 static struct slice key_of(const struct decision *d)
 {
-    return slice_make(d->keys[0].text, d->keys[0].n);
+    return decision_key(d, 0);
 }
 
 static int refuse(const struct decision *d, const struct decision *now, struct answer *out)
@@ -56,8 +57,10 @@ int judge_header(const struct judge *j, struct slice header, int source_server,
 
         req.rcpt = key_of(d);
         req.n_stamps = trace_find(j->keys, header, key_of(d), req.now_s, stamps, TRACE_FIELDS_MAX);
-        decide(j->conf, &j->view, &req, &now, NULL);
-        if (now.kind != DECIDE_DELIVER || now.server != d->server || now.epoch != d->epoch)
+        arena_reset(j->mem);
+        decide(j->conf, &j->view, &req, j->mem, &now, NULL);
+        if (now.kind != DECIDE_DELIVER || decision_server(&now) != decision_server(d) ||
+            decision_epoch(&now) != decision_epoch(d))
             return refuse(d, &now, refusal_out);
     }
     return 0;
@@ -71,9 +74,10 @@ int judge_stamp(const struct judge *j, const struct decision *decisions, size_t 
     if (n > sizeof(few) / sizeof(*few))
         rcpts = mem_realloc_array(NULL, n, sizeof(*rcpts));
     for (size_t i = 0; i < n; i++)
-        rcpts[i] = (struct trace_rcpt){.key = key_of(&decisions[i]), .epoch = decisions[i].epoch};
-    rc = trace_stamp(j->keys, rcpts, n, slice_str(j->conf->servers[decisions[0].server].name),
-        clock_wall_s(), out);
+        rcpts[i] = (struct trace_rcpt){
+            .key = key_of(&decisions[i]), .epoch = decision_epoch(&decisions[i])};
+    rc = trace_stamp(j->keys, rcpts, n,
+        slice_str(j->conf->servers[decision_server(&decisions[0])].name), clock_wall_s(), out);
     if (rcpts != few)
         free(rcpts);
     return rc;
@@ -81,6 +85,6 @@ int judge_stamp(const struct judge *j, const struct decision *decisions, size_t 
 
 size_t judge_stamp_size(const struct judge *j, const struct decision *d)
 {
-    return trace_stamp_size(
-        j->keys, d->epoch, slice_str(j->conf->servers[d->server].name), clock_wall_s());
+    return trace_stamp_size(j->keys, decision_epoch(d),
+        slice_str(j->conf->servers[decision_server(d)].name), clock_wall_s());
 }

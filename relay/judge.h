@@ -17,9 +17,11 @@ struct judge { /* all borrowed */
     const struct conf *conf;
     struct route_view view;
     const struct trace_keys *keys;
+    struct arena *mem; /* for the decision at hand */
 };
 
-/* source_server: where the client belongs, CONF_SERVER_NONE for outside. */
+/* source_server: where the client belongs, CONF_SERVER_NONE for outside.  The decision is good
+ * until the judge is asked again. */
 void judge_rcpt(const struct judge *j, struct slice rcpt, int source_server, struct decision *out);
 /* Judges all accepted recipients again, now with the header's stamps and hops.  0: the decisions
  * stand; -1: the message is refused with *refusal_out. */

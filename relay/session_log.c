@@ -19,8 +19,8 @@ static void log_rcpt(const struct session *s)
     if (answer_is_positive(a))
         log_info("rcpt_accept", log_str("sid", s->sid), log_str("qid", s->qid),
             log_slice("rcpt", buf_slice(&s->rcpt)),
-            log_str("route", session_server_name(s, d->server)), log_u64("epoch", d->epoch),
-            log_str("dsn", a->enhanced));
+            log_str("route", session_server_name(s, decision_server(d))),
+            log_u64("epoch", decision_epoch(d)), log_str("dsn", a->enhanced));
     else
         log_info("rcpt_refuse", log_str("sid", s->sid), log_str("qid", s->qid),
             log_str("client", s->peer_text), log_slice("from", buf_slice(&s->ct.sender)),
@@ -35,7 +35,7 @@ void session_log_message(const struct session *s, const char *event, const struc
     log_info(event, log_str("sid", s->sid), log_str("qid", s->qid), log_str("client", s->peer_text),
         log_slice("from", buf_slice(&ct->sender)), log_slice("rcpt", buf_slice(&s->only)),
         log_u64("nrcpt", ct->n_decisions), log_str("route", session_server_name(s, ct->server)),
-        log_u64("epoch", ct->n_decisions > 0 ? ct->decisions[0].epoch : 0),
+        log_u64("epoch", ct->n_decisions > 0 ? decision_epoch(&ct->decisions[0]) : 0),
         log_u64("size", ct->n_content), log_i64("code", a->code), log_str("dsn", a->enhanced),
         log_str("text", a->text), log_u64("ms", loop_now_ms(s->w->loop) - s->asked_ms),
         log_str("duplicate", ct->is_ambiguous ? "possible" : "no"),
@@ -45,7 +45,7 @@ void session_log_message(const struct session *s, const char *event, const struc
 void session_log_answer(const struct session *s, enum smtp_server_kind asked)
 {
     const struct answer *a = &s->ct.answer;
-    int server = s->ct.server != CONF_SERVER_NONE ? s->ct.server : s->ct.pending.server;
+    int server = s->ct.server != CONF_SERVER_NONE ? s->ct.server : decision_server(&s->ct.pending);
 
     if (a->is_about_us)
         log_error("server_refuses_us", log_str("sid", s->sid), log_str("qid", s->qid),

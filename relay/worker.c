@@ -250,8 +250,10 @@ static int open_all(struct worker *w, struct err *err)
         claims_open(conf->run, &w->claims, err) != 0)
         return -1;
     w->snapshot = snapshot_new(conf->run);
-    w->judge =
-        (struct judge){.conf = conf, .view = snapshot_view(w->snapshot), .keys = w->setup->keys};
+    w->judge = (struct judge){.conf = conf,
+        .view = snapshot_view(w->snapshot),
+        .keys = w->setup->keys,
+        .mem = arena_new(DECIDE_MEM_MAX)};
     w->servers = make_servers(conf);
     w->holds = hold_room_new(conf->relay.hold_waits_max, conf->relay.hold_waits_per_user_max);
     w->clients = clients_new();
@@ -282,6 +284,7 @@ static void close_all(struct worker *w)
     free(w->listening);
     clients_free(&w->clients);
     hold_room_free(&w->holds);
+    arena_free(&w->judge.mem);
     snapshot_free(&w->snapshot);
     free(w->targets);
     free(w->servers);

@@ -20,6 +20,7 @@ struct search {
     bool has_detail;  /* the look-up is for that key without "+detail" */
     size_t n;
     bool is_found;
+    struct arena *mem;
     struct decision *out;
 };
 
@@ -50,8 +51,8 @@ static int make_recipient(
 
 static bool is_decided_by(const struct decision *d, struct slice key)
 {
-    size_t i = d->by == DECIDE_BY_KEY ? 0 : d->by == DECIDE_BY_BARE_KEY ? 1 : d->n_keys - 1;
-    return d->by != DECIDE_BY_DEFAULT && slice_eq(slice_make(d->keys[i].text, d->keys[i].n), key);
+    size_t i = d->n_deliveries > 0 ? d->deliveries[0].key : DECIDE_NO_KEY;
+    return i != DECIDE_NO_KEY && slice_eq(decision_key(d, i), key);
 }
 
 /* Whether the recipient of this decision is delivered by the address asked for. */
@@ -63,8 +64,8 @@ static bool is_delivered_so(const struct search *s, struct slice rcpt, const str
     bool is_same = false;
 
     buf_init(&key, ROUTE_KEY_MAX);
-    if (delivery_address(rcpt, slice_make(d->keys[0].text, d->keys[0].n), d->by, entry->deliver_as,
-            address) == DELIVERY_GOOD &&
+    if (delivery_address(rcpt, decision_key(d, 0), d->by, entry->deliver_as, address) ==
+            DELIVERY_GOOD &&
         normalise_key(s->conf, slice_str(address), &key) == 0)
         is_same = slice_eq(buf_slice(&key), s->key);
     buf_fini(&key);
@@ -77,7 +78,7 @@ static bool is_better(const struct decision *d, const struct decision *than)
         return d->kind == DECIDE_HOLD;
     if (d->kind != than->kind)
         return d->kind == DECIDE_DELIVER;
-    return d->epoch > than->epoch;
+    return decision_epoch(d) > decision_epoch(than);
 }
 
 static bool on_origin(void *arg, struct slice key)
@@ -95,7 +96,7 @@ static bool on_origin(void *arg, struct slice key)
         make_recipient(s, key, found == ROUTE_FOUND && entry.deliver_as.p[0] == '@', &rcpt) != 0)
         goto done;
     request.rcpt = buf_slice(&rcpt);
-    decide(s->conf, s->view, &request, &d, NULL);
+    decide(s->conf, s->view, &request, s->mem, &d, NULL);
     if (found == ROUTE_FOUND &&
         (d.kind == DECIDE_REJECT || d.kind == DECIDE_NOT_OURS || !is_decided_by(&d, key) ||
             !is_delivered_so(s, request.rcpt, &d, &entry)))
@@ -110,10 +111,10 @@ done:
 }
 
 bool origin_decide(const struct conf *conf, const struct route_view *view,
-    const struct socketmap_origins *origins, struct slice address, int64_t now_s,
+    const struct socketmap_origins *origins, struct slice address, int64_t now_s, struct arena *mem,
     struct decision *out)
 {
-    struct search s = {.conf = conf, .view = view, .now_s = now_s, .out = out};
+    struct search s = {.conf = conf, .view = view, .now_s = now_s, .mem = mem, .out = out};
     struct buf key, bare;
 
     buf_init(&key, ROUTE_KEY_MAX);

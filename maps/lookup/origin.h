@@ -14,7 +14,7 @@
 /* True when some entry that decides now is delivered by this address; out is the decision for that
  * recipient then.  Of several a held one comes first, then the one whose epoch is highest. */
 bool origin_decide(const struct conf *conf, const struct route_view *view,
-    const struct socketmap_origins *origins, struct slice address, int64_t now_s,
+    const struct socketmap_origins *origins, struct slice address, int64_t now_s, struct arena *mem,
     struct decision *out);
 
 #endif

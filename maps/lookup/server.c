@@ -198,7 +198,8 @@ int lookup_server_new(
     s->deliveries = deliveries_new(s->snapshot, conf);
     s->site = (struct socketmap_site){.conf = conf,
         .view = snapshot_view(s->snapshot),
-        .origins = deliveries_origins(s->deliveries)};
+        .origins = deliveries_origins(s->deliveries),
+        .mem = arena_new(SOCKETMAP_MEM_MAX)};
     s->listener = listener_new_own(loop, fd, &listener_events, s);
     *out = s;
     return 0;
@@ -222,6 +223,7 @@ void lookup_server_free(struct lookup_server **sp)
     if (s->unix_path != NULL)
         unlink(s->unix_path);
     free(s->unix_path);
+    arena_free(&s->site.mem);
     deliveries_free(&s->deliveries);
     snapshot_free(&s->snapshot);
     free(s);

@@ -78,13 +78,13 @@ static int answer_transport(struct answer *a)
 
     if (d->kind == DECIDE_HOLD)
         return buf_addf(&a->text, "retry:%s %s", d->enhanced, d->text);
-    return next_hop_postfix(&a->site->conf->servers[d->server], &a->text);
+    return next_hop_postfix(&a->site->conf->servers[decision_server(d)], &a->text);
 }
 
 /* recipients: whether the recipient exists. The text is for people who query by hand. */
 static int answer_recipients(struct answer *a)
 {
-    return buf_add_str(&a->text, a->site->conf->servers[a->decision.server].name);
+    return buf_add_str(&a->text, a->site->conf->servers[decision_server(&a->decision)].name);
 }
 
 static bool has_deliver_as(const struct answer *a)
@@ -95,8 +95,7 @@ static bool has_deliver_as(const struct answer *a)
 
     /* The first key that is present is the one that decided. */
     for (size_t i = 0; i < d->n_keys; i++)
-        if (a->site->view.get(a->site->view.arg, slice_make(d->keys[i].text, d->keys[i].n), &store,
-                &entry) == ROUTE_FOUND)
+        if (a->site->view.get(a->site->view.arg, decision_key(d, i), &store, &entry) == ROUTE_FOUND)
             return entry.deliver_as.n > 0;
     return false;
 }
@@ -115,11 +114,11 @@ static int answer_aliases(struct answer *a)
         a->result = SOCKETMAP_TEMP;
         return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
     }
-    if (d->kind == DECIDE_HOLD || slice_eq_nocase(slice_str(d->address), a->key)) {
+    if (d->kind == DECIDE_HOLD || slice_eq_nocase(slice_str(d->deliveries[0].address), a->key)) {
         a->result = SOCKETMAP_NOTFOUND;
         return 0;
     }
-    return buf_add_str(&a->text, d->address);
+    return buf_add_str(&a->text, d->deliveries[0].address);
 }
 
 /* mailhost: FEATURE(ldap_routing) of Sendmail. TEMP makes it queue, or answer 451 to the client. */
@@ -131,7 +130,7 @@ static int answer_mailhost(struct answer *a)
         a->result = SOCKETMAP_TEMP;
         return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
     }
-    return next_hop_sendmail(&a->site->conf->servers[d->server], &a->text);
+    return next_hop_sendmail(&a->site->conf->servers[decision_server(d)], &a->text);
 }
 
 static const struct map {
@@ -173,11 +172,10 @@ static void look_for_origin(struct answer *a, int64_t now_s)
     bool is_ours = d->kind != DECIDE_NOT_OURS;
 
     if (d->kind == DECIDE_HOLD || d->kind == DECIDE_DEFER || d->by == DECIDE_BY_KEY ||
-        d->by == DECIDE_BY_BARE_KEY ||
-        (is_ours && normalise_is_role(slice_make(d->keys[d->user].text, d->keys[d->user].n))))
+        d->by == DECIDE_BY_BARE_KEY || (is_ours && normalise_is_role(decision_key(d, d->user))))
         return;
-    a->is_rewritten =
-        origin_decide(a->site->conf, &a->site->view, &a->site->origins, a->key, now_s, &origin);
+    a->is_rewritten = origin_decide(
+        a->site->conf, &a->site->view, &a->site->origins, a->key, now_s, a->site->mem, &origin);
     if (a->is_rewritten)
         *d = origin;
 }
@@ -200,7 +198,8 @@ static int decide_and_answer(struct answer *a, const struct map *map, int64_t no
     if (parsed.domain.n == 0)
         goto done; /* bare postmaster is the MTA's own */
     request.rcpt = a->key;
-    decide(a->site->conf, &a->site->view, &request, &a->decision, NULL);
+    arena_reset(a->site->mem);
+    decide(a->site->conf, &a->site->view, &request, a->site->mem, &a->decision, NULL);
     if (map->is_asked_rewritten)
         look_for_origin(a, now_s);
     switch (d->kind) {
@@ -209,7 +208,7 @@ static int decide_and_answer(struct answer *a, const struct map *map, int64_t no
         failed = map->answer(a);
         break;
     case DECIDE_HOLD:
-        if (d->server != CONF_SERVER_NONE) {
+        if (decision_server(d) != CONF_SERVER_NONE) {
             a->result = SOCKETMAP_OK;
             failed = map->answer(a);
             break;

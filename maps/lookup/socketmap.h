@@ -40,7 +40,9 @@ struct socketmap_site {
     const struct conf *conf;
     struct route_view view;
     struct socketmap_origins origins;
+    struct arena *mem; /* for what is decided; reset with each answer */
 };
+#define SOCKETMAP_MEM_MAX ((size_t)1 << 20)
 
 struct socketmap_request {
     struct slice map; /* n == 0 when the request has no blank */

@@ -74,7 +74,8 @@ static void print_steps(struct slice rest)
 static void print_decision(const struct conf *conf, const struct decision *d)
 {
     if (d->kind == DECIDE_DELIVER)
-        printf("=>   deliver to %s as %s\n", server_name(conf, d->server), d->address);
+        printf("=>   deliver to %s as %s\n", server_name(conf, decision_server(d)),
+            d->deliveries[0].address);
     else
         printf("=>   %s: %d %s %s\n", decision_kind_name(d->kind), d->code, d->enhanced, d->text);
 }
@@ -91,8 +92,9 @@ static json_t *decision_json(const struct conf *conf, const struct decision *d, 
         json_array_append_new(keys,
             json_pack("{ss sI}", "key", d->keys[i].text, "epoch", (json_int_t)d->keys[i].epoch));
     json_t *out = json_pack("{ss ss ss sI}", "decision", decision_kind_name(d->kind), "server",
-        server_name(conf, d->server), "address", d->kind == DECIDE_DELIVER ? d->address : "",
-        "epoch", (json_int_t)d->epoch);
+        server_name(conf, decision_server(d)), "address",
+        d->kind == DECIDE_DELIVER ? d->deliveries[0].address : "", "epoch",
+        (json_int_t)decision_epoch(d));
     if (d->kind != DECIDE_DELIVER)
         json_object_set_new(out, "reply", json_sprintf("%d %s %s", d->code, d->enhanced, d->text));
     json_object_set_new(out, "keys", keys);
@@ -104,11 +106,12 @@ static int explain(struct tool *t, const struct decide_request *request, struct 
 {
     struct snapshot *snapshot = snapshot_new(t->conf->run);
     struct route_view view = snapshot_view(snapshot);
+    struct arena *mem = arena_new(DECIDE_MEM_MAX);
     struct decision d;
     struct buf steps;
 
     buf_init(&steps, STEPS_MAX);
-    decide(t->conf, &view, request, &d, &steps);
+    decide(t->conf, &view, request, mem, &d, &steps);
     const char *trouble = snapshot_trouble(snapshot);
     if (trouble[0] && buf_addf(&steps, "the snapshot cannot be used: %s\n", trouble) != 0)
         buf_clear(&steps);
@@ -122,6 +125,7 @@ static int explain(struct tool *t, const struct decide_request *request, struct 
     }
     buf_fini(&steps);
     snapshot_free(&snapshot);
+    arena_free(&mem);
     return tool_flush(err) == 0 ? exit_status(&d) : -1;
 }
 

@@ -80,7 +80,9 @@ static void shuffle(struct keys *k)
     }
 }
 
-static struct conf_server servers[] = {{.name = (char *)"old"}, {.name = (char *)"new"}};
+static struct conf_server servers[] = {
+    {.name = (char *)"old", .smtp = {NET_SCHEME_SMTP, (char *)"10.0.0.1", 25}},
+    {.name = (char *)"new", .smtp = {NET_SCHEME_SMTP, (char *)"10.0.0.2", 25}}};
 static struct conf_domain domains[] = {
     {.name = (char *)"example.org", .default_server = CONF_SERVER_NONE, .fold_local_part = true}};
 static const struct conf conf = {
@@ -101,14 +103,18 @@ static uint64_t batch(enum measure what, struct snapshot *s, const struct keys *
     struct route_view view = snapshot_view(s);
     struct route_store store;
     struct route_entry entry;
+    static struct arena *mem;
     struct decision d;
     uint64_t wrong = 0;
+    if (!mem)
+        mem = arena_new(DECIDE_MEM_MAX);
     for (size_t i = 0; i < BATCH; i++) {
         struct slice key = slice_str(k->v[*at]);
         *at = *at + 1 < k->n ? *at + 1 : 0;
         if (what == DECIDE) {
             struct decide_request req = {.rcpt = key, .source_server = CONF_SERVER_NONE};
-            decide(&conf, &view, &req, &d, NULL);
+            arena_reset(mem);
+            decide(&conf, &view, &req, mem, &d, NULL);
             wrong += d.kind != DECIDE_DELIVER;
         } else {
             wrong += snapshot_get(s, key, &store, &entry) !=

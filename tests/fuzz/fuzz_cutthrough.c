@@ -199,14 +199,17 @@ static void connect_target(struct model *m)
 
 static void decide_rcpt(struct model *m)
 {
+    static struct decide_delivery to[] = {{.server = 0, .address = "r@x"},
+        {.server = 1, .address = "r@x"}, {.server = 2, .address = "r@x"},
+        {.server = 0, .address = "r r@x"}};
     static const struct decision decisions[] = {
-        {.kind = DECIDE_DELIVER, .server = 0, .address = "r@x"},
-        {.kind = DECIDE_DELIVER, .server = 1, .address = "r@x"},
-        {.kind = DECIDE_DELIVER, .server = 2, .address = "r@x"},
-        {.kind = DECIDE_DELIVER, .server = 0, .address = "r r@x"},
-        {.kind = DECIDE_HOLD, .code = 450, .enhanced = "4.2.1"},
-        {.kind = DECIDE_REJECT, .code = 550, .enhanced = "5.1.1"},
-        {.kind = DECIDE_NOT_OURS, .code = 550, .enhanced = "5.7.1"},
+        {.kind = DECIDE_DELIVER, .deliveries = &to[0], .n_deliveries = 1},
+        {.kind = DECIDE_DELIVER, .deliveries = &to[1], .n_deliveries = 1},
+        {.kind = DECIDE_DELIVER, .deliveries = &to[2], .n_deliveries = 1},
+        {.kind = DECIDE_DELIVER, .deliveries = &to[3], .n_deliveries = 1},
+        {.kind = DECIDE_HOLD, .code = 450, .enhanced = "4.2.1", .text = "held"},
+        {.kind = DECIDE_REJECT, .code = 550, .enhanced = "5.1.1", .text = "unknown"},
+        {.kind = DECIDE_NOT_OURS, .code = 550, .enhanced = "5.7.1", .text = "denied"},
     };
 
     m->held = false;

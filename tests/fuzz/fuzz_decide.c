@@ -66,12 +66,13 @@ static void check_delivery(struct map *map, const struct decision *d)
     unsigned char text[ADDRESS_LOCAL_MAX];
     struct route_entry entry;
     struct address a;
-    BUG_ON(d->server != OLD || d->code != 0);
-    BUG_ON(address_parse(slice_str(d->address), &a) != 0 || !address_is_ascii(a.domain));
+    BUG_ON(d->n_deliveries != 1 || decision_server(d) != OLD || d->code != 0);
+    BUG_ON(
+        address_parse(slice_str(d->deliveries[0].address), &a) != 0 || !address_is_ascii(a.domain));
     struct slice local = slice_make(text, address_unquote(a.local, text));
     bool is_foreign =
         slice_find(local, '%') >= 0 || slice_find(local, '!') >= 0 || slice_find(local, '@') >= 0;
-    struct slice key = slice_make(d->keys[0].text, d->keys[0].n);
+    struct slice key = decision_key(d, 0);
     BUG_ON(is_foreign && get(map, key, NULL, &entry) != ROUTE_FOUND);
 }
 
@@ -92,12 +93,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct route_view view = {.get = get, .arg = &map};
     struct decide_request req = {
         .rcpt = rcpt, .source_server = CONF_SERVER_NONE, .now_s = 1800000000};
+    struct arena *mem = arena_new(DECIDE_MEM_MAX);
     struct decision d;
     bool is_unknown = false, is_held = false;
-    decide(&conf, &view, &req, &d, NULL);
+    decide(&conf, &view, &req, mem, &d, NULL);
     for (size_t i = 0; i < d.n_keys; i++) {
         struct route_entry entry;
-        switch (get(&map, slice_make(d.keys[i].text, d.keys[i].n), NULL, &entry)) {
+        switch (get(&map, decision_key(&d, i), NULL, &entry)) {
         case ROUTE_UNKNOWN:
             is_unknown = true;
             break;
@@ -114,6 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (d.kind == DECIDE_DELIVER)
         check_delivery(&map, &d);
     else
-        BUG_ON(d.address[0] != '\0' || d.code < 400 || d.code > 599);
+        BUG_ON((d.n_deliveries > 0 && d.deliveries[0].address[0] != '\0') || d.code < 400 ||
+               d.code > 599);
+    arena_free(&mem);
     return 0;
 }

@@ -67,17 +67,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct route_view view = {.get = get, .arg = &how};
     struct decide_request req = {
         .rcpt = text, .source_server = how % 4 == 0 ? 1 : CONF_SERVER_NONE, .now_s = 1000};
+    struct arena *mem = arena_new(DECIDE_MEM_MAX);
     struct decision d;
     struct address a;
-    decide(&conf, &view, &req, &d, &steps);
+    decide(&conf, &view, &req, mem, &d, &steps);
     if (d.kind == DECIDE_DELIVER)
-        CHECK(address_parse(slice_str(d.address), &a) == 0 && d.server >= 0);
+        CHECK(
+            address_parse(slice_str(d.deliveries[0].address), &a) == 0 && decision_server(&d) >= 0);
     else
         CHECK(d.code >= 400 && d.text[0]);
     if (how % 3 == 2 && d.kind != DECIDE_NOT_OURS)
         CHECK(d.code == 451);
     for (size_t i = 0; i < steps.n; i++)
         CHECK(buf_slice(&steps).p[i] >= ' ' || buf_slice(&steps).p[i] == '\n');
+    arena_free(&mem);
     buf_fini(&key);
     buf_fini(&again);
     buf_fini(&bare);

@@ -43,8 +43,10 @@ static void find(void *arg, struct slice key, socketmap_on_origin *on_origin, vo
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_make(data, size);
-    struct socketmap_site site = {
-        .conf = &small_site_conf, .view = small_site_view(), .origins = {.find = find}};
+    struct socketmap_site site = {.conf = &small_site_conf,
+        .view = small_site_view(),
+        .origins = {.find = find},
+        .mem = arena_new(SOCKETMAP_MEM_MAX)};
     struct socketmap_request r, again;
     enum parse parsed;
     size_t used, used_again;
@@ -64,5 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         in = slice_from(in, used);
     }
     BUG_ON(parsed == PARSE_MORE && in.n >= SOCKETMAP_WIRE_MAX);
+    arena_free(&site.mem);
     return 0;
 }

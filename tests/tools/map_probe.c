@@ -39,6 +39,8 @@ struct probe {
     struct claims *claims;
     struct claims_set set;
     struct decision seen;
+    struct decide_key seen_key;
+    char seen_text[ROUTE_KEY_MAX + 1];
     struct spin spin;
 };
 
@@ -69,10 +71,11 @@ static void do_get(struct probe *p, struct slice key)
 static void do_see(struct probe *p, struct slice key)
 {
     struct route_entry e;
-    struct decide_key *k = &p->seen.keys[0];
+    struct decide_key *k = p->seen.keys = &p->seen_key;
     look(p, key, &e);
-    memcpy(k->text, key.p, key.n);
-    k->text[key.n] = '\0';
+    memcpy(p->seen_text, key.p, key.n);
+    p->seen_text[key.n] = '\0';
+    k->text = p->seen_text;
     k->n = key.n;
     k->hash = route_key_hash(key);
     k->epoch = e.epoch;

@@ -52,7 +52,7 @@ static void test_changed(void **state)
     assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
     claims_end(claims, &set, CLAIMS_ANSWERED);
 
-    struct decision two[2] = {d, d};
+    struct decision two[2] = {d, user_decision(6)};
     two[1].keys[1].epoch = 0;
     assert_int_equal(begin(two, 2, &set), CLAIMS_CHANGED); /* they saw different maps */
     two[1] = d;

@@ -125,9 +125,12 @@ static void open_client(struct run *r, const char *keywords)
 
 static struct decision decision(struct slice words)
 {
-    struct decision d = {.kind = DECIDE_DELIVER, .code = 0};
+    static struct decide_delivery delivery;
+    struct decision d = {
+        .kind = DECIDE_DELIVER, .text = "", .deliveries = &delivery, .n_deliveries = 1};
     struct slice kind;
 
+    delivery.server = 0;
     slice_split(&words, ' ', &kind);
     if (slice_eq(kind, SLICE_LIT("hold"))) {
         d.kind = DECIDE_HOLD;
@@ -144,10 +147,10 @@ static struct decision decision(struct slice words)
     } else if (slice_eq(kind, SLICE_LIT("foreign"))) {
         d.kind = DECIDE_NOT_OURS;
     } else {
-        while (!slice_eq(kind, slice_str(servers[d.server].name)))
-            d.server++;
+        while (!slice_eq(kind, slice_str(servers[delivery.server].name)))
+            delivery.server++;
     }
-    memcpy(d.address, words.n > 0 ? "a b@x" : "r@x", words.n > 0 ? 6 : 4);
+    delivery.address = words.n > 0 ? "a b@x" : "r@x";
     return d;
 }
 

@@ -363,12 +363,28 @@ static const struct {
     {"line end", "alice@example.org\n", OUTSIDE, NOT_OURS, -1, 0, "501 5.1.3", ""},
 };
 
+static struct arena *mem;
+
+static int make_mem(void **state)
+{
+    (void)state;
+    mem = arena_new((size_t)1 << 30);
+    return 0;
+}
+
+static int free_mem(void **state)
+{
+    (void)state;
+    arena_free(&mem);
+    return 0;
+}
+
 static void judge(const char *rcpt, int from, void *arg, struct decision *out, struct buf *steps)
 {
     struct route_view view = {.get = map_get, .arg = arg};
     struct decide_request req = {
         .rcpt = slice_str(rcpt), .source_server = from, .now_s = NOW, .hops = 3};
-    decide(&conf, &view, &req, out, steps);
+    decide(&conf, &view, &req, mem, out, steps);
 }
 
 static uint64_t epoch_of(struct slice key)
@@ -384,17 +400,19 @@ static void check_row(size_t i, const struct decision *d)
     const char *name = rows[i].name;
     if (d->kind != rows[i].kind)
         fail_msg("row '%s': %s %d %s", name, decision_kind_name(d->kind), d->code, d->text);
-    assert_row(name, d->server == rows[i].server);
-    if (d->epoch != rows[i].epoch)
-        fail_msg("row '%s': epoch %" PRIu64, name, d->epoch);
+    assert_row(name, decision_server(d) == rows[i].server);
+    if (decision_epoch(d) != rows[i].epoch)
+        fail_msg("row '%s': epoch %" PRIu64, name, decision_epoch(d));
     if (d->kind == DECIDE_DELIVER) {
-        assert_string_equal(d->address, rows[i].reply);
+        assert_int_equal(d->n_deliveries, 1);
+        assert_string_equal(d->deliveries[0].address, rows[i].reply);
         assert_row(name, d->code == 0);
     } else {
         char reply[32];
         assert_int_equal(fmt_into(reply, sizeof reply, "%d %s", d->code, d->enhanced), 0);
         assert_string_equal(reply, rows[i].reply);
-        assert_row(name, d->text[0] && d->address[0] == '\0');
+        assert_row(
+            name, d->text[0] && (d->n_deliveries == 0 || d->deliveries[0].address[0] == '\0'));
         assert_row(name, d->enhanced[0] - '0' == d->code / 100);
     }
     for (const char *c = d->text; *c; c++)
@@ -405,7 +423,7 @@ static void check_row(size_t i, const struct decision *d)
     size_t n = 0;
     while (rest.n > 0 && slice_split(&rest, ' ', &key)) {
         assert_row(name, n < d->n_keys);
-        assert_row(name, slice_eq(key, slice_make(d->keys[n].text, d->keys[n].n)));
+        assert_row(name, slice_eq(key, decision_key(d, n)));
         assert_row(name, d->keys[n].hash == route_key_hash(key));
         assert_row(name, d->keys[n].epoch == epoch_of(key));
         n++;
@@ -455,7 +473,7 @@ static void test_never_5xx_in_doubt(void **state)
                     .hops_max = 50};
                 if (!doubt && rows[i].kind != HOLD && strcmp(rows[i].reply, "451 4.3.0") != 0)
                     continue;
-                decide(&conf, &view, &req, &d, NULL);
+                decide(&conf, &view, &req, mem, &d, NULL);
                 if (d.kind == DECIDE_NOT_OURS)
                     continue;
                 assert_row(rows[i].name, d.code / 100 == 4);
@@ -505,7 +523,7 @@ static void test_loops(void **state)
             .n_stamps = loops[i].n,
             .hops = loops[i].hops,
             .hops_max = loops[i].hops_max};
-        decide(&conf, &view, &req, &d, NULL);
+        decide(&conf, &view, &req, mem, &d, NULL);
         if (loops[i].text) {
             assert_row(loops[i].name, d.kind == DECIDE_REJECT && d.code == 554);
             assert_string_equal(d.enhanced, "5.4.6");
@@ -534,7 +552,7 @@ static void test_steps(void **state)
         struct buf small;
         buf_init(&small, max);
         judge("Sel+Box@example.org", OUTSIDE, NULL, &d, &small);
-        assert_string_equal(d.address, "Sel+Box@new.example.org");
+        assert_string_equal(d.deliveries[0].address, "Sel+Box@new.example.org");
         assert_true(small.n == 0 || buf_slice(&small).p[small.n - 1] == '\n');
         buf_fini(&small);
     }
@@ -547,15 +565,16 @@ static void check_not_foreign(const char *rcpt, const struct decision *d)
 {
     unsigned char text[ADDRESS_LOCAL_MAX];
     struct address a;
-    struct slice key = slice_make(d->keys[0].text, d->keys[0].n);
-    if (address_parse(slice_str(d->address), &a) != 0)
-        fail_msg("%s: %s is no address", rcpt, d->address);
+    const char *address = d->deliveries[0].address;
+    struct slice key = decision_key(d, 0);
+    if (address_parse(slice_str(address), &a) != 0)
+        fail_msg("%s: %s is no address", rcpt, address);
     struct slice local = slice_make(text, address_unquote(a.local, text));
     if (slice_find(local, '%') < 0 && slice_find(local, '!') < 0 && slice_find(local, '@') < 0)
         return;
     struct route_entry entry;
     if (map_get(NULL, key, NULL, &entry) != ROUTE_FOUND)
-        fail_msg("%s is delivered as %s", rcpt, d->address);
+        fail_msg("%s is delivered as %s", rcpt, address);
 }
 
 static uint64_t next_random(uint64_t *seed)
@@ -580,6 +599,7 @@ static void test_any_bytes(void **state)
         const char *tail = tails[next_random(&seed) % COUNT_OF(tails)];
         memcpy(text + n, tail, strlen(tail) + 1);
         struct decision d;
+        arena_reset(mem);
         judge(text, OUTSIDE, NULL, &d, NULL);
         if (d.kind == DECIDE_DELIVER)
             check_not_foreign(text, &d);
@@ -611,6 +631,7 @@ static void test_no_foreign_address(void **state)
                              parts[2], quote, domains_[next_random(&seed) % COUNT_OF(domains_)]),
             0);
         struct decision d;
+        arena_reset(mem);
         judge(text, OUTSIDE, NULL, &d, NULL);
         n_delivered += d.kind == DECIDE_DELIVER;
         n_refused += d.kind == DECIDE_REJECT;
@@ -646,10 +667,57 @@ static void test_user_of_a_hold(void **state)
     }
 }
 
+/* An arena that is full, from nothing on: a temporary answer, and nothing of a half decision. */
+static void test_full_arena(void **state)
+{
+    size_t n_full = 0;
+    (void)state;
+    for (size_t max = 0; max <= DECIDE_MEM_MAX; max += 16) {
+        struct arena *small = arena_new(max);
+        struct route_view view = {.get = map_get};
+        struct decide_request req = {
+            .rcpt = SLICE_LIT("Sel+Box@example.org"), .source_server = OUTSIDE, .now_s = NOW};
+        struct decision d;
+        decide(&conf, &view, &req, small, &d, NULL);
+        if (d.kind != DECIDE_DELIVER) {
+            assert_true(d.kind == DECIDE_DEFER && d.code == 451 && d.text[0]);
+            assert_true(d.n_keys == 0 && d.n_deliveries == 0);
+            n_full++;
+        } else {
+            assert_string_equal(d.deliveries[0].address, "Sel+Box@new.example.org");
+            assert_int_equal(d.n_keys, 3);
+        }
+        arena_free(&small);
+    }
+    assert_in_range(n_full, 5, 60);
+}
+
+/* A copy borrows nothing. */
+static void test_copy(void **state)
+{
+    struct arena *other = arena_new(DECIDE_MEM_MAX), *tiny = arena_new(64);
+    struct decision d, copy;
+    (void)state;
+    judge("Sel+Box@example.org", OUTSIDE, NULL, &d, NULL);
+    assert_int_equal(d.deliveries[0].key, 1);
+    assert_int_equal(decision_copy(&d, tiny, &copy), -1);
+    assert_int_equal(decision_copy(&d, other, &copy), 0);
+    free_mem(NULL);
+    make_mem(NULL);
+    assert_string_equal(copy.deliveries[0].address, "Sel+Box@new.example.org");
+    assert_int_equal(copy.n_keys, 3);
+    assert_string_equal(copy.keys[1].text, "sel@example.org");
+    assert_string_equal(copy.text, "");
+    arena_free(&other);
+    arena_free(&tiny);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_full_arena),
+        cmocka_unit_test(test_copy),
         cmocka_unit_test(test_never_5xx_in_doubt),
         cmocka_unit_test(test_loops),
         cmocka_unit_test(test_steps),
@@ -657,5 +725,5 @@ int main(void)
         cmocka_unit_test(test_no_foreign_address),
         cmocka_unit_test(test_user_of_a_hold),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_mem, free_mem);
 }

@@ -28,6 +28,7 @@ struct fixture {
     struct trace_keys *keys;
     struct site_map map;
     struct judge judge;
+    struct arena *kept; /* what the relay keeps of decisions */
 };
 
 static int set_up(void **state)
@@ -37,7 +38,11 @@ static int set_up(void **state)
 
     f = (struct fixture){.conf = site_conf(CONF), .map = {.rows = ROWS}};
     assert_int_equal(trace_keys_parse(SLICE_LIT("k1 " KEY "\n"), &f.keys, &err), 0);
-    f.judge = (struct judge){.conf = f.conf, .view = site_view(&f.map), .keys = f.keys};
+    f.judge = (struct judge){.conf = f.conf,
+        .view = site_view(&f.map),
+        .keys = f.keys,
+        .mem = arena_new(DECIDE_MEM_MAX)};
+    f.kept = arena_new((size_t)1 << 20);
     *state = &f;
     return 0;
 }
@@ -46,6 +51,8 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
+    arena_free(&f->judge.mem);
+    arena_free(&f->kept);
     trace_keys_free(&f->keys);
     conf_free(&f->conf);
     return 0;
@@ -53,10 +60,11 @@ static int tear_down(void **state)
 
 static struct decision ask(struct fixture *f, const char *rcpt, int from)
 {
-    struct decision d;
+    struct decision d, kept;
 
     judge_rcpt(&f->judge, slice_str(rcpt), from, &d);
-    return d;
+    assert_int_equal(decision_copy(&d, f->kept, &kept), 0);
+    return kept;
 }
 
 static void recipients(void **state)
@@ -65,11 +73,11 @@ static void recipients(void **state)
     struct decision d = ask(f, "Ann+x@Example.org", CONF_SERVER_NONE);
 
     assert_int_equal(d.kind, DECIDE_DELIVER);
-    assert_int_equal(d.server, 0);
-    assert_int_equal(d.epoch, 7);
+    assert_int_equal(decision_server(&d), 0);
+    assert_int_equal(decision_epoch(&d), 7);
     d = ask(f, "bob@example.org", CONF_SERVER_NONE);
-    assert_int_equal(d.server, 1);
-    assert_string_equal(d.address, "bob@new.example.org");
+    assert_int_equal(decision_server(&d), 1);
+    assert_string_equal(d.deliveries[0].address, "bob@new.example.org");
     assert_int_equal(ask(f, "eve@example.org", CONF_SERVER_NONE).kind, DECIDE_HOLD);
     assert_int_equal(ask(f, "nobody@example.org", CONF_SERVER_NONE).code, 550);
     assert_int_equal(ask(f, "ann@example.net", CONF_SERVER_NONE).kind, DECIDE_NOT_OURS);

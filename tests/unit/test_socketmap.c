@@ -211,7 +211,12 @@ static void find_origins(void *arg, struct slice key, socketmap_on_origin *on_or
 
 static struct socketmap_site make_site(const struct conf *conf, struct site_map *map)
 {
+    static struct arena *mem;
+
+    arena_free(&mem);
+    mem = arena_new(SOCKETMAP_MEM_MAX);
     return (struct socketmap_site){.conf = conf,
+        .mem = mem,
         .view = site_view(map),
         .origins = {.find = map->is_unknown ? NULL : find_origins, .arg = map}};
 }
