@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+from lib.cutover import cutover, entry, imap_servers
 from lib.fakeimap import FakeImap
 from lib.mailbox import Mail, argv, copy, fill, look, message, run, same, sample
 
@@ -110,3 +111,22 @@ def test_how_long_it_would_take(tmp_path):
         done = copy(source, target, tmp_path, "--dry-run", "--max-rate=100k")
         assert (done.status, done.seconds_by_source, done.seconds_by_target) == (0, 9, 9), done.log
         assert not target.appended
+
+
+def test_a_cutover_and_the_day(dovecot, site, tmp_path):
+    """What a server bears is a setting of its section: the user stays where he is, and goes on another day."""
+    old, new = dovecot("old"), dovecot("new")
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}", "x" * 70000)) for i in range(5)]})
+    servers = imap_servers(tmp_path, old=old, new=new)
+    servers["old"] |= {"imap_day": "200k", "imap_profile": "dovecot", "imap_compress": "yes", "imap_connections": 2}
+    place = site(servers)
+    place.init({ANN: "old"})
+    for _ in range(2):
+        done = cutover(place, ANN)
+        assert done.status == 75 and "goes on at 20" in done.log, done.log
+        assert entry(place)["route"] == "old" and entry(place)["state"] == "active"
+    servers["old"]["imap_day"] = "10M"
+    place = site(servers)
+    place.init({ANN: "old"})
+    assert cutover(place, ANN).status == 0
+    same(look(old.imap(ANN)), look(new.imap(ANN)))
