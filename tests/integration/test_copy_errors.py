@@ -102,9 +102,10 @@ def test_a_folder_that_cannot_be_created_is_named_and_the_rest_goes_on(dovecot, 
 
 
 def test_quota_ends_the_run_and_more_room_lets_it_go_on(dovecot, tmp_path):
+    """Dovecot says so in the middle of a message, and reads it to its end."""
     quota = ("mail_plugins = quota\nplugin {{\n  quota = count:User quota\n  quota_vsizes = yes\n  quota_rule = *:bytes={}\n}}\n")
-    old, new = dovecot("old"), dovecot("new", conf=quota.format(20000))
-    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}", "x" * 70 + "\r\n" * 1000)) for i in range(20)]})
+    old, new = dovecot("old"), dovecot("new", conf=quota.format(500000))
+    fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}", ("x" * 70 + "\r\n") * 1000)) for i in range(20)]})
     first = copy(old, new, tmp_path)
     assert first.status not in (0, 1) and "OVERQUOTA" in first.log, first.log
     new.stop()
