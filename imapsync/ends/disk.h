@@ -52,6 +52,7 @@ struct disk_request {
     struct folder_list *list;
     struct folder *status;
     struct buf *identity;
+    struct end_quota *quota;
     struct end_uids *uids_out;
     unsigned n_refreshes; /* of the folder, since files were not as they had been seen */
     const struct end_sink *sink;
@@ -75,6 +76,8 @@ struct disk_kind {
     enum disk_step (*folders)(struct disk_end *e, struct disk_request *r, struct err *err);
     enum disk_step (*status)(struct disk_end *e, struct disk_request *r, struct err *err);
     enum disk_step (*identify)(struct disk_end *e, struct disk_request *r, struct err *err);
+    /* NULL: nobody keeps one. */
+    enum disk_step (*quota)(struct disk_end *e, struct disk_request *r, struct err *err);
     enum disk_step (*make)(struct disk_end *e, struct disk_request *r, struct err *err);
     enum disk_step (*rename)(struct disk_end *e, struct disk_request *r, struct err *err);
     enum disk_step (*subscribe)(struct disk_end *e, struct disk_request *r, struct err *err);
@@ -117,6 +120,7 @@ void disk_request_begin(struct end *e);
 void disk_slot_folders(struct end *end, struct folder_list *out, struct end_ticket *t);
 void disk_slot_status(struct end *end, struct folder *out, struct end_ticket *t);
 void disk_slot_identify(struct end *end, struct buf *out, struct end_ticket *t);
+void disk_slot_quota(struct end *end, struct end_quota *out, struct end_ticket *t);
 void disk_slot_make(struct end *end, struct slice name, enum folder_use use, struct end_ticket *t);
 void disk_slot_rename(struct end *end, struct slice name, struct slice to, struct end_ticket *t);
 void disk_slot_subscribe(struct end *end, struct slice name, bool on, struct end_ticket *t);

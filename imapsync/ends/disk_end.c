@@ -259,6 +259,7 @@ static const struct end_ops ops = {
     .folders = disk_slot_folders,
     .status = disk_slot_status,
     .identify = disk_slot_identify,
+    .quota = disk_slot_quota,
     .make = disk_slot_make,
     .rename = disk_slot_rename,
     .subscribe = disk_slot_subscribe,

@@ -94,6 +94,19 @@ void disk_slot_identify(struct end *end, struct buf *out, struct end_ticket *t)
     disk_request_begin(end);
 }
 
+static enum disk_step no_quota(struct disk_end *e, struct disk_request *r, struct err *err)
+{
+    (void)e, (void)r, (void)err;
+    return DISK_DONE;
+}
+
+void disk_slot_quota(struct end *end, struct end_quota *out, struct end_ticket *t)
+{
+    const struct disk_kind *kind = kind_of(end);
+    disk_request_new(end, t, kind->quota ? kind->quota : no_quota)->quota = out;
+    disk_request_begin(end);
+}
+
 void disk_slot_make(struct end *end, struct slice name, enum folder_use use, struct end_ticket *t)
 {
     (void)use; /* files have no place for it */

@@ -29,6 +29,17 @@ void end_uids_fini(struct end_uids *u)
     *u = (struct end_uids){0};
 }
 
+void end_amount_add(struct end_amount *a, uint64_t used, uint64_t limit)
+{
+    const uint64_t left = used < limit ? limit - used : 0;
+    if (used > 0 && (a->used == 0 || used < a->used))
+        a->used = used;
+    if (limit == 0 || (a->limit > 0 && a->left <= left))
+        return;
+    a->limit = limit;
+    a->left = left;
+}
+
 static void sooner(int *wait_ms, int64_t ms)
 {
     if (ms >= 0 && (*wait_ms < 0 || ms < *wait_ms))

@@ -137,6 +137,22 @@ struct end_uids {
 
 void end_uids_fini(struct end_uids *u);
 
+/* What is used of one resource of a quota, and how much is left. */
+struct end_amount {
+    uint64_t used;  /* 0: nothing, or not told */
+    uint64_t limit; /* 0: there is none, or it is not told */
+    uint64_t left;  /* below the limit */
+};
+
+/* Several quotas may count for a mailbox, some of them for others too: used is what the one says
+ * that has least in it, limit and left are of the one that leaves least. */
+struct end_quota {
+    struct end_amount octets, messages;
+};
+
+/* One more of them; limit 0: none. */
+void end_amount_add(struct end_amount *a, uint64_t used, uint64_t limit);
+
 struct end_message {
     const struct flags *flags;
     const struct keywords *keywords;
@@ -170,6 +186,9 @@ struct end_ops {
      * are called: octets into an empty buffer of END_IDENTITY_MAX.  OK and empty: there is no such
      * thing, and contents have to tell (copy/whose.h). */
     void (*identify)(struct end *e, struct buf *out, struct end_ticket *t);
+    /* What the quota of INBOX says, into a zeroed one.  OK and nothing told: there is none, or
+     * nobody says so. */
+    void (*quota)(struct end *e, struct end_quota *out, struct end_ticket *t);
     /* use: a special use to ask for where the end can. */
     void (*make)(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t);
     void (*rename)(struct end *e, struct slice name, struct slice to, struct end_ticket *t);

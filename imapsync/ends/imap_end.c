@@ -222,6 +222,7 @@ static const struct end_ops ops = {
     .folders = imap_end_folders,
     .status = imap_end_status,
     .identify = imap_end_identify,
+    .quota = imap_end_quota,
     .make = imap_end_make,
     .rename = imap_end_rename,
     .subscribe = imap_end_subscribe,

@@ -191,6 +191,7 @@ void imap_slice_free(struct slice *s);
 void imap_end_folders(struct end *e, struct folder_list *out, struct end_ticket *t);
 void imap_end_status(struct end *e, struct folder *out, struct end_ticket *t);
 void imap_end_identify(struct end *e, struct buf *out, struct end_ticket *t);
+void imap_end_quota(struct end *e, struct end_quota *out, struct end_ticket *t);
 /* "(MESSAGES ...)" and what it is answered. */
 void imap_status_items(struct imap_end *e);
 void imap_status_take(struct folder *f, const struct imap_status_data *d);

@@ -90,6 +90,7 @@ const struct disk_kind maildir_kind = {
     .folders = maildir_folders,
     .status = maildir_status,
     .identify = maildir_identify,
+    .quota = maildir_quota,
     .make = maildir_make,
     .rename = maildir_rename,
     .subscribe = maildir_subscribe,

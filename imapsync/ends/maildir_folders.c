@@ -12,6 +12,7 @@
 #include "base/core/mem.h"
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/maildir_parts.h"
+#include "imapsync/ends/maildir_size.h"
 
 static const struct disk_subscriptions subscriptions = {"subscriptions", '.'};
 
@@ -250,5 +251,20 @@ enum disk_step maildir_identify(struct disk_end *d, struct disk_request *r, stru
     (void)err;
     BUG_ON(buf_addf(r->identity, "%llx-%llx", (unsigned long long)e->m.st.st_dev,
                (unsigned long long)e->m.st.st_ino) != 0);
+    return DISK_DONE;
+}
+
+#define SIZES "maildirsize"
+#define SIZES_MAX ((size_t)1 << 20) /* programs begin it anew at 5,120 octets */
+
+/* Where nobody keeps a quota there is no such file. */
+enum disk_step maildir_quota(struct disk_end *d, struct disk_request *r, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, 2 * SIZES_MAX);
+    if (disk_small_read(maildir_end_of(d)->m.fd, SIZES, SIZES_MAX, &text, NULL, err) == 0)
+        maildir_size_take(buf_slice(&text), r->quota);
+    err_clear(err);
+    buf_fini(&text);
     return DISK_DONE;
 }

@@ -139,6 +139,7 @@ void maildir_say(struct slice folder, struct slice file, const char *why);
 enum disk_step maildir_folders(struct disk_end *e, struct disk_request *r, struct err *err);
 enum disk_step maildir_status(struct disk_end *e, struct disk_request *r, struct err *err);
 enum disk_step maildir_identify(struct disk_end *e, struct disk_request *r, struct err *err);
+enum disk_step maildir_quota(struct disk_end *e, struct disk_request *r, struct err *err);
 enum disk_step maildir_make(struct disk_end *e, struct disk_request *r, struct err *err);
 enum disk_step maildir_rename(struct disk_end *e, struct disk_request *r, struct err *err);
 enum disk_step maildir_subscribe(struct disk_end *e, struct disk_request *r, struct err *err);

@@ -36,6 +36,7 @@ static const struct {
     {"MOVE", IMAP_CAP_MOVE},
     {"OBJECTID", IMAP_CAP_OBJECTID},
     {"UNSELECT", IMAP_CAP_UNSELECT},
+    {"QUOTA", IMAP_CAP_QUOTA},
     {"X-GM-EXT-1", IMAP_CAP_GMAIL},
 };
 

@@ -11,6 +11,7 @@ enum imap_cap {
     IMAP_CAP_STARTTLS = 1 << 1,
     IMAP_CAP_LOGINDISABLED = 1 << 2,
     IMAP_CAP_STATUS_SIZE = 1 << 3,
+    IMAP_CAP_QUOTA = 1 << 4,     /* RFC 2087, 9208 */
     IMAP_CAP_COMPRESS = 1 << 5,  /* COMPRESS=DEFLATE */
     IMAP_CAP_UTF8_ONLY = 1 << 6, /* UTF8=ONLY: nothing works before ENABLE UTF8=ACCEPT */
     IMAP_CAP_SASL_IR = 1 << 7,

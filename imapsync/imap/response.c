@@ -104,6 +104,7 @@ static const struct data_row {
     {"VANISHED", IMAP_KIND_VANISHED, parse_vanished},
     {"NAMESPACE", IMAP_KIND_NAMESPACE, imap_parse_namespace},
     {"ID", IMAP_KIND_ID, parse_id},
+    {"QUOTA", IMAP_KIND_QUOTA, imap_parse_quota},
 };
 
 /* A number, or what stands in its place: below 0, or too large to be one. */

@@ -26,6 +26,7 @@ enum imap_kind {
     IMAP_KIND_VANISHED,
     IMAP_KIND_NAMESPACE,
     IMAP_KIND_ID,    /* text, as it stood */
+    IMAP_KIND_QUOTA,
     IMAP_KIND_OTHER, /* known to no one here; ignored */
 };
 
@@ -139,6 +140,20 @@ struct imap_fetch_data {
     struct slice fields;        /* of BODY[HEADER.FIELDS ...]: whichever they are */
 };
 
+enum imap_resource {
+    IMAP_RESOURCE_STORAGE, /* in units of 1,024 octets */
+    IMAP_RESOURCE_MESSAGE,
+    IMAP_RESOURCES,
+};
+
+/* Of one quota root. */
+struct imap_quota_data {
+    struct {
+        bool is_told;
+        uint64_t used, limit;
+    } of[IMAP_RESOURCES];
+};
+
 struct imap_response {
     enum imap_kind kind;
     struct slice tag;
@@ -153,6 +168,7 @@ struct imap_response {
     struct imap_mailbox_data mailbox;
     struct imap_status_data status_data;
     struct imap_fetch_data fetch;
+    struct imap_quota_data quota;
     struct slice personal; /* NAMESPACE: the three parts as they stood, lists or NIL */
     struct slice other, shared;
 };

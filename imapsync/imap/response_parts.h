@@ -20,6 +20,7 @@ bool imap_cur_modseq(struct imap_cur *c, uint64_t *out);
 bool imap_parse_fetch(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_list(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_mailbox_status(struct imap_cur *c, struct imap_response *out);
+bool imap_parse_quota(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_namespace(struct imap_cur *c, struct imap_response *out);
 
 #endif

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ALL                                                                                        \
     "IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ MULTIAPPEND UIDPLUS ENABLE CONDSTORE QRESYNC ESEARCH "  \
-    "NAMESPACE LIST-EXTENDED LIST-STATUS SPECIAL-USE MOVE OBJECTID"
+    "NAMESPACE LIST-EXTENDED LIST-STATUS SPECIAL-USE MOVE OBJECTID QUOTA"
 static const char *const offers[] = {"IMAP4rev1 AUTH=PLAIN SASL-IR", ALL, ALL " MESSAGELIMIT=3",
     "IMAP4rev1 AUTH=PLAIN SASL-IR UIDPLUS", "IMAP4rev1 AUTH=PLAIN SASL-IR CONDSTORE UIDPLUS"};
 #define OPS_MAX 12
@@ -37,6 +37,7 @@ struct work {
     struct end_changes changes;
     struct folder_list folders;
     struct folder folder;
+    struct end_quota quota;
     struct end_uids uids;
     struct body body;
     unsigned n_done;
@@ -239,6 +240,9 @@ static void begin(uint8_t what)
     case 13:
         ops->flags(w.end, uids, n, &change, &x->uids, &x->t);
         return;
+    case 15:
+        ops->quota(w.end, &x->quota, &x->t);
+        return;
     default:
         ops->remove(w.end, uids, n, &x->t);
         return;
@@ -249,7 +253,7 @@ static void begin(uint8_t what)
 static bool may_begin(uint8_t what, int *opened)
 {
     unsigned kind = what % 16;
-    bool reads = kind >= 2 && kind <= 4, writes = kind >= 12;
+    bool reads = kind >= 2 && kind <= 4, writes = kind >= 12 && kind < 15;
     if ((reads && *opened < 1) || (writes && *opened < 2))
         return false;
     *opened = kind == 0 ? 1 : kind == 1 || kind == 11 ? 2 : *opened;

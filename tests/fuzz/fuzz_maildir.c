@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What other programs leave in a Maildir: a list of UIDs, whose lines are names of files as well.
- * A list that was read and is written again is read as the same; a name to which nothing is changed
- * means what it meant; a folder's name comes back from the disk.
+ * What other programs leave in a Maildir: a list of UIDs, whose lines are names of files as well,
+ * and the sizes of a quota. A list that was read and is written again is read as the same; a name
+ * to which nothing is changed means what it meant; a folder's name comes back from the disk.
  *
  * fuzz-sources: imapsync/ends/maildir_uidlist.c imapsync/ends/maildir_name.c
+ * fuzz-sources: imapsync/ends/maildir_size.c
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include "imapsync/ends/maildir_name.h"
+#include "imapsync/ends/maildir_size.h"
 #include "imapsync/ends/maildir_uidlist.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -83,10 +85,18 @@ static void check_folder(struct slice name)
     buf_fini(&dir);
 }
 
+static void check_sizes(struct slice text)
+{
+    struct end_quota q = {0};
+    maildir_size_take(text, &q);
+    must(q.octets.left <= q.octets.limit && q.messages.left <= q.messages.limit);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_make(data, size), line;
     check_list(in);
+    check_sizes(in);
     while (slice_split(&in, '\n', &line)) {
         check_name(line);
         check_folder(line);

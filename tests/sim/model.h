@@ -105,8 +105,16 @@ struct refusals {
     size_t n, n_dropped;         /* how often it has said NO, or dropped something */
 };
 
+/* What the server says of it, when it is_told; limits of 0: none. */
+struct quota {
+    bool is_told;
+    uint64_t octets, messages;
+    uint64_t hidden_octets, hidden_messages; /* that count and are in no folder */
+};
+
 struct server {
     bool is_target;
+    struct quota quota;
     uint32_t quirks; /* of enum quirk */
     struct mailbox *boxes[MODEL_FOLDERS];
     size_t n;

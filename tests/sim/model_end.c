@@ -140,6 +140,12 @@ static void identify(struct end *end, struct buf *out, struct end_ticket *t)
     model_request_begin(model_of(end));
 }
 
+static void quota(struct end *end, struct end_quota *out, struct end_ticket *t)
+{
+    model_request_new(end, QUOTA, t)->quota = out;
+    model_request_begin(model_of(end));
+}
+
 static void make(struct end *end, struct slice name, enum folder_use use, struct end_ticket *t)
 {
     (void)use;
@@ -343,6 +349,7 @@ static const struct end_ops ops = {
     .folders = folders,
     .status = status,
     .identify = identify,
+    .quota = quota,
     .make = make,
     .rename = rename_folder,
     .subscribe = subscribe,

@@ -16,6 +16,7 @@ enum kind {
     FOLDERS,
     STATUS,
     IDENTIFY,
+    QUOTA,
     MAKE,
     RENAME,
     SUBSCRIBE,
@@ -57,6 +58,7 @@ struct request {
     struct folder_list *list;
     struct folder *status;
     struct buf *identity;
+    struct end_quota *quota;
     struct end_changes *changes;
     struct end_uids *uids_out;
     const struct end_sink *sink;

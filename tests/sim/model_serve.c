@@ -342,6 +342,27 @@ static void do_identify(struct model_end *e, struct request *r)
         BUG_ON(buf_addf(r->identity, "%s-%u", e->end.label, inbox->id) != 0);
 }
 
+static void do_quota(struct model_end *e, struct request *r)
+{
+    const struct quota *q = &e->s->quota;
+    uint64_t octets = q->hidden_octets, messages = q->hidden_messages;
+    struct buf text;
+    if (!q->is_told)
+        return;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < e->s->n; i++) {
+        const struct mailbox *b = e->s->boxes[i];
+        messages += b->n;
+        for (size_t k = 0; k < b->n; k++) {
+            model_octets(b->v[k].content, &text);
+            octets += text.n;
+        }
+    }
+    buf_fini(&text);
+    end_amount_add(&r->quota->octets, octets, q->octets);
+    end_amount_add(&r->quota->messages, messages, q->messages);
+}
+
 static bool effect(struct model_end *e, struct request *r)
 {
     switch (r->kind) {
@@ -353,6 +374,9 @@ static bool effect(struct model_end *e, struct request *r)
         return true;
     case IDENTIFY:
         do_identify(e, r);
+        return true;
+    case QUOTA:
+        do_quota(e, r);
         return true;
     case MAKE:
         do_make(e, r);
