@@ -98,6 +98,7 @@ int copy_connect(struct copy *c, struct err *err)
     c->to = both[1];
     end_beside(c->from, c->to);
     c->from->wants_octets = c->to->wants_octets = c->options.wants_octets;
+    c->is_claimed = false;
     return 0;
 }
 

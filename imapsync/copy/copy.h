@@ -131,6 +131,8 @@ int copy_connect(struct copy *c, struct err *err) ATTR_WUR;
 int copy_connect_apart(struct copy *c, struct err *err) ATTR_WUR;
 /* Asks the claims of both ends, whatever was found before. */
 int copy_claim(struct copy *c, struct err *err) ATTR_WUR;
+/* The same, unless both connections are those of the last time. */
+int copy_claim_again(struct copy *c, struct err *err) ATTR_WUR;
 /* The label of the end that did not answer when copy_connect(), or a pass, wanted to open a
  * connection to it; NULL: that is not why it failed, if it did. */
 const char *copy_silent_server(const struct copy *c);

@@ -150,9 +150,11 @@ static int claim(struct copy *c, struct err *err)
 {
     if (!c->events->claim)
         return 0;
-    if (c->events->claim(c->arg, c->from, false, err) != 0)
+    if (c->events->claim(c->arg, c->from, false, err) != 0 ||
+        c->events->claim(c->arg, c->to, true, err) != 0)
         return -1;
-    return c->events->claim(c->arg, c->to, true, err);
+    c->is_claimed = true;
+    return 0;
 }
 
 static int check(struct copy *c, struct err *err)
@@ -190,6 +192,13 @@ static int look(struct copy *c, int (*what)(struct copy *c, struct err *err), st
 int copy_claim(struct copy *c, struct err *err)
 {
     return look(c, claim, err);
+}
+
+int copy_claim_again(struct copy *c, struct err *err)
+{
+    if (copy_connect(c, err) != 0)
+        return -1;
+    return c->is_claimed ? 0 : look(c, claim, err);
 }
 
 int copy_connect_apart(struct copy *c, struct err *err)

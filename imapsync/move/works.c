@@ -167,7 +167,8 @@ static int delta(struct move_job *j, struct err *err)
                 j->r.from, (ull)brought, plural(brought), (unsigned)passes,
                 (ull)(clock_mono_ms() - start_ms));
     }
-    if (known_flip(&j->known, err) != 0)
+    /* A connection that was lost and opened again may lead elsewhere. */
+    if (copy_claim_again(j->copy, err) != 0 || known_flip(&j->known, err) != 0)
         return -1;
     j->r.verified = v.messages;
     move_job_say_own(j, move_job_report(j, "copied", brought), "%llu message%s came in %u pass%s",
