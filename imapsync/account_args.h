@@ -24,6 +24,32 @@ struct account_args {
     uint32_t max_commands;      /* a second */
 };
 
+/* Those of one side but the URL, for a table of options.h. */
+#define ACCOUNT_ARGS_ROWS(side, s)                                                                 \
+    {"--" side "-password-file", &(s)->password_file, NULL, "FILE with the password"},             \
+        {"--" side "-password-command", &(s)->password_command, NULL, "COMMAND that prints it"},   \
+        {"--" side "-token-file", &(s)->token_file, NULL, "FILE with an OAuth refresh token"},     \
+        {"--" side "-token-command", &(s)->token_command, NULL,                                    \
+            "COMMAND that prints an access token"},                                                \
+        {"--" side "-admin", &(s)->admin, NULL, "NAME who signs in on behalf of the user"},        \
+        {"--" side "-admin-separator", &(s)->separator, NULL,                                      \
+            "TEXT: sign in as the user, TEXT and that NAME"},                                      \
+        {"--" side "-auth", &(s)->auth, NULL, "the WAY to sign in"},                               \
+        {"--" side "-tls", &(s)->tls, NULL, "none, verify, encrypt, fingerprint or pin"},          \
+        {"--" side "-tls-name", &(s)->tls_name, NULL, "NAME that the certificate must have"},      \
+        {"--" side "-ca-file", &(s)->ca_file, NULL, "FILE with the authorities to trust"},         \
+        {"--" side "-pin-file", &(s)->pin_file, NULL, "FILE with public keys to trust"},           \
+        {"--" side "-cert-file", &(s)->cert_file, NULL, "FILE with a certificate of our own"},     \
+        {"--" side "-key-file", &(s)->key_file, NULL, "FILE with its key"},                        \
+        {"--" side "-tls-min", &(s)->tls_min, NULL, "lowest VERSION of TLS: TLSv1, TLSv1.1, ..."}, \
+        {"--" side "-tls-level", &(s)->tls_level, NULL, "OpenSSL's security level, 0 to 5"},       \
+        {"--" side "-profile", &(s)->profile, NULL,                                                \
+            "KIND of server: auto, generic, dovecot, ..."},                                        \
+        {"--" side "-compress", &(s)->compress, NULL, "auto, yes or no"},                          \
+    {                                                                                              \
+        "--" side "-fingerprint", &(s)->fingerprint, NULL, "SHA-256 of the certificate"            \
+    }
+
 struct account {
     struct imap_account imap;
     struct maildir_maker maildir;

@@ -31,36 +31,11 @@ struct copy_args {
     bool has_with, has_without, is_newest_first, is_dry, is_events, has_sizes;
 };
 
-#define SIDE_ROWS(side, s)                                                                         \
-    {"--" side "-password-file", &(s)->password_file, NULL, "FILE with the password"},             \
-        {"--" side "-password-command", &(s)->password_command, NULL, "COMMAND that prints it"},   \
-        {"--" side "-token-file", &(s)->token_file, NULL, "FILE with an OAuth refresh token"},     \
-        {"--" side "-token-command", &(s)->token_command, NULL,                                    \
-            "COMMAND that prints an access token"},                                                \
-        {"--" side "-admin", &(s)->admin, NULL, "NAME who signs in on behalf of the user"},        \
-        {"--" side "-admin-separator", &(s)->separator, NULL,                                      \
-            "TEXT: sign in as the user, TEXT and that NAME"},                                      \
-        {"--" side "-auth", &(s)->auth, NULL, "the WAY to sign in"},                               \
-        {"--" side "-tls", &(s)->tls, NULL, "none, verify, encrypt, fingerprint or pin"},          \
-        {"--" side "-tls-name", &(s)->tls_name, NULL, "NAME that the certificate must have"},      \
-        {"--" side "-ca-file", &(s)->ca_file, NULL, "FILE with the authorities to trust"},         \
-        {"--" side "-pin-file", &(s)->pin_file, NULL, "FILE with public keys to trust"},           \
-        {"--" side "-cert-file", &(s)->cert_file, NULL, "FILE with a certificate of our own"},     \
-        {"--" side "-key-file", &(s)->key_file, NULL, "FILE with its key"},                        \
-        {"--" side "-tls-min", &(s)->tls_min, NULL, "lowest VERSION of TLS: TLSv1, TLSv1.1, ..."}, \
-        {"--" side "-profile", &(s)->profile, NULL,                                                \
-            "KIND of server: auto, generic, dovecot, ..."},                                        \
-        {"--" side "-compress", &(s)->compress, NULL, "auto, yes or no"},                          \
-        {"--" side "-tls-level", &(s)->tls_level, NULL, "OpenSSL's security level, 0 to 5"},       \
-    {                                                                                              \
-        "--" side "-fingerprint", &(s)->fingerprint, NULL, "SHA-256 of the certificate"            \
-    }
-
 static int parse(const struct program_args *args, struct copy_args *a, struct err *err)
 {
     const struct option_row rows[] = {
-        SIDE_ROWS("source", &a->source),
-        SIDE_ROWS("target", &a->target),
+        ACCOUNT_ARGS_ROWS("source", &a->source),
+        ACCOUNT_ARGS_ROWS("target", &a->target),
         {"--state", &a->state, NULL, "DIR for the journals"},
         {"--delete-percent", &a->delete_percent, NULL,
             "N: share of the mailbox that may be deleted at once; 0: never delete"},
@@ -158,14 +133,8 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     if (a->timeout && (num_duration_ms(slice_str(a->timeout), &timeout) != 0 || timeout == 0))
         return err_set(err, ERR_PERM, EX_USAGE, "--timeout is a time such as 30s");
     a->source.timeout_ms = a->target.timeout_ms = timeout;
-    if (pace(a, err) != 0)
+    if (pace(a, err) != 0 || item_codes_named(a->accept, &out->accept, err) != 0)
         return -1;
-    for (size_t i = 0; a->accept[i]; i++) {
-        enum item_code code = item_code_named(slice_str(a->accept[i]));
-        if (code == ITEM_NONE)
-            return err_set(err, ERR_PERM, EX_USAGE, "%s: there is no such code", a->accept[i]);
-        out->accept |= UINT32_C(1) << code;
-    }
     out->settle_ms = RESOLVE_SETTLE_MS;
     if (a->settle && num_duration_ms(slice_str(a->settle), &out->settle_ms) != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "--settle is a time such as 3s");

@@ -19,8 +19,9 @@
 
 struct cutover_args {
     const char *user, *delete_percent;
+    const char *accept[OPTIONS_REPEATED_MAX + 1];
     struct cutover_wish wish;
-    bool is_json, wants_help;
+    bool is_json, accepts, wants_help;
 };
 
 static int parse(
@@ -32,8 +33,9 @@ static int parse(
         {"--to", &a->wish.to, NULL, "SERVER to move to, unless it is the next one below"},
         {"--delete-percent", &a->delete_percent, NULL,
             "N: share of the mailbox that may be deleted at once; 0: never delete"},
+        {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
     };
-    const size_t n = sizeof(rows) / sizeof(rows[0]) - (is_back ? 2 : 0);
+    const size_t n = sizeof(rows) / sizeof(rows[0]) - (is_back ? 3 : 0);
     const char *words[1] = {NULL};
     int result = options_parse(rows, n, args->argc, args->argv, words, 1, err);
     if (a->wants_help) {
@@ -46,7 +48,7 @@ static int parse(
     if (result == 0 && a->delete_percent &&
         num_u32(slice_str(a->delete_percent), 0, 100, &a->wish.delete_percent) != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "--delete-percent is a number from 0 to 100");
-    return result;
+    return result == 0 ? item_codes_named(a->accept, &a->wish.accept, err) : -1;
 }
 
 static int cancel_fd(void *arg)
@@ -83,6 +85,11 @@ static int carry_out(const struct conf *conf, const struct cutover_args *a, bool
     if (request && a->wish.has_delete_percent)
         json_object_set_new(
             request, "delete_percent", json_integer((json_int_t)a->wish.delete_percent));
+    for (size_t i = 0; request && a->accept[i]; i++) {
+        if (i == 0)
+            json_object_set_new(request, "accept", json_array());
+        json_array_append_new(json_object_get(request, "accept"), json_string(a->accept[i]));
+    }
     lines_init(&lines, a->is_json);
     int result = request ? remote_call(conf, request, lines_show, &lines, &status, &err)
                          : err_set(&err, ERR_PERM, EX_DATAERR, "the address is not UTF-8 text");

@@ -20,6 +20,7 @@
 #include "imapsync/copy/items_choice.h"
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/text.h"
+#include "imapsync/items_subjects.h"
 #include "imapsync/move/record.h"
 #include "imapsync/options.h"
 #include "imapsync/sync.h"
@@ -28,23 +29,30 @@
 
 #define PATH_LENGTH_MAX 4096
 #define LOCK_WAIT_MS 5000 /* for who has the journal now */
+#define LEAVE_MS 300      /* then a decision is left for him */
 #define LOCK_POLL_MS 20
 
 enum what { ITEMS_SHOW, ITEMS_ACCEPT, ITEMS_RETRY };
 
 struct items_args {
     const char *user, *state, *code, *folder, *uid, *reason;
-    bool is_json, is_all, wants_help;
+    struct account_args source; /* --subjects with --state */
+    bool is_json, is_all, has_subjects, wants_help;
 };
+
+#define ITEMS_ROWS_OF_ALL 7 /* of parse(): the others are for `items` */
 
 struct job {
     enum what what;
+    struct items_whose whose;
+    struct subjects wanted[2]; /* of one journal: of its source, and of its target */
     const struct items_args *args;
     struct item_choice choice;
     json_t *out;   /* items, of all journals */
     size_t n_open; /* of those */
     uint64_t n_decided;
     bool has_journal;
+    size_t n_left; /* journals that somebody is at work with, and gets the decision later */
 };
 
 static int parse(const struct program_args *args, enum what what, struct items_args *a,
@@ -61,8 +69,11 @@ static int parse(const struct program_args *args, enum what what, struct items_a
         {what == ITEMS_SHOW ? "--json" : "--reason", what == ITEMS_SHOW ? NULL : &a->reason,
             what == ITEMS_SHOW ? &a->is_json : NULL,
             what == ITEMS_SHOW ? "print them as JSON" : "TEXT: why"},
+        {"--subjects", NULL, &a->has_subjects, "with the subjects of messages, from the source"},
+        {"--source", &a->source.url, NULL, "URL of the source, for --subjects with --state"},
+        ACCOUNT_ARGS_ROWS("source", &a->source),
     };
-    const size_t n = sizeof(rows) / sizeof(rows[0]);
+    const size_t n = what == ITEMS_SHOW ? sizeof(rows) / sizeof(rows[0]) : ITEMS_ROWS_OF_ALL;
     const char *words[1] = {NULL};
     int result = options_parse_some(rows, n, args->argc, args->argv, words, 0, 1, err);
     if (a->wants_help) {
@@ -72,6 +83,7 @@ static int parse(const struct program_args *args, enum what what, struct items_a
         return 0;
     }
     a->user = words[0];
+    a->source.label = "source";
     if (result != 0)
         return -1;
     if (a->user && a->state)
@@ -107,13 +119,15 @@ static int show(void *arg, const struct item *i, struct err *err)
     if (!item_is_chosen(&job->choice, i))
         return 0;
     job->n_open += item_is_open(i->state);
+    if (job->args->has_subjects)
+        items_want_subject(&job->wanted[i->is_back], i, json_array_size(job->out));
     json_array_append_new(job->out, item_json(i));
     return 0;
 }
 
-static int open_journal(const char *dir, struct journal **out, struct err *err)
+static int open_journal(const char *dir, uint64_t wait_ms, struct journal **out, struct err *err)
 {
-    uint64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
+    uint64_t until_ms = clock_mono_ms() + wait_ms;
     for (;;) {
         int result = journal_open_there(dir, out, err);
         if (result == 0 || err->code != EX_TEMPFAIL || clock_mono_ms() >= until_ms)
@@ -123,19 +137,36 @@ static int open_journal(const char *dir, struct journal **out, struct err *err)
     }
 }
 
+/* Of the journal that was shown.  One that cannot be read is named, and the others come. */
+static void add_subjects(struct job *job, const char *const names[2])
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct err err = ERR_INIT;
+        if (items_add_subjects(&job->whose, names[i], &job->wanted[i], job->out, &err) != 0)
+            fprintf(stderr, "%s: subjects: %s\n", sync_program.name, err.text);
+        subjects_fini(&job->wanted[i]);
+    }
+}
+
 static int one_journal(struct job *job, const char *dir, const char *user, struct err *err)
 {
     struct journal *j;
     size_t before = json_array_size(job->out);
-    if (open_journal(dir, &j, err) != 0)
-        return -1;
+    const enum item_state state = job->what == ITEMS_ACCEPT ? ITEM_ACCEPTED : ITEM_RETRIED;
+    if (open_journal(dir, job->what == ITEMS_SHOW ? LOCK_WAIT_MS : LEAVE_MS, &j, err) != 0) {
+        if (job->what == ITEMS_SHOW || err->code != EX_TEMPFAIL)
+            return -1;
+        err_clear(err);
+        job->has_journal = true;
+        job->n_left++;
+        return items_leave(dir, &job->choice, state, err);
+    }
     job->has_journal = true;
-    int result;
-    if (job->what == ITEMS_SHOW)
+    int result = items_take(j, err);
+    if (result == 0 && job->what == ITEMS_SHOW)
         result = journal_items_each(j, show, job, err);
-    else
-        result = items_decide(j, &job->choice,
-            job->what == ITEMS_ACCEPT ? ITEM_ACCEPTED : ITEM_RETRIED, &job->n_decided, err);
+    else if (result == 0)
+        result = items_decide(j, &job->choice, state, &job->n_decided, err);
     for (size_t i = before; i < json_array_size(job->out); i++) {
         json_t *item = json_array_get(job->out, i);
         bool is_back = json_is_true(json_object_get(item, "is_back"));
@@ -147,7 +178,12 @@ static int one_journal(struct job *job, const char *dir, const char *user, struc
             json_object_set_new(item, "user", text_json(user));
         json_object_del(item, "is_back");
     }
+    /* Others may want the journal meanwhile. */
+    char *names[2] = {mem_strdup(journal_source(j)), mem_strdup(journal_target(j))};
     journal_close(&j);
+    add_subjects(job, (const char *const[]){names[0], names[1]});
+    free(names[0]);
+    free(names[1]);
     return result;
 }
 
@@ -205,8 +241,10 @@ static int one_user(void *arg, const char *dir)
         e->result = -1;
         return 0;
     }
+    e->job->whose.record = &r;
     if (r.state != MOVE_NONE && (!e->user || strcmp(r.user, e->user) == 0))
         e->result = all_journals(e->job, dir, r.user, e->err);
+    e->job->whose.record = NULL;
     move_record_fini(&r);
     return 0;
 }
@@ -257,6 +295,10 @@ static void print(const struct job *job)
 {
     const json_t *item;
     size_t i;
+    if (job->n_left > 0)
+        printf("somebody is at work with it: what is open there is decided with the next look\n");
+    if (job->what != ITEMS_SHOW && job->n_left > 0 && job->n_decided == 0)
+        return;
     if (job->what != ITEMS_SHOW) {
         printf("%llu item%s %s\n", (unsigned long long)job->n_decided,
             job->n_decided == 1 ? "" : "s",
@@ -295,6 +337,8 @@ static int run(const struct program_args *args, enum what what)
         if (status >= 0)
             return status;
     }
+    job.whose.conf = conf;
+    job.whose.source = &a.source;
     job.out = json_array();
     if (result == 0)
         result = a.state ? by_state(&job, &err) : by_users(&job, conf, &err);
@@ -306,7 +350,7 @@ static int run(const struct program_args *args, enum what what)
         return program_fail(&sync_program, &err);
     if (what == ITEMS_SHOW)
         return job.n_open > 0;
-    return job.n_decided == 0;
+    return job.n_decided + job.n_left == 0;
 }
 
 int sync_cmd_items(const struct program_args *args)

@@ -223,13 +223,18 @@ int copy_pass(
     if (plan_policy(policy)->is_behind_flip && c->past &&
         c->past->begin(c->past->arg, journal_is_complete(c->journal), err) != 0)
         return -1;
-    int result = tell_begin(c, err) == 0 ? copy_list_both(c, &from, &there, err) : -1;
+    int result = tell_begin(c, err);
+    if (result == 0) {
+        amounts_ask(c, &p);
+        result = copy_list_both(c, &from, &there, err);
+    }
     if (result == 0) {
         if (from.unread > 0)
             tell_unread(c, &p, from.unread);
         if (from.ignored > 0)
             tell_ignored(c, &p, from.ignored);
-        if (journal_has_turned(c->journal))
+        result = amounts_look(c, &p, &from, err);
+        if (result == 0 && journal_has_turned(c->journal))
             result = turn(c, &from, &p.open, err);
         p.is_fresh = journal_has_turned(c->journal) || journal_is_fresh(c->journal);
         p.finds_alone = !plan_policy(policy)->is_behind_flip &&
@@ -240,7 +245,11 @@ int copy_pass(
         if (result == 0)
             result = apply_settle(c->to, c->journal, &there, &p.open, err);
         if (result == 0)
+            result = amounts_fit(c, &p, &from, err);
+        if (result == 0)
             result = copy_all_folders(c, &p, &from, err);
+        if (result == 0)
+            result = amounts_compare(c, &p, &from, err);
         if (result == 0 && !p.has_failed)
             result = end_of_pass(c, &p, err);
         if (result == 0)

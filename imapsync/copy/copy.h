@@ -37,7 +37,8 @@ struct copy_options {
     /* Messages of one folder that are listed and planned at once, as far as can be; 0: a number
      * that keeps the memory small and the round trips few. */
     size_t portion;
-    uint32_t accept; /* 1 << enum item_code: these are accepted when they are told */
+    bool is_thorough; /* each pass asks for quotas (amounts.h), and not only the first copy */
+    uint32_t accept;  /* 1 << enum item_code: these are accepted when they are told */
     struct filter filter;
     bool is_newest_first; /* in each folder, message by message */
     bool wants_octets;    /* of folders, for who is told of them: see struct end */

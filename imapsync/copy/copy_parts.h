@@ -3,6 +3,7 @@
 #ifndef IMAPSYNC_COPY_COPY_PARTS_H
 #define IMAPSYNC_COPY_COPY_PARTS_H
 
+#include "imapsync/copy/amounts.h"
 #include "imapsync/copy/apply.h"
 #include "imapsync/copy/copy.h"
 #include "imapsync/copy/filtered.h"
@@ -23,6 +24,7 @@ struct copy {
     const struct past *past; /* behind a flip; NULL: nobody knows */
     bool has_told_lost;
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
+    struct amounts_weighed weighed;
     struct suspects suspects;
     struct tell tell;
     struct filtered filtered; /* of the last pass */
@@ -74,14 +76,16 @@ struct works;  /* folder_parts.h */
 
 struct pass {
     enum plan_policy_id policy;
-    bool has_known;      /* the journal knows some of the folders */
-    bool is_fresh;       /* the roles were exchanged, and no pass was through since: turn.h */
-    bool is_owed_hidden; /* a folder that the target was restored in could not be looked at */
-    bool has_failed;     /* some folder, even if that was accepted */
-    bool is_unseen;      /* some of the target was not looked at, so it stays fresh */
-    bool finds_alone;    /* pairs that stand alone on the target take part */
-    bool is_all;         /* every folder that the source lists is known or looked at */
-    size_t n_unchanged;  /* messages of folders that are not looked at */
+    bool has_known;         /* the journal knows some of the folders */
+    bool is_fresh;          /* the roles were exchanged, and no pass was through since: turn.h */
+    bool is_owed_hidden;    /* a folder that the target was restored in could not be looked at */
+    bool has_failed;        /* some folder, even if that was accepted */
+    bool is_unseen;         /* some of the target was not looked at, so it stays fresh */
+    bool finds_alone;       /* pairs that stand alone on the target take part */
+    bool is_all;            /* every folder that the source lists is known or looked at */
+    size_t n_unchanged;     /* messages of folders that are not looked at */
+    bool is_source_doubted; /* it shows nothing at all, and nobody has said that this is right */
+    struct amounts amounts;
     struct copy_counts *counts;
     const struct folder_list *from;
     const struct folder_map *map;

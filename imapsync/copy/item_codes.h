@@ -6,6 +6,9 @@
 #ifndef IMAPSYNC_COPY_ITEM_CODES_H
 #define IMAPSYNC_COPY_ITEM_CODES_H
 
+#include <stdint.h>
+#include "base/core/attr.h"
+#include "base/core/err.h"
 #include "base/core/slice.h"
 
 enum item_class {
@@ -38,12 +41,15 @@ enum item_code {
     ITEM_SUBSCRIBE = 18,
     ITEM_FILTERED = 19,
     ITEM_KEYWORD = 20,
+    ITEM_EMPTY = 21,
+    ITEM_QUOTA = 22,
     ITEM_CODES,
 };
 
 /* When it is mended. */
 enum item_life {
     ITEM_LIFE_PASS,    /* a pass that was through has not told it again */
+    ITEM_LIFE_LOOK,    /* the same, and an acceptance goes with it: each pass looks */
     ITEM_LIFE_REFUSED, /* its message is not one that was refused any more */
     ITEM_LIFE_SENT,    /* its message is not one that was sent and is not there any more */
     ITEM_LIFE_DOUBT,   /* its message has a pair, or nothing is on its way to the folder any more */
@@ -51,7 +57,6 @@ enum item_life {
     ITEM_LIFE_COMPARED, /* the same, or a comparison has found it right */
     ITEM_LIFE_FOLDER,   /* its folder is not known any more, or a look has found it right */
     ITEM_LIFE_ACCEPTED, /* never by itself */
-    ITEM_LIFE_NONE,     /* told, and not kept: the next comparison looks anew */
 };
 
 struct item_row {
@@ -63,6 +68,8 @@ struct item_row {
 
 const struct item_row *item_row(enum item_code code);
 enum item_code item_code_named(struct slice name); /* ITEM_NONE: there is none */
+/* Several names, a NULL behind them, as one set of 1 << enum item_code. */
+int item_codes_named(const char *const *names, uint32_t *out, struct err *err) ATTR_WUR;
 const char *item_class_name(enum item_class class);
 
 #endif

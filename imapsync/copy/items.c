@@ -3,6 +3,7 @@
 #include "imapsync/copy/items.h"
 
 #include <stddef.h>
+#include <sysexits.h>
 
 static const struct item_row rows[ITEM_CODES] = {
     [ITEM_REFUSED] = {"E-REFUSED", ITEM_LOSS, ITEM_LIFE_REFUSED,
@@ -38,7 +39,7 @@ static const struct item_row rows[ITEM_CODES] = {
     [ITEM_LATE_UNKNOWN] = {"E-LATE-UNKNOWN", ITEM_LOSS, ITEM_LIFE_ACCEPTED,
         "journal and marks were lost: whether these messages came late nobody knows",
         "compare the folder by hand, then accept it"},
-    [ITEM_MISSING] = {"E-MISSING", ITEM_LOSS, ITEM_LIFE_NONE,
+    [ITEM_MISSING] = {"E-MISSING", ITEM_LOSS, ITEM_LIFE_PASS,
         "a comparison does not find the message on the target",
         "run it again; another item says why a message was not carried over"},
     [ITEM_DIFFERENT] = {"E-DIFFERENT", ITEM_LOSS, ITEM_LIFE_COMPARED,
@@ -64,7 +65,15 @@ static const struct item_row rows[ITEM_CODES] = {
     [ITEM_SUBSCRIBE] = {"E-SUBSCRIBE", ITEM_CHANGED, ITEM_LIFE_PASS,
         "the folder could not be subscribed to on the target",
         "subscribe to it there, or use --no-subscriptions"},
+    [ITEM_EMPTY] = {"E-EMPTY", ITEM_WITHHELD, ITEM_LIFE_LOOK,
+        "the source has no message, no INBOX, or much less than its quota says",
+        "see whether it is the right mailbox, and whether all of it is shown; accept it if so"},
+    [ITEM_QUOTA] = {"E-QUOTA", ITEM_WITHHELD, ITEM_LIFE_LOOK,
+        "the target's quota has no room for what is to be sent, and nothing was sent",
+        "raise the quota; accepted, the copy goes as far as it can"},
 };
+
+_Static_assert(ITEM_CODES <= 32, "a set of codes has a bit for each");
 
 const struct item_row *item_row(enum item_code code)
 {
@@ -79,6 +88,18 @@ enum item_code item_code_named(struct slice name)
             return c;
     }
     return ITEM_NONE;
+}
+
+int item_codes_named(const char *const *names, uint32_t *out, struct err *err)
+{
+    *out = 0;
+    for (size_t i = 0; names[i]; i++) {
+        enum item_code code = item_code_named(slice_str(names[i]));
+        if (code == ITEM_NONE)
+            return err_set(err, ERR_PERM, EX_USAGE, "%s: there is no such code", names[i]);
+        *out |= UINT32_C(1) << code;
+    }
+    return 0;
 }
 
 const char *item_class_name(enum item_class class)

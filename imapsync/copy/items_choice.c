@@ -176,6 +176,8 @@ void item_text(const json_t *item, struct buf *out)
         is_full |= buf_addf(out, ", UID %lld", number_of(item, "uid")) != 0;
     if (date[0])
         is_full |= buf_addf(out, ", of %s", date) != 0;
+    if (text_of(item, "subject")[0])
+        is_full |= buf_addf(out, ", \"%s\"", text_of(item, "subject")) != 0;
     if (number_of(item, "size") > 0)
         is_full |= buf_addf(out, ", %lld octets", number_of(item, "size")) != 0;
     is_full |= buf_addf(out, ": %s\n    since %s, last %s, told %lld time%s",

@@ -24,6 +24,13 @@ bool item_is_chosen(const struct item_choice *c, const struct item *i);
 int items_decide(struct journal *j, const struct item_choice *c, enum item_state state,
     uint64_t *n_out, struct err *err) ATTR_WUR;
 
+/* While somebody is at work with the journal of this folder, a decision is left there, and taken by
+ * him with his next look (items_left.c). */
+int items_leave(
+    const char *dir, const struct item_choice *c, enum item_state state, struct err *err) ATTR_WUR;
+/* Carries out what was left for this journal. */
+int items_take(struct journal *j, struct err *err) ATTR_WUR;
+
 /* With is_back, for whoever knows the names of the sides. */
 json_t *item_json(const struct item *i);
 /* A line or two of it, for people. */

@@ -101,6 +101,7 @@ int journal_open_throw_away(const char *dir, const char *source, const char *tar
 /* One that is there, in the direction in which it was used last.  What is damaged is left as it is.
  */
 int journal_open_there(const char *dir, struct journal **out, struct err *err) ATTR_WUR;
+const char *journal_place(const struct journal *j);
 const char *journal_source(const struct journal *j); /* names, as it was opened with */
 const char *journal_target(const struct journal *j);
 void journal_close(struct journal **j);
@@ -209,6 +210,10 @@ void journal_known_fini(struct journal_known *k); /* also when get() has failed 
 int journal_add_sources(struct journal *j, uint32_t folder, uint32_t tgt_uid, struct uid_set *to,
     struct err *err) ATTR_WUR;
 
+/* What the messages of the source that have pairs weigh, and how many there are: one look at each
+ * pair. */
+int journal_weigh(struct journal *j, uint32_t folder, uint64_t *octets_out, uint64_t *n_out,
+    struct err *err) ATTR_WUR;
 /* All of a folder that have a UID on the source, by that UID; *out is the caller's to free. */
 int journal_pairs(
     struct journal *j, uint32_t folder, struct pair **out, size_t *n_out, struct err *err) ATTR_WUR;

@@ -159,7 +159,7 @@ static void put_name(struct journal *j, int side, struct slice name, uint32_t id
     buf_fini(&value);
 }
 
-static void drop_name(struct journal *j, int side, struct slice name, uint32_t id)
+static void drop_name(struct journal *j, int side, struct slice name, uint32_t id, struct slice now)
 {
     struct buf key, value;
     bool found = false;
@@ -169,8 +169,10 @@ static void drop_name(struct journal *j, int side, struct slice name, uint32_t i
     record_key_name(&key, side, name);
     if (j->txn_result == 0)
         j->txn_result = bdb_get(j->t.state, j->t.txn, buf_slice(&key), &value, &found, &j->txn_err);
-    if (j->txn_result == 0 && found && record_unpack_id(buf_slice(&value), &its) && its == id)
+    if (j->txn_result == 0 && found && record_unpack_id(buf_slice(&value), &its) && its == id) {
         put_name(j, side, name, id, false);
+        journal_items_rename(j, side, name, now);
+    }
     buf_fini(&key);
     buf_fini(&value);
 }
@@ -185,9 +187,9 @@ static void drop_names(struct journal *j, const struct journal_folder *f)
     if (j->txn_result != 0)
         return;
     if (found && !slice_eq(old.source.name, f->source.name))
-        drop_name(j, j->from, old.source.name, f->id);
+        drop_name(j, j->from, old.source.name, f->id, f->source.name);
     if (found && !slice_eq(old.target.name, f->target.name))
-        drop_name(j, j->to, old.target.name, f->id);
+        drop_name(j, j->to, old.target.name, f->id, f->target.name);
     journal_folder_fini(&old);
 }
 

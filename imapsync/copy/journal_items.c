@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * journal_items: the items of a journal (items.h), under the digest of their folder's name: a
- * folder that cannot be opened or made has no number of its own.  What an item of a folder that was
- * renamed names is gone, and told again under the new name.
+ * folder that cannot be opened or made has no number of its own.  When a folder that has one is
+ * renamed, its items go along.
+ *
+ * Known weakness: of two folders that have exchanged their names the one that is written first
+ * takes its items to where those of the other still are; what is told of the other comes anew.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/core/buf.h"
+#include "base/core/mem.h"
 #include "imapsync/copy/journal_parts.h"
 
 static void make_key(struct buf *out, int side, const struct item_key *key)
@@ -82,6 +87,52 @@ int journal_items_each(struct journal *j,
     }
     bdb_cursor_close(&c);
     return r;
+}
+
+/* --- Renames ---------------------------------------------------------------------------------- */
+
+struct moving {
+    struct slice *v; /* their records, owned */
+    size_t n;
+};
+
+static int collect(
+    struct journal *j, int side, struct slice folder, struct moving *out, struct err *err)
+{
+    struct bdb_cursor *c;
+    struct slice key, value;
+    struct buf first;
+    int r;
+    make_key(&first, side, &(struct item_key){.folder = folder});
+    const struct slice prefix = slice_sub(buf_slice(&first), 0, 2 + RECORD_DIGEST_KEY);
+    r = bdb_cursor_open(j->t.state, j->t.txn, buf_slice(&first), &c, err);
+    if (r == 0) {
+        while ((r = bdb_cursor_next(c, &key, &value, err)) > 0 && slice_starts(key, prefix)) {
+            out->v = mem_realloc_array(out->v, out->n + 1, sizeof(*out->v));
+            out->v[out->n++] = slice_make(slice_dup(value), value.n);
+        }
+        bdb_cursor_close(&c);
+    }
+    buf_fini(&first);
+    return r < 0 ? -1 : 0;
+}
+
+void journal_items_rename(struct journal *j, int side, struct slice from, struct slice to)
+{
+    struct moving m = {0};
+    if (j->txn_result == 0)
+        j->txn_result = collect(j, side, from, &m, &j->txn_err);
+    for (size_t i = 0; i < m.n; i++) {
+        struct item item;
+        if (record_unpack_item(m.v[i], &item)) {
+            item.is_back = side != j->from;
+            journal_item_del(j, &item);
+            item.folder = to;
+            journal_item_put(j, &item);
+        }
+        free((void *)(uintptr_t)m.v[i].p);
+    }
+    free(m.v);
 }
 
 bool journal_is_writing(const struct journal *j)

@@ -48,6 +48,9 @@ void journal_del_record(struct journal *j, struct bdb *db, const struct buf *key
 int journal_drop_over(struct journal *j, struct err *err) ATTR_WUR;
 int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 
+/* Part of a change: what is known of the folder goes with its new name. */
+void journal_items_rename(struct journal *j, int side, struct slice from, struct slice to);
+
 /* Writes the last numbers of folders and intents. */
 void journal_put_last(struct journal *j);
 

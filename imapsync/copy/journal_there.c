@@ -38,6 +38,11 @@ int journal_open_there(const char *dir, struct journal **out, struct err *err)
     return 0;
 }
 
+const char *journal_place(const struct journal *j)
+{
+    return j->dir;
+}
+
 const char *journal_source(const struct journal *j)
 {
     return j->source;

@@ -68,6 +68,7 @@ static void make(struct works *all)
         .n_known = n_known,
         .is_fresh = all->p->is_fresh,
         .is_owed_hidden = all->p->is_owed_hidden,
+        .is_source_doubted = all->p->is_source_doubted,
         /* An operator who agrees to everything has looked. */
         .is_all =
             all->p->is_all && all->n_planned == all->n && all->c->options.delete_percent < 100,

@@ -110,8 +110,9 @@ struct plan_input {
     enum plan_policy_id policy;
     const struct plan_folder *folders;
     size_t n_folders;
-    size_t n_known; /* STORED pairs of the mailbox in all; at least those of the folders */
-    bool is_all;    /* every folder that is there was asked: else EMPTIED is never said */
+    size_t n_known;         /* STORED pairs of the mailbox in all; at least those of the folders */
+    bool is_source_doubted; /* nothing goes away because of what it shows */
+    bool is_all;            /* every folder that is there was asked: else EMPTIED is never said */
     /* The first look since the roles were exchanged: what the target lacks went away while its user
      * was elsewhere. */
     bool is_fresh;

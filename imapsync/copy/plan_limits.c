@@ -4,6 +4,7 @@
  * broken than tidied up: ten folders of 20 that show nothing for once would empty the target.  So
  * the ceiling is the mailbox's, and neither moves nor copies that their user has touched count.
  *
+ *   doubted      the source shows no message, or no INBOX (amounts.h): none of them
  *   emptied      nothing at all is left: never followed
  *   ceiling      more than max(50, 10 %) of what the journal knows: none of them
  *   look-again   a folder has become empty: only when it is so when it is opened once more
@@ -61,10 +62,11 @@ void plan_limits(struct plan_draft *d)
             n++;
         }
     }
-    enum plan_reason all = n == 0                    ? PLAN_R_NONE
-                           : is_emptied(d)           ? PLAN_R_EMPTIED
-                           : n > plan_ceiling(d->in) ? PLAN_R_CEILING
-                                                     : PLAN_R_NONE;
+    enum plan_reason all = n == 0                     ? PLAN_R_NONE
+                           : d->in->is_source_doubted ? PLAN_R_DOUBTED
+                           : is_emptied(d)            ? PLAN_R_EMPTIED
+                           : n > plan_ceiling(d->in)  ? PLAN_R_CEILING
+                                                      : PLAN_R_NONE;
     for (uint32_t i = 0; i < d->in->n_folders; i++) {
         if (is_doubtful(d, i, of[i]))
             plan_add_number(&d->out->again, &d->out->n_again, i);

@@ -157,6 +157,7 @@ static const struct words reasons[] = {
     [PLAN_R_NONE] = {"none", "it is not withheld"},
     [PLAN_R_CEILING] = {"ceiling", "more deletions than may be in one pass over a mailbox"},
     [PLAN_R_EMPTIED] = {"emptied", "nothing at all is left on the source"},
+    [PLAN_R_DOUBTED] = {"doubted", "the source shows no message, or no INBOX (E-EMPTY)"},
     [PLAN_R_LOOK_AGAIN] = {"look-again", "the folder is empty that was not: it is asked once more"},
     [PLAN_R_NOT_SURE] = {"not-sure", "the listing is shorter than the folder's own count"},
     [PLAN_R_FOLDER_LOST] = {"folder-lost", "the source does not list the folder any more"},

@@ -125,6 +125,7 @@ enum plan_reason {
     PLAN_R_NONE,
     PLAN_R_CEILING,     /* more deletions in the mailbox than may be in one pass */
     PLAN_R_EMPTIED,     /* nothing at all is left on the source */
+    PLAN_R_DOUBTED,     /* the source shows no message, or no INBOX: E-EMPTY */
     PLAN_R_LOOK_AGAIN,  /* a folder is empty that was not: it has to be asked once more */
     PLAN_R_NOT_SURE,    /* a listing is shorter than the folder's own count */
     PLAN_R_FOLDER_LOST, /* the source does not list the folder any more */

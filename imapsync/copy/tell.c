@@ -11,6 +11,7 @@
 #include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/items_choice.h"
 #include "imapsync/copy/tell_parts.h"
 
 #define WAITING_MAX 500 /* then they are written */
@@ -112,6 +113,8 @@ static int learn(void *arg, const struct item *i, struct err *err)
     struct tell_look *l = arg;
     struct tell *t = &l->c->tell;
     enum item_life life = item_row(i->code)->life;
+    t->has_amounts =
+        t->has_amounts || (life == ITEM_LIFE_LOOK && !i->is_back && i->state != ITEM_GONE);
     bool is_sent = life == ITEM_LIFE_REFUSED || life == ITEM_LIFE_SENT;
     bool is_flag = i->code == ITEM_FLAG;
     if (i->is_back || i->state == ITEM_GONE || !(is_sent || is_flag))
@@ -145,8 +148,11 @@ static int by_folder(const void *a, const void *b)
 int tell_begin(struct copy *c, struct err *err)
 {
     struct tell *t = &c->tell;
+    if (items_take(c->journal, err) != 0)
+        return -1;
     struct tell_look l = tell_look_begin(c);
     t->n_told = t->n_known = t->n_flags = 0;
+    t->has_amounts = false;
     int result = journal_items_each(c->journal, learn, &l, err);
     if (t->n_known > 0)
         mem_sort(t->known, t->n_known, sizeof(*t->known), by_place);
@@ -297,7 +303,7 @@ bool copy_tell(struct copy *c, const struct copy_finding *f)
     struct item item = told_item(c, f);
     bool is_accepted = item.state == ITEM_ACCEPTED;
     note(t, tell_key(f->folder, f->uid, f->code));
-    if (item_row(f->code)->life != ITEM_LIFE_NONE) {
+    if (!f->is_told_already) {
         if (journal_is_writing(c->journal)) {
             journal_item_put(c->journal, &item);
         } else {

@@ -25,6 +25,7 @@ struct copy_finding {
     uint32_t uid;        /* 0: the folder */
     uint32_t uidvalidity;
     uint64_t n;                   /* messages, where it is about more than one */
+    bool is_told_already;         /* another item says why: it is shown, and not kept */
     const struct listed *message; /* NULL: nothing is known of it */
     const char *why;
     const char *accepted_by; /* somebody has said before that it may be so; NULL: nobody */
@@ -56,6 +57,7 @@ struct tell {
     uint64_t *told; /* owned; keys of what this pass has told */
     size_t n_told;
     struct item_list waiting; /* for the journal */
+    bool has_amounts;         /* one of amounts.h is known, whatever became of it */
 };
 
 void tell_fini(struct tell *t);

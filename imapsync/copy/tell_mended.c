@@ -4,6 +4,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/items_choice.h"
 #include "imapsync/copy/tell_parts.h"
 
 static int by_key(const void *a, const void *b)
@@ -69,7 +70,7 @@ static int stays(struct end_look *e, const struct item *i, bool *out, struct err
     case ITEM_LIFE_ACCEPTED:
         *out = true;
         return 0;
-    case ITEM_LIFE_NONE:
+    case ITEM_LIFE_LOOK:
         return 0;
     }
     BUG("all lives are above");
@@ -84,7 +85,7 @@ static int is_mended(struct end_look *e, const struct item *i, bool *out, struct
         return 0;
     if (life == ITEM_LIFE_ACCEPTED)
         return 0;
-    if (life == ITEM_LIFE_PASS && i->state != ITEM_ACCEPTED)
+    if (life == ITEM_LIFE_LOOK || (life == ITEM_LIFE_PASS && i->state != ITEM_ACCEPTED))
         is_there = false;
     else if (stays(e, i, &is_there, err) != 0)
         return -1;
@@ -162,6 +163,9 @@ int tell_end(struct copy *c, struct copy_counts *counts, struct err *err)
     if (t->n_told > 0)
         mem_sort(t->told, t->n_told, sizeof(*t->told), by_key);
     int result = tell_flush(c, err);
+    /* What was decided while it went on counts. */
+    if (result == 0)
+        result = items_take(c->journal, err);
     if (result == 0)
         result = journal_items_each(c->journal, settle, &e, err);
     if (result == 0)

@@ -38,13 +38,20 @@ static int by_uid(const void *a, const void *b)
     return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
+static struct copy_finding of_message(
+    const struct check *k, enum item_code code, uint32_t uid, const char *why)
+{
+    return (struct copy_finding){.code = code,
+        .folder = k->record.source.name,
+        .uid = uid,
+        .uidvalidity = k->record.source.uidvalidity,
+        .why = why};
+}
+
 static bool tell_message(struct check *k, enum item_code code, uint32_t uid, const char *why)
 {
-    return copy_tell(k->c, &(struct copy_finding){.code = code,
-                               .folder = k->record.source.name,
-                               .uid = uid,
-                               .uidvalidity = k->record.source.uidvalidity,
-                               .why = why});
+    const struct copy_finding f = of_message(k, code, uid, why);
+    return copy_tell(k->c, &f);
 }
 
 /* Compares the digests of what the target has with those in the journal, for some of the pairs. */
@@ -135,8 +142,11 @@ static int check_content(struct check *k, struct copy_verdict *out, struct err *
     return result;
 }
 
-static void on_missing(struct check *k, uint32_t uid)
+/* Whoever has accepted that it is not there has accepted it here. */
+static void on_missing(struct check *k, uint32_t uid, bool has_item)
 {
+    struct copy_finding f = of_message(k, ITEM_MISSING, uid, "not on the target");
+    f.is_told_already = has_item;
     if (filtered_has(k->c, k->record.id, uid)) {
         k->n_filtered++;
         return;
@@ -146,14 +156,14 @@ static void on_missing(struct check *k, uint32_t uid)
         k->missing =
             mem_realloc_array(k->missing, k->n_missing ? 2 * k->n_missing : 1, sizeof(*k->missing));
     k->missing[k->n_missing++] = uid;
-    (void)tell_message(k, ITEM_MISSING, uid, "not on the target");
+    k->n_accepted += copy_tell(k->c, &f);
 }
 
 /* What the source lists before this UID has no pair. */
 static void skip_to(struct check *k, uint64_t uid)
 {
     while (k->next != 0 && k->next < uid) {
-        on_missing(k, k->next);
+        on_missing(k, k->next, false);
         k->next = uid_set_next(&k->source.uids, k->next);
     }
 }
@@ -166,7 +176,7 @@ static void check_pair(struct check *k, const struct pair *p, bool is_listed)
         return;
     if (p->state == PAIR_REFUSED || p->state == PAIR_SENT) {
         if (!tell_is_accepted(k->c, k->record.id, p->src_uid))
-            on_missing(k, p->src_uid);
+            on_missing(k, p->src_uid, true);
     } else if (!is_there)
         k->n_gone++;
     else if (!p->is_compared)
@@ -200,7 +210,7 @@ static int check_pairs(struct check *k, struct copy_verdict *out, struct err *er
         skip_to(k, UINT64_MAX);
     k->n_extra = r == 0 && k->target.n_uids > k->n_ours ? k->target.n_uids - k->n_ours : 0;
     out->messages += k->source.n_uids - k->n_filtered;
-    out->missing += k->n_missing;
+    out->missing += k->n_missing - k->n_accepted;
     out->gone += k->n_gone;
     out->extra += k->n_extra;
     return r;
@@ -222,9 +232,11 @@ void verify_tell(const struct copy *c, const struct journal_folder *record,
 static void all_missing(struct check *k, struct slice folder, struct copy_verdict *out)
 {
     out->messages += k->source.n_uids;
-    out->missing += k->source.n_uids;
-    if (k->source.n_uids > 0)
-        (void)copy_tell_folder(k->c, ITEM_MISSING, folder, "not on the target");
+    if (k->source.n_uids > 0 && !copy_tell(k->c, &(struct copy_finding){.code = ITEM_MISSING,
+                                                     .folder = folder,
+                                                     .n = k->source.n_uids,
+                                                     .why = "not on the target"}))
+        out->missing += k->source.n_uids;
 }
 
 static struct record_seen seen(const struct end_changes *c)

@@ -21,7 +21,7 @@ struct check {
     size_t n_new;
     bool is_open_for_content, has_unread;
     uint32_t *missing;
-    size_t n_missing;
+    size_t n_missing, n_accepted;
     size_t n_filtered; /* that the last pass has left out */
     size_t n_different, n_gone, n_extra;
     struct copy_looked *looked; /* borrowed */

@@ -91,6 +91,11 @@ static void status(struct end *e, struct folder *out, struct end_ticket *t)
     end_answer(t, END_OK, NULL);
 }
 
+static void quota(struct end *e, struct end_quota *out, struct end_ticket *t)
+{
+    inner_of(e)->ops->quota(inner_of(e), out, t);
+}
+
 static void identify(struct end *e, struct buf *out, struct end_ticket *t)
 {
     inner_of(e)->ops->identify(inner_of(e), out, t);
@@ -289,6 +294,7 @@ static const struct end_ops ops = {
     .folders = folders,
     .status = status,
     .identify = identify,
+    .quota = quota,
     .make = make_folder,
     .rename = rename_folder,
     .subscribe = subscribe,

@@ -79,12 +79,25 @@ static const struct move_events visitor_events = {.line = on_line,
 
 /* --- Requests ----------------------------------------------------------------------------- */
 
+static int take_codes(const json_t *codes, uint32_t *out, struct err *err)
+{
+    const char *names[ITEM_CODES + 1] = {NULL};
+    const size_t n = json_array_size(codes);
+    for (size_t i = 0; i < n && i < ITEM_CODES; i++)
+        names[i] = json_string_value(json_array_get(codes, i));
+    for (size_t i = 0; i < n; i++) {
+        if (i == ITEM_CODES || !names[i])
+            return err_set(err, ERR_PERM, EX_USAGE, "accept is a list of codes");
+    }
+    return item_codes_named(names, out, err);
+}
+
 static int carry_out(struct visitor *v, const json_t *request, struct err *err)
 {
     const char *op = json_string_value(json_object_get(request, "op"));
     const char *user = json_string_value(json_object_get(request, "user"));
     const json_t *percent = json_object_get(request, "delete_percent");
-    const struct cutover_wish wish = {.to = json_string_value(json_object_get(request, "to")),
+    struct cutover_wish wish = {.to = json_string_value(json_object_get(request, "to")),
         .has_delete_percent = json_is_integer(percent),
         .delete_percent = (unsigned)json_integer_value(percent)};
     const struct conf *conf = v->used->conf;
@@ -99,7 +112,7 @@ static int carry_out(struct visitor *v, const json_t *request, struct err *err)
         err_set(err, ERR_PERM, EX_USAGE, "there is no operation %s", op);
     } else if (percent && (json_integer_value(percent) < 0 || json_integer_value(percent) > 100)) {
         err_set(err, ERR_PERM, EX_USAGE, "delete_percent is a number from 0 to 100");
-    } else {
+    } else if (take_codes(json_object_get(request, "accept"), &wish.accept, err) == 0) {
         bool is_back = op[0] == 'r';
         if (is_back)
             jobs_call_back(v->c->jobs, buf_cstr(&key));

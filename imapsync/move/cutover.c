@@ -237,6 +237,7 @@ int cutover_run(const struct conf *conf, const char *address, const struct cutov
         result = move_job_open(&j, conf, buf_cstr(&key), NULL, events, arg, err);
     if (result == 0) {
         j.delete_percent = wish->has_delete_percent ? wish->delete_percent : PLAN_DELETIONS_PERCENT;
+        j.accept = wish->accept;
         result = begin(&j, wish->to, err);
         if (result == 0)
             result = run(&j, err);

@@ -19,6 +19,7 @@ struct cutover_wish {
     const char *to;
     bool has_delete_percent;
     unsigned delete_percent; /* as struct copy_options */
+    uint32_t accept;         /* the same */
 };
 
 /* 0: done.  REPORT_EXIT_EXCEPTIONS: flipped,

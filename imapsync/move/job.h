@@ -47,6 +47,7 @@ struct move_job {
     uint64_t start_ms, hold_start_ms, shown_ms; /* monotonic */
     bool is_comparing;
     unsigned delete_percent;   /* as struct copy_options */
+    uint32_t accept;           /* the same */
     char *told;                /* the last of move_job_tell() */
     struct copy_counts before; /* what the record's report had when this command began */
 };

@@ -107,6 +107,8 @@ int move_job_connect(struct move_job *j, struct err *err)
     const struct conf_sync *sync = &j->conf->sync;
     struct copy_options options = {.delete_percent = j->delete_percent,
         .settle_ms = RESOLVE_SETTLE_MS,
+        .is_thorough = true,
+        .accept = j->accept,
         .limits = &j->limits,
         .folders = {
             words(&sync->folder_map), words(&sync->folder_include), words(&sync->folder_exclude)}};

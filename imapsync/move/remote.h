@@ -3,7 +3,8 @@
  * remote: asking `coexist-sync run` over its socket (access_sync_socket).  Frames as in
  * maps/client_frame.h.
  *
- *   request   {"op": "cutover", "user", "to", "delete_percent" (both optional)} or
+ *   request   {"op": "cutover", "user", "to", "delete_percent", "accept": [CODE, ...] (these
+ *             three optional)} or
  *             {"op": "rollback", "user"}
  *   replies   {"line": {...}} any number of times, then {"end": {"status", "class", "text"}};
  *             status is the exit status, text an error or empty

@@ -43,7 +43,7 @@ def test_password_in_the_url_is_refused(two_servers, tmp_path):
 
 
 def test_password_command(two_servers, tmp_path):
-    line = argv(two_servers.old, two_servers.new, tmp_path)
+    line = argv(two_servers.old, two_servers.new, tmp_path, "--accept=E-EMPTY")
     at = line.index("--source-password-file")
     line[at:at + 2] = ["--source-password-command", f"cat {tmp_path / 'source.password'}"]
     assert run(line).status == 0

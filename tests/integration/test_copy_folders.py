@@ -134,7 +134,7 @@ def test_a_folder_that_was_removed_is_said_to_stay(dovecot, tmp_path):
     assert "event=folder_vanished user=ann@example.org folder=Work" in result.log
     assert {name: len(mails) for name, mails in look(new.imap(ANN)).items()} == {"INBOX": 0, "Else": 0, "Work": 1}
     # An operator agrees.
-    result = copy(old, new, tmp_path, "--delete-percent=100")
+    result = copy(old, new, tmp_path, "--delete-percent=100", "--accept=E-EMPTY")
     assert (result.status, result.folders_vanished, result.messages_deleted) == (0, 0, 1), result.log
 
 

@@ -118,7 +118,7 @@ class History:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_copies(servers, tmp_path, seed):
     history = History(servers, seed, "copy", tmp_path)
-    line = argv(*history.relays, tmp_path, "--settle=300ms", "--timeout=30s", binary=PLAIN, user=history.old.user)
+    line = argv(*history.relays, tmp_path, "--settle=300ms", "--timeout=30s", "--accept=E-EMPTY", binary=PLAIN, user=history.old.user)
     for _ in range(8):
         history.here.act(("deliver",))
     for _ in range(history.rng.randrange(3, 7)):
@@ -147,7 +147,7 @@ def test_cutovers(servers, site, tmp_path, seed):
     history.relays = doors
     place = site(imap_servers(tmp_path, old=doors[0], new=doors[1]), settings={"sync": {"imap_timeout": "10s"}}, plain=True)
     place.init({user: "old"})
-    line = cutover_argv(place, "cutover", "--json", user)
+    line = cutover_argv(place, "cutover", "--json", "--accept=E-EMPTY", user)
     for _ in range(8):
         history.here.act(("deliver",))
     for _ in range(history.rng.randrange(1, 4)):

@@ -55,7 +55,7 @@ def test_wrong_password(make, tmp_path, side):
     record = status(place)[ANN]
     assert (record["state"], record["error_code"]) == ("prepared", 77) and "cannot sign in" in record["error"]
     (tmp_path / f"{side}.password").write_text("master-secret\n")
-    assert cutover(place).status == 0
+    assert cutover(place, ANN, "--accept=E-EMPTY").status == 0
 
 
 def test_who_may_not_act_for_the_user(make, tmp_path):

@@ -44,7 +44,7 @@ def test_the_administrators_own(dovecot, tmp_path, is_given_his):
         one_mailbox(old, "master", ANN)
     old.users = {ANN: old.master_password}
     for _ in range(2):
-        done = copy(old, new, tmp_path, "--source-admin=master")
+        done = copy(old, new, tmp_path, "--source-admin=master", "--accept=E-EMPTY")
         if is_given_his:
             assert done.status == 77 and "is that of master" in done.log, done.log
             assert "INBOX" not in look(new.imap(ANN)) or not look(new.imap(ANN))["INBOX"]

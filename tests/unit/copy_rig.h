@@ -28,6 +28,7 @@ struct rig {
     struct copy_counts n;        /* of the last pass */
     struct copy_options options; /* of the next copy: rig_close() ends one */
     enum plan_policy_id policy;
+    struct err err;   /* of the last pass */
     char told[200];   /* the last exception */
     const char *name; /* of what is tested: for failures */
 };
@@ -64,7 +65,7 @@ static inline void rig_init(
     log_set_level(LOG_LEVEL_ERROR);
     faults_reset();
     *r = (struct rig){.name = name,
-        .options = {.delete_percent = PLAN_DELETIONS_PERCENT},
+        .options = {.delete_percent = PLAN_DELETIONS_PERCENT, .accept = UINT32_C(1) << ITEM_EMPTY},
         .h = {.seed = seed, .quirks = {source, target}}};
     world_init(&r->w, &r->h, getenv("RIG_STORY") ? stdout : NULL);
     world_story(
@@ -123,6 +124,7 @@ static inline bool rig_pass(struct rig *r)
     if (result == 0)
         result = copy_pass(r->copy, r->policy, &r->n, &err);
     world_story(&r->w, "pass is over: %d %s", result, err.text);
+    r->err = err;
     if (r->w.is_killed || result != 0)
         rig_close(r);
     return result == 0 && r->n.messages_copied + r->n.messages_adopted + r->n.messages_moved +

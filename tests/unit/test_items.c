@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The codes and the page that explains them; an item's life; its record; items in a journal. */
+#include <unistd.h>
+
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "imapsync/copy/items_choice.h"
@@ -260,6 +262,80 @@ static void test_journal(void **state)
     assert_items(j, "A/B-7-E-REFUSED-retried A/B-8-E-DATE-accepted ");
 }
 
+/* What is known of a folder goes with its name, on the side that was renamed. */
+static void test_renamed(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct journal_folder f = {0}, other = {0};
+    journal_set(&f.source.name, SLICE_LIT("Old"));
+    journal_set(&f.target.name, SLICE_LIT("Alt"));
+    journal_set(&other.source.name, SLICE_LIT("Other"));
+    journal_set(&other.target.name, SLICE_LIT("Old"));
+    assert_int_equal(journal_folder_put(j, &f, &err), 0);
+    assert_int_equal(journal_folder_put(j, &other, &err), 0);
+    put_item(j, "Old", 7, ITEM_REFUSED, ITEM_ACCEPTED);
+    put_item(j, "Old", 0, ITEM_NAME, ITEM_OPEN);
+    put_item(j, "Other", 7, ITEM_DATE, ITEM_OPEN);
+    journal_exchange(j);
+    put_item(j, "Old", 3, ITEM_DATE, ITEM_OPEN);
+    put_item(j, "Alt", 4, ITEM_DATE, ITEM_OPEN);
+    journal_exchange(j);
+    journal_set(&f.source.name, SLICE_LIT("New"));
+    assert_int_equal(journal_folder_put(j, &f, &err), 0);
+    assert_items(j, "New-0-E-NAME-open New-7-E-REFUSED-accepted Other-7-E-DATE-open "
+                    "<Old-3-E-DATE-open <Alt-4-E-DATE-open ");
+    journal_set(&f.target.name, SLICE_LIT("Neu"));
+    assert_int_equal(journal_folder_put(j, &f, &err), 0);
+    assert_items(j, "New-0-E-NAME-open New-7-E-REFUSED-accepted Other-7-E-DATE-open "
+                    "<Old-3-E-DATE-open <Neu-4-E-DATE-open ");
+    journal_folder_fini(&f);
+    journal_folder_fini(&other);
+}
+
+/* Left by somebody while another one has the journal. */
+static void test_left(void **state)
+{
+    struct journal *j = *state;
+    struct err err = ERR_INIT;
+    struct item got;
+    const struct item_key key = {SLICE_LIT("A"), 7, ITEM_REFUSED};
+    const struct item_choice one = {
+        .code = ITEM_REFUSED, .folder = "A", .uid = 7, .by = "bob", .why = "it is \"good\""};
+    const struct item_choice all = {.has_accepted = true, .by = "ann", .why = ""};
+    put_item(j, "A", 7, ITEM_REFUSED, ITEM_OPEN);
+    put_item(j, "A", 8, ITEM_REFUSED, ITEM_OPEN);
+    assert_int_equal(items_take(j, &err), 0);
+    assert_int_equal(items_leave(home(), &one, ITEM_ACCEPTED, &err), 0);
+    assert_items(j, "A-7-E-REFUSED-open A-8-E-REFUSED-open ");
+    assert_int_equal(items_take(j, &err), 0);
+    assert_items(j, "A-7-E-REFUSED-accepted A-8-E-REFUSED-open ");
+    assert_int_equal(journal_item_get(j, &key, &got, &err), 0);
+    assert_slice_equal(got.by, "bob");
+    assert_slice_equal(got.why, "it is \"good\"");
+    /* Once. */
+    put_item(j, "A", 7, ITEM_REFUSED, ITEM_OPEN);
+    assert_int_equal(items_take(j, &err), 0);
+    assert_items(j, "A-7-E-REFUSED-open A-8-E-REFUSED-open ");
+    assert_int_equal(items_leave(home(), &all, ITEM_RETRIED, &err), 0);
+    assert_int_equal(items_take(j, &err), 0);
+    assert_items(j, "A-7-E-REFUSED-retried A-8-E-REFUSED-retried ");
+    /* What makes no sense is dropped. */
+    static const char *const bad[] = {"", "{", "{}", "[]",
+        "{\"state\":4,\"uid\":0,\"by\":\"b\",\"why\":\"\"}",
+        "{\"state\":3,\"code\":\"E-NO\",\"uid\":0,\"by\":\"b\",\"why\":\"\"}",
+        "{\"state\":3,\"uid\":-1,\"by\":\"b\",\"why\":\"\"}",
+        "{\"state\":3,\"uid\":0,\"by\":\"b\"}"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        char path[4096];
+        assert_int_equal(fmt_into(path, sizeof(path), "%s/decision-1", home()), 0);
+        assert_int_equal(io_write_file_durable(path, slice_str(bad[i]), 0600, &err), 0);
+        assert_int_equal(items_take(j, &err), 0);
+        assert_row(bad[i], access(path, F_OK) != 0);
+        assert_items(j, "A-7-E-REFUSED-retried A-8-E-REFUSED-retried ");
+    }
+}
+
 static void test_journal_of_nobody(void **state)
 {
     struct journal *j = NULL;
@@ -299,6 +375,8 @@ int main(void)
         cmocka_unit_test(test_telling),
         cmocka_unit_test(test_record),
         TEST(test_journal),
+        TEST(test_renamed),
+        TEST(test_left),
         TEST(test_journal_of_nobody),
         cmocka_unit_test(test_shown),
     };
