@@ -118,9 +118,58 @@ int secret_from_argv(char *const *argv, unsigned timeout_ms, struct buf *out, st
                                                 : err_wrap(err, "%s", argv[0]);
 }
 
+/* Who interrupts the question gets the echo back first. */
+static const int interrupts[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+#define N_INTERRUPTS (sizeof(interrupts) / sizeof(interrupts[0]))
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    interrupted = number;
+}
+
+struct interrupts {
+    struct sigaction actions[N_INTERRUPTS];
+    sigset_t mask;
+};
+
+/* They come while it is waited, and at no other time. */
+static void catch_interrupts(struct interrupts *was)
+{
+    const struct sigaction now = {.sa_handler = on_interrupt};
+    sigset_t held;
+    sigemptyset(&held);
+    interrupted = 0;
+    for (size_t i = 0; i < N_INTERRUPTS; i++) {
+        sigaction(interrupts[i], &now, &was->actions[i]);
+        sigaddset(&held, interrupts[i]);
+    }
+    sigprocmask(SIG_BLOCK, &held, &was->mask);
+}
+
+static void pass_interrupts(const struct interrupts *was)
+{
+    sigprocmask(SIG_SETMASK, &was->mask, NULL);
+    for (size_t i = 0; i < N_INTERRUPTS; i++)
+        sigaction(interrupts[i], &was->actions[i], NULL);
+    if (interrupted)
+        raise(interrupted);
+}
+
+/* false: interrupted. */
+static bool wait_for_input(int fd, const struct interrupts *was)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (!interrupted && ppoll(&p, 1, NULL, &was->mask) < 0 && errno == EINTR)
+        ;
+    return !interrupted;
+}
+
 int secret_from_terminal(const char *label, const char *url, struct buf *out, struct err *err)
 {
     struct termios loud, quiet;
+    struct interrupts was;
     struct buf prompt;
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
     if (fd < 0 || tcgetattr(fd, &loud) != 0) {
@@ -136,8 +185,9 @@ int secret_from_terminal(const char *label, const char *url, struct buf *out, st
     if (result == 0)
         result = io_write_all(fd, buf_slice(&prompt), err);
     buf_fini(&prompt);
+    catch_interrupts(&was);
     tcsetattr(fd, TCSAFLUSH, &quiet);
-    while (result == 0 && slice_find(buf_slice(out), '\n') < 0) {
+    while (result == 0 && slice_find(buf_slice(out), '\n') < 0 && wait_for_input(fd, &was)) {
         unsigned char c;
         ssize_t n = read(fd, &c, 1);
         if (n == 0 || (n < 0 && errno != EINTR))
@@ -146,6 +196,7 @@ int secret_from_terminal(const char *label, const char *url, struct buf *out, st
             result = buf_add_byte(out, c);
     }
     tcsetattr(fd, TCSAFLUSH, &loud);
+    pass_interrupts(&was);
     struct err ignored = ERR_INIT;
     if (io_write_all(fd, SLICE_LIT("\n"), &ignored) != 0)
         result = -1;

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: ISC
 """What goes wrong is named, the rest goes on, and no secret is shown to anyone."""
+import fcntl
+import os
+import pty
+import signal
 import subprocess
+import termios
 
+import pytest
 from lib import certs
-from lib.mailbox import Mail, argv, copy, fill, look, message, run, same, to_wire
+from lib.mailbox import ROOT, Mail, argv, copy, fill, look, message, run, same, to_wire
+from lib.wait import wait_for
 
 ANN = "ann@example.org"
 ACL = """
@@ -143,3 +150,26 @@ def test_two_runs_at_once(two_servers, tmp_path):
         outcomes.append(child.returncode)
     assert sorted(outcomes) in ([0, 75], [0, 0])
     same(look(old.imap(ANN)), look(new.imap(ANN)))
+
+
+@pytest.mark.parametrize("how", (b"\x03", signal.SIGTERM), ids=("^C", "SIGTERM"))
+def test_a_question_that_is_interrupted_leaves_the_echo_on(how, tmp_path):
+    here, terminal = pty.openpty()
+
+    def own_terminal():
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    def has_echo():
+        return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+    line = [str(ROOT / "build" / "asan" / "coexist-sync"), "copy", "--state", str(tmp_path), "imap://a@127.0.0.1:1/", "imap://b@127.0.0.1:2/"]
+    with subprocess.Popen(line, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=own_terminal) as process:
+        wait_for(lambda: not has_echo(), 20, "the question for a password")
+        if isinstance(how, bytes):
+            os.write(here, how)
+        else:
+            process.send_signal(how)
+        assert process.wait(20) == -(how if isinstance(how, int) else signal.SIGINT)
+    assert has_echo()
+    os.close(here)
+    os.close(terminal)
