@@ -78,8 +78,7 @@ static bool is_trash(const struct work *w)
 
 void folder_view(const struct work *w, struct plan_folder *out)
 {
-    /* In a dry run it is open for reading, which tells that no flag lasts. */
-    bool is_told = w->target_told.is_asked && !w->c->options.is_dry;
+    bool is_told = w->target_told.is_asked;
     *out = (struct plan_folder){.n_pairs = w->n_pairs,
         .pair = pair_at,
         .arg = w,

@@ -133,6 +133,24 @@ static void open_pretended(struct end_changes *out, struct end_ticket *t)
     end_answer(t, END_OK, NULL);
 }
 
+/* One that is on its way to the end behind. */
+struct opening {
+    struct end_ticket ticket, *outer;
+    struct end_changes *out;
+};
+
+/* Opened for reading it tells that no flag lasts; for writing it would have told which. */
+static void on_opened(void *arg, struct end_ticket *t)
+{
+    struct opening *o = arg;
+    struct end_ticket *outer = o->outer;
+    const struct end_ticket told = *t;
+    o->out->storable = UINT8_MAX;
+    o->out->takes_keywords = true;
+    free(o);
+    end_answer(outer, told.result, told.result == END_OK ? NULL : &told.err);
+}
+
 static void open_folder(
     struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
 {
@@ -140,10 +158,14 @@ static void open_folder(
     struct end_open reading = *o;
     e->is_pretended = is_made(e, o->folder);
     reading.is_for_writing = reading.may_stay_open = reading.is_known = false;
-    if (e->is_pretended)
+    if (e->is_pretended) {
         open_pretended(out, t);
-    else
-        e->inner->ops->open(e->inner, &reading, out, t);
+        return;
+    }
+    struct opening *opening = mem_zalloc(sizeof(*opening));
+    *opening =
+        (struct opening){.ticket = {.done = on_opened, .arg = opening}, .outer = t, .out = out};
+    e->inner->ops->open(e->inner, &reading, out, &opening->ticket);
 }
 
 static void read_bodies(struct end *end, const uint32_t *uids, size_t n,
