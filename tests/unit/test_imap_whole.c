@@ -221,6 +221,7 @@ static void test_dates_by_uid(void **state)
     peer.end->ops->attributes(peer.end, uids + 2, 1, END_WANT_DATES, &changes, &alone);
     assert_int_equal(end_check(peer.end, &alone, "look", &err), 0);
     assert_told("alone", "5");
+    assert_null(said("UID FETCH 5 (UID BODY"));
     done();
 }
 

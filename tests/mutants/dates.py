@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: ISC
+"""Dates that only headers tell, and what a target refuses or does not keep."""
+
+GROUPS = [
+    ("imapsync/ends/arrival.c", ["test_arrival"], [
+        ("a date in the future is believed",
+         "return s >= 0 && s <= now_s + ARRIVAL_AHEAD_S;",
+         "(void)now_s; return s >= 0;"),
+        ("two digits are always of the last century",
+         "p->year += p->year < 50 ? 2000 : 1900;",
+         "p->year += 1900;"),
+        ("the last Date counts",
+         'if (slice_eq_nocase(f.name, SLICE_LIT("Date")) && !date.p)',
+         'if (slice_eq_nocase(f.name, SLICE_LIT("Date")))'),
+    ]),
+    ("imapsync/ends/imap_attributes.c", ["test_imap_whole"], [
+        ("who asks what the server has gets what the header tells",
+         "if (q->want & END_WANT_FLAGS && lacks(q, q->uids[i]) & END_WANT_DATES)",
+         "if (lacks(q, q->uids[i]) & END_WANT_DATES)"),
+    ]),
+    ("imapsync/copy/apply_halves.c", ["test_copy_refusals"], [
+        ("the second flag is guarded against the first",
+         "second.is_ours = true;",
+         "second.is_ours = false;"),
+        ("messages are halved for ever",
+         "if (g->alone->n == APPLY_ALONE_MAX) spare_all(w, g);",
+         "if (g->alone->n == APPLY_ALONE_MAX) g->alone->n = 0;"),
+    ]),
+    ("imapsync/copy/apply_flags.c", ["test_copy_refusals"], [
+        ("what was refused is common to both",
+         "now = flags_minus(&now, &g->lost[k].add);",
+         "(void)k;"),
+        ("what was dropped is not set again",
+         "else if (n > 0) apply_set_again(g, &all.add);",
+         "else if (false) apply_set_again(g, &all.add);"),
+    ]),
+    ("imapsync/copy/apply_turns.c", ["test_copy_refusals"], [
+        ("marks of a removal that was refused stay",
+         "if (g->intent.id != 0 && !(g->is_halved && g->kind == &apply_remove))",
+         "if (g->intent.id != 0)"),
+    ]),
+    ("imapsync/copy/folder_stored.c", ["test_copy_refusals"], [
+        ("what was dropped when it was stored is common to both",
+         "pairs[i].flags = flags_minus(&pairs[i].flags, &v[i].lacks);",
+         "(void)v[i].lacks;"),
+    ]),
+]
