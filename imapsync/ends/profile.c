@@ -2,7 +2,7 @@
 /*
  * profile: see profile.h.
  *
- * Where the figures come from (read in November 2026; all of them may change without notice):
+ * Where the figures come from.  They are what others tell: none was measured, and all may change.
  *
  *   courier          its own imapd.dist: MAXPERIP=4, connections from one address
  *   exchange-online  4 commands a second: imapsync's preset for it (--office2, 4 messages a second;
