@@ -402,10 +402,10 @@ void decide(const struct conf *conf, const struct route_view *view,
 {
     struct route_store stores[2];
     struct job j = {.conf = conf, .view = view, .req = req, .mem = mem, .out = out, .steps = steps};
-    struct buf key, bare, domain_key;
+    char domain_key[ROUTE_KEY_MAX + 1];
+    struct buf key, bare;
     buf_init(&key, ROUTE_KEY_MAX);
     buf_init(&bare, ROUTE_KEY_MAX);
-    buf_init(&domain_key, ROUTE_KEY_MAX);
     if (!prepare(&j)) {
         j.is_full = true;
         goto done;
@@ -418,6 +418,8 @@ void decide(const struct conf *conf, const struct route_view *view,
             is_address ? "Relaying denied" : "Recipient is not a valid address");
         goto done;
     }
+    if (view->expect)
+        view->expect(view->arg, route_key_hash(buf_slice(&key)));
     struct slice domain = normalise_domain(buf_slice(&key));
     step(&j, "the key of %.*s is %s", SLICE_ARG(req->rcpt), buf_cstr(&key));
     j.domain = conf_domain(conf, domain);
@@ -426,9 +428,10 @@ void decide(const struct conf *conf, const struct route_view *view,
         answer(&j, DECIDE_NOT_OURS, 550, "5.7.1", "Relaying denied");
         goto done;
     }
-    if (buf_add_byte(&domain_key, '@') != 0 || buf_add(&domain_key, domain) != 0)
-        BUG("a domain is longer than its key");
-    j.domain_key = buf_slice(&domain_key);
+    BUG_ON(domain.n + 1 > sizeof domain_key);
+    domain_key[0] = '@';
+    memcpy(domain_key + 1, domain.p, domain.n);
+    j.domain_key = slice_make(domain_key, domain.n + 1);
     find_entry(&j, buf_slice(&key), stores, &bare);
     if (j.is_full)
         goto done;
@@ -437,7 +440,6 @@ void decide(const struct conf *conf, const struct route_view *view,
 done:
     if (j.is_full)
         answer_full(&j);
-    buf_fini(&domain_key);
     buf_fini(&bare);
     buf_fini(&key);
 }

@@ -76,6 +76,8 @@ struct route_view {
     enum route_answer (*get)(
         void *arg, struct slice key, struct route_store *store, struct route_entry *entry);
     void *arg;
+    /* The key with this hash (route_key_hash) will be asked for in a moment; NULL: no matter. */
+    void (*expect)(void *arg, uint64_t key_hash);
 };
 
 /* --- Keys ------------------------------------------------------------------ */

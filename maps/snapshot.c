@@ -246,9 +246,17 @@ static enum route_answer view_get(
     return snapshot_get(arg, key, store, entry);
 }
 
+/* Most of a look-up is one wait for memory: it begins while the decision has other things to do. */
+static void view_expect(void *arg, uint64_t key_hash)
+{
+    const struct snapshot *s = arg;
+    if (s->file.base)
+        snapshot_file_expect(&s->file, key_hash);
+}
+
 struct route_view snapshot_view(struct snapshot *s)
 {
-    return (struct route_view){.get = view_get, .arg = s};
+    return (struct route_view){.get = view_get, .arg = s, .expect = view_expect};
 }
 
 /* Returns the bytes that the entry takes in the arena, 0 when it is damaged. */

@@ -135,6 +135,13 @@ uint64_t snapshot_first_cell(uint64_t hash, uint64_t n_cells)
     return (uint64_t)((key_hash_wide)hash * n_cells >> 64);
 }
 
+void snapshot_file_expect(const struct snapshot_file *f, uint64_t hash)
+{
+    uint64_t i = snapshot_first_cell(hash, f->n_cells);
+    __builtin_prefetch(&f->cells[i]);
+    __builtin_prefetch(&f->cells[i + 1 < f->n_cells ? i + 1 : 0]);
+}
+
 enum snapshot_hit snapshot_file_find(const struct snapshot_file *f, struct slice key, uint64_t hash,
     uint64_t *cell_out, struct slice *record_out)
 {

@@ -98,6 +98,8 @@ enum route_answer snapshot_file_get(const struct snapshot_file *f, struct slice 
     struct route_store *store, struct route_entry *entry);
 /* Where the search for a hash begins. */
 uint64_t snapshot_first_cell(uint64_t hash, uint64_t n_cells);
+/* The key with this hash will be looked for in a moment. */
+void snapshot_file_expect(const struct snapshot_file *f, uint64_t hash);
 
 /* --- For the writer ---------------------------------------------------------------- */
 

@@ -463,7 +463,7 @@ static void test_never_5xx_in_doubt(void **state)
         for (int from = OUTSIDE; from <= NEW; from++) {
             for (int doubt = 0; doubt < 2; doubt++) {
                 struct decision d;
-                struct route_view view = {map_get, doubt ? &all_unknown : NULL};
+                struct route_view view = {.get = map_get, .arg = doubt ? &all_unknown : NULL};
                 struct decide_request req = {.rcpt = slice_str(rows[i].rcpt),
                     .source_server = from,
                     .now_s = NOW,
