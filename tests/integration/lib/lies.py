@@ -80,6 +80,7 @@ class Stand:
         self.target.appended, self.target.stored_in = list(self.mail)[:n], [b"INBOX"] * n
         for server in (self.source, self.target):
             server.script, server.last, server.received, server.uidvalidity = {}, {b"INBOX": n}, b"", 7
+            server.kept = {}
 
     def go(self, patience, *more):
         peak = self.folder / "peak"
