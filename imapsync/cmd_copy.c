@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * cmd_copy: coexist-sync copy SOURCE TARGET: one mailbox, no configuration needed.
+ * cmd_copy: coexist-sync copy SOURCE TARGET: one mailbox, no configuration needed; and export
+ * SOURCE DIR, import DIR TARGET, which are the same into and out of files.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
+#include "base/core/mem.h"
 #include "base/core/num.h"
+#include "base/os/io.h"
 #include "imapsync/account_args.h"
 #include "imapsync/copy/passes.h"
 #include "imapsync/copy/resolve.h"
@@ -18,9 +23,13 @@
 #include "imapsync/stop.h"
 #include "imapsync/sync.h"
 
+enum form { FORM_COPY, FORM_EXPORT, FORM_IMPORT };
+
 struct copy_args {
+    enum form form;
+    char *files; /* the end of an export or import, as copy names it; owned */
     struct account_args source, target;
-    const char *state, *delete_percent, *timeout, *settle;
+    const char *format, *state, *delete_percent, *timeout, *settle;
     struct filter_words filter;
     const char *with_flags[OPTIONS_REPEATED_MAX + 1], *without_flags[OPTIONS_REPEATED_MAX + 1];
     const char *max_rate, *max_commands, *max_day;
@@ -30,6 +39,65 @@ struct copy_args {
     bool is_json, verifies, no_subscriptions, accepts, maps, includes, excludes, wants_help;
     bool has_with, has_without, is_newest_first, is_dry, is_events, has_sizes;
 };
+
+static const char *const usages[] = {
+    [FORM_COPY] =
+        "usage: coexist-sync copy [options] SOURCE TARGET\n"
+        "SOURCE and TARGET: imap://user@host:port/, imaps://user@host:port/, maildir:DIR, "
+        "mbox:DIR\n",
+    [FORM_EXPORT] = "usage: coexist-sync export [options] SOURCE DIR\n"
+                    "SOURCE: imap://user@host:port/, imaps://user@host:port/, maildir:DIR, "
+                    "mbox:DIR\n",
+    [FORM_IMPORT] = "usage: coexist-sync import [options] DIR TARGET\n"
+                    "TARGET: imap://user@host:port/, imaps://user@host:port/, maildir:DIR, "
+                    "mbox:DIR\n",
+};
+
+static bool is_maildir(const char *dir)
+{
+    struct buf cur;
+    struct stat st;
+    buf_init(&cur, PATH_MAX);
+    bool is =
+        io_path(&cur, dir, "cur") == 0 && stat(buf_cstr(&cur), &st) == 0 && S_ISDIR(st.st_mode);
+    buf_fini(&cur);
+    return is;
+}
+
+/* DIR, as copy names it: an export is a Maildir unless somebody wants something else, and what is
+ * imported is what it looks like. */
+static int name_files(struct copy_args *a, const char *dir, struct err *err)
+{
+    struct buf url;
+    const char *format = a->format                                   ? a->format
+                         : a->form == FORM_EXPORT || is_maildir(dir) ? "maildir"
+                                                                     : "mbox";
+    if (strcmp(format, "maildir") != 0 && strcmp(format, "mbox") != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "--format is maildir or mbox");
+    buf_init(&url, (size_t)2 * PATH_MAX);
+    if (buf_addf(&url, "%s:%s", format, dir) != 0) {
+        buf_fini(&url);
+        return err_set(err, ERR_PERM, EX_USAGE, "%s: the name is too long", dir);
+    }
+    a->files = buf_steal_cstr(&url);
+    return 0;
+}
+
+static int name_ends(struct copy_args *a, const char *const *words, struct err *err)
+{
+    a->source.label = "source";
+    a->source.url = words[0];
+    a->target.label = "target";
+    a->target.url = words[1];
+    a->target.is_made = !a->is_dry;
+    a->target.is_pretended = a->is_dry;
+    if (a->form == FORM_COPY)
+        return 0;
+    if (name_files(a, words[a->form == FORM_EXPORT ? 1 : 0], err) != 0)
+        return -1;
+    *(a->form == FORM_EXPORT ? &a->target.url : &a->source.url) = a->files;
+    return 0;
+}
 
 static int parse(const struct program_args *args, struct copy_args *a, struct err *err)
 {
@@ -64,14 +132,13 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--json", NULL, &a->is_json, "print the report as JSON"},
         {"--json-events", NULL, &a->is_events, "print what happens as JSON, line by line"},
         {"--help", NULL, &a->wants_help, "this text"},
+        {"--format", &a->format, NULL, "maildir or mbox"},
     };
-    const size_t n = sizeof(rows) / sizeof(rows[0]);
+    const size_t n = sizeof(rows) / sizeof(rows[0]) - (a->form == FORM_COPY);
     const char *words[2] = {NULL, NULL};
     for (int i = 1; i < args->argc; i++) {
         if (strcmp(args->argv[i], "--help") == 0) {
-            printf("usage: coexist-sync copy [options] SOURCE TARGET\n"
-                   "SOURCE and TARGET: imap://user@host:port/, imaps://user@host:port/, "
-                   "maildir:DIR, mbox:DIR\n");
+            printf("%s", usages[a->form]);
             options_help(rows, n);
             a->wants_help = true;
             return 0;
@@ -79,13 +146,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
     }
     if (options_parse(rows, n, args->argc, args->argv, words, 2, err) != 0)
         return -1;
-    a->source.label = "source";
-    a->source.url = words[0];
-    a->target.label = "target";
-    a->target.url = words[1];
-    a->target.is_made = !a->is_dry;
-    a->target.is_pretended = a->is_dry;
-    return 0;
+    return name_ends(a, words, err);
 }
 
 static int octets_of(const char *option, const char *text, uint64_t *out, struct err *err)
@@ -199,7 +260,7 @@ static int run(const struct copy_args *a, const struct copy_options *options,
     if (result == 0)
         result = passes_run(c, PLAN_MIRROR, &n, err);
     if (result == 0 && a->verifies)
-        result = copy_verify(c, COPY_ALL, true, &verdict, err);
+        result = copy_verify(c, a->form == FORM_EXPORT ? COPY_ANEW : COPY_ALL, true, &verdict, err);
     report_pass(&p->report, &n);
     if (result == 0 && a->verifies)
         report_verdict(&p->report, &verdict);
@@ -228,9 +289,9 @@ static uint64_t bound_s(void *arg, bool is_target, uint64_t octets, uint64_t mes
     return a->user && imap_account_forecast(a, &w, &f) ? f.seconds : 0;
 }
 
-int sync_cmd_copy(const struct program_args *args)
+static int run_as(const struct program_args *args, enum form form)
 {
-    struct copy_args a = {0};
+    struct copy_args a = {.form = form};
     struct copy_options options = {0};
     struct account source = {0}, target = {0};
     struct imap_own source_admin = {0}, target_admin = {0};
@@ -243,6 +304,7 @@ int sync_cmd_copy(const struct program_args *args)
     const struct progress_options shows = {.is_json = a.is_json,
         .is_events = a.is_events,
         .is_dry = a.is_dry,
+        .is_proof = a.form == FORM_EXPORT && a.verifies,
         .source = a.source.url,
         .target = a.target.url,
         .bound_s = bound_s,
@@ -279,5 +341,21 @@ int sync_cmd_copy(const struct program_args *args)
     if (p.can_go_on)
         progress_go_on(&p, sync_program.name);
     progress_fini(&p);
+    mem_free_string(&a.files);
     return status;
+}
+
+int sync_cmd_copy(const struct program_args *args)
+{
+    return run_as(args, FORM_COPY);
+}
+
+int sync_cmd_export(const struct program_args *args)
+{
+    return run_as(args, FORM_EXPORT);
+}
+
+int sync_cmd_import(const struct program_args *args)
+{
+    return run_as(args, FORM_IMPORT);
 }

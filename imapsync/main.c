@@ -9,6 +9,8 @@
 
 static const struct sync_command commands[] = {
     {"copy", sync_cmd_copy},
+    {"export", sync_cmd_export},
+    {"import", sync_cmd_import},
     {"cutover", sync_cmd_cutover},
     {"rollback", sync_cmd_rollback},
     {"run", sync_cmd_run},
@@ -24,6 +26,8 @@ const struct program sync_program = {
     .purpose = "moves mailboxes over IMAP and cuts users over",
     .usage = "commands:\n"
              "  copy [options] SOURCE TARGET   copy one mailbox into another\n"
+             "  export [options] SOURCE DIR    keep one mailbox in files\n"
+             "  import [options] DIR TARGET    copy what was exported into a mailbox\n"
              "  cutover [--to SERVER] USER     move one user to the other server\n"
              "  rollback USER                  end a cut-over that has not flipped\n"
              "  run                            carry out cut-overs and sweep, as a daemon\n"

@@ -273,6 +273,13 @@ static void on_renamed(void *arg, struct slice from, struct slice to)
     summary_renamed(&p->summary, from, to);
 }
 
+static void on_compared(void *arg, const struct copy_compared *f)
+{
+    struct progress *p = arg;
+    if (p->options.is_proof)
+        summary_compared(&p->summary, f);
+}
+
 static void on_again(void *arg)
 {
     struct progress *p = arg;
@@ -294,6 +301,7 @@ const struct copy_events progress_events = {.progress = on_progress,
     .looked = on_looked,
     .folder = on_folder,
     .renamed = on_renamed,
+    .compared = on_compared,
     .again = on_again};
 
 void progress_count(void *arg, bool is_target, const struct folder *f)

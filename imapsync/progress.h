@@ -19,6 +19,7 @@
 
 struct progress_options {
     bool is_json, is_events, is_dry;
+    bool is_proof;               /* each folder that is compared is named, with what was found */
     const char *source, *target; /* as they were given; borrowed */
     /* How long a side takes at least for so much, in seconds; 0: nothing is known.  NULL: of none.
      */

@@ -148,6 +148,19 @@ void summary_count(
     }
 }
 
+void summary_compared(struct summary *s, const struct copy_compared *f)
+{
+    struct summary_folder *to = find(s, false, f->source);
+    if (!to)
+        to = add(s, f->source);
+    if (!to)
+        return;
+    to->is_compared = true;
+    to->compared = *f;
+    to->compared.source = to->compared.target = SLICE_NONE;
+    to->compared.missing = NULL;
+}
+
 void summary_items(struct summary *s, const struct report *r)
 {
     for (size_t i = 0; i < s->n; i++)

@@ -26,6 +26,8 @@ struct summary_folder {
     bool has_source_after, has_target_after;
     int64_t octets_after, octets_there_after; /* -1: not told */
     uint32_t items;
+    bool is_compared;
+    struct copy_compared compared; /* without its names and UIDs */
 };
 
 struct summary_message {
@@ -65,6 +67,8 @@ void summary_renamed(struct summary *s, struct slice from, struct slice to);
 /* What a folder has now; name on the wire; octets -1: not told. */
 void summary_count(
     struct summary *s, bool is_target, struct slice name, uint32_t messages, int64_t octets);
+/* What a comparison has found. */
+void summary_compared(struct summary *s, const struct copy_compared *f);
 /* Gives each folder the number of its items. */
 void summary_items(struct summary *s, const struct report *r);
 /* Which of its messages were there already. */

@@ -49,6 +49,11 @@ json_t *summary_folder_json(const struct summary_folder *s)
     json_object_set_new(out, "kept", number(f->kept));
     json_object_set_new(out, "withheld", number(f->withheld));
     json_object_set_new(out, "items", number(s->items));
+    if (s->is_compared)
+        json_object_set_new(out, "verified",
+            json_pack("{s:I, s:I, s:I, s:I}", "messages", (json_int_t)s->compared.messages,
+                "missing", (json_int_t)s->compared.n_missing, "different",
+                (json_int_t)s->compared.different, "gone", (json_int_t)s->compared.gone));
     return out;
 }
 

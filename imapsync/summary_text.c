@@ -36,7 +36,8 @@ static void say(struct buf *out, const char *format, ...)
 static bool is_quiet(const struct summary_folder *s)
 {
     const struct copy_folder *f = &s->f;
-    return !f->left_out && !f->is_made && !f->is_lost && !f->has_failed && s->items == 0 &&
+    return !s->is_compared && !f->left_out && !f->is_made && !f->is_lost && !f->has_failed &&
+           s->items == 0 &&
            f->copied + f->adopted + f->filtered + f->failed + f->flags + f->moved + f->deleted +
                    f->kept + f->withheld ==
                0;
@@ -92,6 +93,14 @@ static void add_notes(const struct summary_folder *s, struct buf *note)
     add_note(note, f->kept, "kept, as they were touched there");
     add_note(note, f->withheld, "withheld");
     add_note(note, f->failed, "failed");
+    if (s->is_compared) {
+        const struct copy_compared *c = &s->compared;
+        uint64_t bad = c->n_missing + c->different + c->gone;
+        add_note(note, c->messages > bad ? c->messages - bad : 0, "verified");
+        add_note(note, c->n_missing, "missing");
+        add_note(note, c->different, "different");
+        add_note(note, c->gone, "gone from there");
+    }
     add_word(note, f->is_lost, "not on the source any more");
     add_word(note, f->has_failed, "could not be looked at as a whole");
     add_note(note, s->items, s->items == 1 ? "item" : "items");

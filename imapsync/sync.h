@@ -15,6 +15,8 @@ struct sync_command {
 int sync_cmd_accept(const struct program_args *args);
 int sync_cmd_copy(const struct program_args *args);
 int sync_cmd_cutover(const struct program_args *args);
+int sync_cmd_export(const struct program_args *args);
+int sync_cmd_import(const struct program_args *args);
 int sync_cmd_items(const struct program_args *args);
 int sync_cmd_retry(const struct program_args *args);
 int sync_cmd_rollback(const struct program_args *args);

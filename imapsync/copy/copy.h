@@ -74,9 +74,10 @@ struct copy_message {
     int64_t date_s;
 };
 
-/* What a comparison has listed of one folder. */
+/* What a comparison has found of one folder. */
 struct copy_compared {
     struct slice source, target;             /* names on the wire */
+    uint64_t messages, different, gone;      /* messages: of the source, as far as they count */
     uint32_t source_uidvalidity, source_uid; /* the highest; 0: it is empty */
     const uint32_t *missing; /* ascending UIDs of the source that are not on the target */
     size_t n_missing;
@@ -158,6 +159,7 @@ int copy_inventory(struct copy *c,
  * the one that was copied. */
 enum copy_scope {
     COPY_ALL,     /* lists every folder on both sides */
+    COPY_ANEW,    /* and reads what was compared before once more */
     COPY_CHANGED, /* but those whose status is what it was when they were compared with content */
 };
 

@@ -39,7 +39,7 @@ static int look_up(struct verify *v, const struct folder *f, bool *same_out, str
     struct journal_compared compared;
     bool found;
     *same_out = false;
-    if (v->scope == COPY_ALL)
+    if (v->scope != COPY_CHANGED)
         return 0;
     if (journal_folder_get(v->c->journal, f->name, &record, &found, err) != 0)
         return -1;
@@ -52,7 +52,8 @@ static int look_up(struct verify *v, const struct folder *f, bool *same_out, str
         v->out->messages += compared.source.messages;
         v->out->gone += compared.gone;
         v->out->extra += compared.extra;
-        verify_tell(v->c, &record, &compared.source, NULL, 0);
+        verify_tell(v->c, &record, &compared.source,
+            (struct copy_compared){.messages = compared.source.messages, .gone = compared.gone});
     }
     journal_folder_fini(&record);
     return result;
@@ -149,6 +150,7 @@ static int check_all(struct verify *v, struct err *err)
             .all = &v->from,
             .f = f,
             .with_content = v->with_content,
+            .is_anew = v->scope == COPY_ANEW,
             .looked = &v->looked};
     }
     if (result == 0 && n > 0)

@@ -179,7 +179,7 @@ static void check_pair(struct check *k, const struct pair *p, bool is_listed)
             on_missing(k, p->src_uid, true);
     } else if (!is_there)
         k->n_gone++;
-    else if (!p->is_compared)
+    else if (!p->is_compared || k->is_anew)
         k->new[k->n_new++] = *p;
 }
 
@@ -217,16 +217,14 @@ static int check_pairs(struct check *k, struct copy_verdict *out, struct err *er
 }
 
 void verify_tell(const struct copy *c, const struct journal_folder *record,
-    const struct record_seen *source, const uint32_t *missing, size_t n_missing)
+    const struct record_seen *source, struct copy_compared found)
 {
-    const struct copy_compared compared = {.source = record->source.name,
-        .target = record->target.name,
-        .source_uidvalidity = source->uidvalidity,
-        .source_uid = source->highest,
-        .missing = missing,
-        .n_missing = n_missing};
+    found.source = record->source.name;
+    found.target = record->target.name;
+    found.source_uidvalidity = source->uidvalidity;
+    found.source_uid = source->highest;
     if (c->events->compared)
-        c->events->compared(c->arg, &compared);
+        c->events->compared(c->arg, &found);
 }
 
 static void all_missing(struct check *k, struct slice folder, struct copy_verdict *out)
@@ -315,6 +313,11 @@ int verify_finish(struct check *k, struct copy_verdict *out, struct err *err)
     k->seen_there = seen(&k->target);
     if (check_pairs(k, out, err) != 0)
         return -1;
-    verify_tell(c, &k->record, &k->seen, k->missing, k->n_missing);
+    verify_tell(c, &k->record, &k->seen,
+        (struct copy_compared){.messages = k->source.n_uids - k->n_filtered,
+            .missing = k->missing,
+            .n_missing = k->n_missing,
+            .different = k->n_different,
+            .gone = k->n_gone});
     return k->source.is_sure && k->target.is_sure ? remember(k, err) : 0;
 }

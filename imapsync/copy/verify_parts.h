@@ -10,7 +10,7 @@ struct check {
     struct copy *c;
     const struct folder_list *all; /* of the source */
     const struct folder *f;
-    bool with_content, is_known, is_opened_there;
+    bool with_content, is_anew, is_known, is_opened_there;
     struct journal_folder record;
     struct keywords keywords;
     struct end_changes source, target;
@@ -33,7 +33,8 @@ int verify_begin(struct check *k, struct err *err) ATTR_WUR;
 /* Compares; what differs is told.  -1: it could not be. */
 int verify_finish(struct check *k, struct copy_verdict *out, struct err *err) ATTR_WUR;
 void verify_end(struct check *k);
+/* missing: of the source's UIDs; found has the numbers. */
 void verify_tell(const struct copy *c, const struct journal_folder *record,
-    const struct record_seen *source, const uint32_t *missing, size_t n_missing);
+    const struct record_seen *source, struct copy_compared found);
 
 #endif
