@@ -159,27 +159,54 @@ static void break_lock(const struct disk *m, int at, const char *name)
         (void)unlinkat(at, name, 0);
 }
 
-/* A lock says whose it is from its first moment: it is written aside and gets its name by link().
- */
-int disk_lock(struct disk *m, int at, const char *name, struct err *err)
+/* From a file without a name, so that nothing is left of who is killed. */
+static int link_nameless(const struct disk *m, int at, const char *name, struct slice who)
 {
-    char aside[256], who[128];
+    char path[64];
+    struct err ignored = ERR_INIT;
+    int fd = openat(at, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    int r = give(m, fd, m->st.st_mode & 0666) == 0 && io_write_all(fd, who, &ignored) == 0 &&
+                    fmt_into(path, sizeof(path), "/proc/self/fd/%d", fd) == 0
+                ? linkat(AT_FDCWD, path, at, name, AT_SYMLINK_FOLLOW)
+                : -1;
+    if (r != 0)
+        r = errno == EEXIST ? 1 : -1;
+    io_close(&fd);
+    return r;
+}
+
+static int link_aside(struct disk *m, int at, const char *name, struct slice who, struct err *err)
+{
+    char aside[300];
     struct buf unique;
     buf_init(&unique, 200);
     bool fits = disk_unique(m, &unique) == 0 &&
-                fmt_into(aside, sizeof(aside), "%s.%s", name, buf_cstr(&unique)) == 0 &&
-                fmt_into(who, sizeof(who), "%ld:%s", (long)getpid(), m->real_host) == 0;
+                fmt_into(aside, sizeof(aside), "%s.%s.lock", name, buf_cstr(&unique)) == 0;
     buf_fini(&unique);
     if (!fits)
         return err_set(err, ERR_PERM, EX_SOFTWARE, "%s: the name is too long", name);
     int fd = disk_file_make(m, at, aside, O_EXCL);
     if (fd < 0)
         return err_sys(err, errno, "cannot lock");
-    int r = io_write_all(fd, slice_str(who), err);
+    int r = io_write_all(fd, who, err);
     io_close(&fd);
     if (r == 0 && linkat(at, aside, at, name, 0) != 0)
         r = errno == EEXIST ? 1 : err_sys(err, errno, "cannot lock");
     (void)unlinkat(at, aside, 0);
+    return r;
+}
+
+/* A lock says whose it is from its first moment: it gets its name by link(). */
+int disk_lock(struct disk *m, int at, const char *name, struct err *err)
+{
+    char who[128];
+    if (fmt_into(who, sizeof(who), "%ld:%s", (long)getpid(), m->real_host) != 0)
+        return err_set(err, ERR_PERM, EX_SOFTWARE, "the name of this host is too long");
+    int r = link_nameless(m, at, name, slice_str(who));
+    if (r < 0)
+        r = link_aside(m, at, name, slice_str(who), err);
     if (r == 1)
         break_lock(m, at, name);
     return r;

@@ -45,9 +45,18 @@ void disk_say(const struct disk_kind *kind, struct slice folder, struct slice fi
     log_warn(kind->odd, log_slice("folder", folder), log_slice("file", file), log_str("why", why));
 }
 
+/* What is so whenever it is tried. */
+static bool is_for_ever(int errnum)
+{
+    return errnum == EINVAL || errnum == ENAMETOOLONG || errnum == ENOTDIR || errnum == EISDIR ||
+           errnum == EEXIST || errnum == ELOOP || errnum == EOPNOTSUPP;
+}
+
 enum disk_step disk_no(struct err *err, int errnum, const char *what, struct slice folder)
 {
     err_sys(err, errnum, "%.*s: %s", SLICE_ARG(folder), what);
+    if (is_for_ever(errnum))
+        err->class = ERR_PERM;
     err_scope_set(err, errnum == ENOSPC || errnum == EDQUOT ? ERR_SCOPE_USER : ERR_SCOPE_FOLDER);
     return DISK_NO;
 }

@@ -148,8 +148,7 @@ static void take_tail(struct mbox_end *e, const struct mbox_folder *f)
         .next = f->list.next,
         .labels = f->labels,
         .has_base = f->scan.n > 0 || f->scan.has_pseudo,
-        .base_at = f->scan.base_at,
-        .base_n = f->scan.base_is_folded ? 0 : f->scan.base_n,
+        .base_head = f->scan.base_head,
         .sound = f->scan.n_torn > 0 ? f->scan.sound : f->scan.size,
         .ends_line = f->scan.ends_line};
     mbox_keywords_join(&t->keywords, &f->scan.base_keywords);
@@ -219,20 +218,17 @@ static int write_message(
         label.uid = uid;
     buf_init(&head, MBOX_HEAD_MAX);
     int r = mbox_from_format(m->date_s, m->octets + 1, &head);
-    size_t base_at = head.n;
+    size_t from_n = head.n;
     if (r == 0 && is_first && t->labels)
         r = mbox_base_format(
             t->validity, t->next + (uint32_t)b->r->n_messages - 1, &t->keywords, 0, &head);
-    size_t base_n = head.n - base_at;
     if (r == 0)
         r = mbox_head_format(&label, &head);
     if (r != 0)
         BUG("keywords have bounds");
     r = write_at(w, buf_slice(&head));
-    if (base_n > 0) {
-        w->e->tail.base_at = w->at - head.n + base_at;
-        w->e->tail.base_n = base_n;
-    }
+    if (is_first && t->labels)
+        w->e->tail.base_head = w->at - head.n + from_n;
     buf_fini(&head);
     return r == 0 ? write_octets(w, b, m->octets) : -1;
 }
@@ -292,10 +288,8 @@ static enum disk_step write_base(struct mbox_end *e, const struct disk_request *
     mbox_keywords_join(&t->keywords, &r->keywords);
     if (!t->labels || !t->has_base)
         return DISK_DONE;
-    int result = t->base_n == 0
-                     ? 1
-                     : mbox_base_write(fd, t->validity, t->next + (uint32_t)r->n_messages - 1,
-                           &t->keywords, t->base_at, t->base_n);
+    int result = mbox_base_write(
+        fd, t->validity, t->next + (uint32_t)r->n_messages - 1, &t->keywords, t->base_head);
     if (result < 0)
         return disk_no(err, errno, "cannot write it", r->name);
     if (result == 0)

@@ -150,9 +150,8 @@ static enum disk_step name_keywords(struct change *c, const struct disk_request 
     mbox_keywords_join(&c->keywords, &r->keywords);
     if (c->keywords.n == n || !f->labels || s->validity == 0)
         return DISK_DONE;
-    int result = s->base_is_folded ? 1
-                                   : mbox_base_write(c->fd, f->list.validity, f->list.next - 1,
-                                         &c->keywords, s->base_at, s->base_n);
+    int result =
+        mbox_base_write(c->fd, f->list.validity, f->list.next - 1, &c->keywords, s->base_head);
     if (result < 0)
         return disk_no(err, errno, "cannot change flags", f->name);
     c->is_needed |= result == 1 && !s->has_pseudo;

@@ -160,6 +160,14 @@ static bool is_of_this_name(const struct mbox_place *p, const struct stat *st)
            there.st_ino == st->st_ino && there.st_dev == st->st_dev;
 }
 
+/* Of somebody who was stopped while he wrote the file anew. */
+static void drop_aside(const struct mbox_place *p)
+{
+    char aside[DISK_NAME_MAX + 16];
+    if (mbox_aside(p, aside, sizeof(aside)) == 0)
+        (void)unlinkat(p->dir, aside, 0);
+}
+
 enum disk_step mbox_lock_write(
     struct mbox_end *e, struct slice folder, struct mbox_place *p, int *fd_out, struct err *err)
 {
@@ -179,6 +187,7 @@ enum disk_step mbox_lock_write(
     if (step == DISK_DONE && !is_of_this_name(p, &st))
         step = DISK_AGAIN;
     if (step == DISK_DONE) {
+        drop_aside(p);
         *fd_out = fd;
         return DISK_DONE;
     }
@@ -191,7 +200,8 @@ enum disk_step mbox_lock_write(
 void mbox_unlock_write(struct mbox_end *e, struct mbox_place *p, int *fd)
 {
     (void)e;
-    io_close(fd); /* and with it its own lock */
+    (void)own_lock(*fd, F_UNLCK); /* others may have this descriptor too */
+    io_close(fd);
     drop_dotlock(p);
     mbox_place_fini(p);
 }

@@ -101,6 +101,58 @@ static struct slice field_at(struct slice header, size_t at)
     return slice_sub(rest, 0, n);
 }
 
+static struct slice without_room(struct slice field)
+{
+    while (field.n > 0 && field.p[field.n - 1] <= ' ')
+        field.n--;
+    return field;
+}
+
+/* What all fields take without the room at their ends. */
+static size_t needed(struct slice header)
+{
+    struct slice field;
+    size_t n = 0;
+    for (size_t at = 0; at < header.n; at += field.n) {
+        field = field_at(header, at);
+        enum mbox_field f = mbox_field_of(field);
+        if (f != MBOX_X_IMAPBASE && f != MBOX_X_IMAP)
+            n += f == MBOX_FIELD_NONE ? field.n : without_room(field).n + 1;
+    }
+    return n;
+}
+
+int mbox_base_edit(struct slice header, uint32_t validity, uint32_t last,
+    const struct keywords *keywords, struct buf *out)
+{
+    struct slice field;
+    struct buf base;
+    size_t others = needed(header);
+    buf_init(&base, MBOX_HEAD_MAX);
+    int r = mbox_base_format(validity, last, keywords, 0, &base) == 0 ? 0 : 1;
+    size_t least = base.n >= BASE_ROOM ? base.n - BASE_ROOM : 0;
+    if (r == 0 && others + least > header.n)
+        r = 1;
+    buf_clear(&base);
+    if (r == 0)
+        r = mbox_base_format(validity, last, keywords, header.n - others, &base);
+    for (size_t at = 0; at < header.n && r == 0; at += field.n) {
+        field = field_at(header, at);
+        enum mbox_field f = mbox_field_of(field);
+        /* A pseudo message has another name for it. */
+        if (f == MBOX_X_IMAP)
+            r = 1;
+        else if (f == MBOX_X_IMAPBASE)
+            r = buf_add(out, buf_slice(&base));
+        else if (f == MBOX_FIELD_NONE)
+            r = buf_add(out, field);
+        else
+            r = buf_add(out, without_room(field)) == 0 ? buf_add_byte(out, '\n') : 1;
+    }
+    buf_fini(&base);
+    return r == 0 && out->n == header.n ? 0 : 1;
+}
+
 /* Those that say nothing of flags stay as they are. */
 static bool stays(enum mbox_field f)
 {

@@ -27,6 +27,10 @@ struct mbox_label {
  * long as n says, if it has room. */
 int mbox_base_format(uint32_t validity, uint32_t last, const struct keywords *keywords, size_t n,
     struct buf *out) ATTR_WUR;
+/* A header as long as it was, in which this line stands in place of the one that is there: room is
+ * found at the ends of all fields of the mailbox's own.  1: there is not enough. */
+int mbox_base_edit(struct slice header, uint32_t validity, uint32_t last,
+    const struct keywords *keywords, struct buf *out) ATTR_WUR;
 /* What a message begins with when it is stored. */
 int mbox_head_format(const struct mbox_label *l, struct buf *out) ATTR_WUR;
 /* Where a header ends: behind its empty line, or at its end. */

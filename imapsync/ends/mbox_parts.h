@@ -96,10 +96,11 @@ int mbox_copy(int from, uint64_t at, uint64_t n, int to, uint64_t to_at);
 int mbox_rewrite(struct mbox_end *e, const struct mbox_place *p, int fd,
     const struct mbox_folder *f, const struct keywords *keywords, const struct mbox_edit *edits,
     struct err *err) ATTR_WUR;
-/* The line of the file that says UIDVALIDITY, highest UID and keywords, in place.  1: there is no
- * room for it.  -1 with errno. */
+/* The line of the file that says UIDVALIDITY, highest UID and keywords, in place: in the header
+ * that begins at head.  1: there is no room for it.  -1 with errno. */
 int mbox_base_write(int fd, uint32_t validity, uint32_t last, const struct keywords *keywords,
-    uint64_t at, size_t n) ATTR_WUR;
+    uint64_t head) ATTR_WUR;
+int mbox_aside(const struct mbox_place *p, char *out, size_t size) ATTR_WUR;
 void mbox_keywords_join(struct keywords *to, const struct keywords *from);
 
 /* --- The end ------------------------------------------------------------------------------ */
@@ -110,9 +111,8 @@ struct mbox_tail {
     struct stat st;
     uint32_t validity, next;
     bool labels, has_base; /* has_base: a first message, or what stands for it, says the validity */
-    uint64_t base_at, sound;
-    size_t base_n;            /* 0: nothing can be written there */
-    struct keywords keywords; /* that it names */
+    uint64_t base_head, sound; /* base_head: of the header that says so; 0: none */
+    struct keywords keywords;  /* that it names */
     bool ends_line;
 };
 

@@ -64,7 +64,21 @@ static bool is_as_read(const struct mbox_folder *f)
 static enum disk_step gone(const struct mbox_body *b, struct err *err)
 {
     err_set(err, ERR_TEMP, EX_IOERR, "message %u changed while it was read", b->uid);
+    err_scope_set(err, ERR_SCOPE_HOST); /* the next look sees what it is now */
     return DISK_LOST;
+}
+
+/* By its UID, or where others have been given by its octets alone. */
+static const struct mbox_mail *same_mail(const struct mbox_folder *f, const struct mbox_body *b)
+{
+    const struct mbox_mail *m = mbox_mail_find(f, b->uid);
+    if (m && m->key == b->key && m->size == b->size)
+        return m;
+    for (size_t i = 0; i < f->scan.n; i++) {
+        if (f->scan.v[i].key == b->key && f->scan.v[i].size == b->size)
+            return &f->scan.v[i];
+    }
+    return NULL;
 }
 
 static enum disk_step aim_again(struct mbox_end *e, struct mbox_body *b, struct err *err)
@@ -74,10 +88,10 @@ static enum disk_step aim_again(struct mbox_end *e, struct mbox_body *b, struct 
                               ? mbox_folder_load(e, name, false, &e->open, err)
                               : DISK_NO;
     free((void *)(uintptr_t)name.p);
-    const struct mbox_mail *m = step == DISK_DONE ? mbox_mail_find(&e->open, b->uid) : NULL;
+    const struct mbox_mail *m = step == DISK_DONE ? same_mail(&e->open, b) : NULL;
     if (step == DISK_AGAIN)
         return step;
-    if (!m || m->key != b->key || m->size != b->size)
+    if (!m)
         return gone(b, err);
     aim(b, m);
     return DISK_MORE;

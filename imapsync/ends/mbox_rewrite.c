@@ -187,6 +187,12 @@ static int make_like(int dir, const char *name, int old)
     return fd;
 }
 
+/* A name that nobody takes for a folder. */
+int mbox_aside(const struct mbox_place *p, char *out, size_t size)
+{
+    return fmt_into(out, size, "%s.new.lock", p->name);
+}
+
 static bool keeps_none(const struct mbox_folder *f, const struct mbox_edit *edits)
 {
     bool none = !f->scan.has_pseudo && edits;
@@ -203,7 +209,7 @@ int mbox_rewrite(struct mbox_end *e, const struct mbox_place *p, int fd,
     /* An empty file says nothing of its UIDs. */
     if (keeps_none(f, edits) && e->m.fd >= 0 && mbox_list_save(e, f->name, &f->list, err) != 0)
         return -1;
-    if (fmt_into(aside, sizeof(aside), ".%s.new", p->name) != 0)
+    if (mbox_aside(p, aside, sizeof(aside)) != 0)
         BUG("a name that was checked");
     struct output o = {.from = fd, .to = make_like(p->dir, aside, fd)};
     bool is_done = o.to >= 0 && put_all(&o, f, keywords, edits) == 0 && fsync(o.to) == 0 &&
@@ -217,16 +223,27 @@ int mbox_rewrite(struct mbox_end *e, const struct mbox_place *p, int fd,
     return is_done ? 0 : -1;
 }
 
-int mbox_base_write(int fd, uint32_t validity, uint32_t last, const struct keywords *keywords,
-    uint64_t at, size_t n)
+int mbox_base_write(
+    int fd, uint32_t validity, uint32_t last, const struct keywords *keywords, uint64_t head)
 {
-    struct output o = {.from = -1, .to = fd, .at = at};
-    struct buf line;
-    buf_init(&line, MBOX_HEAD_MAX);
-    int r = mbox_base_format(validity, last, keywords, n, &line) == 0 && line.n == n ? 0 : 1;
-    if (r == 0)
-        r = put(&o, buf_slice(&line));
-    buf_fini(&line);
+    struct output o = {.from = -1, .to = fd};
+    struct buf out;
+    unsigned char *octets = mem_realloc_array(NULL, CHUNK, 1);
+    ssize_t got = pread(fd, octets, CHUNK, (off_t)head);
+    struct slice header = slice_make(octets, got > 0 ? (size_t)got : 0);
+    header.n = mbox_head_length(header);
+    buf_init(&out, (size_t)2 * CHUNK);
+    int r = got < 0 ? -1 : mbox_base_edit(header, validity, last, keywords, &out) == 0 ? 0 : 1;
+    size_t from = 0, to = out.n;
+    while (r == 0 && from < to && header.p[from] == out.p[out.off + from])
+        from++;
+    while (r == 0 && to > from && header.p[to - 1] == out.p[out.off + to - 1])
+        to--;
+    o.at = head + from;
+    if (r == 0 && to > from)
+        r = put(&o, slice_sub(buf_slice(&out), from, to - from));
+    buf_fini(&out);
+    free(octets);
     return r;
 }
 

@@ -220,6 +220,7 @@ static void read_base(struct reading *r, struct slice line, size_t colon)
     s->last = last;
     s->base_at = r->at;
     s->base_n = line.n;
+    s->base_head = r->mail.head;
     r->is_base = true;
 }
 
@@ -322,7 +323,6 @@ static void read_field(struct reading *r, struct slice line)
     } else if (r->field != MBOX_FIELD_NONE) {
         keep_value(r, line);
         r->s->base_n += r->is_base ? line.n : 0;
-        r->s->base_is_folded |= r->is_base;
     }
     if (r->field != MBOX_FIELD_NONE)
         r->own += line.n;

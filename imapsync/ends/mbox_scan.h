@@ -48,7 +48,7 @@ struct mbox_scan {
     uint32_t validity, last; /* of X-IMAPbase, or X-IMAP; 0: there is none */
     uint64_t base_at; /* where its line stands, and how long it is with all that continues it */
     size_t base_n;
-    bool base_is_folded;
+    uint64_t base_head;            /* of the header that it is in */
     struct keywords base_keywords; /* that it names */
     uint64_t size,
         sound;       /* what was read; where a message begins that is not whole: the last one */
