@@ -34,6 +34,7 @@ static int begin(struct disk_end *d, struct err *err)
         m->tmp = disk_dir_open(m->fd, "tmp");
     if (m->tmp < 0 || fsync(m->fd) != 0)
         return err_sys(err, errno, "%s: cannot use %s", d->end.label, e->maker->path);
+    maildir_tmp_clean(m);
     return 0;
 }
 

@@ -134,14 +134,14 @@ static int fill_folder(struct maildir_end *e, const char *aside, struct err *err
     return r;
 }
 
-static void drop_folder(struct maildir_end *e, const char *aside)
+void maildir_drop_aside(const struct disk *m, const char *aside)
 {
     static const char *const parts[] = {MAILDIR_UIDLIST, "maildirfolder", "tmp", "new", "cur"};
-    int at = disk_dir_open(e->m.tmp, aside);
+    int at = disk_dir_open(m->tmp, aside);
     for (size_t i = 0; i < 5 && at >= 0; i++)
         (void)unlinkat(at, parts[i], i < 2 ? 0 : AT_REMOVEDIR);
     io_close(&at);
-    (void)unlinkat(e->m.tmp, aside, AT_REMOVEDIR);
+    (void)unlinkat(m->tmp, aside, AT_REMOVEDIR);
 }
 
 /* An empty folder of that name, which nothing knows, gives way. */
@@ -164,7 +164,7 @@ enum disk_step maildir_make(struct disk_end *d, struct disk_request *r, struct e
              fsync(e->m.fd) != 0)
         step = disk_no(err, errno, "cannot make it", r->name);
     if (step != DISK_DONE && aside.n > 0)
-        drop_folder(e, buf_cstr(&aside));
+        maildir_drop_aside(&e->m, buf_cstr(&aside));
     if (step != DISK_DONE && err->scope == ERR_SCOPE_NONE)
         err_scope_set(err, ERR_SCOPE_FOLDER);
     buf_fini(&dir);

@@ -13,6 +13,14 @@
 /* A UIDVALIDITY that no folder of this mailbox has had. */
 int maildir_validity(struct disk *m, uint32_t *out, struct err *err) ATTR_WUR;
 
+/* --- maildir_tmp.c ------------------------------------------------------------------------- */
+
+/* A name of ours: of that process on this host. */
+bool maildir_tmp_is_ours(struct slice name, struct slice host, uint32_t *pid_out) ATTR_WUR;
+void maildir_tmp_clean(struct disk *m);
+/* A folder that was being made. */
+void maildir_drop_aside(const struct disk *m, const char *aside);
+
 /* --- maildir_folder.c: a folder as it is now ---------------------------------------------- */
 
 #define MAILDIR_UIDLIST "dovecot-uidlist"

@@ -3,12 +3,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "imapsync/ends/maildir_end.h"
 #include "imapsync/ends/maildir_name.h"
+#include "imapsync/ends/maildir_parts.h"
 #include "imapsync/ends/maildir_uidlist.h"
 #include "tests/unit/tmpdir.h"
 
@@ -434,6 +436,61 @@ static void test_keywords_have_26_letters(void **state)
     stop();
 }
 
+/* --- What is left in tmp/ ------------------------------------------------------------------ */
+
+static void test_tmp_names(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t pid; /* 0: not ours */
+    } rows[] = {
+        {"1.M2P345Q6.host", 345},
+        {"1.M2P345Q6.host.example", 0},
+        {"1.M2P345Q6.other", 0},
+        {"1.M2P345.host", 0},
+        {"1.P345Q6.host", 0},
+        {"1.M2P0Q6.host", 0},
+        {"1.M2PQ6.host", 0},
+        {"1.M2P345Q6", 0},
+        {"host", 0},
+        {"", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint32_t pid = 0;
+        bool is = maildir_tmp_is_ours(slice_str(rows[i].name), SLICE_LIT("host"), &pid);
+        assert_row(rows[i].name, is == (rows[i].pid != 0) && (!is || pid == rows[i].pid));
+    }
+}
+
+static void test_tmp_is_cleaned(void **state)
+{
+    char host[64], ours[128], living[128];
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    (void)state;
+    start();
+    end_close(&end);
+    pid_t gone = fork();
+    if (gone == 0)
+        _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    assert_int_equal(gethostname(host, sizeof(host)), 0);
+    assert_int_equal(fmt_into(ours, sizeof(ours), "tmp/1.M2P%dQ3.%s", (int)gone, host), 0);
+    assert_int_equal(fmt_into(living, sizeof(living), "tmp/1.M2P%dQ3.%s", (int)getpid(), host), 0);
+    put(ours, SLICE_LIT("x"));
+    put(living, SLICE_LIT("x"));
+    put("tmp/1.somebody's", SLICE_LIT("x"));
+    /* Old by its time of change, but somebody has put it there just now. */
+    put("tmp/2.somebody's", SLICE_LIT("x"));
+    assert_int_equal(utimensat(AT_FDCWD, tmpdir_file(&tmp, "tmp/2.somebody's"), old, 0), 0);
+    struct err err = ERR_INIT;
+    const struct end_maker *silent, *makers[] = {&maker.maker};
+    assert_int_equal(end_open_all(makers, 1, NULL, &end, &silent, &err), 0);
+    assert_int_equal(count("tmp"), 3);
+    assert_int_equal(access(tmpdir_file(&tmp, ours), F_OK), -1);
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +506,8 @@ int main(void)
         cmocka_unit_test(test_line_ends_far_on),
         cmocka_unit_test(test_a_batch_is_all_or_none),
         cmocka_unit_test(test_keywords_have_26_letters),
+        cmocka_unit_test(test_tmp_names),
+        cmocka_unit_test(test_tmp_is_cleaned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
