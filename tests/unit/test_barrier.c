@@ -199,6 +199,10 @@ static void test_leaving_while_hosts_are_asked(void **state)
 {
     struct waiter stays, leaves;
     (void)state;
+    wait_for(&leaves, 60000);
+    barrier_free(&leaves.barrier);
+    run_ms(2);
+    assert_int_equal(hosts.asked, 0);
     hosts.is_slow = true;
     hosts.says = CLAIMS_CLEAR;
     wait_for(&leaves, 60000);
