@@ -210,7 +210,8 @@ LISTINGS = {
     "repeated": (b"* 1 FETCH (UID 1 FLAGS ())\r\n" * 5 + b"* 2 FETCH (UID 2 FLAGS ())\r\n", (1,)),
     "beyond UIDNEXT": (b"* 1 FETCH (UID 4000000000 FLAGS ())\r\n", (1,)),
     "without UIDs": (b"* 1 FETCH (FLAGS ())\r\n", (1,)),
-    "expunged meanwhile": (b"* 1 FETCH (UID 1 FLAGS () " + DATE + b")\r\n* 99 EXPUNGE\r\n* 0 EXISTS\r\n", (1,)),  # a number that no message has, and a count that falls by itself
+    "expunged meanwhile": (b"* 1 FETCH (UID 1 FLAGS () " + DATE + b")\r\n* 3 EXPUNGE\r\n* 2 EXPUNGE\r\n", (0,)),
+    "a number expunged that is not there": (b"* 1 FETCH (UID 1 FLAGS () " + DATE + b")\r\n* 99 EXPUNGE\r\n* 0 EXISTS\r\n", (1,)),
     "strange dates": (b'* 1 FETCH (UID 1 FLAGS () INTERNALDATE "99-Foo-0000 00:00:00 +0000")\r\n', (1,)),
     "strange flags": (b"* 1 FETCH (UID 1 FLAGS (\\Recent \\Foo a[b] \xc3\xa4 $ok))\r\n", (1,)),
     "too many keywords": (b"* 1 FETCH (UID 1 FLAGS (" + b" ".join(b"k%d" % i for i in range(500)) + b"))\r\n", (1,)),
