@@ -398,6 +398,10 @@ GONE = {
 }
 
 
+# It has not said that it is gone.
+RETRIED = {f"{way} at EXPUNGE" for way in WAYS if way != "OK and nothing else"}
+
+
 @pytest.mark.parametrize("case", GONE)
 def test_a_target_that_lies_when_it_removes(case, plain):
     """What goes is what the source's user has removed, whatever the target says of others."""
@@ -406,5 +410,5 @@ def test_a_target_that_lies_when_it_removes(case, plain):
     plain.target.script = GONE[case]
     lied = plain.go(QUIET if any(way in case for way in STALLS) else PATIENT)
     check(plain, lied, allowed=(str(COUNT),))
-    # One that it was told to remove, or was not asked for, may stay.
-    mended(plain, MAIL[:-1], (str(COUNT),), MAIL[-1:])
+    is_told = plain.target.script.get("EXPUNGE") is not None and case not in RETRIED
+    mended(plain, MAIL[:-1], (str(COUNT),), MAIL[-1:] if is_told else ())

@@ -79,6 +79,7 @@ class Stand:
         self.source.messages, self.source.modseq = list(self.mail), Told.modseq
         self.target.appended, self.target.stored_in = list(self.mail)[:n], [b"INBOX"] * n
         for server in (self.source, self.target):
+            server.kept = {}
             server.script, server.last, server.received, server.uidvalidity = {}, {b"INBOX": n}, b"", 7
             server.kept = {}
 
