@@ -153,11 +153,43 @@ int copy_list_both(
     return end_check(c->to, &ask[1], "cannot list the folders", err);
 }
 
+/* The farewell leaves with the question, and costs no round trip of its own. */
+static int list_and_leave(
+    struct copy *c, struct folder_list lists[2], struct end_ticket ask[2], struct err *err)
+{
+    struct end *both[] = {c->from, c->to};
+    for (size_t side = 0; side < 2; side++) {
+        both[side]->ops->folders(both[side], &lists[side], &ask[side]);
+        both[side]->ops->leave(both[side]);
+    }
+    for (;;) {
+        struct end *waiting[2];
+        size_t n = 0;
+        for (size_t side = 0; side < 2; side++) {
+            if (!both[side]->ops->is_broken(both[side]) && !both[side]->ops->is_idle(both[side]))
+                waiting[n++] = both[side];
+        }
+        if (n == 0)
+            break;
+        if (end_pump(waiting, n, err) != 0)
+            return -1;
+    }
+    if (end_check(both[0], &ask[0], "cannot list the folders", err) != 0)
+        return -1;
+    return end_check(both[1], &ask[1], "cannot list the folders", err);
+}
+
 int copy_count(struct copy *c, void (*each)(void *arg, bool is_target, const struct folder *f),
     void *arg, struct err *err)
 {
-    struct folder_list lists[2] = {0};
-    int result = copy_connect(c, err) == 0 ? copy_list_both(c, &lists[0], &lists[1], err) : -1;
+    struct folder_list lists[2];
+    struct end_ticket ask[2] = {0};
+    for (size_t side = 0; side < 2; side++)
+        folder_list_init(&lists[side]);
+    int result = copy_connect(c, err);
+    if (result == 0)
+        result = list_and_leave(c, lists, ask, err);
+    copy_disconnect(c);
     for (size_t side = 0; side < 2; side++) {
         for (size_t i = 0; result == 0 && i < lists[side].n; i++)
             each(arg, side == 1, &lists[side].v[i]);

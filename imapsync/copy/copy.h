@@ -138,7 +138,7 @@ int copy_claim_again(struct copy *c, struct err *err) ATTR_WUR;
 /* The label of the end that did not answer when copy_connect(), or a pass, wanted to open a
  * connection to it; NULL: that is not why it failed, if it did. */
 const char *copy_silent_server(const struct copy *c);
-/* What both sides have by now: each folder that they list. */
+/* What both sides have by now: each folder that they list.  Both connections end with it. */
 int copy_count(struct copy *c, void (*each)(void *arg, bool is_target, const struct folder *f),
     void *arg, struct err *err) ATTR_WUR;
 /* Drops both connections; the next pass opens new ones. */

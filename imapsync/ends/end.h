@@ -265,7 +265,7 @@ struct end_ops {
     bool (*is_idle)(const struct end *e);
     /* Breaks it: what is on its way is answered with END_LOST. */
     void (*lose)(struct end *e, const struct err *why);
-    /* Begins to say goodbye, when nothing is under way; it has been said when the end is idle.  One
+    /* Begins to say goodbye, behind what has been begun; it has been said when the end is idle. One
      * that is gone by then is idle too, and no error.  Nothing may be begun behind it. */
     void (*leave)(struct end *e);
     void (*close)(struct end *e); /* at once; as lose() first */

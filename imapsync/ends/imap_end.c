@@ -158,6 +158,18 @@ static void opened(struct imap_end *e)
     imap_requests_flush(e);
 }
 
+/* In the same flight as the last commands, if their answers cannot lead to others. */
+static void try_to_leave(struct imap_end *e)
+{
+    bool is_ready = e->wants_to_leave && !e->is_leaving;
+    for (const struct imap_request *r = e->requests; r && is_ready; r = r->next)
+        is_ready = !r->has_more && r->is_final;
+    if (!is_ready)
+        return;
+    e->is_leaving = true;
+    imap_conn_leave(e->conn);
+}
+
 static int advance(struct end *end, short revents, bool *moved_out, struct err *err)
 {
     struct imap_end *e = imap_end_of(end);
@@ -179,20 +191,22 @@ static int advance(struct end *end, short revents, bool *moved_out, struct err *
     if (!e->is_open && imap_conn_is_ready(e->conn))
         opened(e);
     imap_requests_flush(e); /* what could not be said before, by the server's pace */
+    try_to_leave(e);
     return 0;
 }
 
 static bool is_idle(const struct end *end)
 {
     const struct imap_end *e = (const struct imap_end *)end;
-    return !e->requests && (!e->is_leaving || imap_conn_has_left(e->conn));
+    return !e->requests && (!e->wants_to_leave || (e->is_leaving && imap_conn_has_left(e->conn)));
 }
 
 static void leave(struct end *end)
 {
     struct imap_end *e = imap_end_of(end);
-    e->is_leaving = true;
-    imap_conn_leave(e->conn);
+    e->wants_to_leave = true;
+    imap_requests_flush(e);
+    try_to_leave(e);
 }
 
 static void do_close(struct end *end)

@@ -279,6 +279,7 @@ static void list_send(struct imap_request *r)
         if (is_extended(l) && tells_ids(r) && imap_client_has(client, IMAP_CAP_LIST_STATUS))
             l->next = STEP_LIST_IDS;
         r->has_more = l->next != STEP_STATUS;
+        r->is_final = is_extended(l) && imap_client_has(client, IMAP_CAP_LIST_STATUS);
         break;
     case STEP_LIST_IDS:
         compose_list_ids(l);
@@ -304,7 +305,7 @@ static void list_answered(struct imap_request *r, unsigned step, const struct im
 {
     struct list_request *l = (struct list_request *)r;
     (void)resp;
-    if (step == STEP_LIST && o->status != IMAP_STATUS_OK && is_extended(l)) {
+    if (step == STEP_LIST && o->status != IMAP_STATUS_OK && is_extended(l) && !r->e->is_leaving) {
         l->is_plain = true;
         l->next = STEP_LIST;
         r->has_more = true;
@@ -316,7 +317,8 @@ static void list_answered(struct imap_request *r, unsigned step, const struct im
         l->is_listed = true;
         for (size_t i = 0; l->out->delimiter < 0 && i < l->out->n; i++)
             l->out->delimiter = l->out->v[i].delimiter;
-        r->has_more = r->result == END_OK; /* those that have no status yet */
+        /* Those that have no status yet. */
+        r->has_more = r->result == END_OK && !r->e->is_leaving;
         l->out->unread = r->n_unread;
         l->out->is_unsure = l->out->is_unsure || r->n_unread > 0;
     }

@@ -60,6 +60,7 @@ struct imap_request {
     struct imap_opened *opened; /* that it is about; NULL: none */
     size_t n_cmds;              /* without their answer */
     bool has_more;
+    bool is_final;     /* without has_more: no answer leads to another command, but a refusal may */
     bool opens;        /* send() opens the folder itself */
     bool is_changing;  /* only when the folder is surely the one that it was */
     bool may_be_early; /* or, of this one, was so a moment ago */
@@ -99,8 +100,8 @@ struct imap_end {
     uint64_t literal_left;           /* octets of what it has announced */
     struct imap_body body;
     uint64_t reopened_uidvalidity;
-    bool is_open; /* signed in, and what the server can is known */
-    bool is_leaving;
+    bool is_open;                    /* signed in, and what the server can is known */
+    bool wants_to_leave, is_leaving; /* asked to; and it has said so */
     bool is_broken;
     bool has_qresync;         /* it was enabled, and the server has said so */
     bool invents_uidvalidity; /* at each EXAMINE of a folder that nobody has selected (Courier) */
