@@ -23,6 +23,8 @@
 #include "imapsync/stop.h"
 #include "imapsync/sync.h"
 
+#define ACL_FILE_MAX (1u << 20)
+
 enum form { FORM_COPY, FORM_EXPORT, FORM_IMPORT };
 
 struct copy_args {
@@ -32,6 +34,8 @@ struct copy_args {
     const char *format, *state, *delete_percent, *timeout, *settle;
     struct filter_words filter;
     const char *with_flags[OPTIONS_REPEATED_MAX + 1], *without_flags[OPTIONS_REPEATED_MAX + 1];
+    const char *acl;
+    struct buf acl_text;
     const char *max_rate, *max_commands, *max_day;
     const char *accept[OPTIONS_REPEATED_MAX + 1];
     const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
@@ -124,6 +128,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--without-flag", a->without_flags, &a->has_without,
             "FLAG: copy what does not have it; repeatable"},
         {"--newest-first", NULL, &a->is_newest_first, "in each folder the newest messages first"},
+        {"--acl", &a->acl, NULL, "FILE of names: give the rights of others there as well"},
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
         {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
@@ -184,7 +189,10 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
         return err_set(err, ERR_PERM, EX_USAGE, "--verify compares what a dry run does not copy");
     a->filter.with_flags = folder_words(a->with_flags);
     a->filter.without_flags = folder_words(a->without_flags);
-    if (folder_rules_check(&out->folders, err) != 0 ||
+    if (a->acl && io_read_file(a->acl, ACL_FILE_MAX, &a->acl_text, err) != 0)
+        return -1;
+    out->acls = (struct acl_names){buf_slice(&a->acl_text), a->acl != NULL};
+    if (acl_names_check(&out->acls, err) != 0 || folder_rules_check(&out->folders, err) != 0 ||
         filter_make(&a->filter, clock_wall_s(), &out->filter, err) != 0)
         return -1;
     if (a->delete_percent &&
@@ -292,6 +300,7 @@ static uint64_t bound_s(void *arg, bool is_target, uint64_t octets, uint64_t mes
 static int run_as(const struct program_args *args, enum form form)
 {
     struct copy_args a = {.form = form};
+    buf_init(&a.acl_text, ACL_FILE_MAX);
     struct copy_options options = {0};
     struct account source = {0}, target = {0};
     struct imap_own source_admin = {0}, target_admin = {0};
@@ -337,6 +346,7 @@ static int run_as(const struct program_args *args, enum form form)
     imap_own_fini(&target_admin);
     account_fini(&source);
     account_fini(&target);
+    buf_fini(&a.acl_text);
     int status = result < 0 ? program_fail(&sync_program, &err) : result;
     if (p.can_go_on)
         progress_go_on(&p, sync_program.name);

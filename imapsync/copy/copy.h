@@ -13,6 +13,7 @@
 #define IMAPSYNC_COPY_COPY_H
 
 #include "imapsync/copy/filter.h"
+#include "imapsync/copy/acls.h"
 #include "imapsync/copy/folders.h"
 #include "imapsync/copy/journal.h"
 #include "imapsync/copy/plan.h"
@@ -31,6 +32,7 @@ struct copy_options {
     struct copy_admin source_admin, target_admin;
     unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
     bool no_subscriptions;
+    struct acl_names acls;
     struct folder_rules folders; /* borrowed for the life of the copy */
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */
     const struct wait_limits *limits; /* of every wait; NULL: none */

@@ -408,6 +408,8 @@ int copy_all_folders(
         tell_shown(c, p, shown, n_shown);
     else if (result == 0)
         result = do_shown(c, p, shown, n_shown, err);
+    if (result == 0 && !c->options.is_dry && !plan_policy(p->policy)->is_behind_flip)
+        result = copy_acls(c, p, err);
     if (result == 0)
         copy_tell_left_out(c, p, from);
     c->has_told_lost = c->has_told_lost || result == 0;

@@ -43,6 +43,7 @@ enum item_code {
     ITEM_KEYWORD = 20,
     ITEM_EMPTY = 21,
     ITEM_QUOTA = 22,
+    ITEM_ACL = 23,
     ITEM_CODES,
 };
 

@@ -41,6 +41,7 @@
 #include "imapsync/ends/mailbox.h"
 
 struct end;
+struct acl_list; /* acl.h */
 
 /* --- Tickets --------------------------------------------------------------------------- */
 
@@ -75,6 +76,8 @@ enum end_can {
     END_CAN_TELL_CHANGES = 64, /* open() with a token costs less than a listing */
     END_CAN_CHECK_SIZE = 128,  /* append_message() knows the largest size: size_max() */
     END_CAN_TELL_EMAILIDS = 256, /* something like EMAILIDs, and no MAILBOXID (Gmail) */
+    END_CAN_ACL = 512,           /* acl() and set_acl() */
+    END_CAN_NEW_RIGHTS = 1024,   /* with the letters of RFC 4314 */
 };
 
 /* --- Operations: what goes in and what comes out -------------------------------------------- */
@@ -193,6 +196,12 @@ struct end_ops {
     void (*make)(struct end *e, struct slice name, enum folder_use use, struct end_ticket *t);
     void (*rename)(struct end *e, struct slice name, struct slice to, struct end_ticket *t);
     void (*subscribe)(struct end *e, struct slice name, bool on, struct end_ticket *t);
+
+    /* Who has which rights, added to an empty list; and one of them, in place of what he had.  NULL
+     * without END_CAN_ACL. */
+    void (*acl)(struct end *e, struct slice name, struct acl_list *out, struct end_ticket *t);
+    void (*set_acl)(struct end *e, struct slice name, struct slice identifier, struct slice rights,
+        struct end_ticket *t);
 
     /* --- Reading the folder that is open --- */
 

@@ -28,6 +28,10 @@ static unsigned can(const struct end *end)
         n |= END_CAN_TELL_IDS;
     if (imap_client_has(e->client, IMAP_CAP_GMAIL))
         n |= END_CAN_TELL_EMAILIDS;
+    if (imap_client_has(e->client, IMAP_CAP_ACL))
+        n |= END_CAN_ACL;
+    if (imap_client_has(e->client, IMAP_CAP_RIGHTS))
+        n |= END_CAN_NEW_RIGHTS;
     if (e->size_max > 0)
         n |= END_CAN_CHECK_SIZE;
     return n;
@@ -243,6 +247,8 @@ static const struct end_ops ops = {
     .open = imap_end_open,
     .read = imap_end_read,
     .headers = imap_end_headers,
+    .acl = imap_end_acl,
+    .set_acl = imap_end_set_acl,
     .attributes = imap_end_attributes,
     .append_begin = imap_end_append_begin,
     .append_message = imap_end_append_message,

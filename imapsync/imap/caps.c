@@ -38,6 +38,7 @@ static const struct {
     {"UNSELECT", IMAP_CAP_UNSELECT},
     {"QUOTA", IMAP_CAP_QUOTA},
     {"X-GM-EXT-1", IMAP_CAP_GMAIL},
+    {"ACL", IMAP_CAP_ACL},
 };
 
 /* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it
@@ -63,6 +64,8 @@ unsigned imap_caps_read(struct slice list, struct imap_cap_limits *limits_out)
         read_limit(word, SLICE_LIT("APPENDLIMIT="), &limits_out->append);
         read_limit(word, SLICE_LIT("MESSAGELIMIT="), &limits_out->messages);
         limits_out->mechs |= mech_offered(word);
+        if (slice_starts_nocase(word, SLICE_LIT("RIGHTS=")))
+            caps |= IMAP_CAP_RIGHTS;
         for (size_t i = 0; i < sizeof(cap_rows) / sizeof(cap_rows[0]); i++) {
             if (slice_eq_nocase(word, slice_str(cap_rows[i].name)))
                 caps |= cap_rows[i].caps;

@@ -36,6 +36,8 @@ enum imap_cap {
     IMAP_CAP_OBJECTID = 1 << 26,
     IMAP_CAP_UNSELECT = 1 << 27,
     IMAP_CAP_GMAIL = 1 << 28, /* X-GM-EXT-1 */
+    IMAP_CAP_ACL = 1 << 29,
+    IMAP_CAP_RIGHTS = 1 << 30, /* those of RFC 4314 */
 };
 
 /* Those with a number; 0: the server tells none. */

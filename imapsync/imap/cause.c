@@ -14,6 +14,7 @@ static const struct {
     {"ENABLE", KIND(ENABLED)},
     {"ID", KIND(ID)},
     {"NAMESPACE", KIND(NAMESPACE)},
+    {"GETACL", KIND(ACL)},
     {"LIST", KIND(LIST) | KIND(MAILBOX_STATUS)},
     {"LSUB", KIND(LSUB)},
     {"STATUS", KIND(MAILBOX_STATUS)},

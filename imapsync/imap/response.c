@@ -105,6 +105,7 @@ static const struct data_row {
     {"NAMESPACE", IMAP_KIND_NAMESPACE, imap_parse_namespace},
     {"ID", IMAP_KIND_ID, parse_id},
     {"QUOTA", IMAP_KIND_QUOTA, imap_parse_quota},
+    {"ACL", IMAP_KIND_ACL, imap_parse_acl},
 };
 
 /* A number, or what stands in its place: below 0, or too large to be one. */

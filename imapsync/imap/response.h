@@ -25,7 +25,8 @@ enum imap_kind {
     IMAP_KIND_FETCH,
     IMAP_KIND_VANISHED,
     IMAP_KIND_NAMESPACE,
-    IMAP_KIND_ID, /* text, as it stood */
+    IMAP_KIND_ACL, /* mailbox.name; list: identifiers and rights in turn, as they stood */
+    IMAP_KIND_ID,  /* text, as it stood */
     IMAP_KIND_QUOTA,
     IMAP_KIND_OTHER, /* known to no one here; ignored */
 };

@@ -186,6 +186,15 @@ bool imap_parse_mailbox_status(struct imap_cur *c, struct imap_response *out)
     return true;
 }
 
+bool imap_parse_acl(struct imap_cur *c, struct imap_response *out)
+{
+    if (!imap_cur_blanks(c) || !imap_cur_astring(c, &out->mailbox.name))
+        return false;
+    out->list = slice_from(c->in, c->at);
+    c->at = c->in.n;
+    return true;
+}
+
 /* --- NAMESPACE ------------------------------------------------------------------------------- */
 
 /* Behind the first part some old servers leave out the others. */

@@ -21,6 +21,7 @@ bool imap_parse_fetch(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_list(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_mailbox_status(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_quota(struct imap_cur *c, struct imap_response *out);
+bool imap_parse_acl(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_namespace(struct imap_cur *c, struct imap_response *out);
 
 #endif

@@ -4,7 +4,7 @@ import re
 import shutil
 
 from lib.fakeimap import FakeImap, named
-from lib.mailbox import argv, run
+from lib.mailbox import Mail, argv, copy, fill, message, run
 
 # The last two differ in the case of an Armenian letter, which only the target folds.
 NAMES = (b"INBOX", b"Work", b"WORK", b"Unseen", b"cur", b"cur/below", b"&APw-bersicht", b"&BTE-rm", b"&BWE-rm")
@@ -107,3 +107,32 @@ def test_folders_are_left_out_and_have_the_names_that_were_said(tmp_path):
         assert later.counts["folders_vanished"] == 0, later.log
         assert b"Jetzt" not in there.received[asked:].replace(b"LIST", b""), there.received[asked:]
         assert go(here, there, tmp_path, "--map=a").status == 64
+
+
+ACL = """
+mail_plugins = acl
+protocol imap {
+  mail_plugins = acl imap_acl
+}
+plugin {
+  acl = vfile
+}
+"""
+
+
+def test_rights_of_others(dovecot, cyrus, tmp_path):
+    """Given again to whom a file names, in the letters of the target; who has no line is named."""
+    ann, bob, eva = "ann@example.org", "bob@example.org", "eva@example.org"
+    old, new = dovecot("old", conf=ACL), cyrus("new")
+    client = old.imap(ann)
+    fill(client, {"Work": [Mail(message("w"))]})
+    for who, rights in ((bob, "lrs"), (eva, "lr")):
+        assert client.setacl("Work", who, rights)[0] == "OK"
+    (tmp_path / "names").write_text(f"# old new\n{bob} {bob}\n")
+    for _ in range(2):
+        done = copy(old, new, tmp_path, "--acl", str(tmp_path / "names"))
+        [told] = [e for e in done.exceptions if e["code"] == "E-ACL" and e["folder"] == "Work"]
+        assert done.status == 1 and f"{eva} lr: the file of names has no line for it" in told["error"], done.log
+        given = new.imap(ann).getacl("Work")[1][0].decode().split()[1:]
+        rights = dict(zip(given[::2], given[1::2]))
+        assert set(rights[bob]) == set("lrs") and eva not in rights, given
