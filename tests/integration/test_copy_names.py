@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import pytest
 from lib.fakeimap import FakeImap, named
 from lib.mailbox import Mail, argv, copy, fill, message, run
 
@@ -120,10 +121,12 @@ plugin {
 """
 
 
-def test_rights_of_others(dovecot, cyrus, tmp_path):
+@pytest.mark.parametrize("back", [False, True])
+def test_rights_of_others(back, dovecot, cyrus, tmp_path):
     """Given again to whom a file names, in the letters of the target; who has no line is named."""
     ann, bob, eva = "ann@example.org", "bob@example.org", "eva@example.org"
-    old, new = dovecot("old", conf=ACL), cyrus("new")
+    old, new = dovecot("one", conf=ACL), cyrus("other")
+    old, new = (new, old) if back else (old, new)
     client = old.imap(ann)
     fill(client, {"Work": [Mail(message("w"))]})
     for who, rights in ((bob, "lrs"), (eva, "lr")):
