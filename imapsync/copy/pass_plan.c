@@ -207,6 +207,15 @@ static bool is_same_group(const struct plan_op *a, const struct plan_op *b)
     return a->kind == b->kind && a->folder == b->folder && a->reason == b->reason;
 }
 
+/* It is looked at again with the next pass: what is new in a move's other folder would seem to be
+ * known there, and what it has left behind to be deleted. */
+static void leave_op(struct works *all, const struct plan_op *op)
+{
+    all->planned[op->folder]->n_exceptions++;
+    if (op->kind == PLAN_MOVE)
+        all->planned[op->to]->n_exceptions++;
+}
+
 static void tell_withheld(struct works *all)
 {
     const struct plan *p = &all->plan;
@@ -219,6 +228,8 @@ static void tell_withheld(struct works *all)
         char text[200];
         for (n = 1; i + n < p->n_withheld && is_same_group(op, op + n);)
             n++;
+        for (size_t k = 0; k < n && op->reason != PLAN_R_FILTERED; k++)
+            leave_op(all, op + k);
         if (op->reason == PLAN_R_FILTERED)
             continue;
         BUG_ON(fmt_into(text, sizeof(text), "%zu %s%s: %s", n,
@@ -226,7 +237,6 @@ static void tell_withheld(struct works *all)
                    : op->kind == PLAN_COPY ? "copy"
                                            : "deletion",
                    n == 1 ? "" : "s", plan_reason_text(op->reason)) != 0);
-        w->n_exceptions += n;
         w->done.withheld += n;
         /* Accepted, it is good for all of the folder's. */
         if (!folder_tell(w, ITEM_HELD_BACK, 0, n_of[op->folder], text))
@@ -302,7 +312,7 @@ static void leave_lost(struct works *all)
     size_t kept = 0;
     for (size_t i = 0; i < p->n_ops; i++) {
         if (plan_is_by_absence(p->ops[i].witness))
-            all->planned[p->ops[i].folder]->n_exceptions++;
+            leave_op(all, &p->ops[i]);
         else
             p->ops[kept++] = p->ops[i];
     }
