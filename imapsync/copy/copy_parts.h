@@ -30,7 +30,7 @@ struct copy {
     struct filtered filtered; /* of the last pass */
     bool backs_off;
     bool is_sampled;
-    unsigned unchecked; /* of a first pass: system flags of which no copy was looked at yet */
+    uint8_t unchecked[8]; /* of a first pass, by system flag: copies still to be looked at */
     bool is_claimed;    /* both ends as they are open now, by their claims */
     bool is_told_apart; /* its ends, from each other and from the administrator's: whose.h */
     bool has_died;      /* the connection of this pass, while contents were read for a plan: */

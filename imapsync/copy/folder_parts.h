@@ -53,6 +53,9 @@ struct told {
 };
 
 /* A copy with a date, or flags, that the target may not have kept. */
+/* So many copies that lack a flag are not the doing of a user. */
+#define FOLDER_SAMPLE 3
+
 struct check {
     uint32_t src_uid, tgt_uid;
     bool has_odd_date;

@@ -3,13 +3,15 @@
  * folder_stored: a target that does not keep a date or a flag says OK to it: real Dovecot stores a
  * date that is still to come as the one of today, Cyrus one of the first second of 1970.  So copies
  * with such dates, or with keywords, are looked at behind the copying, and in the first pass the
- * first one with each system flag.  Another date is told as if it had been refused.  Flags that are
- * not there are set once more; then they are told, and are not common to both sides: on the way
- * back they would count as removed.
+ * first FOLDER_SAMPLE ones with each system flag.  Another date is told as if it had been refused.
+ * A flag that no copy has, of at least FOLDER_SAMPLE that were sent with it, is set once more; then
+ * it is told, and is not common to both sides: on the way back it would count as removed.  What
+ * some copies lack, or too few, its user may have taken away in between.
  *
- * Known weakness: after a kill between the copying and the look they do.
+ * Known weakness: after a kill between the copying and the look it does.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
@@ -66,20 +68,46 @@ static void check_date(struct work *w, const struct check *k, const struct end_c
 
 /* --- Flags ------------------------------------------------------------------------------------ */
 
-/* What it lacks of what it was sent with, but for marks of a removal. */
-static struct flags lacking(
-    const struct work *w, const struct check *k, const struct end_changes *there)
+/* What a copy that is there was sent with, but for marks of a removal, and what it lacks of that.
+ */
+static void compare(const struct work *w, const struct check *k, const struct end_changes *there,
+    struct flags *sent, struct flags *lacks)
 {
     const struct listed *m = end_changes_find(&w->listing, k->src_uid),
                         *copy = end_changes_find(there, k->tgt_uid);
+    *sent = *lacks = (struct flags){0};
     if (!m || !copy || !copy->has_flags)
-        return (struct flags){0};
-    struct flags sent = m->flags;
-    if (k->is_plain)
-        sent = (struct flags){.system = sent.system};
-    sent = flags_minus(&sent, &copy->flags);
-    sent.system &= (uint8_t)~FLAG_DELETED;
-    return sent;
+        return;
+    if (!k->is_plain)
+        *sent = m->flags;
+    sent->system = m->flags.system & (uint8_t)~FLAG_DELETED;
+    *lacks = flags_minus(sent, &copy->flags);
+}
+
+/* A flag is in n[0] once it has come, in n[1] when it has come twice, and so on. */
+static void count_up(struct flags n[FOLDER_SAMPLE], const struct flags *f)
+{
+    struct flags carry = *f;
+    for (size_t i = 0; i < FOLDER_SAMPLE; i++) {
+        struct flags both = flags_and(&n[i], &carry);
+        n[i] = flags_or(&n[i], &carry);
+        carry = both;
+    }
+}
+
+/* Flags that no copy has, of at least FOLDER_SAMPLE that were sent with them. */
+static struct flags dropped(const struct work *w, const struct end_changes *there)
+{
+    struct flags n_sent[FOLDER_SAMPLE], kept = {0};
+    memset(n_sent, 0, sizeof(n_sent));
+    for (size_t i = 0; i < w->n_checks; i++) {
+        struct flags sent, lacks;
+        compare(w, &w->checks[i], there, &sent, &lacks);
+        count_up(n_sent, &sent);
+        sent = flags_minus(&sent, &lacks);
+        kept = flags_or(&kept, &sent);
+    }
+    return flags_minus(&n_sent[FOLDER_SAMPLE - 1], &kept);
 }
 
 static int by_lack(const void *a, const void *b)
@@ -99,12 +127,15 @@ static size_t same_lack(const struct work *w, size_t first)
     return n;
 }
 
-/* How many lack something.  They stand behind the others, and those that lack the same together. */
-static size_t find_lacks(struct work *w, const struct end_changes *there)
+/* How many lack some of these.  They stand behind the others, and those that lack the same
+ * together. */
+static size_t find_lacks(struct work *w, const struct end_changes *there, const struct flags *of)
 {
     size_t n = 0;
     for (size_t i = 0; i < w->n_checks; i++) {
-        w->checks[i].lacks = lacking(w, &w->checks[i], there);
+        struct flags sent;
+        compare(w, &w->checks[i], there, &sent, &w->checks[i].lacks);
+        w->checks[i].lacks = flags_and(&w->checks[i].lacks, of);
         n += !flags_empty(&w->checks[i].lacks);
     }
     mem_sort(w->checks, w->n_checks, sizeof(*w->checks), by_lack);
@@ -163,13 +194,14 @@ static int forget(struct work *w, const struct check *v, size_t n, struct err *e
 
 static int check_flags(struct work *w, struct end_changes *there, struct err *err)
 {
-    size_t n_lacks = find_lacks(w, there);
+    const struct flags of = dropped(w, there);
+    size_t n_lacks = find_lacks(w, there, &of);
     if (n_lacks == 0)
         return 0;
     end_changes_clear(there);
     if (set_again(w, n_lacks, there, err) != 0)
         return -1;
-    n_lacks = find_lacks(w, there);
+    n_lacks = find_lacks(w, there, &of);
     for (size_t i = w->n_checks - n_lacks, n; i < w->n_checks; i += n) {
         const struct check *k = &w->checks[i];
         n = same_lack(w, i);

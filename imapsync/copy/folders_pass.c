@@ -127,7 +127,7 @@ static void on_doubted(void *arg, uint32_t uid, uint32_t tgt_uid)
 static void choose_sample(struct works *all)
 {
     if (!all->p->has_known && !all->c->is_sampled)
-        all->c->unchecked = FLAG_ANSWERED | FLAG_DRAFT | FLAG_FLAGGED | FLAG_SEEN;
+        memset(all->c->unchecked, FOLDER_SAMPLE, sizeof(all->c->unchecked));
     all->c->is_sampled = true;
 }
 
@@ -145,7 +145,7 @@ static int copy_all(struct works *all, struct stream_folder *folders, struct err
         .refused = on_refused,
         .missing = on_missing,
         .check = on_check,
-        .unchecked = &all->c->unchecked,
+        .unchecked = all->c->unchecked,
         .doubted = on_doubted,
         .is_cancelled = is_cancelled,
         .arg = all->c};

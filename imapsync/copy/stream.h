@@ -48,7 +48,7 @@ struct stream_job {
     /* OK and no body: expunged meanwhile, or listed by a server that does not have it. */
     void (*missing)(void *arg, uint32_t uid);
     void (*check)(void *arg, const struct stream_check *k);
-    unsigned *unchecked; /* system flags of which no message was checked yet; cleared here */
+    uint8_t *unchecked; /* by system flag: messages still to be checked; counted down here */
     /* Stored, and the target has told this UID, which proves nothing: SENT. */
     void (*doubted)(void *arg, uint32_t uid, uint32_t tgt_uid);
     /* True, and then for ever: what is on its way still arrives, nothing else is begun, and the job

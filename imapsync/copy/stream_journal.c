@@ -120,7 +120,20 @@ static bool is_believed(struct stream *s, uint32_t folder, const struct batches_
                                   is_ours);
 }
 
-/* Keywords, odd dates, and of each system flag the first message that has it. */
+/* Whether it has a system flag of which more copies are to be looked at. */
+static bool is_sample(struct stream_job *job, unsigned system)
+{
+    bool is = false;
+    for (unsigned bit = 0; bit < 8; bit++) {
+        if (!(system & 1U << bit) || job->unchecked[bit] == 0)
+            continue;
+        job->unchecked[bit]--;
+        is = true;
+    }
+    return is;
+}
+
+/* Keywords, odd dates, and of each system flag the first messages that have it. */
 static void check(struct stream_job *job, const struct stream_folder *f, const struct listed *m,
     const struct batches_result *r)
 {
@@ -128,9 +141,8 @@ static void check(struct stream_job *job, const struct stream_folder *f, const s
         .tgt_uid = r->tgt_uid,
         .has_odd_date = !r->is_plain && stream_has_odd_date(m),
         .is_plain = r->is_plain};
-    unsigned first = m->flags.system & *job->unchecked;
-    *job->unchecked &= ~first;
-    if (first || k.has_odd_date || (!r->is_plain && stream_has_keywords(m)))
+    if (is_sample(job, m->flags.system) || k.has_odd_date ||
+        (!r->is_plain && stream_has_keywords(m)))
         job->check(f->arg, &k);
 }
 

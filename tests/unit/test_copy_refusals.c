@@ -207,7 +207,7 @@ static void test_dropped_when_stored(void **state)
         uint16_t flag;
         uint32_t n;
         size_t n_items;
-    } rows[] = {{WORD, 2, 2}, {WORD, 5, 1}, {SEEN, 5, 1}};
+    } rows[] = {{WORD, 3, 1}, {WORD, 5, 1}, {SEEN, 5, 1}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(kinds) * COUNT_OF(rows); i++) {
         uint16_t flag = rows[i % COUNT_OF(rows)].flag;
@@ -225,6 +225,20 @@ static void test_dropped_when_stored(void **state)
             rig_compare(&rig);
         rig_fini(&rig);
     }
+}
+
+/* Of two messages it may be what their user did a moment after they were stored. */
+static void test_dropped_of_few(void **state)
+{
+    (void)state;
+    rig_init(&rig, "dropped of few", 0, 0, 1);
+    no()->drops = WORD;
+    rig_deliver(&rig, INBOX, 1, WORD);
+    rig_deliver(&rig, INBOX, 2, WORD);
+    rig_quiet(&rig);
+    rig_expect(&rig, &rig.w.target, INBOX, "1 2");
+    assert_int_equal(rig.n.items_changed, 0);
+    rig_fini(&rig);
 }
 
 /* A folder that keeps no keywords gets none, and they are named once. */
@@ -337,6 +351,7 @@ int main(void)
         cmocka_unit_test_teardown(test_messages, clean_up),
         cmocka_unit_test_teardown(test_dropped, clean_up),
         cmocka_unit_test_teardown(test_dropped_when_stored, clean_up),
+        cmocka_unit_test_teardown(test_dropped_of_few, clean_up),
         cmocka_unit_test_teardown(test_not_kept, clean_up),
         cmocka_unit_test_teardown(test_a_removal, clean_up),
         cmocka_unit_test_teardown(test_a_move, clean_up),
