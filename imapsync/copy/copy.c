@@ -270,7 +270,7 @@ int copy_pass(
             result = turn(c, &from, &p.open, err);
         p.is_fresh = journal_has_turned(c->journal) || journal_is_fresh(c->journal);
         p.finds_alone = !plan_policy(policy)->is_behind_flip &&
-                        (journal_has_both_ways(c->journal) ||
+                        (journal_has_alone(c->journal) ||
                             plan_policy(policy)->deletions == PLAN_DELETIONS_TRASH);
         if (result == 0)
             result = copy_names(c, &p, &from, &map, err);

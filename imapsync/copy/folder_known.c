@@ -300,7 +300,7 @@ static int follow_source(struct work *w, struct err *err)
         .n_intents = n,
         .suspects = &w->c->suspects,
         .keeps_rest = folder_is_behind_flip(w),
-        .keeps_alone = w->p->finds_alone};
+        .keeps_alone = !folder_is_behind_flip(w)};
     if (result == 0)
         result = look(w, w->listing.uidvalidity, true, err);
     take_numbers(&w->record->source, w->source);

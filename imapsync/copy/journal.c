@@ -112,6 +112,9 @@ static int read_state(struct journal *j, struct err *err)
     j->has_way = result == 0 && found;
     if (j->has_way && !record_unpack_way(buf_slice(&value), &j->way_from, &j->is_way_through))
         result = journal_damaged(j, "the way", err);
+    record_key_alone(&key);
+    if (result == 0)
+        result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, &j->has_alone, err);
     record_key_last(&key);
     if (result == 0)
         result = bdb_get(j->t.state, NULL, buf_slice(&key), &value, &found, err);
@@ -281,6 +284,29 @@ bool journal_has_turned(const struct journal *j)
 bool journal_has_both_ways(const struct journal *j)
 {
     return j->has_way;
+}
+
+bool journal_has_alone(const struct journal *j)
+{
+    return j->has_way || j->has_alone;
+}
+
+int journal_expect_alone(struct journal *j, struct err *err)
+{
+    struct buf key, value;
+    if (journal_has_alone(j))
+        return 0;
+    buf_init(&key, 16);
+    buf_init(&value, 16);
+    record_key_alone(&key);
+    journal_begin(j);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
+    if (journal_commit(j, err) != 0)
+        return -1;
+    j->has_alone = true;
+    return 0;
 }
 
 bool journal_is_fresh(const struct journal *j)

@@ -115,8 +115,11 @@ int journal_complete(struct journal *j, struct err *err) ATTR_WUR;
 
 /* Whether source and target were the other way round when it was last used. */
 bool journal_has_turned(const struct journal *j);
-/* Whether it was ever turned: pairs may stand alone on the target. */
+/* Whether it was ever turned. */
 bool journal_has_both_ways(const struct journal *j);
+/* Whether pairs may stand alone on the target: it was turned, or journal_expect_alone() said so. */
+bool journal_has_alone(const struct journal *j);
+int journal_expect_alone(struct journal *j, struct err *err) ATTR_WUR;
 /* From then on it is used this way round. */
 int journal_turn(struct journal *j, struct err *err) ATTR_WUR;
 /* Whether no pass since then has been through all that there was to do (journal_through()). */

@@ -24,6 +24,7 @@ struct journal {
     bool is_complete;
     bool is_of_before;   /* as it was opened: of an earlier version */
     bool has_way;        /* it was turned at some time */
+    bool has_alone;      /* a pair may stand alone all the same */
     int way_from;        /* the source's side when it was last used */
     bool is_way_through; /* all that the change to it asked for is done */
     int from, to;        /* sides of the source and of the target */

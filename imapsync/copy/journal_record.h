@@ -12,6 +12,7 @@
  *             'l'                              last folder id, last intent id
  *             'w'                              the side that mail came from last; is through;
  *                                              since version 5
+ *             'a'                              a pair of the first way may stand alone: nothing
  *             'f' folder                       both sides: name, MAILBOXID, UIDVALIDITY, token;
  *                                              since version 6 highest numbers, is restored
  *             'n' side, name                   folder
@@ -152,6 +153,7 @@ struct record_version {
 void record_key_version(struct buf *out);
 void record_key_last(struct buf *out);
 void record_key_way(struct buf *out);
+void record_key_alone(struct buf *out);
 void record_key_folder(struct buf *out, uint32_t folder);
 void record_key_name(struct buf *out, int side, struct slice name);
 void record_key_keywords(struct buf *out, uint32_t folder);

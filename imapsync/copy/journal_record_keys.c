@@ -34,6 +34,11 @@ void record_key_way(struct buf *out)
     start(out, 'w');
 }
 
+void record_key_alone(struct buf *out)
+{
+    start(out, 'a');
+}
+
 void record_key_folder(struct buf *out, uint32_t folder)
 {
     start(out, 'f');

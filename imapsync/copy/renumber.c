@@ -181,13 +181,26 @@ static int drop_moved(struct renumbering *r, struct err *err)
     return journal_commit(j, err);
 }
 
+/* A message that is not there may come again: a mailbox that is restored by and by, or a server
+ * that shows another folder for a moment.  Before the first pair that waits for it the journal says
+ * so. */
+static int expect_alone(const struct renumbering *r, struct err *err)
+{
+    const struct renumber_job *job = r->job;
+    for (size_t i = 0; job->keeps_alone && i < job->n_pairs; i++) {
+        if (r->pairs[i].mate == 0 && job->pairs[i].tgt_uid != 0)
+            return journal_expect_alone(job->journal, err);
+    }
+    return 0;
+}
+
 static int move(struct renumbering *r, struct err *err)
 {
     struct renumber_job *job = r->job;
     match_up(r->pairs, job->n_pairs, r->now, r->n_now,
         journal_has_both_ways(job->journal) ? MATCH_TEXT : MATCH_LINES);
     /* What an attempt has left that was killed. */
-    if (journal_folder_forget(job->journal, r->new, err) != 0 ||
+    if (expect_alone(r, err) != 0 || journal_folder_forget(job->journal, r->new, err) != 0 ||
         journal_keywords_put(job->journal, r->new, job->keywords, err) != 0 ||
         put_pairs(r, err) != 0 || put_intents(r, err) != 0)
         return -1;

@@ -26,7 +26,7 @@ struct renumber_job {
     size_t n_intents;
     const struct suspects *suspects; /* what the source dies of is not read */
     bool keeps_rest;  /* behind a flip: pairs without a message stay known under the old id */
-    bool keeps_alone; /* else copies without a message stay known, alone on the target */
+    bool keeps_alone; /* copies without a message stay known, alone on the target */
 };
 
 int renumber(struct renumber_job *job, struct err *err) ATTR_WUR;
