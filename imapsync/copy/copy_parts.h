@@ -31,10 +31,10 @@ struct copy {
     bool backs_off;
     bool is_sampled;
     uint8_t unchecked[8]; /* of a first pass, by system flag: copies still to be looked at */
-    bool is_claimed;    /* both ends as they are open now, by their claims */
-    bool is_told_apart; /* its ends, from each other and from the administrator's: whose.h */
-    bool has_died;      /* the connection of this pass, while contents were read for a plan: */
-    unsigned n_died;    /* so many passes: copy_reads() */
+    bool is_claimed;      /* both ends as they are open now, by their claims */
+    bool is_told_apart;   /* its ends, from each other and from the administrator's: whose.h */
+    bool has_died;        /* the connection of this pass, while contents were read for a plan: */
+    unsigned n_died;      /* so many passes: copy_reads() */
 };
 
 /* Folders that are asked about at once, and messages of theirs; a folder that has more is looked at

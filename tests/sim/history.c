@@ -77,8 +77,9 @@ static void on_exception(void *arg, const struct copy_exception *e)
     struct run *r = arg;
     int folder = model_folder_number(e->folder, strlen(e->folder));
     world_story(&r->w, "    engine: %s, message %u: %s", e->folder, e->uid, e->why);
-    /* What a filter has left out is not to be told by a comparison alone. */
-    if (e->code == ITEM_MISSING && has_filter(r->w.h))
+    /* A comparison alone is too late: the copy had to find it.  In a backfill it says again what
+     * was refused when it was tried. */
+    if (e->code == ITEM_MISSING && r->w.h->purpose != PURPOSE_BACKFILL)
         return;
     if (folder < 0) {
         r->w.ledger.is_told_all = true;
