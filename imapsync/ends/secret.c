@@ -134,7 +134,7 @@ struct interrupts {
     sigset_t mask;
 };
 
-/* They come while it is waited, and at no other time. */
+/* They come while it is waited, and at no other time.  Who is ignored stays so. */
 static void catch_interrupts(struct interrupts *was)
 {
     const struct sigaction now = {.sa_handler = on_interrupt};
@@ -143,6 +143,8 @@ static void catch_interrupts(struct interrupts *was)
     interrupted = 0;
     for (size_t i = 0; i < N_INTERRUPTS; i++) {
         sigaction(interrupts[i], &now, &was->actions[i]);
+        if (was->actions[i].sa_handler == SIG_IGN)
+            sigaction(interrupts[i], &was->actions[i], NULL);
         sigaddset(&held, interrupts[i]);
     }
     sigprocmask(SIG_BLOCK, &held, &was->mask);

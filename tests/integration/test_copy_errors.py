@@ -159,6 +159,7 @@ def test_a_question_that_is_interrupted_leaves_the_echo_on(how, tmp_path):
     def own_terminal():
         os.setsid()
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's job in the background ignores it
 
     def has_echo():
         return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)

@@ -176,8 +176,9 @@ def test_what_is_none_is_refused(old, tmp_path):
 
 
 def tellable(path):
-    """Subjects, flags, keywords and bodies of each file."""
-    names = [str(p.relative_to(path)) for p in path.rglob("*") if p.is_file() and ".imap" not in p.parts and p.name[0] != "."]
+    """Subjects, flags, keywords and bodies of each file.  The lock of one that was killed names it, and stops nobody."""
+    names = [str(p.relative_to(path)) for p in path.rglob("*")
+             if p.is_file() and ".imap" not in p.parts and p.name[0] != "." and p.suffix != ".lock"]
     return {name: sorted((m["Subject"], m.get_flags(), (m["X-Keywords"] or "").strip(), m.get_payload()) for m in mailbox.mbox(path / name, create=False))
             for name in names}
 
