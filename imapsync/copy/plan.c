@@ -79,7 +79,9 @@ struct flags plan_merge_flags(struct plan_draft *d, const struct plan_pair *p,
     struct plan_change c = {.was = t.target};
     enum plan_witness witness = PLAN_W_FLAGS;
     bool is_touched = target ? plan_is_touched(&t) : p->is_touched;
-    plan_flags(d->policy, &t, is_touched, &c.add, &c.remove, &c.now);
+    /* Of a listing that is too short: its user may have touched it. */
+    bool is_unknown = !target && !f->target.is_sure;
+    plan_flags(d->policy, &t, is_touched || is_unknown, &c.add, &c.remove, &c.now);
     bool is_change = !flags_empty(&c.add) || !flags_empty(&c.remove);
     if (target) {
         struct flags then = flags_minus(&t.target, &c.remove);
