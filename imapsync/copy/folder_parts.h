@@ -13,6 +13,7 @@
  *   folder_stored.c   dates and flags of its copies, as the target keeps them
  *   folder_changes.c  what the plan is told of it
  *   pass_plan.c       one plan over all of them, and its questions
+ *   pass_left.c       what it does not do, and how that is told
  *   pass_doubt.c      what may be on the target, and cannot be looked for
  *   pass_owed.c       what is known to be owed under the numbers of before
  *   pass_flags.c      flags that the target does not take
@@ -250,6 +251,20 @@ bool folder_has_read(const struct work *w, uint32_t uid, struct content *out);
 /* --- The plan (pass_plan.c) --- */
 
 int pass_plan(struct works *all, struct err *err) ATTR_WUR;
+
+/* --- Its copies (folders_copy.c) --- */
+
+int folders_copy(struct works *all, struct stream_folder *folders, struct err *err) ATTR_WUR;
+int folders_after_copies(struct works *all, struct err *err) ATTR_WUR;
+
+/* --- What it leaves (pass_left.c) --- */
+
+void pass_tell_withheld(struct works *all);
+void pass_tell_lost(struct works *all); /* folders that the source does not list any more */
+void pass_tell_short(struct work *w);
+void pass_tell_unknown(struct works *all);
+/* Takes what is by absence out of the plan: what was lost may be what was not read. */
+void pass_leave_lost(struct works *all);
 
 /* --- What is told of folders (pass_told.c) --- */
 

@@ -200,125 +200,6 @@ static int reconcile(struct works *all, struct err *err)
     return 0;
 }
 
-/* --- What is told of it ---------------------------------------------------------------------- */
-
-static bool is_same_group(const struct plan_op *a, const struct plan_op *b)
-{
-    return a->kind == b->kind && a->folder == b->folder && a->reason == b->reason;
-}
-
-/* It is looked at again with the next pass: what is new in a move's other folder would seem to be
- * known there, and what it has left behind to be deleted. */
-static void leave_op(struct works *all, const struct plan_op *op)
-{
-    all->planned[op->folder]->n_exceptions++;
-    if (op->kind == PLAN_MOVE)
-        all->planned[op->to]->n_exceptions++;
-}
-
-static void tell_withheld(struct works *all)
-{
-    const struct plan *p = &all->plan;
-    size_t *n_of = mem_zalloc((all->n_planned + 1) * sizeof(*n_of));
-    for (size_t i = 0; i < p->n_withheld; i++)
-        n_of[p->withheld[i].folder] += p->withheld[i].reason != PLAN_R_FILTERED;
-    for (size_t i = 0, n; i < p->n_withheld; i += n) {
-        const struct plan_op *op = &p->withheld[i];
-        struct work *w = all->planned[op->folder];
-        char text[200];
-        for (n = 1; i + n < p->n_withheld && is_same_group(op, op + n);)
-            n++;
-        for (size_t k = 0; k < n && op->reason != PLAN_R_FILTERED; k++)
-            leave_op(all, op + k);
-        if (op->reason == PLAN_R_FILTERED)
-            continue;
-        BUG_ON(fmt_into(text, sizeof(text), "%zu %s%s: %s", n,
-                   op->kind == PLAN_MOVE   ? "move"
-                   : op->kind == PLAN_COPY ? "copy"
-                                           : "deletion",
-                   n == 1 ? "" : "s", plan_reason_text(op->reason)) != 0);
-        w->done.withheld += n;
-        /* Accepted, it is good for all of the folder's. */
-        if (!folder_tell(w, ITEM_HELD_BACK, 0, n_of[op->folder], text))
-            w->p->counts->deletions_withheld += n;
-    }
-    free(n_of);
-}
-
-/* Some of what it had is nowhere else, and stays on the target. */
-static void tell_lost(struct works *all)
-{
-    for (size_t i = 0; i < all->n_planned; i++) {
-        struct work *w = all->planned[i];
-        bool stays = false;
-        for (size_t k = 0; w->is_lost && !stays && k < all->plan.n_withheld; k++)
-            stays = all->plan.withheld[k].folder == i;
-        if (folder_is_behind_flip(w))
-            continue;
-        if (!stays && !(w->is_lost && all->plan.n_of[PLAN_REMOVE] == 0 && w->n_known > 0 &&
-                          w->c->options.delete_percent == 0))
-            continue;
-        w->p->counts->folders_vanished = ++w->c->n_lost;
-        if (!w->c->has_told_lost)
-            log_warn("folder_vanished", log_str("user", w->c->source->user),
-                log_slice("folder", w->source->name));
-    }
-}
-
-static void tell_short(struct work *w)
-{
-    if (w->has_told_short)
-        return;
-    w->has_told_short = true;
-    log_warn("listing_incomplete", log_slice("folder", w->record->source.name),
-        log_u64("messages", w->listing.exists), log_u64("listed", w->listing.n));
-    const char *why = w->listing.has_unread
-                          ? "what the source tells of it cannot be read as a whole: see "
-                            "imap_line_odd in the log"
-                          : "the source lists fewer messages than it counts";
-    w->p->has_failed = true;
-    if (!folder_tell(w, ITEM_SHORT, 0, 0, why))
-        w->p->counts->folders_short++;
-}
-
-/* What was given up is told once: behind the pass nobody would look at it again.  Before the
- * journal makes an end of it, so that a kill tells of it twice rather than never. */
-static void tell_unknown(struct works *all)
-{
-    const struct plan *p = &all->plan;
-    size_t *n_of = mem_zalloc((all->n_planned + 1) * sizeof(*n_of));
-    for (size_t i = 0; i < p->n_ops; i++)
-        n_of[p->ops[i].folder] += p->ops[i].witness == PLAN_W_UNKNOWN;
-    for (size_t i = 0; i < all->n_planned; i++) {
-        struct work *w = all->planned[i];
-        char text[200];
-        if (n_of[i] == 0)
-            continue;
-        BUG_ON(fmt_into(text, sizeof(text),
-                   "what was there before the flip was lost; %zu messages are not "
-                   "on the target, and were deleted there or came late: nothing was copied",
-                   n_of[i]) != 0);
-        w->n_exceptions += n_of[i];
-        if (!folder_tell(w, ITEM_LATE_UNKNOWN, 0, n_of[i], text))
-            w->p->counts->messages_failed += n_of[i];
-    }
-    free(n_of);
-}
-
-/* What was lost may be what was not read. */
-static void leave_lost(struct works *all)
-{
-    struct plan *p = &all->plan;
-    size_t kept = 0;
-    for (size_t i = 0; i < p->n_ops; i++) {
-        if (plan_is_by_absence(p->ops[i].witness))
-            leave_op(all, &p->ops[i]);
-        else
-            p->ops[kept++] = p->ops[i];
-    }
-    p->n_ops = kept;
-}
-
 /* A message is copied with the flags that the plan has given it. */
 static void take_copies(struct works *all)
 {
@@ -400,7 +281,7 @@ int pass_plan(struct works *all, struct err *err)
             return -1;
     }
     if (all->has_unread)
-        leave_lost(all);
+        pass_leave_lost(all);
     all->p->counts->messages_same += all->plan.n_same;
     all->p->counts->messages_away += all->has_unread ? 0 : all->plan.n_of[PLAN_AWAY];
     for (size_t i = 0; i < all->n_planned; i++) {
@@ -408,12 +289,12 @@ int pass_plan(struct works *all, struct err *err)
         if (!all->planned[i]->is_shown || all->p->learns)
             all->p->counts->messages_same += all->planned[i]->n_same;
         if (!all->planned[i]->listing.is_sure)
-            tell_short(all->planned[i]);
+            pass_tell_short(all->planned[i]);
     }
-    tell_withheld(all);
+    pass_tell_withheld(all);
     filtered_take(all);
-    tell_unknown(all);
-    tell_lost(all);
+    pass_tell_unknown(all);
+    pass_tell_lost(all);
     take_copies(all);
     if (all->p->is_fresh && let_go(all, err) != 0)
         return -1;
