@@ -328,6 +328,10 @@ void imap_end_open(
     q->r.opened = imap_opened_ref(now);
     q->r.opens = true;
     q->expected = o->uidvalidity;
+    /* From then on it lasts. */
+    if (e->profile->invents_uidvalidity && q->expected == 0 && !o->is_for_writing &&
+        !o->is_only_opened)
+        q->turn = OPEN_TURN_SELECT;
     q->from = o->from > 0 ? o->from : 1;
     if (o->known)
         uid_set_copy(&q->known, o->known);

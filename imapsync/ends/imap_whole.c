@@ -115,7 +115,7 @@ static bool asks_uidvalidity(struct open_request *q)
     if (q->expected == 0 || now == q->expected || q->is_for_writing || q->is_only_opened ||
         q->turn == OPEN_TURN_SELECT)
         return false;
-    if (q->turn == OPEN_TURN_FIRST && !e->invents_uidvalidity) {
+    if (q->turn == OPEN_TURN_FIRST && !e->invents_uidvalidity && !e->profile->invents_uidvalidity) {
         q->first_uidvalidity = now;
         imap_open_again(q, OPEN_TURN_AGAIN);
         return true;

@@ -29,7 +29,7 @@ const struct profile profile_generic = {.name = "generic"};
 static const struct profile others[] = {
     {.name = "dovecot"},
     {.name = "cyrus"},
-    {.name = "courier", .connections = 4},
+    {.name = "courier", .connections = 4, .invents_uidvalidity = true},
     {.name = "exchange-online", .commands = 4, .message_max = 150 * MIB},
     {.name = "gmail", .down_day = 2500 * MB, .up_day = 500 * MB, .message_max = 50 * MIB},
 };

@@ -18,6 +18,8 @@ struct profile {
     uint64_t octets;            /* a second */
     uint64_t down_day, up_day;  /* octets of one mailbox in 24 hours */
     uint64_t message_max;       /* octets */
+    /* A folder that nobody has opened for writing has another UIDVALIDITY in each second. */
+    bool invents_uidvalidity;
 };
 
 extern const struct profile profile_generic;

@@ -56,6 +56,17 @@ def test_courier_to_dovecot(courier, dovecot, tmp_path):
     same(without_prefix(look(old.imap(ANN))), look(new.imap(ANN)))
 
 
+def test_folders_that_nobody_has_opened(courier, dovecot, tmp_path):
+    """Their numbers are made up at each look until they are opened for writing: the first look does that."""
+    old, new = courier("old"), dovecot("new")
+    for i in range(3):
+        old.deliver(ANN, message(f"m{i}"))
+    first = copy(old, new, tmp_path, "--verify")
+    assert (first.status, first.messages_copied) == (0, 3), first.log
+    again = copy(old, new, tmp_path, "--verify")
+    assert (again.status, again.messages_copied, again.messages_adopted) == (0, 0, 0), again.log
+
+
 def test_dovecot_to_courier(dovecot, courier, tmp_path):
     old, new = dovecot("old"), courier("new")
     spec = sample()
