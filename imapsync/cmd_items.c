@@ -35,7 +35,7 @@
 enum what { ITEMS_SHOW, ITEMS_ACCEPT, ITEMS_RETRY };
 
 struct items_args {
-    const char *user, *state, *code, *folder, *uid, *reason;
+    const char *user, *state, *code, *folder, *uid, *why;
     struct account_args source; /* --subjects with --state */
     bool is_json, is_all, has_subjects, wants_help;
 };
@@ -66,19 +66,21 @@ static int parse(const struct program_args *args, enum what what, struct items_a
         {"--help", NULL, &a->wants_help, "this text"},
         {"--all", NULL, &a->is_all,
             what == ITEMS_SHOW ? "with those that are accepted or gone" : "all that are open"},
-        {what == ITEMS_SHOW ? "--json" : "--reason", what == ITEMS_SHOW ? NULL : &a->reason,
+        {what == ITEMS_SHOW ? "--json" : "--why", what == ITEMS_SHOW ? NULL : &a->why,
             what == ITEMS_SHOW ? &a->is_json : NULL,
-            what == ITEMS_SHOW ? "print them as JSON" : "TEXT: why"},
+            what == ITEMS_SHOW ? "print them as JSON"
+                               : "TEXT: the reason, for whoever reads it later"},
         {"--subjects", NULL, &a->has_subjects, "with the subjects of messages, from the source"},
         {"--source", &a->source.url, NULL, "URL of the source, for --subjects with --state"},
         ACCOUNT_ARGS_ROWS("source", &a->source),
     };
     const size_t n = what == ITEMS_SHOW ? sizeof(rows) / sizeof(rows[0]) : ITEMS_ROWS_OF_ALL;
-    const char *words[1] = {NULL};
-    int result = options_parse_some(rows, n, args->argc, args->argv, words, 0, 1, err);
+    const char *words[2] = {NULL};
+    int result = options_parse_some(
+        rows, n, args->argc, args->argv, words, 0, what == ITEMS_SHOW ? 1 : 2, err);
     if (a->wants_help) {
         printf("usage: coexist-sync %s [options] %s\n", args->argv[0],
-            what == ITEMS_SHOW ? "[USER | --state DIR]" : "USER | --state DIR");
+            what == ITEMS_SHOW ? "[USER | --state DIR]" : "USER | --state DIR [CODE]");
         options_help(rows, n);
         return 0;
     }
@@ -86,6 +88,14 @@ static int parse(const struct program_args *args, enum what what, struct items_a
     a->source.label = "source";
     if (result != 0)
         return -1;
+    /* The last word is a code where there is a user before it, or --state instead. */
+    const char **last = words[1] ? &words[1] : a->state && what != ITEMS_SHOW ? &words[0] : NULL;
+    if (last && *last && a->code)
+        return err_set(err, ERR_PERM, EX_USAGE, "one code: %s, or that of --code", *last);
+    if (last && *last)
+        a->code = *last;
+    if (last == &words[0])
+        a->user = NULL;
     if (a->user && a->state)
         return err_set(err, ERR_PERM, EX_USAGE, "either a user or --state");
     *choice = (struct item_choice){.has_gone = what == ITEMS_SHOW && a->is_all,
@@ -102,11 +112,11 @@ static int parse(const struct program_args *args, enum what what, struct items_a
     if (!a->user && !a->state)
         return err_set(err, ERR_PERM, EX_USAGE, "whose: a user, or --state DIR");
     if (!a->code && !a->folder && !a->is_all)
-        return err_set(err, ERR_PERM, EX_USAGE, "which: --code, --folder, --uid or --all");
-    if (what == ITEMS_ACCEPT && !(a->reason && a->reason[0]))
-        return err_set(err, ERR_PERM, EX_USAGE, "--reason says why they are good as they are");
-    if (a->reason && strlen(a->reason) > ITEM_WORDS_MAX)
-        return err_set(err, ERR_PERM, EX_USAGE, "--reason has %d octets at most", ITEM_WORDS_MAX);
+        return err_set(err, ERR_PERM, EX_USAGE, "which: a code, --folder, --uid or --all");
+    if (what == ITEMS_ACCEPT && !(a->why && a->why[0]))
+        return err_set(err, ERR_PERM, EX_USAGE, "--why says why they are good as they are");
+    if (a->why && strlen(a->why) > ITEM_WORDS_MAX)
+        return err_set(err, ERR_PERM, EX_USAGE, "--why has %d octets at most", ITEM_WORDS_MAX);
     return 0;
 }
 
@@ -331,7 +341,7 @@ static int run(const struct program_args *args, enum what what)
     if (a.wants_help)
         return 0;
     find_who(&job.choice);
-    job.choice.why = a.reason ? a.reason : "";
+    job.choice.why = a.why ? a.why : "";
     if (result == 0 && !a.state) {
         int status = program_conf(&sync_program, args, &conf);
         if (status >= 0)

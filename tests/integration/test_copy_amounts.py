@@ -32,7 +32,7 @@ def test_a_target_that_is_too_small(dovecot, tmp_path):
     [item] = items(tmp_path)
     assert (item["code"], item["class"], item["folder"]) == ("E-QUOTA", "withheld", "(quota)")
     # As far as it goes.
-    assert command(tmp_path, "accept", "--code=E-QUOTA", "--reason=there will be more")[0] == 0
+    assert command(tmp_path, "accept", "E-QUOTA", "--why=there will be more")[0] == 0
     done = copy(old, new, tmp_path)
     assert done.status == 73 and "OVERQUOTA" in done.log, done.log
     assert 5 < len(look(new.imap(ANN))["INBOX"]) < 30
@@ -80,7 +80,7 @@ def test_what_a_server_says(tmp_path, name, offers, reply, is_told):
             return
         [item] = items(tmp_path)
         assert (item["code"], item["folder"]) == ("E-EMPTY", "(quota)") and "97.7 MiB" in item["error"], item
-        assert command(tmp_path, "accept", "--code=E-EMPTY", "--reason=the rest is a calendar")[0] == 0
+        assert command(tmp_path, "accept", "--code=E-EMPTY", "--why=the rest is a calendar")[0] == 0
         done = run(argv(source, new, tmp_path))
         assert (done.status, done.items_accepted) == (0, 1), done.log
 
@@ -105,7 +105,7 @@ def test_a_decision_while_it_is_copied(tmp_path):
         thread = threading.Thread(target=lambda: result.append(run(argv(source, new, tmp_path, "--settle=0s", "--timeout=60s"))))
         thread.start()
         assert asked.wait(60)
-        status, out, err = command(tmp_path, "accept", "--code=E-REFUSED", "--reason=spam")
+        status, out, err = command(tmp_path, "accept", "--code=E-REFUSED", "--why=spam")
         go.set()
         thread.join()
         assert status == 0 and "somebody is at work" in out, (out, err)
@@ -126,7 +126,7 @@ def test_cut_overs(dovecot, site, tmp_path):
     done = cutover(place, CAT)
     assert done.status not in (0, 1) and "class withheld" in done.log and "holding" not in done.states, done.log
     assert entry(place, CAT)["route"] == "old"
-    assert sync(place, "accept", "--code=E-EMPTY", "--reason=has just come", CAT).returncode == 0
+    assert sync(place, "accept", CAT, "E-EMPTY", "--why=has just come").returncode == 0
     done = cutover(place, CAT)
     assert done.status == 0 and entry(place, CAT)["route"] == "new", done.log
     done = cutover(place, BOB, "--accept=E-EMPTY")

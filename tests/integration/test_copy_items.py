@@ -62,10 +62,10 @@ def test_an_item_from_refusal_to_mending(tmp_path):
         assert (done.status, tries, items(tmp_path)[0]["tries"]) == (1, 1, 2), done.log
         # Whoever accepts says what, and why.
         assert command(tmp_path, "accept", "--all")[0] == 64
-        assert command(tmp_path, "accept", "--reason=x")[0] == 64
-        assert command(tmp_path, "accept", "--code=E-NOTHING", "--reason=x")[0] == 64
-        assert command(tmp_path, "accept", "--folder=INBOX", "--uid=2", "--reason=x")[0] == 1
-        assert command(tmp_path, "accept", "--folder=INBOX", "--uid=3", "--reason=only spam")[:2] == (0, "1 item accepted\n")
+        assert command(tmp_path, "accept", "--why=x")[0] == 64
+        assert command(tmp_path, "accept", "--code=E-NOTHING", "--why=x")[0] == 64
+        assert command(tmp_path, "accept", "--folder=INBOX", "--uid=2", "--why=x")[0] == 1
+        assert command(tmp_path, "accept", "--folder=INBOX", "--uid=3", "--why=only spam")[:2] == (0, "1 item accepted\n")
         assert items(tmp_path) == []
         [item] = items(tmp_path, "--all")
         assert (item["state"], item["reason"]) == ("accepted", "only spam") and item["by"]
@@ -92,7 +92,7 @@ def test_a_code_is_accepted_in_advance(tmp_path):
 
 @pytest.mark.parametrize("name", ["items", "accept", "retry"])
 def test_where_nothing_is(name, tmp_path):
-    more = ["--all", "--reason=x"] if name != "items" else []
+    more = ["--all", "--why=x"] if name != "items" else []
     (tmp_path / "state").mkdir()
     status, _, err = command(tmp_path, name, *more)
     assert status == 66 and "there is no journal" in err

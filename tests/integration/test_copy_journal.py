@@ -243,7 +243,7 @@ def test_damage_of_journal_and_marks(moved, how, marks):
     told = cutover(moved)
     again = cutover(moved)
     assert again.status == 1 and "class loss" in again.log and "E-LATE-UNKNOWN" in again.log, (told.log, again.log)
-    assert sync(moved, "accept", "--code=E-LATE-UNKNOWN", "--reason=looked", ANN).returncode == 0
+    assert sync(moved, "accept", "--code=E-LATE-UNKNOWN", "--why=looked", ANN).returncode == 0
     again = cutover(moved)
     assert again.status == 0, (told.log, again.log)
     assert counts(moved.new) == {"INBOX": 40}

@@ -136,7 +136,7 @@ def test_a_filter_keeps_a_user_on_old(make, way):
     if way == "lifted":
         place.conf.write_text(conf)
     else:
-        assert sync(place, "accept", "--reason=not worth it", "--code=E-FILTERED", ANN).returncode == 0
+        assert sync(place, "accept", "--why=not worth it", "--code=E-FILTERED", ANN).returncode == 0
     done = cutover(place)
     assert done.status == 0 and done.line("done"), done.log
     # Late mail comes whatever it is like; and what was left out stays out.
@@ -218,7 +218,7 @@ def test_messages_without_their_keywords(make):
         assert [line["report"]["messages_reduced"] for line in done.lines if "report" in line][-1] == 3
         again = cutover(place)
         assert again.status == 1 and "3 items of class changed are open; first INBOX" in again.log, again.log
-        assert sync(place, "accept", "--code=E-FLAG", "--reason=nobody needs them", ANN).stdout == "3 items accepted\n"
+        assert sync(place, "accept", "--code=E-FLAG", "--why=nobody needs them", ANN).stdout == "3 items accepted\n"
         again = cutover(place)
         assert again.status == 0, again.log
 
@@ -239,7 +239,7 @@ def test_a_refused_message_stops_the_hold_until_it_is_accepted(make):
             assert entry(place)["route"] == "old" and len(target.messages) == 2
         shown = sync(place, "items", ANN)
         assert shown.returncode == 1 and "E-REFUSED" in shown.stdout and "UID 2" in shown.stdout, shown
-        assert sync(place, "accept", "--folder=INBOX", "--uid=2", "--reason=spam", ANN).returncode == 0
+        assert sync(place, "accept", "--folder=INBOX", "--uid=2", "--why=spam", ANN).returncode == 0
         done = cutover(place)
         assert done.status == 0 and entry(place)["route"] == "new" and len(target.messages) == 2, done.log
         [item] = json.loads(sync(place, "items", "--json", "--all").stdout)
