@@ -17,7 +17,7 @@ import xml.etree.ElementTree
 PYTHON = sys.executable
 JOBS = str(max(2, os.cpu_count() or 2))
 # The integration tests mostly wait for servers.
-WORKERS = str(int(JOBS) * 2)
+WORKERS = str(int(JOBS) * 3)
 REPORT = "build/check-integration.xml"
 
 # -Werror only here: a user's newer compiler may warn about what ours does not know.
