@@ -192,8 +192,8 @@ def run():
         shutil.rmtree(WORK, ignore_errors=True)
     return (f"{USERS} users with {MESSAGES} messages in {FOLDERS} folders each are cut over by one `coexist-sync run`, {JOBS} at a time, between two\n"
             "Dovecots with Maildir; \"bare\" is their mail by pipelined commands alone, as many at a time. Seconds of processor time:\n\n"
-            "| | servers | coexist-sync and mapd | all / bare | servers / bare | wall |\n|---|---|---|---|---|---|\n"
+            "| | servers | coexist-sync and mapd | all / servers | servers / bare | wall |\n|---|---|---|---|---|---|\n"
             f"| bare | {alone:.2f} | | | | {alone_wall:.1f} |\n"
-            f"| cut-overs | {servers:.2f} | {ours:.2f} | {(ours + servers) / alone:.2f} | {servers / alone:.2f} | {wall:.1f} |\n\n"
+            f"| cut-overs | {servers:.2f} | {ours:.2f} | {(ours + servers) / servers:.2f} | {servers / alone:.2f} | {wall:.1f} |\n\n"
             f"{LARGE} messages of {LARGE_MB} MB: {large:.2f} s, and {bare:.2f} s for what one server's FETCH sends handed to the other's\n"
             f"APPEND: {large / bare:.2f} x. Medians of {ROUNDS}.\n")
