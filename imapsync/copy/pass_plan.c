@@ -75,6 +75,8 @@ static void make(struct works *all)
         .can_remove = can & END_CAN_REMOVE,
         /* Else nobody would know afterwards which message it is. */
         .can_move = can & END_CAN_MOVE && can & END_CAN_TELL_UIDS,
+        .alone_stays = !journal_has_both_ways(all->c->journal) &&
+                       plan_policy(all->p->policy)->deletions != PLAN_DELETIONS_TRASH,
         .translate = translate,
         .arg = all,
         .deletions_percent = all->c->options.delete_percent,

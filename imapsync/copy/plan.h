@@ -120,6 +120,9 @@ struct plan_input {
      * known what is owed. */
     bool is_owed_hidden;
     bool can_remove, can_move;
+    /* What stands alone on the target is joined with what is new in its own folder only: no user of
+     * the source has taken it away, so it stays. */
+    bool alone_stays;
     /* The ceiling: more deletions than both are withheld, all of them.  Zero: the defaults. */
     size_t deletions_min;
     unsigned deletions_percent;

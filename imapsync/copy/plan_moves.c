@@ -20,6 +20,7 @@ struct ref {
     struct slice key;
     uint32_t folder;
     bool comes_last; /* its user is known to have removed it: others are joined first */
+    bool stays;      /* it is joined in its own folder only */
     uint32_t uid;
     size_t at;
 };
@@ -110,7 +111,7 @@ static void join_group(struct plan_match *m, const struct ref *lost, size_t n_lo
             k++;
     }
     for (size_t i = 0, k = 0; i < n_lost && k < n_fresh;) {
-        if (m->lost[lost[i].at].match != PLAN_NONE)
+        if (m->lost[lost[i].at].match != PLAN_NONE || lost[i].stays)
             i++;
         else if (m->fresh[fresh[k].at].is_taken)
             k++;
@@ -144,6 +145,7 @@ static void join_by(const struct plan_draft *d, struct plan_match *m, enum by ho
         struct ref r = {.key = key_of_lost(d, m, l, how),
             .folder = l->folder,
             .comes_last = l->pair.src_uid == 0 && !l->pair.is_unproved,
+            .stays = d->in->alone_stays && l->pair.src_uid == 0 && l->pair.is_unproved,
             .uid = uid,
             .at = i};
         if (r.key.n > 0)
