@@ -14,18 +14,6 @@
 #define DAY_S 86400
 #define DAYS_AGO_MAX 365000
 
-static const struct {
-    const char *name;
-    enum flag_system bit;
-} system_flags[] = {
-    {"\\Answered", FLAG_ANSWERED},
-    {"\\Deleted", FLAG_DELETED},
-    {"\\Draft", FLAG_DRAFT},
-    {"\\Flagged", FLAG_FLAGGED},
-    {"\\Seen", FLAG_SEEN},
-};
-#define N_SYSTEM (sizeof(system_flags) / sizeof(system_flags[0]))
-
 /* --- Days --------------------------------------------------------------------------------------
  */
 
@@ -89,22 +77,13 @@ static int read_size(const char *word, const char *what, uint64_t *out, struct e
     return err_set(err, ERR_PERM, EX_USAGE, "%s: %s is no size such as 10M", what, word);
 }
 
-/* The place in system_flags; N_SYSTEM: it is a keyword. */
-static size_t system_of(struct slice name)
-{
-    size_t i = 0;
-    while (i < N_SYSTEM && !slice_eq_nocase(name, slice_str(system_flags[i].name)))
-        i++;
-    return i;
-}
-
 static int read_flags(const struct folder_words *words, const char *what, const char **out,
     size_t *n_out, struct err *err)
 {
     for (size_t i = 0; i < words->n; i++) {
         struct slice name = slice_str(words->v[i]);
         struct keywords some = {0};
-        bool is_flag = system_of(name) < N_SYSTEM;
+        bool is_flag = flags_system(name) != 0;
         bool is_keyword = name.n > 0 && name.p[0] != '\\' && keywords_bit(&some, name) >= 0;
         keywords_fini(&some);
         if (!is_flag && !is_keyword)
@@ -152,9 +131,9 @@ unsigned filter_wants(const struct filter *f)
 static bool has_flag(const struct flags *flags, const struct keywords *keywords, const char *name)
 {
     const struct slice s = slice_str(name);
-    size_t system = system_of(s);
-    if (system < N_SYSTEM)
-        return flags->system & system_flags[system].bit;
+    const uint8_t system = flags_system(s);
+    if (system != 0)
+        return (flags->system & system) != 0;
     for (size_t i = 0; i < keywords->n; i++) {
         if (slice_eq_nocase(slice_str(keywords->names[i]), s))
             return flags->keywords[i / 64] >> i % 64 & 1;

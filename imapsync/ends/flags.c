@@ -22,6 +22,15 @@ static const struct {
 };
 #define N_SYSTEM (sizeof(system_flags) / sizeof(system_flags[0]))
 
+uint8_t flags_system(struct slice name)
+{
+    for (size_t i = 0; i < N_SYSTEM; i++) {
+        if (slice_eq_nocase(name, slice_str(system_flags[i].name)))
+            return (uint8_t)system_flags[i].bit;
+    }
+    return 0;
+}
+
 void keywords_fini(struct keywords *k)
 {
     for (size_t i = 0; i < k->n; i++)
@@ -55,10 +64,7 @@ size_t flags_parse(struct slice words, struct keywords *k, struct flags *out)
     *out = (struct flags){0};
     while (imap_word_next(&words, &word)) {
         if (word.p[0] == '\\') {
-            for (size_t i = 0; i < N_SYSTEM; i++) {
-                if (slice_eq_nocase(word, slice_str(system_flags[i].name)))
-                    out->system |= (uint8_t)system_flags[i].bit;
-            }
+            out->system |= flags_system(word);
             continue;
         }
         int bit = keywords_bit(k, word);

@@ -34,6 +34,8 @@ struct keywords {
     size_t n;
 };
 
+/* Its bit; 0: a keyword, or a flag that does not travel. */
+uint8_t flags_system(struct slice name);
 void keywords_fini(struct keywords *k);
 /* Adds a keyword that is not there yet (case folded): its bit, or -1: no atom, too long, or no
  * room. */
