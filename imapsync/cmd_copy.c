@@ -190,7 +190,7 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     a->filter.with_flags = folder_words(a->with_flags);
     a->filter.without_flags = folder_words(a->without_flags);
     if (a->acl && io_read_file(a->acl, ACL_FILE_MAX, &a->acl_text, err) != 0)
-        return -1;
+        return err_wrap(err, "--acl");
     out->acls = (struct acl_names){buf_slice(&a->acl_text), a->acl != NULL};
     if (acl_names_check(&out->acls, err) != 0 || folder_rules_check(&out->folders, err) != 0 ||
         filter_make(&a->filter, clock_wall_s(), &out->filter, err) != 0)
