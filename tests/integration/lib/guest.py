@@ -149,8 +149,13 @@ class Guest:
             os.close(self.control)
             self.control = None
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            # Its first process ends with the pipe, and the kernel everything in it before that is waited for:
+            # who starts the guest again finds no lock of the one before.
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
             self.process = None
         if self.devlog is not None:
             self.devlog.close()
