@@ -73,7 +73,8 @@ DIRS_lookup := maps/lookup
 DIRS_tool   := maps/tool maps/format
 DIRS_relay  := relay
 DIRS_milter := milter
-DIRS_sync   := imapsync imapsync/imap imapsync/ends imapsync/copy imapsync/move
+DIRS_sync   := imapsync imapsync/imap imapsync/ends imapsync/journal imapsync/plan imapsync/stream \
+               imapsync/apply imapsync/copy imapsync/move
 
 MAIN_coexist-mapd   := maps/mapd/main.c
 MAIN_coexist-lookup := maps/lookup/main.c

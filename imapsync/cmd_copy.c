@@ -17,7 +17,7 @@
 #include "imapsync/account_args.h"
 #include "imapsync/copy/passes.h"
 #include "imapsync/copy/resolve.h"
-#include "imapsync/copy/state_dir.h"
+#include "imapsync/journal/state_dir.h"
 #include "imapsync/options.h"
 #include "imapsync/progress.h"
 #include "imapsync/stop.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 
 /* A message that costs the connection is not read again for its name. */
 void items_want_subject(struct subjects *s, const struct item *i, size_t at)

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 #include "imapsync/account_args.h"
-#include "imapsync/copy/items.h"
+#include "imapsync/journal/items.h"
 #include "imapsync/copy/subjects.h"
 #include "imapsync/move/record.h"
 

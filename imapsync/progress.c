@@ -13,7 +13,7 @@
 #include "base/core/num.h"
 #include "base/os/io.h"
 #include "imapsync/bar.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 #include "imapsync/ends/limits.h"
 #include "imapsync/stop.h"
 

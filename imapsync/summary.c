@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/core/mem.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 #include "imapsync/ends/limits.h"
 
 void summary_init(struct summary *s)

@@ -147,7 +147,7 @@ struct conf_sync {
     uint64_t sweep_interval_ms;
     struct conf_strings folder_map;                     /* OLD=NEW */
     struct conf_strings folder_include, folder_exclude; /* patterns */
-    /* Which messages are copied before the flip: imapsync/copy/filter.h; NULL: all. */
+    /* Which messages are copied before the flip: imapsync/plan/filter.h; NULL: all. */
     char *message_since, *message_before, *message_min_size, *message_max_size;
     struct conf_strings message_with_flag, message_without_flag;
     bool newest_first;

@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "base/core/mem.h"
-#include "imapsync/copy/match.h"
+#include "imapsync/plan/match.h"
 
 #define AT_ONCE 200
 

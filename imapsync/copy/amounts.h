@@ -15,7 +15,7 @@
 #ifndef IMAPSYNC_COPY_AMOUNTS_H
 #define IMAPSYNC_COPY_AMOUNTS_H
 
-#include "imapsync/copy/filter.h"
+#include "imapsync/plan/filter.h"
 #include "imapsync/ends/end.h"
 
 struct copy;

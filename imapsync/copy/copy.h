@@ -12,11 +12,11 @@
 #ifndef IMAPSYNC_COPY_COPY_H
 #define IMAPSYNC_COPY_COPY_H
 
-#include "imapsync/copy/filter.h"
+#include "imapsync/plan/filter.h"
 #include "imapsync/copy/acls.h"
-#include "imapsync/copy/folders.h"
-#include "imapsync/copy/journal.h"
-#include "imapsync/copy/plan.h"
+#include "imapsync/plan/folders.h"
+#include "imapsync/journal/journal.h"
+#include "imapsync/plan/plan.h"
 #include "imapsync/copy/report.h"
 #include "imapsync/ends/end.h"
 

@@ -10,7 +10,7 @@
 #include "base/core/log.h"
 #include "base/os/io.h"
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/state_dir.h"
+#include "imapsync/journal/state_dir.h"
 #include "imapsync/copy/whose.h"
 
 #define FILE_MAX 4096

@@ -4,11 +4,11 @@
 #define IMAPSYNC_COPY_COPY_PARTS_H
 
 #include "imapsync/copy/amounts.h"
-#include "imapsync/copy/apply.h"
+#include "imapsync/apply/apply.h"
 #include "imapsync/copy/copy.h"
 #include "imapsync/copy/filtered.h"
-#include "imapsync/copy/past.h"
-#include "imapsync/copy/suspects.h"
+#include "imapsync/plan/past.h"
+#include "imapsync/stream/suspects.h"
 #include "imapsync/copy/tell.h"
 #include "imapsync/ends/dry_end.h"
 

@@ -16,7 +16,7 @@
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
 #include "imapsync/copy/folder_parts.h"
-#include "imapsync/copy/match.h"
+#include "imapsync/plan/match.h"
 
 #define AT_ONCE 4000 /* messages of each side */
 

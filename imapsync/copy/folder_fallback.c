@@ -8,7 +8,7 @@
  * meets no other name.
  */
 #include "base/os/hmac.h"
-#include "imapsync/copy/folders.h"
+#include "imapsync/plan/folders.h"
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/utf7.h"
 

@@ -24,11 +24,11 @@
 #ifndef IMAPSYNC_COPY_FOLDER_PARTS_H
 #define IMAPSYNC_COPY_FOLDER_PARTS_H
 
-#include "imapsync/copy/bodies.h"
+#include "imapsync/stream/bodies.h"
 #include "imapsync/copy/copy_parts.h"
-#include "imapsync/copy/match.h"
-#include "imapsync/copy/plan.h"
-#include "imapsync/copy/stream.h"
+#include "imapsync/plan/match.h"
+#include "imapsync/plan/plan.h"
+#include "imapsync/stream/stream.h"
 
 /* What the plan has to know of a pair besides. */
 struct fact {

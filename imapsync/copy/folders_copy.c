@@ -7,7 +7,7 @@
 
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
-#include "imapsync/copy/stream.h"
+#include "imapsync/stream/stream.h"
 
 static void on_copied(void *arg, uint32_t uid, uint64_t octets)
 {

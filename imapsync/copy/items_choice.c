@@ -7,9 +7,9 @@
 
 #include "base/core/clock.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/folders.h"
-#include "imapsync/copy/journal.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/plan/folders.h"
+#include "imapsync/journal/journal.h"
+#include "imapsync/journal/text.h"
 
 static char *folder_name(const struct item *i)
 {

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 #include "base/core/buf.h"
-#include "imapsync/copy/items.h"
+#include "imapsync/journal/items.h"
 
 #define ITEM_BY_MAX 128
 

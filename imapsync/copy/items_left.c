@@ -18,7 +18,7 @@
 #include "base/core/num.h"
 #include "base/os/io.h"
 #include "imapsync/copy/items_choice.h"
-#include "imapsync/copy/journal.h"
+#include "imapsync/journal/journal.h"
 
 #define PREFIX "decision-"
 #define FILE_MAX 8192

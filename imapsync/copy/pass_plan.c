@@ -8,7 +8,7 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/apply_parts.h"
+#include "imapsync/apply/apply_parts.h"
 #include "imapsync/copy/folder_parts.h"
 
 /* Where it cannot be found out nothing is late, and the plan is not done. */

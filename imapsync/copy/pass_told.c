@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* pass_told: what was done in each folder of a pass, and what a dry one would have done. */
-#include "imapsync/copy/apply_parts.h"
+#include "imapsync/apply/apply_parts.h"
 #include "imapsync/copy/folder_parts.h"
 
 static void pretend_copy(struct work *w, const struct plan_op *op)

@@ -17,7 +17,8 @@
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
-#include "imapsync/copy/match.h"
+#include "imapsync/plan/match.h"
+#include "imapsync/stream/bodies.h"
 
 #define PUTS_AT_ONCE 200
 #define INTENT_UIDS 100

@@ -8,8 +8,8 @@
 #ifndef IMAPSYNC_COPY_RENUMBER_H
 #define IMAPSYNC_COPY_RENUMBER_H
 
-#include "imapsync/copy/journal.h"
-#include "imapsync/copy/suspects.h"
+#include "imapsync/journal/journal.h"
+#include "imapsync/stream/suspects.h"
 #include "imapsync/ends/end.h"
 
 struct renumber_job {

@@ -12,7 +12,7 @@
 
 #include "base/core/err.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 
 #define TEXT_MAX (4u << 10)
 

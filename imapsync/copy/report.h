@@ -20,7 +20,7 @@
 #include "base/core/attr.h"
 #include "base/core/buf.h"
 #include "base/core/err.h"
-#include "imapsync/copy/item_codes.h"
+#include "imapsync/journal/item_codes.h"
 
 #define REPORT_EXIT_EXCEPTIONS 1 /* done, and somebody has to look at something */
 #define REPORT_ITEMS_MAX 1000    /* kept; all are counted */

@@ -7,10 +7,10 @@
 #ifndef IMAPSYNC_COPY_RESOLVE_H
 #define IMAPSYNC_COPY_RESOLVE_H
 
-#include "imapsync/copy/journal.h"
-#include "imapsync/copy/match.h"
-#include "imapsync/copy/past.h"
-#include "imapsync/copy/suspects.h"
+#include "imapsync/journal/journal.h"
+#include "imapsync/plan/match.h"
+#include "imapsync/plan/past.h"
+#include "imapsync/stream/suspects.h"
 #include "imapsync/ends/end.h"
 
 /* How long after an intent a batch may still turn up, default: a server that has the whole of a

@@ -8,7 +8,7 @@
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
-#include "imapsync/copy/match.h"
+#include "imapsync/plan/match.h"
 #include "imapsync/copy/resolve_parts.h"
 
 void resolve_side_fini(struct resolve_side *s)

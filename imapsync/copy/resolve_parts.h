@@ -9,7 +9,7 @@
 #ifndef IMAPSYNC_COPY_RESOLVE_PARTS_H
 #define IMAPSYNC_COPY_RESOLVE_PARTS_H
 
-#include "imapsync/copy/bodies.h"
+#include "imapsync/stream/bodies.h"
 #include "imapsync/copy/resolve.h"
 
 /* One side's messages, by UID. */

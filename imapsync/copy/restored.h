@@ -8,7 +8,7 @@
 #define IMAPSYNC_COPY_RESTORED_H
 
 #include <stdbool.h>
-#include "imapsync/copy/journal_record.h"
+#include "imapsync/journal/journal_record.h"
 #include "imapsync/ends/mailbox.h"
 
 /* As they are listed now. */

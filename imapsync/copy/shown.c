@@ -7,7 +7,7 @@
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
-#include "imapsync/copy/apply_parts.h"
+#include "imapsync/apply/apply_parts.h"
 #include "imapsync/copy/folder_parts.h"
 
 #define AT_ONCE 500

@@ -15,7 +15,7 @@
 
 #include "base/core/mem.h"
 #include "base/core/num.h"
-#include "imapsync/copy/bodies.h"
+#include "imapsync/stream/bodies.h"
 #include "imapsync/copy/shown.h"
 
 #define AT_ONCE 500

@@ -7,7 +7,7 @@
 
 #include "base/core/mem.h"
 #include "base/mail/header.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 
 #define HEADER_MAX (256u << 10)
 #define TEXT_MAX 4096

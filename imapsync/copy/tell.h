@@ -13,7 +13,7 @@
 #ifndef IMAPSYNC_COPY_TELL_H
 #define IMAPSYNC_COPY_TELL_H
 
-#include "imapsync/copy/items.h"
+#include "imapsync/journal/items.h"
 #include "imapsync/copy/report.h"
 #include "imapsync/ends/changes.h"
 

@@ -4,7 +4,7 @@
 
 #include <sysexits.h>
 
-#include "imapsync/copy/folder_special.h"
+#include "imapsync/plan/folder_special.h"
 #include "imapsync/ends/limits.h"
 
 const struct folder *trash_find(const struct folder_list *there)

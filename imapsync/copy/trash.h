@@ -9,7 +9,7 @@
 #define IMAPSYNC_COPY_TRASH_H
 
 #include "base/core/buf.h"
-#include "imapsync/copy/journal.h"
+#include "imapsync/journal/journal.h"
 #include "imapsync/ends/end.h"
 
 /* NULL: there is none.  Borrowed from the list. */

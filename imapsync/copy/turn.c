@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/core/mem.h"
-#include "imapsync/copy/apply_parts.h"
+#include "imapsync/apply/apply_parts.h"
 
 static const struct intent_sent *sent_of(const struct intent *i, uint32_t uid)
 {

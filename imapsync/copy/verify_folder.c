@@ -14,8 +14,8 @@
 #include <sysexits.h>
 
 #include "base/core/mem.h"
-#include "imapsync/copy/bodies.h"
-#include "imapsync/copy/match.h"
+#include "imapsync/stream/bodies.h"
+#include "imapsync/plan/match.h"
 #include "imapsync/copy/shown.h"
 #include "imapsync/copy/verify_parts.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/core/num.h"
-#include "imapsync/copy/bodies.h"
+#include "imapsync/stream/bodies.h"
 
 #define INBOX SLICE_LIT("INBOX")
 

@@ -14,7 +14,7 @@
 
 #include "base/core/clock.h"
 #include "base/os/io.h"
-#include "imapsync/copy/state_dir.h"
+#include "imapsync/journal/state_dir.h"
 #include "imapsync/copy/whose.h"
 
 #define PATH_LENGTH_MAX 4096

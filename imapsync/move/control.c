@@ -17,7 +17,7 @@
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "base/os/listener.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 #include "imapsync/move/cutover.h"
 #include "imapsync/move/lines.h"
 #include "maps/client_frame.h"

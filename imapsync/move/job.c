@@ -11,7 +11,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/passes.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 #include "imapsync/move/claims.h"
 
 #define PROGRESS_EVERY_MS 500

@@ -8,7 +8,7 @@
 #include "base/core/mem.h"
 #include "base/os/io.h"
 #include "imapsync/copy/resolve.h"
-#include "imapsync/copy/state_dir.h"
+#include "imapsync/journal/state_dir.h"
 #include "imapsync/move/job.h"
 
 #define PATH_LENGTH_MAX 4096

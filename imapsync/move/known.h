@@ -11,7 +11,7 @@
 #define IMAPSYNC_MOVE_KNOWN_H
 
 #include "imapsync/copy/copy.h"
-#include "imapsync/copy/past.h"
+#include "imapsync/plan/past.h"
 #include "imapsync/move/marks.h"
 #include "imapsync/move/marks_store.h"
 

@@ -15,7 +15,7 @@
 
 #include "base/core/log.h"
 #include "base/os/io.h"
-#include "imapsync/copy/pack.h"
+#include "imapsync/journal/pack.h"
 #include "imapsync/move/marks_parts.h"
 
 #define LOG_HEAD_SIZE (MARKS_MAGIC_SIZE + MARKS_BINDING)

@@ -11,7 +11,7 @@
  * The target's part has no meaning any more, and of a digest eight octets are enough.  Which places
  * had a pair since the flip version 1 did not know: there the contents tell, as they did then.
  */
-#include "imapsync/copy/pack.h"
+#include "imapsync/journal/pack.h"
 #include "imapsync/move/marks_parts.h"
 
 #define DIGEST_SIZE 16

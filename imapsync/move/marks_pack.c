@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #include "base/core/mem.h"
-#include "imapsync/copy/pack.h"
+#include "imapsync/journal/pack.h"
 #include "imapsync/move/marks.h"
 
 static struct buf *changes(struct marks *m)

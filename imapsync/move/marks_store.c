@@ -22,7 +22,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/os/io.h"
-#include "imapsync/copy/pack.h"
+#include "imapsync/journal/pack.h"
 #include "imapsync/move/marks_parts.h"
 
 #define PATH_LENGTH_MAX 4096

@@ -12,7 +12,7 @@
 
 #include "base/core/mem.h"
 #include "base/os/io.h"
-#include "imapsync/copy/pack.h"
+#include "imapsync/journal/pack.h"
 #include "imapsync/move/marks_parts.h"
 
 struct marks_writer {

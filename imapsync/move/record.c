@@ -15,8 +15,8 @@
 
 #include "base/core/mem.h"
 #include "base/os/io.h"
-#include "imapsync/copy/state_dir.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/state_dir.h"
+#include "imapsync/journal/text.h"
 
 #define RECORD_VERSION 1
 #define FILE_MAX (1u << 20)

@@ -13,7 +13,7 @@
 #include "base/core/clock.h"
 #include "base/core/num.h"
 #include "base/os/io.h"
-#include "imapsync/copy/journal.h"
+#include "imapsync/journal/journal.h"
 
 #define AT_ONCE 1000
 

@@ -3,8 +3,8 @@
  * Batches between a source and a target that do what the octets say; what holds whatever they do is
  * in batches_toy.h.
  *
- * fuzz-sources: imapsync/copy/batches.c imapsync/copy/batches_runs.c
- * imapsync/copy/batches_answers.c imapsync/copy/batches_lost.c
+ * fuzz-sources: imapsync/stream/batches.c imapsync/stream/batches_runs.c
+ * imapsync/stream/batches_answers.c imapsync/stream/batches_lost.c
  */
 #include <stdio.h>
 #include "tests/unit/batches_toy.h"

@@ -8,7 +8,7 @@
  */
 #include <stdint.h>
 #include <stdlib.h>
-#include "imapsync/copy/folders.h"
+#include "imapsync/plan/folders.h"
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/utf7.h"
 

@@ -5,12 +5,12 @@
  * source.  Each pattern matches what a plain matcher says; what is left out has no name; no two
  * folders get one name, whatever was said; the same names come when they are kept.
  *
- * fuzz-sources: imapsync/copy/folder_rules.c
+ * fuzz-sources: imapsync/plan/folder_rules.c
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include "base/core/mem.h"
-#include "imapsync/copy/folders.h"
+#include "imapsync/plan/folders.h"
 #include "imapsync/ends/utf7.h"
 
 #define WORDS_MAX 20

@@ -3,14 +3,14 @@
  * A record of a journal from any octets: what is read can be written, and is then the same octets.
  * The first octet says which record it is.
  *
- * fuzz-sources: imapsync/copy/journal_record.c imapsync/copy/journal_record_items.c
- * fuzz-sources: imapsync/copy/journal_record_spans.c
- * fuzz-sources: imapsync/copy/pack.c
+ * fuzz-sources: imapsync/journal/journal_record.c imapsync/journal/journal_record_items.c
+ * fuzz-sources: imapsync/journal/journal_record_spans.c
+ * fuzz-sources: imapsync/journal/pack.c
  * fuzz-sources: imapsync/ends/flags.c imapsync/imap/token.c
  */
 #include <stdint.h>
 #include <stdlib.h>
-#include "imapsync/copy/journal_record.h"
+#include "imapsync/journal/journal_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

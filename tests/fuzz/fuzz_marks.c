@@ -5,7 +5,7 @@
  * learned then stays known.
  *
  * fuzz-sources: imapsync/move/marks.c imapsync/move/marks_pack.c imapsync/move/marks_counts.c
- * fuzz-sources: imapsync/move/marks_uids.c imapsync/copy/pack.c
+ * fuzz-sources: imapsync/move/marks_uids.c imapsync/journal/pack.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * Two mailboxes, their users and a policy from any octets: each choice is the next one.  What has
  * to be true of the plans is in plan_world_pass.h.
  *
- * fuzz-sources: imapsync/copy/plan.c imapsync/copy/plan_lost.c imapsync/copy/plan_moves.c
- * fuzz-sources: imapsync/copy/plan_late.c imapsync/copy/plan_limits.c imapsync/copy/plan_flags.c
+ * fuzz-sources: imapsync/plan/plan.c imapsync/plan/plan_lost.c imapsync/plan/plan_moves.c
+ * fuzz-sources: imapsync/plan/plan_late.c imapsync/plan/plan_limits.c imapsync/plan/plan_flags.c
  */
 #include <stdint.h>
 #include "tests/unit/plan_world.h"

@@ -18,7 +18,7 @@ GROUPS = [
          "if (q->want & END_WANT_FLAGS && lacks(q, q->uids[i]) & END_WANT_DATES)",
          "if (lacks(q, q->uids[i]) & END_WANT_DATES)"),
     ]),
-    ("imapsync/copy/apply_halves.c", ["test_copy_refusals"], [
+    ("imapsync/apply/apply_halves.c", ["test_copy_refusals"], [
         ("the second flag is guarded against the first",
          "second.is_ours = true;",
          "second.is_ours = false;"),
@@ -26,7 +26,7 @@ GROUPS = [
          "if (g->alone->n == APPLY_ALONE_MAX) spare_all(w, g);",
          "if (g->alone->n == APPLY_ALONE_MAX) g->alone->n = 0;"),
     ]),
-    ("imapsync/copy/apply_flags.c", ["test_copy_refusals"], [
+    ("imapsync/apply/apply_flags.c", ["test_copy_refusals"], [
         ("what was refused is common to both",
          "now = flags_minus(&now, &g->lost[k].add);",
          "(void)k;"),
@@ -34,7 +34,7 @@ GROUPS = [
          "else if (n > 0) apply_set_again(g, &all.add);",
          "else if (false) apply_set_again(g, &all.add);"),
     ]),
-    ("imapsync/copy/apply_turns.c", ["test_copy_refusals"], [
+    ("imapsync/apply/apply_turns.c", ["test_copy_refusals"], [
         ("marks of a removal that was refused stay",
          "if (g->intent.id != 0 && !(g->is_halved && g->kind == &apply_remove))",
          "if (g->intent.id != 0)"),

@@ -2,7 +2,7 @@
 """Names of folders, and mail that only a folder has which shows that of others."""
 
 GROUPS = [
-    ("imapsync/copy/folders.c", ["test_copy_folders"], [
+    ("imapsync/plan/folders.c", ["test_copy_folders"], [
         ("who comes first in the listing has the name",
          "if (x->is_altered != y->is_altered) return x->is_altered ? 1 : -1; return slice_order(x->name, y->name);",
          "return x->at < y->at ? -1 : 1;"),
@@ -10,7 +10,7 @@ GROUPS = [
          "is_unwanted(m, buf_slice(&name))) take(m, m->order[k], buf_slice(&name), FOLDER_ORIGIN_SPECIAL);",
          "is_free(m, buf_slice(&name))) take(m, m->order[k], buf_slice(&name), FOLDER_ORIGIN_SPECIAL);"),
     ]),
-    ("imapsync/copy/folder_rules.c", ["test_copy_folders"], [
+    ("imapsync/plan/folder_rules.c", ["test_copy_folders"], [
         ("a calendar is mail",
          "return has_no_mail && !is_included ? FOLDER_HAS_NO_MAIL : FOLDER_TAKEN;",
          "return FOLDER_TAKEN;"),

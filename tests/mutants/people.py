@@ -2,7 +2,7 @@
 """What is copied by a filter, what a dry run does, and what people see."""
 
 GROUPS = [
-    ("imapsync/copy/filter.c", ["test_filter"], [
+    ("imapsync/plan/filter.c", ["test_filter"], [
         ("the first day that is left out is copied",
          "(!f->has_before || day < f->before)",
          "(!f->has_before || day <= f->before)"),
@@ -16,7 +16,7 @@ GROUPS = [
          "for (size_t i = 0; m->has_flags && i < f->n_with; i++)",
          "for (size_t i = 0; m->has_flags && i < f->n_with && i < 1; i++)"),
     ]),
-    ("imapsync/copy/plan.c", ["test_plan_mirror"], [
+    ("imapsync/plan/plan.c", ["test_plan_mirror"], [
         ("a filter keeps away what takes the place of a copy that goes",
          "!f->is_released && plan_message_of",
          "plan_message_of"),

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "imapsync/copy/journal.h"
+#include "imapsync/journal/journal.h"
 #include "tests/sim/faults.h"
 
 static bool has_same(const struct uid_set *a, const struct uid_set *b)

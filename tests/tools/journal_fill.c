@@ -12,7 +12,7 @@
 
 #include "base/core/mem.h"
 #include "base/core/num.h"
-#include "imapsync/copy/journal.h"
+#include "imapsync/journal/journal.h"
 
 #define INTENT_MAX 100
 

@@ -30,7 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/core/buf.h"
-#include "imapsync/copy/batches.h"
+#include "imapsync/stream/batches.h"
 
 enum toy_kind {
     TOY_GOOD = 'g',

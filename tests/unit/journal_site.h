@@ -4,7 +4,7 @@
 #define TESTS_UNIT_JOURNAL_SITE_H
 
 #include "base/core/log.h"
-#include "imapsync/copy/journal.h"
+#include "imapsync/journal/journal.h"
 #include "tests/unit/tmpdir.h"
 
 static struct tmpdir dir;

@@ -47,7 +47,7 @@
 #include <stdlib.h>
 #include "base/core/buf.h"
 #include "base/core/err.h"
-#include "imapsync/copy/plan.h"
+#include "imapsync/plan/plan.h"
 #include "tests/unit/unit.h"
 
 struct plan_row {

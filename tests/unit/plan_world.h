@@ -17,7 +17,7 @@
 #include <string.h>
 #include "base/core/err.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/plan.h"
+#include "imapsync/plan/plan.h"
 
 #define WORLD_FOLDERS 4
 #define WORLD_TRASH 3 /* of the target */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/core/mem.h"
-#include "imapsync/copy/canon.h"
+#include "imapsync/journal/canon.h"
 #include "tests/unit/unit.h"
 
 static struct canon of(struct slice s, size_t at_once)

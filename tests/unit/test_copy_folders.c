@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include "base/core/buf.h"
 #include "base/core/mem.h"
-#include "imapsync/copy/folders.h"
+#include "imapsync/plan/folders.h"
 #include "imapsync/copy/trash.h"
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/no_mail.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <string.h>
-#include "imapsync/copy/filter.h"
+#include "imapsync/plan/filter.h"
 #include "tests/unit/unit.h"
 
 #define NOW INT64_C(1793836800) /* 2026-11-05 00:00:00 UTC */

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/os/bdb.h"
-#include "imapsync/copy/pack.h"
+#include "imapsync/journal/pack.h"
 #include "tests/unit/journal_site.h"
 
 /* --- Marks and damage ------------------------------------------------------------------------- */

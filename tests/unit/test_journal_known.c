@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the journal tells of the pairs of a folder without reading them is what they say. */
-#include "imapsync/copy/journal_record.h"
+#include "imapsync/journal/journal_record.h"
 #include "tests/unit/journal_site.h"
 
 static void add_uids(struct buf *to, const char *label, const struct uid_set *s)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Each record packed and unpacked; cut at every octet, with one more, and with wrong values. */
-#include "imapsync/copy/journal_record.h"
+#include "imapsync/journal/journal_record.h"
 #include "base/core/buf.h"
 #include "tests/unit/unit.h"
 

@@ -10,7 +10,7 @@
 #include "base/core/mem.h"
 #include "base/os/hmac.h"
 #include "base/os/io.h"
-#include "imapsync/copy/pack.h"
+#include "imapsync/journal/pack.h"
 #include "imapsync/move/marks_store.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"

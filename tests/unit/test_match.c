@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/core/mem.h"
-#include "imapsync/copy/match.h"
+#include "imapsync/plan/match.h"
 #include "tests/unit/unit.h"
 
 static size_t side(const char *text, struct body *v)

@@ -4,7 +4,7 @@
 #include "base/core/buf.h"
 #include "base/core/err.h"
 #include "base/os/io.h"
-#include "imapsync/copy/policy.h"
+#include "imapsync/plan/policy.h"
 #include "tests/unit/unit.h"
 
 #define PAGE "docs/operations.md"

@@ -5,7 +5,7 @@
 #include <sysexits.h>
 
 #include "imapsync/copy/report.h"
-#include "imapsync/copy/text.h"
+#include "imapsync/journal/text.h"
 #include "tests/unit/unit.h"
 
 static void test_weights(void **state)

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stream: what batches.h says is to be done, done by two ends and a journal.
+ *
+ * Several reads are on their way, so the source never waits for us, and their bodies go into
+ * appends as they come (stream_ends.c).
+ *
+ * A source that dies inside a body ends the job with the target in the middle of a message: the
+ * target is lost with it and drops what it has, which is why nothing is padded.
+ *
+ * What the target has answered by anything but OK is looked for there before more is concluded from
+ * it: by UIDs from the target's UIDNEXT of before, and by content.
+ */
+#include "imapsync/stream/stream.h"
+
+#include <stdlib.h>
+
+#include "base/core/mem.h"
+#include "base/mail/uids.h"
+#include "imapsync/stream/stream_parts.h"
+
+/* Of folders with a message or two there are many, and each costs the round trips of its read and
+ * of its append: as many as a window of folders has are on their way at once. */
+#define READS_MAX 128
+#define APPENDS_MAX 128
+#define READ_FEW 1000 /* messages of one read, unless they are small */
+#define APPEND_OCTETS (4u << 20)
+#define SENT_MAX 5000      /* messages of appends that are not answered */
+#define SINGLE_READ_MAX 16 /* messages of one read where each is an append of its own */
+#define SINGLES_MAX 40     /* appends of one message on their way */
+
+/* --- Settling -------------------------------------------------------------------------------- */
+
+/* -1: an end is lost, or the journal. */
+static int settle(struct stream *s, const struct batches_todo *todo, struct err *err)
+{
+    struct err why = ERR_INIT;
+    uint32_t *uids = mem_realloc_array(NULL, todo->n, sizeof(*uids));
+    /* What the source sends now would want an append, and the target is busy. */
+    s->is_settling = true;
+    s->source->ops->pause(s->source, true);
+    int result = settle_sent(&s->settle, stream_folder_of(s, todo->folder)->record, todo->since,
+        todo->sent, todo->n, uids, &why);
+    s->is_settling = false;
+    bool is_lost = s->target->ops->is_broken(s->target) || s->source->ops->is_broken(s->source);
+    bool is_over = result != 0 && (is_lost || why.scope == ERR_SCOPE_USER);
+    if (is_over)
+        *err = why;
+    else
+        batches_settled(s->batches, result == 0 ? uids : NULL, result == 0 ? NULL : &why);
+    free(uids);
+    return is_over ? -1 : 0;
+}
+
+/* --- The job ------------------------------------------------------------------------------ */
+
+/* The folder's suspects go first, and only once. */
+static void feed_first(struct stream *s, const struct stream_folder *f)
+{
+    batches_folder(s->batches, (uint32_t)s->fed, f->tgt_uidnext);
+    free(s->suspects);
+    suspects_give(s->job->suspects, f->record->id, s->batches, (uint32_t)s->fed, f->uids, f->n_uids,
+        &s->suspects, &s->n_suspects);
+}
+
+static void feed(struct stream *s)
+{
+    while (!s->is_fed && batches_wants(s->batches)) {
+        if (s->fed == s->job->n_folders) {
+            batches_close(s->batches);
+            s->is_fed = true;
+            return;
+        }
+        const struct stream_folder *f = &s->job->folders[s->fed];
+        if (s->fed_uids == 0)
+            feed_first(s, f);
+        if (s->fed_uids == f->n_uids) {
+            s->fed++;
+            s->fed_uids = 0;
+            continue;
+        }
+        size_t at = s->fed_uids++;
+        uint32_t uid = f->uids[s->job->is_newest_first ? f->n_uids - 1 - at : at];
+        const struct listed *m = end_changes_find(f->listing, uid);
+        if (uids_have(s->suspects, s->n_suspects, uid))
+            continue;
+        batches_add(s->batches,
+            &(struct batches_message){
+                .folder = (uint32_t)s->fed, .uid = uid, .has_extras = m && stream_has_extras(m)});
+    }
+}
+
+static int pump(struct stream *s, struct err *err)
+{
+    /* The target first: what the source has just sent goes on when it has been judged. */
+    struct end *both[] = {s->target, s->source};
+    s->source->ops->pause(s->source,
+        batches_is_full(s->batches) || s->target->ops->unsent(s->target) > STREAM_UNSENT_MAX);
+    return end_pump(both, 2, err);
+}
+
+/* *over_out: everything has its result. */
+static int step(struct stream *s, bool *over_out, struct err *err)
+{
+    struct batches_todo todo;
+    feed(s);
+    batches_next(s->batches, &todo);
+    switch (todo.what) {
+    case BATCHES_RESULT:
+        stream_put_result(s, &todo.result);
+        return 0;
+    case BATCHES_FORGET:
+        stream_drop_intent(s, &todo);
+        return 0;
+    case BATCHES_NOTE:
+        stream_put_sent(s, &todo);
+        return 0;
+    case BATCHES_INTEND:
+        stream_put_intent(s, &todo);
+        return 0;
+    case BATCHES_READ:
+        if (stream_written(s, err) != 0)
+            return -1;
+        stream_read(s, &todo);
+        return 0;
+    case BATCHES_SETTLE:
+        return stream_written(s, err) == 0 ? settle(s, &todo, err) : -1;
+    case BATCHES_WAIT:
+        if (!s->is_cancelled && s->job->is_cancelled(s->job->arg)) {
+            s->is_cancelled = true;
+            batches_cancel(s->batches);
+            return 0;
+        }
+        return stream_written(s, err) == 0 ? pump(s, err) : -1;
+    case BATCHES_OVER:
+        *over_out = true;
+        if (todo.err)
+            *err = *todo.err;
+        if (stream_written(s, err) != 0)
+            return -1;
+        return todo.err ? -1 : 0;
+    }
+    return 0;
+}
+
+static int run(struct stream *s, struct err *err)
+{
+    bool is_over = false;
+    while (!is_over) {
+        if (step(s, &is_over, err) != 0)
+            break;
+    }
+    if (is_over)
+        return err->class == ERR_NONE ? 0 : -1;
+    /* Results that have come are worth keeping, whatever has broken. */
+    struct err first = *err, ignored = ERR_INIT;
+    bool has_lost = s->is_lost;
+    end_lose(s->source, &first);
+    end_lose(s->target, &first);
+    if (stream_written(s, &ignored) == 0) {
+        /* Our own limits are nobody's fault. */
+        bool is_theirs = has_lost && first.scope == ERR_SCOPE_HOST;
+        batches_lost(s->batches, is_theirs ? s->lost : BATCHES_NEITHER, &first);
+        while (!is_over && step(s, &is_over, &ignored) == 0)
+            continue;
+    }
+    *err = first;
+    return -1;
+}
+
+static void keep_suspects(struct stream *s)
+{
+    uint32_t *ids = mem_realloc_array(NULL, s->job->n_folders + 1, sizeof(*ids));
+    for (size_t i = 0; i < s->job->n_folders; i++)
+        ids[i] = s->job->folders[i].record->id;
+    suspects_keep(s->job->suspects, ids, s->batches);
+    free(ids);
+}
+
+int stream_copy(struct stream_job *job, struct err *err)
+{
+    bool is_batch = job->target->ops->can(job->target) & END_CAN_BATCH;
+    const struct batches_limits limits = {
+        .read_max = is_batch ? BATCHES_WINDOW_MAX : SINGLE_READ_MAX,
+        .read_few = is_batch ? READ_FEW : 0,
+        .read_octets = APPEND_OCTETS,
+        .reads_max = is_batch ? READS_MAX : 2,
+        .append_max = is_batch ? BATCHES_WINDOW_MAX : 1,
+        .append_octets = APPEND_OCTETS,
+        .appends_max = is_batch ? APPENDS_MAX : SINGLES_MAX,
+        .sent_max = is_batch ? SENT_MAX : SINGLES_MAX,
+        .size_max = job->target->ops->size_max(job->target)};
+    struct stream s = {.job = job,
+        .source = job->source,
+        .target = job->target,
+        .batches = batches_new(&limits),
+        .sha = sha256_new(),
+        .canon = canon_new(),
+        .settle = {.target = job->target, .journal = job->journal},
+        .opened = job->is_opened ? &job->folders[0] : NULL};
+    struct err why = ERR_INIT;
+    batches_give_credit(s.batches, job->suspects->credit);
+    int result = run(&s, &why);
+    if (result != 0)
+        *err = why;
+    s.source->ops->pause(s.source, false);
+    for (size_t i = 0; i < s.fed + (s.fed_uids > 0); i++) {
+        const struct err *refused = batches_folder_err(s.batches, (uint32_t)i);
+        if (refused)
+            job->folders[i].err = *refused;
+        job->folders[i].tgt_uidnext = batches_since(s.batches, (uint32_t)i);
+    }
+    while (s.appends)
+        stream_forget_append(s.appends);
+    while (s.windows)
+        stream_forget_window(&s, s.windows);
+    keep_suspects(&s);
+    settle_fini(&s.settle);
+    free(s.suspects);
+    batches_free(&s.batches);
+    sha256_free(&s.sha);
+    canon_free(&s.canon);
+    return result;
+}
