@@ -7,13 +7,15 @@
  *     cell   = *plain / *WSP DQUOTE *(any / 2DQUOTE) DQUOTE *WSP
  *
  * The separator is the first of ",", ";" and tab outside of quotes, so a spreadsheet of any country
- * can be read.  A quote inside an unquoted cell is an ordinary character.  A line may stand for one
- * row only: an end of the file inside quotes, a NUL or what is not UTF-8 is an error with the line
- * in which it stands, because a file that was cut or converted wrongly must not become a map.
+ * can be read, or what a first line "sep=X" names, which Excel writes and reads.  A quote inside an
+ * unquoted cell is an ordinary character.  A line may stand for one row only: an end of the file
+ * inside quotes, a NUL or what is not UTF-8 is an error with the line in which it stands, because a
+ * file that was cut or converted wrongly must not become a map.
  */
 #include "maps/format/csv.h"
 
 #include <sysexits.h>
+#include "maps/format/text.h"
 
 static const unsigned char BOM[] = {0xef, 0xbb, 0xbf};
 
@@ -33,66 +35,31 @@ static int bad(struct csv *c, const char *what, struct err *err)
     return err_set(err, ERR_PERM, EX_DATAERR, "line %zu: %s", c->line, what);
 }
 
-/* --- UTF-8 (RFC 3629) -------------------------------------------------------------- */
-
-/* Length of the sequence at p, 0 when it is none. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t length;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        length = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        length = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        length = 4;
-    else
-        return 0;
-    if (n < length)
-        return 0;
-    /* No overlong forms, no surrogates, nothing above U+10FFFF. */
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    return length;
-}
-
-static bool is_utf8(struct slice s)
-{
-    for (size_t i = 0; i < s.n;) {
-        size_t n = utf8_length(s.p + i, s.n - i);
-        if (n == 0)
-            return false;
-        i += n;
-    }
-    return true;
-}
-
 /* --- Rows ------------------------------------------------------------------------------ */
 
 static int end_cell(struct csv *c, struct err *err)
 {
     if (c->n == CSV_CELLS_MAX)
-        return bad(c, "more than 32 cells", err);
+        return bad(c, "more than 1024 cells", err);
     c->ends[c->n] = c->text.n;
     c->quoted[c->n] = c->was_quoted;
     c->n++;
     c->was_quoted = false;
     c->state = CSV_CELL_START;
     return 0;
+}
+
+/* "sep=" and what separates: that has ended a cell, or stands behind it. */
+static bool take_separator(struct csv *c, struct slice text)
+{
+    if (c->row_line != 1 || !slice_starts_nocase(text, SLICE_LIT("sep=")))
+        return false;
+    if (c->n == 2 && text.n == 4)
+        return true;
+    if (c->n != 1 || text.n != 5)
+        return false;
+    c->separator = text.p[4];
+    return true;
 }
 
 static int end_row(struct csv *c, struct err *err)
@@ -103,7 +70,7 @@ static int end_row(struct csv *c, struct err *err)
     if (end_cell(c, err) != 0)
         return -1;
     text = buf_slice(&c->text);
-    if (!is_utf8(text) || slice_find(text, '\0') >= 0)
+    if (!text_is_utf8(text) || slice_find(text, '\0') >= 0)
         return bad(c, "this is not UTF-8 text: save the file as UTF-8", err);
     for (size_t i = 0; i < c->n; i++) {
         cells[i] = slice_sub(text, from, c->ends[i] - from);
@@ -112,7 +79,8 @@ static int end_row(struct csv *c, struct err *err)
         from = c->ends[i];
     }
     bool is_empty = c->n == 1 && cells[0].n == 0 && !c->quoted[0];
-    int rc = is_empty ? 0 : c->row(c->arg, c->row_line, cells, c->n, err);
+    int rc =
+        is_empty || take_separator(c, text) ? 0 : c->row(c->arg, c->row_line, cells, c->n, err);
     buf_clear(&c->text);
     c->n = 0;
     return rc;
@@ -121,7 +89,7 @@ static int end_row(struct csv *c, struct err *err)
 static int add(struct csv *c, unsigned char byte, struct err *err)
 {
     return buf_add_byte(&c->text, byte) == 0 ? 0
-                                             : bad(c, "the row is longer than 16384 bytes", err);
+                                             : bad(c, "the row is longer than 262144 bytes", err);
 }
 
 static bool is_separator(struct csv *c, unsigned char byte)

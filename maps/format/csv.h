@@ -15,8 +15,8 @@
 #include "base/core/err.h"
 #include "base/core/slice.h"
 
-#define CSV_CELLS_MAX 32
-#define CSV_ROW_MAX 16384 /* bytes of the cells of one row */
+#define CSV_CELLS_MAX 1024     /* exports of directories have hundreds */
+#define CSV_ROW_MAX (1u << 18) /* bytes of the cells of one row */
 
 /* cells borrow until the callback returns; blanks around unquoted cells are gone.  Empty lines give
  * no row.  -1 ends the reading, err says why. */

@@ -3,36 +3,58 @@
  * rows: an import file in CSV as the rows that the map's control protocol takes (maps/store/
  * control.h): {"key": ..., "set": {...}}.
  *
- * With a header line, columns may stand in any order: key (or address, email, emailaddress,
- * recipient), route (or server), kind, deliver_as, note (or comment).  Without one, a row is an
- * address and, if there is a second cell, its route.
+ * With a header line, columns may stand in any order: key (or address, email, emailaddress, mail,
+ * recipient), route (or server), kind, deliver_as, note (or comment), or what the caller has names
+ * for; others are left out with a note.  Without one, a row is an address and, if there is a second
+ * cell, its route.  Lines that begin with "#" and hold no address are comments.
  */
 #ifndef MAPS_FORMAT_ROWS_H
 #define MAPS_FORMAT_ROWS_H
 
-#include <jansson.h>
 #include "base/core/attr.h"
 #include "base/core/err.h"
 #include "maps/format/csv.h"
+#include "maps/format/sink.h"
 
-/* Takes over row. */
-typedef int rows_row(void *arg, size_t line, json_t *row_own, struct err *err);
+#define ROWS_CELL_MAX                                                                              \
+    4096 /* bytes of a cell that is used: a frame holds a thousand rows of them                    \
+          */
+#define ROWS_NAMES_MAX 32
 
-enum rows_column { ROWS_KEY, ROWS_ROUTE, ROWS_KIND, ROWS_DELIVER_AS, ROWS_NOTE, ROWS_COLUMNS };
+enum rows_column {
+    ROWS_KEY,
+    ROWS_ROUTE,
+    ROWS_KIND,
+    ROWS_DELIVER_AS,
+    ROWS_NOTE,
+    ROWS_COLUMNS,
+    ROWS_IGNORED = ROWS_COLUMNS,
+};
+
+/* What a column is called in this file. */
+struct rows_name {
+    enum rows_column column; /* ROWS_IGNORED: known, and not wanted */
+    struct slice name;
+};
 
 struct rows {
     struct csv csv;
-    rows_row *row;
-    void *arg;
+    const struct sink *sink;
     const char *default_route; /* for rows without one; NULL: they keep theirs */
+    struct rows_name names[ROWS_NAMES_MAX];
+    size_t n_names;
     bool has_columns;
     enum rows_column columns[CSV_CELLS_MAX];
     size_t n_columns;
 };
 
-void rows_init(struct rows *r, const char *default_route, rows_row *row, void *arg);
+/* The sink is borrowed. */
+void rows_init(struct rows *r, const char *default_route, const struct sink *sink);
 void rows_fini(struct rows *r);
-/* -1: the text begins with "line N: ", unless the callback failed. */
+/* "COLUMN=NAME": the column of the file that is called NAME is COLUMN ("ignore": of no use). Before
+ * the first octet; the text is borrowed. */
+int rows_name(struct rows *r, struct slice text, struct err *err) ATTR_WUR;
+/* -1: the text begins with "line N: ", unless the sink failed. */
 int rows_feed(struct rows *r, struct slice in, struct err *err) ATTR_WUR;
 int rows_finish(struct rows *r, struct err *err) ATTR_WUR;
 

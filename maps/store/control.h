@@ -21,9 +21,11 @@
  *   apply     changes [{key, set} or {key, del: true}]  added changed deleted unchanged, generation
  *   list      [after limit route state kind domain]     entries, generation, next (key or null)
  *   begin     [replace max_drop dry_run]                opens an import on this connection
- *   put       rows [{key, set}]                         rows (so far); "row" says which one an
- *                                                       error means, counted from 0 in the import
- *   commit                                              as apply, and "dry_run"
+ *   put       rows [{key, set}]                         rows (so far); "bad" [{row first_row text}]
+ *                                                       are those refused, at most 20, counted from
+ *                                                       0 in the import: more may be put to be
+ *                                                       checked, and none is committed
+ *   commit                                              as apply, and "dry_run"; refused: "bad"
  *   abort                                               forgets the import
  *   log       [key from limit]                          changes, next (generation or null), oldest
  *                                                       first; last: N gives the last N of all

@@ -17,11 +17,15 @@
 
 #define ARENA_MAX ((size_t)1 << 30)
 #define MAX_DROP_DEFAULT 10
+#define BAD_ROWS_MAX 20 /* told in one reply */
 
 struct control_import {
     struct arena *mem;
     struct change *rows;
     size_t n, cap;
+    uint32_t next_row;
+    size_t n_bad; /* rows that were refused: nothing comes of this import */
+    struct err first_bad;
     bool replace, dry_run;
     uint64_t max_drop; /* percent */
 };
@@ -69,6 +73,37 @@ static enum control_outcome need_import(struct control_call *call)
         call, ERR_PERM, EX_USAGE, "no import was begun on this connection");
 }
 
+/* Adds what call->err says to the rows that the reply names; the error of the reply is that of the
+ * first. */
+static void add_bad(struct control_call *call, struct control_import *import,
+    const struct change *first, uint32_t row)
+{
+    json_t *list = json_object_get(call->reply, "bad"), *bad = json_object();
+
+    if (import->n_bad == 0)
+        import->first_bad = *call->err;
+    if (!list) {
+        list = json_array();
+        json_object_set_new(call->reply, "bad", list);
+        control_set_u64(call->reply, "row", row);
+        if (first)
+            control_set_u64(call->reply, "first_row", first->row);
+    }
+    control_set_u64(bad, "row", row);
+    if (first)
+        control_set_u64(bad, "first_row", first->row);
+    control_set(bad, "text", slice_str(call->err->text));
+    json_array_append_new(list, bad);
+    import->n_bad++;
+}
+
+static enum control_outcome refuse_bad(
+    struct control_call *call, const struct control_import *import)
+{
+    *call->err = import->first_bad;
+    return CONTROL_REFUSED;
+}
+
 static enum control_outcome put_row(
     struct control_call *call, struct control_import *import, const json_t *row)
 {
@@ -82,7 +117,8 @@ static enum control_outcome put_row(
     struct change *change = &import->rows[import->n];
     if (change_parse(call->c->conf, row, import->mem, change, call->err) != 0)
         return CONTROL_REFUSED;
-    change->row = (uint32_t)import->n++;
+    change->row = import->next_row;
+    import->n++;
     return CONTROL_DONE;
 }
 
@@ -97,15 +133,12 @@ enum control_outcome control_import_put(struct control_call *call)
         return (enum control_outcome)control_refuse(
             call, ERR_PERM, EX_USAGE, "\"rows\" has to be an array");
     struct control_import *import = call->session->import;
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        if (put_row(call, import, json_array_get(rows, i)) != CONTROL_DONE) {
-            control_set_u64(call->reply, "row", import->n);
-            control_import_free(&call->session->import);
-            return CONTROL_REFUSED;
-        }
-    }
+    for (size_t i = 0; i < json_array_size(rows) && import->n_bad < BAD_ROWS_MAX;
+         i++, import->next_row++)
+        if (put_row(call, import, json_array_get(rows, i)) != CONTROL_DONE)
+            add_bad(call, import, NULL, import->next_row);
     control_set_u64(call->reply, "rows", import->n);
-    return CONTROL_DONE;
+    return import->n_bad ? refuse_bad(call, import) : CONTROL_DONE;
 }
 
 /* --- commit ------------------------------------------------------------------------------- */
@@ -126,16 +159,14 @@ static int compare_rows(const void *a, const void *b)
 
 static enum control_outcome refuse_twice(struct control_call *call, struct control_import *import)
 {
-    for (size_t i = 1; i < import->n; i++) {
+    for (size_t i = 1; i < import->n && import->n_bad < BAD_ROWS_MAX; i++) {
         const struct change *row = &import->rows[i];
         if (!slice_eq(row->key, row[-1].key))
             continue;
-        control_set_u64(call->reply, "row", row->row);
-        control_set_u64(call->reply, "first_row", row[-1].row);
-        return (enum control_outcome)control_refuse(
-            call, ERR_PERM, EX_DATAERR, "%.*s occurs twice", SLICE_ARG(row->key));
+        control_refuse(call, ERR_PERM, EX_DATAERR, "%.*s occurs twice", SLICE_ARG(row->key));
+        add_bad(call, import, &row[-1], row->row);
     }
-    return CONTROL_DONE;
+    return import->n_bad ? refuse_bad(call, import) : CONTROL_DONE;
 }
 
 /* The entries that a replacing import drops. */
@@ -218,14 +249,14 @@ static enum control_outcome drop_missing(struct control_call *call, struct contr
 static enum control_outcome write_rows(struct control_call *call, struct control_import *import,
     struct buf *bytes, struct change_counts *counts)
 {
-    for (size_t i = 0; i < import->n; i++) {
+    for (size_t i = 0; i < import->n && import->n_bad < BAD_ROWS_MAX; i++) {
         enum control_outcome outcome = change_apply(call, &import->rows[i], bytes, counts, NULL);
-        if (outcome != CONTROL_DONE) {
-            control_set_u64(call->reply, "row", import->rows[i].row);
+        if (outcome == CONTROL_FAILED)
             return outcome;
-        }
+        if (outcome == CONTROL_REFUSED)
+            add_bad(call, import, NULL, import->rows[i].row);
     }
-    return CONTROL_DONE;
+    return import->n_bad ? refuse_bad(call, import) : CONTROL_DONE;
 }
 
 enum control_outcome control_import_commit(struct control_call *call)
@@ -239,7 +270,7 @@ enum control_outcome control_import_commit(struct control_call *call)
     struct control_import *import = call->session->import;
     mem_sort(import->rows, import->n, sizeof *import->rows, compare_rows);
     buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
-    outcome = refuse_twice(call, import);
+    outcome = import->n_bad ? refuse_bad(call, import) : refuse_twice(call, import);
     if (outcome == CONTROL_DONE && import->replace)
         outcome = drop_missing(call, import, &bytes, &counts);
     if (outcome == CONTROL_DONE)

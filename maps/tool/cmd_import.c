@@ -2,9 +2,10 @@
 /*
  * cmd_import: a file of entries in one change of the map.
  *
- * The rows go to the map in chunks as the file is read; nothing happens before the commit, so an
- * error in the last line, or a kill, leaves the map as it was.  What the map refuses is a row; the
- * line that it came from is kept, because that is what a person can look for.
+ * The rows go to the map in chunks; nothing happens before the commit, so an error in the last
+ * line, or a kill, leaves the map as it was.  What the map refuses is a row; the line that it came
+ * from is kept, because that is what a person can look for.  Wrong lines are collected, those that
+ * the reader finds and those that the map finds.
  */
 #include "maps/tool/tool.h"
 
@@ -16,36 +17,63 @@
 #include <sysexits.h>
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "base/os/charset.h"
 #include "maps/format/rows.h"
+#include "maps/format/text.h"
 #include "maps/store/control.h"
+#include "maps/tool/told.h"
 
-#define CHUNK_ROWS 1000 /* of CSV_ROW_MAX bytes fit a frame */
-#define READ_BYTES 65536
+#define CHUNK_ROWS 1000 /* at least so many of ROWS_CELL_MAX a cell fit a frame */
+#define CHUNK_BYTES ((size_t)1 << 20)
+#define FILE_MAX ((size_t)1 << 31)
 
 struct import {
     struct tool *tool;
-    const char *file; /* for messages */
+    struct told told;
+    struct sink sink;
     json_t *chunk;
+    size_t chunk_bytes;
     uint32_t *lines; /* of each row so far */
     size_t n, cap;
 };
 
-static size_t row_line(const struct import *im, const json_t *reply, const char *member)
+/* --- What the map says about rows ---------------------------------------------------------- */
+
+static size_t row_line(const struct import *im, const json_t *object, const char *member)
 {
-    const json_t *row = json_object_get(reply, member);
+    const json_t *row = json_object_get(object, member);
     uint64_t i = (uint64_t)json_integer_value(row);
     return row && i < im->n ? im->lines[i] : 0;
 }
 
-/* Puts the line in front of what the map said. */
-static int name_line(const struct import *im, const json_t *reply, struct err *err)
+/* A row that is there twice names both lines. */
+static int tell_row(struct import *im, const json_t *row, struct err *err)
 {
-    size_t line = row_line(im, reply, "row"), first = row_line(im, reply, "first_row");
-    if (first)
-        err_wrap(err, "line %zu, as line %zu", line, first);
-    else if (line)
-        err_wrap(err, "line %zu", line);
-    return -1;
+    size_t line = row_line(im, row, "row"), first = row_line(im, row, "first_row");
+    char text[2 * ERR_TEXT_MAX];
+
+    if (!first)
+        return told_bad(&im->told, line, tool_text(row, "text"), err);
+    if (fmt_into(text, sizeof text, "%s (first in line %zu)", tool_text(row, "text"), first) != 0)
+        return told_bad(&im->told, line, "this address occurs twice", err);
+    return told_bad(&im->told, line, text, err);
+}
+
+/* Of a request that was refused: 0 when that was for its rows, which have been told. */
+static int tell_rows(struct import *im, const json_t *reply, struct err *err)
+{
+    const json_t *rows = json_object_get(reply, "bad");
+    size_t i;
+
+    if (json_array_size(rows) == 0)
+        return -1;
+    if (err->code != EX_DATAERR) /* it may be right later */
+        return err_wrap(err, "line %zu", row_line(im, reply, "row"));
+    err_clear(err);
+    for (i = 0; i < json_array_size(rows); i++)
+        if (tell_row(im, json_array_get(rows, i), err) != 0)
+            return -1;
+    return 0;
 }
 
 static int send_chunk(struct import *im, struct err *err)
@@ -53,15 +81,28 @@ static int send_chunk(struct import *im, struct err *err)
     json_t *reply, *rows = im->chunk;
 
     im->chunk = json_array();
+    im->chunk_bytes = 0;
     if (json_array_size(rows) == 0) {
         json_decref(rows);
         return 0;
     }
     int rc = tool_call_own(im->tool, json_pack("{ss so}", "op", "put", "rows", rows), &reply, err);
     if (rc != 0)
-        name_line(im, reply, err);
+        rc = tell_rows(im, reply, err);
     json_decref(reply);
     return rc;
+}
+
+/* --- What the reader says ------------------------------------------------------------------ */
+
+static size_t row_bytes(const json_t *row)
+{
+    const json_t *set = json_object_get(row, "set"), *value;
+    const char *name;
+    size_t n = json_string_length(json_object_get(row, "key"));
+
+    json_object_foreach((json_t *)(uintptr_t)set, name, value) n += json_string_length(value);
+    return n;
 }
 
 static int on_row(void *arg, size_t line, json_t *row_own, struct err *err)
@@ -73,30 +114,90 @@ static int on_row(void *arg, size_t line, json_t *row_own, struct err *err)
         im->lines = mem_realloc_array(im->lines, im->cap, sizeof *im->lines);
     }
     im->lines[im->n++] = (uint32_t)line;
+    im->chunk_bytes += row_bytes(row_own);
     json_array_append_new(im->chunk, row_own);
-    return json_array_size(im->chunk) < CHUNK_ROWS ? 0 : send_chunk(im, err);
+    return json_array_size(im->chunk) < CHUNK_ROWS && im->chunk_bytes < CHUNK_BYTES
+               ? 0
+               : send_chunk(im, err);
 }
 
-static int read_rows(struct import *im, FILE *in, const char *route, struct err *err)
+static int on_bad(void *arg, size_t line, const char *what, struct err *err)
 {
-    unsigned char *bytes = mem_zalloc(READ_BYTES);
+    struct import *im = arg;
+    return told_bad(&im->told, line, what, err);
+}
+
+static void on_note(void *arg, size_t line, const char *what)
+{
+    struct import *im = arg;
+    told_note(&im->told, line, what);
+}
+
+/* --- The file ------------------------------------------------------------------------------- */
+
+struct options {
+    const char *route, *why, *charset;
+    const char *columns[ROWS_NAMES_MAX];
+    size_t n_columns;
+    bool replace, dry_run;
+    uint64_t max_drop;
+};
+
+/* All of it, since only all of it tells in which character set it is. */
+static int read_file(FILE *in, struct buf *out, struct err *err)
+{
+    for (;;) {
+        unsigned char *p = buf_reserve(out, 65536);
+        if (!p)
+            return err_set(err, ERR_PERM, EX_DATAERR, "the file is larger than 2 GiB");
+        size_t n = fread(p, 1, 65536, in);
+        buf_commit(out, n);
+        if (n == 0)
+            return ferror(in) ? err_set(err, ERR_TEMP, EX_IOERR, "cannot read it") : 0;
+    }
+}
+
+/* In UTF-8. */
+static int decode_file(
+    struct import *im, const struct options *o, struct buf *text, struct err *err)
+{
+    const char *set = o->charset;
+
+    if (!set) {
+        enum text_set guess = text_guess(buf_slice(text));
+        if (guess == TEXT_UTF8 || guess == TEXT_UNKNOWN)
+            return 0; /* the reader tells the line in which it is not */
+        set = guess == TEXT_UTF16 ? "UTF-16" : "WINDOWS-1252";
+        im->sink.is_guessed = guess == TEXT_WINDOWS_1252;
+        told_note(&im->told, 0,
+            im->sink.is_guessed ? "not UTF-8: read as windows-1252 (--charset says another)"
+                                : "read as UTF-16");
+    }
+    struct buf utf8;
+    buf_init(&utf8, FILE_MAX);
+    int rc = charset_to_utf8(set, buf_slice(text), &utf8, err);
+    buf_fini(text);
+    *text = utf8;
+    return rc;
+}
+
+static int read_rows(struct import *im, struct slice text, const struct options *o, struct err *err)
+{
     struct rows rows;
-    size_t n;
     int rc = 0;
 
-    rows_init(&rows, route, on_row, im);
-    while (rc == 0 && (n = fread(bytes, 1, READ_BYTES, in)) > 0)
-        rc = rows_feed(&rows, slice_make(bytes, n), err);
-    if (rc == 0 && ferror(in))
-        rc = err_set(err, ERR_TEMP, EX_IOERR, "cannot read it");
+    rows_init(&rows, o->route, &im->sink);
+    for (size_t i = 0; i < o->n_columns && rc == 0; i++)
+        rc = rows_name(&rows, slice_str(o->columns[i]), err);
+    if (rc == 0)
+        rc = rows_feed(&rows, text, err);
     if (rc == 0)
         rc = rows_finish(&rows, err);
     if (rc == 0)
         rc = send_chunk(im, err);
-    if (rc == 0 && im->n == 0)
+    if (rc == 0 && im->n == 0 && im->told.n_bad == 0)
         rc = err_set(err, ERR_PERM, EX_DATAERR, "there is no entry in it");
     rows_fini(&rows);
-    free(bytes);
     return rc;
 }
 
@@ -109,11 +210,19 @@ static void print_result(const json_t *reply)
         tool_number(reply, "unchanged"));
 }
 
-struct options {
-    const char *route, *why;
-    bool replace, dry_run;
-    uint64_t max_drop;
-};
+static int columns(struct tool *t, struct options *o, struct err *err)
+{
+    for (const char *text = NULL;; text = NULL) {
+        if (tool_option(t, "--column", &text, err) != 0)
+            return -1;
+        if (!text)
+            return 0;
+        if (o->n_columns == ROWS_NAMES_MAX)
+            return err_set(err, ERR_PERM, EX_USAGE, "--column stands there more than %d times",
+                ROWS_NAMES_MAX);
+        o->columns[o->n_columns++] = text;
+    }
+}
 
 static int parse_options(struct tool *t, struct options *o, struct err *err)
 {
@@ -121,6 +230,7 @@ static int parse_options(struct tool *t, struct options *o, struct err *err)
 
     if (tool_option(t, "--route", &o->route, err) != 0 ||
         tool_option(t, "--why", &o->why, err) != 0 ||
+        tool_option(t, "--charset", &o->charset, err) != 0 || columns(t, o, err) != 0 ||
         tool_option(t, "--format", &format, err) != 0 ||
         tool_option(t, "--max-drop", &max_drop, err) != 0)
         return -1;
@@ -133,9 +243,25 @@ static int parse_options(struct tool *t, struct options *o, struct err *err)
     return tool_words(t, 1, 1, err);
 }
 
+static int commit(struct import *im, const struct options *o, struct err *err)
+{
+    json_t *reply;
+    int rc = tool_call_own(im->tool, tool_change("commit", o->why), &reply, err);
+
+    if (rc != 0)
+        rc = tell_rows(im, reply, err);
+    else if (im->tool->json)
+        tool_print_json(reply);
+    else
+        print_result(reply);
+    json_decref(reply);
+    return rc;
+}
+
 static int run_import(struct import *im, FILE *in, const struct options *o, struct err *err)
 {
     json_t *reply = NULL;
+    struct buf text;
     int rc = tool_call_own(im->tool,
         json_pack("{ss sb sb sI}", "op", "begin", "replace", o->replace, "dry_run", o->dry_run,
             "max_drop", (json_int_t)o->max_drop),
@@ -144,25 +270,23 @@ static int run_import(struct import *im, FILE *in, const struct options *o, stru
     json_decref(reply);
     if (rc != 0)
         return -1;
-    if (read_rows(im, in, o->route, err) != 0)
-        return err_wrap(err, "%s", im->file);
-    rc = tool_call_own(im->tool, tool_change("commit", o->why), &reply, err);
-    if (rc != 0) {
-        name_line(im, reply, err);
-        err_wrap(err, "%s", im->file);
-    } else if (im->tool->json) {
-        tool_print_json(reply);
-    } else {
-        print_result(reply);
-    }
-    json_decref(reply);
-    return rc == 0 ? tool_flush(err) : -1;
+    buf_init(&text, FILE_MAX);
+    rc = read_file(in, &text, err);
+    if (rc == 0)
+        rc = decode_file(im, o, &text, err);
+    if (rc == 0)
+        rc = read_rows(im, buf_slice(&text), o, err);
+    buf_fini(&text);
+    if (rc == 0 && im->told.n_bad == 0)
+        rc = commit(im, o, err);
+    return told_end(&im->told, rc, err) == 0 ? tool_flush(err) : -1;
 }
 
 int cmd_import(struct tool *t, struct err *err)
 {
     struct options o = {0};
-    struct import im = {.tool = t};
+    struct import im = {
+        .tool = t, .sink = {.row = on_row, .bad = on_bad, .note = on_note, .arg = &im}};
 
     if (parse_options(t, &o, err) != 0)
         return -1;
@@ -173,11 +297,12 @@ int cmd_import(struct tool *t, struct err *err)
         err->code = EX_NOINPUT;
         return -1;
     }
-    im.file = is_stdin ? "standard input" : t->argv[0];
+    told_init(&im.told, is_stdin ? "standard input" : t->argv[0]);
     im.chunk = json_array();
     int rc = run_import(&im, in, &o, err);
     json_decref(im.chunk);
     free(im.lines);
+    told_fini(&im.told);
     if (!is_stdin)
         fclose(in);
     return rc;

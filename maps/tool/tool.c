@@ -23,7 +23,9 @@ static const struct tool_command COMMANDS[] = {
     {"get", "ADDR", "show an entry", cmd_get},
     {"del", "ADDR", "delete an entry", cmd_del},
     {"list", "[--route S] [--state X] [--kind K] [--domain D]", "show entries", cmd_list},
-    {"import", "[--route S] [--replace [--max-drop PERCENT]] [--dry-run] FILE|-",
+    {"import",
+        "[--route S] [--replace [--max-drop PERCENT]] [--dry-run] [--column COLUMN=NAME]... "
+        "[--charset SET] FILE|-",
         "add or change many entries, all or none", cmd_import},
     {"export", "[--format csv|postfix-transport] [--output FILE]", "write the map for others",
         cmd_export},

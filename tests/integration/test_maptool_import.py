@@ -38,8 +38,9 @@ def test_import_forms(live):
     ("ann@example.org,old\nbob@example.org,mars\n", 'line 2: there is no server "mars"', []),
     ("ann@example.org,old\n\nbob@example.com,old\n", "line 3: bob@example.com: the domain example.com", []),
     ("key,route\nann@example.org,old\nbob,old\n", "line 3: bob is not an address", []),
-    ("key,colour\n", 'line 1: unknown column "colour"', []),
-    ("ann@example.org,old\nANN@example.org,new\n", "line 2, as line 1: ann@example.org occurs twice", []),
+    ("key,rout\n", 'line 1: column "rout" is nearly "route"', []),
+    ("route,name\n", "line 1: neither an address nor a header line", []),
+    ("ann@example.org,old\nANN@example.org,new\n", "line 2: ann@example.org occurs twice (first in line 1)", []),
     ("ann@example.org\n", "line 1: ann@example.org is new and needs a route", []),
     ('ann@example.org,old\n"bob@example.org,old\n', "line 2: a quote opens", []),
     ("", "there is no entry in it", []),
@@ -56,7 +57,43 @@ def test_import_is_all_or_nothing(live, text, message, options):
 def test_import_names_the_file(live, tmp_path):
     path = tmp_path / "users.csv"
     path.write_bytes("ann@example.org,old\nM\xfcller@example.org,old\n".encode("latin-1"))
+    fails(live, 65, f"{path}: line 2: an address that is not ASCII", path)
+    path.write_bytes("J\xf6rg@example.org,old\n".encode() + b"M\xfcller@example.org,old\n")
     fails(live, 65, f"{path}: line 2: this is not UTF-8", path)
+
+
+def test_wrong_lines_come_together(live):
+    text = "key,route\n" + "".join(f"u{i}@example.org,{'mars' if i % 2 else 'old'}\n" for i in range(8)) + "bob,old,x\nx,old\n"
+    done = live.maptool("import", "-", input=text, check=False)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 65 and lines[-1] == "maptool: standard input: 6 wrong lines, nothing was changed"
+    assert [line.split(": ")[2] for line in lines[:-1]] == ["line 10", "line 3", "line 5", "line 7", "line 9", "line 11"]
+    many = live.maptool("import", "-", input="".join(f"u{i}@example.org,mars\n" for i in range(5000)), check=False)
+    assert len(many.stderr.splitlines()) == 21 and "at least 20 wrong lines" in many.stderr
+    twice = live.maptool("import", "-", input="".join(f"u{i % 3}@example.org,old\n" for i in range(6)), check=False).stderr
+    assert "line 4: u0@example.org occurs twice (first in line 1)" in twice and "3 wrong lines" in twice
+    assert routes(live) == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_import_of_an_export(live, tmp_path, encoding):
+    """As PowerShell and a spreadsheet write it."""
+    path = tmp_path / "users.csv"
+    path.write_bytes('sep=;\r\n"Name";"Alias";"PrimarySmtpAddress";"Notes from HR"\r\n'
+                     '"J\u00f6rg M\u00fcller";"jm";"Joerg@Example.org";"first line\r\nsecond \u00fc"\r\n'
+                     '"Room 1";"r1";"";""\r\n'.encode(encoding))
+    done = live.maptool("import", "--route", "old", "--column", "key=PrimarySmtpAddress", "--column", "note=Notes from HR", path)
+    assert live.json("get", "joerg@example.org")["note"] == "first line  second \u00fc"
+    assert "columns that are not used: Name, Alias" in done.stderr and "line 5: no address" in done.stderr
+    assert ("read as windows-1252" in done.stderr) == (encoding == "cp1252")
+
+
+def test_import_charset(live, tmp_path):
+    path = tmp_path / "users.csv"
+    path.write_bytes("M\xfcller@example.org,old\n".encode("latin-1"))
+    live.maptool("import", "--charset", "iso-8859-1", path)
+    assert list(routes(live)) == ["m\u00fcller@example.org"]
+    fails(live, 64, 'unknown character set "klingon"', "--charset", "klingon", path)
 
 
 def test_import_of_a_held_address(live):

@@ -504,11 +504,11 @@ static void test_import_refused(void **state)
     (void)state;
     number(SET("held@example.org", "old"), "generation");
     number(HOLD("held@example.org"), "epoch");
-    /* A wrong row ends the import. */
+    /* Nothing comes of an import with a wrong row. */
     number(BEGIN, "ok");
     number(PUT(ROW("a@example.org", "old")), "rows");
     check_row(PUT(ROW("b@example.org", "old") "," ROW("c@example.org", "mars")), 2, "no server");
-    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "no server");
     number(BEGIN, "ok");
     check_row(PUT(ROW("b@example.org", "archive")), 0, "has no smtp");
     /* So does a key twice, whose rows are named, and a held one. */
@@ -530,6 +530,33 @@ static void test_import_refused(void **state)
     number(BEGIN, "ok");
     number("{\"op\":\"abort\"}", "ok");
     expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+}
+
+/* All that are wrong come at once, those of a later put too. */
+static void test_import_refused_together(void **state)
+{
+    (void)state;
+    number(BEGIN, "ok");
+    expect(PUT(ROW("x", "old") "," ROW("a@example.org", "old") "," ROW("b@example.org", "mars")),
+        "{\"bad\":[{\"row\":0,\"text\":\"x is not an address or @domain that can be in the "
+        "map\"},{\"row\":2,\"text\":\"there is no "
+        "server \\\"mars\\\" in the configuration (servers: old, new, archive)\"}],\"error\":"
+        "{\"class\":\"permanent\",\"code\":65,\"text\":\"x is not an address or @domain that can "
+        "be in the map\"},\"ok\":false,"
+        "\"row\":0,\"rows\":1}");
+    check_row(PUT(ROW("y", "old")), 3, "x is not");
+    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "x is not an address");
+    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
+    number(BEGIN, "ok");
+    number(PUT(ROW("a@example.org", "old") "," ROW("b@example.org", "old") "," ROW(
+               "B@example.org", "old") "," ROW("A@example.org", "old")),
+        "rows");
+    expect("{\"op\":\"commit\"}",
+        "{\"bad\":[{\"first_row\":0,\"row\":3,\"text\":\"a@example.org occurs twice\"},"
+        "{\"first_row\":1,\"row\":2,\"text\":\"b@example.org occurs twice\"}],\"error\":"
+        "{\"class\":\"permanent\",\"code\":65,\"text\":\"a@example.org occurs twice\"},"
+        "\"first_row\":0,\"ok\":false,\"row\":3}");
+    assert_int_equal(store_generation(control.store), 0);
 }
 
 static void import_replacing(const char *begin)
@@ -693,6 +720,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_apply, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_refused_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_replace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_of_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_set_what_takes_no_mail, set_up, tear_down),
