@@ -64,6 +64,14 @@ static bool has_numbers(const struct resolve_job *job)
     return false;
 }
 
+/* What it has was given these, as long as its user does not change them. */
+static void take_lasting(struct wanted_list *wanted, const struct end_changes *there)
+{
+    const struct flags storable = end_changes_storable(there);
+    for (size_t i = 0; i < wanted->n; i++)
+        wanted->v[i].lasting = flags_and(&wanted->v[i].flags, &storable);
+}
+
 static int list_target(struct resolve_job *job, uint32_t *from, struct end_changes *there,
     struct resolve_side *out, const uint32_t *known, size_t n_known, struct err *err)
 {
@@ -95,8 +103,11 @@ static int list_target(struct resolve_job *job, uint32_t *from, struct end_chang
         return err_scope_set(err, ERR_SCOPE_FOLDER);
     }
     for (size_t i = 0; i < there->n; i++) {
-        if (!uids_have(known, n_known, there->v[i].uid))
-            resolve_side_add(out, there->v[i].uid, there->v[i].size, NULL);
+        const struct listed *l = &there->v[i];
+        if (uids_have(known, n_known, l->uid))
+            continue;
+        resolve_side_add(out, l->uid, l->size, NULL);
+        out->v[out->n - 1].flags = l->has_flags ? &l->flags : NULL;
     }
     return 0;
 }
@@ -304,6 +315,7 @@ int resolve(struct resolve_job *job, struct err *err)
         end_changes_fini(&there);
         resolve_side_fini(&target);
     }
+    take_lasting(&wanted, &there);
     /* Names before the pairs that use their bits: the next run would give those to others. */
     if (job->keywords->n > n_keywords &&
         journal_keywords_put(job->journal, job->folder->id, job->keywords, err) != 0)

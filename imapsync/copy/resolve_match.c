@@ -65,6 +65,7 @@ static int to_side(
             w->has_content ? &w->content : NULL);
         /* Else its copy would be removed and that of another one made again. */
         out->v[out->n - 1].comes_last = !resolve_is_listed(job, w->uid);
+        out->v[out->n - 1].flags = w->has_flags ? &w->lasting : NULL;
     }
     end_changes_fini(&sizes);
     free(unknown);
@@ -92,7 +93,7 @@ static int read_some(
     for (size_t i = 0; i < s->n; i++) {
         if (s->is_read[i] || (sizes && !uids_have(sizes, n_sizes, s->sizes[i])))
             continue;
-        asked[n++] = (struct body){.uid = s->v[i].uid};
+        asked[n++] = s->v[i];
         s->is_read[i] = true;
     }
     int result = n > 0 ? bodies_digest(e, asked, n, err) : 0;

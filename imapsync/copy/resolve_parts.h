@@ -25,7 +25,8 @@ struct wanted {
     uint32_t uid;
     bool has_content, has_flags;
     struct content content;
-    struct flags flags; /* that it was given */
+    struct flags flags;   /* that it was given; */
+    struct flags lasting; /* those of them that last on the target */
 };
 
 struct wanted_list {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * match: which messages of one side are which of the other, by content.  Equal ones in the order of
- * their UIDs, those that come last behind the others, so k equal messages against m equal copies
- * make min(k, m) pairs.  Pure.
+ * match: which messages of one side are which of the other, by content.  Of equal ones those first
+ * whose flags are known and the same; the others in the order of their UIDs, those that come last
+ * behind the others, so k equal messages against m equal copies make min(k, m) pairs.  Pure.
  */
 #ifndef IMAPSYNC_PLAN_MATCH_H
 #define IMAPSYNC_PLAN_MATCH_H
@@ -13,8 +13,9 @@
 /* What is known of a message by reading it. */
 struct body {
     uint32_t uid;
-    bool is_there;   /* the end gave a body */
-    bool comes_last; /* others of the same content have their mates first */
+    bool is_there;             /* the end gave a body */
+    bool comes_last;           /* others of the same content have their mates first */
+    const struct flags *flags; /* that it was given, or has; NULL: not known */
     unsigned char digest[SHA256_SIZE];
     struct canon canon;
     uint32_t mate; /* the UID of the one that it is; 0: none */

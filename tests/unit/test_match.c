@@ -2,13 +2,15 @@
 /*
  * A row says what either side has, a letter for each message: 'a' is a content, 'A' the same with
  * other line ends, 'a+' with another header line.  "-" cannot be read, "?" has no digests without
- * line ends; "/" stands before one that comes last.
+ * line ends; "/" stands before one that comes last, and a digit behind one whose flags are known.
  */
 #include <stdlib.h>
 #include <string.h>
 #include "base/core/mem.h"
 #include "imapsync/plan/match.h"
 #include "tests/unit/unit.h"
+
+static const struct flags some[] = {{.system = 0}, {.system = FLAG_SEEN}, {.keywords = {1}}};
 
 static size_t side(const char *text, struct body *v)
 {
@@ -30,6 +32,8 @@ static size_t side(const char *text, struct body *v)
             b->canon = (struct canon){.text = {0}};
             p++;
         }
+        if (p[1] >= '0' && p[1] <= '2')
+            b->flags = &some[*++p - '0'];
     }
     return n;
 }
@@ -46,6 +50,13 @@ static const struct {
     {"m equal ones stay m", "aa", "aaa", MATCH_EXACT, "10-10 20-20"},
     {"what comes last", "/aaa", "aa", MATCH_EXACT, "20-10 30-20"},
     {"what comes last, and is closer", "/aa+", "a", MATCH_TEXT, "10-10"},
+    {"equal flags first", "a0a1", "a1a0", MATCH_EXACT, "10-20 20-10"},
+    {"equal flags before what comes last", "/a0a1", "a0", MATCH_EXACT, "10-10"},
+    {"other flags", "/a0a1", "a2", MATCH_EXACT, "20-10"},
+    {"flags and none", "aa1a2", "a2a0a", MATCH_EXACT, "10-20 20-30 30-10"},
+    {"flags that one side does not know", "a0a1", "aa", MATCH_EXACT, "10-10 20-20"},
+    {"the closer one, with other flags", "a0", "A0a1", MATCH_TEXT, "10-20"},
+    {"equal flags of those that are as close", "a0", "A1A0", MATCH_TEXT, "10-20"},
     {"other line ends", "ab", "AB", MATCH_LINES, "10-10 20-20"},
     {"other line ends do not count", "ab", "AB", MATCH_EXACT, ""},
     {"another header line", "ab", "a+b+", MATCH_TEXT, "10-10 20-20"},
