@@ -244,6 +244,12 @@ void ledger_user_removed(struct ledger *l, bool on_target, uint8_t folder, const
         l->tally[folder][m->content].orphans++;
 }
 
+/* Or is what is Trash on the target, whatever its users call it. */
+static bool is_trash(const struct ledger *l, uint8_t folder)
+{
+    return folder == LEDGER_TRASH || l->places.of[folder] & 1u << LEDGER_TRASH;
+}
+
 void ledger_user_moved(
     struct ledger *l, bool on_target, uint8_t from, uint8_t to, const struct message *m)
 {
@@ -253,8 +259,8 @@ void ledger_user_moved(
     struct biography *b = &l->life[m->content];
     appeared(l, to, m->content);
     is_in(l, on_target, to, m);
-    bool is_trash = to == LEDGER_TRASH || from == LEDGER_TRASH;
-    b->was_hasty |= is_trash && (l->is_in_pass || was_moved_now(l, m->content));
+    b->was_hasty |=
+        (is_trash(l, to) || is_trash(l, from)) && (l->is_in_pass || was_moved_now(l, m->content));
     b->moved_in = l->is_in_pass ? l->pass_began : b->moved_in;
     if (!l->is_flipped)
         return;
