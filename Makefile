@@ -67,10 +67,10 @@ comma := ,
 # One archive per room of the house; a program is its main.c plus archives.
 ROOMS := base maps mapd lookup tool relay milter sync
 DIRS_base   := base/core base/os base/mail
-DIRS_maps   := maps maps/store
+DIRS_maps   := maps maps/store maps/format
 DIRS_mapd   := maps/mapd
 DIRS_lookup := maps/lookup
-DIRS_tool   := maps/tool maps/format
+DIRS_tool   := maps/tool
 DIRS_relay  := relay
 DIRS_milter := milter
 DIRS_sync   := imapsync imapsync/imap imapsync/ends imapsync/journal imapsync/plan imapsync/stream \

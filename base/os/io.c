@@ -157,7 +157,7 @@ int io_sync_dir(const char *path, struct err *err)
     return rc;
 }
 
-static int sync_parent(const char *path, struct err *err)
+int io_sync_parent(const char *path, struct err *err)
 {
     const char *slash = strrchr(path, '/');
     char *dir;
@@ -200,7 +200,7 @@ int io_write_file_durable(const char *path, struct slice bytes, mode_t mode, str
     if (rc != 0)
         (void)unlink(name);
     else
-        rc = sync_parent(path, err);
+        rc = io_sync_parent(path, err);
     io_close(&fd);
     free(name);
     return rc;

@@ -21,6 +21,7 @@ int io_write_file_durable(
 int io_write_all(int fd, struct slice bytes, struct err *err) ATTR_WUR; /* blocking descriptors */
 int io_mkdir(const char *path, mode_t mode, struct err *err) ATTR_WUR;  /* exists: fine */
 int io_sync_dir(const char *path, struct err *err) ATTR_WUR;
+int io_sync_parent(const char *path, struct err *err) ATTR_WUR; /* the directory that it is in */
 /* Opens (creates, 0600) and flocks; the file then holds our process id.  Busy: ERR_TEMP,
  * EX_TEMPFAIL and a text that names the holder.  Held until close; not inherited by exec.  Refuses
  * links, files of other users and what is no file, and writes only once it has the lock. */

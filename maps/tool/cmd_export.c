@@ -6,9 +6,11 @@
 #include "maps/tool/tool.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include "base/core/buf.h"
+#include "base/os/bdb_file.h"
 #include "base/os/io.h"
 #include "maps/format/export.h"
 
@@ -19,35 +21,60 @@
 /* One reading of the map, over several pages. */
 struct reading {
     struct tool *t;
-    struct export *x;
+    struct export *x; /* NULL: JSON lines, the entries as mapd gives them */
     struct buf *out;
     bool has_generation;
     uint64_t generation;
 };
 
-static int to_export(const struct reading *r, const json_t *e, struct err *err)
+static int too_large(struct err *err)
 {
-    struct route_entry entry = {.route = slice_str(tool_text(e, "route")),
+    return err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
+}
+
+static int read_entry(const json_t *e, struct route_entry *out, struct err *err)
+{
+    *out = (struct route_entry){.route = slice_str(tool_text(e, "route")),
         .deliver_as = slice_str(tool_text(e, "deliver_as")),
         .note = slice_str(tool_text(e, "note"))};
 
-    if (route_kind_parse(slice_str(tool_text(e, "kind")), &entry.kind) != 0 ||
-        route_state_parse(slice_str(tool_text(e, "state")), &entry.state) != 0)
+    if (route_kind_parse(slice_str(tool_text(e, "kind")), &out->kind) != 0 ||
+        route_state_parse(slice_str(tool_text(e, "state")), &out->state) != 0)
         return err_set(err, ERR_PEER, EX_PROTOCOL, "an entry of unknown kind or state");
-    if (export_entry(r->x, slice_str(tool_text(e, "key")), &entry, r->out) != 0)
-        return err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
     return 0;
 }
 
+static int to_export(const struct reading *r, const json_t *e, struct err *err)
+{
+    struct route_entry entry;
+
+    if (read_entry(e, &entry, err) != 0)
+        return -1;
+    return export_entry(r->x, slice_str(tool_text(e, "key")), &entry, r->out) == 0 ? 0
+                                                                                   : too_large(err);
+}
+
+static int to_json(const struct reading *r, const json_t *e, struct err *err)
+{
+    char *line = json_dumps(e, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    int rc = !line || buf_add_str(r->out, line) != 0 || buf_add_byte(r->out, '\n') != 0
+                 ? too_large(err)
+                 : 0;
+    free(line);
+    return rc;
+}
+
 /* Takes what concerns the whole of a domain; 2 behind the last one. */
-static int to_domains(const struct reading *r, const json_t *e, struct err *err ATTR_UNUSED)
+static int to_domains(const struct reading *r, const json_t *e, struct err *err)
 {
     struct slice key = slice_str(tool_text(e, "key"));
+    struct route_entry entry;
 
     if (key.n == 0 || key.p[0] != '@')
         return 2;
-    if (slice_eq(slice_str(tool_text(e, "state")), slice_str(route_state_name(ROUTE_STATE_HELD))))
-        export_hold_domain(r->x, key);
+    if (read_entry(e, &entry, err) != 0)
+        return -1;
+    export_domain(r->x, key, &entry);
     return 0;
 }
 
@@ -91,27 +118,29 @@ static int export_once(struct tool *t, struct export *x, struct buf *out, struct
     int rc;
 
     buf_clear(out);
+    if (!x)
+        return read_pages(&r, "", to_json, err);
     rc = export_begin(x, out) == 0 ? read_pages(&r, "@", to_domains, err) : -1;
     if (rc == 0)
         rc = read_pages(&r, "", to_export, err);
     if (export_end(x, out) != 0 && rc == 0)
-        rc = err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
+        rc = too_large(err);
     return rc;
 }
 
 static void warn(const struct export *x)
 {
-    if (x->deliver_as)
+    if (x->deliver_as && x->format == EXPORT_POSTFIX_TRANSPORT)
         fprintf(stderr,
             "maptool: %zu entries have a deliver_as, which a transport table cannot say: use the "
-            "socket map, or a canonical(5) table beside it\n",
+            "socket map, or a virtual(5) table beside it (--format postfix-virtual)\n",
             x->deliver_as);
     if (x->held)
         fprintf(stderr, "maptool: %zu held addresses became temporary failures\n", x->held);
     if (x->left_out == 0)
         return;
     fprintf(stderr,
-        "maptool: %zu addresses were left out, because a transport table cannot have them:\n%.*s",
+        "maptool: %zu addresses were left out, because this format cannot have them:\n%.*s",
         x->left_out, SLICE_ARG(buf_slice(&x->left_out_names)));
     if (x->deferred)
         fprintf(stderr,
@@ -120,35 +149,92 @@ static void warn(const struct export *x)
             x->deferred);
 }
 
-static int write_out(const char *file, struct slice bytes, struct err *err)
+/* FILE.db, as postmap(1) and makemap(8) make it of the text. */
+static int write_db(const char *file, struct slice text, struct err *err)
 {
+    struct slice rest = text, key, value;
+    struct bdb_file *db = NULL;
+    struct buf path;
+    size_t n = 0;
+    int rc;
+
+    while (export_next_line(&rest, &key, &value))
+        n++;
+    buf_init(&path, strlen(file) + 4);
+    if (buf_addf(&path, "%s.db", file) != 0)
+        BUG("the name fits by construction");
+    rc = bdb_file_new(buf_cstr(&path), n, &db, err);
+    for (rest = text; rc == 0 && export_next_line(&rest, &key, &value);)
+        rc = bdb_file_add(db, key, value, err);
+    if (rc == 0)
+        rc = bdb_file_finish(&db, FILE_MODE, err);
+    bdb_file_free(&db);
+    buf_fini(&path);
+    return rc;
+}
+
+static int write_out(const char *file, bool wants_db, struct slice bytes, struct err *err)
+{
+    if (file && io_write_file_durable(file, bytes, FILE_MODE, err) != 0)
+        return -1;
     if (file)
-        return io_write_file_durable(file, bytes, FILE_MODE, err);
+        return wants_db ? write_db(file, bytes, err) : 0;
     fwrite(bytes.p, 1, bytes.n, stdout);
     return tool_flush(err);
 }
 
+static int unknown_format(const char *name, struct err *err)
+{
+    struct buf names;
+    buf_init(&names, 512);
+    for (size_t i = 0; i < EXPORT_FORMATS; i++)
+        if (buf_addf(&names, ", %s", export_format_name((enum export_format)i)) != 0)
+            BUG("the names of the formats fit");
+    err_set(
+        err, ERR_PERM, EX_USAGE, "unknown format \"%s\" (formats: json%s)", name, buf_cstr(&names));
+    buf_fini(&names);
+    return -1;
+}
+
+struct wish {
+    const char *format, *file;
+    bool is_json, wants_db;
+};
+
+static int parse(struct tool *t, struct wish *w, struct export *x, struct err *err)
+{
+    w->wants_db = tool_flag(t, "--db");
+    if (tool_option(t, "--format", &w->format, err) != 0 ||
+        tool_option(t, "--output", &w->file, err) != 0 || tool_words(t, 0, 0, err) != 0)
+        return -1;
+    w->is_json = strcmp(w->format, "json") == 0;
+    if (!w->is_json && export_format_parse(w->format, &x->format) != 0)
+        return unknown_format(w->format, err);
+    if (w->wants_db && !w->file)
+        return err_set(err, ERR_PERM, EX_USAGE, "--db needs --output");
+    if (w->wants_db && (w->is_json || !export_is_table(x->format)))
+        return err_set(err, ERR_PERM, EX_USAGE,
+            "--db is for the tables of Postfix and Sendmail, not for %s", w->format);
+    return 0;
+}
+
 int cmd_export(struct tool *t, struct err *err)
 {
-    const char *format = "csv", *file = NULL;
+    struct wish w = {.format = "csv"};
     struct export x = {.conf = t->conf};
     struct buf out;
     int rc = 1;
 
-    if (tool_option(t, "--format", &format, err) != 0 ||
-        tool_option(t, "--output", &file, err) != 0 || tool_words(t, 0, 0, err) != 0)
+    if (parse(t, &w, &x, err) != 0)
         return -1;
-    if (export_format_parse(format, &x.format) != 0)
-        return err_set(err, ERR_PERM, EX_USAGE,
-            "unknown format \"%s\" (formats: csv, postfix-transport)", format);
     buf_init(&out, EXPORT_BYTES_MAX);
     for (int i = 0; i < TRIES_MAX && rc == 1; i++)
-        rc = export_once(t, &x, &out, err);
+        rc = export_once(t, w.is_json ? NULL : &x, &out, err);
     if (rc == 1)
         rc = err_set(err, ERR_TEMP, EX_TEMPFAIL,
             "the map changed during each of %d tries: try again later", TRIES_MAX);
     if (rc == 0)
-        rc = write_out(file, buf_slice(&out), err);
+        rc = write_out(w.file, w.wants_db, buf_slice(&out), err);
     if (rc == 0) {
         warn(&x);
         rc = x.left_out > 0 ? TOOL_DIFFERENT : 0;

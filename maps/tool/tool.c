@@ -27,8 +27,7 @@ static const struct tool_command COMMANDS[] = {
         "[--route S] [--replace [--max-drop PERCENT]] [--dry-run] [--column COLUMN=NAME]... "
         "[--charset SET] FILE|-",
         "add or change many entries, all or none", cmd_import},
-    {"export", "[--format csv|postfix-transport] [--output FILE]", "write the map for others",
-        cmd_export},
+    {"export", "[--format FORMAT] [--output FILE [--db]]", "write the map for others", cmd_export},
     {"explain", "ADDR [--from IP|SERVER] [--sender A]", "where mail for ADDR goes now, and why",
         cmd_explain},
     {"log", "[ADDR] [--last N | --all]", "show changes", cmd_log},

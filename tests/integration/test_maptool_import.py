@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """maptool import and export."""
+import json
 import random
 
 import pytest
@@ -145,7 +146,18 @@ def test_export_postfix_transport(live, tmp_path):
         "postmaster@example.org\tsmtp:[10.1.1.5]:25", "abuse@example.org\tsmtp:[10.1.1.5]:25",
         "example.org\terror:5.1.1 User unknown",
         "postmaster@example.net\tsmtp:[10.1.1.5]:25", "abuse@example.net\tsmtp:[10.1.1.5]:25",
-        "example.net\tsmtps:[mx.example.net]:465"]
+        "example.net\tsmtps:[mx.example.net]:465", "b@x.org\tlmtp:inet:10.1.2.5:24"]
+
+
+def test_export_json_lines(live, tmp_path):
+    live.maptool("import", "-", input="key,route,note\nann@example.org,old,M\u00fcller\nbob@example.org,new,\n")
+    live.maptool("export", "--format", "json", "--output", tmp_path / "map.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "map.jsonl").read_text().splitlines()]
+    assert rows == live.json("list") and rows[0]["note"] == "M\u00fcller"
+    for args, text in ((["--format", "json", "--output", tmp_path / "x", "--db"], "--db is for the tables"),
+                       (["--format", "postfix-virtual", "--db"], "--db needs --output")):
+        done = live.maptool("export", *args, check=False)
+        assert done.returncode == 64 and text in done.stderr
 
 
 def test_export_of_a_held_domain(live):

@@ -71,8 +71,6 @@ def check_format(c_files):
 # --- Include arrows ---------------------------------------------------------------------------
 
 PROGRAM_FOLDERS = ("maps/mapd", "maps/lookup", "maps/tool", "relay", "milter", "imapsync")
-# maptool imports and exports: its format folder is part of its room.
-ROOM_OF = {"maps/format": "maps/tool"}
 
 # Within imapsync arrows run down this list (docs/decisions.md says what each is).
 SYNC_LAYERS = ("imapsync/imap", "imapsync/ends", "imapsync/journal", "imapsync/plan", "imapsync/stream",
@@ -115,7 +113,6 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 def room(path):
     folder = path.rsplit("/", 1)[0] if "/" in path else ""
-    folder = ROOM_OF.get(folder, folder)
     for program in PROGRAM_FOLDERS:
         if folder == program or folder.startswith(program + "/"):
             return program

@@ -163,7 +163,7 @@ static void test_held_domain(void **state)
         buf_init(&out, TEXT_MAX);
         assert_int_equal(export_begin(&x, &out), 0);
         size_t head = out.n;
-        export_hold_domain(&x, SLICE_LIT("@example.org"));
+        export_domain(&x, SLICE_LIT("@example.org"), &rows[2].entry);
         for (size_t i = 0; i < COUNT_OF(rows); i++)
             assert_int_equal(export_entry(&x, slice_str(rows[i].key), &rows[i].entry, &out), 0);
         assert_int_equal(export_end(&x, &out), 0);
@@ -339,11 +339,142 @@ static void test_formats(void **state)
 {
     (void)state;
     enum export_format f;
-    assert_int_equal(export_format_parse("csv", &f), 0);
-    assert_int_equal(f, EXPORT_CSV);
-    assert_int_equal(export_format_parse("postfix-transport", &f), 0);
-    assert_int_equal(f, EXPORT_POSTFIX_TRANSPORT);
+    for (size_t i = 0; i < EXPORT_FORMATS; i++) {
+        assert_int_equal(export_format_parse(export_format_name((enum export_format)i), &f), 0);
+        assert_int_equal(f, i);
+    }
     assert_int_equal(export_format_parse("CSV", &f), -1);
+    assert_true(export_is_table(EXPORT_SENDMAIL_ADDRESS));
+    assert_false(export_is_table(EXPORT_STALWART));
+}
+
+/* The other tables and lists of one small map: every line that they have. */
+static void test_whole(void **state)
+{
+#define HOLD "This mailbox is being moved"
+    static char imap_hosts[][16] = {"10.1.1.5", "2001:db8::1"};
+    struct conf_server own[] = {
+        {.name = names[0],
+            .smtp = {NET_SCHEME_SMTP, hosts[0], 25},
+            .imap = {NET_SCHEME_IMAP, imap_hosts[0], 143},
+            .tls = CONF_TLS_VERIFY},
+        {.name = names[1],
+            .smtp = {NET_SCHEME_LMTP, hosts[1], 24},
+            .imap = {NET_SCHEME_IMAPS, imap_hosts[1], 993},
+            .tls = CONF_TLS_ENCRYPT},
+        {.name = names[4]},
+    };
+    const struct conf conf = {.servers = own, .n_servers = 3, .domains = domains, .n_domains = 2};
+    static const struct {
+        const char *key;
+        struct route_entry entry;
+    } rows[] = {
+        {"@example.net", {.route = SLICE_LIT("new"), .deliver_as = SLICE_LIT("@x.net")}},
+        {"as@example.org", {.route = SLICE_LIT("old"), .deliver_as = SLICE_LIT("As@x.org")}},
+        {"both@example.org", {.route = SLICE_LIT("new"), .deliver_as = SLICE_LIT("as@x.org")}},
+        {"eve@example.net", {.kind = ROUTE_KIND_REJECT}},
+        {"eve@example.org", {.kind = ROUTE_KIND_REJECT}},
+        {"far@example.org", {.route = SLICE_LIT("old"), .deliver_as = SLICE_LIT("@y.org")}},
+        {"held@example.org", {.route = SLICE_LIT("old"),
+                                 .state = ROUTE_STATE_HELD,
+                                 .deliver_as = SLICE_LIT("held@x.org")}},
+        {"none@example.org", {.route = SLICE_LIT("none")}},
+        {"old@example.net", {.route = SLICE_LIT("old")}},
+        {"to@example.org", {.route = SLICE_LIT("new"), .deliver_as = SLICE_LIT("eve@example.net")}},
+        {"~t*:@example.org", {.route = SLICE_LIT("old")}},
+    };
+    static const struct {
+        enum export_format format;
+        const char *want;
+    } wants[] = {
+        {EXPORT_POSTFIX_RECIPIENTS,
+            "@example.net\tOK\nas@example.org\tOK\nboth@example.org\tOK\nfar@example.org\tOK\n"
+            "held@example.org\tOK\nnone@example.org\tOK\nold@example.net\tOK\nto@example.org\tOK\n"
+            "~t*:@example.org\tOK\npostmaster@example.org\tOK\nabuse@example.org\tOK\n"
+            "postmaster@example.net\tOK\nabuse@example.net\tOK\n"},
+        {EXPORT_POSTFIX_VIRTUAL,
+            "@example.net\t@x.net\nas@example.org\tAs@x.org\nboth@example.org\tas@x.org\n"
+            "eve@example.net\teve@example.net\nfar@example.org\tfar@y.org\n"
+            "held@example.org\theld@x.org\nold@example.net\told@example.net\n"
+            "to@example.org\teve@example.net\npostmaster@example.net\tpostmaster@example.net\n"
+            "abuse@example.net\tabuse@example.net\n"},
+        {EXPORT_SENDMAIL_MAILHOST,
+            "@example.net\tcoexist-new:[mx.example.net]\nas@example.org\t[10.1.1.5]\n"
+            "both@example.org\tcoexist-new:[mx.example.net]\n"
+            "eve@example.net\terror:5.1.1:550 User unknown\n"
+            "eve@example.org\terror:5.1.1:550 User unknown\nfar@example.org\t[10.1.1.5]\n"
+            "held@example.org\terror:4.2.1:450 " HOLD "\n"
+            "none@example.org\terror:4.3.5:450 The server of this recipient takes no mail\n"
+            "old@example.net\t[10.1.1.5]\nto@example.org\tcoexist-new:[mx.example.net]\n"
+            "~t*:@example.org\t[10.1.1.5]\npostmaster@example.org\t[10.1.1.5]\n"
+            "abuse@example.org\t[10.1.1.5]\n@example.org\terror:5.1.1:550 User unknown\n"
+            "postmaster@example.net\t[10.1.1.5]\nabuse@example.net\t[10.1.1.5]\n"},
+        /* The lines of Postfix for addresses that virtual makes: two servers, a hold, a domain. */
+        {EXPORT_POSTFIX_TRANSPORT,
+            "example.net\tlmtp:inet:mx.example.net:24\nas@example.org\tsmtp:[10.1.1.5]:25\n"
+            "both@example.org\tlmtp:inet:mx.example.net:24\n"
+            "eve@example.net\terror:5.1.1 User unknown\neve@example.org\terror:5.1.1 User unknown\n"
+            "far@example.org\tsmtp:[10.1.1.5]:25\nheld@example.org\tretry:4.2.1 " HOLD "\n"
+            "none@example.org\tretry:4.3.5 The server of this recipient takes no mail\n"
+            "old@example.net\tsmtp:[10.1.1.5]:25\nto@example.org\tlmtp:inet:mx.example.net:24\n"
+            "~t*:@example.org\tsmtp:[10.1.1.5]:25\npostmaster@example.org\tsmtp:[10.1.1.5]:25\n"
+            "abuse@example.org\tsmtp:[10.1.1.5]:25\nexample.org\terror:5.1.1 User unknown\n"
+            "postmaster@example.net\tsmtp:[10.1.1.5]:25\nabuse@example.net\tsmtp:[10.1.1.5]:25\n"
+            "as@x.org\tretry:4.3.5 Recipients on several servers are delivered by this address\n"
+            "far@y.org\tsmtp:[10.1.1.5]:25\nheld@x.org\tretry:4.2.1 " HOLD "\n"
+            "x.net\tlmtp:inet:mx.example.net:24\n"},
+        {EXPORT_SENDMAIL_ADDRESS,
+            "as@example.org\tAs@x.org\nboth@example.org\tas@x.org\neve@example.net\teve@example."
+            "net\n"
+            "far@example.org\tfar@y.org\nheld@example.org\theld@x.org\n"
+            "old@example.net\told@example.net\nto@example.org\teve@example.net\n"
+            "postmaster@example.net\tpostmaster@example.net\nabuse@example.net\tabuse@example."
+            "net\n"},
+        {EXPORT_NGINX_MAP,
+            "\"~*@example\\.net$\" \"[2001:db8::1]:993\";\n\"as@example.org\" \"10.1.1.5:143\";\n"
+            "\"both@example.org\" \"[2001:db8::1]:993\";\n\"eve@example.net\" \"\";\n"
+            "\"eve@example.org\" \"\";\n\"far@example.org\" \"10.1.1.5:143\";\n"
+            "\"held@example.org\" \"10.1.1.5:143\";\n\"old@example.net\" \"10.1.1.5:143\";\n"
+            "\"to@example.org\" \"[2001:db8::1]:993\";\n\"\\\\~t*:@example.org\" "
+            "\"10.1.1.5:143\";\n"},
+        {EXPORT_DOVECOT_PASSDB,
+            "as@example.org:::::::proxy=y nopassword=y host=10.1.1.5 port=143 starttls=yes\n"
+            "both@example.org:::::::proxy=y nopassword=y host=2001:db8::1 port=993 ssl=any-cert\n"
+            "far@example.org:::::::proxy=y nopassword=y host=10.1.1.5 port=143 starttls=yes\n"
+            "held@example.org:::::::proxy=y nopassword=y host=10.1.1.5 port=143 starttls=yes\n"
+            "old@example.net:::::::proxy=y nopassword=y host=10.1.1.5 port=143 starttls=yes\n"
+            "to@example.org:::::::proxy=y nopassword=y host=2001:db8::1 port=993 ssl=any-cert\n"},
+        {EXPORT_STALWART, "\"*@example.net\" = \"new\"\n\"as@example.org\" = \"old\"\n"
+                          "\"both@example.org\" = \"new\"\n\"eve@example.net\" = \"\"\n"
+                          "\"eve@example.org\" = \"\"\n\"far@example.org\" = \"old\"\n"
+                          "\"held@example.org\" = \"old\"\n\"old@example.net\" = \"old\"\n"
+                          "\"to@example.org\" = \"new\"\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wants); i++) {
+        struct export x = {.conf = &conf, .format = wants[i].format};
+        struct buf out;
+        buf_init(&out, TEXT_MAX);
+        assert_int_equal(export_begin(&x, &out), 0);
+        size_t head = out.n;
+        for (size_t k = 0; k < COUNT_OF(rows) && rows[k].key[0] == '@'; k++)
+            export_domain(&x, slice_str(rows[k].key), &rows[k].entry);
+        for (size_t k = 0; k < COUNT_OF(rows); k++)
+            assert_int_equal(export_entry(&x, slice_str(rows[k].key), &rows[k].entry, &out), 0);
+        assert_int_equal(export_end(&x, &out), 0);
+        if (!slice_eq(slice_from(buf_slice(&out), head), slice_str(wants[i].want)))
+            fail_msg("%s: not\n%s\nbut\n%s", export_format_name(wants[i].format), wants[i].want,
+                buf_cstr(&out) + head);
+        struct slice rest = buf_slice(&out), key, value;
+        size_t n = 0;
+        while (export_is_table(x.format) && export_next_line(&rest, &key, &value)) {
+            assert_true(key.n > 0 && value.n > 0);
+            n++;
+        }
+        assert_true(n > 0 || !export_is_table(x.format));
+        export_fini(&x);
+        buf_fini(&out);
+    }
 }
 
 int main(void)
@@ -352,6 +483,6 @@ int main(void)
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_roles),
         cmocka_unit_test(test_held_domain), cmocka_unit_test(test_left_out),
         cmocka_unit_test(test_letter_case), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_full), cmocka_unit_test(test_formats)};
+        cmocka_unit_test(test_full), cmocka_unit_test(test_formats), cmocka_unit_test(test_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
