@@ -93,6 +93,19 @@ done:
     return rc;
 }
 
+/* What mapd writes besides: only where there is a map. */
+static int prepare_beside_map(const struct conf *conf, const struct user *u, struct err *err)
+{
+    struct buf path;
+    int rc = 0;
+
+    buf_init(&path, PATH_BYTES_MAX);
+    if (io_path(&path, conf->state, "map") == 0 && access(buf_cstr(&path), F_OK) == 0)
+        rc = prepare_state(conf, "emergency", true, u, err);
+    buf_fini(&path);
+    return rc;
+}
+
 /* A user that this host does not have runs no program here.  One of whom nobody can tell is another
  * matter: what would be left out for him is left out until the next start. */
 static int find_if_there(
@@ -145,6 +158,7 @@ int access_become_mapd(const struct conf *conf, bool makes_map, struct err *err)
     user_add_group(&u, group);
     u.gid = group;
     if (join_relay(conf, &u, err) == 0 && prepare_state(conf, "map", makes_map, &u, err) == 0 &&
+        prepare_beside_map(conf, &u, err) == 0 &&
         daemon_prepare_dir(conf->run, RUN_MODE, u.uid, group, err) == 0)
         rc = daemon_become(&u, err);
     user_fini(&u);

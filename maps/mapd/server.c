@@ -30,6 +30,7 @@
 #include "base/os/stream.h"
 #include "maps/client.h"
 #include "maps/mapd/barrier.h"
+#include "maps/mapd/emergency.h"
 #include "maps/mapd/hosts.h"
 #include "maps/mapd/reload.h"
 #include "maps/mapd/worker.h"
@@ -63,6 +64,7 @@ struct server {
     struct listener *listener;
     struct loop_async *async;
     struct worker *worker;
+    struct emergency *emergency;
     LIST_HEAD(conns, conn) conns; /* whoever asked last comes first */
     size_t n_conns;
     bool is_full; /* says so once */
@@ -367,6 +369,9 @@ static void on_results(void *arg)
         next = job->next;
         finish_job(job);
     }
+    /* NULL: this is the end, which writes them. */
+    if (s->emergency)
+        emergency_changed(s->emergency);
     check_own(s);
 }
 
@@ -411,6 +416,7 @@ static void on_reloaded(
     drop_former_rights(s);
     job->conf = conf;
     s->conf = conf;
+    emergency_reload(s->emergency, conf);
     worker_submit(s->worker, job);
     log_info("reloaded", log_str("file", conf->path));
     daemon_notify("READY=1");
@@ -451,7 +457,8 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
     s->async = loop_async_new(loop, on_results, s);
     s->reload = reload_new(loop, on_reloaded, s);
     if (access_writers_load(conf, &s->writers, err) != 0 ||
-        worker_new(conf, store, publish, wake_loop, s, &s->worker, err) != 0) {
+        worker_new(conf, store, publish, wake_loop, s, &s->worker, err) != 0 ||
+        emergency_new(conf, &s->emergency, err) != 0) {
         server_free(&s);
         return -1;
     }
@@ -473,6 +480,7 @@ void server_free(struct server **sp)
         worker_stop(s->worker);
         on_results(s);
     }
+    emergency_free(&s->emergency);
     while (!LIST_EMPTY(&s->conns))
         conn_close(LIST_FIRST(&s->conns));
     barriers_free(&s->barriers);

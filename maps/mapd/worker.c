@@ -221,6 +221,8 @@ static void expire_holds(struct worker *w)
     w->expire_failed = try_expire(w, &err) != 0;
     if (w->expire_failed)
         log_error("expire_failed", log_err(&err));
+    else
+        w->done(w->arg);
 }
 
 static int try_prune(struct worker *w, struct store_txn *txn, struct err *err)

@@ -24,7 +24,7 @@ struct job {
 };
 
 /* Borrows store and conf until worker_free. done is called in the store thread whenever finished
- * jobs wait in worker_take(). */
+ * jobs wait in worker_take(), or the map has changed by itself. */
 int worker_new(const struct conf *conf, struct store *store, struct publish *publish,
     void (*done)(void *arg), void *arg, struct worker **out, struct err *err) ATTR_WUR;
 void worker_submit(struct worker *w, struct job *job);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Tables that `maptool export --db` makes, in running Postfix and Sendmail, as docs/recipes says."""
 import shlex
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -91,3 +92,67 @@ def test_each_recipient_reaches_its_server(mta, request):
     made.again()
     wait_for(lambda: refuse(made.mx, CAT).code == 550, 20, "the deletion to be seen")
     made.mx.wait_empty()
+
+
+# --- When nothing of ours runs any more ------------------------------------------------------------
+
+def run_block(mx, name, replace):
+    for line in recipes.block("emergency.md", name, replace).splitlines():
+        program, *args = shlex.split(line)
+        if program == "postfix":
+            mx.reload(write=False)
+        else:
+            mx.run(f"/usr/sbin/{program}", *args)
+
+
+def test_postfix_goes_on_without_us(scripted, site, postfix):
+    old, new = scripted(), scripted(lmtp=True)
+    made = site({"old": {"smtp": f"smtp://127.0.0.1:{old.port}"}, "new": {"smtp": f"lmtp://127.0.0.1:{new.port}"}},
+                settings={"mapd": {"emergency": "1s"}})
+    made.init({ANN: "old", BOB: "old", CAT: "new"})
+    made.maptool("set", BOB, "deliver_as=bob@tenant.test")
+    made.maptool("set", EVE, "kind=reject")
+    made.start("lookup", "milter")
+    lookup, milter = f"127.0.0.1:{made.lookup_port}", f"127.0.0.1:{made.milter_port}"
+    main = "".join(recipes.block("postfix.md", name, {"127.0.0.1:10225": lookup}) for name in ("main.cf aliases",))
+    main += recipes.block("postfix.md", "main.cf routes", {"127.0.0.1:10225": lookup, "127.0.0.1:10226": milter})
+    mx = postfix(main={**recipes.settings(main), "max_use": "1"})
+    assert send(mx, [ANN, CAT], "before").accepted == [ANN, CAT]
+    made.maptool("hold", CAT)
+    files = made.state / "emergency"
+    generation = str(made.json("status")["generation"])
+    wait_for(lambda: (files / "generation").exists() and (files / "generation").read_text().strip() == generation, 20,
+             "the last change to be in the files")
+    assert not list(files.glob("*.new"))
+    for program in ("lookup", "milter", "mapd"):
+        made.kill(program)
+    shutil.rmtree(made.run)
+    assert not send(mx, ANN, "nothing works").accepted
+    shutil.copytree(files, mx.dir / "inst" / "emergency")       # the guest has a file system of its own
+    run_block(mx, "tables", {"/var/lib/coexist/": "/inst/"})
+    assert refuse(mx, NOBODY).code == refuse(mx, EVE).code == 550
+    assert 400 <= refuse(mx, CAT).code < 500
+    assert send(mx, [ANN, BOB], "meanwhile").accepted == [ANN, BOB]
+    wait_for(lambda: sorted(r for m in old.messages for r in m.recipients if b"Subject: meanwhile" in m.data) ==
+             [ANN, "bob@tenant.test"], 20, "both")
+    # And back.
+    made.run.mkdir()
+    made.start("mapd", "lookup", "milter")
+    made.maptool("release", CAT)
+    run_block(mx, "back", {"127.0.0.1:10225": lookup, "127.0.0.1:10226": milter})
+    assert send(mx, [CAT, BOB], "after").accepted == [CAT, BOB]
+    assert b"Coexist-Trace:" in arrives(new, "after").data
+
+
+def test_emergency_files_follow_a_clean_stop(site):
+    """Written at the end too, and for a configuration that was read anew."""
+    made = site({"old": {"smtp": "smtp://10.1.1.5:25"}}, settings={"mapd": {"emergency": "1d"}}).init()
+    files = made.state / "emergency"
+    wait_for(lambda: (files / "generation").exists(), 20, "the first files")
+    made.set(ANN, "old")
+    made.stop("mapd")
+    assert f"{ANN}\tsmtp:[10.1.1.5]:25\n" in (files / "postfix-transport").read_text()
+    assert f"{ANN}\tOK\n" in (files / "postfix-recipients").read_text()
+    assert (files / "generation").read_text() == "1\n"
+    assert sorted(p.name for p in files.iterdir()) == ["generation", "postfix-recipients", "postfix-transport",
+                                                      "postfix-virtual", "sendmail-address", "sendmail-mailhost"]
