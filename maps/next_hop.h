@@ -22,4 +22,9 @@ int next_hop_postfix(const struct conf_server *server, struct buf *out) ATTR_WUR
  * For servers that take mail. */
 int next_hop_sendmail(const struct conf_server *server, struct buf *out) ATTR_WUR;
 
+/* The server to which a transport(5) or mailertable leads with these words: "smtp:[host]:25",
+ * "lmtp:inet:host:24", "relay:host", "esmtp:[IPv6:::1]".  Whatever the mailer is called, it is the
+ * one server whose host, or whose name, and port they are.  CONF_SERVER_NONE: none, or several. */
+int next_hop_find(const struct conf *conf, struct slice hop);
+
 #endif

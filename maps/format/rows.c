@@ -74,7 +74,7 @@ static const char *near_name(struct slice cell)
 {
     for (size_t i = 0; i < N_NAMES; i++) {
         struct slice name = slice_str(NAMES[i].name);
-        if (distance(cell, name) <= (name.n < 5 ? 1 : 2))
+        if (distance(cell, name) <= (name.n < 3 ? 0 : name.n < 5 ? 1 : 2))
             return NAMES[i].name;
     }
     return NULL;
@@ -238,7 +238,7 @@ static int make_row(
     struct rows *r, size_t line, const struct slice *cells, size_t n, struct err *err)
 {
     json_t *row = json_object(), *set = json_object();
-    bool has_route = false, has_key = false;
+    bool has_key = false;
     int rc = json_object_set_new(row, "set", set);
 
     for (size_t i = 0; i < n && rc == 0; i++) {
@@ -256,14 +256,11 @@ static int make_row(
             return sink_bad(
                 r->sink, line, err, "%s is longer than %d bytes", MEMBERS[column], ROWS_CELL_MAX);
         }
-        has_route |= column == ROWS_ROUTE;
         has_key |= column == ROWS_KEY;
         rc = column == ROWS_NOTE
                  ? add_note(set, cells[i])
                  : sink_set(column == ROWS_KEY ? row : set, MEMBERS[column], cells[i]);
     }
-    if (rc == 0 && !has_route && r->default_route)
-        rc = sink_set(set, "route", slice_str(r->default_route));
     if (rc == 0 && has_key)
         return sink_row_own(r->sink, line, row, err);
     json_decref(row);
@@ -303,9 +300,9 @@ static int on_row(void *arg, size_t line, const struct slice *cells, size_t n, s
     return make_row(r, line, cells, n, err);
 }
 
-void rows_init(struct rows *r, const char *default_route, const struct sink *sink)
+void rows_init(struct rows *r, const struct sink *sink)
 {
-    *r = (struct rows){.default_route = default_route, .sink = sink};
+    *r = (struct rows){.sink = sink};
     csv_init(&r->csv, on_row, r);
 }
 

@@ -40,7 +40,6 @@ struct rows_name {
 struct rows {
     struct csv csv;
     const struct sink *sink;
-    const char *default_route; /* for rows without one; NULL: they keep theirs */
     struct rows_name names[ROWS_NAMES_MAX];
     size_t n_names;
     bool has_columns;
@@ -49,7 +48,7 @@ struct rows {
 };
 
 /* The sink is borrowed. */
-void rows_init(struct rows *r, const char *default_route, const struct sink *sink);
+void rows_init(struct rows *r, const struct sink *sink);
 void rows_fini(struct rows *r);
 /* "COLUMN=NAME": the column of the file that is called NAME is COLUMN ("ignore": of no use). Before
  * the first octet; the text is borrowed. */

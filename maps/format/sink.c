@@ -30,7 +30,18 @@ void sink_note(const struct sink *s, size_t line, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    s->note(s->arg, line, format(&b, fmt, ap));
+    s->note(s->arg, line, format(&b, fmt, ap), false);
+    va_end(ap);
+    buf_fini(&b);
+}
+
+void sink_lost(const struct sink *s, size_t line, const char *fmt, ...)
+{
+    struct buf b;
+    va_list ap;
+
+    va_start(ap, fmt);
+    s->note(s->arg, line, format(&b, fmt, ap), true);
     va_end(ap);
     buf_fini(&b);
 }

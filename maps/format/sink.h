@@ -21,8 +21,9 @@ struct sink {
     int (*row)(void *arg, size_t line, json_t *row_own, struct err *err);
     /* -1 ends the reading: enough of them. */
     int (*bad)(void *arg, size_t line, const char *what, struct err *err);
-    /* What is left out although nothing is wrong with it. */
-    void (*note)(void *arg, size_t line, const char *what);
+    /* What is worth saying; is_lost: the file says something there that the map cannot have, and it
+     * was left out. */
+    void (*note)(void *arg, size_t line, const char *what, bool is_lost);
     /* Only guessed is in which character set the file is: an address that needs it is bad. */
     bool is_guessed;
 };
@@ -30,6 +31,7 @@ struct sink {
 int sink_bad(const struct sink *s, size_t line, struct err *err, const char *fmt, ...) ATTR_WUR
     ATTR_PRINTF(4, 5);
 void sink_note(const struct sink *s, size_t line, const char *fmt, ...) ATTR_PRINTF(3, 4);
+void sink_lost(const struct sink *s, size_t line, const char *fmt, ...) ATTR_PRINTF(3, 4);
 /* Hands the row over once its key may be believed. */
 int sink_row_own(const struct sink *s, size_t line, json_t *row, struct err *err) ATTR_WUR;
 /* 0, or -1: no text that JSON can have. */

@@ -159,6 +159,8 @@ static void merge(
         next->deliver_as = change->deliver_as;
     if (change->has & CHANGE_NOTE)
         next->note = change->note;
+    if (next->kind == ROUTE_KIND_MAILBOX && next->route.n == 0)
+        next->route = change->default_route;
 }
 
 static enum control_outcome check_change(

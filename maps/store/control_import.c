@@ -27,7 +27,8 @@ struct control_import {
     size_t n_bad; /* rows that were refused: nothing comes of this import */
     struct err first_bad;
     bool replace, dry_run;
-    uint64_t max_drop; /* percent */
+    uint64_t max_drop;          /* percent */
+    struct slice default_route; /* of new entries */
 };
 
 void control_import_free(struct control_import **import)
@@ -44,10 +45,14 @@ enum control_outcome control_import_begin(struct control_call *call)
 {
     bool replace, dry_run;
     uint64_t max_drop = MAX_DROP_DEFAULT;
+    struct slice route;
 
     if (control_flag(call->request, "replace", &replace, call->err) != 0 ||
         control_flag(call->request, "dry_run", &dry_run, call->err) != 0 ||
-        control_number(call->request, "max_drop", 100, false, &max_drop, call->err) != 0)
+        control_number(call->request, "max_drop", 100, false, &max_drop, call->err) != 0 ||
+        control_string(
+            call->request, "default_route", ROUTE_SERVER_MAX, false, &route, call->err) != 0 ||
+        (route.n && change_check_route(call->c->conf, route, call->err) != 0))
         return CONTROL_REFUSED;
     control_import_free(&call->session->import);
     struct control_import *import = mem_zalloc(sizeof *import);
@@ -55,6 +60,7 @@ enum control_outcome control_import_begin(struct control_call *call)
     import->replace = replace;
     import->dry_run = dry_run;
     import->max_drop = max_drop;
+    import->default_route = arena_dup(import->mem, route);
     call->session->import = import;
     return CONTROL_DONE;
 }
@@ -118,6 +124,7 @@ static enum control_outcome put_row(
     if (change_parse(call->c->conf, row, import->mem, change, call->err) != 0)
         return CONTROL_REFUSED;
     change->row = import->next_row;
+    change->default_route = import->default_route;
     import->n++;
     return CONTROL_DONE;
 }

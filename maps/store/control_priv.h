@@ -39,6 +39,8 @@ struct change {
     unsigned has; /* CHANGE_... */
     bool is_delete;
     uint32_t row; /* in the import */
+    /* Of an import: for an entry that is new and has no route of its own. */
+    struct slice default_route;
 };
 
 struct change_counts {

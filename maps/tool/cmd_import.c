@@ -18,7 +18,7 @@
 #include "base/core/mem.h"
 #include "base/core/num.h"
 #include "base/os/charset.h"
-#include "maps/format/rows.h"
+#include "maps/format/reader.h"
 #include "maps/format/text.h"
 #include "maps/store/control.h"
 #include "maps/tool/told.h"
@@ -31,6 +31,7 @@ struct import {
     struct tool *tool;
     struct told told;
     struct sink sink;
+    bool has_lost; /* the file says more than the map can have */
     json_t *chunk;
     size_t chunk_bytes;
     uint32_t *lines; /* of each row so far */
@@ -127,18 +128,24 @@ static int on_bad(void *arg, size_t line, const char *what, struct err *err)
     return told_bad(&im->told, line, what, err);
 }
 
-static void on_note(void *arg, size_t line, const char *what)
+static void on_note(void *arg, size_t line, const char *what, bool is_lost)
 {
     struct import *im = arg;
+    im->has_lost |= is_lost;
     told_note(&im->told, line, what);
 }
 
 /* --- The file ------------------------------------------------------------------------------- */
 
+struct words { /* of an option that may come again */
+    const char *v[SITE_HOPS_MAX];
+    size_t n;
+};
+
 struct options {
-    const char *route, *why, *charset;
-    const char *columns[ROWS_NAMES_MAX];
-    size_t n_columns;
+    const char *route, *why, *charset, *domain, *format_name;
+    enum reader_format format; /* unless format_name is NULL */
+    struct words columns, hops;
     bool replace, dry_run;
     uint64_t max_drop;
 };
@@ -181,23 +188,52 @@ static int decode_file(
     return rc;
 }
 
+static enum reader_format choose_format(
+    struct import *im, const struct options *o, struct slice text)
+{
+    if (o->format_name)
+        return o->format;
+    enum reader_format guess = reader_guess(slice_str(im->told.file), text);
+    if (guess != READER_CSV) {
+        char what[80];
+        if (fmt_into(what, sizeof what, "read as %s (--format says another)",
+                reader_format_name(guess)) == 0)
+            told_note(&im->told, 0, what);
+    }
+    return guess;
+}
+
+static int name_columns(struct reader *r, const struct options *o, struct err *err)
+{
+    if (o->columns.n && r->format != READER_CSV)
+        return err_set(err, ERR_PERM, EX_USAGE, "--column is for files in CSV");
+    for (size_t i = 0; i < o->columns.n; i++)
+        if (rows_name(&r->rows, slice_str(o->columns.v[i]), err) != 0)
+            return -1;
+    return 0;
+}
+
 static int read_rows(struct import *im, struct slice text, const struct options *o, struct err *err)
 {
-    struct rows rows;
+    struct site site = {.conf = im->tool->conf, .sink = &im->sink, .domain = slice_str(o->domain)};
+    struct reader *r = mem_zalloc(sizeof *r);
     int rc = 0;
 
-    rows_init(&rows, o->route, &im->sink);
-    for (size_t i = 0; i < o->n_columns && rc == 0; i++)
-        rc = rows_name(&rows, slice_str(o->columns[i]), err);
+    for (size_t i = 0; i < o->hops.n && rc == 0; i++)
+        rc = site_hop(&site, slice_str(o->hops.v[i]), err);
+    reader_init(r, choose_format(im, o, text), &site);
     if (rc == 0)
-        rc = rows_feed(&rows, text, err);
+        rc = name_columns(r, o, err);
     if (rc == 0)
-        rc = rows_finish(&rows, err);
+        rc = reader_feed(r, text, err);
+    if (rc == 0)
+        rc = reader_finish(r, err);
     if (rc == 0)
         rc = send_chunk(im, err);
     if (rc == 0 && im->n == 0 && im->told.n_bad == 0)
         rc = err_set(err, ERR_PERM, EX_DATAERR, "there is no entry in it");
-    rows_fini(&rows);
+    reader_fini(r);
+    free(r);
     return rc;
 }
 
@@ -210,34 +246,51 @@ static void print_result(const json_t *reply)
         tool_number(reply, "unchanged"));
 }
 
-static int columns(struct tool *t, struct options *o, struct err *err)
+static int words(struct tool *t, const char *name, size_t max, struct words *out, struct err *err)
 {
-    for (const char *text = NULL;; text = NULL) {
-        if (tool_option(t, "--column", &text, err) != 0)
+    for (;;) {
+        const char *text = NULL;
+        if (tool_option(t, name, &text, err) != 0)
             return -1;
         if (!text)
             return 0;
-        if (o->n_columns == ROWS_NAMES_MAX)
-            return err_set(err, ERR_PERM, EX_USAGE, "--column stands there more than %d times",
-                ROWS_NAMES_MAX);
-        o->columns[o->n_columns++] = text;
+        if (out->n == max)
+            return err_set(
+                err, ERR_PERM, EX_USAGE, "%s stands there more than %zu times", name, max);
+        out->v[out->n++] = text;
     }
+}
+
+static int parse_format(struct options *o, struct err *err)
+{
+    struct buf names;
+
+    if (!o->format_name || reader_format_parse(slice_str(o->format_name), &o->format) == 0)
+        return 0;
+    buf_init(&names, 400);
+    err_set(err, ERR_PERM, EX_USAGE, "unknown format \"%s\" (formats: %s)", o->format_name,
+        reader_format_names(&names) == 0 ? buf_cstr(&names) : "");
+    buf_fini(&names);
+    return -1;
 }
 
 static int parse_options(struct tool *t, struct options *o, struct err *err)
 {
-    const char *format = "csv", *max_drop = "10";
+    const char *max_drop = "10";
 
     if (tool_option(t, "--route", &o->route, err) != 0 ||
         tool_option(t, "--why", &o->why, err) != 0 ||
-        tool_option(t, "--charset", &o->charset, err) != 0 || columns(t, o, err) != 0 ||
-        tool_option(t, "--format", &format, err) != 0 ||
+        tool_option(t, "--charset", &o->charset, err) != 0 ||
+        words(t, "--column", ROWS_NAMES_MAX, &o->columns, err) != 0 ||
+        words(t, "--next-hop", SITE_HOPS_MAX, &o->hops, err) != 0 ||
+        tool_option(t, "--domain", &o->domain, err) != 0 ||
+        tool_option(t, "--format", &o->format_name, err) != 0 ||
         tool_option(t, "--max-drop", &max_drop, err) != 0)
         return -1;
     o->replace = tool_flag(t, "--replace");
     o->dry_run = tool_flag(t, "--dry-run");
-    if (strcmp(format, "csv") != 0)
-        return err_set(err, ERR_PERM, EX_USAGE, "unknown format \"%s\" (formats: csv)", format);
+    if (parse_format(o, err) != 0)
+        return -1;
     if (num_u64(slice_str(max_drop), 0, 100, &o->max_drop) != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "--max-drop is a percentage from 0 to 100");
     return tool_words(t, 1, 1, err);
@@ -263,8 +316,8 @@ static int run_import(struct import *im, FILE *in, const struct options *o, stru
     json_t *reply = NULL;
     struct buf text;
     int rc = tool_call_own(im->tool,
-        json_pack("{ss sb sb sI}", "op", "begin", "replace", o->replace, "dry_run", o->dry_run,
-            "max_drop", (json_int_t)o->max_drop),
+        json_pack("{ss sb sb sI ss}", "op", "begin", "replace", o->replace, "dry_run", o->dry_run,
+            "max_drop", (json_int_t)o->max_drop, "default_route", o->route ? o->route : ""),
         &reply, err);
 
     json_decref(reply);
@@ -279,7 +332,9 @@ static int run_import(struct import *im, FILE *in, const struct options *o, stru
     buf_fini(&text);
     if (rc == 0 && im->told.n_bad == 0)
         rc = commit(im, o, err);
-    return told_end(&im->told, rc, err) == 0 ? tool_flush(err) : -1;
+    if (told_end(&im->told, rc, err) != 0 || tool_flush(err) != 0)
+        return -1;
+    return im->has_lost ? TOOL_DIFFERENT : 0;
 }
 
 int cmd_import(struct tool *t, struct err *err)

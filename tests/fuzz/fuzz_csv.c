@@ -63,9 +63,9 @@ static int count_bad(void *arg, size_t line, const char *what, struct err *err)
     return 0;
 }
 
-static void ignore_note(void *arg, size_t line, const char *what)
+static void ignore_note(void *arg, size_t line, const char *what, bool is_lost)
 {
-    (void)arg, (void)line, (void)what;
+    (void)arg, (void)line, (void)what, (void)is_lost;
 }
 
 static void read_rows(struct slice in)
@@ -76,7 +76,7 @@ static void read_rows(struct slice in)
     struct err err = ERR_INIT;
     struct rows rows;
 
-    rows_init(&rows, "old", &sink);
+    rows_init(&rows, &sink);
     if (rows_feed(&rows, in, &err) == 0 && rows_finish(&rows, &err) != 0 && !err.text[0])
         abort();
     rows_fini(&rows);

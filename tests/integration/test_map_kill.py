@@ -127,10 +127,11 @@ def test_maptool_killed(site):
     live = start(site)
     rnd = random.Random(13)
     for i in range(KILLS):
-        process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "--route",
-                                    ("new", "old")[i % 2], "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        route = ("new", "old")[i % 2]
+        process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "-"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL)
         try:
-            process.stdin.write("".join(f"u{i}@example.org\n" for i in range(USERS)).encode())
+            process.stdin.write("".join(f"u{i}@example.org,{route}\n" for i in range(USERS)).encode())
             process.stdin.close()
         except BrokenPipeError:
             pass
@@ -151,9 +152,9 @@ def test_import_is_atomic_under_kill(site):
         probe.ask("spin u 100001")
         for _ in range(4):
             wanted = "new" if now == "old" else "old"
-            process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "--route", wanted, "-"],
-                                       stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            process.stdin.write(rows.encode())
+            process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "-"], stdin=subprocess.PIPE,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process.stdin.write(rows.replace("\n", f",{wanted}\n").encode())
             process.stdin.close()
             time.sleep(rnd.random() * 2)
             live.kill("mapd")

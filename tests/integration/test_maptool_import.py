@@ -89,6 +89,21 @@ def test_import_of_an_export(live, tmp_path, encoding):
     assert ("read as windows-1252" in done.stderr) == (encoding == "cp1252")
 
 
+def test_import_of_tables(live, tmp_path):
+    """A Postfix and a Sendmail that knew both servers; aliases and LDIF: test_reader.c has more."""
+    (tmp_path / "transport").write_text("# moved\nann@example.org lmtp:inet:10.1.2.5:24\nbob@example.org\n  smtp:[10.1.1.5]\n"
+                                        "example.com smtp:[10.1.1.5]\ngone@example.org error:5.1.1 no\n")
+    done = live.maptool("import", tmp_path / "transport")
+    assert "read as postfix-transport" in done.stderr and "line 5: @example.com is in a domain" in done.stderr
+    assert routes(live) == {"ann@example.org": "new", "bob@example.org": "old", "gone@example.org": ""}
+    live.maptool("import", "--route", "old", "--format", "postfix-relay-recipients", "-", input="cat@example.org x\n")
+    live.maptool("import", "--format", "sendmail-mailertable", "--next-hop", "local:=cloud", "-", input="example.net\tlocal:\n")
+    assert (routes(live)["cat@example.org"], routes(live)["@example.net"]) == ("old", "cloud")
+    fails(live, 65, "line 1: no server of the configuration is smtp:[192.0.2.1]", "--format", "postfix-transport", "-",
+          input="ann@example.org smtp:[192.0.2.1]\n")
+    fails(live, 64, "unknown format \"xls\" (formats: csv, ", "--format", "xls", "-", input="")
+
+
 def test_import_charset(live, tmp_path):
     path = tmp_path / "users.csv"
     path.write_bytes("M\xfcller@example.org,old\n".encode("latin-1"))
