@@ -25,9 +25,10 @@
  * without it (AWAY), and counts as kept.
  *
  * Errors.  A NO to a change costs the message, or the flag, that it is about (apply_halves.c), and
- * `spared` tells it.  A folder that says NO to everything, or cannot be opened, costs itself:
- * `exception` tells it, the rest of its operations is left out.  is_left says of both.  -1: the end
- * has broken, or the journal has failed; what was done is in the journal, or an intent is.
+ * `spared` tells it, as it does of what has no place to go to.  A folder that says NO to
+ * everything, or cannot be opened, costs itself: `exception` tells it, the rest of its operations
+ * is left out.  is_left says of both.  -1: the end has broken, or the journal has failed; what was
+ * done is in the journal, or an intent is.
  *
  * Round trips: three for a window (APPLY_WINDOW operations), however many folders they are in and
  * of whatever kind they are, and one more for each folder but one that messages are moved from or

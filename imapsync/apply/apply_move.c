@@ -43,16 +43,23 @@ static void ask(struct apply_window *w, struct apply_group *g)
     e->ops->status(e, &g->to, &g->to_told);
 }
 
-/* false: it is refused. */
+static void stay(struct apply_window *w, struct apply_group *g, const char *why)
+{
+    const struct apply_lost no_flags = {0};
+    apply_spare(w, g, g->which, g->n_uids, &no_flags, why);
+    g->state = APPLY_OVER;
+}
+
+/* false: it stays.  That is about the other folder, and what else is to be done in this one is. */
 static bool may_go(struct apply_window *w, struct apply_group *g)
 {
     const struct journal_folder *to = goes_to(w, g);
     bool is_there = to && g->to_told.result == END_OK && g->to.has & FOLDER_HAS_UIDNEXT &&
                     g->to.uidvalidity == to->target.uidvalidity;
     if (!to)
-        apply_refuse(w, g, "the target has no Trash");
+        stay(w, g, "it has no Trash");
     else if (!is_there)
-        apply_refuse(w, g, "the folder that messages are moved to is not there, or was replaced");
+        stay(w, g, "the folder that it goes to is not there, or was replaced");
     return is_there;
 }
 

@@ -136,6 +136,11 @@ static void do_make(struct model_end *e, struct request *r)
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "it is there already");
         return;
     }
+    if (e->s->refuses.makes) {
+        e->s->refuses.n++;
+        model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no more folders");
+        return;
+    }
     server_make(e->s, (uint8_t)r->name)->is_kept = true;
     world_story(e->w, "    target: folder %s made", model_folder_name((uint8_t)r->name));
 }

@@ -8,6 +8,7 @@
 
 #define INBOX 0
 #define WORK 1
+#define TRASH 2
 #define SEEN FLAG_SEEN
 #define WORD 32u /* a keyword */
 #define N 9
@@ -319,6 +320,34 @@ static void test_a_move(void **state)
     }
 }
 
+/* On the way back, where no Trash can be made, what was removed stays, and all else is done. */
+static void test_no_trash(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        begin("no trash", kinds[i], N);
+        rig.policy = PLAN_REVERSE;
+        no()->makes = true;
+        rig_remove(&rig.w.source, INBOX, 0);
+        rig_move(&rig.w.source, INBOX, 1, WORK);
+        rig_deliver(&rig, INBOX, 10, 0);
+        assert_true(rig_flag(&rig, &rig.w.source, INBOX, 2, SEEN, true));
+        for (unsigned pass = 0; pass < 2; pass++) {
+            (void)rig_pass(&rig);
+            assert_int_equal(rig.n.folders_failed, 0);
+            assert_int_equal(rig.n.items_withheld, 1);
+            assert_non_null(strstr(rig.told, "it has no Trash"));
+            rig_expect(&rig, &rig.w.target, INBOX, "0 2+16 3 4 5 6 7 8 10");
+            rig_expect(&rig, &rig.w.target, WORK, "1");
+        }
+        *no() = (struct refusals){0};
+        rig_quiet(&rig);
+        rig_expect(&rig, &rig.w.target, INBOX, "2+16 3 4 5 6 7 8 10");
+        rig_expect(&rig, &rig.w.target, TRASH, "0");
+        rig_fini(&rig);
+    }
+}
+
 /* A folder that lets nothing go is one that cannot be changed. */
 static void test_no_removal_at_all(void **state)
 {
@@ -355,6 +384,7 @@ int main(void)
         cmocka_unit_test_teardown(test_not_kept, clean_up),
         cmocka_unit_test_teardown(test_a_removal, clean_up),
         cmocka_unit_test_teardown(test_a_move, clean_up),
+        cmocka_unit_test_teardown(test_no_trash, clean_up),
         cmocka_unit_test_teardown(test_no_removal_at_all, clean_up),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
