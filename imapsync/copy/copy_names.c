@@ -45,15 +45,13 @@ static int drop_superseded(struct naming *w, struct err *err)
     size_t kept = 0;
     int result = 0;
     for (size_t i = 0; i < w->n_known; i++) {
-        struct journal_folder now = {0};
-        bool found = false;
+        bool is_past = true;
         if (result == 0)
-            result = journal_folder_get(w->c->journal, w->known[i].source.name, &now, &found, err);
-        if (result == 0 && found && now.id == w->known[i].id)
+            result = journal_folder_is_past(w->c->journal, &w->known[i], &is_past, err);
+        if (!is_past)
             w->known[kept++] = w->known[i];
         else
             journal_folder_fini(&w->known[i]);
-        journal_folder_fini(&now);
     }
     w->n_known = kept;
     return result;

@@ -53,16 +53,39 @@ int trash_make(struct end *target, struct folder_list *there, struct err *err)
  */
 
 struct search {
+    struct journal *journal;
     struct slice name;
     uint32_t id;
+    int result;
+    struct err err;
 };
 
-/* Of several the last one is the one of now: journal_folder_succeed(). */
+/* What a folder was under an earlier UIDVALIDITY has the name that it had then, whatever that is
+ * called now. */
 static void on_folder(void *arg, const struct journal_folder *f)
 {
     struct search *s = arg;
-    if (folder_same_name(f->target.name, s->name))
+    bool is_past;
+    if (s->result != 0 || !folder_same_name(f->target.name, s->name))
+        return;
+    s->result = journal_folder_is_past(s->journal, f, &is_past, &s->err);
+    if (!is_past)
         s->id = f->id;
+}
+
+/* found_out: the journal's folder with this name on the target. */
+static int search(struct journal *j, struct slice name, struct journal_folder *out, bool *found_out,
+    struct err *err)
+{
+    struct search s = {.journal = j, .name = name, .err = ERR_INIT};
+    *found_out = false;
+    if (journal_folders_each(j, on_folder, &s, err) != 0)
+        return -1;
+    if (s.result != 0) {
+        *err = s.err;
+        return -1;
+    }
+    return s.id != 0 ? journal_folder_by_id(j, s.id, out, found_out, err) : 0;
 }
 
 /* What the status of a folder tells in which nobody has written yet need not last (Courier). */
@@ -118,12 +141,10 @@ static bool is_listed(
 int trash_record(struct end *target, struct journal *j, const struct folder *trash,
     const struct journal_folder *lost, size_t n_lost, struct journal_folder *out, struct err *err)
 {
-    struct search s = {.name = trash->name};
     uint32_t uidvalidity;
-    bool found = false;
+    bool found;
     if (open_it(target, trash, &uidvalidity, err) != 0 ||
-        journal_folders_each(j, on_folder, &s, err) != 0 ||
-        (s.id != 0 && journal_folder_by_id(j, s.id, out, &found, err) != 0))
+        search(j, trash->name, out, &found, err) != 0)
         return -1;
     if (found && out->target.uidvalidity == uidvalidity)
         return 0;

@@ -157,6 +157,10 @@ uint32_t journal_folder_next(const struct journal *j);
  * be dropped, and if we do not come to that, the next opening does it. */
 int journal_folder_succeed(
     struct journal *j, struct journal_folder *f, bool is_over, struct err *err) ATTR_WUR;
+/* Whether its name on the source is another one's since, or nobody's: it is only kept for what it
+ * was. */
+int journal_folder_is_past(
+    struct journal *j, const struct journal_folder *f, bool *out, struct err *err) ATTR_WUR;
 /* All that is known under this id. */
 int journal_folder_drop(struct journal *j, uint32_t folder, struct err *err) ATTR_WUR;
 int journal_keywords_get(

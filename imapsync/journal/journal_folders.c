@@ -248,6 +248,17 @@ int journal_folder_succeed(
     return journal_commit(j, err);
 }
 
+int journal_folder_is_past(
+    struct journal *j, const struct journal_folder *f, bool *out, struct err *err)
+{
+    struct journal_folder now;
+    bool found;
+    int result = journal_folder_get(j, f->source.name, &now, &found, err);
+    *out = result == 0 && !(found && now.id == f->id);
+    journal_folder_fini(&now);
+    return result;
+}
+
 int journal_folder_drop(struct journal *j, uint32_t folder, struct err *err)
 {
     struct buf key;

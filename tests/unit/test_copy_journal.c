@@ -340,13 +340,19 @@ static void test_a_copy_without_its_message(void **state)
     assert_digest(j, 5, "1:3-12");
 }
 
-static uint32_t folder_id(struct journal *j, const char *source)
+static struct journal_folder known_as(struct journal *j, const char *source)
 {
     struct journal_folder f;
     struct err err = ERR_INIT;
     bool found;
     assert_int_equal(journal_folder_get(j, slice_str(source), &f, &found, &err), 0);
-    uint32_t id = found ? f.id : 0;
+    return f;
+}
+
+static uint32_t folder_id(struct journal *j, const char *source)
+{
+    struct journal_folder f = known_as(j, source);
+    uint32_t id = f.id;
     journal_folder_fini(&f);
     return id;
 }
@@ -361,13 +367,22 @@ static int n_folders(struct journal *j)
 
 static void succeed(struct journal *j, const char *source, bool is_over)
 {
-    struct journal_folder f;
+    struct journal_folder f = known_as(j, source);
     struct err err = ERR_INIT;
-    bool found;
-    assert_int_equal(journal_folder_get(j, slice_str(source), &f, &found, &err), 0);
     f.source.uidvalidity = 9;
     assert_int_equal(journal_folder_succeed(j, &f, is_over, &err), 0);
     journal_folder_fini(&f);
+}
+
+static bool is_past(struct journal *j, uint32_t id)
+{
+    struct journal_folder f;
+    struct err err = ERR_INIT;
+    bool found, is;
+    assert_int_equal(journal_folder_by_id(j, id, &f, &found, &err), 0);
+    assert_int_equal(journal_folder_is_past(j, &f, &is, &err), 0);
+    journal_folder_fini(&f);
+    return is;
 }
 
 /* One folder follows another: what was put under the next id before is its own, and what an engine
@@ -396,9 +411,17 @@ static void test_successors(void **state)
     *state = reopen(&j);
     assert_int_equal(n_folders(j), 2);
     assert_pairs(j, id + 1, "5-21S");
+    assert_true(is_past(j, id + 1));
+    assert_false(is_past(j, id + 2));
+    /* So it is when its name is nobody's. */
+    struct journal_folder f = known_as(j, "x");
+    journal_set(&f.source.name, slice_str("z"));
+    assert_int_equal(journal_folder_put(j, &f, &err), 0);
+    journal_folder_fini(&f);
+    assert_true(is_past(j, id + 1));
     assert_int_equal(journal_folder_drop(j, id + 1, &err), 0);
     assert_int_equal(n_folders(j), 1);
-    assert_int_equal(folder_id(j, "x"), id + 2);
+    assert_int_equal(folder_id(j, "z"), id + 2);
     /* One that was never opened is no folder that is over. */
     (void)new_folder(j, "new", "new");
     *state = reopen(&j);
