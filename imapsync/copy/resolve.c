@@ -12,6 +12,9 @@
  * whose size the other side has too are read and matched octet by octet; the others only if then
  * something is left on both sides.
  *
+ * Of equal messages that have fewer copies one that nobody has said OK to may get the copy of one
+ * that is SENT: then the SENT one is as new as the other one was.
+ *
  * What was sent and has gone from the source meanwhile becomes a pair as well: its copy is then
  * treated like any other whose message was deleted.
  *
@@ -177,26 +180,75 @@ static void pair_up(struct resolve_job *job, const struct end_changes *there,
     job->n_adopted += !(was && resolve_is_void(job, was));
 }
 
+/* Of equal messages one that nobody has said OK to has the copy, as the other one is not on the
+ * source any more, or has a higher number.  Which is which nothing tells, so they exchange what is
+ * known of them: the one that is SENT was never sent.  By UID, those that have the copy; their mate
+ * is the other one.  Owned. */
+static struct body *find_exchanged(
+    const struct resolve_job *job, const struct resolve_side *source, size_t *n_out)
+{
+    struct body *has = mem_realloc_array(NULL, source->n + 1, sizeof(*has));
+    struct body *lacks = mem_realloc_array(NULL, source->n + 1, sizeof(*lacks));
+    size_t n_has = 0, n_lacks = 0;
+    for (size_t i = 0; i < source->n; i++) {
+        struct body b = source->v[i];
+        const struct pair *was = resolve_find_pair(job, b.uid);
+        bool is_sent = was && was->state == PAIR_SENT, has_mate = b.mate != 0;
+        b.mate = 0;
+        if (has_mate && !is_sent)
+            has[n_has++] = b;
+        else if (!has_mate && is_sent)
+            lacks[n_lacks++] = b;
+    }
+    match_up(has, n_has, lacks, n_lacks, MATCH_EXACT);
+    free(lacks);
+    *n_out = n_has;
+    return has;
+}
+
+/* Behind a flip it is owed: the marks say that it is not new.  What the copy was given is the
+ * other one's now. */
+static void give_up(const struct resolve_job *job, uint32_t uid, struct wanted *has)
+{
+    struct pair p = *resolve_find_pair(job, uid);
+    if (!has->has_flags)
+        has->flags = p.flags;
+    has->has_flags = true;
+    p.state = PAIR_LOST;
+    if (job->is_behind_flip)
+        journal_pair_put(job->journal, job->folder->id, &p, NULL);
+    else
+        journal_pair_del(job->journal, job->folder->id, uid);
+}
+
 #define PUTS_AT_ONCE 200
 
 static int write_pairs(struct resolve_job *job, const struct end_changes *there,
     const struct wanted_list *l, const struct resolve_side *source, struct err *err)
 {
-    size_t n = 0, w = 0;
+    size_t n = 0, w = 0, n_exchanged, at = 0;
+    struct body *exchanged = find_exchanged(job, source, &n_exchanged);
+    int result = 0;
     journal_begin(job->journal);
-    for (size_t i = 0; i < source->n; i++) {
+    for (size_t i = 0; result == 0 && i < source->n; i++) {
         while (l->v[w].uid != source->v[i].uid)
             w++;
         if (source->v[i].mate == 0)
             continue;
-        pair_up(job, there, &l->v[w], &source->v[i]);
+        struct wanted wanted = l->v[w];
+        while (at < n_exchanged && exchanged[at].uid < wanted.uid)
+            at++;
+        if (at < n_exchanged && exchanged[at].uid == wanted.uid && exchanged[at].mate != 0)
+            give_up(job, exchanged[at].mate, &wanted);
+        pair_up(job, there, &wanted, &source->v[i]);
         if (++n % PUTS_AT_ONCE == 0) {
-            if (journal_commit(job->journal, err) != 0)
-                return -1;
-            journal_begin(job->journal);
+            result = journal_commit(job->journal, err);
+            if (result == 0)
+                journal_begin(job->journal);
         }
     }
-    return journal_commit(job->journal, err);
+    free(exchanged);
+    return result == 0 ? journal_commit(job->journal, err) : -1;
 }
 
 static int drop_pairs(struct resolve_job *job, const struct resolve_side *source, struct err *err)

@@ -37,6 +37,13 @@ static void remove_two(struct rig *r)
     rig_remove(&r->w.source, FROM, 2);
 }
 
+static void deliver_equal(struct rig *r)
+{
+    rig_deliver(r, FROM, 5, 0);
+    rig_deliver(r, FROM, 6, 0);
+    rig_deliver(r, FROM, 5, 0);
+}
+
 /* --- What comes in between ------------------------------------------------------------------ */
 
 static void nothing(struct rig *r)
@@ -95,6 +102,11 @@ static void renumber_and_deliver_again(struct rig *r)
     rig_deliver(r, FROM, 0, 0);
 }
 
+static void move_first(struct rig *r)
+{
+    rig_move(&r->w.source, FROM, 5, TO);
+}
+
 /* --- All of it ------------------------------------------------------------------------------ */
 
 /* It went to Trash by its user, between the looks at two folders: lost in one pass, new in the
@@ -134,15 +146,38 @@ static const struct row back[] = {
     {"moved to Trash", move_two, nothing},
 };
 
+/* Copies of equal messages, on servers that do not tell which is which. */
+static const struct row copies[] = {
+    {"equal ones", deliver_equal, nothing},
+    {"equal ones, and the first is moved", deliver_equal, move_first},
+};
+
+#define ROWS (COUNT_OF(rows) + COUNT_OF(back) + COUNT_OF(copies))
+
 static bool is_back(const struct row *row)
 {
     return row >= back && row < back + COUNT_OF(back);
 }
 
+static bool is_copies(const struct row *row)
+{
+    return row >= copies && row < copies + COUNT_OF(copies);
+}
+
+static const struct row *row_at(size_t i)
+{
+    if (i < COUNT_OF(rows))
+        return &rows[i];
+    i -= COUNT_OF(rows);
+    return i < COUNT_OF(back) ? &back[i] : &copies[i - COUNT_OF(back)];
+}
+
 static uint64_t number_of(const struct row *row)
 {
-    return 1 +
-           (uint64_t)(is_back(row) ? COUNT_OF(rows) + (size_t)(row - back) : (size_t)(row - rows));
+    uint64_t i = 0;
+    while (row_at(i) != row)
+        i++;
+    return i + 1;
 }
 
 static struct rig rig;
@@ -159,9 +194,27 @@ static void begin(const struct row *row, uint32_t quirks, uint64_t seed)
     row->change(&rig);
 }
 
+/* What was known to be there when it was moved such a target keeps as well. */
+static void compare_copies(const struct row *row)
+{
+    const bool is_moved = row->between == move_first;
+    struct buf got;
+    buf_init(&got, 1000);
+    rig_text(&rig.w.target, FROM, &got);
+    bool is_kept = is_moved && strstr(buf_cstr(&got), "5 5");
+    buf_fini(&got);
+    rig_expect(
+        &rig, &rig.w.target, FROM, is_moved && !is_kept ? "0 1 2+1 3 5 6" : "0 1 2+1 3 5 5 6");
+    rig_expect(&rig, &rig.w.target, TO, is_moved ? "5 9" : "9");
+}
+
 /* On the way back nothing is lost: what the source does not have is in Trash. */
 static void compare(const struct row *row)
 {
+    if (is_copies(row)) {
+        compare_copies(row);
+        return;
+    }
     if (!is_back(row)) {
         rig_compare(&rig);
         return;
@@ -205,10 +258,12 @@ static void test_row(void **state)
         ACT_KILL, ACT_KILL_AT_COMMIT, ACT_KILL_BEHIND_COMMIT, ACT_CUT_TARGET};
     static const uint32_t quirks[] = {
         0, QUIRK_NO_MOVE, QUIRK_NO_CONDSTORE | QUIRK_NO_TOKENS | QUIRK_NO_IDS};
+    static const uint32_t untold[] = {QUIRK_NO_UIDPLUS, QUIRK_NO_UIDPLUS | QUIRK_NO_MULTIAPPEND};
     const struct row *row = *state;
-    for (size_t q = 0; q < COUNT_OF(quirks); q++) {
+    const size_t n = is_copies(row) ? COUNT_OF(untold) : COUNT_OF(quirks);
+    for (size_t q = 0; q < n; q++) {
         for (size_t k = 0; k < COUNT_OF(kills); k++)
-            killed(row, quirks[q], number_of(row) + 100 * k, kills[k],
+            killed(row, is_copies(row) ? untold[q] : quirks[q], number_of(row) + 100 * k, kills[k],
                 getenv("COEXIST_KILLS") ? 1 : 12);
     }
 }
@@ -222,14 +277,12 @@ static int clean_up(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + COUNT_OF(back)];
-    for (size_t i = 0; i < COUNT_OF(tests); i++) {
-        const struct row *row = i < COUNT_OF(rows) ? &rows[i] : &back[i - COUNT_OF(rows)];
-        tests[i] = (struct CMUnitTest){.name = row->name,
+    struct CMUnitTest tests[ROWS];
+    for (size_t i = 0; i < COUNT_OF(tests); i++)
+        tests[i] = (struct CMUnitTest){.name = row_at(i)->name,
             .test_func = test_row,
             .teardown_func = clean_up,
-            .initial_state = (void *)(uintptr_t)row};
-    }
+            .initial_state = (void *)(uintptr_t)row_at(i)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     site_remove();
     return failed;
