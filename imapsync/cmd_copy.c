@@ -40,7 +40,8 @@ struct copy_args {
     const char *accept[OPTIONS_REPEATED_MAX + 1];
     const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
         *exclude[OPTIONS_REPEATED_MAX + 1];
-    bool is_json, verifies, no_subscriptions, accepts, maps, includes, excludes, wants_help;
+    bool is_json, verifies, no_subscriptions, no_metadata, accepts, maps, includes, excludes,
+        wants_help;
     bool has_with, has_without, is_newest_first, is_dry, is_events, has_sizes;
 };
 
@@ -129,6 +130,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
             "FLAG: copy what does not have it; repeatable"},
         {"--newest-first", NULL, &a->is_newest_first, "in each folder the newest messages first"},
         {"--acl", &a->acl, NULL, "FILE of names: give the rights of others there as well"},
+        {"--no-metadata", NULL, &a->no_metadata, "leave annotations of folders alone"},
         {"--no-subscriptions", NULL, &a->no_subscriptions, "leave subscriptions alone"},
         {"--verify", NULL, &a->verifies, "read the target again and compare contents"},
         {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
@@ -180,6 +182,7 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
 {
     out->delete_percent = PLAN_DELETIONS_PERCENT;
     out->no_subscriptions = a->no_subscriptions;
+    out->no_metadata = a->no_metadata;
     out->folders = (struct folder_rules){
         folder_words(a->map), folder_words(a->include), folder_words(a->exclude)};
     out->is_newest_first = a->is_newest_first;

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* acls: see acls.h.  The user's own rights are the business of either server. */
+/* acls: see acls.h. */
 #include "imapsync/copy/acls.h"
 
 #include <sysexits.h>
 
-#include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/extras.h"
 #include "imapsync/ends/acl.h"
-
-#define WORDS_MAX 400 /* of an item */
 
 /* --- Names ---------------------------------------------------------------------------------------
  */
@@ -60,123 +58,62 @@ bool acl_names_find(const struct acl_names *names, struct slice old, struct buf 
 /* --- One folder ----------------------------------------------------------------------------------
  */
 
-struct giving {
-    struct copy *c;
-    const struct folder *f;
-    struct slice there; /* its name on the target */
-    struct acl_list old, new;
-    struct buf words; /* what cannot be given */
-    uint64_t n_lost;
-};
-
-static void not_given(struct giving *g, struct slice who, struct slice rights, const char *why)
+/* The user's own are the business of either server. */
+static bool is_anothers(const struct extra *x, const struct named *has)
 {
-    g->n_lost++;
-    /* What does not fit is counted. */
-    if (buf_addf(&g->words, "%s%.*s %.*s: %s", g->words.n > 0 ? "; " : "", SLICE_ARG(who),
-            SLICE_ARG(rights), why) != 0)
-        return;
+    return !slice_eq(has->name, slice_str(x->c->source->user)) &&
+           !slice_eq(has->name, SLICE_LIT("owner"));
 }
 
-static const struct acl_entry *find(const struct acl_list *l, struct slice identifier)
+static void give(struct extra *x, const struct named *has, struct slice who)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        if (slice_eq(l->v[i].identifier, identifier))
-            return &l->v[i];
-    }
-    return NULL;
-}
-
-static int give(struct giving *g, const struct acl_entry *e, struct slice who, struct err *err)
-{
-    struct copy *c = g->c;
+    const struct copy *c = x->c;
+    const struct named *there = named_list_find(&x->new, who);
     struct acl_rights rights;
-    struct end_ticket t = {0};
-    acl_translate(e->rights, !(c->from->ops->can(c->from) & END_CAN_NEW_RIGHTS),
+    acl_translate(has->value, !(c->from->ops->can(c->from) & END_CAN_NEW_RIGHTS),
         !(c->to->ops->can(c->to) & END_CAN_NEW_RIGHTS), &rights);
     if (rights.lost[0])
-        not_given(g, e->identifier, slice_str(rights.lost), "the target has no such right alone");
-    const struct acl_entry *has = find(&g->new, who);
-    if (rights.given[0] == '\0' || (has && acl_is_same(has->rights, rights.given)))
-        return 0;
-    c->to->ops->set_acl(c->to, g->there, who, slice_str(rights.given), &t);
-    if (end_wait(c->to, &t, err) != 0)
-        return -1;
-    if (t.result != END_OK)
-        not_given(g, e->identifier, slice_str(rights.given), t.err.text);
-    return 0;
+        extra_lost(x, has->name, rights.lost, "the target has no such right alone");
+    if (rights.given[0] && !(there && acl_is_same(there->value, rights.given)))
+        extra_give(x, has, who, slice_str(rights.given), rights.given);
 }
 
-static int ask(struct giving *g, bool *is_told_out, struct err *err)
-{
-    struct copy *c = g->c;
-    struct end_ticket from = {0}, to = {0};
-    c->from->ops->acl(c->from, g->f->name, &g->old, &from);
-    c->to->ops->acl(c->to, g->there, &g->new, &to);
-    int here = end_wait(c->from, &from, err), there = end_wait(c->to, &to, err);
-    *is_told_out = from.result == END_OK;
-    if (here == 0 && from.result != END_OK)
-        not_given(g, SLICE_LIT("rights"), SLICE_LIT("of others"), from.err.text);
-    return here == 0 ? there : -1;
-}
-
-static int give_all(struct giving *g, struct err *err)
+static void weigh(struct extra *x, const struct named *has)
 {
     struct buf who;
-    bool is_told = false;
-    int result = ask(g, &is_told, err);
+    char letters[ACL_LETTERS];
     buf_init(&who, 1000);
-    for (size_t i = 0; result == 0 && is_told && i < g->old.n; i++) {
-        const struct acl_entry *e = &g->old.v[i];
-        if (slice_eq(e->identifier, slice_str(g->c->source->user)) ||
-            slice_eq(e->identifier, SLICE_LIT("owner")))
-            continue;
-        if (acl_names_find(&g->c->options.acls, e->identifier, &who))
-            result = give(g, e, buf_slice(&who), err);
-        else
-            not_given(g, e->identifier, e->rights, "the file of names has no line for it");
+    if (acl_names_find(&x->c->options.acls, has->name, &who)) {
+        give(x, has, buf_slice(&who));
+    } else {
+        if (fmt_into(letters, sizeof(letters), "%.*s", SLICE_ARG(has->value)) != 0)
+            letters[0] = '\0';
+        extra_lost(x, has->name, letters, "the file of names has no line for it");
     }
     buf_fini(&who);
-    return result;
 }
 
-static int do_folder(struct copy *c, const struct folder *f, struct slice there, struct err *err)
+static void ask(struct end *e, struct slice name, struct named_list *out, struct end_ticket *t)
 {
-    struct giving g = {.c = c, .f = f, .there = there};
-    buf_init(&g.words, WORDS_MAX);
-    int result = give_all(&g, err);
-    if (result == 0 && g.n_lost > 0)
-        (void)copy_tell(
-            c, &(struct copy_finding){
-                   .code = ITEM_ACL, .folder = f->name, .n = g.n_lost, .why = buf_cstr(&g.words)});
-    buf_fini(&g.words);
-    acl_list_fini(&g.old);
-    acl_list_fini(&g.new);
-    return result;
+    e->ops->acl(e, name, out, t);
+}
+
+static void set(
+    struct end *e, struct slice name, struct slice who, struct slice rights, struct end_ticket *t)
+{
+    e->ops->set_acl(e, name, who, rights, t);
 }
 
 int copy_acls(struct copy *c, struct pass *p, struct err *err)
 {
-    int result = 0;
-    const bool can = c->from->ops->can(c->from) & c->to->ops->can(c->to) & END_CAN_ACL;
+    static const struct extra_kind kind = {
+        END_CAN_ACL, 0, ITEM_ACL, "rights of others", ask, set, is_anothers, weigh};
     if (!c->options.acls.is_wanted)
         return 0;
-    if (!can)
-        (void)copy_tell(c, &(struct copy_finding){.code = ITEM_ACL,
-                               .folder = SLICE_LIT("(folders)"),
-                               .why = "one of the sides has no rights of others (ACL)"});
-    for (size_t i = 0; can && result == 0 && i < p->from->n; i++) {
-        const struct folder *f = &p->from->v[i];
-        struct journal_folder record = {0};
-        bool found = false;
-        if (f->attrs & (FOLDER_NOSELECT | FOLDER_VIRTUAL) || !p->map->names[i].p)
-            continue;
-        result = copy_check_cancelled(c, err);
-        if (result == 0)
-            result = journal_folder_get(c->journal, f->name, &record, &found, err);
-        if (result == 0 && found && record.target.uidvalidity != 0)
-            result = do_folder(c, f, record.target.name, err);
-        journal_folder_fini(&record);
-    }
-    return result;
+    if (c->from->ops->can(c->from) & c->to->ops->can(c->to) & END_CAN_ACL)
+        return copy_extras(c, p, &kind, err);
+    (void)copy_tell(c, &(struct copy_finding){.code = ITEM_ACL,
+                           .folder = SLICE_LIT("(folders)"),
+                           .why = "one of the sides has no rights of others (ACL)"});
+    return 0;
 }

@@ -31,7 +31,7 @@ struct copy_admin {
 struct copy_options {
     struct copy_admin source_admin, target_admin;
     unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
-    bool no_subscriptions;
+    bool no_subscriptions, no_metadata;
     struct acl_names acls;
     struct folder_rules folders; /* borrowed for the life of the copy */
     uint64_t settle_ms; /* how long a batch may still turn up after its connection was lost */

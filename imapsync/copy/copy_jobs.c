@@ -6,7 +6,7 @@
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
-#include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/extras.h"
 #include "imapsync/copy/restored.h"
 #include "imapsync/copy/shown.h"
 
@@ -410,6 +410,8 @@ int copy_all_folders(
         result = do_shown(c, p, shown, n_shown, err);
     if (result == 0 && !c->options.is_dry && !plan_policy(p->policy)->is_behind_flip)
         result = copy_acls(c, p, err);
+    if (result == 0 && !c->options.is_dry && !plan_policy(p->policy)->is_behind_flip)
+        result = copy_metadata(c, p, jobs.n_new > 0, err);
     if (result == 0)
         copy_tell_left_out(c, p, from);
     c->has_told_lost = c->has_told_lost || result == 0;

@@ -22,7 +22,7 @@ struct copy {
     struct end *from, *to;
     const struct end_maker *silent;
     const struct past *past; /* behind a flip; NULL: nobody knows */
-    bool has_told_lost;
+    bool has_told_lost, has_metadata;
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct amounts_weighed weighed;
     struct suspects suspects;

@@ -2,11 +2,7 @@
 /* acl: letters as bits, in the order of RFC 4314, c and d behind them. */
 #include "imapsync/ends/acl.h"
 
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "base/core/mem.h"
 
 static const char letters[] = "lrswipkxteacd";
 
@@ -17,26 +13,6 @@ static const char letters[] = "lrswipkxteacd";
 #define E BIT(9)
 #define C BIT(11)
 #define D BIT(12)
-
-bool acl_list_add(struct acl_list *l, struct slice identifier, struct slice rights)
-{
-    if (l->n == ACL_ENTRIES_MAX)
-        return false;
-    l->v = mem_realloc_array(l->v, l->n + 1, sizeof(*l->v));
-    l->v[l->n++] = (struct acl_entry){
-        slice_make(slice_dup(identifier), identifier.n), slice_make(slice_dup(rights), rights.n)};
-    return true;
-}
-
-void acl_list_fini(struct acl_list *l)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        free((void *)(uintptr_t)l->v[i].identifier.p);
-        free((void *)(uintptr_t)l->v[i].rights.p);
-    }
-    free(l->v);
-    *l = (struct acl_list){0};
-}
 
 static unsigned bits_of(struct slice rights)
 {

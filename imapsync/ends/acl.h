@@ -9,25 +9,9 @@
 #define IMAPSYNC_ENDS_ACL_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include "base/core/slice.h"
 
-#define ACL_ENTRIES_MAX 1000 /* of one folder */
 #define ACL_LETTERS 32
-
-struct acl_entry {
-    struct slice identifier, rights; /* owned */
-};
-
-/* Zeroed it is empty. */
-struct acl_list {
-    struct acl_entry *v; /* owned */
-    size_t n;
-};
-
-/* Beyond the limit: false. */
-bool acl_list_add(struct acl_list *l, struct slice identifier, struct slice rights);
-void acl_list_fini(struct acl_list *l);
 
 /* Letters, in the order of RFC 4314, each once. */
 struct acl_rights {

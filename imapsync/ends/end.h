@@ -41,7 +41,7 @@
 #include "imapsync/ends/mailbox.h"
 
 struct end;
-struct acl_list; /* acl.h */
+struct named_list; /* named.h */
 
 /* --- Tickets --------------------------------------------------------------------------- */
 
@@ -78,6 +78,8 @@ enum end_can {
     END_CAN_TELL_EMAILIDS = 256, /* something like EMAILIDs, and no MAILBOXID (Gmail) */
     END_CAN_ACL = 512,           /* acl() and set_acl() */
     END_CAN_NEW_RIGHTS = 1024,   /* with the letters of RFC 4314 */
+    END_CAN_METADATA = 2048,     /* metadata() and set_metadata(), of folders */
+    END_CAN_METADATA_ALL = 4096, /* the same of the mailbox as a whole, by the name "" */
 };
 
 /* --- Operations: what goes in and what comes out -------------------------------------------- */
@@ -199,8 +201,14 @@ struct end_ops {
 
     /* Who has which rights, added to an empty list; and one of them, in place of what he had.  NULL
      * without END_CAN_ACL. */
-    void (*acl)(struct end *e, struct slice name, struct acl_list *out, struct end_ticket *t);
+    void (*acl)(struct end *e, struct slice name, struct named_list *out, struct end_ticket *t);
     void (*set_acl)(struct end *e, struct slice name, struct slice identifier, struct slice rights,
+        struct end_ticket *t);
+    /* Annotations (RFC 5464), those with a value, in the same way; what is larger than
+     * METADATA_VALUE_MAX is left out.  NULL without END_CAN_METADATA and END_CAN_METADATA_ALL. */
+    void (*metadata)(
+        struct end *e, struct slice name, struct named_list *out, struct end_ticket *t);
+    void (*set_metadata)(struct end *e, struct slice name, struct slice entry, struct slice value,
         struct end_ticket *t);
 
     /* --- Reading the folder that is open --- */

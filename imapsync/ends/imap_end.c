@@ -32,6 +32,10 @@ static unsigned can(const struct end *end)
         n |= END_CAN_ACL;
     if (imap_client_has(e->client, IMAP_CAP_RIGHTS))
         n |= END_CAN_NEW_RIGHTS;
+    if (imap_client_has(e->client, IMAP_CAP_METADATA))
+        n |= END_CAN_METADATA;
+    if (imap_client_has(e->client, IMAP_CAP_METADATA_SERVER))
+        n |= END_CAN_METADATA_ALL;
     if (e->size_max > 0)
         n |= END_CAN_CHECK_SIZE;
     return n;
@@ -249,6 +253,8 @@ static const struct end_ops ops = {
     .headers = imap_end_headers,
     .acl = imap_end_acl,
     .set_acl = imap_end_set_acl,
+    .metadata = imap_end_metadata,
+    .set_metadata = imap_end_set_metadata,
     .attributes = imap_end_attributes,
     .append_begin = imap_end_append_begin,
     .append_message = imap_end_append_message,

@@ -218,9 +218,13 @@ void imap_end_read(struct end *e, const uint32_t *uids, size_t n, const struct e
     void *arg, struct end_ticket *t);
 void imap_read_begin(struct imap_end *e, uint32_t uid, uint64_t size);
 void imap_read_data(struct imap_end *e, struct slice octets);
-void imap_end_acl(struct end *e, struct slice name, struct acl_list *out, struct end_ticket *t);
+void imap_end_acl(struct end *e, struct slice name, struct named_list *out, struct end_ticket *t);
 void imap_end_set_acl(struct end *e, struct slice name, struct slice identifier,
     struct slice rights, struct end_ticket *t);
+void imap_end_metadata(
+    struct end *e, struct slice name, struct named_list *out, struct end_ticket *t);
+void imap_end_set_metadata(
+    struct end *e, struct slice name, struct slice entry, struct slice value, struct end_ticket *t);
 void imap_end_headers(struct end *e, const uint32_t *uids, size_t n, const struct end_sink *sink,
     void *arg, struct end_ticket *t);
 /* The response that a body was part of. */

@@ -11,6 +11,7 @@
 #define MESSAGES_MAX 4000000 /* messages of one folder */
 #define KEYWORDS_MAX 128     /* different keywords of one folder */
 #define KEYWORD_NAME_MAX 255
-#define OBJECT_ID_MAX 255 /* octets of an EMAILID or a MAILBOXID (RFC 8474) */
+#define METADATA_VALUE_MAX 16384 /* octets of an annotation: sixty of them fit into a response */
+#define OBJECT_ID_MAX 255        /* octets of an EMAILID or a MAILBOXID (RFC 8474) */
 
 #endif

@@ -8,7 +8,7 @@
 
 static const struct {
     const char *name;
-    unsigned caps;
+    uint64_t caps;
 } cap_rows[] = {
     {"STARTTLS", IMAP_CAP_STARTTLS},
     {"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
@@ -29,7 +29,6 @@ static const struct {
     {"CONDSTORE", IMAP_CAP_CONDSTORE},
     {"QRESYNC", IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE},
     {"ID", IMAP_CAP_ID},
-    {"IDLE", IMAP_CAP_IDLE},
     {"ESEARCH", IMAP_CAP_ESEARCH},
     {"IMAP4rev1", IMAP_CAP_IMAP4REV1},
     {"IMAP4rev2", IMAP_CAP_IMAP4REV2},
@@ -39,12 +38,14 @@ static const struct {
     {"QUOTA", IMAP_CAP_QUOTA},
     {"X-GM-EXT-1", IMAP_CAP_GMAIL},
     {"ACL", IMAP_CAP_ACL},
+    {"METADATA", IMAP_CAP_METADATA | IMAP_CAP_METADATA_SERVER},
+    {"METADATA-SERVER", IMAP_CAP_METADATA_SERVER},
 };
 
 /* RFC 9051 appendix E: what IMAP4rev2 contains.  A server that offers IMAP4rev1 too names what it
  * has by itself. */
-static const unsigned caps_of_rev2 =
-    IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH | IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE |
+static const uint64_t caps_of_rev2 =
+    IMAP_CAP_UIDPLUS | IMAP_CAP_ENABLE | IMAP_CAP_ESEARCH | IMAP_CAP_NAMESPACE |
     IMAP_CAP_SPECIAL_USE | IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS | IMAP_CAP_LITERAL_MINUS |
     IMAP_CAP_SASL_IR | IMAP_CAP_MOVE | IMAP_CAP_UNSELECT | IMAP_CAP_STATUS_SIZE;
 
@@ -55,10 +56,10 @@ static void read_limit(struct slice word, struct slice name, uint64_t *out)
         *out = 0;
 }
 
-unsigned imap_caps_read(struct slice list, struct imap_cap_limits *limits_out)
+uint64_t imap_caps_read(struct slice list, struct imap_cap_limits *limits_out)
 {
     struct slice word;
-    unsigned caps = IMAP_CAP_KNOWN;
+    uint64_t caps = IMAP_CAP_KNOWN;
     *limits_out = (struct imap_cap_limits){0};
     while (imap_word_next(&list, &word)) {
         read_limit(word, SLICE_LIT("APPENDLIMIT="), &limits_out->append);

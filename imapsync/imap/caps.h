@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "base/core/slice.h"
 
+/* Bits of a set. */
 enum imap_cap {
     IMAP_CAP_KNOWN = 1 << 0, /* the server has told its capabilities */
     IMAP_CAP_STARTTLS = 1 << 1,
@@ -28,7 +29,7 @@ enum imap_cap {
     IMAP_CAP_CONDSTORE = 1 << 18,
     IMAP_CAP_QRESYNC = 1 << 19,
     IMAP_CAP_ID = 1 << 20,
-    IMAP_CAP_IDLE = 1 << 21,
+    IMAP_CAP_METADATA = 1 << 21, /* RFC 5464 */
     IMAP_CAP_ESEARCH = 1 << 22,
     IMAP_CAP_IMAP4REV1 = 1 << 23,
     IMAP_CAP_IMAP4REV2 = 1 << 24,
@@ -39,6 +40,8 @@ enum imap_cap {
     IMAP_CAP_ACL = 1 << 29,
     IMAP_CAP_RIGHTS = 1 << 30, /* those of RFC 4314 */
 };
+/* Beyond what an enumerator can be.  METADATA-SERVER, or METADATA, which contains it. */
+#define IMAP_CAP_METADATA_SERVER (UINT64_C(1) << 31)
 
 /* Those with a number; 0: the server tells none. */
 struct imap_cap_limits {
@@ -48,6 +51,6 @@ struct imap_cap_limits {
 };
 
 /* The capabilities among the words of a list, IMAP_CAP_KNOWN always with them. */
-unsigned imap_caps_read(struct slice list, struct imap_cap_limits *limits_out);
+uint64_t imap_caps_read(struct slice list, struct imap_cap_limits *limits_out);
 
 #endif

@@ -15,6 +15,7 @@ static const struct {
     {"ID", KIND(ID)},
     {"NAMESPACE", KIND(NAMESPACE)},
     {"GETACL", KIND(ACL)},
+    {"GETMETADATA", KIND(METADATA)},
     {"LIST", KIND(LIST) | KIND(MAILBOX_STATUS)},
     {"LSUB", KIND(LSUB)},
     {"STATUS", KIND(MAILBOX_STATUS)},

@@ -50,7 +50,7 @@ enum imap_session imap_client_session(const struct imap_client *c)
     return c->session;
 }
 
-bool imap_client_has(const struct imap_client *c, unsigned caps)
+bool imap_client_has(const struct imap_client *c, uint64_t caps)
 {
     return (c->caps & caps) == caps;
 }

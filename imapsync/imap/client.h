@@ -69,7 +69,7 @@ int imap_client_check(const struct imap_client *c, struct err *err) ATTR_WUR;
 /* --- State --------------------------------------------------------------------- */
 
 enum imap_session imap_client_session(const struct imap_client *c);
-bool imap_client_has(const struct imap_client *c, unsigned caps); /* all of them */
+bool imap_client_has(const struct imap_client *c, uint64_t caps); /* all of them */
 struct imap_cap_limits imap_client_limits(const struct imap_client *c);
 size_t imap_client_pending(const struct imap_client *c); /* commands without their answer */
 /* Whether it is the server's turn: a greeting, an answer or a "+" is due, or bytes to be taken. */

@@ -106,6 +106,7 @@ static const struct data_row {
     {"ID", IMAP_KIND_ID, parse_id},
     {"QUOTA", IMAP_KIND_QUOTA, imap_parse_quota},
     {"ACL", IMAP_KIND_ACL, imap_parse_acl},
+    {"METADATA", IMAP_KIND_METADATA, imap_parse_metadata},
 };
 
 /* A number, or what stands in its place: below 0, or too large to be one. */

@@ -26,7 +26,10 @@ enum imap_kind {
     IMAP_KIND_VANISHED,
     IMAP_KIND_NAMESPACE,
     IMAP_KIND_ACL, /* mailbox.name; list: identifiers and rights in turn, as they stood */
-    IMAP_KIND_ID,  /* text, as it stood */
+    /* mailbox.name, empty: the server; list: entries and values in turn, as they stood, or nothing:
+     * some of them have changed. */
+    IMAP_KIND_METADATA,
+    IMAP_KIND_ID, /* text, as it stood */
     IMAP_KIND_QUOTA,
     IMAP_KIND_OTHER, /* known to no one here; ignored */
 };
@@ -63,6 +66,7 @@ enum imap_code_kind {
     IMAP_CODE_INUSE,
     IMAP_CODE_LIMIT,
     IMAP_CODE_MAILBOXID,    /* list: one word */
+    IMAP_CODE_METADATA,     /* list: what about it, "LONGENTRIES 2199" */
     IMAP_CODE_MESSAGELIMIT, /* number; number2: UID of the last message done, 0: not told */
     IMAP_CODE_MODIFIED,     /* set */
     IMAP_CODE_NOMODSEQ,

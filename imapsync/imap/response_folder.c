@@ -195,6 +195,16 @@ bool imap_parse_acl(struct imap_cur *c, struct imap_response *out)
     return true;
 }
 
+/* RFC 5464 4.4: "(" entries and values ")", or the names of those that have changed. */
+bool imap_parse_metadata(struct imap_cur *c, struct imap_response *out)
+{
+    if (!imap_cur_blanks(c) || !imap_cur_astring(c, &out->mailbox.name) || !imap_cur_blanks(c))
+        return false;
+    if (imap_cur_peek(c, '('))
+        out->is_odd = !imap_cur_list(c, &out->list) || !imap_cur_is_over(c);
+    return true;
+}
+
 /* --- NAMESPACE ------------------------------------------------------------------------------- */
 
 /* Behind the first part some old servers leave out the others. */

@@ -22,6 +22,7 @@ bool imap_parse_list(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_mailbox_status(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_quota(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_acl(struct imap_cur *c, struct imap_response *out);
+bool imap_parse_metadata(struct imap_cur *c, struct imap_response *out);
 bool imap_parse_namespace(struct imap_cur *c, struct imap_response *out);
 
 #endif

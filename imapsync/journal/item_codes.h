@@ -44,6 +44,7 @@ enum item_code {
     ITEM_EMPTY = 21,
     ITEM_QUOTA = 22,
     ITEM_ACL = 23,
+    ITEM_METADATA = 24,
     ITEM_CODES,
 };
 

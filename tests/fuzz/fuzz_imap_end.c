@@ -16,12 +16,13 @@
 #include "base/core/num.h"
 #include "imapsync/ends/imap_end.h"
 #include "imapsync/ends/imap_parts.h"
+#include "imapsync/ends/named.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ALL                                                                                        \
     "IMAP4rev1 AUTH=PLAIN SASL-IR LITERAL+ MULTIAPPEND UIDPLUS ENABLE CONDSTORE QRESYNC ESEARCH "  \
-    "NAMESPACE LIST-EXTENDED LIST-STATUS SPECIAL-USE MOVE OBJECTID QUOTA"
+    "NAMESPACE LIST-EXTENDED LIST-STATUS SPECIAL-USE MOVE OBJECTID QUOTA ACL METADATA"
 static const char *const offers[] = {"IMAP4rev1 AUTH=PLAIN SASL-IR", ALL, ALL " MESSAGELIMIT=3",
     "IMAP4rev1 AUTH=PLAIN SASL-IR UIDPLUS", "IMAP4rev1 AUTH=PLAIN SASL-IR CONDSTORE UIDPLUS"};
 #define OPS_MAX 12
@@ -38,6 +39,7 @@ struct work {
     struct folder_list folders;
     struct folder folder;
     struct end_quota quota;
+    struct named_list named;
     struct end_uids uids;
     struct body body;
     unsigned n_done;
@@ -176,6 +178,21 @@ static void append(struct work *x, unsigned n)
     w.end->ops->append_end(w.end);
 }
 
+/* What is beside messages. */
+static void about(struct work *x, unsigned which)
+{
+    const struct end_ops *ops = w.end->ops;
+    const struct slice name = SLICE_LIT("a");
+    if (which == 0)
+        ops->quota(w.end, &x->quota, &x->t);
+    else if (which == 1)
+        ops->acl(w.end, name, &x->named, &x->t);
+    else if (which == 2)
+        ops->metadata(w.end, name, &x->named, &x->t);
+    else
+        ops->set_metadata(w.end, name, SLICE_LIT("/private/comment"), SLICE_LIT("a\nb"), &x->t);
+}
+
 static void begin(uint8_t what)
 {
     static const uint32_t uids[] = {12, 3, 1, 4, 2, 5, 30};
@@ -241,7 +258,7 @@ static void begin(uint8_t what)
         ops->flags(w.end, uids, n, &change, &x->uids, &x->t);
         return;
     case 15:
-        ops->quota(w.end, &x->quota, &x->t);
+        about(x, what / 16 % 4);
         return;
     default:
         ops->remove(w.end, uids, n, &x->t);
@@ -325,6 +342,7 @@ static void down(void)
         end_changes_fini(&x->changes);
         folder_list_fini(&x->folders);
         end_uids_fini(&x->uids);
+        named_list_fini(&x->named);
     }
     keywords_fini(&w.keywords);
     imap_end_maker_fini(&w.maker);

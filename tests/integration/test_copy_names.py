@@ -4,7 +4,7 @@ import re
 import shutil
 
 import pytest
-from lib.fakeimap import FakeImap, named
+from lib.fakeimap import CAPABILITIES, FakeImap, named
 from lib.mailbox import Mail, argv, copy, fill, message, run
 
 # The last two differ in the case of an Armenian letter, which only the target folds.
@@ -139,3 +139,81 @@ def test_rights_of_others(back, dovecot, cyrus, tmp_path):
         given = new.imap(ann).getacl("Work")[1][0].decode().split()[1:]
         rights = dict(zip(given[::2], given[1::2]))
         assert set(rights[bob]) == set("lrs") and eva not in rights, given
+
+
+ANNOTATIONS = """
+mail_attribute_dict = file:%h/attributes
+protocol imap {
+  imap_metadata = yes
+}
+"""
+
+
+def annotation(client, name, entry):
+    """Its value; None: there is none."""
+    assert client.xatom("GETMETADATA", name, f"({entry})")[0] == "OK"
+    told = [t for part in client.response("METADATA")[1] if part for t in (part if isinstance(part, tuple) else (part,))]
+    return told[1].decode() if len(told) > 1 else told[0].decode().rpartition(f'{entry}" "')[2].rstrip('")') if told and b"NIL" not in told[0] else None
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_annotations(back, dovecot, cyrus, tmp_path):
+    """They come along, those of the whole mailbox too; what has another value on the target stays, and is named."""
+    ann = "ann@example.org"
+    old, new = dovecot("one", conf=ANNOTATIONS), cyrus("other")
+    old, new = (new, old) if back else (old, new)
+    here, there = old.imap(ann), new.imap(ann)
+    fill(here, {"Work": [Mail(message("w"))], "Play": []})
+    there.create("Play")
+    values = {('""', "/private/comment"): "all", ("INBOX", "/private/comment"): "of INBOX",
+              ("Work", "/private/comment"): 'a "quoted" \\ one', ("Work", "/shared/comment"): "one\r\ntwo"}
+    for (name, entry), value in values.items():
+        assert here.xatom("SETMETADATA", name, f"({entry} {{{len(value)}+}}\r\n{value})")[0] == "OK"
+    for client, value in ((here, "mine"), (there, "theirs")):
+        assert client.xatom("SETMETADATA", "Play", f'(/private/comment "{value}")')[0] == "OK"
+    for _ in range(2):
+        done = copy(old, new, tmp_path)
+        [told] = done.exceptions
+        assert (told["code"], told["folder"], done.status) == ("E-METADATA", "Play", 1), done.log
+        assert told["error"] == "/private/comment: the target has another value, which stays", told
+        assert {key: annotation(there, *key) for key in values} == values
+        assert annotation(there, "Play", "/private/comment") == "theirs"
+    assert there.xatom("SETMETADATA", "Play", '(/private/comment "mine")')[0] == "OK"
+    assert copy(old, new, tmp_path).status == 0
+
+
+def test_annotations_that_are_refused(tmp_path):
+    """Each costs itself; a target without METADATA costs those that there are, and a source that tells none one item."""
+    told = {b"Work": b'"/private/comment" "a" "/private/vendor/x" "b"', b"WORK": b'"/shared/vendor/cmu/size" "0" "/shared/comment" NIL'}
+    capabilities = CAPABILITIES + b" METADATA"
+
+    def getting(server, tag, line):
+        found = told.get(re.search(rb'16384\) "([^"]*)"', line)[1])
+        return (b"* METADATA " + named_last(line) + b" (" + found + b")\r\n" if found else b"") + b"{tag} OK done\r\n"
+
+    def named_last(line):
+        return re.search(rb'16384\) ("[^"]*")', line)[1]
+
+    def setting(server, tag, line):
+        return b"{tag} NO [METADATA TOOMANY] no\r\n" if b"vendor" in line else b"{tag} OK done\r\n"
+
+    def items(status, *expected, **script):
+        with source() as here, Refusing() as there:
+            here.capabilities = there.capabilities = capabilities
+            here.script["GETMETADATA"] = getting
+            there.script.update(SETMETADATA=setting)
+            for side, part in script.items():
+                (here if side == "source" else there).__dict__.update(part)
+            shutil.rmtree(tmp_path / "state", ignore_errors=True)
+            done = go(here, there, tmp_path)
+            found = [(e["folder"], e["error"]) for e in done.exceptions if e["code"] == "E-METADATA"]
+            assert found == list(expected) and done.status == status, (found, done.log)
+            return here, there
+
+    here, there = items(1, ("Work", "/private/vendor/x: TOOMANY: the server says: [METADATA] no"))
+    assert here.received.count(b"GETMETADATA") == len(NAMES) + 1 and there.received.count(b"GETMETADATA") == 1
+    assert there.received.count(b"SETMETADATA") == 2
+    items(1, ("Work", "/private/comment: the target has no annotations (METADATA); "
+              "/private/vendor/x: the target has no annotations (METADATA)"), target={"capabilities": CAPABILITIES})
+    items(1, ("INBOX", "annotations: the server says: no"), source={"script": dict(source().script, GETMETADATA=b"{tag} NO no\r\n")})
+    items(0, source={"capabilities": CAPABILITIES})

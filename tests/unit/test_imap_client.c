@@ -232,7 +232,7 @@ static void test_odd_lines(void **state)
     rig_up(&g, "* OK hi\r\n");
     imap_client_hide(g.c, SLICE_LIT("correct horse"));
     assert_int_equal(feed(&g, "(correct horse\r\n"), 0);
-    assert_said(&g, "odd20((a line that repeats what was sent to sign in)) ");
+    assert_said(&g, "odd21((a line that repeats what was sent to sign in)) ");
     rig_down(&g);
 }
 

@@ -139,6 +139,10 @@ static void test_abilities(void **state)
         {"OBJECTID", END_CAN_TELL_IDS, 0},
         {"APPENDLIMIT=1000", END_CAN_CHECK_SIZE, 1000},
         {"APPENDLIMIT", 0, 0},
+        {"ACL", END_CAN_ACL, 0},
+        {"ACL RIGHTS=texk", END_CAN_ACL | END_CAN_NEW_RIGHTS, 0},
+        {"METADATA", END_CAN_METADATA | END_CAN_METADATA_ALL, 0},
+        {"METADATA-SERVER", END_CAN_METADATA_ALL, 0},
     };
     static const struct imap_peer_row none[] = {END};
     (void)state;
