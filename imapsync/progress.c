@@ -23,7 +23,6 @@
 #define WIDTH_DEFAULT 80
 #define WIDTH_LEAST 20
 #define WIDTH_MOST 400
-#define TEXT_MAX (64u << 20)
 #define CLEAR "\r\033[K"
 
 static bool is_terminal(int fd)
@@ -89,13 +88,17 @@ static void clear_bar(const struct progress *p)
 /* --- Events
  * --------------------------------------------------------------------------------------- */
 
+static void stamp(const struct progress *p, const char *name, json_t *event)
+{
+    json_object_set_new(event, "event", json_string(name));
+    json_object_set_new(event, "ms", json_integer((json_int_t)(clock_mono_ms() - p->start_ms)));
+}
+
 static void put_event(const struct progress *p, const char *name, json_t *event_own)
 {
     if (p->options.is_events) {
         char *text;
-        json_object_set_new(event_own, "event", json_string(name));
-        json_object_set_new(
-            event_own, "ms", json_integer((json_int_t)(clock_mono_ms() - p->start_ms)));
+        stamp(p, name, event_own);
         text = json_dumps(event_own, JSON_COMPACT);
         BUG_ON(!text);
         printf("%s\n", text);
@@ -315,13 +318,27 @@ void progress_count(void *arg, bool is_target, const struct folder *f)
 /* --- The end
  * ----------------------------------------------------------------------------------------- */
 
-static void put_text(struct progress *p, const struct summary_frame *frame)
+static void put_piece(void *arg, struct slice text)
 {
-    struct buf text;
-    buf_init(&text, TEXT_MAX);
-    summary_text(&p->summary, frame, &text);
-    put(STDOUT_FILENO, buf_slice(&text));
-    buf_fini(&text);
+    (void)fwrite(text.p, 1, text.n, arg);
+}
+
+/* A report of very many folders is written as it is made. */
+static void put_report(struct progress *p, const struct summary_frame *frame, const struct err *err)
+{
+    const struct summary_sink sink = {put_piece, stdout};
+    if (!p->options.is_json && !p->options.is_events) {
+        summary_text(&p->summary, frame, &sink);
+    } else {
+        json_t *doc = summary_json(&p->summary, frame);
+        if (err)
+            json_object_set_new(doc, "broke_off", text_json(err->text));
+        if (p->options.is_events)
+            stamp(p, "end", doc);
+        summary_put(&p->summary, doc, p->options.is_events, &sink);
+        json_decref(doc);
+    }
+    fflush(stdout);
 }
 
 static uint64_t bound_s(const struct progress *p, bool is_target)
@@ -344,21 +361,7 @@ void progress_summary(struct progress *p, const struct err *err)
     clear_bar(p);
     log_over_bar(false);
     p->has_bar = false;
-    if (!p->options.is_json && !p->options.is_events) {
-        put_text(p, &frame);
-        return;
-    }
-    json_t *doc = summary_json(&p->summary, &frame);
-    if (err)
-        json_object_set_new(doc, "broke_off", text_json(err->text));
-    if (p->options.is_events) {
-        put_event(p, "end", doc);
-        return;
-    }
-    json_dumpf(doc, stdout, JSON_INDENT(2));
-    putchar('\n');
-    fflush(stdout);
-    json_decref(doc);
+    put_report(p, &frame, err);
 }
 
 void progress_go_on(const struct progress *p, const char *program)

@@ -4,8 +4,11 @@
  * a table for people, and the document of --json.
  *
  *     summary_folder(&s, &folder);  summary_message(&s, &message);       as they are told
- *     summary_text(&s, &frame, &out);
- *     json_t *doc = summary_json(&s, &frame);
+ *     summary_text(&s, &frame, &sink);
+ *     json_t *doc = summary_json(&s, &frame);  summary_put(&s, doc, false, &sink);
+ *
+ * There may be very many folders: one in which nothing was done takes some dozens of octets besides
+ * its name, and neither shape is ever in memory as a whole.
  *
  * Each message of a folder is counted once: it was copied, or is one of failed, filtered, withheld,
  * or else was there already (skipped).
@@ -19,15 +22,27 @@
 
 #define SUMMARY_BIGGEST 10
 
+/* What was done in a folder; sums of all passes where they are sums. */
+struct summary_done {
+    uint64_t copied, octets, adopted, filtered, failed, flags, moved, deleted, kept, withheld;
+};
+
+/* Of all its messages, by side (the source first), before and behind the run; -1: not told. */
+struct summary_octets {
+    int64_t before[2], after[2];
+};
+
 struct summary_folder {
-    char *source, *target; /* owned, clean; target NULL: it is not copied */
-    struct copy_folder f;  /* without its names; sums of all passes where they are sums */
-    uint32_t source_after, target_after;
-    bool has_source_after, has_target_after;
-    int64_t octets_after, octets_there_after; /* -1: not told */
+    char *source, *target;          /* owned, clean; target NULL: it is not copied */
+    char *wire, *target_wire;       /* as they are listed; what is the same text is the same one */
+    const char *left_out;           /* borrowed; NULL: it is copied */
+    struct summary_done *done;      /* owned; NULL: nothing was */
+    struct summary_octets *octets;  /* owned; NULL: none were told */
+    struct copy_compared *compared; /* owned, without its names and UIDs; NULL: it was not */
+    uint32_t messages, messages_there, source_after, target_after;
     uint32_t items;
-    bool is_compared;
-    struct copy_compared compared; /* without its names and UIDs */
+    unsigned char origin; /* of enum folder_origin */
+    bool is_made : 1, is_lost : 1, has_failed : 1, has_source_after : 1, has_target_after : 1;
 };
 
 struct summary_message {
@@ -36,9 +51,10 @@ struct summary_message {
 };
 
 struct summary {
-    struct folder_list names, targets; /* on the wire; in the order of v */
     struct summary_folder *v;
     size_t n;
+    uint32_t *slots[2]; /* owned; hash tables of the names of each side: a place in v, plus one */
+    size_t n_slots;
     struct summary_message biggest[SUMMARY_BIGGEST]; /* the biggest first */
     size_t n_biggest;
     struct {
@@ -62,6 +78,8 @@ void summary_init(struct summary *s);
 void summary_fini(struct summary *s);
 /* With what was told of it before; NULL: there are too many.  Borrowed until the next one. */
 const struct summary_folder *summary_folder(struct summary *s, const struct copy_folder *f);
+/* As it was told, without its names. */
+struct copy_folder summary_numbers(const struct summary_folder *f);
 void summary_message(struct summary *s, const struct copy_message *m);
 void summary_renamed(struct summary *s, struct slice from, struct slice to);
 /* What a folder has now; name on the wire; octets -1: not told. */
@@ -74,8 +92,19 @@ void summary_items(struct summary *s, const struct report *r);
 /* Which of its messages were there already. */
 uint64_t summary_skipped(const struct copy_folder *f);
 
-void summary_text(struct summary *s, const struct summary_frame *frame, struct buf *out);
+/* Where the shapes go, piece by piece. */
+struct summary_sink {
+    void (*put)(void *arg, struct slice text);
+    void *arg;
+};
+
+void summary_text(
+    struct summary *s, const struct summary_frame *frame, const struct summary_sink *sink);
+/* The document; the folders are not in it yet: "by_folder" is empty, and summary_put() fills it
+ * while it writes.  is_line: in one line, else for people too, with a line for each folder. */
 json_t *summary_json(struct summary *s, const struct summary_frame *frame);
+void summary_put(
+    const struct summary *s, const json_t *doc, bool is_line, const struct summary_sink *sink);
 json_t *summary_folder_json(const struct summary_folder *f);
 
 #endif

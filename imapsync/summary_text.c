@@ -15,6 +15,8 @@
 #define NAME_LEAST 12
 #define NAME_MAX_COLUMNS 60 /* where there is no terminal */
 #define BIGGEST_SHOWN 5
+#define PIECE 16384          /* of the text that is passed on */
+#define PIECE_MAX (1u << 20) /* with the longest row behind it */
 /* Octets a second that a forecast of a dry run supposes. */
 #define SLOW (1 << 20)
 #define FAST (10 << 20)
@@ -35,8 +37,8 @@ static void say(struct buf *out, const char *format, ...)
 
 static bool is_quiet(const struct summary_folder *s)
 {
-    const struct copy_folder *f = &s->f;
-    return !s->is_compared && !f->left_out && !f->is_made && !f->is_lost && !f->has_failed &&
+    const struct copy_folder all = summary_numbers(s), *f = &all;
+    return !s->compared && !f->left_out && !f->is_made && !f->is_lost && !f->has_failed &&
            s->items == 0 &&
            f->copied + f->adopted + f->filtered + f->failed + f->flags + f->moved + f->deleted +
                    f->kept + f->withheld ==
@@ -72,9 +74,15 @@ static void add_octets(struct buf *note, int64_t octets, const char *where)
     say(note, " %s", where);
 }
 
+static int64_t octets_now(const struct summary_folder *s, bool is_target)
+{
+    const struct summary_octets *o = s->octets;
+    return !o ? -1 : o->after[is_target] >= 0 ? o->after[is_target] : o->before[is_target];
+}
+
 static void add_notes(const struct summary_folder *s, struct buf *note)
 {
-    const struct copy_folder *f = &s->f;
+    const struct copy_folder all = summary_numbers(s), *f = &all;
     add_word(note, f->left_out != NULL, "left out: ");
     if (f->left_out)
         say(note, "%s", f->left_out);
@@ -82,9 +90,8 @@ static void add_notes(const struct summary_folder *s, struct buf *note)
         s->target && f->origin != FOLDER_ORIGIN_PLAIN && f->origin != FOLDER_ORIGIN_KEPT &&
             f->origin != FOLDER_ORIGIN_NONE,
         folder_origin_text(f->origin));
-    add_octets(note, s->octets_after >= 0 ? s->octets_after : f->all_octets, "on the source");
-    add_octets(note, s->octets_there_after >= 0 ? s->octets_there_after : f->all_octets_there,
-        "on the target");
+    add_octets(note, octets_now(s, false), "on the source");
+    add_octets(note, octets_now(s, true), "on the target");
     add_note(note, f->adopted, "found there");
     add_note(note, f->filtered, "left out by the filter");
     add_note(note, f->flags, "with other flags");
@@ -93,8 +100,8 @@ static void add_notes(const struct summary_folder *s, struct buf *note)
     add_note(note, f->kept, "kept, as they were touched there");
     add_note(note, f->withheld, "withheld");
     add_note(note, f->failed, "failed");
-    if (s->is_compared) {
-        const struct copy_compared *c = &s->compared;
+    if (s->compared) {
+        const struct copy_compared *c = s->compared;
         uint64_t bad = c->n_missing + c->different + c->gone;
         add_note(note, c->messages > bad ? c->messages - bad : 0, "verified");
         add_note(note, c->n_missing, "missing");
@@ -138,7 +145,7 @@ static void add_count(struct buf *out, const char *instead, uint64_t n)
 static void add_row(struct buf *out, const struct summary_folder *s, size_t name_columns,
     const struct summary_frame *frame)
 {
-    const struct copy_folder *f = &s->f;
+    const struct copy_folder all = summary_numbers(s), *f = &all;
     struct buf name, note, size;
     buf_init(&name, 16384);
     buf_init(&note, 4096);
@@ -183,7 +190,17 @@ static size_t name_columns(const struct summary *s, size_t width)
     return widest < most ? widest : most;
 }
 
-static void add_folders(struct summary *s, const struct summary_frame *frame, struct buf *out)
+/* What there is of the text so far, when it is worth a write. */
+static void pass_on(struct buf *out, size_t least, const struct summary_sink *sink)
+{
+    if (out->n < least)
+        return;
+    sink->put(sink->arg, buf_slice(out));
+    buf_clear(out);
+}
+
+static void add_folders(struct summary *s, const struct summary_frame *frame, struct buf *out,
+    const struct summary_sink *sink)
 {
     const size_t columns = name_columns(s, frame->width);
     uint64_t n_quiet = 0, messages = 0;
@@ -191,7 +208,7 @@ static void add_folders(struct summary *s, const struct summary_frame *frame, st
     for (size_t i = 0; i < s->n; i++) {
         if (is_quiet(&s->v[i])) {
             n_quiet++;
-            messages += s->v[i].f.messages;
+            messages += s->v[i].messages;
             continue;
         }
         if (!has_head) {
@@ -201,10 +218,13 @@ static void add_folders(struct summary *s, const struct summary_frame *frame, st
         }
         has_head = true;
         add_row(out, &s->v[i], columns, frame);
+        pass_on(out, PIECE, sink);
     }
-    for (size_t i = 0; i < s->n_renamed; i++)
+    for (size_t i = 0; i < s->n_renamed; i++) {
         say(out, "%s renamed: %s > %s\n", frame->is_dry ? "would be" : "was", s->renamed[i].from,
             s->renamed[i].to);
+        pass_on(out, PIECE, sink);
+    }
     if (n_quiet > 0)
         say(out, "%s%llu folder%s with %llu messages %s\n", has_head ? "and " : "", (ull)n_quiet,
             n_quiet == 1 ? "" : "s", (ull)messages,
@@ -337,13 +357,18 @@ static void add_sums(const struct summary_frame *frame, struct buf *out)
             (ull)r->verdict.gone, (ull)r->verdict.extra);
 }
 
-void summary_text(struct summary *s, const struct summary_frame *frame, struct buf *out)
+void summary_text(
+    struct summary *s, const struct summary_frame *frame, const struct summary_sink *sink)
 {
+    struct buf out;
+    buf_init(&out, PIECE_MAX);
     summary_items(s, frame->report);
     if (frame->is_dry)
-        say(out, "a dry run: this is what would be done, and nothing was changed\n\n");
-    add_folders(s, frame, out);
-    add_sums(frame, out);
-    add_biggest(s, frame, out);
-    add_time(frame, out);
+        say(&out, "a dry run: this is what would be done, and nothing was changed\n\n");
+    add_folders(s, frame, &out, sink);
+    add_sums(frame, &out);
+    add_biggest(s, frame, &out);
+    add_time(frame, &out);
+    pass_on(&out, 0, sink);
+    buf_fini(&out);
 }

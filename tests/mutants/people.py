@@ -51,7 +51,7 @@ GROUPS = [
     ]),
     ("imapsync/summary.c", ["test_summary"], [
         ("what the second pass has copied replaces what the first one had",
-         "to->copied += was.copied;",
+         "to.copied += was->copied;",
          ""),
     ]),
     ("imapsync/width.c", ["test_bar"], [

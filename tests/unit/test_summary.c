@@ -96,6 +96,36 @@ static void drop(struct summary *s, struct report *r)
     report_fini(r);
 }
 
+static void into_buf(void *arg, struct slice text)
+{
+    assert_int_equal(buf_add(arg, text), 0);
+}
+
+static void text_of(struct summary *s, const struct summary_frame *frame, struct buf *out)
+{
+    const struct summary_sink sink = {into_buf, out};
+    buf_init(out, 1u << 26);
+    summary_text(s, frame, &sink);
+}
+
+/* As a program reads it. */
+static json_t *json_of(struct summary *s, const struct summary_frame *frame, bool is_line)
+{
+    json_t *doc = summary_json(s, frame), *back;
+    struct buf out;
+    const struct summary_sink sink = {into_buf, &out};
+    json_error_t error;
+    buf_init(&out, 1u << 26);
+    summary_put(s, doc, is_line, &sink);
+    assert_int_equal(slice_find(buf_slice(&out), '\n') == (ptrdiff_t)out.n - 1, is_line);
+    back = json_loads(buf_cstr(&out), JSON_REJECT_DUPLICATES, &error);
+    if (!back)
+        fail_msg("%s at line %d", error.text, error.line);
+    json_decref(doc);
+    buf_fini(&out);
+    return back;
+}
+
 static struct summary_frame frame_of(const struct report *r, size_t width)
 {
     return (struct summary_frame){
@@ -138,8 +168,7 @@ static void test_text(void **state)
     (void)state;
     fill(&s, &r);
     const struct summary_frame frame = frame_of(&r, 80);
-    buf_init(&out, 100000);
-    summary_text(&s, &frame, &out);
+    text_of(&s, &frame, &out);
     if (strcmp(buf_cstr(&out), want) != 0)
         fail_msg("got\n%s", buf_cstr(&out));
     buf_fini(&out);
@@ -158,8 +187,7 @@ static void test_it_fits(void **state)
             fill(&s, &r);
             struct summary_frame frame = frame_of(&r, width);
             frame.is_dry = dry;
-            buf_init(&out, 100000);
-            summary_text(&s, &frame, &out);
+            text_of(&s, &frame, &out);
             rest = buf_slice(&out);
             while (slice_split(&rest, '\n', &line)) {
                 if (width_of(line) > (width < 80 ? 80 : width))
@@ -216,7 +244,7 @@ static void test_json(void **state)
     report_verdict(&r, &(struct copy_verdict){.messages = 9});
     summary_renamed(&s, NAME("a"), NAME("b"));
     const struct summary_frame frame = frame_of(&r, 0);
-    json_t *doc = summary_json(&s, &frame);
+    json_t *doc = json_of(&s, &frame, false);
     expect_keys(buf_slice(&page), doc);
     const json_t *folders = json_object_get(doc, "by_folder");
     assert_int_equal(json_array_size(folders), 5);
@@ -269,11 +297,10 @@ static void test_forecast(void **state)
         struct summary_frame frame = frame_of(&r, 80);
         frame.is_dry = i % 2 == 0;
         memcpy(frame.bound_s, rows[i / 2].bound_s, sizeof(frame.bound_s));
-        buf_init(&out, 100000);
-        summary_text(&s, &frame, &out);
+        text_of(&s, &frame, &out);
         if ((strstr(buf_cstr(&out), rows[i / 2].text) != NULL) != frame.is_dry)
             fail_msg("row %zu: got\n%s", i, strstr(buf_cstr(&out), "time "));
-        json_t *doc = summary_json(&s, &frame);
+        json_t *doc = json_of(&s, &frame, i % 2 == 0);
         const json_t *source = json_object_get(doc, "seconds_by_source"),
                      *target = json_object_get(doc, "seconds_by_target");
         assert_int_equal(source != NULL, frame.is_dry && frame.bound_s[0] > 0);
@@ -308,11 +335,83 @@ static void test_two_passes(void **state)
     summary_folder(&s, &first);
     summary_folder(&s, &second);
     assert_int_equal(s.n, 1);
-    assert_true(s.v[0].f.is_made && !s.v[0].f.has_failed);
-    assert_int_equal(s.v[0].f.messages_there, 0);
-    assert_int_equal(s.v[0].f.copied, 9);
-    assert_int_equal(s.v[0].f.octets, 900);
-    assert_int_equal(s.v[0].f.failed, 1);
+    const struct copy_folder f = summary_numbers(&s.v[0]);
+    assert_true(f.is_made && !f.has_failed);
+    assert_int_equal(f.messages_there, 0);
+    assert_int_equal(f.copied, 9);
+    assert_int_equal(f.octets, 900);
+    assert_int_equal(f.failed, 1);
+    summary_fini(&s);
+}
+
+/* A name of the target that is told anew leads to the folder, the one of before does not. */
+static void test_names_of_the_target(void **state)
+{
+    struct summary s;
+    (void)state;
+    summary_init(&s);
+    for (uint32_t i = 0; i < 200; i++) {
+        char name[16];
+        assert_int_equal(fmt_into(name, sizeof(name), "F%u", (unsigned)i), 0);
+        const struct copy_folder f = {.source = slice_str(name),
+            .target = i % 2 ? slice_str(name) : NAME("&ZeVnLIqe-"),
+            .all_octets = -1,
+            .all_octets_there = -1};
+        assert_non_null(summary_folder(&s, &f));
+        if (i % 2 == 0)
+            assert_non_null(summary_folder(&s, &(struct copy_folder){.source = f.source,
+                                                   .target = f.source,
+                                                   .all_octets = -1,
+                                                   .all_octets_there = -1}));
+    }
+    summary_count(&s, true, NAME("&ZeVnLIqe-"), 9, -1);
+    summary_count(&s, true, NAME("F7"), 7, 70);
+    for (size_t i = 0; i < s.n; i++) {
+        assert_ptr_equal(s.v[i].target, s.v[i].source);
+        assert_int_equal(s.v[i].has_target_after, i == 7);
+        assert_int_equal(s.v[i].octets != NULL, i == 7);
+    }
+    assert_int_equal(s.v[7].octets->after[1], 70);
+    assert_null(summary_folder(&s, &(struct copy_folder){.source = SLICE_NONE}));
+    assert_null(summary_folder(&s, &(struct copy_folder){.source = NAME("a\0b")}));
+    summary_fini(&s);
+}
+
+static void count_piece(void *arg, struct slice text)
+{
+    size_t *total = arg;
+    assert_true(text.n <= 32768);
+    *total += text.n;
+}
+
+/* Of very many folders no shape is in memory as a whole. */
+static void test_in_pieces(void **state)
+{
+    enum { MANY = 5000 };
+    struct summary s;
+    struct report r = {0};
+    size_t total = 0;
+    const struct summary_sink sink = {count_piece, &total};
+    const struct summary_frame frame = frame_of(&r, 80);
+    (void)state;
+    summary_init(&s);
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[32];
+        assert_int_equal(fmt_into(name, sizeof(name), "Customer %u", i), 0);
+        const struct copy_folder f = {.source = slice_str(name),
+            .target = slice_str(name),
+            .is_made = true,
+            .all_octets = -1,
+            .all_octets_there = -1};
+        assert_non_null(summary_folder(&s, &f));
+    }
+    summary_text(&s, &frame, &sink);
+    assert_true(total > (size_t)MANY * 40);
+    total = 0;
+    json_t *doc = summary_json(&s, &frame);
+    summary_put(&s, doc, false, &sink);
+    assert_true(total > (size_t)MANY * 300);
+    json_decref(doc);
     summary_fini(&s);
 }
 
@@ -338,6 +437,8 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_forecast),
         cmocka_unit_test(test_two_passes),
+        cmocka_unit_test(test_names_of_the_target),
+        cmocka_unit_test(test_in_pieces),
         cmocka_unit_test(test_the_biggest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
