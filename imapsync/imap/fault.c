@@ -59,11 +59,28 @@ static const struct fault_row {
     {IMAP_CODE_TRYCREATE, ERR_PERM, ERR_SCOPE_FOLDER, EX_CANTCREAT},
 };
 
-/* Servers give these to one message, or to one folder, that they do not like. */
+/* Servers give these to one message, or to one folder, that they do not like, whatever the code
+ * says.  THROTTLED is what it is, and so are a folder that is gone and a message that is too big.
+ */
 static bool is_wide(enum imap_code_kind code)
 {
-    return code == IMAP_CODE_SERVERBUG || code == IMAP_CODE_UNAVAILABLE ||
-           code == IMAP_CODE_OVERQUOTA || code == IMAP_CODE_LIMIT || code == IMAP_CODE_CANNOT;
+    switch (code) {
+    case IMAP_CODE_SERVERBUG:
+    case IMAP_CODE_UNAVAILABLE:
+    case IMAP_CODE_OVERQUOTA:
+    case IMAP_CODE_LIMIT:
+    case IMAP_CODE_CANNOT:
+    case IMAP_CODE_INUSE:
+    case IMAP_CODE_NOPERM:
+    case IMAP_CODE_AUTHENTICATIONFAILED:
+    case IMAP_CODE_AUTHORIZATIONFAILED:
+    case IMAP_CODE_EXPIRED:
+    case IMAP_CODE_CONTACTADMIN:
+    case IMAP_CODE_PRIVACYREQUIRED:
+        return true;
+    default:
+        return false;
+    }
 }
 
 void imap_fault_text(struct slice text, char *out, size_t size)

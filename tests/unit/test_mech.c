@@ -155,7 +155,7 @@ static void test_refusals(void **state)
         assert_row(rows[i].text, refusal_judge(rows[i].code, rows[i].text) == rows[i].is);
 }
 
-/* What a NO without a code is about, by its words. */
+/* What a NO is about: without a code, by its words. */
 static void test_faults(void **state)
 {
     static const struct {
@@ -173,7 +173,38 @@ static void test_faults(void **state)
         {"Write error: No space left on device", ERR_TEMP, ERR_SCOPE_USER, true},
         {"Quota root is not known", ERR_PERM, ERR_SCOPE_NONE, false},
     };
+    /* By its code; the wide ones are given to single messages too, the others mean what they say.
+     */
+    static const struct {
+        enum imap_code_kind code;
+        enum err_scope scope;
+        bool is_wide;
+    } codes[] = {
+        {IMAP_CODE_SERVERBUG, ERR_SCOPE_HOST, true},
+        {IMAP_CODE_UNAVAILABLE, ERR_SCOPE_HOST, true},
+        {IMAP_CODE_PRIVACYREQUIRED, ERR_SCOPE_HOST, true},
+        {IMAP_CODE_OVERQUOTA, ERR_SCOPE_USER, true},
+        {IMAP_CODE_AUTHENTICATIONFAILED, ERR_SCOPE_USER, true},
+        {IMAP_CODE_AUTHORIZATIONFAILED, ERR_SCOPE_USER, true},
+        {IMAP_CODE_EXPIRED, ERR_SCOPE_USER, true},
+        {IMAP_CODE_CONTACTADMIN, ERR_SCOPE_USER, true},
+        {IMAP_CODE_LIMIT, ERR_SCOPE_FOLDER, true},
+        {IMAP_CODE_CANNOT, ERR_SCOPE_FOLDER, true},
+        {IMAP_CODE_INUSE, ERR_SCOPE_FOLDER, true},
+        {IMAP_CODE_NOPERM, ERR_SCOPE_FOLDER, true},
+        {IMAP_CODE_TOOBIG, ERR_SCOPE_MESSAGE, false},
+        {IMAP_CODE_NONEXISTENT, ERR_SCOPE_FOLDER, false},
+        {IMAP_CODE_TRYCREATE, ERR_SCOPE_FOLDER, false},
+        {IMAP_CODE_THROTTLED, ERR_SCOPE_USER, false},
+        {IMAP_CODE_OTHER, ERR_SCOPE_NONE, false},
+    };
     (void)state;
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(imap_fault_parts(IMAP_STATUS_NO, codes[i].code, "no", "x", &err), -1);
+        assert_row(imap_code_name(codes[i].code),
+            err.scope == codes[i].scope && err.is_wide == codes[i].is_wide);
+    }
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct err err = ERR_INIT;
         assert_int_equal(
