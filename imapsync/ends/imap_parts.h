@@ -82,6 +82,7 @@ struct imap_cmd {
 struct imap_body {
     struct imap_request *r; /* whose body is coming; NULL: nobody's */
     uint32_t uid;
+    bool is_unclosed; /* it has come; what the next line is says whether as a whole */
 };
 
 struct imap_end {
@@ -229,6 +230,8 @@ void imap_end_headers(struct end *e, const uint32_t *uids, size_t n, const struc
     void *arg, struct end_ticket *t);
 /* The response that a body was part of. */
 void imap_read_end(struct imap_end *e, const struct imap_fetch_data *f);
+/* The line behind it, where that response was not closed. */
+void imap_read_closed(struct imap_end *e, bool is_bracket);
 
 void imap_end_append_begin(
     struct end *e, struct slice folder, struct end_uids *uids_out, struct end_ticket *t);

@@ -5,6 +5,9 @@
  * A body is known by its UID as soon as it begins.  Some servers tell the UID only behind the body:
  * then nobody knows yet whose it is; it is dropped, and what is missing at the end is asked for one
  * by one, where there is only one that it can be.
+ *
+ * Where a server counts less than it sends, the rest of the message comes as lines.  So behind a
+ * body there has to be the end of its list; a CRLF may stand between, which some servers add.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +173,17 @@ void imap_read_data(struct imap_end *e, struct slice octets)
         q->sink->data(q->arg, octets);
 }
 
+static const char cut_short[] = "a message does not end where the server has said";
+
+static void body_over(struct imap_end *e)
+{
+    struct read_request *q = (struct read_request *)e->body.r;
+    uint32_t uid = e->body.uid;
+    e->body = (struct imap_body){0};
+    if (q->is_wanted && q->sink->end)
+        q->sink->end(q->arg, uid);
+}
+
 void imap_read_end(struct imap_end *e, const struct imap_fetch_data *f)
 {
     struct read_request *q = (struct read_request *)e->body.r;
@@ -180,8 +194,22 @@ void imap_read_end(struct imap_end *e, const struct imap_fetch_data *f)
         imap_end_fail(e, "a message came instead of another");
         return;
     }
-    uint32_t uid = e->body.uid;
+    if (f->has_rest)
+        imap_end_fail(e, cut_short);
+    else if (f->is_unclosed)
+        e->body.is_unclosed = true;
+    else
+        body_over(e);
+}
+
+void imap_read_closed(struct imap_end *e, bool is_bracket)
+{
+    if (!e->body.is_unclosed)
+        return;
+    if (is_bracket) {
+        body_over(e);
+        return;
+    }
     e->body = (struct imap_body){0};
-    if (q->is_wanted && q->sink->end)
-        q->sink->end(q->arg, uid);
+    imap_end_fail(e, cut_short);
 }

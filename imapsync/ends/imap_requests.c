@@ -164,7 +164,8 @@ void imap_end_fail(struct imap_end *e, const char *why)
     if (e->has_failed)
         return;
     e->has_failed = true;
-    err_set(&e->err, ERR_PEER, EX_PROTOCOL, "%s: %s", e->end.label, why);
+    /* As if it had been cut: the next one finds out at which message. */
+    err_set(&e->err, ERR_TEMP, EX_PROTOCOL, "%s: %s", e->end.label, why);
     err_scope_set(&e->err, ERR_SCOPE_HOST);
 }
 
@@ -285,6 +286,7 @@ static void on_answer(void *arg, const struct imap_response *resp)
     struct imap_request *r = c->r;
     struct imap_end *e = c->e;
     struct imap_outcome o = {0};
+    imap_read_closed(e, true);
     for (at = &e->cmds; *at != c; at = &(*at)->next) {
     }
     *at = c->next;
@@ -322,6 +324,7 @@ void imap_request_cmd(struct imap_request *r, unsigned step)
 static void on_untagged(void *arg, const struct imap_response *resp)
 {
     struct imap_end *e = arg;
+    imap_read_closed(e, true);
     if (resp->kind == IMAP_KIND_FETCH)
         imap_read_end(e, &resp->fetch);
     if (resp->kind == IMAP_KIND_ID)
@@ -342,6 +345,7 @@ static void on_untagged(void *arg, const struct imap_response *resp)
 
 static void on_body_begin(void *arg, uint32_t uid, uint64_t size)
 {
+    imap_read_closed(arg, true);
     imap_read_begin(arg, uid, size);
 }
 
@@ -365,7 +369,9 @@ static void on_odd(void *arg, const struct imap_response *resp, bool is_kept, st
     if (is_kept || !may_be_data)
         return;
     e->end.n_unread++;
-    if (e->body.r)
+    if (e->body.is_unclosed)
+        imap_read_closed(e, slice_eq(slice_trim(line), SLICE_LIT(")")));
+    else if (e->body.r)
         imap_end_fail(e, "a message came, and nobody can say which it is");
     else if (e->cmds && e->cmds->r && e->cmds->step != IMAP_STEP_REOPEN)
         e->cmds->r->n_unread++;

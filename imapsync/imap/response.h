@@ -140,6 +140,8 @@ struct imap_fetch_data {
     struct slice internal_date; /* "17-Jul-1996 02:44:25 -0700" */
     struct imap_str body;       /* of BODY[] */
     bool has_two_bodies;        /* and then none of them counts */
+    bool is_unclosed;           /* the line ends, or cannot be read, behind the body, ... */
+    bool has_rest;              /* ... and there is something on it: it may be more of the body */
     struct imap_str header;     /* of BODY[HEADER] */
     struct slice email_id;      /* or X-GM-MSGID */
     struct slice fields;        /* of BODY[HEADER.FIELDS ...]: whichever they are */

@@ -154,21 +154,37 @@ static bool fetch_value(struct imap_cur *c, struct slice name, struct imap_respo
     return imap_cur_skip(c);
 }
 
+/* A server that announces less than it sends ends in the middle of its message: what stands behind
+ * the body is no list then, or nothing where it has ended in front of a CRLF. */
+static void note_rest(const struct imap_cur *c, size_t behind, struct imap_fetch_data *d)
+{
+    d->is_unclosed = d->has & IMAP_FETCH_BODY && c->streamed.is_set;
+    d->has_rest = d->is_unclosed && slice_trim(slice_from(c->in, behind)).n > 0;
+}
+
 bool imap_parse_fetch(struct imap_cur *c, struct imap_response *out)
 {
+    size_t behind_body = 0;
     bool is_good = imap_cur_blanks(c) && imap_cur_byte(c, '(');
     while (is_good) {
         struct slice name;
         imap_cur_blanks(c);
         if (imap_cur_byte(c, ')'))
             break;
+        bool had_body = out->fetch.has & IMAP_FETCH_BODY;
         is_good = fetch_name(c, &name) && imap_cur_blanks(c) && fetch_value(c, name, out);
-        if (is_good && c->streamed.is_set && imap_cur_at_end(c))
-            return true; /* the head of a response whose body is still coming */
+        if (!had_body && out->fetch.has & IMAP_FETCH_BODY)
+            behind_body = c->at;
+        if (is_good && c->streamed.is_set && imap_cur_at_end(c)) {
+            note_rest(c, behind_body, &out->fetch);
+            return true; /* the head of a response whose body is still coming, at least */
+        }
     }
     /* Which of two is the message nobody can say. */
     if (out->fetch.has_two_bodies)
         out->fetch.has &= ~(unsigned)IMAP_FETCH_BODY;
+    if (!is_good)
+        note_rest(c, behind_body, &out->fetch);
     out->is_odd = out->is_odd || !is_good || !imap_cur_is_over(c) || out->fetch.has_odd_flags;
     return !out->is_odd || out->fetch.has & IMAP_FETCH_UID;
 }

@@ -539,14 +539,14 @@ static void test_a_body_of_another_message(void **state)
     peer.end->ops->read(peer.end, uids, 2, &sink, &got, &t[0]);
     assert_int_equal(end_wait(peer.end, &t[0], &err), -1);
     assert_int_equal(t[0].result, END_LOST);
-    assert_int_equal(err.class, ERR_PEER);
+    assert_int_equal(err.class, ERR_TEMP);
     /* A lost end answers at once. */
     peer.end->ops->read(peer.end, uids, 2, &sink, &got, &t[1]);
     assert_int_equal(t[1].result, END_LOST);
     /* And who waits for all answers is told, though there is none to wait for. */
     err = (struct err)ERR_INIT;
     assert_int_equal(end_drain(peer.end, &err), -1);
-    assert_int_equal(err.class, ERR_PEER);
+    assert_int_equal(err.class, ERR_TEMP);
     fini(&c);
     stop();
     clean();
@@ -572,6 +572,19 @@ static void test_bodies_in_odd_places(void **state)
             "[2 bb 2]", END_OK},
         {"inside of another item", "* 1 FETCH (UID 1 X (BODY[] {2}\naa))\n~ OK .\n", "", END_OK},
         {"behind a name", "* 1 FETCH (UID 1 X BODY[] {2}\naa)\n~ OK .\n", "", END_OK},
+        {"more than announced", "* 1 FETCH (UID 1 BODY[] {1}\naa)\n~ OK .\n", "[1 a", END_LOST},
+        {"lines more", "* 1 FETCH (UID 1 BODY[] {2}\naab\nc\n)\n~ OK .\n", "[1 aa", END_LOST},
+        {"more that looks like data", "* 1 FETCH (UID 1 BODY[] {2}\naa b c\n)\n~ OK .\n", "[1 aa",
+            END_LOST},
+        {"more behind a CRLF", "* 1 FETCH (UID 1 BODY[] {2}\naa\nbb\n)\n~ OK .\n", "[1 aa",
+            END_LOST},
+        {"a CRLF more",
+            "* 1 FETCH (UID 1 BODY[] {2}\naa\n)\n* 2 FETCH (UID 2 BODY[] {2}\nbb\n )\n~ OK .\n",
+            "[1 aa 1][2 bb 2]", END_OK},
+        {"no bracket", "* 1 FETCH (UID 1 BODY[] {2}\naa\n* 2 FETCH (UID 2 BODY[] {2}\nbb\n~ OK .\n",
+            "[1 aa 1][2 bb 2]", END_OK},
+        {"odd data behind", "* 1 FETCH (UID 1 BODY[] {2}\naa FLAGS NIL MODSEQ x)\n~ OK .\n",
+            "[1 aa 1]", END_OK},
     };
     const uint32_t uids[] = {1, 2};
     (void)state;
