@@ -23,8 +23,6 @@
 #include "imapsync/stop.h"
 #include "imapsync/sync.h"
 
-#define ACL_FILE_MAX (1u << 20)
-
 enum form { FORM_COPY, FORM_EXPORT, FORM_IMPORT };
 
 struct copy_args {
@@ -192,10 +190,9 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
         return err_set(err, ERR_PERM, EX_USAGE, "--verify compares what a dry run does not copy");
     a->filter.with_flags = folder_words(a->with_flags);
     a->filter.without_flags = folder_words(a->without_flags);
-    if (a->acl && io_read_file(a->acl, ACL_FILE_MAX, &a->acl_text, err) != 0)
+    if (a->acl && acl_names_read(a->acl, &a->acl_text, &out->acls, err) != 0)
         return err_wrap(err, "--acl");
-    out->acls = (struct acl_names){buf_slice(&a->acl_text), a->acl != NULL};
-    if (acl_names_check(&out->acls, err) != 0 || folder_rules_check(&out->folders, err) != 0 ||
+    if (folder_rules_check(&out->folders, err) != 0 ||
         filter_make(&a->filter, clock_wall_s(), &out->filter, err) != 0)
         return -1;
     if (a->delete_percent &&

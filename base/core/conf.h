@@ -148,6 +148,8 @@ struct conf_sync {
     uint64_t sweep_interval_ms;
     struct conf_strings folder_map;                     /* OLD=NEW */
     struct conf_strings folder_include, folder_exclude; /* patterns */
+    char *acl_file; /* of names, for rights of others: imapsync/copy/acls.h; NULL: none are given */
+    bool has_metadata; /* annotations come along */
     /* Which messages are copied before the flip: imapsync/plan/filter.h; NULL: all. */
     char *message_since, *message_before, *message_min_size, *message_max_size;
     struct conf_strings message_with_flag, message_without_flag;

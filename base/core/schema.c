@@ -175,6 +175,8 @@ const struct schema_key schema_keys[] = {
     SYNC("folder_map", folder_map, NAMES, NULL, NO_RANGE),
     SYNC("folder_include", folder_include, NAMES, NULL, NO_RANGE),
     SYNC("folder_exclude", folder_exclude, NAMES, NULL, NO_RANGE),
+    SYNC("acl_file", acl_file, PATH, NULL, NO_RANGE),
+    SYNC("metadata", has_metadata, BOOL, "yes", CHOICES(YES_NO)),
     SYNC("message_since", message_since, TEXT, NULL, NO_RANGE),
     SYNC("message_before", message_before, TEXT, NULL, NO_RANGE),
     SYNC("message_min_size", message_min_size, TEXT, NULL, NO_RANGE),

@@ -4,6 +4,7 @@
 
 #include <sysexits.h>
 
+#include "base/os/io.h"
 #include "imapsync/copy/extras.h"
 #include "imapsync/ends/acl.h"
 
@@ -34,9 +35,17 @@ int acl_names_check(const struct acl_names *names, struct err *err)
     for (unsigned n = 1; slice_split(&rest, '\n', &line); n++) {
         if (split_line(line, &old, &new) < 0)
             return err_set(err, ERR_PERM, EX_DATAERR,
-                "line %u of the file of names: a line is OLD and NEW, with a blank between", n);
+                "line %u: a line is OLD and NEW, with a blank between", n);
     }
     return 0;
+}
+
+int acl_names_read(const char *path, struct buf *text, struct acl_names *out, struct err *err)
+{
+    if (io_read_file(path, ACL_FILE_MAX, text, err) != 0)
+        return -1;
+    *out = (struct acl_names){buf_slice(text), true};
+    return acl_names_check(out, err) == 0 ? 0 : err_wrap(err, "%s", path);
 }
 
 bool acl_names_find(const struct acl_names *names, struct slice old, struct buf *out)
@@ -108,7 +117,8 @@ int copy_acls(struct copy *c, struct pass *p, struct err *err)
 {
     static const struct extra_kind kind = {
         END_CAN_ACL, 0, ITEM_ACL, "rights of others", ask, set, is_anothers, weigh};
-    if (!c->options.acls.is_wanted)
+    /* Who comes back has there what he had. */
+    if (!c->options.acls.is_wanted || journal_has_turned(c->journal))
         return 0;
     if (c->from->ops->can(c->from) & c->to->ops->can(c->to) & END_CAN_ACL)
         return copy_extras(c, p, &kind, err);

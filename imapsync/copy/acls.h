@@ -17,6 +17,11 @@ struct acl_names {
     bool is_wanted;
 };
 
+#define ACL_FILE_MAX (1u << 20) /* octets */
+
+/* Into an empty buffer of ACL_FILE_MAX. */
+int acl_names_read(
+    const char *path, struct buf *text, struct acl_names *out, struct err *err) ATTR_WUR;
 /* -1: a line is none. */
 int acl_names_check(const struct acl_names *names, struct err *err) ATTR_WUR;
 /* Who that is on the target; false: nobody has said.  "-bob" are rights that bob has not. */
@@ -24,7 +29,8 @@ bool acl_names_find(const struct acl_names *names, struct slice old, struct buf 
 
 struct copy;
 struct pass;
-/* Of all folders that both sides have; what cannot be given is an item of the folder. */
+/* Of all folders that both sides have, on the way for which the names are; what cannot be given is
+ * an item of the folder. */
 int copy_acls(struct copy *c, struct pass *p, struct err *err) ATTR_WUR;
 
 #endif

@@ -167,6 +167,7 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
         .dir.lock_fd = -1,
         .limits.cancel_fd = -1};
     j->start_ms = clock_mono_ms();
+    buf_init(&j->acl_text, ACL_FILE_MAX);
     authority_init(&j->map, conf->run);
     int result = take_lock(j, user, dir, err);
     if (result == 0)
@@ -193,6 +194,7 @@ void move_job_close(struct move_job *j)
     move_record_fini(&j->r);
     mem_free_string(&j->told);
     mem_free_string(&j->state);
+    buf_fini(&j->acl_text);
 }
 
 int move_job_save(struct move_job *j, struct err *err)

@@ -39,7 +39,8 @@ struct move_job {
     struct move_record r;
     struct authority map;
     struct imap_account source, target;
-    char *state; /* STATE/sync */
+    char *state;         /* STATE/sync */
+    struct buf acl_text; /* of sync.acl_file */
     struct imap_own source_admin, target_admin;
     struct copy *copy;
     struct known known;

@@ -102,6 +102,15 @@ static struct folder_words words(const struct conf_strings *s)
     return (struct folder_words){(const char *const *)s->v, s->n};
 }
 
+static int read_names(struct move_job *j, struct copy_options *out, struct err *err)
+{
+    const char *path = j->conf->sync.acl_file;
+    buf_clear(&j->acl_text);
+    if (path && acl_names_read(path, &j->acl_text, &out->acls, err) != 0)
+        return err_wrap(err, "acl_file");
+    return 0;
+}
+
 int move_job_connect(struct move_job *j, struct err *err)
 {
     const struct conf_sync *sync = &j->conf->sync;
@@ -122,7 +131,10 @@ int move_job_connect(struct move_job *j, struct err *err)
     if (j->copy)
         return copy_connect(j->copy, err);
     options.is_newest_first = sync->newest_first;
+    options.no_metadata = !sync->has_metadata;
     int result = folder_rules_check(&options.folders, err);
+    if (result == 0)
+        result = read_names(j, &options, err);
     if (result == 0)
         result = filter_make(&filter, clock_wall_s(), &options.filter, err);
     if (result == 0 && !j->source.user)

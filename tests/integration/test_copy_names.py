@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from lib.fakeimap import CAPABILITIES, FakeImap, named
-from lib.mailbox import Mail, argv, copy, fill, message, run
+from lib.mailbox import ACL, ANNOTATIONS, Mail, annotation, argv, copy, fill, message, run
 
 # The last two differ in the case of an Armenian letter, which only the target folds.
 NAMES = (b"INBOX", b"Work", b"WORK", b"Unseen", b"cur", b"cur/below", b"&APw-bersicht", b"&BTE-rm", b"&BWE-rm")
@@ -110,17 +110,6 @@ def test_folders_are_left_out_and_have_the_names_that_were_said(tmp_path):
         assert go(here, there, tmp_path, "--map=a").status == 64
 
 
-ACL = """
-mail_plugins = acl
-protocol imap {
-  mail_plugins = acl imap_acl
-}
-plugin {
-  acl = vfile
-}
-"""
-
-
 @pytest.mark.parametrize("back", [False, True])
 def test_rights_of_others(back, dovecot, cyrus, tmp_path):
     """Given again to whom a file names, in the letters of the target; who has no line is named."""
@@ -139,21 +128,6 @@ def test_rights_of_others(back, dovecot, cyrus, tmp_path):
         given = new.imap(ann).getacl("Work")[1][0].decode().split()[1:]
         rights = dict(zip(given[::2], given[1::2]))
         assert set(rights[bob]) == set("lrs") and eva not in rights, given
-
-
-ANNOTATIONS = """
-mail_attribute_dict = file:%h/attributes
-protocol imap {
-  imap_metadata = yes
-}
-"""
-
-
-def annotation(client, name, entry):
-    """Its value; None: there is none."""
-    assert client.xatom("GETMETADATA", name, f"({entry})")[0] == "OK"
-    told = [t for part in client.response("METADATA")[1] if part for t in (part if isinstance(part, tuple) else (part,))]
-    return told[1].decode() if len(told) > 1 else told[0].decode().rpartition(f'{entry}" "')[2].rstrip('")') if told and b"NIL" not in told[0] else None
 
 
 @pytest.mark.parametrize("back", [False, True])

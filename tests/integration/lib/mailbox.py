@@ -127,6 +127,33 @@ def same(one, other):
         assert collections.Counter(one[name]) == collections.Counter(other[name]), name
 
 
+# Of Dovecot: rights of others, and annotations.
+ACL = """
+mail_plugins = acl
+protocol imap {
+  mail_plugins = acl imap_acl
+}
+plugin {
+  acl = vfile
+  # Else who signs in for others has no more rights than anybody else.
+  acl_user = %u
+}
+"""
+ANNOTATIONS = """
+mail_attribute_dict = file:%h/attributes
+protocol imap {
+  imap_metadata = yes
+}
+"""
+
+
+def annotation(client, name, entry):
+    """The value of one that there is."""
+    assert client.xatom("GETMETADATA", name, f"({entry})")[0] == "OK"
+    told = client.response("METADATA")[1][0]
+    return (told[1] if isinstance(told, tuple) else re.search(rb'"([^"]*)"\)$', told)[1]).decode()
+
+
 @dataclass
 class Result:
     status: int
