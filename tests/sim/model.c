@@ -233,6 +233,9 @@ void server_known(struct server *s)
         struct mailbox *b = s->boxes[i];
         if (!b->was_listed)
             continue;
+        /* What it remembers under the numbers of before a restore it looks for by content. */
+        if (b->is_back)
+            b->named = 0;
         b->known = b->listed;
         b->is_back = b->was_listed = false;
     }
