@@ -125,11 +125,48 @@ int folder_leave_shown(struct work *w, struct err *err)
     return result == 0 && folder_is_behind_flip(w) ? folder_whole(w, err) : result;
 }
 
+/* What has come since the folders were listed, and has no pair: leaves it to the next pass. */
+static void leave_from(struct work *w, uint32_t from)
+{
+    struct end_changes *l = &w->listing;
+    struct uid_set before = {0};
+    for (uint32_t uid = uid_set_next(&l->uids, 0); uid != 0 && uid < from;)
+        uid = (uid_set_add(&before, uid), uid_set_next(&l->uids, uid));
+    uid_set_join(&before);
+    uid_set_fini(&l->uids);
+    l->uids = before;
+    l->n_uids = uid_set_size(&before);
+    while (l->n > 0 && l->v[l->n - 1].uid >= from)
+        l->n--;
+}
+
+/* What is moved to Trash while folders are looked at may be seen there, and where it was as well:
+ * it would be copied, and then its copy goes there too.  The next pass sees where it has come from.
+ */
+static int leave_just_moved(struct work *w, struct err *err)
+{
+    const struct folder *f = w->source;
+    const struct end_changes *l = &w->listing;
+    uint32_t from = f->uidnext, known, ignored;
+    if (w->is_lost || !folder_is_trash(w) || !(f->has & FOLDER_HAS_UIDNEXT) ||
+        f->uidvalidity != l->uidvalidity)
+        return 0;
+    if (journal_highest(w->c->journal, w->record->id, &known, &ignored, err) != 0)
+        return -1;
+    from = from <= known ? known + 1 : from;
+    if (uid_set_last(&l->uids) < from && (l->n == 0 || l->v[l->n - 1].uid < from))
+        return 0;
+    w->n_exceptions++;
+    leave_from(w, from);
+    return 0;
+}
+
 int folder_answered(struct work *w, struct err *err)
 {
     bool adopt;
     if (folder_take_answers(w, err) != 0 || (w->is_shown && folder_leave_shown(w, err) != 0) ||
-        folder_keep_keywords(w, err) != 0 || check_outcomes(w, err) != 0)
+        leave_just_moved(w, err) != 0 || folder_keep_keywords(w, err) != 0 ||
+        check_outcomes(w, err) != 0)
         return -1;
     /* Behind a flip: where its messages are now, they are not late. */
     if (w->is_lost && w->record->target.is_restored && folder_find_again(w, err) != 0)

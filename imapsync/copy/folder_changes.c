@@ -68,7 +68,7 @@ static void view_side(const struct told *t, struct plan_side *out)
         .is_sure = !t->is_asked || t->changes->is_sure};
 }
 
-static bool is_trash(const struct work *w)
+bool folder_is_trash(const struct work *w)
 {
     if (plan_policy(w->p->policy)->deletions != PLAN_DELETIONS_TRASH)
         return false;
@@ -85,7 +85,7 @@ void folder_view(const struct work *w, struct plan_folder *out)
         .n_known = w->n_known,
         .is_source_lost = w->is_lost,
         .is_confirmed = w->is_lost ? w->c->options.delete_percent == 100 : w->is_confirmed,
-        .is_target_trash = is_trash(w)};
+        .is_target_trash = folder_is_trash(w)};
     if (folder_is_behind_flip(w) && w->c->past && !w->is_lost)
         w->c->past->folder(
             w->c->past->arg, w->record->source.name, w->listing.uidvalidity, &out->past);

@@ -225,6 +225,8 @@ int folder_adopt(struct work *w, bool *rest_out, struct err *err) ATTR_WUR;
 /* --- What the plan is told (folder_changes.c) --- */
 
 void folder_view(const struct work *w, struct plan_folder *out); /* borrows from the work */
+/* On the target, where what the source has lost goes. */
+bool folder_is_trash(const struct work *w);
 /* Sizes, or contents, of messages of one side that the plan asks for; ascending.  Many are on their
  * way at once: begin() does not wait, and finish() frees; each that was begun is finished. */
 struct reading {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What others do on either side at each event of a pass that nobody disturbs: folders are numbered
- * anew or renamed.  What was never begun on the target leaves no doubt behind, so nothing that its
- * user has done is taken for ours.
+ * anew or renamed, a message goes to Trash.  What was never begun on the target leaves no doubt
+ * behind, so nothing that its user has done is taken for ours.
  */
 #include <stdlib.h>
 #include "tests/unit/copy_rig.h"
@@ -47,6 +47,15 @@ static void renamed(struct rig *r)
 {
     struct mailbox *b = server_find(&r->w.source, RENAMED);
     server_rename(&r->w.source, b, NEW_NAME, false);
+}
+
+/* Both folders are looked at. */
+static void delivered_to_trash(struct rig *r)
+{
+    rig_deliver(r, TRASH, 11, 0);
+    rig_quiet(r);
+    rig_deliver(r, FROM, 12, 0);
+    rig_deliver(r, TRASH, 13, 0);
 }
 
 /* --- What is there then --------------------------------------------------------------------- */
@@ -104,6 +113,9 @@ static const struct row rows[] = {
     {"one comes that is marked, cut, both numbered anew", PLAN_MIRROR, 0, delivered,
         {ACT_CUT_SOURCE, ACT_TGT_RENUMBER, ACT_RENUMBER}, same},
     {"a folder is renamed on either side", PLAN_ARCHIVE, 0, renamed, {ACT_TGT_RENAME}, each_once},
+    {"one is moved to Trash", PLAN_REVERSE, 0, delivered_to_trash, {ACT_MOVE}, each_once},
+    {"one is moved to Trash, and its copy by a copy", PLAN_REVERSE, QUIRK_NO_MOVE,
+        delivered_to_trash, {ACT_MOVE}, each_once},
 };
 
 static void begin(const struct row *row, uint64_t seed)
@@ -131,7 +143,7 @@ static uint32_t at(const struct server *s, uint8_t name)
 static void arm(const struct row *row, uint32_t ticks)
 {
     for (size_t i = 0; i < COUNT_OF(row->meanwhile) && row->meanwhile[i] != ACT_DELIVER; i++) {
-        bool is_source = row->meanwhile[i] == ACT_RENUMBER;
+        bool is_source = row->meanwhile[i] == ACT_RENUMBER || row->meanwhile[i] == ACT_MOVE;
         rig.h.v[i] = (struct action){.tick = rig.w.tick + ticks,
             .what = row->meanwhile[i],
             .a = at(is_source ? &rig.w.source : &rig.w.target, FROM),
