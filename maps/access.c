@@ -17,6 +17,7 @@
 #include "base/core/buf.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/core/num.h"
 #include "base/os/daemon.h"
 #include "base/os/io.h"
 
@@ -275,6 +276,48 @@ bool access_is_consumer(const struct access_writers *w, uid_t uid)
         if (w->consumers[i] == uid)
             return true;
     return false;
+}
+
+#define LOGIN_MAX 16
+
+/* False: nobody signed in, such as for a service, or the kernel does not say. */
+static bool read_login(const char *path, uid_t *out)
+{
+    struct err ignored = ERR_INIT;
+    struct slice rest, line;
+    struct buf text;
+    uint64_t login;
+
+    buf_init(&text, LOGIN_MAX);
+    bool is_there = io_read_file(path, LOGIN_MAX, &text, &ignored) == 0;
+    rest = buf_slice(&text);
+    is_there = is_there && slice_split(&rest, '\n', &line) &&
+               num_u64(line, 0, UINT32_MAX - 1, &login) == 0;
+    buf_fini(&text);
+    if (is_there)
+        *out = (uid_t)login;
+    return is_there;
+}
+
+void access_who_from(const char *loginuid_path, uid_t uid, const char *name, char *out, size_t size)
+{
+    uid_t login;
+
+    if (read_login(loginuid_path, &login) && login != uid &&
+        fmt_into(out, size, "%s (login uid%lu)", name, (unsigned long)login) == 0)
+        return;
+    if (fmt_into(out, size, "%s", name) != 0 &&
+        fmt_into(out, size, "uid%lu", (unsigned long)uid) != 0)
+        BUG("a number fits");
+}
+
+void access_who(pid_t pid, uid_t uid, const char *name, char *out, size_t size)
+{
+    char path[64];
+
+    if (fmt_into(path, sizeof path, "/proc/%ld/loginuid", (long)pid) != 0)
+        BUG("a number fits");
+    access_who_from(path, uid, name, out, size);
 }
 
 void access_writers_fini(struct access_writers *w)

@@ -51,6 +51,12 @@ int access_writers_load(
     const struct conf *conf, struct access_writers *out, struct err *err) ATTR_WUR;
 /* NULL: this user may only read. */
 const struct access_writer *access_writer(const struct access_writers *w, uid_t uid);
+/* Who a process is for the change log: the name of its user, and of whoever signed in and became
+ * that user: "root (login uid1000)".  The kernel knows the second from the login (pam_loginuid). */
+void access_who(pid_t pid, uid_t uid, const char *name, char *out, size_t size);
+/* The same with the file that the kernel keeps for the process. */
+void access_who_from(
+    const char *loginuid_path, uid_t uid, const char *name, char *out, size_t size);
 /* The user of the relay, the milter or the lookup, who has the snapshot and needs nothing of mapd:
  * whoever takes such a program over is to learn no more than it knew. */
 bool access_is_consumer(const struct access_writers *w, uid_t uid);

@@ -134,6 +134,7 @@ struct conf_mapd {
     uint64_t direction_grace_ms; /* design section 2, default 5 d */
     uint64_t cache_size;         /* Berkeley DB cache, bytes */
     uint64_t log_keep_ms;        /* age at which a change leaves the change log; 0: never */
+    bool why_required;           /* why = optional|required: each change by hand has a reason */
     uint64_t emergency_ms;       /* between two writings of STATE/emergency; 0: none */
 };
 

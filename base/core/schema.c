@@ -162,6 +162,7 @@ const struct schema_key schema_keys[] = {
     MAPD("direction_grace", direction_grace_ms, DURATION, "5d", RANGE(0, 30 * DAY)),
     MAPD("cache_size", cache_size, BYTES, "192M", RANGE(MIB, 64 * GIB)),
     MAPD("log_keep", log_keep_ms, DURATION, "730d", RANGE(0, 36500 * DAY)),
+    MAPD("why", why_required, BOOL, "optional", CHOICES(WORDS("optional", "required"))),
     MAPD("emergency", emergency_ms, DURATION, "1m", RANGE(0, DAY)),
 
     SYNC("user", user, TEXT, NULL, NO_RANGE),

@@ -247,15 +247,18 @@ static void name_peer(
     struct ucred cred;
     socklen_t size = sizeof cred;
 
+    /* A process in another namespace has no number here, and so no login: 0. */
     *uid_out = (uid_t)-1;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) == 0)
         *uid_out = cred.uid;
+    pid_t pid = *uid_out == (uid_t)-1 ? 0 : cred.pid;
     const struct access_writer *writer = access_writer(&s->writers, *uid_out);
     session->may_write = writer != NULL;
     session->is_shut_out = access_is_consumer(&s->writers, *uid_out);
-    if (!writer || fmt_into(session->who, sizeof session->who, "%s", writer->name) != 0)
-        if (fmt_into(session->who, sizeof session->who, "uid%lu", (unsigned long)*uid_out) != 0)
-            BUG("a number fits");
+    char number[32];
+    if (fmt_into(number, sizeof number, "uid%lu", (unsigned long)*uid_out) != 0)
+        BUG("a number fits");
+    access_who(pid, *uid_out, writer ? writer->name : number, session->who, sizeof session->who);
 }
 
 /* Who may only read must not be able to keep others from a hold, a flip or an answer: the reader

@@ -33,6 +33,7 @@ static const struct op OPS[] = {
     {"flip", CONTROL_WRITE, control_flip},
     {"release", CONTROL_WRITE, control_release},
     {"apply", CONTROL_BATCH, control_apply},
+    {"revert", CONTROL_BATCH, control_revert},
     {"begin", CONTROL_STAGE, control_import_begin},
     {"put", CONTROL_STAGE, control_import_put},
     {"abort", CONTROL_STAGE, control_import_abort},
@@ -213,6 +214,16 @@ static enum control_outcome record(struct control_call *call, uint64_t digest)
     return rc == 0 ? CONTROL_DONE : CONTROL_FAILED;
 }
 
+/* What people ask for; a cut-over is its own reason. */
+static bool needs_why(const struct op *op)
+{
+    static const char *const OWN_REASON[] = {"hold", "flip", "release"};
+    for (size_t i = 0; i < sizeof OWN_REASON / sizeof OWN_REASON[0]; i++)
+        if (strcmp(op->name, OWN_REASON[i]) == 0)
+            return false;
+    return true;
+}
+
 static enum control_outcome run_change(struct control_call *call, const struct op *op)
 {
     size_t changes = store_change_count(call->txn);
@@ -224,6 +235,9 @@ static enum control_outcome run_change(struct control_call *call, const struct o
         control_string(call->request, "why", STORE_WHY_MAX, false, &call->cause.why, call->err) !=
             0)
         return CONTROL_REFUSED;
+    if (call->c->conf->mapd.why_required && call->cause.why.n == 0 && needs_why(op))
+        return (enum control_outcome)control_refuse(call, ERR_PERM, EX_USAGE,
+            "say why: --why TEXT (the configuration has mapd { why = required })");
     call->cause.who = slice_str(call->session->who);
     call->cause.when_s = call->c->now_ms / 1000;
     bool has_id = call->cause.request_id.n > 0;

@@ -21,16 +21,23 @@
  *   apply     changes [{key, set} or {key, del: true}]  added changed deleted unchanged, generation
  *   list      [after limit route state kind domain]     entries, generation, next (key or null)
  *   begin     [replace max_drop dry_run default_route]  opens an import on this connection; the
- * route is for entries that are new put       rows [{key, set}]                         rows (so
- * far); "bad" [{row first_row text}] are those refused, at most 20, counted from 0 in the import:
- * more may be put to be checked, and none is committed commit as apply, and "dry_run"; refused:
- * "bad" abort                                               forgets the import log       [key from
- * limit]                          changes, next (generation or null), oldest first; last: N gives
- * the last N of all hold      key owner deadline_ms                     epoch, deadline flip key
- * epoch route                           epoch, entry release   key [epoch] epoch, entry barrier key
- * epoch timeout_ms                      result: clear, ambiguous or timeout; waited_ms (only
- * coexist-mapd) status                                              map_id generation keys holds
- * [...] and more
+ *                                                       route is for entries that are new
+ *   put       rows [{key, set}]                         rows (so far); "bad" [{row first_row text}]
+ *                                                       are those refused, at most 20, counted from
+ *                                                       0 in the import: more may be put to be
+ *                                                       checked, and none is committed
+ *   commit                                              as apply, and "dry_run"; refused: "bad"
+ *   abort                                               forgets the import
+ *   revert    generation [keys dry_run]                 as apply, and "dry_run": these entries, or
+ *                                                       all, as they were then
+ *   log       [key from limit]                          changes, next (generation or null), oldest
+ *                                                       first; last: N gives the last N of all
+ *   hold      key owner deadline_ms                     epoch, deadline
+ *   flip      key epoch route                           epoch, entry
+ *   release   key [epoch]                               epoch, entry
+ *   barrier   key epoch timeout_ms                      result: clear, ambiguous or timeout;
+ *                                                       waited_ms (only coexist-mapd)
+ *   status                                              map_id generation keys holds [...] and more
  *
  *   entry     {key kind route state deliver_as epoch note who when [hold {owner request deadline}]}
  *   change    {generation key old new who when why request}; old and new are entries or null

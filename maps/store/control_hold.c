@@ -41,7 +41,7 @@ static void free_key(struct held_key *k)
     buf_fini(&k->bytes);
 }
 
-static void end_hold(struct route_entry *entry)
+void control_end_hold(struct route_entry *entry)
 {
     entry->state = ROUTE_STATE_ACTIVE;
     entry->hold_owner = entry->hold_request = SLICE_LIT("");
@@ -133,7 +133,7 @@ static enum control_outcome write_end(
     struct route_entry next = k->entry;
     if (route.n)
         next.route = route;
-    end_hold(&next);
+    control_end_hold(&next);
     if (store_put(call->txn, buf_slice(&k->key), &k->entry, &next, &call->cause, call->err) != 0)
         return CONTROL_FAILED;
     return report_entry(call, buf_slice(&k->key), &next);
@@ -210,7 +210,7 @@ static int expire_one(struct control *c, struct store_txn *txn, struct slice key
     if (old.state != ROUTE_STATE_HELD || old.hold_deadline_ms > control_hold_now_ms(c))
         return 0;
     next = old;
-    end_hold(&next);
+    control_end_hold(&next);
     *done_out = true;
     log_warn("hold_expired", log_slice("key", key), log_slice("owner", old.hold_owner),
         log_u64("epoch", old.epoch));

@@ -75,5 +75,8 @@ enum control_outcome control_import_abort(struct control_call *call);
 enum control_outcome control_hold(struct control_call *call);
 enum control_outcome control_flip(struct control_call *call);
 enum control_outcome control_release(struct control_call *call);
+enum control_outcome control_revert(struct control_call *call);
+/* What a held entry is without its hold. */
+void control_end_hold(struct route_entry *entry);
 
 #endif

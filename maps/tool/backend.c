@@ -8,7 +8,6 @@
  */
 #include "maps/tool/backend.h"
 
-#include <pwd.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <time.h>
@@ -34,11 +33,10 @@ struct backend {
 
 static void name_user(struct control_session *session)
 {
-    const struct passwd *pw = getpwuid(getuid());
+    char name[USER_NAME_MAX];
     session->may_write = true;
-    if (!pw || fmt_into(session->who, sizeof session->who, "%s", pw->pw_name) != 0)
-        if (fmt_into(session->who, sizeof session->who, "uid%lu", (unsigned long)getuid()) != 0)
-            BUG("a number fits");
+    user_name(getuid(), name);
+    access_who(getpid(), getuid(), name, session->who, sizeof session->who);
 }
 
 static int open_once(const struct conf *conf, struct backend *b, struct err *err)

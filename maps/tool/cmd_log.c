@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: ISC */
-/* cmd_log: who changed what, when and why, oldest first. */
+/* cmd_log: who changed what, when and why, oldest first; and what came of it between two
+ * generations. */
 #include "maps/tool/tool.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include "base/core/buf.h"
+#include "base/core/mem.h"
 #include "base/core/num.h"
 
 #define LAST_DEFAULT 50
 #define CHANGE_TEXT_MAX 2048
+#define WHO_MAX 256
 
 static int add_value(struct buf *out, const json_t *entry)
 {
@@ -38,13 +42,14 @@ static void describe(const json_t *change, struct buf *out)
 static void add_change(struct table *table, const json_t *change)
 {
     struct buf text;
-    char generation[32];
+    char generation[32], who[WHO_MAX];
     buf_init(&text, CHANGE_TEXT_MAX);
     describe(change, &text);
     if (fmt_into(generation, sizeof generation, "%" PRIu64, tool_number(change, "generation")) != 0)
         BUG("a number fits");
-    const char *cells[] = {generation, tool_text(change, "when"), tool_text(change, "who"),
-        tool_text(change, "key"), buf_cstr(&text), tool_text(change, "why")};
+    tool_who(change, who, sizeof who);
+    const char *cells[] = {generation, tool_text(change, "when"), who, tool_text(change, "key"),
+        buf_cstr(&text), tool_text(change, "why")};
     table_row(table, cells);
     buf_fini(&text);
 }
@@ -83,4 +88,196 @@ int cmd_log(struct tool *t, struct err *err)
         return tool_list_own(t, &CHANGES, request, err);
     json_decref(request);
     return -1;
+}
+
+/* --- diff ------------------------------------------------------------------------------- */
+
+static int read_generation(const char *text, uint64_t *out, struct err *err)
+{
+    if (num_u64(slice_str(text), 0, INT64_MAX, out) == 0)
+        return 0;
+    return err_set(err, ERR_PERM, EX_USAGE, "%s is no generation: see `maptool log`", text);
+}
+
+/* What of a value is no note of the change itself. */
+static bool is_same_value(const json_t *a, const json_t *b)
+{
+    static const char *const OF_THE_CHANGE[] = {"epoch", "who", "when"};
+    json_t *x = json_deep_copy(a), *y = json_deep_copy(b);
+
+    for (size_t i = 0; i < sizeof OF_THE_CHANGE / sizeof OF_THE_CHANGE[0]; i++) {
+        json_object_del(x, OF_THE_CHANGE[i]);
+        json_object_del(y, OF_THE_CHANGE[i]);
+    }
+    bool is_same = json_equal(x, y);
+    json_decref(x);
+    json_decref(y);
+    return is_same;
+}
+
+/* One page of the log into {key: {key, old, new}}: the first old value and the last new one. */
+static void collect(json_t *all, const json_t *changes, uint64_t to)
+{
+    size_t i;
+    json_t *change;
+
+    json_array_foreach(changes, i, change)
+    {
+        json_t *known = json_object_get(all, tool_text(change, "key"));
+        if (tool_number(change, "generation") > to)
+            return;
+        if (known)
+            json_object_set(known, "new", json_object_get(change, "new"));
+        else
+            json_object_set_new(all, tool_text(change, "key"),
+                json_pack("{sO sO sO}", "key", json_object_get(change, "key"), "old",
+                    json_object_get(change, "old"), "new", json_object_get(change, "new")));
+    }
+}
+
+static int read_changes(struct tool *t, uint64_t from, uint64_t *to, json_t *all, struct err *err)
+{
+    json_t *request = json_pack("{ss sI}", "op", "log", "from", (json_int_t)from + 1), *reply;
+    bool is_first = true, is_more = true;
+    int rc = 0;
+
+    while (rc == 0 && is_more) {
+        rc = tool_call_own(t, json_incref(request), &reply, err);
+        if (rc != 0)
+            break;
+        uint64_t now = tool_number(reply, "generation");
+        const json_t *changes = json_object_get(reply, "changes");
+        json_t *next = json_object_get(reply, "next");
+        uint64_t oldest = tool_number(json_array_get(changes, 0), "generation");
+        if (*to == UINT64_MAX)
+            *to = now;
+        if (from > now || *to > now)
+            rc = err_set(err, ERR_PERM, EX_USAGE, "the map is at generation %" PRIu64, now);
+        else if (is_first && from < now && oldest != from + 1)
+            rc = err_set(err, ERR_PERM, EX_DATAERR,
+                "the change log does not go back to generation %" PRIu64
+                " (mapd { log_keep }); it begins with %" PRIu64,
+                from, oldest);
+        else
+            collect(all, changes, *to);
+        is_first = false;
+        is_more = json_is_integer(next) && (uint64_t)json_integer_value(next) <= *to;
+        if (is_more)
+            json_object_set(request, "from", next);
+        json_decref(reply);
+    }
+    json_decref(request);
+    return rc;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* How many differ. */
+static size_t print_diff(struct tool *t, const json_t *all)
+{
+    size_t n = json_object_size(all), n_differ = 0;
+    const char **keys = mem_zalloc((n + 1) * sizeof *keys);
+    struct table *table = table_new("ADDRESS|CHANGE");
+    json_t *list = json_array();
+    struct buf text;
+    void *it = json_object_iter((json_t *)(uintptr_t)all);
+
+    buf_init(&text, CHANGE_TEXT_MAX);
+    for (size_t i = 0; it; it = json_object_iter_next((json_t *)(uintptr_t)all, it))
+        keys[i++] = json_object_iter_key(it);
+    mem_sort(keys, n, sizeof *keys, compare_names);
+    for (size_t i = 0; i < n; i++) {
+        json_t *change = json_object_get(all, keys[i]);
+        if (is_same_value(json_object_get(change, "old"), json_object_get(change, "new")))
+            continue;
+        n_differ++;
+        describe(change, &text);
+        const char *cells[] = {keys[i], buf_cstr(&text)};
+        if (t->json)
+            json_array_append(list, change);
+        else
+            table_row(table, cells);
+    }
+    if (t->json)
+        tool_print_json(list);
+    table_flush(table, stdout);
+    table_free(&table);
+    json_decref(list);
+    buf_fini(&text);
+    free(keys);
+    return n_differ;
+}
+
+int cmd_diff(struct tool *t, struct err *err)
+{
+    uint64_t from, to = UINT64_MAX;
+
+    if (tool_words(t, 1, 2, err) != 0 || read_generation(t->argv[0], &from, err) != 0 ||
+        (t->argc > 1 && read_generation(t->argv[1], &to, err) != 0))
+        return -1;
+    if (to < from)
+        return err_set(err, ERR_PERM, EX_USAGE, "the older generation comes first");
+    json_t *all = json_object();
+    int rc = read_changes(t, from, &to, all, err);
+    if (rc == 0)
+        rc = print_diff(t, all) > 0 ? TOOL_DIFFERENT : 0;
+    json_decref(all);
+    return rc >= 0 && tool_flush(err) != 0 ? -1 : rc;
+}
+
+/* --- revert -------------------------------------------------------------------------------- */
+
+static void print_counts(const json_t *reply)
+{
+    bool is_dry = json_is_true(json_object_get(reply, "dry_run"));
+
+    printf("%s%" PRIu64 " came back, %" PRIu64 " changed, %" PRIu64 " deleted, %" PRIu64
+           " were so already\n",
+        is_dry ? "dry run, nothing done: " : "", tool_number(reply, "added"),
+        tool_number(reply, "changed"), tool_number(reply, "deleted"),
+        tool_number(reply, "unchanged"));
+    if (!is_dry)
+        fputs("maptool: this is the map alone: mail that was delivered meanwhile stays where it "
+              "is\n",
+            stderr);
+}
+
+static json_t *revert_request(struct tool *t, uint64_t generation, bool dry_run, const char *why)
+{
+    json_t *request = tool_change("revert", why), *keys = json_array();
+    bool is_text = request != NULL;
+
+    json_object_set_new(request, "generation", json_integer((json_int_t)generation));
+    json_object_set_new(request, "dry_run", json_boolean(dry_run));
+    for (int i = 1; i < t->argc; i++)
+        is_text &= json_array_append_new(keys, json_string(t->argv[i])) == 0;
+    if (json_array_size(keys) > 0)
+        json_object_set(request, "keys", keys);
+    json_decref(keys);
+    if (is_text)
+        return request;
+    json_decref(request);
+    return NULL;
+}
+
+int cmd_revert(struct tool *t, struct err *err)
+{
+    const char *why = NULL;
+    bool dry_run = tool_flag(t, "--dry-run");
+    uint64_t generation;
+    json_t *reply;
+
+    if (tool_option(t, "--why", &why, err) != 0 || tool_words(t, 1, INT32_MAX, err) != 0 ||
+        read_generation(t->argv[0], &generation, err) != 0)
+        return -1;
+    int rc = tool_call_own(t, revert_request(t, generation, dry_run, why), &reply, err);
+    if (rc == 0 && t->json)
+        tool_print_json(reply);
+    else if (rc == 0)
+        print_counts(reply);
+    json_decref(reply);
+    return rc == 0 ? tool_flush(err) : -1;
 }

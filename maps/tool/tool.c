@@ -14,7 +14,11 @@
 #include <sysexits.h>
 #include "base/core/buf.h"
 #include "base/core/mem.h"
+#include "base/core/num.h"
+#include "base/os/user.h"
 #include "maps/client.h"
+
+#define LOGIN_MARK " (login uid" /* as access_who() writes it */
 
 static const struct tool_command COMMANDS[] = {
     {"init", "", "make an empty map, once", cmd_init},
@@ -30,6 +34,9 @@ static const struct tool_command COMMANDS[] = {
     {"export", "[--format FORMAT] [--output FILE [--db]]", "write the map for others", cmd_export},
     {"explain", "ADDR [--from IP|SERVER] [--sender A]", "where mail for ADDR goes now, and why",
         cmd_explain},
+    {"diff", "GEN [GEN]", "what has changed between two generations", cmd_diff},
+    {"revert", "GEN [ADDR...] [--dry-run]",
+        "entries as they were then; the map alone, no mail moves", cmd_revert},
     {"log", "[ADDR] [--last N | --all]", "show changes", cmd_log},
     {"hold", "ADDR|@DOMAIN [--until TIME|DURATION] [--owner NAME]",
         "let mail wait at the senders for a while", cmd_hold},
@@ -241,6 +248,26 @@ const char *tool_text(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "";
+}
+
+/* coexist-mapd asks no directory service for a connection, and keeps the number. */
+void tool_who(const json_t *object, char *out, size_t size)
+{
+    const char *who = tool_text(object, "who"), *at = strstr(who, LOGIN_MARK);
+    char name[USER_NAME_MAX];
+    uint64_t uid;
+    size_t n = strlen(who);
+
+    if (at && n > 0 && who[n - 1] == ')' &&
+        num_u64(
+            slice_make(at + strlen(LOGIN_MARK), n - (size_t)(at - who) - strlen(LOGIN_MARK) - 1), 0,
+            UINT32_MAX - 1, &uid) == 0) {
+        user_name((uid_t)uid, name);
+        if (fmt_into(out, size, "%.*s (login %s)", (int)(at - who), who, name) == 0)
+            return;
+    }
+    if (fmt_into(out, size, "%s", who) != 0)
+        out[0] = '\0';
 }
 
 uint64_t tool_number(const json_t *object, const char *name)

@@ -72,6 +72,9 @@ void tool_print_json(const json_t *value);
 /* Text for a terminal: control characters become "?". */
 void tool_print_text(const char *text);
 const char *tool_text(const json_t *object, const char *name); /* "" when there is none */
+/* The member "who" with the name of the login, where this host knows it; out holds STORE_WHO_MAX +
+ * USER_NAME_MAX. */
+void tool_who(const json_t *object, char *out, size_t size);
 uint64_t tool_number(const json_t *object, const char *name);
 /* Ends a command that printed: -1 and EX_IOERR when stdout did not take it. */
 int tool_flush(struct err *err) ATTR_WUR;
@@ -87,6 +90,8 @@ int cmd_import(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_export(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_explain(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_log(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_diff(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_revert(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_hold(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_release(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_status(struct tool *t, struct err *err) ATTR_WUR;

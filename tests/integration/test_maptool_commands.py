@@ -109,6 +109,11 @@ def test_reject_and_domain_default(made):
     (65, "a hold lasts from 1 ms", ["hold", "ann@example.org", "--until", "2099-01-01T00:00:00Z"]),
     (64, "--from mars is neither", ["explain", "ann@example.org", "--from", "mars"]),
     (64, "--sender x is not an address", ["explain", "ann@example.org", "--sender", "x"]),
+    (64, "is no generation", ["diff", "yesterday"]),
+    (64, "the older generation comes first", ["diff", "2", "1"]),
+    (64, "the map is at generation 2", ["diff", "1", "3"]),
+    (64, "the map is at generation 2", ["revert", "3"]),
+    (64, "an argument is missing", ["revert"]),
     (64, "--last counts", ["log", "ann@example.org", "--last", "3"]),
 ])
 def test_wrong_use(live, status, text, args):
@@ -141,6 +146,26 @@ def test_list_of_many_pages(live):
     listed = [e["key"] for e in live.json("list")]
     assert len(listed) == 5003 and listed == sorted(set(listed))
     assert len(live.maptool("list").stdout.splitlines()) == 5004
+
+
+def test_diff_and_revert(made):
+    made.set("ann@example.org", "new")
+    made.set("carl@example.org", "new")
+    made.maptool("set", "bob@example.org", "note=x")
+    made.maptool("set", "bob@example.org", "note=")
+    done = made.maptool("diff", "2", check=False)
+    assert done.returncode == 1 and [line.split() for line in done.stdout.splitlines()] == [
+        ["ADDRESS", "CHANGE"], ["ann@example.org", "old", "->", "new"], ["carl@example.org", "-", "->", "new"]]
+    assert [c["key"] for c in json.loads(made.maptool("diff", "2", "3", "--json", check=False).stdout)] == ["ann@example.org"]
+    done = made.maptool("diff", "4", "6")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert made.maptool("revert", "2", "--dry-run").stdout.startswith("dry run, nothing done: 0 came back, 1 changed, 1 ")
+    done = made.maptool("revert", "2", "--why", "wrong file")
+    assert "mail that was delivered meanwhile stays" in done.stderr
+    assert [(e["key"], e["route"]) for e in made.json("list")] == [("ann@example.org", "old"), ("bob@example.org", "new")]
+    assert made.json("log", "--last", "1")[0]["why"] == "wrong file"
+    made.maptool("revert", "6", "carl@example.org")
+    assert made.json("get", "carl@example.org")["route"] == "new" and made.json("get", "ann@example.org")["route"] == "old"
 
 
 def test_text_for_a_terminal_is_harmless(live):
@@ -255,7 +280,7 @@ def test_nobody_answers_though_the_lock_is_taken(site):
 def test_help_names_every_command(live):
     text = subprocess.run([live.bin / "maptool", "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
     for command in ("init", "set", "get", "del", "list", "import", "export", "explain", "log", "hold", "release",
-                    "status"):
+                    "diff", "revert", "status"):
         assert re.search(rf"^ +{command}\b", text, re.M), command
 
 

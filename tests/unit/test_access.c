@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include <sysexits.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include "maps/access.h"
+#include "maps/store/store.h"
 #include "tests/unit/unit.h"
 
 #define SITE "server \"old\" { smtp = \"smtp://192.0.2.1\" }\n"
@@ -74,10 +76,46 @@ static void test_root_is_no_consumer(void **state)
     access_writers_fini(&w);
 }
 
+/* Under sudo everybody is root: the login tells them apart, where there was one. */
+static void test_who(void **state)
+{
+    static const struct {
+        const char *login, *want;
+    } rows[] = {
+        {"1000", "root (login uid1000)"},
+        {"1000\n", "root (login uid1000)"},
+        {"0", "root"},
+        {"4294967295", "root"}, /* none */
+        {"", "root"},
+        {"anna", "root"},
+        {"10000000000000000000", "root"},
+    };
+    char path[] = "/tmp/coexist-who.XXXXXX", out[STORE_WHO_MAX], name[USER_NAME_MAX] = {0};
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(
+            pwrite(fd, rows[i].login, strlen(rows[i].login), 0), (ssize_t)strlen(rows[i].login));
+        access_who_from(path, 0, "root", out, sizeof out);
+        assert_string_equal(out, rows[i].want);
+    }
+    /* What does not fit gives way to the number. */
+    memset(name, 'x', sizeof name - 1);
+    access_who_from(path, 7, name, out, 32);
+    assert_string_equal(out, "uid7");
+    close(fd);
+    unlink(path);
+    access_who_from(path, 0, "root", out, sizeof out);
+    assert_string_equal(out, "root");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writers),
+        cmocka_unit_test(test_who),
         cmocka_unit_test(test_a_consumer_cannot_write),
         cmocka_unit_test(test_root_is_no_consumer),
     };
