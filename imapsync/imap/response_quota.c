@@ -31,8 +31,10 @@ bool imap_parse_quota(struct imap_cur *c, struct imap_response *out)
 {
     struct imap_str root;
     struct slice list;
-    if (!imap_cur_blanks(c) || !imap_cur_astring(c, &root) || !imap_cur_blanks(c) ||
-        !imap_cur_list(c, &list)) {
+    bool is_root = imap_cur_blanks(c) && imap_cur_astring(c, &root);
+    if (is_root && imap_cur_is_over(c))
+        return true; /* without a limit Courier leaves the list out */
+    if (!is_root || !imap_cur_list(c, &list)) {
         out->is_odd = true;
         return true;
     }

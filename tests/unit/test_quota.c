@@ -41,7 +41,7 @@ static void test_lines(void **state)
         {"* QUOTA a (MESSAGE 3 100 STORAGE -1 5)", true, false, true, {0, 0}, {3, 100}},
         {"* QUOTA a (STORAGE 1 18446744073709551616)", true, false, false, {0, 0}, {0, 0}},
         {"* QUOTA User quota (STORAGE 10 512)", true, false, false, {0, 0}, {0, 0}},
-        {"* QUOTA a", true, false, false, {0, 0}, {0, 0}},
+        {"* QUOTA a", false, false, false, {0, 0}, {0, 0}},
         {"* QUOTA", true, false, false, {0, 0}, {0, 0}},
     };
     (void)state;
