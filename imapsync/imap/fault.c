@@ -10,10 +10,11 @@
 #include "base/core/buf.h"
 #include "imapsync/imap/limits.h"
 
-/* "Request is throttled. Suggested Backoff Time: ..." (Exchange), and what others say without a
- * code: the server has no time now, whatever it was asked. */
-static const char *const throttled_texts[] = {
-    "is throttled", "backoff time", "rate limit", "too many requests", "too many commands"};
+/* "Request is throttled. Suggested Backoff Time: ..." (Exchange), "Account exceeded command or
+ * bandwidth limits." (Gmail), and what others say without a code, or with one that says less: the
+ * server has no time now, whatever it was asked. */
+static const char *const throttled_texts[] = {"is throttled", "backoff time", "rate limit",
+    "bandwidth limit", "too many requests", "too many commands"};
 
 /* "The 1500 MB storage limit has been exceeded" (GroupWise), and what Courier and others say. */
 static const char *const full_texts[] = {"over quota", "overquota", "quota exceeded",
@@ -96,7 +97,8 @@ int imap_fault_parts(enum imap_status status, enum imap_code_kind code, const ch
 {
     const char *name = imap_code_name(code);
     bool is_told = code == IMAP_CODE_NONE || code == IMAP_CODE_ALERT || code == IMAP_CODE_OTHER;
-    if (is_told && HAS_ONE_OF(slice_str(text), throttled_texts))
+    bool may_be_time = is_told || is_wide(code);
+    if (may_be_time && HAS_ONE_OF(slice_str(text), throttled_texts))
         code = IMAP_CODE_THROTTLED;
     else if (is_told && status == IMAP_STATUS_NO && HAS_ONE_OF(slice_str(text), full_texts))
         code = IMAP_CODE_OVERQUOTA;

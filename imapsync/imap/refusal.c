@@ -2,10 +2,10 @@
 /* refusal: see refusal.h.  RFC 5530 for the codes; the texts are those of servers without them. */
 #include "imapsync/imap/refusal.h"
 
-/* Gmail: "Too many simultaneous connections"; Exchange: "Request is throttled. Suggested Backoff
- * Time: ...", "Server Unavailable. 15"; Dovecot: "Temporary authentication failure", "Maximum
- * number of connections from user+IP exceeded"; Courier: "maximum connection limit reached";
- * Yahoo: "Rate limit hit"; Zimbra: "try again later". */
+/* Gmail: "Too many simultaneous connections", "Lockdown in sector 4"; Exchange: "Request is
+ * throttled. Suggested Backoff Time: ...", "Server Unavailable. 15"; Dovecot: "Temporary
+ * authentication failure", "Maximum number of connections from user+IP exceeded"; Courier: "maximum
+ * connection limit reached"; Yahoo: "Rate limit hit"; Zimbra: "try again later". */
 static const char *const later_texts[] = {
     "too many",
     "maximum number of",
@@ -16,6 +16,8 @@ static const char *const later_texts[] = {
     "rate limit",
     "throttled",
     "backoff time",
+    "bandwidth limit",
+    "lockdown in sector",
     "unavailable",
     "temporar",
     "try again",

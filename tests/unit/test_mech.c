@@ -142,6 +142,9 @@ static void test_refusals(void **state)
         {IMAP_CODE_NONE, "The system is going down for maintenance", REFUSAL_LATER},
         {IMAP_CODE_NONE, "mailbox locked by another process", REFUSAL_LATER},
         {IMAP_CODE_OTHER, "busy", REFUSAL_LATER},
+        {IMAP_CODE_ALERT, "Lockdown in sector 4 (Failure)", REFUSAL_LATER},
+        {IMAP_CODE_OVERQUOTA, "Account exceeded command or bandwidth limits. (Failure)",
+            REFUSAL_LATER},
         {IMAP_CODE_NONE, "Account is locked", REFUSAL_REAL},
         {IMAP_CODE_NONE, "User is not in the database", REFUSAL_REAL},
         {IMAP_CODE_NONE, "IMAP is not available for this account", REFUSAL_REAL},
@@ -204,6 +207,15 @@ static void test_faults(void **state)
         assert_int_equal(imap_fault_parts(IMAP_STATUS_NO, codes[i].code, "no", "x", &err), -1);
         assert_row(imap_code_name(codes[i].code),
             err.scope == codes[i].scope && err.is_wide == codes[i].is_wide);
+    }
+    const enum imap_code_kind less[] = {
+        IMAP_CODE_NONE, IMAP_CODE_ALERT, IMAP_CODE_LIMIT, IMAP_CODE_OVERQUOTA, IMAP_CODE_INUSE};
+    for (size_t i = 0; i < COUNT_OF(less); i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(imap_fault_parts(IMAP_STATUS_NO, less[i],
+                             "Account exceeded command or bandwidth limits.", "x", &err),
+            -1);
+        assert_true(err.class == ERR_TEMP && err.scope == ERR_SCOPE_USER && !err.is_wide);
     }
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct err err = ERR_INIT;
