@@ -215,8 +215,10 @@ static int fall_back(struct copy *c, struct pass *p, const struct folder *f,
         if (folder_list_find(p->there, buf_slice(&name)) ||
             make(c, buf_slice(&name), f->use, &again) == 0)
             result = rename_to(c, f, record, buf_slice(&name), err) == 0 ? 1 : -1;
-        else if (c->to->ops->is_broken(c->to))
+        else if (c->to->ops->is_broken(c->to)) {
+            *err = again;
             result = -1;
+        }
     }
     buf_fini(&name);
     return result;
