@@ -328,8 +328,8 @@ void imap_end_open(
     q->r.opened = imap_opened_ref(now);
     q->r.opens = true;
     q->expected = o->uidvalidity;
-    /* From then on it lasts. */
-    if (e->profile->invents_uidvalidity && q->expected == 0 && !o->is_for_writing &&
+    /* From then on it lasts.  What STATUS has told in the same second is no proof that it does. */
+    if (e->profile->invents_uidvalidity && o->token.n == 0 && !o->is_for_writing &&
         !o->is_only_opened)
         q->turn = OPEN_TURN_SELECT;
     q->from = o->from > 0 ? o->from : 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The IMAP end against scripted octets: what it believes, and what it asks again. */
 #include "base/mail/uids.h"
+#include "imapsync/ends/imap_parts.h"
 #include "tests/unit/imap_peer.h"
 
 #define OPEN_5 "* 5 EXISTS\n* OK [UIDVALIDITY 7] .\n* OK [UIDNEXT 90] .\n~ OK [READ-ONLY] .\n"
@@ -225,6 +226,43 @@ static void test_uidvalidity_of_each_examine(void **state)
     stop();
     assert_null(strstr(said("SELECT") + 1, "SELECT"));
     clean();
+}
+
+/* Where that is known the first look opens it so, whatever STATUS has told a moment ago; a token is
+ * of such a look. */
+static void test_uidvalidity_is_made_to_last(void **state)
+{
+    static const struct {
+        const char *name, *token;
+        uint32_t expected;
+        bool selects;
+    } rows[] = {
+        {"nothing is known", "", 0, true},
+        {"STATUS has told the same", "", 9, true},
+        {"STATUS has told another", "", 8, true},
+        {"it was looked at before", "x", 9, false},
+    };
+    static const struct imap_peer_row script[] = {
+        {"SELECT", "* 1 EXISTS\n* OK [UIDVALIDITY 9] .\n~ OK .\n"},
+        {"EXAMINE", "* 1 EXISTS\n* OK [UIDVALIDITY 9] .\n~ OK .\n"},
+        {"UID FETCH 1:*", "* 1 FETCH (UID 1 FLAGS ())\n~ OK .\n"}, {NULL, NULL}};
+    struct err err = ERR_INIT;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct end_changes c;
+        imap_peer_start(&peer, "", script);
+        imap_end_recognise(imap_end_of(peer.end), SLICE_LIT("Courier-IMAP"));
+        assert_row(rows[i].name, open_folder("a",
+                                     &(struct end_open){.uidvalidity = rows[i].expected,
+                                         .token = slice_str(rows[i].token)},
+                                     &c, &err) == END_OK);
+        assert_row(rows[i].name, c.uidvalidity == 9 && c.n == 1);
+        fini(&c);
+        stop();
+        assert_row(rows[i].name, (said("SELECT") != NULL) == rows[i].selects);
+        assert_row(rows[i].name, (said("EXAMINE") != NULL) != rows[i].selects);
+        clean();
+    }
 }
 
 /* One that has really changed is no reason to open anything for writing. */
@@ -659,6 +697,7 @@ int main(void)
         cmocka_unit_test(test_a_short_listing_is_asked_again),
         cmocka_unit_test(test_new_mail_hides_no_gap),
         cmocka_unit_test(test_uidvalidity_of_each_examine),
+        cmocka_unit_test(test_uidvalidity_is_made_to_last),
         cmocka_unit_test(test_another_uidvalidity),
         cmocka_unit_test(test_refused_with_its_open),
         cmocka_unit_test(test_removal_needs_uidplus),
