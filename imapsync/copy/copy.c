@@ -58,6 +58,8 @@ void copy_free(struct copy **c)
     copy_disconnect(*c);
     journal_close(&(*c)->journal);
     suspects_fini(&(*c)->suspects);
+    aside_fini(&(*c)->aside_from);
+    aside_fini(&(*c)->aside_to);
     tell_fini(&(*c)->tell);
     filtered_fini(&(*c)->filtered);
     free(*c);
@@ -69,6 +71,14 @@ void copy_disconnect(struct copy *c)
     struct end *both[] = {c->from, c->to};
     end_close_all(both, 2);
     c->from = c->to = NULL;
+}
+
+void copy_note_loss(struct copy *c, bool is_comparison)
+{
+    if (c->from)
+        c->n_aside += aside_note(&c->aside_from, c->from, is_comparison);
+    if (c->to)
+        c->n_aside += aside_note(&c->aside_to, c->to, is_comparison);
 }
 
 const char *copy_silent_server(const struct copy *c)
@@ -97,6 +107,8 @@ int copy_connect(struct copy *c, struct err *err)
     c->from = both[0];
     c->to = both[1];
     end_beside(c->from, c->to);
+    c->from->aside = &c->aside_from;
+    c->to->aside = &c->aside_to;
     c->from->wants_octets = c->to->wants_octets = c->options.wants_octets;
     c->is_claimed = false;
     return 0;
@@ -299,8 +311,10 @@ int copy_pass(
     c->has_died = false;
     count_odd(c, counts);
     /* After an error a command may be half sent or an answer may still come. */
-    if (result != 0)
+    if (result != 0) {
+        copy_note_loss(c, false);
         copy_disconnect(c);
+    }
     copy_make_fini(&p);
     copy_twins_fini(&p);
     apply_open_fini(&p.open);

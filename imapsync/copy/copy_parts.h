@@ -10,6 +10,7 @@
 #include "imapsync/plan/past.h"
 #include "imapsync/stream/suspects.h"
 #include "imapsync/copy/tell.h"
+#include "imapsync/ends/aside.h"
 #include "imapsync/ends/dry_end.h"
 
 struct copy {
@@ -26,6 +27,8 @@ struct copy {
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct amounts_weighed weighed;
     struct suspects suspects;
+    struct aside aside_from, aside_to; /* folders at which connections were lost */
+    unsigned n_aside;                  /* how often one of them was put aside */
     struct tell tell;
     struct filtered filtered; /* of the last pass */
     bool backs_off;
@@ -56,6 +59,9 @@ static inline unsigned copy_wants(const struct copy *c)
 {
     return filter_wants(&c->options.filter) | (c->options.is_dry ? END_WANT_SIZES : 0);
 }
+
+/* What the connections have died of, before they are closed. */
+void copy_note_loss(struct copy *c, bool is_comparison);
 
 /* For struct copy_folder. */
 static inline int64_t copy_octets_of(const struct folder *f)

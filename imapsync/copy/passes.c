@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * passes: see passes.h.  Whoever makes progress may try for ever.  A connection that has died of
- * fewer messages than the one before is progress too, until one message is left.
+ * fewer messages than the one before is progress too, until one message is left; and so is one
+ * after which a folder is left out.
  */
 #include "imapsync/copy/passes.h"
 
@@ -21,7 +22,7 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
     unsigned narrowings = 0;
     for (unsigned i = 1;; i++) {
         uint64_t before = n->messages_copied;
-        unsigned narrowed = c->suspects.n_narrowed;
+        unsigned narrowed = c->suspects.n_narrowed, aside = c->n_aside;
         bool is_narrower = false;
         if (copy_connect_apart(c, err) == 0 && copy_pass(c, policy, n, err) == 0)
             return 0;
@@ -29,6 +30,9 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
             i = 1;
             narrowings = 0;
         } else if (c->suspects.n_narrowed > narrowed && narrowings++ < NARROWINGS_MAX) {
+            i = 1;
+            is_narrower = true;
+        } else if (c->n_aside > aside) {
             i = 1;
             is_narrower = true;
         }

@@ -9,11 +9,13 @@
  */
 #include <stdlib.h>
 
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/shown.h"
 #include "imapsync/copy/verify_parts.h"
 
 #define WINDOW_FOLDERS 256
+#define TRIES_MAX 3
 #define WINDOW_MESSAGES 100000 /* listed at once on each side, unless one folder has more */
 
 struct verify {
@@ -159,21 +161,45 @@ static int check_all(struct verify *v, struct err *err)
     return result == 0 ? check_shown(v, err) : -1;
 }
 
+static int compare(struct verify *v, struct err *err)
+{
+    struct copy *c = v->c;
+    *v->out = (struct copy_verdict){0};
+    v->looked = (struct copy_looked){0};
+    if (copy_connect(c, err) != 0)
+        return -1;
+    int result = tell_begin(c, err) == 0 ? copy_list_both(c, &v->from, &v->there, err) : -1;
+    if (result == 0)
+        result = check_all(v, err);
+    if (result == 0)
+        result = tell_flush(c, err);
+    folder_list_fini(&v->from);
+    folder_list_fini(&v->there);
+    if (result != 0) {
+        copy_note_loss(c, true);
+        copy_disconnect(c);
+    }
+    return result;
+}
+
+/* What was compared before a connection was lost is known, and a folder at which two are lost is
+ * left out and told.  While mail waits there is no time to try again. */
 int copy_verify(struct copy *c, enum copy_scope scope, bool with_content, struct copy_verdict *out,
     struct err *err)
 {
     struct verify v = {.c = c, .scope = scope, .with_content = with_content, .out = out};
-    *out = (struct copy_verdict){0};
-    if (copy_connect(c, err) != 0)
-        return -1;
-    int result = tell_begin(c, err) == 0 ? copy_list_both(c, &v.from, &v.there, err) : -1;
-    if (result == 0)
-        result = check_all(&v, err);
-    if (result == 0)
-        result = tell_flush(c, err);
-    folder_list_fini(&v.from);
-    folder_list_fini(&v.there);
-    if (result != 0)
-        copy_disconnect(c);
-    return result;
+    for (unsigned tries = 1;; tries++) {
+        unsigned aside = c->n_aside;
+        if (compare(&v, err) == 0)
+            return 0;
+        if (c->n_aside > aside)
+            tries = 0;
+        if (scope == COPY_CHANGED || err->class != ERR_TEMP || err->scope != ERR_SCOPE_HOST ||
+            tries == TRIES_MAX || copy_is_cancelled(c))
+            return -1;
+        log_warn("copy_again", log_err(err));
+        err_clear(err);
+        if (c->events->again)
+            c->events->again(c->arg);
+    }
 }

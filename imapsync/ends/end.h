@@ -41,6 +41,7 @@
 #include "imapsync/ends/mailbox.h"
 
 struct end;
+struct aside;      /* aside.h */
 struct named_list; /* named.h */
 
 /* --- Tickets --------------------------------------------------------------------------- */
@@ -302,6 +303,13 @@ struct end {
     /* folders() tells their octets too, where that is one question.  Whoever wants it sets it: some
      * servers read every message for the answer. */
     bool wants_octets;
+    /* Folders about which a NO is said, and nothing asked (aside.h); borrowed.  NULL: none. */
+    const struct aside *aside;
+    /* When it has broken by itself: the folder whose turn it was (owned), as far as the end knows,
+     * and not where messages were being stored; whether messages of it were being read; and whether
+     * it was the turn of the list of all folders. */
+    struct slice lost_at;
+    bool lost_reading, lost_in_list;
 };
 
 /* Both ways. */

@@ -229,8 +229,10 @@ static void do_close(struct end *end)
     while (e->cmds) {
         struct imap_cmd *c = e->cmds;
         e->cmds = c->next;
+        imap_slice_free(&c->about);
         free(c);
     }
+    imap_slice_free(&end->lost_at);
     imap_opened_unref(&e->tail);
     imap_opened_unref(&e->last_opened);
     free(e);

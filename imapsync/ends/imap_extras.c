@@ -40,6 +40,7 @@ static void extra_send(struct imap_request *r)
         return;
     }
     imap_request_cmd(r, IMAP_STEP_OWN);
+    imap_request_about(r, q->name);
     if (!q->out) {
         send_one(q);
     } else if (q->is_acl) {
@@ -129,6 +130,7 @@ static struct extra_request *request(
     struct extra_request *q = imap_request_new(imap_end_of(e), sizeof(*q), &extra_kind, t);
     q->is_acl = is_acl;
     q->name = imap_slice_copy(name);
+    (void)imap_request_aside(&q->r, name);
     return q;
 }
 

@@ -79,6 +79,7 @@ static void folder_send(struct imap_request *r)
     r->has_more = false;
     if (f->out) {
         imap_request_cmd(r, STEP_PLAIN);
+        imap_request_about(r, f->name);
         imap_cmd_text(client, "STATUS ");
         imap_cmd_name(r->e, f->name);
         imap_cmd_text(client, " ");
@@ -87,6 +88,7 @@ static void folder_send(struct imap_request *r)
         return;
     }
     imap_request_cmd(r, f->use != FOLDER_USE_NONE ? STEP_MAKE : STEP_PLAIN);
+    imap_request_about(r, f->name);
     imap_cmd_text(client, f->command);
     imap_cmd_name(r->e, f->name);
     if (f->to.p) {
@@ -136,6 +138,7 @@ static struct folder_request *folder_request(
     struct folder_request *f = imap_request_new(imap_end_of(e), sizeof(*f), &folder_kind, t);
     f->command = command;
     f->name = imap_slice_copy(name);
+    (void)imap_request_aside(&f->r, name);
     return f;
 }
 

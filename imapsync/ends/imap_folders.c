@@ -18,6 +18,7 @@
 #include <sysexits.h>
 
 #include "base/core/mem.h"
+#include "imapsync/ends/aside.h"
 #include "imapsync/ends/imap_parts.h"
 #include "imapsync/ends/limits.h"
 #include "imapsync/ends/no_mail.h"
@@ -194,6 +195,7 @@ static void compose_status(struct imap_request *r, enum step step, struct slice 
 {
     struct imap_client *client = r->e->client;
     imap_request_cmd(r, step);
+    imap_request_about(r, name);
     imap_cmd_text(client, "STATUS ");
     imap_cmd_name(r->e, name);
     imap_cmd_text(client, " ");
@@ -209,16 +211,27 @@ static bool is_extended(const struct list_request *l)
     return !l->is_plain && imap_client_has(l->r.e->client, IMAP_CAP_LIST_EXTENDED);
 }
 
+/* Numbers in the list itself; not where a connection was lost then, since nobody knows at which
+ * folder: asked for one by one they tell. */
+static bool has_status(const struct list_request *l)
+{
+    const struct imap_end *e = l->r.e;
+    return is_extended(l) && imap_client_has(e->client, IMAP_CAP_LIST_STATUS) &&
+           !(e->end.aside && e->end.aside->without_status);
+}
+
 static void compose_list(struct list_request *l)
 {
     struct imap_client *client = l->r.e->client;
     imap_request_cmd(&l->r, STEP_LIST);
+    if (has_status(l))
+        imap_request_lists(&l->r);
     imap_cmd_text(client, "LIST \"\" \"*\"");
     if (is_extended(l)) {
         imap_cmd_text(client, " RETURN (SUBSCRIBED");
         if (imap_client_has(client, IMAP_CAP_SPECIAL_USE))
             imap_cmd_text(client, " SPECIAL-USE");
-        if (imap_client_has(client, IMAP_CAP_LIST_STATUS)) {
+        if (has_status(l)) {
             imap_cmd_text(client, " STATUS ");
             imap_status_items(l->r.e);
         }
@@ -230,6 +243,7 @@ static void compose_list(struct list_request *l)
 static void compose_list_ids(struct list_request *l)
 {
     imap_request_cmd(&l->r, STEP_LIST_IDS);
+    imap_request_lists(&l->r);
     imap_cmd_text(l->r.e->client, "LIST \"\" \"*\" RETURN (STATUS (MAILBOXID))");
     imap_cmd_end(l->r.e->client);
 }
@@ -243,7 +257,8 @@ static void next_status(struct list_request *l)
         enum step step = l->at < out->n ? STEP_STATUS : STEP_ID;
         const struct folder *f = &out->v[l->at % out->n];
         bool has_it = step == STEP_STATUS ? f->has != 0 : f->id.n > 0;
-        if (!(f->attrs & FOLDER_NOSELECT) && !has_it && folder_is_own(out, f)) {
+        if (!(f->attrs & FOLDER_NOSELECT) && !has_it && !aside_has(l->r.e->end.aside, f->name) &&
+            folder_is_own(out, f)) {
             compose_status(&l->r, step, f->name);
             l->at++;
             return;
@@ -276,10 +291,10 @@ static void list_send(struct imap_request *r)
     case STEP_LIST:
         compose_list(l);
         l->next = is_extended(l) ? STEP_STATUS : STEP_LSUB;
-        if (is_extended(l) && tells_ids(r) && imap_client_has(client, IMAP_CAP_LIST_STATUS))
+        if (has_status(l) && tells_ids(r))
             l->next = STEP_LIST_IDS;
         r->has_more = l->next != STEP_STATUS;
-        r->is_final = is_extended(l) && imap_client_has(client, IMAP_CAP_LIST_STATUS);
+        r->is_final = has_status(l);
         break;
     case STEP_LIST_IDS:
         compose_list_ids(l);

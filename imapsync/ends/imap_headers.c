@@ -92,6 +92,7 @@ void imap_end_headers(struct end *end, const uint32_t *uids, size_t n, const str
     struct headers_request *q = imap_request_new(imap_end_of(end), sizeof(*q), &headers_kind, t);
     q->sink = sink;
     q->arg = arg;
+    q->r.reads = true;
     q->uids = imap_uids_copy(uids, n, &q->n);
     q->has_come = mem_zalloc(q->n * sizeof(*q->has_come) + 1);
     imap_request_on_open(&q->r);

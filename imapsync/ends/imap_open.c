@@ -327,6 +327,8 @@ void imap_end_open(
     e->last_opened = now;
     q->r.opened = imap_opened_ref(now);
     q->r.opens = true;
+    if (imap_request_aside(&q->r, o->folder))
+        imap_opened_refuse(now, &q->r.err);
     q->expected = o->uidvalidity;
     /* From then on it lasts.  What STATUS has told in the same second is no proof that it does. */
     if (e->profile->invents_uidvalidity && o->token.n == 0 && !o->is_for_writing &&

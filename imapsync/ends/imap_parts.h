@@ -65,6 +65,7 @@ struct imap_request {
     bool is_changing;  /* only when the folder is surely the one that it was */
     bool may_be_early; /* or, of this one, was so a moment ago */
     bool is_urgent;    /* it has been promised that it goes at once (has_room()) */
+    bool reads;        /* messages: what a connection dies of then is one of these */
     bool is_barrier;   /* nothing that was begun behind it leaves before it is over */
     size_t n_unread; /* lines in its turn that could not be read: what has not come is not known */
     enum end_result result; /* END_OK unless something was refused */
@@ -77,6 +78,8 @@ struct imap_cmd {
     struct imap_end *e;
     struct imap_request *r; /* NULL: nobody wants to know any more */
     unsigned step;
+    struct slice about; /* owned: the folder, but of what stores messages */
+    bool is_list;       /* of all folders, with their numbers */
 };
 
 struct imap_body {
@@ -106,6 +109,7 @@ struct imap_end {
     bool is_broken;
     bool has_qresync;         /* it was enabled, and the server has said so */
     bool invents_uidvalidity; /* at each EXAMINE of a folder that nobody has selected (Courier) */
+    bool is_loss_noted;       /* what it has broken at */
     bool has_failed;          /* in a callback, for the reason in err */
     uint64_t size_max;        /* of a message; 0: not known */
     uint64_t message_limit;   /* that an answer has told; 0: none */
@@ -142,6 +146,11 @@ void imap_request_unread(struct imap_request *r);
 void imap_request_cannot(struct imap_request *r, const char *why);
 /* Begins a command of the request: text and imap_cmd_end() follow. */
 void imap_request_cmd(struct imap_request *r, unsigned step);
+/* Of the command that was just begun. */
+void imap_request_about(struct imap_request *r, struct slice folder);
+void imap_request_lists(struct imap_request *r);
+/* What it is about was put aside: refused, and nothing is sent.  false: it was not. */
+bool imap_request_aside(struct imap_request *r, struct slice folder);
 /* A refusal; the first one of a request counts. */
 void imap_request_refuse(
     struct imap_request *r, const struct imap_outcome *o, enum err_scope scope);

@@ -133,6 +133,7 @@ void imap_end_read(struct end *end, const uint32_t *uids, size_t n, const struct
     struct read_request *q = imap_request_new(imap_end_of(end), sizeof(*q), &read_kind, t);
     q->sink = sink;
     q->arg = arg;
+    q->r.reads = true;
     q->uids = imap_uids_copy(uids, n, &q->n);
     imap_rest_begin(&q->rest, q->r.e, q->n);
     q->has_come = mem_zalloc(q->n * sizeof(*q->has_come) + 1);

@@ -18,6 +18,7 @@
 
 #include "base/core/mem.h"
 #include "base/mail/uids.h"
+#include "imapsync/ends/aside.h"
 #include "imapsync/ends/imap_parts.h"
 #include "imapsync/imap/fault.h"
 
@@ -280,6 +281,18 @@ static void note_limit(struct imap_end *e, const struct imap_outcome *o)
         e->message_limit = o->number;
 }
 
+/* The oldest command has no answer and will not get one: it was its turn when the connection was
+ * lost, and that was not our doing. */
+static void note_loss(struct imap_end *e, const struct imap_cmd *c)
+{
+    if (e->is_loss_noted || e->is_broken)
+        return;
+    e->is_loss_noted = true;
+    e->end.lost_in_list = c->is_list;
+    e->end.lost_reading = c->r->reads;
+    e->end.lost_at = imap_slice_copy(c->about);
+}
+
 static void on_answer(void *arg, const struct imap_response *resp)
 {
     struct imap_cmd *c = arg, **at;
@@ -290,6 +303,9 @@ static void on_answer(void *arg, const struct imap_response *resp)
     for (at = &e->cmds; *at != c; at = &(*at)->next) {
     }
     *at = c->next;
+    if (r && resp->status == IMAP_STATUS_CANCELLED)
+        note_loss(e, c);
+    imap_slice_free(&c->about);
     /* It will all be answered at once, since the connection is over. */
     if (!r || e->has_failed || resp->status == IMAP_STATUS_CANCELLED) {
         free(c);
@@ -317,8 +333,41 @@ void imap_request_cmd(struct imap_request *r, unsigned step)
     c->e = r->e;
     c->r = r;
     c->step = step;
+    if (r->opened)
+        c->about = imap_slice_copy(r->opened->name);
     r->n_cmds++;
     imap_cmd_begin(r->e->client, on_answer, c);
+}
+
+static struct imap_cmd *youngest(struct imap_request *r)
+{
+    struct imap_cmd *c = r->e->cmds;
+    while (c->next)
+        c = c->next;
+    return c;
+}
+
+void imap_request_about(struct imap_request *r, struct slice folder)
+{
+    struct imap_cmd *c = youngest(r);
+    imap_slice_free(&c->about);
+    c->about = imap_slice_copy(folder);
+}
+
+void imap_request_lists(struct imap_request *r)
+{
+    youngest(r)->is_list = true;
+}
+
+bool imap_request_aside(struct imap_request *r, struct slice folder)
+{
+    struct err err = ERR_INIT;
+    if (!aside_has(r->e->end.aside, folder))
+        return false;
+    (void)aside_refuse(&err);
+    imap_request_fail(r, &err);
+    r->has_more = false;
+    return true;
 }
 
 static void on_untagged(void *arg, const struct imap_response *resp)

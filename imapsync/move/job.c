@@ -125,6 +125,14 @@ static void on_compared(void *arg, const struct copy_compared *folder)
         known_compared(&j->known, folder);
 }
 
+/* What a comparison has told that was broken off is told again. */
+static void on_again(void *arg)
+{
+    struct move_job *j = arg;
+    if (j->is_comparing)
+        known_compare(&j->known);
+}
+
 static int on_claim(void *arg, struct end *e, bool is_target, struct err *err)
 {
     const struct move_job *j = arg;
@@ -140,6 +148,7 @@ const struct copy_events move_job_events = {.progress = on_progress,
     .open = on_open,
     .is_cancelled = on_is_cancelled,
     .compared = on_compared,
+    .again = on_again,
     .claim = on_claim};
 
 /* --- Life ---------------------------------------------------------------------------------- */

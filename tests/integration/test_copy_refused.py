@@ -2,7 +2,7 @@
 """A NO is looked at before it is believed: servers store and then say NO, and not every MULTIAPPEND is atomic.  And what kills a
 connection is found, named and left out."""
 import pytest
-from lib.fakeimap import CAPABILITIES, LITERAL, FakeImap
+from lib.fakeimap import CAPABILITIES, LITERAL, FakeImap, named
 from lib.mailbox import argv, run
 
 SINGLE = CAPABILITIES.replace(b" MULTIAPPEND", b"")
@@ -122,6 +122,41 @@ def test_a_message_that_kills_the_target(tmp_path):
         assert done.status == 1, done.log
         assert sorted(new.messages) == sorted(m for i, m in enumerate(source.messages) if i != 12)
         assert [e["uid"] for e in done.counts["exceptions"]] == [13]
+
+
+class Rotten(FakeImap):
+    """Has a folder Bad beside INBOX, with the same messages, and dies of one command there."""
+
+    deadly = None
+    has_bad = True
+
+    def _ordinary(self, name, tag, line):
+        answer = super()._ordinary(name, tag, line)
+        if name == "LIST" and self.has_bad:
+            answer = b'* LIST () "/" Bad\r\n' + answer
+        if name == "STATUS":
+            answer = answer.replace(b"STATUS INBOX", b"STATUS " + named(line))
+        about = named(line) if name in ("STATUS", "CREATE", "EXAMINE", "SELECT") else self.selected
+        return None if name == self.deadly and about == b"Bad" else answer
+
+
+DEADLY = [("source", "STATUS"), ("source", "EXAMINE"), ("source", "FETCH"), ("target", "STATUS"), ("target", "BODY"), ("target", "CREATE")]
+
+
+@pytest.mark.parametrize("side, name", DEADLY)
+def test_a_folder_that_kills(side, name, tmp_path):
+    """It costs itself; where it cannot be made it gets another name, and what cannot be compared is told."""
+    with Rotten(mails(3)) as source, Rotten() as new:
+        (source if side == "source" else new).deadly = name
+        new.has_bad = name != "CREATE"
+        done = runs(source, new, tmp_path, 1, *(["--verify"] if name == "BODY" else []))[0]
+        assert new.stored(b"INBOX") == mails(3), done.log
+        if name == "CREATE":
+            assert done.status == 0 and len(new.appended) == 6 and set(new.stored_in) != {b"INBOX", b"Bad"}, done.log
+            return
+        assert done.status == 1, done.log
+        assert [(e["folder"], e["code"]) for e in done.counts["exceptions"]] == [("Bad", "E-FOLDER")]
+        assert new.stored(b"Bad") == (mails(3) if name == "BODY" else [])
 
 
 class Hasty(FakeImap):
