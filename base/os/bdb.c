@@ -274,9 +274,20 @@ bool bdb_env_is_failed(const struct bdb_env *env)
     return env->is_failed;
 }
 
+/* The library would look for log files to remove at each call, and read the last one for it. */
+static bool is_checkpoint_due(struct bdb_env *e)
+{
+    DB_LOG_STAT *log = NULL;
+    bool is = e->env->log_stat(e->env, &log, 0) != 0 ||
+              log->st_wc_mbytes * 1024 + log->st_wc_bytes / 1024 >= CHECKPOINT_KBYTES;
+    free(log);
+    return is;
+}
+
 int bdb_env_checkpoint(struct bdb_env *env, struct err *err)
 {
-    int rc = env->env->txn_checkpoint(env->env, CHECKPOINT_KBYTES, 0, 0);
+    int rc =
+        is_checkpoint_due(env) ? env->env->txn_checkpoint(env->env, CHECKPOINT_KBYTES, 0, 0) : 0;
 
     return rc == 0 ? 0 : bdb_fail(env, rc, "write", "checkpoint", err);
 }

@@ -12,7 +12,10 @@
 #include "base/os/bdb_parts.h"
 
 #define TRIES_MAX 100
-#define BULK_SIZE (256U * 1024U) /* a multiple of 1024, as DB_MULTIPLE_KEY wants */
+/* Multiples of 1024, as DB_MULTIPLE_KEY wants.  Most scans want what is behind their first key and
+ * end there, and what is fetched is copied: so it is little at first. */
+#define BULK_LEAST (8U * 1024U)
+#define BULK_SIZE (256U * 1024U)
 #define VALUE_GUESS 256
 
 struct bdb_cursor {
@@ -308,8 +311,12 @@ int bdb_cursor_open(
 
 static int fill(struct bdb_cursor *c)
 {
-    int rc = c->bulk.data == NULL ? bulk_size(c, BULK_SIZE) : 0;
+    int rc = 0;
 
+    if (c->bulk.ulen < BULK_SIZE)
+        rc = bulk_size(c, c->bulk.ulen == 0              ? BULK_LEAST
+                          : c->bulk.ulen < BULK_SIZE / 4 ? 4 * (size_t)c->bulk.ulen
+                                                         : BULK_SIZE);
     while (rc == 0) {
         rc = c->dbc->get(c->dbc, &c->key, &c->bulk, c->next | DB_MULTIPLE_KEY);
         if (rc != DB_BUFFER_SMALL)

@@ -377,8 +377,7 @@ static int do_shown(struct copy *c, struct pass *p, const uint32_t *v, size_t n,
     return result;
 }
 
-int copy_all_folders(
-    struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
+static int do_all(struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
 {
     int result = 0;
     struct jobs jobs = {.v = mem_zalloc((from->n + p->n_lost + 1) * sizeof(*jobs.v))};
@@ -422,5 +421,22 @@ int copy_all_folders(
     free(shown);
     free(p->changed);
     p->changed = NULL;
+    return result;
+}
+
+/* Before a flip what is written of a folder says what both sides have told, and a copy or a change
+ * of the target writes before it what it begins: so the folders' records need not be durable one
+ * by one.  Behind it marks are written elsewhere. */
+int copy_all_folders(
+    struct copy *c, struct pass *p, const struct folder_list *from, struct err *err)
+{
+    struct err unwritten = ERR_INIT;
+    if (!plan_policy(p->policy)->is_behind_flip)
+        journal_gather(c->journal);
+    int result = do_all(c, p, from, err);
+    if (journal_settle(c->journal, &unwritten) != 0 && result == 0) {
+        *err = unwritten;
+        result = -1;
+    }
     return result;
 }

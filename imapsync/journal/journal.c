@@ -276,21 +276,46 @@ int journal_complete(struct journal *j, struct err *err)
 
 /* --- Transactions -------------------------------------------------------------------- */
 
+/* So many changes wait at most. */
+#define WAITING_MAX 256
+
 void journal_begin(struct journal *j)
 {
-    BUG_ON(j->t.txn != NULL);
+    BUG_ON(j->is_changing || (j->t.txn != NULL && j->n_waiting == 0));
+    j->is_changing = true;
     j->txn_err = ERR_INIT;
     j->txn_result = 0;
     if (!j->t.env || j->is_damaged)
         j->txn_result = err_set(&j->txn_err, ERR_TEMP, EX_IOERR, "it has failed before");
     if (j->txn_result == 0 && j->is_marked)
         j->txn_result = disk_remove_mark(j, &j->txn_err);
-    if (j->txn_result == 0)
+    if (j->txn_result == 0 && j->t.txn == NULL)
         j->txn_result = bdb_begin(j->t.env, &j->t.txn, &j->txn_err);
+}
+
+void journal_put_last(struct journal *j)
+{
+    j->has_new_last = true;
+}
+
+static void write_last(struct journal *j)
+{
+    struct buf key, value;
+    buf_init(&key, 16);
+    buf_init(&value, 16);
+    record_key_last(&key);
+    record_pack_last(&value, j->last_folder, j->last_intent);
+    journal_put_record(j, j->t.state, &key, &value);
+    buf_fini(&key);
+    buf_fini(&value);
 }
 
 int journal_commit(struct journal *j, struct err *err)
 {
+    if (j->has_new_last)
+        write_last(j);
+    j->is_changing = false;
+    j->n_waiting = 0;
     int result = j->txn_result;
     if (result == 0)
         result = spans_write(&j->t, &j->txn_err);
@@ -304,11 +329,36 @@ int journal_commit(struct journal *j, struct err *err)
         tables_abort(&j->t);
     if (result == 0)
         result = bdb_env_checkpoint(j->t.env, &j->txn_err);
-    if (result == 0)
+    if (result == 0) {
+        j->has_new_last = false;
         return 0;
+    }
     *err = j->txn_err;
     err_scope_set(err, ERR_SCOPE_USER);
     return err_wrap(err, "cannot write the journal");
+}
+
+int journal_commit_later(struct journal *j, struct err *err)
+{
+    if (!j->gathers || j->watch || j->txn_result != 0 || j->n_waiting + 1 >= WAITING_MAX)
+        return journal_commit(j, err);
+    j->is_changing = false;
+    j->n_waiting++;
+    return 0;
+}
+
+void journal_gather(struct journal *j)
+{
+    j->gathers = true;
+}
+
+int journal_settle(struct journal *j, struct err *err)
+{
+    j->gathers = false;
+    if (j->n_waiting == 0)
+        return 0;
+    journal_begin(j);
+    return journal_commit(j, err);
 }
 
 void journal_watch(struct journal *j, const struct journal_watch *watch)

@@ -280,6 +280,14 @@ void journal_intent_sent_put(
 void journal_intent_del(struct journal *j, uint32_t folder, uint64_t id);
 int journal_commit(struct journal *j, struct err *err) ATTR_WUR;
 
+/* From here on until settle() the records and keywords of folders, and what is forgotten of them,
+ * may wait: each becomes durable with the next change that is not one of these, or when they are
+ * many, or in settle(), in the order in which they were made.  Whoever reads sees them.  Where a
+ * crash comes before, it was one before they were made: so nobody gathers who has done somewhere
+ * else what only they can explain.  Watched, nothing waits. */
+void journal_gather(struct journal *j);
+int journal_settle(struct journal *j, struct err *err) ATTR_WUR;
+
 /* Who has to know of each pair before the journal does: told of those that a transaction puts,
  * asked when they are about to be durable, where -1 ends the transaction.  digest NULL: the content
  * is not known; is_new: nor was this one before. */

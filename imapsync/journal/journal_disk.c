@@ -185,6 +185,7 @@ void disk_close(struct journal *j)
 {
     if (!j->t.env)
         return;
+    j->n_waiting = 0;
     bool is_damaged = j->is_damaged || bdb_env_is_damaged(j->t.env);
     bool is_clean = tables_close(&j->t);
     struct buf home;

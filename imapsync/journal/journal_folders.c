@@ -132,49 +132,43 @@ int journal_folders_each(struct journal *j,
     return r;
 }
 
-void journal_put_last(struct journal *j)
+/* The name leads to `id`: whose it is, is not written again. */
+static bool is_named(struct journal *j, const struct buf *key, uint32_t id)
 {
-    struct buf key, value;
-    buf_init(&key, 16);
+    struct buf value;
+    bool found = false;
+    uint32_t its = 0;
     buf_init(&value, 16);
-    record_key_last(&key);
-    record_pack_last(&value, j->last_folder, j->last_intent);
-    journal_put_record(j, j->t.state, &key, &value);
-    buf_fini(&key);
+    if (j->txn_result == 0)
+        j->txn_result = bdb_get(j->t.state, j->t.txn, buf_slice(key), &value, &found, &j->txn_err);
+    found = j->txn_result == 0 && found && record_unpack_id(buf_slice(&value), &its) && its == id;
     buf_fini(&value);
+    return found;
 }
 
-static void put_name(struct journal *j, int side, struct slice name, uint32_t id, bool is_there)
+static void put_name(struct journal *j, int side, struct slice name, uint32_t id)
 {
     struct buf key, value;
     buf_init(&key, RECORD_MAX);
     buf_init(&value, 16);
     record_key_name(&key, side, name);
     record_pack_id(&value, id);
-    if (is_there)
+    if (!is_named(j, &key, id))
         journal_put_record(j, j->t.state, &key, &value);
-    else
-        journal_del_record(j, j->t.state, &key);
     buf_fini(&key);
     buf_fini(&value);
 }
 
 static void drop_name(struct journal *j, int side, struct slice name, uint32_t id, struct slice now)
 {
-    struct buf key, value;
-    bool found = false;
-    uint32_t its = 0;
+    struct buf key;
     buf_init(&key, RECORD_MAX);
-    buf_init(&value, 16);
     record_key_name(&key, side, name);
-    if (j->txn_result == 0)
-        j->txn_result = bdb_get(j->t.state, j->t.txn, buf_slice(&key), &value, &found, &j->txn_err);
-    if (j->txn_result == 0 && found && record_unpack_id(buf_slice(&value), &its) && its == id) {
-        put_name(j, side, name, id, false);
+    if (is_named(j, &key, id)) {
+        journal_del_record(j, j->t.state, &key);
         journal_items_rename(j, side, name, now);
     }
     buf_fini(&key);
-    buf_fini(&value);
 }
 
 /* The names that the folder had and has no more; a name that is another's now is left to it. */
@@ -218,10 +212,10 @@ int journal_folder_put(struct journal *j, struct journal_folder *f, struct err *
         journal_put_last(j);
     else
         drop_names(j, f);
-    put_name(j, j->from, f->source.name, f->id, true);
-    put_name(j, j->to, f->target.name, f->id, true);
+    put_name(j, j->from, f->source.name, f->id);
+    put_name(j, j->to, f->target.name, f->id);
     journal_folder_note(j, f);
-    return journal_commit(j, err);
+    return journal_commit_later(j, err);
 }
 
 /* --- Folders that others follow ------------------------------------------------------------- */
@@ -242,8 +236,8 @@ int journal_folder_succeed(
     if (is_over)
         journal_folder_note(j, &old);
     journal_put_last(j);
-    put_name(j, j->from, f->source.name, f->id, true);
-    put_name(j, j->to, f->target.name, f->id, true);
+    put_name(j, j->from, f->source.name, f->id);
+    put_name(j, j->to, f->target.name, f->id);
     journal_folder_note(j, f);
     return journal_commit(j, err);
 }
@@ -338,7 +332,7 @@ int journal_keywords_put(
     journal_put_record(j, j->t.state, &key, &value);
     buf_fini(&key);
     buf_fini(&value);
-    return journal_commit(j, err);
+    return journal_commit_later(j, err);
 }
 
 /* --- Comparisons ------------------------------------------------------------------------------ */
@@ -391,5 +385,5 @@ int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err)
     journal_begin(j);
     journal_del_record(j, j->t.state, &key);
     buf_fini(&key);
-    return journal_commit(j, err);
+    return journal_commit_later(j, err);
 }

@@ -44,7 +44,7 @@ static int forget_some(struct journal *j, uint32_t folder, int side, struct err 
             int d = tables_drop_pair(&j->t, folder, &v[i], &j->txn_err);
             j->txn_result = journal_as_error(j, d, "pair", &j->txn_err);
         }
-        r = journal_commit(j, err);
+        r = journal_commit_later(j, err);
     }
     free(v);
     return r < 0 ? -1 : n == AT_ONCE;
@@ -52,22 +52,16 @@ static int forget_some(struct journal *j, uint32_t folder, int side, struct err 
 
 static int forget_intents(struct journal *j, uint32_t folder, struct err *err)
 {
-    static const enum intent_kind kinds[] = {
-        INTENT_APPEND, INTENT_DELETE, INTENT_FLAGS, INTENT_MOVE};
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        struct intent *v;
-        size_t n;
-        if (journal_intents(j, folder, kinds[i], &v, &n, err) != 0)
-            return -1;
-        if (n > 0) {
-            journal_begin(j);
-            for (size_t k = 0; k < n; k++)
-                journal_intent_del(j, folder, v[k].id);
-            result = journal_commit(j, err);
-        }
-        intents_free(v, n);
+    struct intent *v;
+    size_t n;
+    int result = journal_intents_any(j, folder, &v, &n, err);
+    if (result == 0 && n > 0) {
+        journal_begin(j);
+        for (size_t k = 0; k < n; k++)
+            journal_intent_del(j, folder, v[k].id);
+        result = journal_commit_later(j, err);
     }
+    intents_free(v, n);
     return result;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* journal_intents: what was begun, and whose outcome is not known. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,7 +120,16 @@ static int get_sent(struct journal *j, uint32_t folder, struct intent *i, struct
     return result;
 }
 
-/* folder 0: of all; kind 0: all but APPEND. */
+#define KIND_NO_APPEND 0
+#define KIND_ANY UINT_MAX
+
+static bool is_kind(const struct record_intent *i, unsigned kind)
+{
+    return kind == KIND_ANY ||
+           (kind != KIND_NO_APPEND ? i->kind == kind : i->kind != INTENT_APPEND);
+}
+
+/* folder 0: of all. */
 static int intents_of(struct journal *j, uint32_t folder, unsigned kind, struct intent **out,
     size_t *n_out, struct err *err)
 {
@@ -147,7 +157,7 @@ static int intents_of(struct journal *j, uint32_t folder, unsigned kind, struct 
             r = journal_damaged(j, "intent", err);
             break;
         }
-        if ((kind != 0 ? i.kind == kind : i.kind != INTENT_APPEND) && i.to == j->to)
+        if (is_kind(&i, kind) && i.to == j->to)
             add_intent(out, n_out, its, id, &i);
     }
     bdb_cursor_close(&c);
@@ -167,6 +177,12 @@ int journal_intents(struct journal *j, uint32_t folder, enum intent_kind kind, s
     return intents_of(j, folder, kind, out, n_out, err);
 }
 
+int journal_intents_any(
+    struct journal *j, uint32_t folder, struct intent **out, size_t *n_out, struct err *err)
+{
+    return intents_of(j, folder, KIND_ANY, out, n_out, err);
+}
+
 int journal_has_appends(struct journal *j, uint32_t folder, bool *out, struct err *err)
 {
     struct intent *v;
@@ -180,7 +196,7 @@ int journal_has_appends(struct journal *j, uint32_t folder, bool *out, struct er
 
 int journal_intents_all(struct journal *j, struct intent **out, size_t *n_out, struct err *err)
 {
-    return intents_of(j, 0, 0, out, n_out, err);
+    return intents_of(j, 0, KIND_NO_APPEND, out, n_out, err);
 }
 
 void intents_free(struct intent *v, size_t n)

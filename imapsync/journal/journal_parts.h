@@ -34,6 +34,10 @@ struct journal {
     struct buf item; /* the one that was asked for last */
     struct err txn_err;
     int txn_result;
+    bool is_changing;   /* between begin and commit */
+    bool gathers;       /* a change of folders may wait for the next one */
+    unsigned n_waiting; /* so many do, in the transaction that is open */
+    bool has_new_last;  /* the last numbers have changed: written with the commit */
 };
 
 /* What is in DIR/journal, and whose it is; under the lock. */
@@ -52,7 +56,14 @@ int journal_compared_forget(struct journal *j, uint32_t folder, struct err *err)
 /* Part of a change: what is known of the folder goes with its new name. */
 void journal_items_rename(struct journal *j, int side, struct slice from, struct slice to);
 
-/* Writes the last numbers of folders and intents. */
+/* Of a folder, of every kind. */
+int journal_intents_any(struct journal *j, uint32_t folder, struct intent **out, size_t *n_out,
+    struct err *err) ATTR_WUR;
+
+/* journal_commit(), or, while the journal gathers, later. */
+int journal_commit_later(struct journal *j, struct err *err) ATTR_WUR;
+
+/* Part of a change: the last numbers of folders and intents are written with it. */
 void journal_put_last(struct journal *j);
 
 /* Of one folder (journal_scan.c): `pairs` or `uids` from this UID on. */
