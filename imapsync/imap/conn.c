@@ -15,8 +15,6 @@
 #include "base/core/mem.h"
 #include "imapsync/imap/conn_parts.h"
 
-#define LOGOUT_TIMEOUT_MS 2000
-
 const struct tls *imap_conn_tls(const struct imap_conn *c)
 {
     return c->wire.tls;
@@ -178,7 +176,6 @@ void imap_conn_leave(struct imap_conn *c)
     if (!imap_conn_is_ready(c) || !imap_client_has_room(c->client))
         return;
     c->is_leaving = true;
-    patience_limit(&c->patience, LOGOUT_TIMEOUT_MS);
     imap_cmd_begin(c->client, imap_outcome_set, &c->farewell);
     imap_cmd_text(c->client, "LOGOUT");
     imap_cmd_end(c->client);

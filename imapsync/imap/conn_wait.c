@@ -30,6 +30,8 @@ static bool is_owed(const struct imap_conn *c)
                (c->compress && imap_compress_packed(c->compress).n > 0));
 }
 
+#define LOGOUT_TIMEOUT_MS 2000
+
 static bool is_readable(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -89,6 +91,13 @@ static void keep_alive(struct imap_conn *c)
     imap_cmd_end(c->client);
 }
 
+/* Politeness has an end, and begins when there is nothing else that the server owes. */
+static void limit_farewell(struct imap_conn *c)
+{
+    if (c->is_leaving && c->patience.limit_ms == 0 && imap_client_pending(c->client) <= 1)
+        patience_limit(&c->patience, LOGOUT_TIMEOUT_MS);
+}
+
 /* --- Waiting -------------------------------------------------------------------- */
 
 static short wanted_events(const struct imap_conn *c)
@@ -103,6 +112,7 @@ static short wanted_events(const struct imap_conn *c)
 
 void imap_conn_prepare(struct imap_conn *c, struct pollfd *fd_out, int *timeout_ms_out)
 {
+    limit_farewell(c);
     uint64_t now = imap_conn_now_ms(c), ms = patience_wait(&c->patience, now, is_owed(c));
     uint64_t idle_ms = idle_left(c, now);
     *fd_out = (struct pollfd){.fd = -1};

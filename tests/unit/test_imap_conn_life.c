@@ -447,6 +447,34 @@ static void test_logout(void **state)
     }
 }
 
+/* What was asked before it has the time that it would have without. */
+static void test_logout_behind_others(void **state)
+{
+    enum { PATIENT = 60 * TIMEOUT };
+    struct rig g;
+    struct imap_outcome o;
+    (void)state;
+    rig_begin(&g);
+    g.place.timeout_ms = PATIENT;
+    join(&g);
+    sign_in(&g);
+    command(&g, "LIST \"\" *", &o);
+    imap_conn_leave(g.c);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(turn(&g, PATIENT / 2), 0);
+        peer_says(&g, "* LIST () \"/\" a\r\n");
+        assert_int_equal(turn(&g, 0), 0);
+    }
+    peer_says(&g, "c2 OK done\r\n");
+    assert_int_equal(turn(&g, 0), 0);
+    assert_int_equal(o.status, IMAP_STATUS_OK);
+    assert_false(imap_conn_has_left(g.c));
+    uint64_t start_ms = clock_ms;
+    assert_int_equal(turn(&g, PATIENT), -1);
+    assert_true(clock_ms - start_ms < PATIENT);
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_overrun),
         cmocka_unit_test(test_bye),
         cmocka_unit_test(test_logout),
+        cmocka_unit_test(test_logout_behind_others),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
