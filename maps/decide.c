@@ -111,7 +111,7 @@ static bool look(struct job *j, struct slice key, struct route_store *store, str
 {
     struct decision *d = j->out;
     BUG_ON(d->n_keys == DECIDE_KEYS_MAX || key.n > ROUTE_KEY_MAX);
-    *e = (struct route_entry){0};
+    route_entry_clear(e);
     enum route_answer found = j->view->get(j->view->arg, key, store, e);
     struct decide_key *k = &d->keys[d->n_keys++];
     k->text = keep_text(j, key);
@@ -206,6 +206,12 @@ static void find_entry(
 static bool find_server(struct job *j)
 {
     struct decide_delivery *d = j->delivery;
+    if (has_entry(j) &&
+        ((j->entry.kind != ROUTE_KIND_MAILBOX && j->entry.kind != ROUTE_KIND_REJECT) ||
+            j->entry.state >= ROUTE_STATE_BOTH)) {
+        answer(j, DECIDE_DEFER, 451, "4.3.5", "The map has an entry that is not understood here");
+        return false;
+    }
     if (has_entry(j) && j->entry.kind == ROUTE_KIND_REJECT) {
         answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
         return false;

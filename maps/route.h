@@ -18,17 +18,34 @@
 #include "base/core/conf.h"
 #include "base/core/slice.h"
 
-#define ROUTE_KEY_MAX 320     /* normalised local part, "@", domain */
-#define ROUTE_RECORD_MAX 4096 /* an encoded record */
-#define ROUTE_NOTE_MAX 1024   /* each text field of an entry but route and deliver_as */
-#define ROUTE_SERVER_MAX 255  /* name of a server */
-#define DECIDE_KEYS_MAX 4     /* exact, without detail, @domain, and one to spare */
+#define ROUTE_KEY_MAX 320      /* normalised local part, "@", domain */
+#define ROUTE_RECORD_MAX 16384 /* an encoded record */
+#define ROUTE_NOTE_MAX 1024    /* each text field of an entry that has no limit of its own */
+#define ROUTE_SERVER_MAX 255   /* name of a server */
+#define ROUTE_TARGETS_MAX 8192 /* the addresses of an alias, forward or group, with separators */
+#define ROUTE_TARGETS_COUNT_MAX 100
+#define ROUTE_SOURCE_MAX 64 /* the name of an import */
+#define ROUTE_TEXT_MAX 200  /* the text of a reject entry's own answer */
+#define DECIDE_KEYS_MAX 4   /* exact, without detail, @domain, and one to spare */
 #define DECIDE_TEXT_MAX 256
 /* What one decision takes of an arena at most. */
 #define DECIDE_MEM_MAX 4096
 
-enum route_kind { ROUTE_KIND_MAILBOX, ROUTE_KIND_REJECT };
-enum route_state { ROUTE_STATE_ACTIVE, ROUTE_STATE_HELD };
+/* The numbers are in the records. */
+enum route_kind {
+    ROUTE_KIND_MAILBOX = 0,
+    ROUTE_KIND_REJECT = 1,
+    ROUTE_KIND_ALIAS = 2, /* no route of its own: follows its targets */
+    ROUTE_KIND_GROUP = 3, /* goes to the server that expands it; without a route, to its targets */
+    ROUTE_KIND_FORWARD = 4, /* leaves the organisation */
+};
+enum route_state {
+    ROUTE_STATE_ACTIVE = 0,
+    ROUTE_STATE_HELD = 1,
+    ROUTE_STATE_BOTH = 2, /* a second copy goes to `also`, until `until_s` */
+    ROUTE_STATE_RETIRING =
+        3, /* gone from its source: mail waits until `until_s`, then is refused */
+};
 
 /* One entry of the map.  Slices borrow from whatever the entry was decoded from. */
 struct route_entry {
@@ -42,8 +59,18 @@ struct route_entry {
     struct slice hold_owner; /* while held: who asked */
     struct slice hold_request;
     int64_t hold_deadline_ms; /* wall clock, ms since 1970; mapd releases at that time */
-    struct slice note, who;   /* for people; not in the snapshot */
+    struct slice targets;     /* addresses, "\n" between them (route_list_next) */
+    struct slice owner;       /* address that gets the errors of an alias or group */
+    struct slice senders;     /* who may send: "" any, "inside", "members", or a list as targets */
+    unsigned reply_code;      /* of a reject entry; 0: 550 */
+    struct slice reply_text;  /* with its own enhanced code or without */
+    struct slice also;        /* second server; kept while a hold lasts */
+    int64_t until_s;          /* end of the states both and retiring; 0: none */
     int64_t when_s;           /* of the last change; wall clock, 0: not known */
+    /* Not in the snapshot. */
+    struct slice note, who; /* for people */
+    struct slice source;    /* name of the import that the entry belongs to */
+    struct slice moved_by;  /* request of the cut-over that moved it; until `retire` */
 };
 
 /* As an assignment of zeros, for which compilers take a slow string instruction at this size. */
@@ -57,9 +84,17 @@ static inline void route_entry_clear(struct route_entry *e)
     e->deliver_as = SLICE_NONE;
     e->hold_owner = SLICE_NONE;
     e->hold_request = SLICE_NONE;
+    e->targets = SLICE_NONE;
+    e->owner = SLICE_NONE;
+    e->senders = SLICE_NONE;
+    e->reply_code = 0;
+    e->reply_text = SLICE_NONE;
+    e->also = SLICE_NONE;
     e->note = SLICE_NONE;
     e->who = SLICE_NONE;
-    e->hold_deadline_ms = e->when_s = 0;
+    e->source = SLICE_NONE;
+    e->moved_by = SLICE_NONE;
+    e->hold_deadline_ms = e->until_s = e->when_s = 0;
 }
 
 /* What a look-up says.  UNKNOWN (no valid, complete snapshot) is always a temporary failure. */
@@ -96,11 +131,16 @@ bool normalise_is_role(struct slice key); /* postmaster or abuse: always valid (
 
 /* --- Records ---------------------------------------------------------------- */
 
-/* with_notes: note and who too (the database), or without (the snapshot).  Appends to out. -1, with
- * out unchanged, when a text holds CR, LF or NUL, or something is longer than it may be. */
+/* with_notes: what is for the database alone too, or without (the snapshot).  Appends to out. -1,
+ * with out unchanged, when a text holds CR, LF or NUL, a list an empty part, or something is longer
+ * than it may be. */
 int record_encode(const struct route_entry *entry, bool with_notes, struct buf *out) ATTR_WUR;
-/* Slices borrow from bytes. -1 when the bytes are not exactly one record. */
+/* Slices borrow from bytes. -1 when the bytes are not exactly one record.  Records of version 1,
+ * which a map from before has, are read too. */
 int record_decode(struct slice bytes, struct route_entry *out) ATTR_WUR;
+/* The next part of a list as in targets; false at the end, where *rest is empty. */
+bool route_list_next(struct slice *rest, struct slice *part_out);
+size_t route_list_count(struct slice list);
 const char *route_kind_name(enum route_kind kind);
 const char *route_state_name(enum route_state state);
 int route_kind_parse(struct slice text, enum route_kind *out) ATTR_WUR;

@@ -21,7 +21,7 @@
 #include "maps/boot.h"
 #include "maps/route.h"
 
-#define SNAPSHOT_VERSION 2
+#define SNAPSHOT_VERSION 3
 #define SNAPSHOT_CTL_NAME "map.ctl"
 #define SNAPSHOT_DATA_PREFIX "map."
 #define SNAPSHOT_PAGE 4096

@@ -7,6 +7,7 @@
 #include "base/core/buf.h"
 #include "base/core/clock.h"
 #include "base/core/err.h"
+#include "base/core/num.h"
 
 static struct timespec now(clockid_t id)
 {
@@ -58,6 +59,36 @@ void clock_format_utc(int64_t wall_s, char out[32])
 
     BUG_ON(fmt_into(out, 32, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1,
                tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec) != 0);
+}
+
+int clock_parse_utc(struct slice text, int64_t *wall_s_out)
+{
+    static const char form[] = "0000-00-00T00:00:00Z";
+    static const size_t at[] = {0, 5, 8, 11, 14, 17};
+    uint64_t n[6] = {0};
+    char back[32];
+
+    if (text.n != sizeof form - 1 && text.n != 10)
+        return -1;
+    for (size_t i = 0; i < text.n; i++)
+        if (form[i] != '0' && form[i] != (char)text.p[i])
+            return -1;
+    for (size_t i = 0; i < 6 && at[i] < text.n; i++)
+        if (num_u64(slice_sub(text, at[i], i == 0 ? 4 : 2), 0, 9999, &n[i]) != 0)
+            return -1;
+    struct tm tm = {.tm_year = (int)n[0] - 1900,
+        .tm_mon = (int)n[1] - 1,
+        .tm_mday = (int)n[2],
+        .tm_hour = (int)n[3],
+        .tm_min = (int)n[4],
+        .tm_sec = (int)n[5]};
+    time_t t = timegm(&tm);
+    /* What is no day of the calendar comes back as another one. */
+    clock_format_utc((int64_t)t, back);
+    if (t < 0 || memcmp(back, text.p, text.n) != 0)
+        return -1;
+    *wall_s_out = (int64_t)t;
+    return 0;
 }
 
 void clock_format_rfc5322(int64_t wall_s, char out[48])

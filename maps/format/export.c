@@ -6,6 +6,7 @@
 #include "maps/format/export_priv.h"
 
 #include <stdlib.h>
+#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "maps/format/csv.h"
 
@@ -18,7 +19,8 @@ static const struct format {
     const char *head; /* the first line */
     enum family family;
 } FORMATS[] = {
-    [EXPORT_CSV] = {"csv", "key,route,kind,deliver_as,note\n", CSV},
+    [EXPORT_CSV] = {"csv",
+        "key,route,kind,deliver_as,note,to,owner,senders,code,text,also,until,source\n", CSV},
     [EXPORT_POSTFIX_TRANSPORT] = {"postfix-transport",
         "# transport(5) table, made by `maptool export`\n", TABLE},
     [EXPORT_POSTFIX_RECIPIENTS] = {"postfix-recipients",
@@ -59,14 +61,45 @@ bool export_is_table(enum export_format format)
 
 /* --- CSV ---------------------------------------------------------------------------- */
 
-static int csv_entry(struct slice key, const struct route_entry *e, struct buf *out)
+/* A list in one cell: as `import` and `set` read it. */
+static int add_list(struct slice rest, struct buf *out)
 {
-    const struct slice cells[] = {
-        key, e->route, slice_str(route_kind_name(e->kind)), e->deliver_as, e->note};
+    struct slice part;
+    while (route_list_next(&rest, &part))
+        if ((out->n && buf_add_byte(out, ',') != 0) || buf_add(out, part) != 0)
+            return -1;
+    return 0;
+}
+
+static int csv_cells(struct slice key, const struct route_entry *e, struct slice to,
+    struct slice senders, struct buf *out)
+{
+    char code[16] = "", until[32] = "";
+    if (e->reply_code && fmt_into(code, sizeof code, "%u", e->reply_code) != 0)
+        BUG("a number fits");
+    if (e->until_s)
+        clock_format_utc(e->until_s, until);
+    const struct slice cells[] = {key, e->route, slice_str(route_kind_name(e->kind)), e->deliver_as,
+        e->note, to, e->owner, senders, slice_str(code), e->reply_text, e->also, slice_str(until),
+        e->source};
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
         if ((i && buf_add_byte(out, ',') != 0) || csv_write(out, cells[i]) != 0)
             return -1;
     return buf_add_byte(out, '\n');
+}
+
+static int csv_entry(struct slice key, const struct route_entry *e, struct buf *out)
+{
+    struct buf to, senders;
+    buf_init(&to, ROUTE_TARGETS_MAX);
+    buf_init(&senders, ROUTE_TARGETS_MAX);
+    int rc = add_list(e->targets, &to) != 0 || add_list(e->senders, &senders) != 0 ||
+                     csv_cells(key, e, buf_slice(&to), buf_slice(&senders), out) != 0
+                 ? -1
+                 : 0;
+    buf_fini(&to);
+    buf_fini(&senders);
+    return rc;
 }
 
 /* --- All ------------------------------------------------------------------------------- */

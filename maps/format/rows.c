@@ -33,10 +33,34 @@ static const struct {
     {"deliver_as", ROWS_DELIVER_AS},
     {"note", ROWS_NOTE},
     {"comment", ROWS_NOTE},
+    {"to", ROWS_TO},
+    {"targets", ROWS_TO},
+    {"members", ROWS_TO},
+    {"owner", ROWS_OWNER},
+    {"senders", ROWS_SENDERS},
+    {"code", ROWS_CODE},
+    {"text", ROWS_TEXT},
+    {"also", ROWS_ALSO},
+    {"until", ROWS_UNTIL},
+    {"source", ROWS_SOURCE},
 };
 #define N_NAMES (sizeof NAMES / sizeof NAMES[0])
 
-static const char *const MEMBERS[ROWS_COLUMNS] = {"key", "route", "kind", "deliver_as", "note"};
+static const char *const MEMBERS[ROWS_COLUMNS] = {
+    [ROWS_KEY] = "key",
+    [ROWS_ROUTE] = "route",
+    [ROWS_KIND] = "kind",
+    [ROWS_DELIVER_AS] = "deliver_as",
+    [ROWS_NOTE] = "note",
+    [ROWS_TO] = "to",
+    [ROWS_OWNER] = "owner",
+    [ROWS_SENDERS] = "senders",
+    [ROWS_CODE] = "code",
+    [ROWS_TEXT] = "text",
+    [ROWS_ALSO] = "also",
+    [ROWS_UNTIL] = "until",
+    [ROWS_SOURCE] = "source",
+};
 
 /* --- Names of columns ---------------------------------------------------------------------- */
 
@@ -121,7 +145,8 @@ int rows_name(struct rows *r, struct slice text, struct err *err)
             to->column = (enum rows_column)i;
     if (to->column == ROWS_COLUMNS && !slice_eq(column, SLICE_LIT("ignore")))
         return err_set(err, ERR_PERM, EX_USAGE,
-            "there is no column \"%.*s\" (columns: key, route, kind, deliver_as, note, ignore)",
+            "there is no column \"%.*s\" (columns: key, route, kind, deliver_as, note, to, owner, "
+            "senders, code, text, also, until, source, ignore)",
             SLICE_ARG(column));
     r->n_names++;
     return 0;

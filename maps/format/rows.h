@@ -3,10 +3,25 @@
  * rows: an import file in CSV as the rows that the map's control protocol takes (maps/store/
  * control.h): {"key": ..., "set": {...}}.
  *
- * With a header line, columns may stand in any order: key (or address, email, emailaddress, mail,
- * recipient), route (or server), kind, deliver_as, note (or comment), or what the caller has names
- * for; others are left out with a note.  Without one, a row is an address and, if there is a second
- * cell, its route.  Lines that begin with "#" and hold no address are comments.
+ * With a header line, columns may stand in any order; what has no name of ours or of the caller is
+ * left out with a note.  The names are those of the fields of `set`
+ * (maps/store/control.h says what they hold), and `maptool set`, `list --json` and `export` use
+ * the same:
+ *
+ *     key         or address, email, emailaddress, mail, recipient
+ *     route       or server
+ *     kind        mailbox, alias, group, forward, reject
+ *     deliver_as
+ *     note        or comment
+ *     to          or targets, members: addresses with commas between them
+ *     owner       gets the errors
+ *     senders     any, inside, members, or addresses and @domains with commas
+ *     code, text  the answer of a reject entry
+ *     also, until the second server of an entry, and the end of that
+ *     source      the import that the entry belongs to
+ *
+ * Without a header line, a row is an address and, if there is a second cell, its route.
+ * Lines that begin with "#" and hold no address are comments.
  */
 #ifndef MAPS_FORMAT_ROWS_H
 #define MAPS_FORMAT_ROWS_H
@@ -27,6 +42,14 @@ enum rows_column {
     ROWS_KIND,
     ROWS_DELIVER_AS,
     ROWS_NOTE,
+    ROWS_TO,
+    ROWS_OWNER,
+    ROWS_SENDERS,
+    ROWS_CODE,
+    ROWS_TEXT,
+    ROWS_ALSO,
+    ROWS_UNTIL,
+    ROWS_SOURCE,
     ROWS_COLUMNS,
     ROWS_IGNORED = ROWS_COLUMNS,
 };

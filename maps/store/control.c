@@ -32,6 +32,7 @@ static const struct op OPS[] = {
     {"hold", CONTROL_WRITE, control_hold},
     {"flip", CONTROL_WRITE, control_flip},
     {"release", CONTROL_WRITE, control_release},
+    {"retire", CONTROL_WRITE, control_retire},
     {"apply", CONTROL_BATCH, control_apply},
     {"revert", CONTROL_BATCH, control_revert},
     {"begin", CONTROL_STAGE, control_import_begin},

@@ -15,10 +15,11 @@
  *
  *   op        members                                   reply
  *   get       key                                       entry
- *   set       key, set {route kind deliver_as note}     entry, changed (0 or 1), generation
- *             [expect_epoch]
- *   del       key [expect_epoch]                        changed, generation
+ *   set       key, set {fields, see below}              entry, changed (0 or 1), generation
+ *             [expect_epoch force]
+ *   del       key [expect_epoch force]                  changed, generation
  *   apply     changes [{key, set} or {key, del: true}]  added changed deleted unchanged, generation
+ *             [force]
  *   list      [after limit route state kind domain]     entries, generation, next (key or null)
  *   begin     [replace max_drop dry_run default_route]  opens an import on this connection; the
  *                                                       route is for entries that are new
@@ -35,16 +36,29 @@
  *   hold      key owner deadline_ms                     epoch, deadline
  *   flip      key epoch route                           epoch, entry
  *   release   key [epoch]                               epoch, entry
+ *   retire    key                                       epoch, entry; without "moved_by"
  *   barrier   key epoch timeout_ms                      result: clear, ambiguous or timeout;
  *                                                       waited_ms (only coexist-mapd)
  *   status                                              map_id generation keys holds [...] and more
  *
- *   entry     {key kind route state deliver_as epoch note who when [hold {owner request deadline}]}
+ *   entry     {key kind route state deliver_as epoch note who when [hold {owner request deadline}]
+ *             [to owner senders code text also until source moved_by]}, those in brackets only
+ *             where they say something; "to" is an array, "senders" one unless it is a word,
+ *             "code" a number, all others are strings
+ *   fields    what `set` takes, all strings: kind (mailbox, alias, group, forward, reject), route
+ *             (a server), deliver_as, note, to (addresses with commas, or an array), owner (an
+ *             address), senders (any, inside, members, or addresses and @domains with commas or
+ *             as an array), code (400 to 599, or a number), text, also (a server), until
+ *             (2026-12-31, 2026-12-31T18:00:00Z, 7d), source.  "" takes a field away.
  *   change    {generation key old new who when why request}; old and new are entries or null
  *
  * Everything that a request asks for happens in one transaction or not at all.  `set`, `del`,
  * `apply` and imports refuse a key that is held by itself (a hold of its whole domain does not bar
  * them: nothing is delivered there meanwhile, which makes it the best time to change its entries).
+ *
+ * A flip writes its "id" into "moved_by" (without one, that of the hold).  Until `retire` takes it
+ * away, `set`, `del`, `apply` and imports refuse to change the route of such an entry or to delete
+ * it, unless the request has "force": true and a "why".
  */
 #ifndef MAPS_STORE_CONTROL_H
 #define MAPS_STORE_CONTROL_H

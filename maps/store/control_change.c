@@ -8,103 +8,12 @@
 #include <inttypes.h>
 #include <sysexits.h>
 #include "base/core/clock.h"
-#include "base/mail/address.h"
-#include "maps/delivery.h"
 
 #define ARENA_MAX (64u << 10)
 
 /* --- Parsing ------------------------------------------------------------------------- */
 
-static int copy_text(struct arena *mem, struct slice text, struct slice *out, struct err *err)
-{
-    *out = arena_dup(mem, text);
-    return out->p ? 0 : err_set(err, ERR_TEMP, EX_OSERR, "the request needs too much memory");
-}
-
-int change_check_route(const struct conf *conf, struct slice route, struct err *err)
-{
-    int server = conf_server_index(conf, route);
-    if (server != CONF_SERVER_NONE && conf_server_takes_mail(&conf->servers[server]))
-        return 0;
-    if (server != CONF_SERVER_NONE)
-        return err_set(err, ERR_PERM, EX_DATAERR,
-            "server \"%.*s\" has no smtp in the configuration, so no mail can be routed there",
-            SLICE_ARG(route));
-    struct buf names;
-    buf_init(&names, 256);
-    for (size_t i = 0; i < conf->n_servers; i++)
-        if (buf_addf(&names, "%s%s", i ? ", " : "", conf->servers[i].name) != 0)
-            break;
-    err_set(err, ERR_PERM, EX_DATAERR,
-        "there is no server \"%.*s\" in the configuration (servers: %s)", SLICE_ARG(route),
-        buf_cstr(&names));
-    buf_fini(&names);
-    return -1;
-}
-
-/* An address, or "@domain": the recipient's local part there. */
-static int check_deliver_as(struct slice text, struct err *err)
-{
-    struct slice domain = slice_from(text, 1);
-    struct address a;
-    if (text.n == 0 || (text.p[0] == '@' && net_is_host_name(domain)))
-        return 0;
-    if (address_parse(text, &a) != 0 || a.domain.n == 0)
-        return err_set(
-            err, ERR_PERM, EX_DATAERR, "deliver_as %.*s is not an address", SLICE_ARG(text));
-    if (!address_is_ascii(a.domain))
-        return err_set(err, ERR_PERM, EX_DATAERR,
-            "deliver_as %.*s: the domain has to be in ASCII (xn--...)", SLICE_ARG(text));
-    return 0;
-}
-
-/* Addresses that no recipient of the whole domain would be delivered as (maps/delivery.h). */
-static int check_domain_entry(const struct change *change, struct err *err)
-{
-    struct address a;
-    if (change->key.p[0] != '@' || change->deliver_as.n == 0 || change->deliver_as.p[0] == '@' ||
-        address_parse(change->deliver_as, &a) != 0 || !delivery_is_foreign(a.local))
-        return 0;
-    return err_set(err, ERR_PERM, EX_DATAERR,
-        "deliver_as %.*s has one of \"%%\", \"!\" and \"@\" in its local part, by which a whole "
-        "domain cannot be delivered",
-        SLICE_ARG(change->deliver_as));
-}
-
-static int parse_field(const struct conf *conf, const json_t *set, const char *name,
-    struct arena *mem, struct change *out, struct err *err)
-{
-    struct slice text;
-    if (control_string(set, name, ROUTE_NOTE_MAX, false, &text, err) != 0)
-        return -1;
-    if (strcmp(name, "route") == 0) {
-        out->has |= CHANGE_ROUTE;
-        if (change_check_route(conf, text, err) != 0)
-            return -1;
-        return copy_text(mem, text, &out->route, err);
-    }
-    if (strcmp(name, "kind") == 0) {
-        out->has |= CHANGE_KIND;
-        if (route_kind_parse(text, &out->kind) != 0)
-            return err_set(err, ERR_PERM, EX_DATAERR, "kind \"%.*s\" is neither mailbox nor reject",
-                SLICE_ARG(text));
-        return 0;
-    }
-    if (strcmp(name, "deliver_as") == 0) {
-        out->has |= CHANGE_DELIVER_AS;
-        if (check_deliver_as(text, err) != 0)
-            return -1;
-        return copy_text(mem, text, &out->deliver_as, err);
-    }
-    if (strcmp(name, "note") == 0) {
-        out->has |= CHANGE_NOTE;
-        return copy_text(mem, text, &out->note, err);
-    }
-    return err_set(err, ERR_PERM, EX_USAGE,
-        "unknown field \"%s\" (fields: route, kind, deliver_as, note)", name);
-}
-
-int change_parse(const struct conf *conf, const json_t *row, struct arena *mem, struct change *out,
+int change_parse(const struct control *c, const json_t *row, struct arena *mem, struct change *out,
     struct err *err)
 {
     struct buf key;
@@ -113,9 +22,14 @@ int change_parse(const struct conf *conf, const json_t *row, struct arena *mem, 
 
     *out = (struct change){0};
     buf_init(&key, 2 * ROUTE_KEY_MAX);
-    if (control_key(conf, row, &key, err) != 0 ||
-        copy_text(mem, buf_slice(&key), &out->key, err) != 0 ||
-        control_number(row, "expect_epoch", INT64_MAX, false, &out->expect_epoch, err) != 0 ||
+    if (control_key(c->conf, row, &key, err) != 0)
+        goto done;
+    out->key = arena_dup(mem, buf_slice(&key));
+    if (!out->key.p) {
+        err_set(err, ERR_TEMP, EX_OSERR, "the request needs too much memory");
+        goto done;
+    }
+    if (control_number(row, "expect_epoch", INT64_MAX, false, &out->expect_epoch, err) != 0 ||
         control_flag(row, "del", &out->is_delete, err) != 0)
         goto done;
     set = json_object_get(row, "set");
@@ -125,9 +39,9 @@ int change_parse(const struct conf *conf, const json_t *row, struct arena *mem, 
     }
     void *it = json_object_iter((json_t *)(uintptr_t)set);
     for (; it; it = json_object_iter_next((json_t *)(uintptr_t)set, it))
-        if (parse_field(conf, set, json_object_iter_key(it), mem, out, err) != 0)
+        if (change_parse_field(c, set, json_object_iter_key(it), mem, out, err) != 0)
             goto done;
-    rc = check_domain_entry(out, err);
+    rc = 0;
 done:
     buf_fini(&key);
     return rc;
@@ -145,24 +59,6 @@ static enum control_outcome refuse_held(
         SLICE_ARG(entry->hold_owner), until, SLICE_ARG(key));
 }
 
-static void merge(
-    const struct change *change, const struct route_entry *old, struct route_entry *next)
-{
-    *next = *old;
-    if (old->is_tombstone)
-        *next = (struct route_entry){0};
-    if (change->has & CHANGE_KIND)
-        next->kind = change->kind;
-    if (change->has & CHANGE_ROUTE)
-        next->route = change->route;
-    if (change->has & CHANGE_DELIVER_AS)
-        next->deliver_as = change->deliver_as;
-    if (change->has & CHANGE_NOTE)
-        next->note = change->note;
-    if (next->kind == ROUTE_KIND_MAILBOX && next->route.n == 0)
-        next->route = change->default_route;
-}
-
 static enum control_outcome check_change(
     struct control_call *call, const struct change *change, const struct route_entry *old)
 {
@@ -178,6 +74,31 @@ static enum control_outcome check_change(
     return CONTROL_DONE;
 }
 
+bool change_is_conflict(
+    const struct change *change, const struct route_entry *old, const struct route_entry *next)
+{
+    return old->moved_by.n > 0 && !change->is_forced &&
+           (next->is_tombstone || next->kind != old->kind || !slice_eq(next->route, old->route));
+}
+
+int change_parse_force(struct control_call *call, bool *out, struct err *err)
+{
+    if (control_flag(call->request, "force", out, err) != 0)
+        return -1;
+    if (*out && call->cause.why.n == 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "force needs a why: it goes into the change log");
+    return 0;
+}
+
+enum control_outcome change_refuse_moved(
+    struct control_call *call, struct slice key, const struct route_entry *old)
+{
+    return (enum control_outcome)control_refuse(call, ERR_PERM, 1,
+        "%.*s was moved to %.*s by the cut-over %.*s: nothing is changed (--force --why TEXT does "
+        "it all the same, `maptool retire %.*s` ends the cut-over)",
+        SLICE_ARG(key), SLICE_ARG(old->route), SLICE_ARG(old->moved_by), SLICE_ARG(key));
+}
+
 enum control_outcome change_apply(struct control_call *call, const struct change *change,
     struct buf *bytes, struct change_counts *counts, struct route_entry *entry_out)
 {
@@ -190,13 +111,17 @@ enum control_outcome change_apply(struct control_call *call, const struct change
         return outcome;
     if (change->is_delete) {
         next = (struct route_entry){.is_tombstone = true};
+        if (change_is_conflict(change, &old, &next))
+            return change_refuse_moved(call, change->key, &old);
         counts->deleted++;
     } else {
-        merge(change, &old, &next);
-        if (next.kind == ROUTE_KIND_MAILBOX && next.route.n == 0)
-            return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
-                "%.*s is new and needs a route (route=SERVER)", SLICE_ARG(change->key));
-        if (!old.is_tombstone && store_same_route(&old, &next) && slice_eq(old.note, next.note)) {
+        change_merge(change, &old, &next);
+        if (change_check_entry(call->c, change->key, &next, call->err) != 0)
+            return CONTROL_REFUSED;
+        if (change_is_conflict(change, &old, &next))
+            return change_refuse_moved(call, change->key, &old);
+        if (!old.is_tombstone && store_same_route(&old, &next) && slice_eq(old.note, next.note) &&
+            slice_eq(old.source, next.source)) {
             counts->unchanged++;
             if (entry_out)
                 *entry_out = old;
@@ -232,12 +157,14 @@ static enum control_outcome change_one(struct control_call *call, bool is_delete
     enum control_outcome outcome = CONTROL_REFUSED;
 
     buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
-    if (change_parse(call->c->conf, call->request, mem, &change, call->err) != 0)
+    if (change_parse(call->c, call->request, mem, &change, call->err) != 0)
         goto done;
     if (is_delete && change.has) {
         control_refuse(call, ERR_PERM, EX_USAGE, "\"set\" does not belong to del");
         goto done;
     }
+    if (change_parse_force(call, &change.is_forced, call->err) != 0)
+        goto done;
     change.is_delete = is_delete;
     outcome = change_apply(call, &change, &bytes, &counts, &entry);
     if (outcome != CONTROL_DONE)
@@ -269,8 +196,11 @@ enum control_outcome control_apply(struct control_call *call)
     struct change_counts counts = {0};
     enum control_outcome outcome = CONTROL_REFUSED;
     struct buf bytes;
+    bool is_forced;
 
     buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
+    if (change_parse_force(call, &is_forced, call->err) != 0)
+        goto done;
     if (!json_is_array(changes) || json_array_size(changes) > CONTROL_APPLY_MAX) {
         control_refuse(call, ERR_PERM, EX_USAGE,
             "\"changes\" has to be an array of at most %d changes", CONTROL_APPLY_MAX);
@@ -280,8 +210,10 @@ enum control_outcome control_apply(struct control_call *call)
         struct change change;
         arena_reset(mem);
         outcome = CONTROL_REFUSED;
-        if (change_parse(call->c->conf, json_array_get(changes, i), mem, &change, call->err) == 0)
+        if (change_parse(call->c, json_array_get(changes, i), mem, &change, call->err) == 0) {
+            change.is_forced = is_forced;
             outcome = change_apply(call, &change, &bytes, &counts, NULL);
+        }
         if (outcome != CONTROL_DONE) {
             control_set_u64(call->reply, "row", i);
             goto done;

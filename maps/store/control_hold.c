@@ -5,6 +5,9 @@
  *     active -> held -> active       by release or by the deadline: the route is what it was
  *                    -> active       by flip: the new route, if the epoch is still the hold's
  *
+ * From the flip on the entry names the cut-over that moved it, until that has retired: nobody else
+ * changes its route by mistake.
+ *
  * The hold lives in the record, so a restart keeps it, and each step is one change with its own
  * generation.  The epoch is the proof of ownership: whoever knows the epoch of the hold made it,
  * and a hold that ended in any way has another epoch, so a late flip or release finds itself
@@ -43,7 +46,7 @@ static void free_key(struct held_key *k)
 
 void control_end_hold(struct route_entry *entry)
 {
-    entry->state = ROUTE_STATE_ACTIVE;
+    entry->state = entry->also.n ? ROUTE_STATE_BOTH : ROUTE_STATE_ACTIVE;
     entry->hold_owner = entry->hold_request = SLICE_LIT("");
     entry->hold_deadline_ms = 0;
     /* A domain may be held without having an entry of its own; behind the hold it has none again.
@@ -79,6 +82,9 @@ static enum control_outcome write_hold(
             "%.*s is already held by %.*s until %s", SLICE_ARG(key), SLICE_ARG(old->hold_owner),
             deadline);
     }
+    if (old->state == ROUTE_STATE_RETIRING)
+        return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
+            "%.*s is retiring: set its route again, or delete it", SLICE_ARG(key));
     next.is_tombstone = false;
     next.state = ROUTE_STATE_HELD;
     next.hold_owner = owner;
@@ -131,8 +137,15 @@ static enum control_outcome write_end(
     struct control_call *call, const struct held_key *k, struct slice route)
 {
     struct route_entry next = k->entry;
-    if (route.n)
+    if (route.n) {
+        /* The cut-over ends the second copy; from here on the route is its own. */
         next.route = route;
+        next.also = SLICE_NONE;
+        next.until_s = 0;
+        next.moved_by = call->cause.request_id;
+        if (next.moved_by.n == 0)
+            next.moved_by = next.hold_request.n ? next.hold_request : next.hold_owner;
+    }
     control_end_hold(&next);
     if (store_put(call->txn, buf_slice(&k->key), &k->entry, &next, &call->cause, call->err) != 0)
         return CONTROL_FAILED;
@@ -174,6 +187,32 @@ enum control_outcome control_release(struct control_call *call)
         outcome = check_epoch(call, &k, epoch);
     if (outcome == CONTROL_DONE)
         outcome = write_end(call, &k, SLICE_NONE);
+    free_key(&k);
+    return outcome;
+}
+
+/* --- Behind the cut-over ------------------------------------------------------------------- */
+
+static enum control_outcome write_retired(struct control_call *call, const struct held_key *k)
+{
+    struct slice key = buf_slice(&k->key);
+    struct route_entry next = k->entry;
+    if (next.is_tombstone)
+        return (enum control_outcome)control_refuse(
+            call, ERR_PERM, 1, "there is no entry for %.*s", SLICE_ARG(key));
+    next.moved_by = SLICE_NONE;
+    if (k->entry.moved_by.n &&
+        store_put(call->txn, key, &k->entry, &next, &call->cause, call->err) != 0)
+        return CONTROL_FAILED;
+    return report_entry(call, key, &next);
+}
+
+enum control_outcome control_retire(struct control_call *call)
+{
+    struct held_key k;
+    enum control_outcome outcome = read_key(call, &k);
+    if (outcome == CONTROL_DONE)
+        outcome = write_retired(call, &k);
     free_key(&k);
     return outcome;
 }

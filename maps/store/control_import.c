@@ -121,7 +121,7 @@ static enum control_outcome put_row(
         import->rows = mem_realloc_array(import->rows, import->cap, sizeof *import->rows);
     }
     struct change *change = &import->rows[import->n];
-    if (change_parse(call->c->conf, row, import->mem, change, call->err) != 0)
+    if (change_parse(call->c, row, import->mem, change, call->err) != 0)
         return CONTROL_REFUSED;
     change->row = import->next_row;
     change->default_route = import->default_route;

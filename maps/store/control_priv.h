@@ -29,16 +29,38 @@ json_t *control_entry_json(struct slice key, const struct route_entry *entry);
 
 /* --- Changes of entries --------------------------------------------------------------- */
 
-enum { CHANGE_KIND = 1, CHANGE_ROUTE = 2, CHANGE_DELIVER_AS = 4, CHANGE_NOTE = 8 };
+enum {
+    CHANGE_KIND = 1 << 0,
+    CHANGE_ROUTE = 1 << 1,
+    CHANGE_DELIVER_AS = 1 << 2,
+    CHANGE_NOTE = 1 << 3,
+    CHANGE_TO = 1 << 4,
+    CHANGE_OWNER = 1 << 5,
+    CHANGE_SENDERS = 1 << 6,
+    CHANGE_CODE = 1 << 7,
+    CHANGE_TEXT = 1 << 8,
+    CHANGE_ALSO = 1 << 9,
+    CHANGE_UNTIL = 1 << 10,
+    CHANGE_SOURCE = 1 << 11,
+};
+
+/* Fields that few changes have: an import keeps a change per row. */
+struct change_more {
+    struct slice targets, owner, senders, reply_text, also, source;
+    unsigned reply_code;
+    int64_t until_s;
+};
 
 struct change {
     struct slice key;
     struct slice route, deliver_as, note;
-    uint64_t expect_epoch; /* 0: any */
+    struct change_more *more; /* NULL: none of them */
+    uint64_t expect_epoch;    /* 0: any */
     enum route_kind kind;
     unsigned has; /* CHANGE_... */
     bool is_delete;
-    uint32_t row; /* in the import */
+    bool is_forced; /* even against a cut-over that has moved the entry */
+    uint32_t row;   /* in the import */
     /* Of an import: for an entry that is new and has no route of its own. */
     struct slice default_route;
 };
@@ -50,8 +72,24 @@ struct change_counts {
 /* 0 when mail can be routed there. */
 int change_check_route(const struct conf *conf, struct slice route, struct err *err) ATTR_WUR;
 /* Slices are copied into mem. */
-int change_parse(const struct conf *conf, const json_t *row, struct arena *mem, struct change *out,
+int change_parse(const struct control *c, const json_t *row, struct arena *mem, struct change *out,
     struct err *err) ATTR_WUR;
+/* One member of "set". */
+int change_parse_field(const struct control *c, const json_t *set, const char *name,
+    struct arena *mem, struct change *out, struct err *err) ATTR_WUR;
+/* What the entry would be; borrows from both. */
+void change_merge(
+    const struct change *change, const struct route_entry *old, struct route_entry *next);
+/* 0 when an entry may be so. */
+int change_check_entry(const struct control *c, struct slice key, const struct route_entry *e,
+    struct err *err) ATTR_WUR;
+/* May this change happen, or does it take the route from a cut-over that has moved the entry? */
+bool change_is_conflict(
+    const struct change *change, const struct route_entry *old, const struct route_entry *next);
+enum control_outcome change_refuse_moved(
+    struct control_call *call, struct slice key, const struct route_entry *old);
+/* The member "force", which wants a "why". */
+int change_parse_force(struct control_call *call, bool *out, struct err *err) ATTR_WUR;
 /* Reads, checks and writes.  bytes is scratch; entry_out may be NULL and borrows from bytes. */
 enum control_outcome change_apply(struct control_call *call, const struct change *change,
     struct buf *bytes, struct change_counts *counts, struct route_entry *entry_out);
@@ -78,5 +116,6 @@ enum control_outcome control_release(struct control_call *call);
 enum control_outcome control_revert(struct control_call *call);
 /* What a held entry is without its hold. */
 void control_end_hold(struct route_entry *entry);
+enum control_outcome control_retire(struct control_call *call);
 
 #endif

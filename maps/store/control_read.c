@@ -31,6 +31,41 @@ static json_t *hold_json(const struct route_entry *entry)
     return hold;
 }
 
+static void set_if(json_t *object, const char *name, struct slice text)
+{
+    if (text.n)
+        control_set(object, name, text);
+}
+
+static json_t *list_json(struct slice rest)
+{
+    json_t *list = json_array();
+    struct slice part;
+    while (route_list_next(&rest, &part))
+        json_array_append_new(list, json_stringn((const char *)part.p, part.n));
+    return list;
+}
+
+/* The fields that few entries have: only where they say something. */
+static void add_more(json_t *e, const struct route_entry *entry)
+{
+    if (entry->targets.n)
+        json_object_set_new(e, "to", list_json(entry->targets));
+    set_if(e, "owner", entry->owner);
+    if (slice_find(entry->senders, '@') >= 0)
+        json_object_set_new(e, "senders", list_json(entry->senders));
+    else
+        set_if(e, "senders", entry->senders);
+    if (entry->reply_code)
+        control_set_u64(e, "code", entry->reply_code);
+    set_if(e, "text", entry->reply_text);
+    set_if(e, "also", entry->also);
+    if (entry->until_s)
+        set_time(e, "until", entry->until_s);
+    set_if(e, "source", entry->source);
+    set_if(e, "moved_by", entry->moved_by);
+}
+
 json_t *control_entry_json(struct slice key, const struct route_entry *entry)
 {
     json_t *e = json_object();
@@ -45,6 +80,7 @@ json_t *control_entry_json(struct slice key, const struct route_entry *entry)
     set_time(e, "when", entry->when_s);
     if (entry->state == ROUTE_STATE_HELD)
         json_object_set_new(e, "hold", hold_json(entry));
+    add_more(e, entry);
     return e;
 }
 
@@ -107,7 +143,8 @@ static int list_one(
         return 0;
     if (list_wants(l, key, entry)) {
         json_array_append_new(l->entries, control_entry_json(key, entry));
-        l->bytes += ENTRY_JSON_BYTES + key.n + entry->note.n + entry->deliver_as.n;
+        l->bytes += ENTRY_JSON_BYTES + key.n + entry->note.n + entry->deliver_as.n +
+                    2 * entry->targets.n + entry->senders.n;
     }
     if (++l->scanned < LIST_SCANNED_MAX && json_array_size(l->entries) < l->limit &&
         l->bytes < CONTROL_REPLY_BYTES_MAX)

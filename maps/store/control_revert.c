@@ -110,6 +110,9 @@ static enum control_outcome check(struct control_call *call, const struct former
         return (enum control_outcome)control_refuse(call, ERR_TEMP, EX_TEMPFAIL,
             "%.*s is held by %.*s: wait, or `maptool release %.*s`", SLICE_ARG(f->key),
             SLICE_ARG(now->hold_owner), SLICE_ARG(f->key));
+    const struct change by_hand = {.key = f->key};
+    if (change_is_conflict(&by_hand, now, next))
+        return change_refuse_moved(call, f->key, now);
     if (next->is_tombstone || next->route.n == 0)
         return CONTROL_DONE;
     return change_check_route(call->c->conf, next->route, call->err) == 0 ? CONTROL_DONE
@@ -126,6 +129,8 @@ static enum control_outcome revert_one(struct control_call *call, const struct f
     if (read_former(f, &next) != 0)
         return (enum control_outcome)err_set(
             call->err, ERR_PERM, EX_DATAERR, "the change log is damaged");
+    if (!next.is_tombstone)
+        next.moved_by = now.moved_by;
     if (store_same_route(&now, &next) && slice_eq(now.note, next.note)) {
         counts->unchanged++;
         return CONTROL_DONE;

@@ -155,7 +155,11 @@ bool store_same_route(const struct route_entry *a, const struct route_entry *b)
         return a->is_tombstone == b->is_tombstone;
     return a->kind == b->kind && a->state == b->state && slice_eq(a->route, b->route) &&
            slice_eq(a->deliver_as, b->deliver_as) && slice_eq(a->hold_owner, b->hold_owner) &&
-           slice_eq(a->hold_request, b->hold_request) && a->hold_deadline_ms == b->hold_deadline_ms;
+           slice_eq(a->hold_request, b->hold_request) &&
+           a->hold_deadline_ms == b->hold_deadline_ms && slice_eq(a->targets, b->targets) &&
+           slice_eq(a->owner, b->owner) && slice_eq(a->senders, b->senders) &&
+           a->reply_code == b->reply_code && slice_eq(a->reply_text, b->reply_text) &&
+           slice_eq(a->also, b->also) && a->until_s == b->until_s;
 }
 
 /* Encodes old and new value one behind the other; the slices borrow from the scratch buffer. */

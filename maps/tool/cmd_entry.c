@@ -8,14 +8,43 @@
 #include <sysexits.h>
 #include "base/core/buf.h"
 
-/* "mailbox on new", "reject" */
-static void describe(const json_t *entry, char *out, size_t size)
+#define DESCRIPTION_MAX (64u << 10)
+
+/* What stands in a list or an array, with commas. */
+static int add_list(struct buf *out, const json_t *list)
 {
-    bool is_mailbox = strcmp(tool_text(entry, "kind"), "mailbox") == 0;
-    const char *as = tool_text(entry, "deliver_as");
-    if (fmt_into(out, size, "%s%s%s%s%s", tool_text(entry, "kind"), is_mailbox ? " on " : "",
-            is_mailbox ? tool_text(entry, "route") : "", as[0] ? " as " : "", as) != 0)
-        out[0] = '\0';
+    size_t i;
+    const json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        if (buf_addf(out, "%s%s", i ? ", " : "", json_string_value(one)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* "mailbox on new as a@new.example.org", "alias to a@example.org, b@example.org", "reject" */
+static void describe(const json_t *entry, struct buf *out)
+{
+    static const struct {
+        const char *member, *before;
+    } PARTS[] = {{"route", " on "}, {"deliver_as", " as "}, {"to", " to "}, {"also", " and on "},
+        {"until", " until "}, {"code", " "}, {"text", " "}};
+    bool is_reject = strcmp(tool_text(entry, "kind"), "reject") == 0;
+    int rc = buf_add_str(out, tool_text(entry, "kind"));
+    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0] && rc == 0; i++) {
+        const json_t *v = json_object_get(entry, PARTS[i].member);
+        const char *text = json_string_value(v);
+        if (!v || (text && !text[0]) || (is_reject && strcmp(PARTS[i].member, "route") == 0))
+            continue;
+        rc = buf_add_str(out, PARTS[i].before);
+        if (rc == 0 && json_is_array(v))
+            rc = add_list(out, v);
+        else if (rc == 0 && json_is_integer(v))
+            rc = buf_addf(out, "%" PRIu64, tool_number(entry, PARTS[i].member));
+        else if (rc == 0)
+            rc = buf_add_str(out, text ? text : "");
+    }
 }
 
 /* --- set and del ---------------------------------------------------------------------- */
@@ -34,15 +63,22 @@ static int parse_fields(struct tool *t, json_t *set, struct err *err)
     return 0;
 }
 
+static int add_force(json_t *request, bool is_forced)
+{
+    return is_forced ? json_object_set_new(request, "force", json_true()) : 0;
+}
+
 static void print_set(const json_t *reply)
 {
     const json_t *entry = json_object_get(reply, "entry");
-    char what[1024];
+    struct buf what;
 
-    describe(entry, what, sizeof what);
+    buf_init(&what, DESCRIPTION_MAX);
+    describe(entry, &what);
     tool_print_text(tool_text(entry, "key"));
     fputs(": ", stdout);
-    tool_print_text(what);
+    tool_print_text(buf_cstr(&what));
+    buf_fini(&what);
     printf(", epoch %" PRIu64 "%s\n", tool_number(entry, "epoch"),
         tool_number(reply, "changed") ? "" : " (unchanged)");
 }
@@ -51,6 +87,7 @@ int cmd_set(struct tool *t, struct err *err)
 {
     const char *why = NULL;
     json_t *reply;
+    bool is_forced = tool_flag(t, "--force");
 
     if (tool_option(t, "--why", &why, err) != 0 || tool_words(t, 2, INT32_MAX, err) != 0)
         return -1;
@@ -61,7 +98,8 @@ int cmd_set(struct tool *t, struct err *err)
         return -1;
     }
     if (request && (json_object_set_new(request, "set", set) != 0 ||
-                       json_object_set_new(request, "key", json_string(t->argv[0])) != 0)) {
+                       json_object_set_new(request, "key", json_string(t->argv[0])) != 0 ||
+                       add_force(request, is_forced) != 0)) {
         json_decref(request);
         request = NULL;
     }
@@ -79,11 +117,13 @@ static int change_key(struct tool *t, const char *op, const char *done, struct e
 {
     const char *why = NULL;
     json_t *reply;
+    bool is_forced = strcmp(op, "del") == 0 && tool_flag(t, "--force");
 
     if (tool_option(t, "--why", &why, err) != 0 || tool_words(t, 1, 1, err) != 0)
         return -1;
     json_t *request = tool_change(op, why);
-    if (request && json_object_set_new(request, "key", json_string(t->argv[0])) != 0) {
+    if (request && (json_object_set_new(request, "key", json_string(t->argv[0])) != 0 ||
+                       add_force(request, is_forced) != 0)) {
         json_decref(request);
         request = NULL;
     }
@@ -108,6 +148,11 @@ int cmd_release(struct tool *t, struct err *err)
     return change_key(t, "release", "released", err);
 }
 
+int cmd_retire(struct tool *t, struct err *err)
+{
+    return change_key(t, "retire", "its route can be changed by hand and by imports", err);
+}
+
 /* --- get ----------------------------------------------------------------------------------- */
 
 static void print_field(const char *name, const char *value)
@@ -119,15 +164,30 @@ static void print_field(const char *name, const char *value)
     putchar('\n');
 }
 
+static void print_list(const char *name, const json_t *list)
+{
+    struct buf text;
+    buf_init(&text, DESCRIPTION_MAX);
+    if (add_list(&text, list) == 0)
+        print_field(name, buf_cstr(&text));
+    buf_fini(&text);
+}
+
 static void print_entry(const json_t *entry)
 {
     static const char *const FIELDS[] = {"kind", "route", "state", "deliver_as"};
-    static const char *const LAST[] = {"note", "who", "when"};
+    static const char *const MORE[] = {"owner", "senders", "text", "also", "until"};
+    static const char *const LAST[] = {"note", "source", "moved_by", "who", "when"};
     const json_t *hold = json_object_get(entry, "hold");
 
     print_field("address", tool_text(entry, "key"));
     for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++)
         print_field(FIELDS[i], tool_text(entry, FIELDS[i]));
+    print_list("to", json_object_get(entry, "to"));
+    if (json_object_get(entry, "code"))
+        printf("%-11s%" PRIu64 "\n", "code", tool_number(entry, "code"));
+    for (size_t i = 0; i < sizeof MORE / sizeof MORE[0]; i++)
+        print_field(MORE[i], tool_text(entry, MORE[i]));
     if (hold) {
         print_field("held by", tool_text(hold, "owner"));
         print_field("until", tool_text(hold, "deadline"));

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include "base/core/buf.h"
 #include "base/os/bdb_file.h"
+#include "base/core/clock.h"
 #include "base/os/io.h"
 #include "maps/format/export.h"
 
@@ -32,14 +33,56 @@ static int too_large(struct err *err)
     return err_set(err, ERR_PERM, EX_DATAERR, "the map is too large to be exported");
 }
 
-static int read_entry(const json_t *e, struct route_entry *out, struct err *err)
+/* A list of the map from an array, or from a word. */
+static struct slice to_list(const json_t *v, struct buf *out)
 {
+    size_t i;
+    const json_t *one;
+    if (json_is_string(v) && buf_add_str(out, json_string_value(v)) != 0)
+        return SLICE_NONE;
+    json_array_foreach(v, i, one)
+    {
+        if ((i && buf_add_byte(out, '\n') != 0) ||
+            buf_add_str(out, json_is_string(one) ? json_string_value(one) : "") != 0)
+            return SLICE_NONE;
+    }
+    return buf_slice(out);
+}
+
+/* Borrows from e and from lists. */
+struct lists {
+    struct buf to, senders;
+};
+
+static void lists_init(struct lists *l)
+{
+    buf_init(&l->to, ROUTE_TARGETS_MAX);
+    buf_init(&l->senders, ROUTE_TARGETS_MAX);
+}
+
+static void lists_fini(struct lists *l)
+{
+    buf_fini(&l->to);
+    buf_fini(&l->senders);
+}
+
+static int read_entry(
+    const json_t *e, struct lists *lists, struct route_entry *out, struct err *err)
+{
+    const char *until = tool_text(e, "until");
     *out = (struct route_entry){.route = slice_str(tool_text(e, "route")),
         .deliver_as = slice_str(tool_text(e, "deliver_as")),
-        .note = slice_str(tool_text(e, "note"))};
-
+        .targets = to_list(json_object_get(e, "to"), &lists->to),
+        .owner = slice_str(tool_text(e, "owner")),
+        .senders = to_list(json_object_get(e, "senders"), &lists->senders),
+        .reply_code = (unsigned)tool_number(e, "code"),
+        .reply_text = slice_str(tool_text(e, "text")),
+        .also = slice_str(tool_text(e, "also")),
+        .note = slice_str(tool_text(e, "note")),
+        .source = slice_str(tool_text(e, "source"))};
     if (route_kind_parse(slice_str(tool_text(e, "kind")), &out->kind) != 0 ||
-        route_state_parse(slice_str(tool_text(e, "state")), &out->state) != 0)
+        route_state_parse(slice_str(tool_text(e, "state")), &out->state) != 0 ||
+        (until[0] && clock_parse_utc(slice_str(until), &out->until_s) != 0))
         return err_set(err, ERR_PEER, EX_PROTOCOL, "an entry of unknown kind or state");
     return 0;
 }
@@ -47,11 +90,14 @@ static int read_entry(const json_t *e, struct route_entry *out, struct err *err)
 static int to_export(const struct reading *r, const json_t *e, struct err *err)
 {
     struct route_entry entry;
+    struct lists lists;
 
-    if (read_entry(e, &entry, err) != 0)
-        return -1;
-    return export_entry(r->x, slice_str(tool_text(e, "key")), &entry, r->out) == 0 ? 0
-                                                                                   : too_large(err);
+    lists_init(&lists);
+    int rc = read_entry(e, &lists, &entry, err);
+    if (rc == 0 && export_entry(r->x, slice_str(tool_text(e, "key")), &entry, r->out) != 0)
+        rc = too_large(err);
+    lists_fini(&lists);
+    return rc;
 }
 
 static int to_json(const struct reading *r, const json_t *e, struct err *err)
@@ -69,13 +115,16 @@ static int to_domains(const struct reading *r, const json_t *e, struct err *err)
 {
     struct slice key = slice_str(tool_text(e, "key"));
     struct route_entry entry;
+    struct lists lists;
 
     if (key.n == 0 || key.p[0] != '@')
         return 2;
-    if (read_entry(e, &entry, err) != 0)
-        return -1;
-    export_domain(r->x, key, &entry);
-    return 0;
+    lists_init(&lists);
+    int rc = read_entry(e, &lists, &entry, err);
+    if (rc == 0)
+        export_domain(r->x, key, &entry);
+    lists_fini(&lists);
+    return rc;
 }
 
 /* 0: all behind that key was taken, or as much as is wanted; 1: the map changed meanwhile. */

@@ -22,10 +22,10 @@
 
 static const struct tool_command COMMANDS[] = {
     {"init", "", "make an empty map, once", cmd_init},
-    {"set", "ADDR FIELD=VALUE...", "add or change an entry (route, kind, deliver_as, note)",
-        cmd_set},
+    {"set", "[--force] ADDR FIELD=VALUE...",
+        "add or change an entry (route, kind, deliver_as, note, ...)", cmd_set},
     {"get", "ADDR", "show an entry", cmd_get},
-    {"del", "ADDR", "delete an entry", cmd_del},
+    {"del", "[--force] ADDR", "delete an entry", cmd_del},
     {"list", "[--route S] [--state X] [--kind K] [--domain D]", "show entries", cmd_list},
     {"import",
         "[--route S] [--replace [--max-drop PERCENT]] [--dry-run] [--format F] [--domain D] "
@@ -41,6 +41,7 @@ static const struct tool_command COMMANDS[] = {
     {"hold", "ADDR|@DOMAIN [--until TIME|DURATION] [--owner NAME]",
         "let mail wait at the senders for a while", cmd_hold},
     {"release", "ADDR|@DOMAIN", "end a hold", cmd_release},
+    {"retire", "ADDR|@DOMAIN", "let others change the route of a user who was moved", cmd_retire},
     {"status", "", "state of the map and of coexist-mapd", cmd_status},
 };
 #define N_COMMANDS (sizeof COMMANDS / sizeof COMMANDS[0])

@@ -94,6 +94,7 @@ int cmd_diff(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_revert(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_hold(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_release(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_retire(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_status(struct tool *t, struct err *err) ATTR_WUR;
 
 #endif

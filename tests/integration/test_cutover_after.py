@@ -77,7 +77,7 @@ def test_a_user_who_goes_back_gets_everything_again(moved):
     moved.new.imap(ANN).rename("Work", "Arbeit")
     late(moved.old, "Work", "late")
     assert cutover(moved).status == 0
-    moved.set(ANN, "old")
+    moved.maptool("set", "--force", "--why", "by hand", ANN, "route=old")
     done = cutover(moved)
     assert done.status == 0 and done.states[-1] == "done", done.log
     assert counts(moved.new) == {"INBOX": 10, "Arbeit": 5, "Work": 6}

@@ -79,7 +79,7 @@ def test_the_first_sweep_of_each_flip_is_the_first(moved):
     for to in ("old", "new"):
         back(moved, to)
         assert status(moved)[ANN]["sweeps"] == 1
-    moved.set(ANN, "old")
+    moved.maptool("set", "--force", "--why", "by hand", ANN, "route=old")
     assert cutover(moved).status == 0
     assert status(moved)[ANN]["sweeps"] == 1
 

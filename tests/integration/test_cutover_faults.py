@@ -124,7 +124,7 @@ def test_a_copy_that_was_altered_is_found(make):
     fill(old.imap(ANN), {"INBOX": [Mail(message(f"m{i}")) for i in range(5)]})
     place.servers["new"]["smtp"], good = "lmtp://127.0.0.1:1", place.servers["new"]["smtp"]
     assert cutover(place).status == 0
-    place.set(ANN, "old")
+    place.maptool("set", "--force", "--why", "by hand", ANN, "route=old")
     client = new.imap(ANN)
     client.select("INBOX")
     client.uid("STORE", "3", "+FLAGS", "(\\Deleted)")
@@ -451,7 +451,7 @@ def test_a_route_that_was_turned_back_by_hand(make):
     place = make()
     fill(place.old.imap(ANN), {"INBOX": [Mail(message("one"))], to_wire("Ä"): []})
     assert cutover(place).status == 0
-    place.set(ANN, "old")
+    place.maptool("set", "--force", "--why", "by hand", ANN, "route=old")
     again = cutover(place)
     assert again.status == 0 and again.states[:2] == ["done", "prepared"], again.log
     same(look(place.old.imap(ANN)), look(place.new.imap(ANN)))

@@ -135,12 +135,13 @@ def test_replace(live):
 
 
 def test_export_csv_reads_back(live, site):
-    rows = ["ann@example.org,old,mailbox,,", 'bob@example.org,new,mailbox,bob@new.example.org,"a ""b"", c"',
-            "gone@example.org,,reject,,", "@example.net,cloud,mailbox,,M\u00fcller",
-            '"""a b""@example.org",old,mailbox,,']
-    live.maptool("import", "-", input="key,route,kind,deliver_as,note\n" + "\n".join(rows) + "\n")
+    rows = [row + ",,,,,,,,hr" for row in (
+        "ann@example.org,old,mailbox,,", 'bob@example.org,new,mailbox,bob@new.example.org,"a ""b"", c"',
+        "gone@example.org,,reject,,", "@example.net,cloud,mailbox,,M\u00fcller", '"""a b""@example.org",old,mailbox,,')]
+    head = "key,route,kind,deliver_as,note,to,owner,senders,code,text,also,until,source"
+    live.maptool("import", "-", input=head + "\n" + "\n".join(rows) + "\n")
     text = live.maptool("export").stdout
-    assert sorted(text.splitlines()) == sorted(rows + ["key,route,kind,deliver_as,note"])
+    assert sorted(text.splitlines()) == sorted(rows + [head])
     other = site(SERVERS, name="other", domains={"example.org": {}, "example.net": {}}).init()
     other.maptool("import", "-", input=text)
     assert other.maptool("export").stdout == text

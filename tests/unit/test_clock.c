@@ -29,6 +29,38 @@ static void test_formats(void **state)
     }
 }
 
+static void test_parse_utc(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t wall_s;
+    } rows[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-11-02T09:30:00Z", 1793611800},
+        {"2000-02-29", 951782400},
+        {"9999-12-31T23:59:59Z", 253402300799},
+        {"2026-02-29", -1},
+        {"2026-13-01", -1},
+        {"2026-00-10", -1},
+        {"2026-11-02T24:00:00Z", -1},
+        {"2026-11-02T09:30:60Z", -1},
+        {"1969-12-31T23:59:59Z", -1},
+        {"2026-11-02T09:30:00", -1},
+        {"2026-11-02 09:30:00Z", -1},
+        {"2026-11-02T09:30:00z", -1},
+        {"2026-1-02T09:30:00Z0", -1},
+        {"2026-11-0x", -1},
+        {"20261102", -1},
+        {"", -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t got = -1;
+        int rc = clock_parse_utc(slice_str(rows[i].text), &got);
+        assert_row(rows[i].text, rc == (rows[i].wall_s < 0 ? -1 : 0) && got == rows[i].wall_s);
+    }
+}
+
 static void test_now(void **state)
 {
     uint64_t ns = clock_mono_ns();
@@ -44,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_parse_utc),
         cmocka_unit_test(test_now),
     };
 

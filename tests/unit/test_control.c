@@ -1,127 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include <inttypes.h>
-#include <sysexits.h>
-#include "base/core/log.h"
-#include "maps/store/control.h"
-#include "tests/unit/tmpdir.h"
-
-#define CACHE_SIZE (4U << 20)
-#define HOLD_MAX_MS 60000
-
-static char old_name[] = "old", new_name[] = "new", domain_name[] = "example.org",
-            other_name[] = "example.net";
-static struct conf_server servers[] = {
-    {.name = old_name, .smtp = {NET_SCHEME_SMTP, (char[]){"10.1.1.5"}, 25}},
-    {.name = new_name, .smtp = {NET_SCHEME_SMTP, (char[]){"10.1.2.5"}, 25}},
-    {.name = (char[]){"archive"}},
-};
-static struct conf_domain domains[] = {
-    {.name = domain_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true},
-    {.name = other_name, .default_server = CONF_SERVER_NONE, .fold_local_part = true}};
-static const struct conf CONF = {.servers = servers,
-    .n_servers = 3,
-    .domains = domains,
-    .n_domains = 2,
-    .mapd = {.hold_max_ms = HOLD_MAX_MS}};
-
-static struct tmpdir dir;
-static struct control control = {.conf = &CONF, .now_ms = 1000000};
-static struct control_session session = {.who = "tester", .may_write = true};
-
-static void must(int rc, const struct err *err)
-{
-    if (rc != 0)
-        fail_msg("%s", err->text);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    struct err err = ERR_INIT;
-    log_set_level(LOG_LEVEL_ERROR);
-    tmpdir_make(&dir);
-    must(store_create(dir.path, CACHE_SIZE, &err), &err);
-    must(store_open(dir.path, CACHE_SIZE, &control.store, &err), &err);
-    control.now_ms = 1000000;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    control_session_fini(&session);
-    store_close(&control.store);
-    tmpdir_remove(&dir);
-    return 0;
-}
-
-/* Runs a request as its kind wants it. The reply is the caller's. */
-static json_t *ask(const char *text)
-{
-    struct err err = ERR_INIT;
-    struct store_txn *txn = NULL;
-    json_t *reply = NULL, *request = json_loads(text, 0, NULL);
-    if (!request)
-        fail_msg("no JSON: %s", text);
-    enum control_kind kind = control_kind(request);
-    if (kind == CONTROL_WRITE || kind == CONTROL_BATCH)
-        must(store_begin(control.store, &txn, &err), &err);
-    must(control_run(&control, &session, txn, request, &reply, &err), &err);
-    if (control.must_abort)
-        store_abort(&txn);
-    if (txn)
-        must(store_commit(&txn, &err), &err);
-    json_decref(request);
-    return reply;
-}
-
-/* The reply, or the code and text of the error, as one string with sorted members. */
-static void expect(const char *request, const char *want)
-{
-    json_t *reply = ask(request);
-    char *text = json_dumps(reply, JSON_COMPACT | JSON_SORT_KEYS);
-    if (strcmp(text, want) != 0)
-        fail_msg("%s\n  gave %s\n  want %s", request, text, want);
-    free(text);
-    json_decref(reply);
-}
-
-static void expect_error(const char *request, int code, const char *part)
-{
-    json_t *reply = ask(request), *error = json_object_get(reply, "error");
-    const char *text = json_string_value(json_object_get(error, "text"));
-    if (!error || json_integer_value(json_object_get(error, "code")) != code || !strstr(text, part))
-        fail_msg("%s\n  gave %lld %s\n  want %d %s", request,
-            (long long)json_integer_value(json_object_get(error, "code")), text ? text : "(ok)",
-            code, part);
-    json_decref(reply);
-}
-
-static json_int_t number(const char *request, const char *member)
-{
-    json_t *reply = ask(request);
-    if (!json_is_true(json_object_get(reply, "ok")))
-        fail_msg("%s: %s", request,
-            json_string_value(json_object_get(json_object_get(reply, "error"), "text")));
-    json_int_t v = json_integer_value(json_object_get(reply, member));
-    json_decref(reply);
-    return v;
-}
-
-static const char *route_of(const char *key)
-{
-    static char out[64];
-    char request[256];
-    assert_int_equal(fmt_into(request, sizeof request, "{\"op\":\"get\",\"key\":\"%s\"}", key), 0);
-    json_t *reply = ask(request);
-    const char *route =
-        json_string_value(json_object_get(json_object_get(reply, "entry"), "route"));
-    assert_int_equal(fmt_into(out, sizeof out, "%s", route ? route : "-"), 0);
-    json_decref(reply);
-    return out;
-}
-
-#define SET(key, route) "{\"op\":\"set\",\"key\":\"" key "\",\"set\":{\"route\":\"" route "\"}}"
+#include "tests/unit/control_rig.h"
 
 static void test_set_get_del(void **state)
 {
@@ -186,7 +64,7 @@ static void test_refused(void **state)
         {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{\"colour\":\"red\"}}", EX_USAGE,
             "unknown field \"colour\""},
         {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{\"kind\":\"list\"}}", EX_DATAERR,
-            "neither mailbox nor reject"},
+            "the kinds are mailbox, alias, group"},
         {"{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{\"route\":\"old\","
          "\"deliver_as\":\"nobody\"}}",
             EX_DATAERR, "deliver_as nobody"},
@@ -256,8 +134,8 @@ static void test_rights(void **state)
     (void)state;
     number(SET("ann@example.org", "old"), "changed");
     session.may_write = false;
-    static const char *const CHANGING[] = {
-        "set", "del", "hold", "flip", "release", "apply", "begin", "put", "abort", "commit"};
+    static const char *const CHANGING[] = {"set", "del", "hold", "flip", "release", "apply",
+        "begin", "put", "abort", "commit", "retire"};
     for (size_t i = 0; i < COUNT_OF(CHANGING); i++) {
         char request[128];
         assert_int_equal(fmt_into(request, sizeof request,
@@ -300,8 +178,6 @@ static void test_request_ids(void **state)
     assert_int_equal(number(FLIP, "epoch"), 4);
 }
 
-#define HOLD(key) "{\"op\":\"hold\",\"key\":\"" key "\",\"owner\":\"one\",\"deadline_ms\":5000}"
-
 static void test_hold(void **state)
 {
     (void)state;
@@ -327,11 +203,12 @@ static void test_hold(void **state)
             "{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":2,\"route\":\"new\"}", "epoch"),
         3);
     assert_string_equal(route_of("a@example.org"), "new");
+    number("{\"op\":\"retire\",\"key\":\"a@example.org\"}", "epoch");
     number(SET("a@example.org", "old"), "generation");
     /* Release leaves the route. */
-    assert_int_equal(number(HOLD("a@example.org"), "epoch"), 5);
+    assert_int_equal(number(HOLD("a@example.org"), "epoch"), 6);
     assert_int_equal(
-        number("{\"op\":\"release\",\"key\":\"a@example.org\",\"epoch\":5}", "epoch"), 6);
+        number("{\"op\":\"release\",\"key\":\"a@example.org\",\"epoch\":6}", "epoch"), 7);
     assert_string_equal(route_of("a@example.org"), "old");
 }
 

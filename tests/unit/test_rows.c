@@ -46,6 +46,14 @@ static const struct {
         "\"route\":\"old\"}}\n"
         "3 {\"key\":\"c@x\",\"set\":{\"deliver_as\":\"\",\"kind\":\"reject\",\"note\":\"\"}}\n",
         {0}},
+    {"other kinds",
+        "key,kind,to,owner,senders,code,text,also,until,source\n"
+        "a@x,alias,\"b@x,c@x\",d@x,any,550,5.1.6 Moved,new,2026-12-31,hr\n",
+        "2 "
+        "{\"key\":\"a@x\",\"set\":{\"also\":\"new\",\"code\":\"550\",\"kind\":\"alias\",\"owner\":"
+        "\"d@x\",\"senders\":\"any\",\"source\":\"hr\",\"text\":\"5.1.6 Moved\",\"to\":\"b@x,c@x\","
+        "\"until\":\"2026-12-31\"}}\n",
+        {0}},
     {"domain default", "@example.org,old\n",
         "1 {\"key\":\"@example.org\",\"set\":{\"route\":\"old\"}}\n", {0}},
     {"short row", "key,route\na@x\n", "2 {\"key\":\"a@x\",\"set\":{}}\n", {0}},
