@@ -180,43 +180,26 @@ static void pair_up(struct resolve_job *job, const struct end_changes *there,
     job->n_adopted += !(was && resolve_is_void(job, was));
 }
 
-/* Of equal messages one that nobody has said OK to has the copy, as the other one is not on the
- * source any more, or has a higher number.  Which is which nothing tells, so they exchange what is
- * known of them: the one that is SENT was never sent.  By UID, those that have the copy; their mate
- * is the other one.  Owned. */
-static struct body *find_exchanged(
-    const struct resolve_job *job, const struct resolve_side *source, size_t *n_out)
+static int by_uid(const void *a, const void *b)
 {
-    struct body *has = mem_realloc_array(NULL, source->n + 1, sizeof(*has));
-    struct body *lacks = mem_realloc_array(NULL, source->n + 1, sizeof(*lacks));
-    size_t n_has = 0, n_lacks = 0;
-    for (size_t i = 0; i < source->n; i++) {
-        struct body b = source->v[i];
-        const struct pair *was = resolve_find_pair(job, b.uid);
-        bool is_sent = was && was->state == PAIR_SENT, has_mate = b.mate != 0;
-        b.mate = 0;
-        if (has_mate && !is_sent)
-            has[n_has++] = b;
-        else if (!has_mate && is_sent)
-            lacks[n_lacks++] = b;
-    }
-    match_up(has, n_has, lacks, n_lacks, MATCH_EXACT);
-    free(lacks);
-    *n_out = n_has;
-    return has;
+    const struct wanted *x = a, *y = b;
+    return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
 /* Behind a flip it is owed: the marks say that it is not new.  What the copy was given is the
  * other one's now. */
-static void give_up(const struct resolve_job *job, uint32_t uid, struct wanted *has)
+static void give_up(
+    const struct resolve_job *job, const struct wanted_list *l, uint32_t uid, struct wanted *has)
 {
-    struct pair p = *resolve_find_pair(job, uid);
+    const struct wanted key = {.uid = uid};
+    const struct wanted *lacks = mem_search(&key, l->v, l->n, sizeof(key), by_uid);
+    const struct pair p = {.src_uid = uid, .state = PAIR_LOST, .flags = lacks->flags};
     if (!has->has_flags)
-        has->flags = p.flags;
-    has->has_flags = true;
-    p.state = PAIR_LOST;
+        has->flags = lacks->flags;
+    has->has_flags = has->has_flags || lacks->has_flags;
     if (job->is_behind_flip)
-        journal_pair_put(job->journal, job->folder->id, &p, NULL);
+        journal_pair_put(
+            job->journal, job->folder->id, &p, lacks->has_content ? &lacks->content : NULL);
     else
         journal_pair_del(job->journal, job->folder->id, uid);
 }
@@ -227,7 +210,7 @@ static int write_pairs(struct resolve_job *job, const struct end_changes *there,
     const struct wanted_list *l, const struct resolve_side *source, struct err *err)
 {
     size_t n = 0, w = 0, n_exchanged, at = 0;
-    struct body *exchanged = find_exchanged(job, source, &n_exchanged);
+    struct body *exchanged = resolve_exchanged(job, l, source, &n_exchanged);
     int result = 0;
     journal_begin(job->journal);
     for (size_t i = 0; result == 0 && i < source->n; i++) {
@@ -239,7 +222,7 @@ static int write_pairs(struct resolve_job *job, const struct end_changes *there,
         while (at < n_exchanged && exchanged[at].uid < wanted.uid)
             at++;
         if (at < n_exchanged && exchanged[at].uid == wanted.uid && exchanged[at].mate != 0)
-            give_up(job, exchanged[at].mate, &wanted);
+            give_up(job, l, exchanged[at].mate, &wanted);
         pair_up(job, there, &wanted, &source->v[i]);
         if (++n % PUTS_AT_ONCE == 0) {
             result = journal_commit(job->journal, err);
@@ -281,17 +264,13 @@ static bool is_taken_back(
            (!job->is_another_there && there->uidnext != 0 && there->uidnext <= in->tgt_uidnext);
 }
 
-/* Behind a flip the marks are told before the journal is: of a copy that it then never knew they
- * say that it is there.  Where it is not, and its user has not removed it, its message is owed. */
+/* Where a copy that the marks know is not there, and its user has not removed it, its message is
+ * owed. */
 static int owe_lost(struct resolve_job *job, const struct end_changes *there,
     const struct resolve_side *source, struct err *err)
 {
-    const struct past *past = job->past;
     struct past_folder seen;
-    if (!past || job->is_renumbered_here)
-        return 0;
-    past->folder(past->arg, job->folder->source.name, job->listing->uidvalidity, &seen);
-    if (!seen.is_known)
+    if (!resolve_marks(job, &seen))
         return 0;
     journal_begin(job->journal);
     for (size_t i = 0; i < job->n_intents; i++) {

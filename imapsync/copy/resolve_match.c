@@ -159,3 +159,49 @@ int resolve_match(struct resolve_job *job, const struct wanted_list *l, struct r
 {
     return to_side(job, l, source, err) == 0 ? match(job, source, target, err) : -1;
 }
+
+/* --- Equal ones ------------------------------------------------------------------------------- */
+
+bool resolve_marks(const struct resolve_job *job, struct past_folder *out)
+{
+    const struct past *past = job->past;
+    if (!past || job->is_renumbered_here)
+        return false;
+    past->folder(past->arg, job->folder->source.name, job->listing->uidvalidity, out);
+    return out->is_known != NULL;
+}
+
+/* It has a copy, as far as anybody has said. */
+static bool is_stored(
+    const struct resolve_job *job, const struct wanted *w, const struct past_folder *seen)
+{
+    const struct pair *was = resolve_find_pair(job, w->uid);
+    if (was)
+        return was->state == PAIR_SENT;
+    return seen && w->has_content && seen->is_known(seen->known, w->uid);
+}
+
+struct body *resolve_exchanged(const struct resolve_job *job, const struct wanted_list *l,
+    const struct resolve_side *source, size_t *n_out)
+{
+    struct body *has = mem_realloc_array(NULL, source->n + 1, sizeof(*has));
+    struct body *lacks = mem_realloc_array(NULL, source->n + 1, sizeof(*lacks));
+    struct past_folder seen;
+    const struct past_folder *marks = resolve_marks(job, &seen) ? &seen : NULL;
+    size_t n_has = 0, n_lacks = 0;
+    for (size_t i = 0; i < source->n; i++) {
+        struct body b = source->v[i];
+        bool has_mate = b.mate != 0;
+        b.mate = 0;
+        if (is_stored(job, &l->v[i], marks) == has_mate)
+            continue;
+        if (has_mate)
+            has[n_has++] = b;
+        else
+            lacks[n_lacks++] = b;
+    }
+    match_up(has, n_has, lacks, n_lacks, MATCH_EXACT);
+    free(lacks);
+    *n_out = n_has;
+    return has;
+}

@@ -55,4 +55,14 @@ int resolve_want(struct resolve_job *job, struct wanted_list *out, struct err *e
 int resolve_match(struct resolve_job *job, const struct wanted_list *l, struct resolve_side *source,
     struct resolve_side *target, struct err *err) ATTR_WUR;
 
+/* Of equal messages one that nobody has said OK to has the copy, as the other one is not on the
+ * source any more, or has a higher number.  Which is which nothing tells, so they exchange what is
+ * known of them: the one that was stored was not.  By UID, those that have the copy; the mate is
+ * the other one.  The caller's to free. */
+struct body *resolve_exchanged(const struct resolve_job *job, const struct wanted_list *l,
+    const struct resolve_side *source, size_t *n_out);
+/* Behind a flip the marks are told before the journal is: of a copy that it then never knew they
+ * say that it is there.  false: they say nothing. */
+bool resolve_marks(const struct resolve_job *job, struct past_folder *out);
+
 #endif

@@ -28,6 +28,8 @@ struct rig {
     struct copy_counts n;        /* of the last pass */
     struct copy_options options; /* of the next copy: rig_close() ends one */
     enum plan_policy_id policy;
+    const struct past *past; /* behind a flip; NULL: nobody knows */
+    const struct journal_watch *watch;
     struct err err;   /* of the last pass */
     char told[200];   /* the last exception */
     const char *name; /* of what is tested: for failures */
@@ -121,6 +123,8 @@ static inline bool rig_pass(struct rig *r)
     if (!r->copy)
         result = copy_new(&source, &target, site_dir(), &r->options, &events, r, &r->copy, &err);
     world_story(&r->w, "pass begins");
+    if (result == 0 && r->past)
+        copy_behind_flip(r->copy, r->past, r->watch);
     if (result == 0)
         result = copy_pass(r->copy, r->policy, &r->n, &err);
     world_story(&r->w, "pass is over: %d %s", result, err.text);

@@ -15,6 +15,83 @@
 #define TO 2
 #define TICKS_MAX 400
 
+/* --- Behind a flip: everything without a pair is late ----------------------------------------- */
+
+static struct {
+    uint8_t name_of[32]; /* by the journal's number */
+    bool has[MODEL_FOLDERS][64];
+} marks;
+
+static int marks_begin(void *arg, bool is_complete, struct err *err)
+{
+    (void)arg, (void)is_complete, (void)err;
+    return 0;
+}
+
+static uint8_t number_of_folder(struct slice name)
+{
+    return (uint8_t)model_folder_number((const char *)name.p, name.n);
+}
+
+static int marks_look(void *arg, uint32_t id, struct slice folder, uint32_t uidvalidity,
+    uint32_t highest, bool is_restored, struct err *err)
+{
+    (void)arg, (void)uidvalidity, (void)highest, (void)is_restored, (void)err;
+    assert_true(id < COUNT_OF(marks.name_of));
+    marks.name_of[id] = number_of_folder(folder);
+    return 0;
+}
+
+static bool marks_is_known(const void *known, uint32_t uid)
+{
+    return ((const bool *)known)[uid];
+}
+
+static void marks_folder(
+    void *arg, struct slice folder, uint32_t uidvalidity, struct past_folder *out)
+{
+    (void)arg, (void)uidvalidity;
+    *out = (struct past_folder){
+        .is_known = marks_is_known, .known = marks.has[number_of_folder(folder)]};
+}
+
+static bool marks_knows(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+static int marks_ever(void *arg, const unsigned char digest[SHA256_SIZE], size_t now,
+    size_t *ever_out, struct err *err)
+{
+    (void)arg, (void)digest, (void)now, (void)err;
+    *ever_out = 0;
+    return 0;
+}
+
+/* Told before the journal is, which may be killed then. */
+static void marks_put(
+    void *arg, uint32_t folder, const struct pair *p, const unsigned char *digest, bool is_new)
+{
+    (void)arg, (void)digest, (void)is_new;
+    marks.has[marks.name_of[folder]][p->src_uid] = true;
+}
+
+static int marks_commit(void *arg, struct err *err)
+{
+    (void)arg, (void)err;
+    return 0;
+}
+
+static void marks_abort(void *arg)
+{
+    (void)arg;
+}
+
+static const struct past past = {
+    marks_begin, marks_look, marks_folder, marks_knows, marks_ever, NULL};
+static const struct journal_watch watch = {marks_put, marks_commit, marks_abort, NULL};
+
 /* --- What is under way ---------------------------------------------------------------------- */
 
 static void change_flags(struct rig *r)
@@ -42,6 +119,22 @@ static void deliver_equal(struct rig *r)
     rig_deliver(r, FROM, 5, 0);
     rig_deliver(r, FROM, 6, 0);
     rig_deliver(r, FROM, 5, 0);
+}
+
+static void deliver_newest_first(struct rig *r)
+{
+    rig_close(r);
+    r->options.is_newest_first = true;
+    deliver_equal(r);
+}
+
+static void deliver_behind_flip(struct rig *r)
+{
+    memset(&marks, 0, sizeof(marks));
+    r->past = &past;
+    r->watch = &watch;
+    r->policy = PLAN_BACKFILL;
+    deliver_newest_first(r);
 }
 
 /* --- What comes in between ------------------------------------------------------------------ */
@@ -150,6 +243,8 @@ static const struct row back[] = {
 static const struct row copies[] = {
     {"equal ones", deliver_equal, nothing},
     {"equal ones, and the first is moved", deliver_equal, move_first},
+    {"equal ones, the newest first", deliver_newest_first, nothing},
+    {"equal ones, the newest first, behind a flip", deliver_behind_flip, nothing},
 };
 
 #define ROWS (COUNT_OF(rows) + COUNT_OF(back) + COUNT_OF(copies))
