@@ -125,6 +125,22 @@ static uint64_t done_of(const struct copy_counts *n)
     return n->messages_copied + n->messages_same + n->messages_failed + n->messages_filtered;
 }
 
+/* The paces of both servers and what is left of their day count for what is to come; messages are
+ * taken to be as large as those that have come. */
+static int64_t left_ms(const struct progress *p, const struct copy_counts *n,
+    const struct speed_now *speed, uint64_t messages)
+{
+    int64_t left = speed_left_ms(speed, messages, 0);
+    if (!p->options.bound_s || n->messages_copied == 0)
+        return left;
+    const double mean = (double)n->octets_copied / (double)n->messages_copied;
+    const uint64_t octets = (uint64_t)(mean * (double)messages);
+    for (int i = 0; i < 2; i++)
+        left =
+            speed_no_sooner_ms(left, p->options.bound_s(p->options.arg, i == 1, octets, messages));
+    return left;
+}
+
 static struct bar bar_of(const struct progress *p, const struct copy_counts *n)
 {
     struct bar b = {.done = done_of(n),
@@ -132,7 +148,7 @@ static struct bar bar_of(const struct progress *p, const struct copy_counts *n)
         .octets = n->octets_copied,
         .speed = speed_now(&p->speed),
         .folder = p->folder_text};
-    b.left_ms = b.total > b.done ? speed_left_ms(&b.speed, b.total - b.done, 0) : -1;
+    b.left_ms = b.total > b.done ? left_ms(p, n, &b.speed, b.total - b.done) : -1;
     return b;
 }
 

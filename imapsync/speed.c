@@ -65,3 +65,9 @@ int64_t speed_left_ms(const struct speed_now *now, uint64_t messages, uint64_t o
         s = (double)octets / now->octets;
     return s < 1e12 ? (int64_t)(s * 1000) : -1;
 }
+
+int64_t speed_no_sooner_ms(int64_t left_ms, uint64_t bound_s)
+{
+    const int64_t bound_ms = bound_s < INT64_MAX / 1000 ? (int64_t)bound_s * 1000 : INT64_MAX;
+    return bound_ms > 0 && bound_ms > left_ms ? bound_ms : left_ms;
+}

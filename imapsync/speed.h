@@ -37,5 +37,7 @@ void speed_add(struct speed *s, uint64_t now_ms, uint64_t messages, uint64_t oct
 struct speed_now speed_now(const struct speed *s);
 /* octets: 0: not known.  -1: nobody can tell. */
 int64_t speed_left_ms(const struct speed_now *now, uint64_t messages, uint64_t octets);
+/* The same where a pace that is kept to lets it take no less than so many seconds; 0: none does. */
+int64_t speed_no_sooner_ms(int64_t left_ms, uint64_t bound_s);
 
 #endif

@@ -114,6 +114,27 @@ static void test_left(void **state)
             speed_left_ms(&rows[i].now, rows[i].messages, rows[i].octets) == rows[i].left_ms);
 }
 
+static void test_a_pace_bounds_it(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t left_ms;
+        uint64_t bound_s;
+        int64_t want_ms;
+    } rows[] = {
+        {"no pace", 5000, 0, 5000},
+        {"no pace, and nobody can tell", -1, 0, -1},
+        {"a pace that is no bound", 5000, 3, 5000},
+        {"slower for a while than now", 5000, 86400, 86400000},
+        {"nothing goes on", -1, 86400, 86400000},
+        {"beyond all numbers", 5000, UINT64_MAX, INT64_MAX},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_row(
+            rows[i].name, speed_no_sooner_ms(rows[i].left_ms, rows[i].bound_s) == rows[i].want_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_is_seen),
         cmocka_unit_test(test_begun_anew),
         cmocka_unit_test(test_left),
+        cmocka_unit_test(test_a_pace_bounds_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
