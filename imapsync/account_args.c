@@ -242,6 +242,18 @@ static int pretend_files(const struct account_args *args, struct account *out, s
     return maildir_maker_init(&out->maildir, args->label, out->thrown_away, true, err);
 }
 
+int account_args_check(const struct account_args *args, struct err *err)
+{
+    const struct slice url = slice_str(args->url);
+    struct imap_account a = {0};
+    const bool is_files = slice_starts(url, MAILDIR) || slice_starts(url, MBOX);
+    int result = is_files
+                     ? check_files(args, slice_from(url, (size_t)slice_find(url, ':') + 1), err)
+                     : parse_url(args, &a, err);
+    imap_account_fini(&a);
+    return result == 0 ? 0 : err_wrap(err, "%s", args->label);
+}
+
 int account_from_args(const struct account_args *args, struct account *out, struct err *err)
 {
     struct slice url = slice_str(args->url);

@@ -58,6 +58,8 @@ struct account {
     char *thrown_away;             /* owned; a folder that stands for one, and goes in the end */
 };
 
+/* Whether its URL says a mailbox; nothing is opened or asked. */
+int account_args_check(const struct account_args *args, struct err *err) ATTR_WUR;
 /* Reads the password too, by asking on the terminal if need be. */
 int account_from_args(
     const struct account_args *args, struct account *out, struct err *err) ATTR_WUR;

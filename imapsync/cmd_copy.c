@@ -140,7 +140,10 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--format", &a->format, NULL, "maildir or mbox"},
     };
     const size_t n = sizeof(rows) / sizeof(rows[0]) - (a->form == FORM_COPY);
-    const char *words[2] = {NULL, NULL};
+    static const char *const names[][3] = {[FORM_COPY] = {"SOURCE", "TARGET", NULL},
+        [FORM_EXPORT] = {"SOURCE", "DIR", NULL},
+        [FORM_IMPORT] = {"DIR", "TARGET", NULL}};
+    const char *words[2];
     for (int i = 1; i < args->argc; i++) {
         if (strcmp(args->argv[i], "--help") == 0) {
             printf("%s", usages[a->form]);
@@ -149,7 +152,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
             return 0;
         }
     }
-    if (options_parse(rows, n, args->argc, args->argv, words, 2, err) != 0)
+    if (options_parse(rows, n, args->argc, args->argv, names[a->form], words, err) != 0)
         return -1;
     return name_ends(a, words, err);
 }
@@ -321,6 +324,8 @@ static int run_as(const struct program_args *args, enum form form)
     progress_init(&p, &shows);
     if (result == 0)
         result = numbers(&a, &options, &err);
+    if (result == 0)
+        result = account_args_check(&a.target, &err); /* before anybody types a password */
     if (result == 0)
         result = account_from_args(&a.source, &source, &err);
     if (result == 0)

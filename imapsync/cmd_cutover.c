@@ -37,7 +37,8 @@ static int parse(
     };
     const size_t n = sizeof(rows) / sizeof(rows[0]) - (is_back ? 3 : 0);
     const char *words[1] = {NULL};
-    int result = options_parse(rows, n, args->argc, args->argv, words, 1, err);
+    static const char *const names[] = {"USER", NULL};
+    int result = options_parse(rows, n, args->argc, args->argv, names, words, err);
     if (a->wants_help) {
         printf("usage: coexist-sync %s [options] USER\n", args->argv[0]);
         options_help(rows, n);

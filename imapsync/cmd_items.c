@@ -76,8 +76,8 @@ static int parse(const struct program_args *args, enum what what, struct items_a
     };
     const size_t n = what == ITEMS_SHOW ? sizeof(rows) / sizeof(rows[0]) : ITEMS_ROWS_OF_ALL;
     const char *words[2] = {NULL};
-    int result = options_parse_some(
-        rows, n, args->argc, args->argv, words, 0, what == ITEMS_SHOW ? 1 : 2, err);
+    int result =
+        options_parse_some(rows, n, args->argc, args->argv, words, what == ITEMS_SHOW ? 1 : 2, err);
     if (a->wants_help) {
         printf("usage: coexist-sync %s [options] %s\n", args->argv[0],
             what == ITEMS_SHOW ? "[USER | --state DIR]" : "USER | --state DIR [CODE]");

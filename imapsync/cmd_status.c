@@ -76,7 +76,7 @@ int sync_cmd_status(const struct program_args *args)
         {"--json", NULL, &is_json, "print it as JSON"},
         {"--help", NULL, &wants_help, "this text"},
     };
-    if (options_parse(rows, 2, args->argc, args->argv, NULL, 0, &err) != 0)
+    if (options_parse(rows, 2, args->argc, args->argv, NULL, NULL, &err) != 0)
         return program_fail(&sync_program, &err);
     if (wants_help) {
         printf("usage: coexist-sync status [options]\n");

@@ -29,6 +29,7 @@ static int parse(const struct program_args *args, struct trust_args *a, struct e
         {"--tls-min", &a->tls_min, NULL, "lowest VERSION of TLS: TLSv1, TLSv1.1, ..."},
         {"--tls-level", &a->tls_level, NULL, "OpenSSL's security level, 0 to 5"},
     };
+    static const char *const names[] = {"SERVER", NULL};
     const size_t n = sizeof(rows) / sizeof(rows[0]);
     for (int i = 1; i < args->argc; i++) {
         if (strcmp(args->argv[i], "--help") == 0) {
@@ -38,7 +39,7 @@ static int parse(const struct program_args *args, struct trust_args *a, struct e
             return 1;
         }
     }
-    if (options_parse(rows, n, args->argc, args->argv, &a->server, 1, err) != 0)
+    if (options_parse(rows, n, args->argc, args->argv, names, &a->server, err) != 0)
         return -1;
     if (a->accept && !a->store)
         return err_set(err, ERR_PERM, EX_USAGE, "--accept wants --store");

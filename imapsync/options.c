@@ -32,13 +32,22 @@ static int take(const struct option_row *row, const char *value, struct err *err
 }
 
 int options_parse(const struct option_row *rows, size_t n_rows, int argc, char **argv,
-    const char **words, size_t n_words, struct err *err)
+    const char *const *names, const char **words, struct err *err)
 {
-    return options_parse_some(rows, n_rows, argc, argv, words, n_words, n_words, err);
+    size_t n_words = 0;
+    while (names && names[n_words])
+        words[n_words++] = NULL;
+    if (options_parse_some(rows, n_rows, argc, argv, words, n_words, err) != 0)
+        return -1;
+    for (size_t i = 0; i < n_words; i++) {
+        if (!words[i])
+            return err_set(err, ERR_PERM, EX_USAGE, "%s: %s is missing", argv[0], names[i]);
+    }
+    return 0;
 }
 
 int options_parse_some(const struct option_row *rows, size_t n_rows, int argc, char **argv,
-    const char **words, size_t min_words, size_t n_words, struct err *err)
+    const char **words, size_t n_words, struct err *err)
 {
     size_t n = 0;
     for (int i = 1; i < argc; i++) {
@@ -65,8 +74,6 @@ int options_parse_some(const struct option_row *rows, size_t n_rows, int argc, c
         if (take(row, value, err) != 0)
             return -1;
     }
-    if (n < min_words)
-        return err_set(err, ERR_PERM, EX_USAGE, "%s: too few words", argv[0]);
     return 0;
 }
 

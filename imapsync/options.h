@@ -19,13 +19,13 @@ struct option_row {
 
 #define OPTIONS_REPEATED_MAX 32
 
-/* Fills what the rows point to; words that are no options go to words[], exactly n_words of them.
- */
+/* Fills what the rows point to; words that are no options go to words[].  names: what those are
+ * called that have to be there ("SOURCE"), a NULL behind them; NULL: there are none. */
 int options_parse(const struct option_row *rows, size_t n_rows, int argc, char **argv,
-    const char **words, size_t n_words, struct err *err) ATTR_WUR;
-/* The same with at least min_words. */
+    const char *const *names, const char **words, struct err *err) ATTR_WUR;
+/* Any number of words up to n_words. */
 int options_parse_some(const struct option_row *rows, size_t n_rows, int argc, char **argv,
-    const char **words, size_t min_words, size_t n_words, struct err *err) ATTR_WUR;
+    const char **words, size_t n_words, struct err *err) ATTR_WUR;
 void options_help(const struct option_row *rows, size_t n_rows);
 
 #endif

@@ -174,3 +174,19 @@ def test_a_question_that_is_interrupted_leaves_the_echo_on(how, tmp_path):
     assert has_echo()
     os.close(here)
     os.close(terminal)
+
+
+@pytest.mark.parametrize("words, told", (
+    (["copy"], "copy: SOURCE is missing"), (["copy", "imap://a@127.0.0.1/"], "copy: TARGET is missing"),
+    (["export", "imap://a@127.0.0.1/"], "export: DIR is missing"), (["import", "mail"], "import: TARGET is missing"),
+    (["cutover"], "cutover: USER is missing"), (["trust"], "trust: SERVER is missing"),
+    (["copy", "a", "b", "c"], "c: one word too many"),
+    # The target's is told before anybody is asked for the source's password, or a command for it.
+    (["copy", "--source-password-command", "touch asked", "imap://a@127.0.0.1/", "127.0.0.1"], "target: not a URL"),
+    (["copy", "--source-password-command", "touch asked", "imap://a@127.0.0.1/", "maildir:"], "target: the name of the folder is missing"),
+))
+def test_a_command_that_is_not_whole(words, told, tmp_path):
+    done = subprocess.run([str(ROOT / "build" / "asan" / "coexist-sync"), *words], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, cwd=tmp_path, timeout=60, check=False)
+    assert done.returncode == 64 and f"coexist-sync: {told}" in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
