@@ -96,3 +96,28 @@ def test_where_nothing_is(name, tmp_path):
     (tmp_path / "state").mkdir()
     status, _, err = command(tmp_path, name, *more)
     assert status == 66 and "there is no journal" in err
+
+
+@pytest.mark.parametrize("how", ("accept", "--accept"))
+def test_a_message_that_a_comparison_misses(how, tmp_path):
+    """It came behind the pass: open, or accepted by whoever knows that; the next run brings it along, accepted or not."""
+    def arrive(server, tag, line):
+        if len(source.messages) == 3:
+            source.messages += mails(4)[3:]
+        return server._ordinary("APPEND", tag, line)
+    with FakeImap(mails(3)) as source, FakeImap(script={"APPEND": arrive}) as new:
+        def copy(*more):
+            return run(argv(source, new, tmp_path, "--timeout=60s", "--settle=0s", "--verify", *more))
+
+        def missing(*more):
+            return [(i["uid"], i["state"]) for i in items(tmp_path, *more) if i["code"] == "E-MISSING"]
+        in_advance = how == "--accept"
+        done = copy(*["--accept=E-MISSING"] * in_advance)
+        assert (done.status, len(done.exceptions)) == ((0, 0) if in_advance else (1, 1)), done.log
+        if not in_advance:
+            assert missing() == [(4, "open")]
+            assert command(tmp_path, "accept", "--code=E-MISSING", "--why=it is new")[:2] == (0, "1 item accepted\n")
+        assert missing() == [] and missing("--all") == [(4, "accepted")]
+        done = copy()
+        assert (done.status, done.messages_copied) == (0, 1), done.log
+        assert missing() == []

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from lib.chaos import IS_SOAK, KILLS
+from lib.fakeimap import FakeImap
 from lib.imap import quoted
 from lib.mailbox import ROOT, Mail, argv, copy, fill, look, message, run, same, sample, to_wire
 from lib.strace import Sample, calls_in, killed_at, record, sampled
@@ -324,3 +325,20 @@ def test_killed_at_any_system_call(old, tmp_path):
         shutil.rmtree(tmp_path / f"box{n}")
         shutil.rmtree(tmp_path / f"run{n}")
     assert sample.n_met > SAMPLES // 2
+
+
+def test_recent_is_never_carried(tmp_path):
+    """Neither out of what is new in a Maildir nor into one, nor where a server lists it among the flags."""
+    mail = b"Subject: new\r\n\r\nbody\r\n"
+    files = tmp_path / "mail"
+    with FakeImap([mail, mail + b"2\r\n"]) as here, FakeImap() as there:
+        here.kept["INBOX".encode(), 1] = [rb"\Recent"]
+        here.kept["INBOX".encode(), 2] = [rb"\Recent", rb"\Seen"]
+        done = run(argv(here, files, tmp_path / "in", "--settle=0s"))
+        assert (done.status, done.messages_copied) == (0, 2), done.log
+        found = sorted(p.name.partition(":2,")[2] for name in ("cur", "new") for p in (files / name).iterdir())
+        assert found == ["", "S"], found
+        (files / "new" / "1.M1.host").write_bytes(mail + b"3\r\n")
+        done = run(argv(files, there, tmp_path / "out", "--settle=0s"))
+        assert (done.status, done.messages_copied) == (0, 3), done.log
+        assert rb"\Recent" not in there.received and sorted(there.kept.values()) == [[], [], [rb"\Seen"]], there.kept

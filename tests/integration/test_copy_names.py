@@ -191,3 +191,18 @@ def test_annotations_that_are_refused(tmp_path):
               "/private/vendor/x: the target has no annotations (METADATA)"), target={"capabilities": CAPABILITIES})
     items(1, ("INBOX", "annotations: the server says: no"), source={"script": dict(source().script, GETMETADATA=b"{tag} NO no\r\n")})
     items(0, source={"capabilities": CAPABILITIES})
+
+
+def test_rights_that_are_refused(tmp_path):
+    """Each costs itself: who, which, and what the server says."""
+    capabilities = CAPABILITIES + b" ACL RIGHTS=texk"
+    (tmp_path / "names").write_text("bob robert\neva eva\n")
+    with FakeImap([message("w")], {"GETACL": b"* ACL INBOX ann@example.org lrswipkxtea bob lrs eva lr\r\n{tag} OK done\r\n"},
+                  capabilities) as here, FakeImap([], capabilities=capabilities) as there:
+        there.script["SETACL"] = lambda server, tag, line: b"{tag} NO [NOPERM] nobody here\r\n" if b"robert" in line else b"{tag} OK done\r\n"
+        for _ in range(2):
+            done = go(here, there, tmp_path, "--acl", str(tmp_path / "names"))
+            [told] = done.exceptions
+            assert (told["code"], told["folder"], done.status) == ("E-ACL", "INBOX", 1), done.log
+            assert told["error"] == "bob lrs: the server says: [NOPERM] nobody here", told
+        assert there.received.count(b'SETACL "INBOX" "eva" "lr"') == 2

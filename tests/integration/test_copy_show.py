@@ -12,6 +12,7 @@ import subprocess
 import termios
 from pathlib import Path
 
+import pytest
 from lib.fakeimap import CAPABILITIES, FakeImap
 from lib.imap import quoted
 from lib.mailbox import Mail, argv, copy, expunge, fill, look, message, run, same
@@ -113,12 +114,13 @@ def mails(n):
     return [b"Subject: %d\r\n\r\nbody of %d\r\n" % (i, i) for i in range(n)]
 
 
-def test_stopped_it_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("how", (signal.SIGINT, signal.SIGTERM))
+def test_stopped_it_says_how_to_go_on(how, tmp_path):
     running = []
 
     def stop(server):
         if len(server.messages) == 100:  # of 40 on their way some have been answered
-            running[0].send_signal(signal.SIGINT)
+            running[0].send_signal(how)
     with FakeImap(mails(200)) as source, taker(stop) as target:
         line = argv(source, target, tmp_path, "--settle=0s")
         running.append(subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
@@ -126,7 +128,7 @@ def test_stopped_it_says_how_to_go_on(tmp_path):
         doc = json.loads(out)
         assert running[0].returncode == 75 and doc["broke_off"].endswith("stopped on request"), log
         told = re.search(r"coexist-sync: (\d+) messages? \(.*\) (?:was|were) copied in this run and will not come again: "
-                         r"run the same command to go on\n", log)
+                         r"run the same command to go on\n\Z", log)
         assert int(told[1]) == doc["messages_copied"] < 200, log
         done = run(line)
         assert done.status == 0 and len(target.messages) == 200 == len(set(target.messages)), done.log
