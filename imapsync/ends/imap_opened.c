@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "imapsync/ends/imap_parts.h"
+#include "imapsync/imap/fault.h"
 
 struct imap_opened *imap_opened_ref(struct imap_opened *o)
 {
@@ -27,7 +28,8 @@ void imap_opened_refuse(struct imap_opened *o, const struct err *err)
     o->is_refused = true;
     o->is_confirmed = false;
     o->err = *err;
-    err_scope_set(&o->err, ERR_SCOPE_FOLDER);
+    if (!imap_fault_is_throttled(err))
+        err_scope_set(&o->err, ERR_SCOPE_FOLDER);
 }
 
 static void set_tail(struct imap_end *e, struct imap_opened *o)

@@ -139,7 +139,7 @@ void imap_request_refuse(struct imap_request *r, const struct imap_outcome *o, e
 {
     struct err err = ERR_INIT;
     imap_fault_parts(o->status, o->code, o->text, "", &err);
-    if (scope != ERR_SCOPE_NONE)
+    if (scope != ERR_SCOPE_NONE && !imap_fault_is_throttled(&err))
         err_scope_set(&err, scope);
     imap_request_fail(r, &err);
 }

@@ -84,6 +84,11 @@ static bool is_wide(enum imap_code_kind code)
     }
 }
 
+bool imap_fault_is_throttled(const struct err *err)
+{
+    return err->class == ERR_TEMP && err->scope == ERR_SCOPE_USER && !err->is_wide;
+}
+
 void imap_fault_text(struct slice text, char *out, size_t size)
 {
     size_t n = text.n < size - 1 ? text.n : size - 1;

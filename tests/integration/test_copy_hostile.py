@@ -330,12 +330,15 @@ def test_names_of_a_server_with_imap4rev2_only(which, tmp_path):
         assert b"&APw-" not in utf8.received
 
 
-def test_a_server_that_has_no_time_refuses_nothing(tmp_path):
-    """Exchange has no code for it."""
-    busy = {"BODY": b"{tag} BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n"}
+@pytest.mark.parametrize("name, answer", [("BODY", b"BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds"),
+                                          ("EXAMINE", b"NO [LIMIT] Rate limit hit"),
+                                          ("FETCH", b"NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)")])
+def test_a_server_that_has_no_time_refuses_nothing(name, answer, tmp_path):
+    """Exchange has no code for it, others one that says something else."""
+    busy = {name: b"{tag} " + answer + b"\r\n"}
     with FakeImap(MAIL, busy) as source, FakeImap() as target:
         result = go(source, target, tmp_path)
-        assert (result.status, result.messages_failed) == (75, 0), result.log
+        assert (result.status, result.messages_failed, result.counts["folders_failed"]) == (75, 0, 0), result.log
         assert source.received.count(b"BODY.PEEK[]") <= 3
         source.script = {}
         assert go(source, target, tmp_path).status == 0
