@@ -115,8 +115,7 @@ int folder_leave_shown(struct work *w, struct err *err)
     if (result == 0 && s.n_unread > 0) {
         w->n_exceptions++;
         if (!folder_tell(w, ITEM_UNREAD, 0, s.n_unread,
-                "the connection was lost while messages were read: whether they are in other "
-                "folders nobody knows"))
+                "messages could not be read: whether they are in other folders nobody knows"))
             p->counts->messages_failed += s.n_unread;
     }
     p->opened = NULL;

@@ -109,6 +109,7 @@ int shown_begin(struct shown *s, struct copy *c, const struct folder_list *from,
 void shown_end(struct shown *s)
 {
     uid_set_fini(&s->unknown);
+    uid_set_fini(&s->refused);
     keywords_fini(&s->keywords);
     free(s->places);
     free(s->news);
@@ -231,12 +232,16 @@ static int learn(struct shown *s, uint32_t uidvalidity, struct uid_set *only, st
     uid_set_fini(&was);
     if (result != 0)
         return -1;
-    /* What the source does not give is named where it is to be copied; what was not read because
-     * others have killed the connection may be anything. */
-    if (copy_reads(s->c))
-        uid_set_join_with(only, &s->unknown);
-    else
-        s->n_unread = uid_set_size(&s->unknown);
+    /* What the source does not give is named where it is to be copied; what was refused, or not
+     * read because others have killed the connection, may be anything. */
+    uid_set_join(&s->refused);
+    for (uint32_t uid = uid_set_next(&s->unknown, 0); uid != 0;
+         uid = uid_set_next(&s->unknown, uid)) {
+        bool is_left = !copy_reads(s->c) || uid_set_has(&s->refused, uid);
+        s->n_unread += is_left;
+        if (!is_left)
+            uid_set_add(only, uid);
+    }
     return 0;
 }
 

@@ -55,6 +55,7 @@ struct shown {
     bool learns;            /* what is not known is found out; else it is left out */
     uint64_t n_unread;      /* out: that could not be, and were left out */
     struct uid_set unknown; /* of the listing */
+    struct uid_set refused; /* of these, those that the source does not let be read */
 };
 
 /* Whether it is one of those that this is about, and is not left out by a rule. */

@@ -185,6 +185,11 @@ static int read_headers(struct learner *l, struct err *err)
             break;
         from->ops->headers(from, uids, n, &header_sink, l, &t);
         result = end_check(from, &t, "cannot read headers", err);
+        /* One of them may be damaged: what has no sign is read. */
+        if (t.result == END_NO && (err->class != ERR_TEMP || err->is_wide)) {
+            err_clear(err);
+            result = 0;
+        }
     }
     return result;
 }
@@ -312,12 +317,14 @@ static int read_some(
     struct shown *s, uint32_t uidvalidity, struct body *v, size_t n, struct err *err)
 {
     struct copy *c = s->c;
-    if (bodies_digest(c->from, v, n, err) != 0) {
+    if (bodies_digest_some(c->from, v, n, err) != 0) {
         c->has_died = c->has_died || c->from->ops->is_broken(c->from);
         return -1;
     }
     journal_begin(c->journal);
     for (size_t i = 0; i < n; i++) {
+        if (v[i].is_refused)
+            uid_set_add(&s->refused, v[i].uid);
         if (v[i].is_there)
             journal_shown_put(c->journal, s->f->name, uidvalidity, v[i].uid, v[i].digest);
     }

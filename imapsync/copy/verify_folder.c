@@ -62,7 +62,7 @@ static int check_some(
     for (size_t i = 0; i < n; i++)
         bodies[i].uid = k->new[from + i].tgt_uid;
     mem_sort(bodies, n, sizeof(*bodies), by_uid);
-    int result = bodies_digest(k->c->to, bodies, n, err);
+    int result = bodies_digest_some(k->c->to, bodies, n, err);
     if (result != 0)
         return -1;
     journal_begin(k->c->journal);
@@ -82,8 +82,9 @@ static int check_some(
         } else {
             k->n_different++;
             if (!tell_message(k, ITEM_DIFFERENT, p->src_uid,
-                    how == MATCH_TEXT ? "the copy has other header lines"
-                                      : "the copy has other content"))
+                    have && have->is_refused ? "the copy cannot be read"
+                    : how == MATCH_TEXT      ? "the copy has other header lines"
+                                             : "the copy has other content"))
                 out->different++;
         }
     }
@@ -283,8 +284,7 @@ static int leave_shown(struct check *k, struct copy_verdict *out, struct err *er
         result = shown_sift(&s, &k->source, err);
     if (result == 0 && s.n_unread > 0 &&
         !copy_tell_folder(k->c, ITEM_UNREAD, k->f->name,
-            "the connection was lost while messages were read: whether they are in other folders "
-            "nobody knows"))
+            "messages could not be read: whether they are in other folders nobody knows"))
         out->missing += s.n_unread;
     shown_end(&s);
     return result;

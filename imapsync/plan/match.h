@@ -14,6 +14,7 @@
 struct body {
     uint32_t uid;
     bool is_there;             /* the end gave a body */
+    bool is_refused;           /* it did not, not even alone: it is there and cannot be read */
     bool comes_last;           /* others of the same content have their mates first */
     const struct flags *flags; /* that it was given, or has; NULL: not known */
     unsigned char digest[SHA256_SIZE];

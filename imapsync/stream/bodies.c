@@ -11,6 +11,8 @@
 
 #define AT_ONCE 4
 
+#define REFUSED_MAX 20 /* one by one; then it is the folder */
+
 struct reader {
     struct body *v;
     size_t n;
@@ -24,6 +26,12 @@ struct bodies {
     struct end_ticket tickets[AT_ONCE];
     size_t sent, done; /* windows */
 };
+
+/* Whether the NO may be about one of the messages. */
+static bool may_be_one(const struct end *e, const struct err *err)
+{
+    return !e->ops->is_broken(e) && err->scope == ERR_SCOPE_FOLDER;
+}
 
 static int by_uid(const void *a, const void *b)
 {
@@ -88,9 +96,12 @@ int bodies_finish(struct bodies **at, struct err *err)
     if (!b)
         return 0;
     while (result == 0 && b->done < b->sent) {
-        result = end_check(b->e, &b->tickets[b->done++ % AT_ONCE], "cannot read messages", err);
+        struct end_ticket *t = &b->tickets[b->done++ % AT_ONCE];
+        result = end_check(b->e, t, "cannot read messages", err);
         if (result == 0)
             ask_more(b);
+        else if (t->result == END_NO && (err->class != ERR_TEMP || err->is_wide))
+            err_scope_set(err, ERR_SCOPE_FOLDER);
     }
     /* One window refused: the others still write into what is here. */
     struct err ignored = ERR_INIT;
@@ -107,4 +118,31 @@ int bodies_digest(struct end *e, struct body *v, size_t n, struct err *err)
 {
     struct bodies *b = bodies_begin(e, v, n);
     return bodies_finish(&b, err);
+}
+
+/* Of those that have not come: a NO is about the one. */
+static int one_by_one(struct end *e, struct body *v, size_t n, struct err *err)
+{
+    for (size_t i = 0, n_refused = 0; i < n; i++) {
+        struct err why = ERR_INIT;
+        if (v[i].is_there || bodies_digest(e, &v[i], 1, &why) == 0)
+            continue;
+        if (!may_be_one(e, &why) || ++n_refused == REFUSED_MAX) {
+            *err = why;
+            return -1;
+        }
+        v[i].is_refused = true;
+    }
+    return 0;
+}
+
+int bodies_digest_some(struct end *e, struct body *v, size_t n, struct err *err)
+{
+    struct err why = ERR_INIT;
+    if (bodies_digest(e, v, n, &why) == 0)
+        return 0;
+    if (may_be_one(e, &why))
+        return one_by_one(e, v, n, err);
+    *err = why;
+    return -1;
 }

@@ -159,6 +159,18 @@ def test_a_folder_that_kills(side, name, tmp_path):
         assert new.stored(b"Bad") == (mails(3) if name == "BODY" else [])
 
 
+@pytest.mark.parametrize("answer", (b"NO broken", b"BAD broken", b"NO [SERVERBUG] broken"))
+def test_a_copy_that_cannot_be_compared(answer, tmp_path):
+    """It is told, and the others are compared."""
+    def body(server, tag, line):
+        return tag + b" " + answer + b"\r\n" if 2 in server.asked(line) else server._ordinary("BODY", tag, line)
+    with FakeImap(mails(3)) as source, FakeImap([], {"BODY": body}) as new:
+        done = runs(source, new, tmp_path, 1, "--verify")[0]
+        assert done.status == 1, done.log
+        assert [(e["uid"], e["code"]) for e in done.counts["exceptions"]] == [(2, "E-DIFFERENT")]
+        assert (done.counts["verified"]["different"], done.counts["verified"]["missing"]) == (1, 0)
+
+
 class Hasty(FakeImap):
     """Refuses a message when it hears how large it is, and reads on."""
 

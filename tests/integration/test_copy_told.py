@@ -178,6 +178,21 @@ def test_a_folder_of_others_that_cannot_be_read(tmp_path):
         assert (done.status, done.messages_copied) == (0, 0), done.log
 
 
+@pytest.mark.parametrize("bad", [{2}, {1, 2, 3}])
+def test_a_message_of_others_that_cannot_be_read(bad, tmp_path):
+    """What can be read is copied all the same."""
+    def body(server, tag, line):
+        return tag + b" NO damaged\r\n" if server.selected == b"All" and bad & set(server.asked(line)) else server._ordinary("BODY", tag, line)
+    with ShowsAll({b"INBOX": [ONE]}, [ONE, TWO, THREE]) as source, Folders() as target:
+        source.script["BODY"] = body
+        done = go(source, target, tmp_path)
+        assert (done.status, codes(done)) == (1, ["E-UNREAD"]), done.log
+        assert sorted(target.appended) == sorted([ONE] + ([THREE] if bad == {2} else []))
+        source.script["BODY"] = ShowsAll.body
+        done = go(source, target, tmp_path)
+        assert (done.status, sorted(target.appended)) == (0, sorted([ONE, TWO, THREE])), done.log
+
+
 def test_folders_without_mail(tmp_path):
     """Exchange shows calendars as folders of messages: each is named, and copied if somebody wants it."""
     names = (b"INBOX", b"Kalender", b"Kalender/Urlaub", b"Aufgaben", b"Privat")
