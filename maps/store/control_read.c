@@ -265,18 +265,43 @@ done:
 /* --- status ------------------------------------------------------------------------------------
  */
 
+static int add_hold(
+    struct control_call *call, const struct store_hold *hold, struct buf *bytes, json_t *held)
+{
+    struct route_entry entry;
+    json_t *h;
+
+    if (store_get(call->c->store, call->txn, slice_str(hold->key), bytes, &entry, call->err) != 0)
+        return -1;
+    h = json_object();
+    control_set(h, "key", slice_str(hold->key));
+    control_set(h, "owner", entry.hold_owner);
+    set_time(h, "deadline", hold->deadline_ms / 1000);
+    set_time(h, "since", entry.when_s);
+    control_set_u64(h, "age_s",
+        call->c->now_ms / 1000 > entry.when_s ? (uint64_t)(call->c->now_ms / 1000 - entry.when_s)
+                                              : 0);
+    json_object_set_new(
+        h, "is_over", json_boolean(hold->deadline_ms < control_hold_now_ms(call->c)));
+    return json_array_append_new(held, h);
+}
+
 enum control_outcome control_status(struct control_call *call)
 {
     struct store *s = call->c->store;
     json_t *held = json_array();
+    struct buf bytes;
     size_t n;
+    int rc = 0;
 
     const struct store_hold *holds = store_holds(s, &n);
-    for (size_t i = 0; i < n && i < CONTROL_LIST_MAX; i++) {
-        json_t *h = json_object();
-        control_set(h, "key", slice_str(holds[i].key));
-        set_time(h, "deadline", holds[i].deadline_ms / 1000);
-        json_array_append_new(held, h);
+    buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
+    for (size_t i = 0; i < n && i < CONTROL_LIST_MAX && rc == 0; i++)
+        rc = add_hold(call, &holds[i], &bytes, held);
+    buf_fini(&bytes);
+    if (rc != 0) {
+        json_decref(held);
+        return CONTROL_FAILED;
     }
     control_set(call->reply, "map_id", slice_str(store_map_id(s)));
     control_set_u64(call->reply, "generation", store_generation(s));

@@ -42,6 +42,7 @@ static const struct tool_command COMMANDS[] = {
         "let mail wait at the senders for a while", cmd_hold},
     {"release", "ADDR|@DOMAIN", "end a hold", cmd_release},
     {"retire", "ADDR|@DOMAIN", "let others change the route of a user who was moved", cmd_retire},
+    {"check", "", "whether look-ups see what the map says", cmd_check},
     {"status", "", "state of the map and of coexist-mapd", cmd_status},
 };
 #define N_COMMANDS (sizeof COMMANDS / sizeof COMMANDS[0])

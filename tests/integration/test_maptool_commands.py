@@ -253,6 +253,48 @@ def test_status(made):
     assert status["lookups"]["valid"] and status["lookups"]["generation"] == 2
     text = made.maptool("status").stdout
     assert re.search(r"^entries +2$", text, re.M) and re.search(r"^look-ups +generation 2", text, re.M)
+    assert re.search(r"^  new +mailbox +active +1$", text, re.M)
+
+
+def test_status_is_for_monitoring(live):
+    def level():
+        done = live.maptool("status", "--json", check=False)
+        told = json.loads(done.stdout)
+        assert done.returncode == ["ok", "warning", "critical"].index(told["level"])
+        assert bool(told["problems"]) == (done.returncode > 0)
+        return told["level"], " ".join(told["problems"])
+
+    live.maptool("set", "gone@example.org", "kind=reject")
+    live.maptool("hold", "ann@example.org", "--owner", "me")
+    assert level() == ("ok", "")
+    counts = {(c["route"], c["kind"], c["state"]): c["entries"] for c in live.json("status")["counts"]}
+    assert counts == {("old", "mailbox", "held"): 1, ("new", "mailbox", "active"): 1, ("", "reject", "active"): 1}
+    hold = live.json("status")["holds"][0]
+    assert (hold["key"], hold["owner"], hold["is_over"]) == ("ann@example.org", "me", False) and hold["age_s"] >= 0
+    live.stop("mapd")
+    assert level()[0] == "warning" and "does not run" in level()[1]
+    (live.run / "map.ctl").unlink()
+    assert level()[0] == "critical" and "mail waits" in level()[1]
+    live.start("mapd")
+    assert level()[0] == "ok"
+
+
+def test_check(live):
+    assert live.maptool("check").stdout == "2 entries at generation 2, 0 differ for look-ups\n"
+    assert live.json("check")["different"] == 0
+    # A snapshot of another day.
+    live.stop("mapd")
+    ctl = live.run / "map.ctl"
+    data = next(live.run.glob("map.[0-9]*"))
+    before = (ctl.read_bytes(), data.read_bytes())
+    live.maptool("set", "ann@example.org", "route=new")
+    live.maptool("del", "bob@example.org")
+    ctl.write_bytes(before[0])
+    data.write_bytes(before[1])
+    done = live.maptool("check", check=False)
+    assert done.returncode == 1 and done.stdout == "1 entries at generation 4, 2 differ for look-ups\n  ann@example.org\n"
+    live.start("mapd")
+    assert live.maptool("check").returncode == 0
 
 
 def test_changes_without_mapd_are_published(site):
@@ -280,7 +322,7 @@ def test_nobody_answers_though_the_lock_is_taken(site):
 def test_help_names_every_command(live):
     text = subprocess.run([live.bin / "maptool", "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
     for command in ("init", "set", "get", "del", "list", "import", "export", "explain", "log", "hold", "release",
-                    "diff", "revert", "status"):
+                    "diff", "revert", "check", "status"):
         assert re.search(rf"^ +{command}\b", text, re.M), command
 
 
