@@ -176,6 +176,9 @@ static void try_to_leave(struct imap_end *e)
         return;
     e->is_leaving = true;
     imap_conn_leave(e->conn);
+    /* What else is on its way, such as ENABLE, is nobody's question. */
+    if (!e->requests)
+        imap_conn_leave_soon(e->conn);
 }
 
 static int advance(struct end *end, short revents, bool *moved_out, struct err *err)

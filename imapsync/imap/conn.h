@@ -45,6 +45,8 @@ bool imap_conn_is_ready(const struct imap_conn *c);
  * the server keeps nothing of ours open: there is little time for it, and what breaks it is told as
  * for any command. */
 void imap_conn_leave(struct imap_conn *c);
+/* And nobody waits for what it still owes besides: there is as little time for that. */
+void imap_conn_leave_soon(struct imap_conn *c);
 /* The answer has come, or none will: it was not asked, or the connection has broken. */
 bool imap_conn_has_left(const struct imap_conn *c);
 void imap_conn_close(struct imap_conn **c); /* at once; NULL is fine */

@@ -91,11 +91,17 @@ static void keep_alive(struct imap_conn *c)
     imap_cmd_end(c->client);
 }
 
+void imap_conn_leave_soon(struct imap_conn *c)
+{
+    if (c->is_leaving && c->patience.limit_ms == 0)
+        patience_limit(&c->patience, LOGOUT_TIMEOUT_MS);
+}
+
 /* Politeness has an end, and begins when there is nothing else that the server owes. */
 static void limit_farewell(struct imap_conn *c)
 {
-    if (c->is_leaving && c->patience.limit_ms == 0 && imap_client_pending(c->client) <= 1)
-        patience_limit(&c->patience, LOGOUT_TIMEOUT_MS);
+    if (imap_client_pending(c->client) <= 1)
+        imap_conn_leave_soon(c);
 }
 
 /* --- Waiting -------------------------------------------------------------------- */

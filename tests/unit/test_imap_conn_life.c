@@ -475,6 +475,27 @@ static void test_logout_behind_others(void **state)
     rig_down(&g);
 }
 
+/* Unless nobody waits for it. */
+static void test_logout_behind_nobodys(void **state)
+{
+    enum { PATIENT = 60 * TIMEOUT };
+    struct rig g;
+    struct imap_outcome o;
+    (void)state;
+    rig_begin(&g);
+    g.place.timeout_ms = PATIENT;
+    join(&g);
+    sign_in(&g);
+    command(&g, "ENABLE QRESYNC", &o);
+    imap_conn_leave(g.c);
+    imap_conn_leave_soon(g.c);
+    assert_int_equal(turn(&g, 0), 0); /* it is said */
+    uint64_t start_ms = clock_ms;
+    assert_int_equal(turn(&g, PATIENT), -1);
+    assert_true(clock_ms - start_ms < PATIENT);
+    rig_down(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_bye),
         cmocka_unit_test(test_logout),
         cmocka_unit_test(test_logout_behind_others),
+        cmocka_unit_test(test_logout_behind_nobodys),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
