@@ -102,7 +102,9 @@ static int prepare_beside_map(const struct conf *conf, const struct user *u, str
 
     buf_init(&path, PATH_BYTES_MAX);
     if (io_path(&path, conf->state, "map") == 0 && access(buf_cstr(&path), F_OK) == 0)
-        rc = prepare_state(conf, "emergency", true, u, err);
+        rc = prepare_state(conf, "emergency", true, u, err) != 0
+                 ? -1
+                 : prepare_state(conf, "backup", true, u, err);
     buf_fini(&path);
     return rc;
 }

@@ -27,6 +27,7 @@
 #include "base/os/io.h"
 
 #define FILE_SIZE_MAX (1U << 20)
+#define COPY_BYTES_MAX ((size_t)4 << 20)
 #define KEYS_PER_SECTION_MAX 64
 #define END_KEY "__end"
 #define END_TEXT "\n" END_KEY " = yes\n"
@@ -380,6 +381,18 @@ int conf_parse(struct slice text, const char *path, struct conf **out, struct er
         conf_free(&l.conf);
     else
         *out = l.conf;
+    return rc;
+}
+
+int conf_copy(const struct conf *conf, struct conf **out, struct err *err)
+{
+    struct buf text;
+
+    buf_init(&text, COPY_BYTES_MAX);
+    int rc = conf_dump(conf, &text) != 0
+                 ? err_set(err, ERR_PERM, EX_CONFIG, "the configuration is too long")
+                 : conf_parse(buf_slice(&text), conf->path, out, err);
+    buf_fini(&text);
     return rc;
 }
 

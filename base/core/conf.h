@@ -135,7 +135,10 @@ struct conf_mapd {
     uint64_t cache_size;         /* Berkeley DB cache, bytes */
     uint64_t log_keep_ms;        /* age at which a change leaves the change log; 0: never */
     bool why_required;           /* why = optional|required: each change by hand has a reason */
-    uint64_t emergency_ms;       /* between two writings of STATE/emergency; 0: none */
+    uint64_t backup_ms;          /* between two backups; 0: none by itself */
+    uint64_t backup_keep_ms;
+    char *backup_dir;      /* NULL: STATE/backup */
+    uint64_t emergency_ms; /* between two writings of STATE/emergency; 0: none */
 };
 
 struct conf_sync {
@@ -179,6 +182,8 @@ struct conf {
 int conf_load(const char *path, struct conf **out, struct err *err) ATTR_WUR;
 /* The same from memory; `path` is what messages and conf->path say. */
 int conf_parse(struct slice text, const char *path, struct conf **out, struct err *err) ATTR_WUR;
+/* For a thread of its own. */
+int conf_copy(const struct conf *conf, struct conf **out, struct err *err) ATTR_WUR;
 void conf_free(struct conf **conf);
 /* For programs with one address, each with its configuration: true when a reload leaves something
  * undone, since RUN and the address change only with a restart. */

@@ -163,6 +163,9 @@ const struct schema_key schema_keys[] = {
     MAPD("cache_size", cache_size, BYTES, "192M", RANGE(MIB, 64 * GIB)),
     MAPD("log_keep", log_keep_ms, DURATION, "730d", RANGE(0, 36500 * DAY)),
     MAPD("why", why_required, BOOL, "optional", CHOICES(WORDS("optional", "required"))),
+    MAPD("backup", backup_ms, DURATION, "1h", RANGE(0, 7 * DAY)),
+    MAPD("backup_keep", backup_keep_ms, DURATION, "14d", RANGE(HOUR, 3650 * DAY)),
+    MAPD("backup_dir", backup_dir, PATH, NULL, NO_RANGE),
     MAPD("emergency", emergency_ms, DURATION, "1m", RANGE(0, DAY)),
 
     SYNC("user", user, TEXT, NULL, NO_RANGE),

@@ -104,6 +104,22 @@ static bool is_refusal(const struct route_entry *e)
     return e->kind == ROUTE_KIND_REJECT && e->state == ROUTE_STATE_ACTIVE;
 }
 
+/* Goes to other addresses, and to no server by itself. */
+static bool is_alias(const struct route_entry *e)
+{
+    return e->kind == ROUTE_KIND_ALIAS || e->kind == ROUTE_KIND_FORWARD ||
+           (e->kind == ROUTE_KIND_GROUP && e->route.n == 0);
+}
+
+/* A table does not know who sends, and Sendmail's has one address for another. */
+static bool fits_alias(const struct export *x, const struct route_entry *e)
+{
+    bool is_sendmail =
+        x->format == EXPORT_SENDMAIL_ADDRESS || x->format == EXPORT_SENDMAIL_MAILHOST;
+    return e->senders.n == 0 && slice_find(e->targets, '"') < 0 &&
+           (!is_sendmail || route_list_count(e->targets) == 1);
+}
+
 static int add_nexthop(const struct export *x, int server, struct buf *out)
 {
     const struct words *w = words_of(x->format);
@@ -120,8 +136,12 @@ static int add_answer(
 {
     if (e->state == ROUTE_STATE_HELD)
         return words_of(x->format)->wait("4.2.1", "This mailbox is being moved", out);
+    if (e->state == ROUTE_STATE_RETIRING)
+        return words_of(x->format)->wait("4.2.1", "This mailbox is being closed", out);
     if (e->kind == ROUTE_KIND_REJECT)
         return words_of(x->format)->refuse(out);
+    if (is_alias(e)) /* the table of addresses has rewritten it before, if it is used */
+        return words_of(x->format)->wait("4.3.5", "This is an alias", out);
     return add_nexthop(x, server, out);
 }
 
@@ -398,6 +418,10 @@ static int route_entry_line(
         domain->has_role[role] = true;
     x->deliver_as += entry->deliver_as.n > 0;
     x->held += e->state == ROUTE_STATE_HELD;
+    /* Sendmail goes on with the address that its other map has, if there is no server. */
+    if (x->format == EXPORT_SENDMAIL_MAILHOST && is_alias(e) && e->state == ROUTE_STATE_ACTIVE &&
+        key.p[0] != '@' && fits_alias(x, e))
+        return 0;
     if (key.p[0] != '@')
         return add_user(x, domain, key, e, out);
     if (!domain) /* of a domain that the configuration has no more */
@@ -443,6 +467,28 @@ static int add_pair(struct export *x, const struct export_domain *domain, struct
     return buf_addf(out, "%.*s\t%.*s\n", SLICE_ARG(key), SLICE_ARG(value));
 }
 
+static int alias_entry(
+    struct export *x, struct slice key, const struct route_entry *e, struct buf *out)
+{
+    struct slice rest = e->targets, one;
+    struct buf value;
+    int rc = 0;
+
+    if (e->state != ROUTE_STATE_ACTIVE)
+        return 0;
+    if (!fits_table(key) || !fits_alias(x, e)) {
+        export_tell(x, key);
+        return 0;
+    }
+    buf_init(&value, 2 * ROUTE_TARGETS_MAX);
+    while (rc == 0 && route_list_next(&rest, &one))
+        rc = buf_addf(&value, "%s%.*s", value.n ? ", " : "", SLICE_ARG(one));
+    if (rc == 0 && value.n > 0)
+        rc = add_pair(x, export_domain_of(x, key), key, buf_slice(&value), out);
+    buf_fini(&value);
+    return rc;
+}
+
 static int address_entry(
     struct export *x, struct slice key, const struct route_entry *e, struct buf *out)
 {
@@ -453,6 +499,8 @@ static int address_entry(
 
     if (domain && role >= 0)
         domain->has_role[role] = true;
+    if (is_alias(e))
+        return alias_entry(x, key, e, out);
     if (as.n == 0 && (key.p[0] == '@' || !domain || !domain->rewrites))
         return 0;
     if (!fits_table(key) || (as.n > 0 && slice_find(as, '"') >= 0) ||

@@ -35,7 +35,6 @@
 #define FLUSH_BYTES ((size_t)1 << 20)
 #define LINE_BYTES_MAX ((size_t)1 << 30) /* of a round's end, which may come at once */
 #define TRIES_MAX 3
-#define CONF_BYTES_MAX ((size_t)4 << 20)
 
 /* In the order in which they are renamed. */
 static const enum export_format TABLES[] = {EXPORT_POSTFIX_TRANSPORT, EXPORT_POSTFIX_VIRTUAL,
@@ -312,33 +311,22 @@ static void *thread_main(void *arg)
 
 /* --- Outside the thread ---------------------------------------------------------------------- */
 
-/* The thread must not read what the loop frees. */
-static struct conf *copy_conf(const struct conf *conf)
-{
-    struct err err = ERR_INIT;
-    struct conf *copy = NULL;
-    struct buf text;
-
-    buf_init(&text, CONF_BYTES_MAX);
-    if (conf_dump(conf, &text) != 0 || conf_parse(buf_slice(&text), conf->path, &copy, &err) != 0)
-        log_warn("emergency_failed", log_err(&err));
-    buf_fini(&text);
-    return copy;
-}
-
 int emergency_new(const struct conf *conf, struct emergency **out, struct err *err)
 {
     struct emergency *e = mem_zalloc(sizeof *e);
     pthread_condattr_t attr;
 
+    if (conf_copy(conf, &e->conf, err) != 0) {
+        free(e);
+        return -1;
+    }
     e->is_dirty = true;
-    e->conf = copy_conf(conf);
     pthread_mutex_init(&e->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&e->wake, &attr);
     pthread_condattr_destroy(&attr);
-    int rc = e->conf ? pthread_create(&e->thread, NULL, thread_main, e) : EINVAL;
+    int rc = pthread_create(&e->thread, NULL, thread_main, e);
     if (rc != 0) {
         pthread_cond_destroy(&e->wake);
         pthread_mutex_destroy(&e->lock);
@@ -362,10 +350,13 @@ void emergency_changed(struct emergency *e)
 
 void emergency_reload(struct emergency *e, const struct conf *conf)
 {
-    struct conf *copy = copy_conf(conf);
+    struct err err = ERR_INIT;
+    struct conf *copy = NULL;
 
-    if (!copy)
+    if (conf_copy(conf, &copy, &err) != 0) {
+        log_warn("emergency_failed", log_err(&err));
         return;
+    }
     pthread_mutex_lock(&e->lock);
     conf_free(&e->fresh);
     e->fresh = copy;

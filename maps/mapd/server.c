@@ -29,6 +29,7 @@
 #include "base/os/listener.h"
 #include "base/os/stream.h"
 #include "maps/client.h"
+#include "maps/mapd/backups.h"
 #include "maps/mapd/barrier.h"
 #include "maps/mapd/emergency.h"
 #include "maps/mapd/hosts.h"
@@ -65,6 +66,7 @@ struct server {
     struct loop_async *async;
     struct worker *worker;
     struct emergency *emergency;
+    struct backups *backups;      /* NULL before the start, and at the end */
     LIST_HEAD(conns, conn) conns; /* whoever asked last comes first */
     size_t n_conns;
     bool is_full; /* says so once */
@@ -316,6 +318,13 @@ static const struct listener_events LISTENER_EVENTS = {
 
 /* --- Results --------------------------------------------------------------------------------- */
 
+static bool is_large_change(const struct job *job)
+{
+    return job->request && control_kind(job->request) == CONTROL_BATCH &&
+           json_is_true(json_object_get(job->reply, "ok")) &&
+           !json_is_true(json_object_get(job->reply, "dry_run"));
+}
+
 static void finish_job(struct job *job)
 {
     struct conn *c = job->owner;
@@ -370,6 +379,8 @@ static void on_results(void *arg)
     struct job *next;
     for (struct job *job = worker_take(s->worker); job; job = next) {
         next = job->next;
+        if (s->backups && is_large_change(job))
+            backups_wanted(s->backups);
         finish_job(job);
     }
     /* NULL: this is the end, which writes them. */
@@ -420,6 +431,7 @@ static void on_reloaded(
     job->conf = conf;
     s->conf = conf;
     emergency_reload(s->emergency, conf);
+    backups_reload(s->backups, conf);
     worker_submit(s->worker, job);
     log_info("reloaded", log_str("file", conf->path));
     daemon_notify("READY=1");
@@ -461,7 +473,7 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
     s->reload = reload_new(loop, on_reloaded, s);
     if (access_writers_load(conf, &s->writers, err) != 0 ||
         worker_new(conf, store, publish, wake_loop, s, &s->worker, err) != 0 ||
-        emergency_new(conf, &s->emergency, err) != 0) {
+        emergency_new(conf, &s->emergency, err) != 0 || backups_new(conf, &s->backups, err) != 0) {
         server_free(&s);
         return -1;
     }
@@ -486,6 +498,7 @@ void server_free(struct server **sp)
     emergency_free(&s->emergency);
     while (!LIST_EMPTY(&s->conns))
         conn_close(LIST_FIRST(&s->conns));
+    backups_free(&s->backups); /* its connection is closed: it waits for nothing */
     barriers_free(&s->barriers);
     hosts_free(&s->hosts);
     worker_free(&s->worker);

@@ -31,6 +31,12 @@
  *   abort                                               forgets the import
  *   revert    generation [keys dry_run]                 as apply, and "dry_run": these entries, or
  *                                                       all, as they were then
+ *   dump      [after] or since                          rows [{key record}], next, generation,
+ * map_id: records in hexadecimal digits, deleted ones too; since a generation: what has changed
+ *   restore_begin  generation                           of the backup, on this connection
+ *   restore_put    [rows] [moved [{key route}]]         as dump gave them; what cut-overs say
+ *   restore_commit [dry_run]                            as apply, and "held" [{key map sync}]
+ *   take      key side ("map" or "sync")                entry, generation: of one held by a restore
  *   log       [key from limit]                          changes, next (generation or null), oldest
  *                                                       first; last: N gives the last N of all
  *   hold      key owner deadline_ms                     epoch, deadline
@@ -78,6 +84,7 @@
 #define CONTROL_APPLY_MAX 10000
 
 struct control_import;
+struct control_restore;
 
 /* Who asks: one per connection. */
 struct control_session {
@@ -85,6 +92,7 @@ struct control_session {
     bool may_write;
     bool is_shut_out;              /* may not even read: a program that has the snapshot */
     struct control_import *import; /* opened by begin; freed by control_session_fini */
+    struct control_restore *restore;
 };
 void control_session_fini(struct control_session *s);
 /* Whether this session may ask something that only reads, or that changes something. */

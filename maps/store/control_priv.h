@@ -113,6 +113,12 @@ enum control_outcome control_import_abort(struct control_call *call);
 enum control_outcome control_hold(struct control_call *call);
 enum control_outcome control_flip(struct control_call *call);
 enum control_outcome control_release(struct control_call *call);
+enum control_outcome control_dump(struct control_call *call);
+enum control_outcome control_restore_begin(struct control_call *call);
+enum control_outcome control_restore_put(struct control_call *call);
+enum control_outcome control_restore_commit(struct control_call *call);
+void control_restore_free(struct control_restore **restore);
+enum control_outcome control_take(struct control_call *call);
 enum control_outcome control_revert(struct control_call *call);
 /* What a held entry is without its hold. */
 void control_end_hold(struct route_entry *entry);

@@ -316,4 +316,5 @@ enum control_outcome control_status(struct control_call *call)
 void control_session_fini(struct control_session *s)
 {
     control_import_free(&s->import);
+    control_restore_free(&s->restore);
 }

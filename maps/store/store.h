@@ -72,6 +72,8 @@ int store_begin(struct store *s, struct store_txn **out, struct err *err) ATTR_W
 /* On failure the transaction is gone and nothing of it happened. */
 int store_commit(struct store_txn **txn, struct err *err) ATTR_WUR;
 void store_abort(struct store_txn **txn);
+/* The next change gets a generation above this one, which is none that was given. */
+void store_raise_generation(struct store_txn *txn, uint64_t generation);
 size_t store_change_count(const struct store_txn *txn);
 /* Generation that the latest change of the transaction got, or the committed one. */
 uint64_t store_txn_generation(const struct store_txn *txn);

@@ -90,8 +90,8 @@ int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
 
 struct prune {
     int64_t before_s;
-    size_t max, n;
-    uint64_t last; /* generation */
+    size_t max, n, cap;
+    uint64_t *generations;
 };
 
 static int find_old(void *arg, const struct history_record *record, struct err *err)
@@ -101,8 +101,11 @@ static int find_old(void *arg, const struct history_record *record, struct err *
     (void)err;
     if (p->n == p->max || record->when_s >= p->before_s)
         return 1;
-    p->n++;
-    p->last = record->generation;
+    if (p->n == p->cap) {
+        p->cap = p->cap ? 2 * p->cap : 256;
+        p->generations = mem_realloc_array(p->generations, p->cap, sizeof *p->generations);
+    }
+    p->generations[p->n++] = record->generation;
     return 0;
 }
 
@@ -113,15 +116,13 @@ int store_history_prune(
     unsigned char key[HISTORY_KEY_SIZE];
     bool found;
 
-    /* Generations have no gaps, and what is older than the oldest record was taken out before. */
-    if (store_scan_history(txn->store, txn, 0, find_old, &p, err) != 0)
-        return -1;
-    for (uint64_t i = 0; i < p.n; i++) {
-        history_key(p.last - i, key);
-        if (bdb_del(txn->store->history, txn->bdb, slice_make(key, sizeof key), &found, err) != 0)
-            return -1;
+    int rc = store_scan_history(txn->store, txn, 0, find_old, &p, err);
+    for (size_t i = 0; i < p.n && rc == 0; i++) {
+        history_key(p.generations[i], key);
+        rc = bdb_del(txn->store->history, txn->bdb, slice_make(key, sizeof key), &found, err);
         txn->results_changed = true;
     }
+    free(p.generations);
     *n_out = p.n;
-    return 0;
+    return rc;
 }

@@ -106,6 +106,12 @@ void store_abort(struct store_txn **txn)
     txn_free(txn);
 }
 
+void store_raise_generation(struct store_txn *txn, uint64_t generation)
+{
+    BUG_ON(generation < txn->generation);
+    txn->generation = generation;
+}
+
 size_t store_change_count(const struct store_txn *txn)
 {
     return txn->changes;

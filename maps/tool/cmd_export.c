@@ -80,6 +80,8 @@ static int read_entry(
         .also = slice_str(tool_text(e, "also")),
         .note = slice_str(tool_text(e, "note")),
         .source = slice_str(tool_text(e, "source"))};
+    if (json_is_string(json_object_get(e, "senders")))
+        out->senders = slice_str(tool_text(e, "senders"));
     if (route_kind_parse(slice_str(tool_text(e, "kind")), &out->kind) != 0 ||
         route_state_parse(slice_str(tool_text(e, "state")), &out->state) != 0 ||
         (until[0] && clock_parse_utc(slice_str(until), &out->until_s) != 0))

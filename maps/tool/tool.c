@@ -42,6 +42,9 @@ static const struct tool_command COMMANDS[] = {
         "let mail wait at the senders for a while", cmd_hold},
     {"release", "ADDR|@DOMAIN", "end a hold", cmd_release},
     {"retire", "ADDR|@DOMAIN", "let others change the route of a user who was moved", cmd_retire},
+    {"backup", "[list|now]", "sets of map, configuration and keys", cmd_backup},
+    {"restore", "SET [--moved FILE] [--dry-run] | --take map|sync ADDR...",
+        "the map of a set; who is elsewhere meanwhile comes back held", cmd_restore},
     {"check", "", "whether look-ups see what the map says", cmd_check},
     {"status", "", "state of the map and of coexist-mapd", cmd_status},
 };

@@ -95,6 +95,8 @@ int cmd_revert(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_hold(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_release(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_retire(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_backup(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_restore(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_check(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_status(struct tool *t, struct err *err) ATTR_WUR;
 

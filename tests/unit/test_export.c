@@ -511,6 +511,59 @@ static void test_whole(void **state)
     }
 }
 
+/* An alias is a line of the table of addresses, for whoever may write to it. */
+static void test_aliases(void **state)
+{
+    static const struct {
+        const char *key;
+        struct route_entry entry;
+    } rows[] = {
+        {"all@example.org",
+            {.kind = ROUTE_KIND_ALIAS, .targets = SLICE_LIT("a@example.org\nb@x.org")}},
+        {"club@example.org", {.kind = ROUTE_KIND_GROUP,
+                                 .targets = SLICE_LIT("a@example.org"),
+                                 .senders = SLICE_LIT("members")}},
+        {"held@example.org", {.kind = ROUTE_KIND_ALIAS,
+                                 .targets = SLICE_LIT("a@example.org"),
+                                 .state = ROUTE_STATE_HELD}},
+        {"one@example.org", {.kind = ROUTE_KIND_FORWARD, .targets = SLICE_LIT("b@x.org")}},
+    };
+    static const struct {
+        enum export_format format;
+        const char *want;
+        size_t left_out;
+    } wants[] = {
+        {EXPORT_POSTFIX_VIRTUAL,
+            "all@example.org\ta@example.org, b@x.org\none@example.org\tb@x.org\n", 1},
+        {EXPORT_SENDMAIL_ADDRESS, "one@example.org\tb@x.org\n", 2},
+        {EXPORT_SENDMAIL_MAILHOST,
+            "all@example.org\terror:4.3.5:450 This is an alias\n"
+            "club@example.org\terror:4.3.5:450 This is an alias\n"
+            "held@example.org\terror:4.2.1:450 This mailbox is being moved\n",
+            0},
+        {EXPORT_POSTFIX_TRANSPORT,
+            "all@example.org\tretry:4.3.5 This is an alias\n"
+            "club@example.org\tretry:4.3.5 This is an alias\n"
+            "held@example.org\tretry:4.2.1 This mailbox is being moved\n"
+            "one@example.org\tretry:4.3.5 This is an alias\n",
+            0},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wants); i++) {
+        struct export x = {.conf = &CONF, .format = wants[i].format};
+        struct buf out;
+        buf_init(&out, TEXT_MAX);
+        assert_int_equal(export_begin(&x, &out), 0);
+        size_t head = out.n;
+        for (size_t k = 0; k < COUNT_OF(rows); k++)
+            assert_int_equal(export_entry(&x, slice_str(rows[k].key), &rows[k].entry, &out), 0);
+        assert_slice_equal(slice_from(buf_slice(&out), head), wants[i].want);
+        assert_int_equal(x.left_out, wants[i].left_out);
+        export_fini(&x);
+        buf_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_entries),
@@ -518,6 +571,6 @@ int main(void)
         cmocka_unit_test(test_roles), cmocka_unit_test(test_held_domain),
         cmocka_unit_test(test_left_out), cmocka_unit_test(test_letter_case),
         cmocka_unit_test(test_names), cmocka_unit_test(test_full), cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_whole)};
+        cmocka_unit_test(test_whole), cmocka_unit_test(test_aliases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

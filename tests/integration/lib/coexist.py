@@ -133,7 +133,7 @@ class Coexist:
                       "trace_key_file": str(self.dir / "trace.key"), "workers": 1},
             "milter": {"listen": f"inet:127.0.0.1:{self.milter_port}"},
             "lookup": {"socketmap": f"inet:127.0.0.1:{self.lookup_port}"},
-            "mapd": {"emergency": "0s"},    # synced files for each start of each test
+            "mapd": {"emergency": "0s", "backup": "0s"},    # synced files for each start of each test
         }
         if tls:
             certs.install(self.dir, "relay.test")
