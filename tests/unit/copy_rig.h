@@ -30,21 +30,32 @@ struct rig {
     enum plan_policy_id policy;
     const struct past *past; /* behind a flip; NULL: nobody knows */
     const struct journal_watch *watch;
-    struct err err;   /* of the last pass */
+    struct err err; /* of the last pass */
+    unsigned n_claims;
+    bool is_anothers; /* whoever claims a mailbox hears that it is another user's */
     char told[200];   /* the last exception */
     const char *name; /* of what is tested: for failures */
 };
 
+static void (*rig_dress)(struct end *e); /* gives an end more than the model has; NULL: no */
+
+static struct end *rig_dressed(struct end *e)
+{
+    if (rig_dress)
+        rig_dress(e);
+    return e;
+}
+
 static struct end *rig_source(const struct end_maker *m, const struct wait_limits *limits)
 {
     (void)m;
-    return model_end_new(world, &world->source, limits);
+    return rig_dressed(model_end_new(world, &world->source, limits));
 }
 
 static struct end *rig_target(const struct end_maker *m, const struct wait_limits *limits)
 {
     (void)m;
-    return model_end_new(world, &world->target, limits);
+    return rig_dressed(model_end_new(world, &world->target, limits));
 }
 
 static void rig_progress(void *arg, const struct copy_counts *counts)
@@ -58,6 +69,14 @@ static void rig_exception(void *arg, const struct copy_exception *e)
     world_story(&r->w, "    engine: %s, message %u: %s", e->folder, e->uid, e->why);
     if (fmt_into(r->told, sizeof(r->told), "%s %u %s", e->folder, e->uid, e->why) != 0)
         r->told[0] = '\0';
+}
+
+static int rig_claim(void *arg, struct end *e, bool is_target, struct err *err)
+{
+    struct rig *r = arg;
+    (void)e, (void)is_target;
+    r->n_claims++;
+    return r->is_anothers ? err_set(err, ERR_PERM, 0, "another user's") : 0;
 }
 
 /* Quirks of the servers, and what the network does. */
@@ -115,7 +134,8 @@ static inline bool rig_pass(struct rig *r)
 {
     static const struct end_maker source = {"source", "user", "sim://old", rig_source};
     static const struct end_maker target = {"target", "user", "sim://new", rig_target};
-    static const struct copy_events events = {.progress = rig_progress, .exception = rig_exception};
+    static const struct copy_events events = {
+        .progress = rig_progress, .exception = rig_exception, .claim = rig_claim};
     struct err err = ERR_INIT;
     int result = 0;
     r->n = (struct copy_counts){0};
