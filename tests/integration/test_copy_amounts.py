@@ -85,6 +85,19 @@ def test_what_a_server_says(tmp_path, name, offers, reply, is_told):
         assert (done.status, done.items_accepted) == (0, 1), done.log
 
 
+def test_a_source_that_tells_no_sizes_of_folders(tmp_path):
+    """Without STATUS=SIZE and without a quota of its own the sizes of its messages are asked for, and nothing is sent in vain."""
+    many = [b"Subject: %d\r\n\r\n%b\r\n" % (i, b"x" * 2000) for i in range(4)]
+    reply = b'* QUOTA "" (STORAGE 9995 10000)\r\n{tag} OK\r\n'
+    with FakeImap(many) as source, FakeImap(script={"GETQUOTAROOT": reply}, capabilities=CAPABILITIES + b" QUOTA") as new:
+        done = run(argv(source, new, tmp_path))
+        assert done.status == 73 and "E-QUOTA: 0.0 MiB in 4 messages are to be sent, and its quota leaves 0.0 of 9.8 MiB" in done.log, done.log
+        assert not new.appended
+        # What a filter leaves out needs no room.
+        done = run(argv(source, new, tmp_path, "--without-flag=keyword", "--max-size=1k"))
+        assert done.status != 73 and not new.appended, done.log
+
+
 def test_a_decision_while_it_is_copied(tmp_path):
     """It counts for the pass that is under way."""
     asked, go = threading.Event(), threading.Event()

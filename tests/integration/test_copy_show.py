@@ -191,6 +191,22 @@ def test_a_bar_on_a_terminal(tmp_path):
         assert re.search(r"^INBOX +150 +0 +148 +148 ", seen.replace("\r\n", "\n").split("\033[K")[-1], re.M), seen
 
 
+def test_a_forecast_goes_by_the_pace_and_by_what_a_filter_takes(tmp_path):
+    """By the rates of each side; what is left out takes no time."""
+    large = [b"Subject: large\r\n\r\n%b\r\n" % (b"x" * 90000)] * 2
+    with FakeImap(mails(10) + large + mails(10)) as source, FakeImap() as target:
+        def plan(*more):
+            done = run(argv(source, target, tmp_path, "--dry-run", "--settle=0s", *more))
+            assert not target.appended and done.status in (0, 1), done.log
+            return done.messages_copied, done.counts.get("seconds_by_source"), done.counts.get("seconds_by_target")
+        assert plan() == (22, None, None)
+        assert plan("--max-rate=30k") == (22, 6, 6)
+        assert plan("--max-rate=30k", "--max-size=1k") == (20, 1, 1)
+        # A day that is too small for it, and commands, which only what is sent needs.
+        assert min(plan("--max-day=100k")[1:]) >= 86400
+        assert plan("--max-commands=10", "--max-size=1k") == (20, None, 2)
+
+
 def test_a_dry_run_into_a_maildir_that_is_not_there(tmp_path):
     with FakeImap(mails(3)) as source:
         before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("coexist-dry-run.*"))
