@@ -259,8 +259,7 @@ void ledger_user_moved(
     struct biography *b = &l->life[m->content];
     appeared(l, to, m->content);
     is_in(l, on_target, to, m);
-    b->was_hasty |= is_trash(l, from) && l->is_in_pass;
-    b->was_hasty |= (is_trash(l, to) || is_trash(l, from)) && was_moved_now(l, m->content);
+    b->was_hasty |= is_trash(l, to) && was_moved_now(l, m->content);
     b->moved_in = l->is_in_pass ? l->pass_began : b->moved_in;
     if (!l->is_flipped)
         return;

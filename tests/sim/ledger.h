@@ -64,8 +64,8 @@ struct biography {
     bool late_copied, late_moved; /* on the source, behind the flip */
     bool was_swallowed;           /* by a target that has said OK */
     uint32_t moved_in; /* pass_began of the one in which it was moved on the source; 0: never */
-    bool was_hasty;    /* on the source, in one pass: moved out of Trash, or moved and then moved
-                          there, or removed (what is open) */
+    bool was_hasty;    /* on the source, moved twice in one pass, the second time to Trash, or
+                          moved and then removed (what is open) */
     bool was_altered;  /* by the server that the source is now; and taken away there */
     bool got_by_both;  /* users have put it on both sides, with flags of their own */
     bool may_be_two;   /* both sides have got it, and nobody has joined them */
