@@ -30,7 +30,8 @@ static void on_folder(void *arg, const struct journal_folder *f)
 {
     struct naming *w = arg;
     if (w->n_known == w->room) {
-        w->room = w->room ? 2 * w->room : 64;
+        /* As many as are listed, but for those that are new or lost. */
+        w->room = w->room ? 2 * w->room : w->from->n + 64;
         w->known = mem_realloc_array(w->known, w->room, sizeof(*w->known));
     }
     struct journal_folder *k = &w->known[w->n_known++];

@@ -31,7 +31,7 @@ GROUPS = [
          "if (v[i].is_there) journal_shown_put(c->journal, s->f->name, uidvalidity, v[i].uid, v[i].digest);",
          ""),
     ]),
-    ("imapsync/copy/copy_jobs.c", ["test_copy_shown"], [
+    ("imapsync/copy/copy_due.c", ["test_copy_shown"], [
         ("a folder is made for nothing",
          "(!(f->attrs & FOLDER_VIRTUAL) || record->target.uidvalidity != 0);",
          "true;"),
