@@ -237,7 +237,7 @@ demo: packages-demo
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
 	@$(PYTHON) tests/tools/demo.py
 
-BENCHES := relay lookup copy follow export many large size
+BENCHES := relay lookup copy follow export many large size wide
 .PHONY: $(BENCHES)
 bench: packages-bench
 	@echo 'coexist: building'

@@ -68,23 +68,30 @@ static int by_text(const void *a, const void *b)
     return slice_order(((const struct key *)a)->text, ((const struct key *)b)->text);
 }
 
+/* Of MAILBOXIDs only those that were told: most servers tell none. */
 static void sort_known(struct naming *w)
 {
+    size_t n_ids = 0;
+    for (size_t i = 0; i < w->n_known; i++)
+        n_ids += w->known[i].source.mailboxid.n > 0;
     w->names = mem_realloc_array(w->names, w->n_known + 1, sizeof(*w->names));
-    w->ids = mem_realloc_array(w->ids, w->n_known + 1, sizeof(*w->ids));
+    w->ids = mem_realloc_array(w->ids, n_ids + 1, sizeof(*w->ids));
+    w->n_ids = 0;
     for (size_t i = 0; i < w->n_known; i++) {
-        w->names[i] = (struct key){folder_plain_name(w->known[i].source.name), (uint32_t)i};
-        w->ids[i] = (struct key){w->known[i].source.mailboxid, (uint32_t)i};
+        const struct journal_end *source = &w->known[i].source;
+        w->names[i] = (struct key){folder_plain_name(source->name), (uint32_t)i};
+        if (source->mailboxid.n > 0)
+            w->ids[w->n_ids++] = (struct key){source->mailboxid, (uint32_t)i};
     }
     mem_sort(w->names, w->n_known, sizeof(*w->names), by_text);
-    mem_sort(w->ids, w->n_known, sizeof(*w->ids), by_text);
+    mem_sort(w->ids, w->n_ids, sizeof(*w->ids), by_text);
 }
 
 struct journal_folder *names_find(const struct naming *w, const struct key *v, struct slice text)
 {
+    const size_t n = v == w->ids ? w->n_ids : w->n_known;
     const struct key wanted = {.text = text};
-    const struct key *hit =
-        text.n > 0 ? mem_search(&wanted, v, w->n_known, sizeof(*v), by_text) : NULL;
+    const struct key *hit = text.n > 0 ? mem_search(&wanted, v, n, sizeof(*v), by_text) : NULL;
     return hit ? &w->known[hit->at] : NULL;
 }
 

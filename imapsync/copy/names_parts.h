@@ -19,7 +19,8 @@ struct naming {
     struct journal_folder *known;
     size_t n_known, room;
     struct key *names, *ids; /* of the source, of the known ones; sorted */
-    uint32_t *listed_at;     /* of the plan's folders of the source: position in from */
+    size_t n_ids;
+    uint32_t *listed_at; /* of the plan's folders of the source: position in from */
     bool has_renamed, has_listed_again;
 };
 
