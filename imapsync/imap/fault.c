@@ -14,7 +14,7 @@
  * bandwidth limits." (Gmail), and what others say without a code, or with one that says less: the
  * server has no time now, whatever it was asked. */
 static const char *const throttled_texts[] = {"is throttled", "backoff time", "rate limit",
-    "bandwidth limit", "too many requests", "too many commands"};
+    "bandwidth limit", "server busy", "server is busy", "too many requests", "too many commands"};
 
 /* "The 1500 MB storage limit has been exceeded" (GroupWise), and what Courier and others say. */
 static const char *const full_texts[] = {"over quota", "overquota", "quota exceeded",

@@ -170,6 +170,8 @@ static void test_faults(void **state)
         {"no", ERR_PERM, ERR_SCOPE_NONE, false},
         {"Message too long", ERR_PERM, ERR_SCOPE_NONE, false},
         {"Request is throttled.", ERR_TEMP, ERR_SCOPE_USER, false},
+        {"Server busy, please try again later", ERR_TEMP, ERR_SCOPE_USER, false},
+        {"Server error, please try again later", ERR_PERM, ERR_SCOPE_NONE, false},
         {"APPEND The 1500 MB storage limit has been exceeded.", ERR_TEMP, ERR_SCOPE_USER, true},
         {"You exceeded your mail quota, mailbox is FULL", ERR_TEMP, ERR_SCOPE_USER, true},
         {"Quota exceeded (mailbox for user is full)", ERR_TEMP, ERR_SCOPE_USER, true},
