@@ -6,8 +6,8 @@
  * left, so replies are in order and a client cannot make us hold more than one frame and one reply.
  * Rights come from the kernel: those whom the configuration names may change the map, whoever else
  * may open the socket may read it.  Their names were looked up at the start: no directory service
- * is asked for a connection, which could keep all others waiting.  When no place is left, the
- * reader that has been silent for longest makes room for whoever comes.
+ * is asked for a connection, which could keep all others waiting.  When no place is left, whoever
+ * has been silent for longest makes room for whoever comes, readers before writers.
  *
  * Whoever sends what is no frame, no JSON or no object is dropped with a log line; nobody else
  * notices.  A connection that ends while its request is in the store thread stays until the job is
@@ -263,13 +263,15 @@ static void name_peer(
     access_who(pid, *uid_out, writer ? writer->name : number, session->who, sizeof session->who);
 }
 
-/* Who may only read must not be able to keep others from a hold, a flip or an answer: the reader
- * that has been silent for longest goes, if it waits for nothing. */
+/* Nobody may keep others from a hold, a flip or an answer by a connection that does nothing: the
+ * one that has been silent for longest goes, if it waits for nothing and has nothing staged; those
+ * who may only read go before those who may write. */
 static bool make_room(struct server *s)
 {
     struct conn *c, *oldest = NULL;
     LIST_FOREACH(c, &s->conns, link)
-    if (!c->session.may_write && !c->is_busy)
+    if (!c->is_busy && !c->session.import && !c->session.restore &&
+        (!oldest || oldest->session.may_write || !c->session.may_write))
         oldest = c;
     if (oldest)
         conn_drop(oldest, "its place is needed");
