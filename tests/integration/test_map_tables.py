@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Tables that `maptool export --db` makes, in running Postfix and Sendmail, as docs/recipes says."""
+import re
 import shlex
 import shutil
 from types import SimpleNamespace
@@ -156,3 +157,17 @@ def test_emergency_files_follow_a_clean_stop(site):
     assert (files / "generation").read_text() == "1\n"
     assert sorted(p.name for p in files.iterdir()) == ["generation", "postfix-recipients", "postfix-transport",
                                                       "postfix-virtual", "sendmail-address", "sendmail-mailhost"]
+
+
+# --- coexist-map(5) -----------------------------------------------------------------------------------
+
+def test_the_page_shows_what_is_written(site):
+    text = (recipes.RECIPES.parent / "man" / "coexist-map.5").read_text()
+    blocks = dict(re.findall(r'^\.\\" test: (\S+)\n\.Bd .*\n((?:.*\n)*?)\.Ed$', text, re.M))
+    made = site({"old": {"smtp": "smtp://10.1.1.5:25", "imap": "imap://10.1.1.5:143", "tls": "verify"},
+                 "new": {"smtp": "lmtp://10.1.2.5:24", "imap": "imaps://10.1.2.5:993", "tls": "verify"}})
+    made.maptool("init")
+    made.maptool("import", "-", input=blocks.pop("import"))
+    assert len(blocks) == 8
+    for name, want in blocks.items():
+        assert made.maptool("export", "--format", name).stdout == want, name
