@@ -12,31 +12,7 @@
 #include "base/core/mem.h"
 #include "base/core/num.h"
 #include "imapsync/ends/limits.h"
-#include "imapsync/ends/mbox_from.h"
-
-#define WINDOW 65536
-#define FIELD_MAX 65536 /* octets of a field of the mailbox's own that are looked at */
-
-struct reading {
-    struct mbox_scan *s;
-    uint64_t at; /* of the next octet */
-    uint64_t window_at;
-    size_t window_n;
-    bool is_line; /* the next octet begins a line */
-    /* The message. */
-    struct mbox_mail mail;
-    struct mbox_from from;
-    struct mbox_codec codec;
-    bool is_begun, is_header, is_pseudo, has_length;
-    bool is_base;         /* this field says the UIDVALIDITY */
-    size_t n_words;       /* of it */
-    uint64_t length, own; /* own: octets of the mailbox's own fields */
-    enum mbox_field field;
-    struct buf value;
-    unsigned char held[2]; /* what belongs to no message if this one ends here */
-    size_t n_held;
-    unsigned char window[WINDOW];
-};
+#include "imapsync/ends/mbox_scan_parts.h"
 
 void mbox_scan_init(
     struct mbox_scan *s, ssize_t (*read_at)(void *arg, uint64_t at, void *to, size_t n), void *arg)
@@ -55,7 +31,7 @@ void mbox_scan_fini(struct mbox_scan *s)
 /* --- Lines -------------------------------------------------------------------------------- */
 
 /* The window begins with r->at and has all of a line, if it has room for it. */
-static int fill(struct reading *r)
+static int fill(struct mbox_reading *r)
 {
     struct mbox_scan *s = r->s;
     size_t used = (size_t)(r->at - r->window_at);
@@ -77,7 +53,7 @@ static int fill(struct reading *r)
 }
 
 /* A line, or of a long one a part; empty: the end.  max: of what is wanted. */
-static int next(struct reading *r, uint64_t max, struct slice *out)
+static int next(struct mbox_reading *r, uint64_t max, struct slice *out)
 {
     for (bool is_filled = false;; is_filled = true) {
         struct slice rest = slice_make(
@@ -94,7 +70,7 @@ static int next(struct reading *r, uint64_t max, struct slice *out)
     }
 }
 
-static void take(struct reading *r, struct slice piece)
+static void take(struct mbox_reading *r, struct slice piece)
 {
     r->at += piece.n;
     if (piece.n > 0)
@@ -117,7 +93,7 @@ static bool is_empty(struct slice line)
 
 static void tell(void *arg, struct slice octets)
 {
-    struct mbox_mail *m = &((struct reading *)arg)->mail;
+    struct mbox_mail *m = &((struct mbox_reading *)arg)->mail;
     uint64_t h = m->key;
     for (size_t i = 0; i < octets.n; i++)
         h = (h ^ octets.p[i]) * UINT64_C(1099511628211);
@@ -125,14 +101,14 @@ static void tell(void *arg, struct slice octets)
     m->size += octets.n;
 }
 
-static void release(struct reading *r)
+static void release(struct mbox_reading *r)
 {
     mbox_codec_feed(&r->codec, slice_make(r->held, r->n_held));
     r->n_held = 0;
 }
 
 /* A line of it, or a part of one. */
-static void feed(struct reading *r, struct slice piece)
+static void feed(struct mbox_reading *r, struct slice piece)
 {
     bool holds_all = !r->from.is_ours && !r->is_header && r->is_line && is_empty(piece);
     bool holds_end = r->from.is_ours && piece.p[piece.n - 1] == '\n';
@@ -143,7 +119,8 @@ static void feed(struct reading *r, struct slice piece)
     r->n_held = n;
 }
 
-static void begin(struct reading *r, const struct mbox_from *from, bool has_date, struct slice line)
+static void begin(
+    struct mbox_reading *r, const struct mbox_from *from, bool has_date, struct slice line)
 {
     r->mail = (struct mbox_mail){.at = r->at,
         .head = r->at + line.n,
@@ -174,7 +151,7 @@ static int add(struct mbox_scan *s, const struct mbox_mail *m, struct err *err)
 }
 
 /* What comes next begins another one, or is the end. */
-static int finish(struct reading *r, struct err *err)
+static int finish(struct mbox_reading *r, struct err *err)
 {
     struct mbox_scan *s = r->s;
     if (!r->is_begun)
@@ -190,148 +167,10 @@ static int finish(struct reading *r, struct err *err)
     return is_torn || r->is_pseudo ? 0 : add(s, &r->mail, err);
 }
 
-/* --- Fields ------------------------------------------------------------------------------- */
-
-static bool next_number(struct slice *rest, uint32_t *out, size_t *at, size_t *n)
-{
-    size_t i = *at, k;
-    while (i < rest->n && ascii_is_blank(rest->p[i]))
-        i++;
-    for (k = i; k < rest->n && ascii_is_digit(rest->p[k]);)
-        k++;
-    *at = i;
-    *n = k - i;
-    return num_u32(slice_sub(*rest, i, k - i), 0, UINT32_MAX, out) == 0;
-}
-
-/* Only of the first message. */
-static void read_base(struct reading *r, struct slice line, size_t colon)
-{
-    struct mbox_scan *s = r->s;
-    uint32_t validity, last;
-    size_t at = colon, n = 0;
-    if (s->n > 0 || s->has_pseudo || s->n_torn > 0 || s->validity != 0 ||
-        !next_number(&line, &validity, &at, &n) || validity == 0)
-        return;
-    at += n;
-    if (!next_number(&line, &last, &at, &n))
-        return;
-    s->validity = validity;
-    s->last = last;
-    s->base_at = r->at;
-    s->base_n = line.n;
-    s->base_head = r->mail.head;
-    r->is_base = true;
-}
-
-static void read_flags(struct slice text, bool is_x, uint8_t *out)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = text.p[i];
-        *out |= (uint8_t)(!is_x && c == 'R'  ? FLAG_SEEN
-                          : is_x && c == 'A' ? FLAG_ANSWERED
-                          : is_x && c == 'F' ? FLAG_FLAGGED
-                          : is_x && c == 'T' ? FLAG_DRAFT
-                          : is_x && c == 'D' ? FLAG_DELETED
-                                             : 0);
-    }
-}
-
-static void each_word(
-    struct reading *r, struct slice text, void (*f)(struct reading *r, struct slice word))
-{
-    for (size_t i = 0; i < text.n;) {
-        size_t k = i;
-        while (k < text.n && text.p[k] > ' ')
-            k++;
-        if (k > i)
-            f(r, slice_sub(text, i, k - i));
-        i = k + 1;
-    }
-}
-
-static void read_keyword(struct reading *r, struct slice word)
-{
-    int bit = keywords_bit(&r->s->keywords, word);
-    if (bit >= 0)
-        r->mail.flags.keywords[bit / 64] |= UINT64_C(1) << (bit % 64);
-    r->s->keywords_lost += bit < 0;
-}
-
-/* Behind both numbers. */
-static void read_base_keyword(struct reading *r, struct slice word)
-{
-    if (r->n_words++ >= 2)
-        (void)keywords_bit(&r->s->base_keywords, word);
-}
-
-static void finish_field(struct reading *r)
-{
-    struct slice text = buf_slice(&r->value), trimmed = text;
-    while (trimmed.n > 0 && trimmed.p[trimmed.n - 1] <= ' ')
-        trimmed.n--;
-    trimmed = slice_trim(trimmed);
-    switch (r->field) {
-    case MBOX_STATUS:
-    case MBOX_X_STATUS:
-        read_flags(text, r->field == MBOX_X_STATUS, &r->mail.flags.system);
-        break;
-    case MBOX_X_KEYWORDS:
-        each_word(r, text, read_keyword);
-        break;
-    case MBOX_X_UID:
-        if (num_u32(trimmed, 1, UINT32_MAX - 1, &r->mail.uid) != 0)
-            r->mail.uid = 0;
-        break;
-    case MBOX_CONTENT_LENGTH:
-        r->has_length = num_u64(trimmed, 0, UINT64_MAX / 2, &r->length) == 0;
-        break;
-    case MBOX_X_IMAP:
-        r->is_pseudo = r->s->n == 0 && !r->s->has_pseudo && r->s->n_torn == 0;
-        break;
-    case MBOX_X_IMAPBASE:
-    case MBOX_FIELD_NONE:
-        break;
-    }
-    if (r->is_base)
-        each_word(r, text, read_base_keyword);
-    r->is_base = false;
-    r->n_words = 0;
-    r->field = MBOX_FIELD_NONE;
-    buf_clear(&r->value);
-}
-
-static void keep_value(struct reading *r, struct slice text)
-{
-    if (buf_add(&r->value, text) != 0)
-        return; /* more than anybody writes */
-}
-
-static void read_field(struct reading *r, struct slice line)
-{
-    bool begins = r->is_line;
-    bool continues = !begins || ascii_is_blank(line.p[0]);
-    if (!continues) {
-        finish_field(r);
-        r->field = mbox_field_of(line);
-        if (r->field != MBOX_FIELD_NONE) {
-            size_t colon = (size_t)slice_find(line, ':') + 1;
-            if (r->field == MBOX_X_IMAP || r->field == MBOX_X_IMAPBASE)
-                read_base(r, line, colon);
-            keep_value(r, slice_from(line, colon));
-        }
-    } else if (r->field != MBOX_FIELD_NONE) {
-        keep_value(r, line);
-        r->s->base_n += r->is_base ? line.n : 0;
-    }
-    if (r->field != MBOX_FIELD_NONE)
-        r->own += line.n;
-}
-
 /* --- Bodies ------------------------------------------------------------------------------- */
 
 /* Whether a message may end there: the next one follows, or nothing. */
-static bool fits(struct reading *r, uint64_t end)
+static bool fits(struct mbox_reading *r, uint64_t end)
 {
     unsigned char octets[MBOX_FROM_MAX + 3], *p = octets;
     struct mbox_scan *s = r->s;
@@ -354,7 +193,7 @@ static bool fits(struct reading *r, uint64_t end)
     return is_line && lf >= 0 && mbox_from_parse(slice_sub(rest, 0, (size_t)lf), &from);
 }
 
-static int counted_body(struct reading *r)
+static int counted_body(struct mbox_reading *r)
 {
     uint64_t left = r->length;
     struct slice piece;
@@ -380,9 +219,9 @@ static int counted_body(struct reading *r)
 }
 
 /* The line that ends the header has been fed. */
-static int end_header(struct reading *r)
+static int end_header(struct mbox_reading *r)
 {
-    finish_field(r);
+    mbox_field_finish(r);
     r->is_header = false;
     if (!r->from.is_ours && r->has_length && r->length <= r->s->size - r->at &&
         fits(r, r->at + r->length))
@@ -392,17 +231,17 @@ static int end_header(struct reading *r)
 
 /* --- The file ----------------------------------------------------------------------------- */
 
-static int in_message(struct reading *r, struct slice piece)
+static int in_message(struct mbox_reading *r, struct slice piece)
 {
     bool ends_header = r->is_header && r->is_line && is_empty(piece);
     if (r->is_header && !ends_header)
-        read_field(r, piece);
+        mbox_field_read(r, piece);
     feed(r, piece);
     take(r, piece);
     return ends_header ? end_header(r) : 0;
 }
 
-static int one_piece(struct reading *r, struct slice piece, struct err *err)
+static int one_piece(struct mbox_reading *r, struct slice piece, struct err *err)
 {
     struct mbox_from from;
     bool is_from = r->is_line && mbox_from_parse(without_end(piece), &from);
@@ -416,7 +255,7 @@ static int one_piece(struct reading *r, struct slice piece, struct err *err)
             err, ERR_PERM, EX_DATAERR, "it is no mbox: no message begins its first line");
     if (is_from || is_first) {
         if (r->is_header)
-            finish_field(r);
+            mbox_field_finish(r);
         if (finish(r, err) != 0)
             return -1;
         begin(r, &from, is_from, piece);
@@ -429,7 +268,7 @@ static int one_piece(struct reading *r, struct slice piece, struct err *err)
 
 int mbox_scan_run(struct mbox_scan *s, uint64_t size, struct err *err)
 {
-    struct reading *r = mem_zalloc(sizeof(*r));
+    struct mbox_reading *r = mem_zalloc(sizeof(*r));
     struct slice piece;
     int result = 0;
     s->size = size;
@@ -446,7 +285,7 @@ int mbox_scan_run(struct mbox_scan *s, uint64_t size, struct err *err)
     }
     s->ends_line = r->is_line;
     if (result == 0 && r->is_header)
-        finish_field(r);
+        mbox_field_finish(r);
     if (result == 0 && r->at < size)
         result = err_set(err, ERR_TEMP, EX_TEMPFAIL, "it became shorter while it was read");
     if (result == 0)

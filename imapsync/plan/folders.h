@@ -58,8 +58,10 @@ bool folder_is_mapped(
 void folder_fallback(const struct folder *f, struct slice wanted, const struct folder_list *target,
     const char *salt, unsigned step, struct buf *out);
 
-/* One level of the source's name for a target with this delimiter, added to out. */
-void folder_add_level(struct slice level, int delimiter, struct buf *out);
+/* What it would be called if there were no other folder, added to out. */
+void folder_add_plain(const struct folder_mapping *in, const struct folder *f, struct buf *out);
+/* The levels of a name from one delimiter to another (-1: none), added to out. */
+void folder_add_levels(struct slice rest, int from, int to, struct buf *out);
 /* A name for people: decoded when it can be, printable. */
 void folder_text(struct slice name, struct buf *out);
 

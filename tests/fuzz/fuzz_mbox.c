@@ -5,7 +5,7 @@
  * was read is written as it was.
  *
  * fuzz-sources: imapsync/ends/mbox_codec.c imapsync/ends/mbox_from.c imapsync/ends/mbox_scan.c
- * fuzz-sources: imapsync/ends/mbox_uids.c
+ * fuzz-sources: imapsync/ends/mbox_scan_fields.c imapsync/ends/mbox_uids.c
  */
 #include <stdint.h>
 #include <stdlib.h>
