@@ -131,6 +131,9 @@ struct conf_mapd {
         writers;          /* users who may change the map, besides root, user and sync.user */
     uint64_t hold_max_ms; /* longest deadline that a hold may ask for */
     uint64_t barrier_max_ms;
+    /* What an import may take from a server at once: so many percent, or so many if more. */
+    uint32_t import_drop_percent, import_drop_count;
+    uint64_t import_retire_ms;   /* how long mail waits for those who have left an import */
     uint64_t direction_grace_ms; /* design section 2, default 5 d */
     uint64_t cache_size;         /* Berkeley DB cache, bytes */
     uint64_t log_keep_ms;        /* age at which a change leaves the change log; 0: never */

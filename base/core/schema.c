@@ -167,6 +167,9 @@ const struct schema_key schema_keys[] = {
     MAPD("backup_keep", backup_keep_ms, DURATION, "14d", RANGE(HOUR, 3650 * DAY)),
     MAPD("backup_dir", backup_dir, PATH, NULL, NO_RANGE),
     MAPD("emergency", emergency_ms, DURATION, "1m", RANGE(0, DAY)),
+    MAPD("import_drop_percent", import_drop_percent, NUMBER, "2", RANGE(0, 100)),
+    MAPD("import_drop_count", import_drop_count, NUMBER, "20", RANGE(0, 1000000000)),
+    MAPD("import_retire", import_retire_ms, DURATION, "1d", RANGE(0, 365 * DAY)),
 
     SYNC("user", user, TEXT, NULL, NO_RANGE),
     SYNC("jobs_max", jobs_max, NUMBER, "4", RANGE(1, 256)),

@@ -21,13 +21,17 @@
  *   apply     changes [{key, set} or {key, del: true}]  added changed deleted unchanged, generation
  *             [force]
  *   list      [after limit route state kind domain]     entries, generation, next (key or null)
- *   begin     [replace max_drop dry_run default_route]  opens an import on this connection; the
- *                                                       route is for entries that are new
+ *   begin     [source default_route reroute replace     opens an import on this connection; what
+ *             max_drop dry_run]                         they mean: import_rules.h, import_commit.c
  *   put       rows [{key, set}]                         rows (so far); "bad" [{row first_row text}]
  *                                                       are those refused, at most 20, counted from
  *                                                       0 in the import: more may be put to be
  *                                                       checked, and none is committed
- *   commit                                              as apply, and "dry_run"; refused: "bad"
+ *   commit                                              as apply, and retiring, "dry_run", kept
+ *                                                       {route moved held}, conflicts [{key kept
+ *                                                       route row asked}] (at most 100), servers
+ *                                                       [{server now added arrive leave retire
+ *                                                       then}]; refused: "bad"
  *   abort                                               forgets the import
  *   revert    generation [keys dry_run]                 as apply, and "dry_run": these entries, or
  *                                                       all, as they were then
@@ -58,13 +62,15 @@
  *             (2026-12-31, 2026-12-31T18:00:00Z, 7d), source.  "" takes a field away.
  *   change    {generation key old new who when why request}; old and new are entries or null
  *
- * Everything that a request asks for happens in one transaction or not at all.  `set`, `del`,
- * `apply` and imports refuse a key that is held by itself (a hold of its whole domain does not bar
- * them: nothing is delivered there meanwhile, which makes it the best time to change its entries).
+ * Everything that a request asks for happens in one transaction or not at all.  `set`, `del` and
+ * `apply` refuse a key that is held by itself, and an import leaves it as it is (a hold of its
+ * whole domain does not bar them: nothing is delivered there meanwhile, which makes it the best
+ * time to change its entries).
  *
  * A flip writes its "id" into "moved_by" (without one, that of the hold).  Until `retire` takes it
- * away, `set`, `del`, `apply` and imports refuse to change the route of such an entry or to delete
- * it, unless the request has "force": true and a "why".
+ * away, `set`, `del` and `apply` refuse to change the route of such an entry or to delete it,
+ * unless the request has "force": true and a "why"; an import keeps it and names it among the
+ * conflicts.
  */
 #ifndef MAPS_STORE_CONTROL_H
 #define MAPS_STORE_CONTROL_H

@@ -375,8 +375,6 @@ void change_merge(
         next->until_s = m->until_s;
     if (change->has & CHANGE_SOURCE)
         next->source = m->source;
-    if (next->kind == ROUTE_KIND_MAILBOX && next->route.n == 0)
-        next->route = change->default_route;
 }
 
 /* Addresses that no recipient of the whole domain would be delivered as (maps/delivery.h). */

@@ -61,8 +61,6 @@ struct change {
     bool is_delete;
     bool is_forced; /* even against a cut-over that has moved the entry */
     uint32_t row;   /* in the import */
-    /* Of an import: for an entry that is new and has no route of its own. */
-    struct slice default_route;
 };
 
 struct change_counts {

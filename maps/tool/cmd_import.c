@@ -31,7 +31,8 @@ struct import {
     struct tool *tool;
     struct told told;
     struct sink sink;
-    bool has_lost; /* the file says more than the map can have */
+    bool is_stdin;
+    bool has_lost; /* the file says what the map does not have now */
     json_t *chunk;
     size_t chunk_bytes;
     uint32_t *lines; /* of each row so far */
@@ -143,10 +144,11 @@ struct words { /* of an option that may come again */
 };
 
 struct options {
-    const char *route, *why, *charset, *domain, *format_name;
+    const char *route, *source, *why, *charset, *domain, *format_name;
     enum reader_format format; /* unless format_name is NULL */
     struct words columns, hops;
-    bool replace, dry_run;
+    bool replace, reroute, dry_run;
+    bool has_max_drop;
     uint64_t max_drop;
 };
 
@@ -237,13 +239,86 @@ static int read_rows(struct import *im, struct slice text, const struct options 
     return rc;
 }
 
+/* --- The result ---------------------------------------------------------------------------- */
+
+static void add_server(struct table *table, const json_t *server)
+{
+    static const char *const NAMES[] = {"now", "added", "arrive", "leave", "retire", "then"};
+    char text[sizeof NAMES / sizeof NAMES[0]][24];
+    const char *cells[1 + sizeof NAMES / sizeof NAMES[0]] = {tool_text(server, "server")};
+
+    if (!*cells[0])
+        cells[0] = "(none)";
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        if (fmt_into(text[i], sizeof text[i], "%" PRIu64, tool_number(server, NAMES[i])) != 0)
+            BUG("a number fits");
+        cells[1 + i] = text[i];
+    }
+    table_row(table, cells);
+}
+
+static void print_servers(const json_t *reply)
+{
+    const json_t *servers = json_object_get(reply, "servers");
+    struct table *table = table_new("SERVER|NOW>|ADDED>|ARRIVE>|LEAVE>|RETIRE>|THEN>");
+
+    for (size_t i = 0; i < json_array_size(servers); i++)
+        add_server(table, json_array_get(servers, i));
+    table_flush(table, stdout);
+    table_free(&table);
+}
+
 static void print_result(const json_t *reply)
 {
     bool dry_run = json_is_true(json_object_get(reply, "dry_run"));
-    printf("%s%" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " deleted, %" PRIu64 " unchanged\n",
+    printf("%s%" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " deleted, %" PRIu64 " unchanged",
         dry_run ? "dry run, nothing done: " : "", tool_number(reply, "added"),
         tool_number(reply, "changed"), tool_number(reply, "deleted"),
         tool_number(reply, "unchanged"));
+    if (tool_number(reply, "retiring"))
+        printf(", %" PRIu64 " retiring", tool_number(reply, "retiring"));
+    putchar('\n');
+    if (dry_run)
+        print_servers(reply);
+}
+
+static void tell_conflict(struct import *im, const json_t *conflict)
+{
+    const char *key = tool_text(conflict, "key"), *route = tool_text(conflict, "route");
+    const char *kept = tool_text(conflict, "kept"), *asked = tool_text(conflict, "asked");
+    char what[ERR_TEXT_MAX];
+    int rc;
+
+    if (strcmp(kept, "held") == 0)
+        rc = fmt_into(what, sizeof what, "%s is being moved: nothing of it was changed", key);
+    else
+        rc = fmt_into(what, sizeof what, "%s stays on %s%s%s%s", key, *route ? route : "no server",
+            *asked ? ", not " : "", asked,
+            strcmp(kept, "moved") == 0 ? ": a cut-over moved it there" : "");
+    if (rc == 0)
+        told_note(&im->told, row_line(im, conflict, "row"), what);
+}
+
+/* What the file wants otherwise than it is, and that remains so. */
+static void tell_kept(struct import *im, const struct options *o, const json_t *reply)
+{
+    const json_t *kept = json_object_get(reply, "kept");
+    const json_t *conflicts = json_object_get(reply, "conflicts");
+    uint64_t route = tool_number(kept, "route"), moved = tool_number(kept, "moved"),
+             held = tool_number(kept, "held");
+    char what[200];
+
+    im->has_lost |= held > 0 || (o->reroute && moved > 0);
+    for (size_t i = 0; i < json_array_size(conflicts); i++)
+        tell_conflict(im, json_array_get(conflicts, i));
+    if (route + moved + held == 0)
+        return;
+    told_flush(&im->told);
+    if (fmt_into(what, sizeof what,
+            "kept as they are: %" PRIu64 " with another route (--reroute changes it), %" PRIu64
+            " that a cut-over has moved, %" PRIu64 " that are held",
+            route, moved, held) == 0)
+        told_note(&im->told, 0, what);
 }
 
 static int words(struct tool *t, const char *name, size_t max, struct words *out, struct err *err)
@@ -276,7 +351,7 @@ static int parse_format(struct options *o, struct err *err)
 
 static int parse_options(struct tool *t, struct options *o, struct err *err)
 {
-    const char *max_drop = "10";
+    const char *max_drop = NULL;
 
     if (tool_option(t, "--route", &o->route, err) != 0 ||
         tool_option(t, "--why", &o->why, err) != 0 ||
@@ -284,14 +359,17 @@ static int parse_options(struct tool *t, struct options *o, struct err *err)
         words(t, "--column", ROWS_NAMES_MAX, &o->columns, err) != 0 ||
         words(t, "--next-hop", SITE_HOPS_MAX, &o->hops, err) != 0 ||
         tool_option(t, "--domain", &o->domain, err) != 0 ||
+        tool_option(t, "--source", &o->source, err) != 0 ||
         tool_option(t, "--format", &o->format_name, err) != 0 ||
         tool_option(t, "--max-drop", &max_drop, err) != 0)
         return -1;
     o->replace = tool_flag(t, "--replace");
+    o->reroute = tool_flag(t, "--reroute");
     o->dry_run = tool_flag(t, "--dry-run");
     if (parse_format(o, err) != 0)
         return -1;
-    if (num_u64(slice_str(max_drop), 0, 100, &o->max_drop) != 0)
+    o->has_max_drop = max_drop != NULL;
+    if (max_drop && num_u64(slice_str(max_drop), 0, 100, &o->max_drop) != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "--max-drop is a percentage from 0 to 100");
     return tool_words(t, 1, 1, err);
 }
@@ -307,18 +385,31 @@ static int commit(struct import *im, const struct options *o, struct err *err)
         tool_print_json(reply);
     else
         print_result(reply);
+    if (json_object_get(reply, "kept"))
+        tell_kept(im, o, reply);
     json_decref(reply);
     return rc;
 }
 
+static const char *source_of(const struct import *im, const struct options *o)
+{
+    const char *slash = strrchr(im->told.file, '/');
+
+    if (o->source)
+        return o->source;
+    return im->is_stdin ? "stdin" : slash ? slash + 1 : im->told.file;
+}
+
 static int run_import(struct import *im, FILE *in, const struct options *o, struct err *err)
 {
-    json_t *reply = NULL;
+    json_t *reply = NULL, *request = json_pack("{ss sb sb sb ss ss}", "op", "begin", "replace",
+                              o->replace, "reroute", o->reroute, "dry_run", o->dry_run, "source",
+                              source_of(im, o), "default_route", o->route ? o->route : "");
     struct buf text;
-    int rc = tool_call_own(im->tool,
-        json_pack("{ss sb sb sI ss}", "op", "begin", "replace", o->replace, "dry_run", o->dry_run,
-            "max_drop", (json_int_t)o->max_drop, "default_route", o->route ? o->route : ""),
-        &reply, err);
+
+    if (request && o->has_max_drop)
+        json_object_set_new(request, "max_drop", json_integer((json_int_t)o->max_drop));
+    int rc = tool_call_own(im->tool, request, &reply, err);
 
     json_decref(reply);
     if (rc != 0)
@@ -345,20 +436,20 @@ int cmd_import(struct tool *t, struct err *err)
 
     if (parse_options(t, &o, err) != 0)
         return -1;
-    bool is_stdin = strcmp(t->argv[0], "-") == 0;
-    FILE *in = is_stdin ? stdin : fopen(t->argv[0], "rbe");
+    im.is_stdin = strcmp(t->argv[0], "-") == 0;
+    FILE *in = im.is_stdin ? stdin : fopen(t->argv[0], "rbe");
     if (!in) {
         err_sys(err, errno, "%s", t->argv[0]);
         err->code = EX_NOINPUT;
         return -1;
     }
-    told_init(&im.told, is_stdin ? "standard input" : t->argv[0]);
+    told_init(&im.told, im.is_stdin ? "standard input" : t->argv[0]);
     im.chunk = json_array();
     int rc = run_import(&im, in, &o, err);
     json_decref(im.chunk);
     free(im.lines);
     told_fini(&im.told);
-    if (!is_stdin)
+    if (!im.is_stdin)
         fclose(in);
     return rc;
 }

@@ -63,12 +63,17 @@ static void print_lines(const struct told *t)
         fprintf(stderr, "maptool: %s: %.*s\n", t->file, SLICE_ARG(line));
 }
 
-int told_end(struct told *t, int rc, struct err *err)
+void told_flush(struct told *t)
 {
     if (t->n_notes > TOLD_LINES_MAX)
         fprintf(
             stderr, "maptool: %s: and %zu more of these\n", t->file, t->n_notes - TOLD_LINES_MAX);
     t->n_notes = 0;
+}
+
+int told_end(struct told *t, int rc, struct err *err)
+{
+    told_flush(t);
     if (t->is_over)
         return -1;
     if (t->n_bad == 0)

@@ -24,6 +24,8 @@ void told_fini(struct told *t);
 int told_bad(struct told *t, size_t line, const char *what, struct err *err) ATTR_WUR;
 /* Printed at once; 0: of no line. */
 void told_note(struct told *t, size_t line, const char *what);
+/* The notes are over; others may follow. */
+void told_flush(struct told *t);
 /* When nothing more will come: 0, or -1 when lines were wrong.  One is the text of the error; of
  * several each is printed, and the error says how many they are.  With rc = -1 err is what ended
  * the reading before its time. */

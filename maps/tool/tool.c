@@ -28,7 +28,8 @@ static const struct tool_command COMMANDS[] = {
     {"del", "[--force] ADDR", "delete an entry", cmd_del},
     {"list", "[--route S] [--state X] [--kind K] [--domain D]", "show entries", cmd_list},
     {"import",
-        "[--route S] [--replace [--max-drop PERCENT]] [--dry-run] [--format F] [--domain D] "
+        "[--source NAME] [--route S] [--reroute] [--replace] [--max-drop PERCENT] [--dry-run] "
+        "[--format F] [--domain D] "
         "[--column COLUMN=NAME]... [--next-hop HOP=S]... [--charset SET] FILE|-",
         "add or change many entries, all or none", cmd_import},
     {"export", "[--format FORMAT] [--output FILE [--db]]", "write the map for others", cmd_export},

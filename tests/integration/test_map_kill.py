@@ -128,8 +128,8 @@ def test_maptool_killed(site):
     rnd = random.Random(13)
     for i in range(KILLS):
         route = ("new", "old")[i % 2]
-        process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "-"], stdin=subprocess.PIPE,
-                                   stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "--reroute", "--max-drop", "100", "-"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
             process.stdin.write("".join(f"u{i}@example.org,{route}\n" for i in range(USERS)).encode())
             process.stdin.close()
@@ -152,8 +152,8 @@ def test_import_is_atomic_under_kill(site):
         probe.ask("spin u 100001")
         for _ in range(4):
             wanted = "new" if now == "old" else "old"
-            process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "-"], stdin=subprocess.PIPE,
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([live.bin / "maptool", "-c", live.conf, "import", "--reroute", "--max-drop", "100", "-"],
+                                       stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             process.stdin.write(rows.replace("\n", f",{wanted}\n").encode())
             process.stdin.close()
             time.sleep(rnd.random() * 2)

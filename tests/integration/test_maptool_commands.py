@@ -219,8 +219,9 @@ def test_hold_and_release(live):
     assert (entry["state"], entry["hold"]["owner"]) == ("held", "me")
     assert "450" in live.maptool("explain", "ann@example.org").stdout
     for change in (["set", "ann@example.org", "route=new"], ["del", "ann@example.org"],
-                   ["hold", "ann@example.org"], ["import", "-"]):
-        fails(live, 75, "held by me until", *change, input="ann@example.org,new\n")
+                   ["hold", "ann@example.org"]):
+        fails(live, 75, "held by me until", *change)
+    fails(live, 1, "ann@example.org is being moved", "import", "-", input="ann@example.org,new\n")
     status = live.json("status")
     assert (status["held"], status["holds"][0]["key"]) == (1, "ann@example.org")
     assert "held by" in live.maptool("get", "ann@example.org").stdout

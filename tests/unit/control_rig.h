@@ -12,6 +12,8 @@
 
 #define CACHE_SIZE (4U << 20)
 #define HOLD_MAX_MS 60000
+#define DROP_COUNT 2 /* addresses that an import may always take from a server */
+#define RETIRE_MS 86400000
 
 static char old_name[] = "old", new_name[] = "new", domain_name[] = "example.org",
             other_name[] = "example.net";
@@ -27,7 +29,10 @@ static const struct conf CONF = {.servers = servers,
     .n_servers = 3,
     .domains = domains,
     .n_domains = 2,
-    .mapd = {.hold_max_ms = HOLD_MAX_MS}};
+    .mapd = {.hold_max_ms = HOLD_MAX_MS,
+        .import_drop_percent = 2,
+        .import_drop_count = DROP_COUNT,
+        .import_retire_ms = RETIRE_MS}};
 
 static struct tmpdir dir;
 static struct control control = {.conf = &CONF, .now_ms = 1000000};

@@ -335,152 +335,6 @@ static void test_apply(void **state)
     assert_int_equal(store_generation(control.store), 5);
 }
 
-#define BEGIN "{\"op\":\"begin\"}"
-#define PUT(rows) "{\"op\":\"put\",\"rows\":[" rows "]}"
-#define ROW(key, route) "{\"key\":\"" key "\",\"set\":{\"route\":\"" route "\"}}"
-
-static void test_import(void **state)
-{
-    (void)state;
-    number(SET("a@example.org", "old"), "generation");
-    number(BEGIN, "ok");
-    assert_int_equal(
-        number(PUT(ROW("b@example.org", "new") "," ROW("a@example.org", "old")), "rows"), 2);
-    assert_int_equal(number(PUT(ROW("A2@example.org", "new")), "rows"), 3);
-    assert_string_equal(route_of("b@example.org"), "-");
-    expect("{\"op\":\"commit\"}", "{\"added\":2,\"changed\":0,\"deleted\":0,\"dry_run\":false,"
-                                  "\"generation\":3,\"ok\":true,\"unchanged\":1}");
-    assert_string_equal(route_of("b@example.org"), "new");
-    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
-    /* A commit whose reply was lost may be asked for again, on another connection too. */
-    number(BEGIN, "ok");
-    number(PUT(ROW("c@example.org", "new")), "rows");
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(number("{\"op\":\"commit\",\"id\":\"i1\"}", "added"), 1);
-    /* A second one begins with nothing of the first. */
-    number(BEGIN, "ok");
-    number(PUT(ROW("d@example.org", "new")), "rows");
-    number(BEGIN, "ok");
-    assert_int_equal(number(PUT(ROW("e@example.org", "new")), "rows"), 1);
-    assert_int_equal(number("{\"op\":\"commit\"}", "added"), 1);
-    assert_string_equal(route_of("d@example.org"), "-");
-}
-
-static void check_row(const char *request, int row, const char *part)
-{
-    json_t *reply = ask(request);
-    const json_t *error = json_object_get(reply, "error");
-    assert_non_null(error);
-    assert_non_null(strstr(json_string_value(json_object_get(error, "text")), part));
-    assert_int_equal(json_integer_value(json_object_get(reply, "row")), row);
-    json_decref(reply);
-}
-
-static void test_import_refused(void **state)
-{
-    (void)state;
-    number(SET("held@example.org", "old"), "generation");
-    number(HOLD("held@example.org"), "epoch");
-    /* Nothing comes of an import with a wrong row. */
-    number(BEGIN, "ok");
-    number(PUT(ROW("a@example.org", "old")), "rows");
-    check_row(PUT(ROW("b@example.org", "old") "," ROW("c@example.org", "mars")), 2, "no server");
-    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "no server");
-    number(BEGIN, "ok");
-    check_row(PUT(ROW("b@example.org", "archive")), 0, "has no smtp");
-    /* So does a key twice, whose rows are named, and a held one. */
-    number(BEGIN, "ok");
-    number(PUT(ROW("b@example.org", "old") "," ROW("a@example.org", "old") "," ROW(
-               "B@example.org", "new")),
-        "rows");
-    check_row("{\"op\":\"commit\"}", 2, "b@example.org occurs twice");
-    number(BEGIN, "ok");
-    number(PUT(ROW("z@example.org", "old") "," ROW("held@example.org", "new")), "rows");
-    check_row("{\"op\":\"commit\"}", 1, "is held by one");
-    assert_string_equal(route_of("z@example.org"), "-");
-    assert_int_equal(store_generation(control.store), 2);
-    /* A dry run says what would happen. */
-    number("{\"op\":\"begin\",\"dry_run\":true}", "ok");
-    number(PUT(ROW("z@example.org", "old")), "rows");
-    assert_int_equal(number("{\"op\":\"commit\"}", "added"), 1);
-    assert_string_equal(route_of("z@example.org"), "-");
-    number(BEGIN, "ok");
-    number("{\"op\":\"abort\"}", "ok");
-    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
-}
-
-/* All that are wrong come at once, those of a later put too. */
-static void test_import_refused_together(void **state)
-{
-    (void)state;
-    number(BEGIN, "ok");
-    expect(PUT(ROW("x", "old") "," ROW("a@example.org", "old") "," ROW("b@example.org", "mars")),
-        "{\"bad\":[{\"row\":0,\"text\":\"x is not an address or @domain that can be in the "
-        "map\"},{\"row\":2,\"text\":\"there is no "
-        "server \\\"mars\\\" in the configuration (servers: old, new, archive)\"}],\"error\":"
-        "{\"class\":\"permanent\",\"code\":65,\"text\":\"x is not an address or @domain that can "
-        "be in the map\"},\"ok\":false,"
-        "\"row\":0,\"rows\":1}");
-    check_row(PUT(ROW("y", "old")), 3, "x is not");
-    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "x is not an address");
-    expect_error("{\"op\":\"commit\"}", EX_USAGE, "no import was begun");
-    number(BEGIN, "ok");
-    number(PUT(ROW("a@example.org", "old") "," ROW("b@example.org", "old") "," ROW(
-               "B@example.org", "old") "," ROW("A@example.org", "old")),
-        "rows");
-    expect("{\"op\":\"commit\"}",
-        "{\"bad\":[{\"first_row\":0,\"row\":3,\"text\":\"a@example.org occurs twice\"},"
-        "{\"first_row\":1,\"row\":2,\"text\":\"b@example.org occurs twice\"}],\"error\":"
-        "{\"class\":\"permanent\",\"code\":65,\"text\":\"a@example.org occurs twice\"},"
-        "\"first_row\":0,\"ok\":false,\"row\":3}");
-    assert_int_equal(store_generation(control.store), 0);
-}
-
-static void import_replacing(const char *begin)
-{
-    number(begin, "ok");
-    number(PUT(ROW("u0@example.org", "new") "," ROW("u1@example.org", "old") "," ROW(
-               "u2@example.org", "old")),
-        "rows");
-}
-
-static void test_import_replace(void **state)
-{
-    (void)state;
-    number(SET("u0@example.org", "old"), "generation");
-    number(SET("u1@example.org", "old"), "generation");
-    number(SET("u3@example.org", "old"), "generation");
-    number(SET("u4@example.org", "old"), "generation");
-    number(SET("@example.org", "old"), "generation");
-    number(SET("u3@example.net", "old"), "generation");
-    /* Two of four are half of them. */
-    import_replacing("{\"op\":\"begin\",\"replace\":true}");
-    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "lacks 2 of 4");
-    import_replacing("{\"op\":\"begin\",\"replace\":true,\"max_drop\":49}");
-    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "lacks 2 of 4");
-    import_replacing("{\"op\":\"begin\",\"replace\":true,\"max_drop\":50}");
-    expect("{\"op\":\"commit\"}", "{\"added\":1,\"changed\":1,\"deleted\":2,\"dry_run\":false,"
-                                  "\"generation\":10,\"ok\":true,\"unchanged\":1}");
-    assert_string_equal(route_of("u3@example.org"), "-");
-    assert_string_equal(route_of("u0@example.org"), "new");
-    /* Other domains and the default stay. */
-    assert_string_equal(route_of("u3@example.net"), "old");
-    assert_string_equal(route_of("@example.org"), "old");
-    assert_int_equal(store_live_count(control.store), 5);
-}
-
-/* An import may hold nothing; also with "replace" it then means nothing. */
-static void test_import_of_nothing(void **state)
-{
-    (void)state;
-    number(SET("a@example.org", "old"), "generation");
-    number(BEGIN, "ok");
-    number("{\"op\":\"commit\"}", "ok");
-    number("{\"op\":\"begin\",\"replace\":true}", "ok");
-    assert_int_equal(number("{\"op\":\"commit\"}", "deleted"), 0);
-    assert_int_equal(store_live_count(control.store), 1);
-}
-
 /* What would never take mail cannot be set: a server without smtp, an address that cannot be put on
  * the wire, and one for a whole domain that no recipient of it would be delivered as. */
 #define WHOLE "by which a whole domain cannot be delivered"
@@ -517,30 +371,6 @@ static void test_set_what_takes_no_mail(void **state)
         else
             number(request, "generation");
     }
-}
-
-static void test_import_replace_with_many_domains(void **state)
-{
-    (void)state;
-    enum { MANY = 300 };
-    struct conf_domain many[MANY];
-    char names[MANY][32];
-    struct conf large = CONF;
-    for (size_t i = 0; i < MANY; i++) {
-        assert_int_equal(fmt_into(names[i], sizeof names[i], "d%zu.example", i), 0);
-        many[i] = (struct conf_domain){
-            .name = names[i], .default_server = CONF_SERVER_NONE, .fold_local_part = true};
-    }
-    large.domains = many;
-    large.n_domains = MANY;
-    control.conf = &large;
-    number(SET("u1@d299.example", "old"), "generation");
-    number(SET("u2@d299.example", "old"), "generation");
-    number("{\"op\":\"begin\",\"replace\":true,\"max_drop\":50}", "ok");
-    number(PUT(ROW("u1@d299.example", "old")), "rows");
-    json_int_t deleted = number("{\"op\":\"commit\"}", "deleted");
-    control.conf = &CONF;
-    assert_int_equal(deleted, 1);
 }
 
 static void test_list_and_log(void **state)
@@ -595,13 +425,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_clock_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_apply, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import_refused_together, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import_replace, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import_of_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_set_what_takes_no_mail, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import_replace_with_many_domains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_and_log, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,7 +160,7 @@ static void test_a_hold_behind_an_import_has_all_its_time(void **state)
     const uint64_t began_ms = clock_mono_ms();
     /* The first commit keeps the thread busy while the second one and the hold gather. */
     submit(0, "{\"op\":\"commit\"}");
-    submit(1, "{\"op\":\"begin\",\"replace\":true,\"max_drop\":100}");
+    submit(1, "{\"op\":\"begin\",\"replace\":true,\"source\":\"s\",\"max_drop\":100}");
     submit(
         1, "{\"op\":\"put\",\"rows\":[{\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}]}");
     submit(1, "{\"op\":\"commit\"}");
