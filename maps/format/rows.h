@@ -31,9 +31,7 @@
 #include "maps/format/csv.h"
 #include "maps/format/sink.h"
 
-#define ROWS_CELL_MAX                                                                              \
-    4096 /* bytes of a cell that is used: a frame holds a thousand rows of them                    \
-          */
+#define ROWS_CELL_MAX 8192 /* bytes of a cell that is used: the addresses of an alias */
 #define ROWS_NAMES_MAX 32
 
 enum rows_column {

@@ -21,10 +21,11 @@
 #include "maps/format/reader.h"
 #include "maps/format/text.h"
 #include "maps/store/control.h"
+#include "maps/tool/import_result.h"
 #include "maps/tool/told.h"
 
-#define CHUNK_ROWS 1000 /* at least so many of ROWS_CELL_MAX a cell fit a frame */
-#define CHUNK_BYTES ((size_t)1 << 20)
+#define CHUNK_ROWS 1000
+#define CHUNK_BYTES ((size_t)1 << 20) /* and one row more: far from a frame's end */
 #define FILE_MAX ((size_t)1 << 31)
 
 struct import {
@@ -239,48 +240,7 @@ static int read_rows(struct import *im, struct slice text, const struct options 
     return rc;
 }
 
-/* --- The result ---------------------------------------------------------------------------- */
-
-static void add_server(struct table *table, const json_t *server)
-{
-    static const char *const NAMES[] = {"now", "added", "arrive", "leave", "retire", "then"};
-    char text[sizeof NAMES / sizeof NAMES[0]][24];
-    const char *cells[1 + sizeof NAMES / sizeof NAMES[0]] = {tool_text(server, "server")};
-
-    if (!*cells[0])
-        cells[0] = "(none)";
-    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
-        if (fmt_into(text[i], sizeof text[i], "%" PRIu64, tool_number(server, NAMES[i])) != 0)
-            BUG("a number fits");
-        cells[1 + i] = text[i];
-    }
-    table_row(table, cells);
-}
-
-static void print_servers(const json_t *reply)
-{
-    const json_t *servers = json_object_get(reply, "servers");
-    struct table *table = table_new("SERVER|NOW>|ADDED>|ARRIVE>|LEAVE>|RETIRE>|THEN>");
-
-    for (size_t i = 0; i < json_array_size(servers); i++)
-        add_server(table, json_array_get(servers, i));
-    table_flush(table, stdout);
-    table_free(&table);
-}
-
-static void print_result(const json_t *reply)
-{
-    bool dry_run = json_is_true(json_object_get(reply, "dry_run"));
-    printf("%s%" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " deleted, %" PRIu64 " unchanged",
-        dry_run ? "dry run, nothing done: " : "", tool_number(reply, "added"),
-        tool_number(reply, "changed"), tool_number(reply, "deleted"),
-        tool_number(reply, "unchanged"));
-    if (tool_number(reply, "retiring"))
-        printf(", %" PRIu64 " retiring", tool_number(reply, "retiring"));
-    putchar('\n');
-    if (dry_run)
-        print_servers(reply);
-}
+/* --- What the map kept -------------------------------------------------------------------- */
 
 static void tell_conflict(struct import *im, const json_t *conflict)
 {
@@ -384,7 +344,7 @@ static int commit(struct import *im, const struct options *o, struct err *err)
     else if (im->tool->json)
         tool_print_json(reply);
     else
-        print_result(reply);
+        import_result_print(reply);
     if (json_object_get(reply, "kept"))
         tell_kept(im, o, reply);
     json_decref(reply);

@@ -48,6 +48,10 @@ static const struct tool_command COMMANDS[] = {
         "the map of a set; who is elsewhere meanwhile comes back held", cmd_restore},
     {"check", "", "whether look-ups see what the map says", cmd_check},
     {"status", "", "state of the map and of coexist-mapd", cmd_status},
+    {"unmapped", "[--csv] [--known] LOG|-...", "addresses that logs name and the map does not",
+        cmd_unmapped},
+    {"what-if", "[--default [DOMAIN=]S|reject]... [--import FILE [--route S] [--reroute]] LOG|-...",
+        "whose mail of these logs would be answered otherwise", cmd_what_if},
 };
 #define N_COMMANDS (sizeof COMMANDS / sizeof COMMANDS[0])
 

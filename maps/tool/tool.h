@@ -99,5 +99,7 @@ int cmd_backup(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_restore(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_check(struct tool *t, struct err *err) ATTR_WUR;
 int cmd_status(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_unmapped(struct tool *t, struct err *err) ATTR_WUR;
+int cmd_what_if(struct tool *t, struct err *err) ATTR_WUR;
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include <stdint.h>
 #include <stdlib.h>
+#include "maps/format/mail_log.h"
 #include "maps/format/reader.h"
 #include "maps/route.h"
 
@@ -69,6 +70,18 @@ static int read_all(enum reader_format format, struct slice in, size_t step, str
     return rc;
 }
 
+/* Recipients lie in the line, and none is empty. */
+static void read_log(struct slice line)
+{
+    struct mail_log log;
+
+    mail_log_read(line, &log);
+    for (size_t i = 0; i < log.n; i++)
+        if (log.rcpts[i].p < line.p || log.rcpts[i].p + log.rcpts[i].n > line.p + line.n ||
+            slice_find(log.rcpts[i], '@') <= 0)
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_make(data, size);
@@ -79,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum reader_format format = (enum reader_format)(data[0] % (READER_LDIF + 1));
     in = slice_from(in, 1);
     (void)reader_guess(in, in);
+    read_log(in);
     buf_init(&whole, TEXT_MAX);
     buf_init(&pieces, TEXT_MAX);
     int rc = read_all(format, in, in.n + 1, &whole);
