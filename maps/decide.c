@@ -8,6 +8,12 @@
  * the address to deliver to can be put on the wire as it is.  It lists every key that it consulted,
  * absent ones too, with the epoch it saw: the claims (maps/claims.h) are made from that list.
  *
+ * An alias, a group that is expanded here and a forward have no route: each target is decided as a
+ * recipient of its own, with all its keys on the list, and what comes of it is a delivery.  When
+ * one of them is held, or its state is not known, so is the whole: half a message is never
+ * delivered. A target that there is not (a leaver in a group) is passed over while another one is
+ * left, and counted; nobody is told, because a sender could do nothing about it.
+ *
  * Two things follow from the list and are meant so.  The "@domain" key is on every list, so a hold
  * of the domain holds all its users.  A change of the "@domain" entry sends deliveries of the
  * domain that are just before their dot back to the sender with 451 once.
@@ -18,6 +24,7 @@
 #include "base/mail/address.h"
 #include "maps/delivery.h"
 
+/* One address: the recipient, or a target of an alias. */
 struct job {
     const struct conf *conf;
     const struct conf_domain *domain;
@@ -25,9 +32,15 @@ struct job {
     const struct decide_request *req;
     struct arena *mem;
     struct decision *out;
-    struct decide_delivery *delivery; /* the one of the decision */
-    bool is_full;                     /* mem is */
+    size_t *cap_keys; /* of out->keys */
+    bool *is_full;    /* mem is */
     struct buf *steps;
+    const struct job *from; /* the alias whose target this is; NULL: the recipient itself */
+    unsigned depth;
+    struct slice rcpt;               /* the address */
+    size_t own;                      /* index of its first key */
+    struct decide_delivery delivery; /* what is being made */
+    enum decide_by by;
     struct slice domain_key;  /* "@domain" */
     struct route_entry entry; /* that decides, when has_entry() */
     bool is_role;             /* postmaster or abuse */
@@ -36,9 +49,11 @@ struct job {
     int64_t changed_s; /* last change of what decides; INT64_MAX: not known */
 };
 
+#define KEYS_FIRST 4 /* exact, without detail, @domain: as many as nearly all decisions have */
+
 static bool has_entry(const struct job *j)
 {
-    return j->out->by != DECIDE_BY_DEFAULT;
+    return j->by != DECIDE_BY_DEFAULT;
 }
 
 /* --- Telling -------------------------------------------------------------------- */
@@ -73,6 +88,12 @@ static void answer(
     step(j, "answer: %d %s %s", code, enhanced, text);
 }
 
+static void answer_endless(struct job *j, const char *text)
+{
+    j->out->is_endless = true;
+    answer(j, DECIDE_DEFER, 451, "4.3.5", text);
+}
+
 /* The name of a server as reply text takes it. */
 static void reply_name(struct slice name, char out[65])
 {
@@ -92,7 +113,7 @@ static const char *keep_text(struct job *j, struct slice text)
 {
     char *copy = arena_alloc(j->mem, text.n + 1);
     if (!copy) {
-        j->is_full = true;
+        *j->is_full = true;
         return "";
     }
     memcpy(copy, text.p, text.n);
@@ -103,7 +124,51 @@ static const char *keep_text(struct job *j, struct slice text)
 
 static struct slice recipient_key(const struct job *j)
 {
-    return decision_key(j->out, 0);
+    return decision_key(j->out, j->own);
+}
+
+/* Room for one more of an array in the arena; false when that is full. */
+static bool make_room(struct job *j, void **array, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return true;
+    void *more = arena_alloc(j->mem, 2 * *cap * size);
+    if (!more) {
+        *j->is_full = true;
+        return false;
+    }
+    memcpy(more, *array, n * size);
+    *array = more;
+    *cap *= 2;
+    return true;
+}
+
+static struct decide_key *add_key(struct job *j)
+{
+    struct decision *d = j->out;
+    void *keys = d->keys;
+    if (!make_room(j, &keys, d->n_keys, j->cap_keys, sizeof *d->keys))
+        return NULL;
+    d->keys = keys;
+    return &d->keys[d->n_keys++];
+}
+
+static void tell_entry(const struct job *j, struct slice key, const struct route_entry *e)
+{
+    struct slice rest = e->targets, target;
+    if (!j->steps)
+        return;
+    if (e->kind == ROUTE_KIND_REJECT || (e->route.n == 0 && e->targets.n > 0))
+        step(j, "%.*s: %s, %s, epoch %" PRIu64, SLICE_ARG(key), route_kind_name(e->kind),
+            route_state_name(e->state), e->epoch);
+    else
+        step(j, "%.*s: %s on %.*s, %s, epoch %" PRIu64, SLICE_ARG(key), route_kind_name(e->kind),
+            SLICE_ARG(e->route.n ? e->route : SLICE_LIT("the default")), route_state_name(e->state),
+            e->epoch);
+    if (e->deliver_as.n)
+        step(j, "%.*s: delivered as %.*s", SLICE_ARG(key), SLICE_ARG(e->deliver_as));
+    while (e->route.n == 0 && route_list_next(&rest, &target))
+        step(j, "%.*s: to %.*s", SLICE_ARG(key), SLICE_ARG(target));
 }
 
 /* Consults one key; true when a live entry is there. */
@@ -112,8 +177,10 @@ static bool look(struct job *j, struct slice key, struct route_store *store, str
     struct decision *d = j->out;
     BUG_ON(d->n_keys == DECIDE_KEYS_MAX || key.n > ROUTE_KEY_MAX);
     route_entry_clear(e);
+    struct decide_key *k = add_key(j);
+    if (!k)
+        return false;
     enum route_answer found = j->view->get(j->view->arg, key, store, e);
-    struct decide_key *k = &d->keys[d->n_keys++];
     k->text = keep_text(j, key);
     k->n = key.n;
     k->hash = route_key_hash(key);
@@ -133,15 +200,7 @@ static bool look(struct job *j, struct slice key, struct route_store *store, str
     case ROUTE_FOUND:
         break;
     }
-    if (e->kind == ROUTE_KIND_REJECT)
-        step(j, "%.*s: reject, %s, epoch %" PRIu64, SLICE_ARG(key), route_state_name(e->state),
-            e->epoch);
-    else
-        step(j, "%.*s: %s on %.*s, %s, epoch %" PRIu64, SLICE_ARG(key), route_kind_name(e->kind),
-            SLICE_ARG(e->route.n ? e->route : SLICE_LIT("the default")), route_state_name(e->state),
-            e->epoch);
-    if (e->deliver_as.n)
-        step(j, "%.*s: delivered as %.*s", SLICE_ARG(key), SLICE_ARG(e->deliver_as));
+    tell_entry(j, key, e);
     return true;
 }
 
@@ -157,13 +216,14 @@ static bool use(struct job *j, const struct route_entry *e, enum decide_by by)
 {
     if (e->state == ROUTE_STATE_HELD) {
         j->is_held = true;
-    } else if (e->kind == ROUTE_KIND_REJECT && j->is_role) {
-        step(j, "postmaster and abuse are always valid: the reject entry is passed over");
+    } else if ((e->kind == ROUTE_KIND_REJECT || e->state == ROUTE_STATE_RETIRING) && j->is_role) {
+        step(j, "postmaster and abuse are always valid: the %s entry is passed over",
+            e->kind == ROUTE_KIND_REJECT ? "reject" : "retiring");
         return false;
     }
     j->entry = *e;
-    j->out->by = by;
-    j->delivery->key = j->out->n_keys - 1;
+    j->by = by;
+    j->delivery.key = j->out->n_keys - 1;
     return true;
 }
 
@@ -182,7 +242,8 @@ static void find_entry(
         is_done = look(j, buf_slice(bare), &stores[0], &e) && use(j, &e, DECIDE_BY_BARE_KEY);
         note_change(j, &e);
     }
-    j->out->user = j->out->n_keys - 1;
+    if (!j->from)
+        j->out->user = j->out->n_keys - 1;
 
     is_there = look(j, j->domain_key, &stores[1], &e);
     if (is_there && e.state == ROUTE_STATE_HELD) {
@@ -192,28 +253,68 @@ static void find_entry(
     if (is_done || j->is_role)
         return;
     note_change(j, &e);
-    if (is_there && (e.kind == ROUTE_KIND_REJECT || e.route.n > 0)) {
+    if (is_there && (e.kind == ROUTE_KIND_REJECT || e.route.n > 0 || e.targets.n > 0)) {
         j->entry = e;
-        j->out->by = DECIDE_BY_DOMAIN;
-        j->delivery->key = j->out->n_keys - 1;
+        j->by = DECIDE_BY_DOMAIN;
+        j->delivery.key = j->out->n_keys - 1;
     }
 }
 
 /* --- Judging -------------------------------------------------------------------- */
 
-/* The server that the map or the configuration names, in d->server; false when the answer is given
- * already. */
+/* "5.1.6" and what stands behind it. */
+static size_t enhanced_length(struct slice text, unsigned class)
+{
+    size_t dots = 0, n = 0;
+    while (n < text.n && (ascii_is_digit(text.p[n]) || text.p[n] == '.'))
+        dots += text.p[n++] == '.';
+    return dots == 2 && n >= 5 && n < 8 && text.p[0] == '0' + class && text.p[1] == '.' &&
+                   text.p[n - 1] != '.' && (n == text.n || text.p[n] == ' ')
+               ? n
+               : 0;
+}
+
+/* The answer of a reject entry: its own, or that there is nobody. */
+static void answer_reject(struct job *j)
+{
+    const struct route_entry *e = &j->entry;
+    unsigned code = e->reply_code ? e->reply_code : 550;
+    bool is_final = code >= 500;
+    size_t n = enhanced_length(e->reply_text, code / 100);
+    struct slice text = slice_trim(slice_from(e->reply_text, n));
+    char enhanced[8] = "";
+    if (n > 0) {
+        memcpy(enhanced, e->reply_text.p, n);
+        enhanced[n] = '\0';
+    }
+    answer(j, is_final ? DECIDE_REJECT : DECIDE_DEFER, (int)code,
+        n > 0      ? enhanced
+        : is_final ? "5.1.1"
+                   : "4.2.1",
+        text.n > 0 ? keep_text(j, text)
+        : is_final ? "Recipient unknown"
+                   : "Mailbox is not available, try again later");
+}
+
+static void answer_retiring(struct job *j)
+{
+    if (j->entry.until_s > j->req->now_s)
+        answer(j, DECIDE_DEFER, 451, "4.2.1", "Mailbox is being closed, try again later");
+    else
+        answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
+}
+
+/* The server that the map or the configuration names, in the delivery; false when the answer is
+ * given already. */
 static bool find_server(struct job *j)
 {
-    struct decide_delivery *d = j->delivery;
-    if (has_entry(j) &&
-        ((j->entry.kind != ROUTE_KIND_MAILBOX && j->entry.kind != ROUTE_KIND_REJECT) ||
-            j->entry.state >= ROUTE_STATE_BOTH)) {
-        answer(j, DECIDE_DEFER, 451, "4.3.5", "The map has an entry that is not understood here");
+    struct decide_delivery *d = &j->delivery;
+    if (has_entry(j) && j->entry.kind == ROUTE_KIND_REJECT) {
+        answer_reject(j);
         return false;
     }
-    if (has_entry(j) && j->entry.kind == ROUTE_KIND_REJECT) {
-        answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
+    if (has_entry(j) && j->entry.state == ROUTE_STATE_RETIRING) {
+        answer_retiring(j);
         return false;
     }
     if (has_entry(j) && (j->entry.route.n > 0 || !j->is_role)) {
@@ -252,22 +353,22 @@ static bool choose_server(struct job *j)
 {
     if (!find_server(j))
         return false;
-    if (conf_server_takes_mail(&j->conf->servers[j->delivery->server]))
+    if (conf_server_takes_mail(&j->conf->servers[j->delivery.server]))
         return true;
     step(j, "%.*s has no smtp address in the configuration",
-        SLICE_ARG(server_name(j, j->delivery->server)));
+        SLICE_ARG(server_name(j, j->delivery.server)));
     answer(j, DECIDE_DEFER, 451, "4.3.5", "Recipient is routed to a server that takes no mail");
-    j->delivery->server = CONF_SERVER_NONE;
+    j->delivery.server = CONF_SERVER_NONE;
     return false;
 }
 
 static bool set_address(struct job *j)
 {
     char address[ROUTE_KEY_MAX + 1];
-    switch (delivery_address(j->req->rcpt, recipient_key(j), j->out->by,
+    switch (delivery_address(j->rcpt, recipient_key(j), j->by,
         has_entry(j) ? j->entry.deliver_as : SLICE_NONE, address)) {
     case DELIVERY_GOOD:
-        j->delivery->address = keep_text(j, slice_str(address));
+        j->delivery.address = keep_text(j, slice_str(address));
         return true;
     case DELIVERY_BROKEN:
         answer(j, DECIDE_DEFER, 451, "4.3.5", "The map names a delivery address that is not one");
@@ -276,7 +377,7 @@ static bool set_address(struct job *j)
         break;
     }
     step(j, "a server could read a foreign address in it: only an entry of its own helps");
-    j->delivery->server = CONF_SERVER_NONE;
+    j->delivery.server = CONF_SERVER_NONE;
     answer(j, DECIDE_REJECT, 550, "5.1.1", "Recipient unknown");
     return false;
 }
@@ -287,7 +388,11 @@ static bool check_direction(struct job *j)
     if (j->req->source_server == CONF_SERVER_NONE)
         return true;
     struct slice from = server_name(j, j->req->source_server);
-    if (j->req->source_server != j->delivery->server) {
+    if (j->from) {
+        step(j, "comes from %.*s, which does not know the alias: fine", SLICE_ARG(from));
+        return true;
+    }
+    if (j->req->source_server != j->delivery.server) {
         step(j, "comes from %.*s, another server: fine", SLICE_ARG(from));
         return true;
     }
@@ -329,11 +434,11 @@ static struct slice loop_partner(const struct job *j, struct slice name)
 
 static bool check_loop(struct job *j)
 {
-    struct slice name = server_name(j, j->delivery->server);
+    struct slice name = server_name(j, j->delivery.server);
     size_t same = 0;
     for (size_t i = 0; i < j->req->n_stamps; i++) {
         const struct decide_stamp *s = &j->req->stamps[i];
-        bool is_same = slice_eq(s->server, name) && s->epoch == j->delivery->epoch;
+        bool is_same = slice_eq(s->server, name) && s->epoch == j->delivery.epoch;
         same += is_same;
         step(j, "stamp: routed to %.*s under epoch %" PRIu64 "%s", SLICE_ARG(s->server), s->epoch,
             is_same ? ", as now" : "");
@@ -357,12 +462,211 @@ static bool check_loop(struct job *j)
 
 /* ------------------------------------------------------------------------------------ */
 
-static void judge(struct job *j)
+/* --- Who may send ------------------------------------------------------------------------- */
+
+static bool is_in_list(const struct job *j, struct slice list, struct slice key)
 {
-    struct decide_delivery *d = j->delivery;
+    struct slice part, domain = slice_from(key, normalise_local(key).n);
+    while (route_list_next(&list, &part))
+        if (slice_eq(part, key) || slice_eq(part, domain))
+            return true;
+    (void)j;
+    return false;
+}
+
+/* The sender as the lists of the map have addresses. */
+static bool is_listed(const struct job *j, struct slice list)
+{
+    struct buf key;
+    buf_init(&key, ROUTE_KEY_MAX);
+    bool is = j->req->sender.n > 0 && normalise_key(j->conf, j->req->sender, &key) == 0 &&
+              is_in_list(j, list, buf_slice(&key));
+    buf_fini(&key);
+    return is;
+}
+
+static bool check_senders(struct job *j)
+{
+    struct slice who = j->entry.senders;
+    bool may;
+    if (!has_entry(j) || who.n == 0)
+        return true;
+    if (!j->req->has_sender) {
+        step(j, "only %s may send there: not checked without a sender",
+            slice_find(who, '@') >= 0            ? "some"
+            : slice_eq(who, SLICE_LIT("inside")) ? "those inside"
+                                                 : "members");
+        return true;
+    }
+    if (slice_eq(who, SLICE_LIT("inside")))
+        may = j->req->source_server != CONF_SERVER_NONE;
+    else
+        may = is_listed(j, slice_eq(who, SLICE_LIT("members")) ? j->entry.targets : who);
+    if (!may)
+        answer(j, DECIDE_REJECT, 550, "5.7.1", "You may not send to this address");
+    return may;
+}
+
+/* --- Deliveries --------------------------------------------------------------------------- */
+
+/* Two ways to one mailbox are one delivery. */
+static bool is_delivery(const struct decision *d, const struct decide_delivery *new)
+{
+    for (size_t i = 0; i < d->n_deliveries; i++)
+        if (d->deliveries[i].server == new->server &&
+            strcmp(d->deliveries[i].address, new->address) == 0)
+            return true;
+    return false;
+}
+
+static bool add_delivery(struct job *j, const struct decide_delivery *new)
+{
+    struct decision *d = j->out;
+    if (is_delivery(d, new))
+        return true;
+    if (d->n_deliveries == DECIDE_DELIVERIES_MAX) {
+        answer_endless(j, "The map leads this recipient to too many addresses");
+        return false;
+    }
+    if (d->n_deliveries > 0) {
+        void *all = d->deliveries;
+        /* Powers of two from one on: full when the number is one. */
+        size_t cap = d->n_deliveries;
+        if ((cap & (cap - 1)) == 0) {
+            if (!make_room(j, &all, d->n_deliveries, &cap, sizeof *d->deliveries))
+                return false;
+            d->deliveries = all;
+        }
+    }
+    d->deliveries[d->n_deliveries++] = *new;
+    return true;
+}
+
+/* The copy for the second server of a user who is on both. */
+static bool add_copy(struct job *j)
+{
+    char address[ROUTE_KEY_MAX + 1];
+    if (!has_entry(j) || j->entry.state != ROUTE_STATE_BOTH || j->entry.until_s <= j->req->now_s)
+        return true;
+    struct decide_delivery copy = j->delivery;
+    copy.server = conf_server_index(j->conf, j->entry.also);
+    copy.is_copy = true;
+    if (copy.server == CONF_SERVER_NONE ||
+        !conf_server_takes_mail(&j->conf->servers[copy.server]) ||
+        delivery_address(j->rcpt, recipient_key(j), j->by, SLICE_NONE, address) != DELIVERY_GOOD) {
+        step(j, "no copy: %.*s takes no mail", SLICE_ARG(j->entry.also));
+        return true;
+    }
+    copy.address = keep_text(j, slice_str(address));
+    step(j, "and a copy to %.*s as %s", SLICE_ARG(j->entry.also), copy.address);
+    return add_delivery(j, &copy);
+}
+
+/* --- Aliases ------------------------------------------------------------------------------- */
+
+static enum decision_kind settle(struct job *j);
+static enum decision_kind look_and_settle(struct job *j, struct slice key);
+
+static bool has_targets(const struct job *j)
+{
+    return has_entry(j) &&
+           (j->entry.kind == ROUTE_KIND_ALIAS || j->entry.kind == ROUTE_KIND_FORWARD ||
+               (j->entry.kind == ROUTE_KIND_GROUP && j->entry.route.n == 0));
+}
+
+/* Is the entry that decides here one of those on the way here? */
+static bool is_loop(const struct job *j)
+{
+    struct slice key = decision_key(j->out, j->delivery.key);
+    for (const struct job *up = j->from; up; up = up->from)
+        if (slice_eq(key, decision_key(j->out, up->delivery.key)))
+            return true;
+    return false;
+}
+
+static enum decision_kind leave(struct job *j, struct slice target)
+{
+    struct decide_delivery d = {.server = CONF_SERVER_NONE,
+        .epoch = j->entry.epoch,
+        .key = j->delivery.key,
+        .rcpt = j->own,
+        .is_outside = true,
+        .address = keep_text(j, target)};
+    step(j, "%.*s is outside: forward", SLICE_ARG(target));
+    return add_delivery(j, &d) ? DECIDE_DELIVER : DECIDE_DEFER;
+}
+
+static enum decision_kind follow(struct job *from, struct slice target)
+{
+    struct job j = {.conf = from->conf,
+        .view = from->view,
+        .req = from->req,
+        .mem = from->mem,
+        .out = from->out,
+        .cap_keys = from->cap_keys,
+        .is_full = from->is_full,
+        .steps = from->steps,
+        .from = from,
+        .depth = from->depth + 1,
+        .rcpt = target};
+    enum decision_kind kind;
+    struct buf key;
+    buf_init(&key, ROUTE_KEY_MAX);
+    if (normalise_key(j.conf, target, &key) != 0) {
+        answer(&j, DECIDE_DEFER, 451, "4.3.5", "The map names a target that is no address");
+        kind = DECIDE_DEFER;
+    } else if (!(j.domain = conf_domain(j.conf, normalise_domain(buf_slice(&key))))) {
+        kind = leave(from, target);
+    } else if (j.depth > DECIDE_DEPTH_MAX || j.out->n_keys + KEYS_FIRST > DECIDE_KEYS_MAX) {
+        step(&j, "%u aliases one behind the other, or %zu keys: too many", j.depth, j.out->n_keys);
+        answer_endless(&j, "The map leads this recipient through too many aliases");
+        kind = DECIDE_DEFER;
+    } else {
+        kind = look_and_settle(&j, buf_slice(&key));
+    }
+    if (kind == DECIDE_HOLD)
+        from->delivery.server = j.delivery.server;
+    buf_fini(&key);
+    return kind;
+}
+
+/* All targets of the entry; the whole waits for each of them. */
+static enum decision_kind expand(struct job *j)
+{
+    struct slice rest = j->entry.targets, target;
+    size_t delivered = 0, skipped = 0;
+    if (is_loop(j)) {
+        step(j, "this alias leads to itself");
+        answer_endless(j, "The map leads this recipient in a circle");
+        return DECIDE_DEFER;
+    }
+    while (route_list_next(&rest, &target)) {
+        enum decision_kind kind = follow(j, target);
+        if (*j->is_full || kind == DECIDE_HOLD || kind == DECIDE_DEFER)
+            return kind;
+        if (kind == DECIDE_DELIVER)
+            delivered++;
+        else
+            skipped++;
+    }
+    if (delivered == 0)
+        return DECIDE_REJECT;
+    if (skipped > 0)
+        step(j, "%zu targets that there are not are passed over", skipped);
+    j->out->n_skipped += skipped;
+    return DECIDE_DELIVER;
+}
+
+/* ------------------------------------------------------------------------------------ */
+
+/* What comes of an address whose keys were looked up. DELIVER: its deliveries are listed; else the
+ * answer is in the decision. */
+static enum decision_kind settle(struct job *j)
+{
+    struct decide_delivery *d = &j->delivery;
     if (j->is_unknown) {
         answer(j, DECIDE_DEFER, 451, "4.3.0", "Recipient map is not available, try again later");
-        return;
+        return DECIDE_DEFER;
     }
     if (j->is_held) {
         if (has_entry(j)) {
@@ -370,30 +674,51 @@ static void judge(struct job *j)
             d->epoch = j->entry.epoch;
         }
         answer(j, DECIDE_HOLD, 450, "4.2.1", "Mailbox is being moved, try again later");
-        return;
+        return DECIDE_HOLD;
     }
-    if (!choose_server(j) || !set_address(j))
-        return;
-    if (!check_direction(j) || !check_loop(j)) {
+    if (!check_senders(j))
+        return DECIDE_REJECT;
+    if (has_targets(j))
+        return expand(j);
+    if (!choose_server(j) || !set_address(j) || !check_direction(j) || !check_loop(j)) {
         d->address = "";
-        return;
+        return j->out->kind;
     }
-    j->out->kind = DECIDE_DELIVER;
     step(j, "deliver to %.*s as %s", SLICE_ARG(server_name(j, d->server)), d->address);
+    return add_delivery(j, d) && add_copy(j) ? DECIDE_DELIVER : DECIDE_DEFER;
 }
 
-/* Room for the keys and the delivery. */
+/* The stores hold the bytes of what is found: one for the address, one for its domain. */
+static enum decision_kind look_and_settle(struct job *j, struct slice key)
+{
+    struct route_store stores[2];
+    char domain_key[ROUTE_KEY_MAX + 1];
+    struct slice domain = normalise_domain(key);
+    struct buf bare;
+
+    BUG_ON(domain.n + 1 > sizeof domain_key);
+    domain_key[0] = '@';
+    memcpy(domain_key + 1, domain.p, domain.n);
+    j->domain_key = slice_make(domain_key, domain.n + 1);
+    j->own = j->out->n_keys;
+    j->delivery = (struct decide_delivery){
+        .server = CONF_SERVER_NONE, .address = "", .key = DECIDE_NO_KEY, .rcpt = j->own};
+    buf_init(&bare, ROUTE_KEY_MAX);
+    find_entry(j, key, stores, &bare);
+    enum decision_kind kind = *j->is_full ? DECIDE_DEFER : settle(j);
+    buf_fini(&bare);
+    return kind;
+}
+
+/* Room for the usual keys and the first delivery. */
 static bool prepare(struct job *j)
 {
     struct decision *d = j->out;
     *d = (struct decision){.text = ""};
-    d->keys = arena_alloc(j->mem, DECIDE_KEYS_MAX * sizeof *d->keys);
-    d->deliveries = j->delivery = arena_alloc(j->mem, sizeof *d->deliveries);
-    if (!d->keys || !d->deliveries)
-        return false;
-    *j->delivery =
-        (struct decide_delivery){.server = CONF_SERVER_NONE, .address = "", .key = DECIDE_NO_KEY};
-    return true;
+    *j->cap_keys = KEYS_FIRST;
+    d->keys = arena_alloc(j->mem, KEYS_FIRST * sizeof *d->keys);
+    d->deliveries = arena_alloc(j->mem, sizeof *d->deliveries);
+    return d->keys && d->deliveries;
 }
 
 /* Somebody has asked for more than there is room for: later he may have less to ask. */
@@ -403,17 +728,45 @@ static void answer_full(struct job *j)
     answer(j, DECIDE_DEFER, 451, "4.3.0", "Too many recipients at once, try again later");
 }
 
+static void decide_recipient(struct job *j, struct slice key)
+{
+    struct decision *d = j->out;
+    enum decision_kind kind = look_and_settle(j, key);
+    if (*j->is_full)
+        return;
+    d->by = j->by;
+    d->kind = kind;
+    if (kind == DECIDE_DELIVER) {
+        /* Of a target that was passed over. */
+        d->code = 0;
+        d->enhanced[0] = '\0';
+        d->text = "";
+        return;
+    }
+    j->delivery.address = "";
+    d->deliveries[0] = j->delivery;
+    d->n_deliveries = 1;
+    d->n_skipped = 0;
+}
+
 void decide(const struct conf *conf, const struct route_view *view,
     const struct decide_request *req, struct arena *mem, struct decision *out, struct buf *steps)
 {
-    struct route_store stores[2];
-    struct job j = {.conf = conf, .view = view, .req = req, .mem = mem, .out = out, .steps = steps};
-    char domain_key[ROUTE_KEY_MAX + 1];
-    struct buf key, bare;
+    bool is_full = false;
+    size_t cap_keys;
+    struct job j = {.conf = conf,
+        .view = view,
+        .req = req,
+        .mem = mem,
+        .out = out,
+        .cap_keys = &cap_keys,
+        .is_full = &is_full,
+        .steps = steps,
+        .rcpt = req->rcpt};
+    struct buf key;
     buf_init(&key, ROUTE_KEY_MAX);
-    buf_init(&bare, ROUTE_KEY_MAX);
     if (!prepare(&j)) {
-        j.is_full = true;
+        is_full = true;
         goto done;
     }
     if (req->rcpt.n == 0 || req->rcpt.p[0] == '@' || normalise_key(conf, req->rcpt, &key) != 0) {
@@ -434,84 +787,9 @@ void decide(const struct conf *conf, const struct route_view *view,
         answer(&j, DECIDE_NOT_OURS, 550, "5.7.1", "Relaying denied");
         goto done;
     }
-    BUG_ON(domain.n + 1 > sizeof domain_key);
-    domain_key[0] = '@';
-    memcpy(domain_key + 1, domain.p, domain.n);
-    j.domain_key = slice_make(domain_key, domain.n + 1);
-    find_entry(&j, buf_slice(&key), stores, &bare);
-    if (j.is_full)
-        goto done;
-    out->n_deliveries = 1;
-    judge(&j);
+    decide_recipient(&j, buf_slice(&key));
 done:
-    if (j.is_full)
+    if (is_full)
         answer_full(&j);
-    buf_fini(&bare);
     buf_fini(&key);
-}
-
-static const char *const decision_names[] = {
-    [DECIDE_DELIVER] = "deliver",
-    [DECIDE_HOLD] = "hold",
-    [DECIDE_REJECT] = "reject",
-    [DECIDE_DEFER] = "defer",
-    [DECIDE_NOT_OURS] = "not-ours",
-};
-_Static_assert(
-    sizeof decision_names / sizeof *decision_names == DECIDE_NOT_OURS + 1, "a name each");
-
-const char *decision_kind_name(enum decision_kind kind)
-{
-    return decision_names[kind];
-}
-
-/* --- What is in a decision --------------------------------------------------------------- */
-
-int decision_server(const struct decision *d)
-{
-    return d->n_deliveries > 0 ? d->deliveries[0].server : CONF_SERVER_NONE;
-}
-
-uint64_t decision_epoch(const struct decision *d)
-{
-    return d->n_deliveries > 0 ? d->deliveries[0].epoch : 0;
-}
-
-struct slice decision_key(const struct decision *d, size_t i)
-{
-    return slice_make(d->keys[i].text, d->keys[i].n);
-}
-
-static int copy_text(struct arena *mem, const char **text)
-{
-    struct slice copy = arena_dup(mem, slice_make(*text, strlen(*text) + 1));
-    if (!copy.p)
-        return -1;
-    *text = (const char *)copy.p;
-    return 0;
-}
-
-static void *copy_array(struct arena *mem, const void *from, size_t n, size_t size)
-{
-    void *to = arena_alloc(mem, n * size);
-    if (to && n > 0)
-        memcpy(to, from, n * size);
-    return to;
-}
-
-int decision_copy(const struct decision *d, struct arena *mem, struct decision *out)
-{
-    struct decision copy = *d;
-    copy.keys = copy_array(mem, d->keys, d->n_keys, sizeof *d->keys);
-    copy.deliveries = copy_array(mem, d->deliveries, d->n_deliveries, sizeof *d->deliveries);
-    if (!copy.keys || !copy.deliveries || (d->text && copy_text(mem, &copy.text) != 0))
-        return -1;
-    for (size_t i = 0; i < copy.n_keys; i++)
-        if (copy_text(mem, &copy.keys[i].text) != 0)
-            return -1;
-    for (size_t i = 0; i < copy.n_deliveries; i++)
-        if (copy.deliveries[i].address && copy_text(mem, &copy.deliveries[i].address) != 0)
-            return -1;
-    *out = copy;
-    return 0;
 }

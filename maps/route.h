@@ -26,10 +26,12 @@
 #define ROUTE_TARGETS_COUNT_MAX 100
 #define ROUTE_SOURCE_MAX 64 /* the name of an import */
 #define ROUTE_TEXT_MAX 200  /* the text of a reject entry's own answer */
-#define DECIDE_KEYS_MAX 4   /* exact, without detail, @domain, and one to spare */
+#define DECIDE_KEYS_MAX 400 /* consulted by one decision, aliases behind aliases and all */
+#define DECIDE_DELIVERIES_MAX 100
+#define DECIDE_DEPTH_MAX 10 /* aliases one behind the other */
 #define DECIDE_TEXT_MAX 256
 /* What one decision takes of an arena at most. */
-#define DECIDE_MEM_MAX 4096
+#define DECIDE_MEM_MAX (1u << 19)
 
 /* The numbers are in the records. */
 enum route_kind {
@@ -167,6 +169,9 @@ struct decide_request {
     struct slice rcpt; /* mailbox without brackets, or "postmaster" */
     int source_server; /* index of the server the message comes from, CONF_SERVER_NONE: outside */
     int64_t now_s;
+    /* The sender, "" for the null sender; without one nobody is refused for who he is. */
+    bool has_sender;
+    struct slice sender;
     /* Known only behind the header; zero at RCPT. Stamps are those for this recipient. */
     const struct decide_stamp *stamps;
     size_t n_stamps;
@@ -192,10 +197,14 @@ struct decide_key {
 
 /* One copy of the message for the recipient. */
 struct decide_delivery {
-    int server;          /* index in conf->servers */
+    int server;          /* index in conf->servers; CONF_SERVER_NONE when it is_outside */
     uint64_t epoch;      /* of the entry that decided, 0 for a configured default */
     const char *address; /* what to hand to that server, as RCPT argument without brackets */
     size_t key;          /* index of the key whose entry decided, DECIDE_NO_KEY for a default */
+    size_t rcpt;         /* index of the key that the address has for the map: the recipient's, or
+                            that of the alias' target; stamps name both */
+    bool is_outside;     /* leaves the organisation */
+    bool is_copy;        /* for the second server of a user who is on both */
 };
 #define DECIDE_NO_KEY SIZE_MAX
 
@@ -205,15 +214,17 @@ struct decision {
     int code;         /* reply for all kinds but DELIVER: 550, 450, 451, 501, 554 */
     char enhanced[8]; /* "5.1.1" */
     const char *text; /* printable ASCII; without code and enhanced code */
-    /* DELIVER: where to.  Else none, or one with what was found of it before the answer was clear:
-     * perhaps without a server (CONF_SERVER_NONE), and its address is empty. */
+    /* DELIVER: where to, each once.  Else none, or one with what was found of it before the answer
+     * was clear: perhaps without a server (CONF_SERVER_NONE), and its address is empty. */
     struct decide_delivery *deliveries;
     size_t n_deliveries;
     enum decide_by by;       /* the recipient's own entry */
     struct decide_key *keys; /* all that contributed; the first is the recipient's own */
     size_t n_keys;
-    size_t user; /* index of the key that names the user whatever "+detail" says: of the user's
-                    entry, or the one without detail where there is none */
+    size_t n_skipped; /* targets that there are not, beside others that there are */
+    bool is_endless;  /* DEFER: an alias leads in a circle or to too many */
+    size_t user;      /* index of the key that names the user whatever "+detail" says: of the user's
+                         entry, or the one without detail where there is none */
 };
 /* Of the first delivery. */
 int decision_server(const struct decision *d);     /* or CONF_SERVER_NONE */
@@ -223,9 +234,10 @@ struct slice decision_key(const struct decision *d, size_t i);
 int decision_copy(const struct decision *d, struct arena *mem, struct decision *out) ATTR_WUR;
 
 /* Look-up order: the key, the key without "+detail", postmaster and abuse, "@domain", the domain's
- * configured default.  The "@domain" key is always consulted: while it is held the whole domain is.
- * Order of tests: unknown state, held, no such user, direction, loop, hops; so nothing is refused
- * for good while the state is unknown or a hold lasts.
+ * configured default; then the same for each target of an alias.  The "@domain" key is always
+ * consulted: while it is held the whole domain is. Order of tests: unknown state, held, no such
+ * user, direction, loop, hops; so nothing is refused for good while the state is unknown or a hold
+ * lasts.
  *
  * mem: where the decision lies until that is reset; nothing in it borrows from anything else.  When
  * it is full the answer is DEFER.

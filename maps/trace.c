@@ -153,7 +153,7 @@ int trace_stamp(const struct trace_keys *k, const struct trace_rcpt *rcpts, size
         buf_addf(out, HEAD_FORMAT, k->v[0].id, now_s, SLICE_ARG(server)) != 0)
         goto fail;
     for (size_t i = 0; i < n; i++) {
-        char mac[HMAC_BASE64_SIZE(MAC_SIZE)], item[64];
+        char mac[HMAC_BASE64_SIZE(MAC_SIZE)], item[TRACE_ITEM_MAX];
         if (rcpts[i].key.n > ROUTE_KEY_MAX)
             goto fail;
         make_mac(&k->v[0], now_s, server, rcpts[i].epoch, rcpts[i].key, mac);

@@ -18,6 +18,7 @@
 #define TRACE_VALID_S (7 * 24 * 3600)
 #define TRACE_FIELDS_MAX 64
 #define TRACE_KEYS_MAX 2
+#define TRACE_ITEM_MAX 64   /* bytes of a field that one recipient more takes at most */
 #define TRACE_STAMP_MAX 256 /* bytes of a field for one recipient, more than its parts can have */
 
 struct trace_keys; /* the current key and, during rotation, the one before */

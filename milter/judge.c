@@ -28,6 +28,11 @@
 struct judged_rcpt {
     size_t address, address_n; /* in judge.addresses */
     size_t key, key_n;
+};
+
+/* What is stamped: a recipient, or a target of one, and where it goes. */
+struct judged_delivery {
+    size_t key, key_n; /* in judge.targets */
     int server;
     uint64_t epoch;
 };
@@ -39,6 +44,12 @@ struct milter_judge {
     struct buf addresses;
     struct judged_rcpt *rcpts;
     size_t n_rcpts, cap_rcpts;
+    struct buf sender; /* address without brackets */
+    bool has_sender;
+    /* Of all recipients, as they were last decided. */
+    struct buf targets;
+    struct judged_delivery *deliveries;
+    size_t n_deliveries, cap_deliveries;
     struct buf trace; /* trace fields from the top, each with CRLF */
     size_t n_trace;
     bool is_trace_full;
@@ -52,6 +63,8 @@ struct milter_judge *milter_judge_new(void)
     j->mem = arena_new(DECIDE_MEM_MAX);
     buf_init(&j->addresses, ADDRESSES_MAX);
     buf_init(&j->trace, JUDGE_TRACE_MAX);
+    buf_init(&j->sender, ADDRESS_MAX);
+    buf_init(&j->targets, ADDRESSES_MAX);
     return j;
 }
 
@@ -64,7 +77,10 @@ void milter_judge_free(struct milter_judge **jp)
     arena_free(&j->mem);
     buf_fini(&j->addresses);
     buf_fini(&j->trace);
+    buf_fini(&j->sender);
+    buf_fini(&j->targets);
     free(j->rcpts);
+    free(j->deliveries);
     free(j);
     *jp = NULL;
 }
@@ -75,10 +91,27 @@ void milter_judge_begin(struct milter_judge *j, const struct judge_site *site, i
     j->source_server = source_server;
     buf_clear(&j->addresses);
     buf_clear(&j->trace);
+    buf_clear(&j->sender);
+    j->has_sender = false;
     j->n_rcpts = 0;
+    j->n_deliveries = 0;
     j->n_trace = 0;
     j->is_trace_full = false;
     j->hops = 0;
+}
+
+void milter_judge_sender(struct milter_judge *j, struct slice path)
+{
+    unsigned char plain[ADDRESS_MAX];
+    struct address a;
+    struct slice mailbox = SLICE_NONE;
+
+    /* What cannot be read is nobody: a list of senders does not have it. */
+    buf_clear(&j->sender);
+    j->has_sender = true;
+    if (address_path_parse(&path, false, &a, &mailbox, plain) == ADDRESS_PATH_MAILBOX &&
+        buf_add(&j->sender, mailbox) != 0)
+        buf_clear(&j->sender);
 }
 
 size_t milter_judge_rcpts(const struct milter_judge *j)
@@ -114,6 +147,36 @@ static void finding_from(struct judge_finding *f, const struct decision *d)
     }
 }
 
+static int keep_delivery(struct milter_judge *j, struct slice key, int server, uint64_t epoch)
+{
+    struct judged_delivery r = {
+        .key = j->targets.n, .key_n = key.n, .server = server, .epoch = epoch};
+
+    if (j->n_deliveries == JUDGE_DELIVERIES_MAX || buf_add(&j->targets, key) != 0)
+        return -1;
+    if (j->n_deliveries == j->cap_deliveries) {
+        j->cap_deliveries = j->cap_deliveries == 0 ? 8 : 2 * j->cap_deliveries;
+        j->deliveries = mem_realloc_array(j->deliveries, j->cap_deliveries, sizeof(*j->deliveries));
+    }
+    j->deliveries[j->n_deliveries++] = r;
+    return 0;
+}
+
+/* All that a decision sends to a server, under the key of the recipient and of the target.  What is
+ * more than there is room for has no stamp, and then counts hops alone. */
+static void keep_deliveries(struct milter_judge *j, const struct decision *d)
+{
+    for (size_t i = 0; i < d->n_deliveries; i++) {
+        const struct decide_delivery *to = &d->deliveries[i];
+        if (to->server == CONF_SERVER_NONE)
+            continue;
+        if (keep_delivery(j, decision_key(d, 0), to->server, to->epoch) != 0 ||
+            (to->rcpt != 0 &&
+                keep_delivery(j, decision_key(d, to->rcpt), to->server, to->epoch) != 0))
+            return;
+    }
+}
+
 /* Keeps a recipient that passes.  The decision has at least one key, its own. */
 static int keep(struct milter_judge *j, struct slice address, const struct decision *d)
 {
@@ -125,8 +188,6 @@ static int keep(struct milter_judge *j, struct slice address, const struct decis
         j->rcpts = mem_realloc_array(j->rcpts, j->cap_rcpts, sizeof(*j->rcpts));
     }
     r.key = r.address + address.n;
-    r.server = decision_server(d);
-    r.epoch = decision_epoch(d);
     if (buf_add(&j->addresses, address) != 0 || buf_add(&j->addresses, key) != 0)
         return -1;
     j->rcpts[j->n_rcpts++] = r;
@@ -163,6 +224,8 @@ void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view,
         return;
     }
     request.rcpt = mailbox;
+    request.has_sender = j->has_sender;
+    request.sender = buf_slice(&j->sender);
     arena_reset(j->mem);
     decide(j->site.conf, view, &request, j->mem, &d, NULL);
     finding_from(out, &d);
@@ -212,7 +275,7 @@ static struct slice part(const struct milter_judge *j, size_t from, size_t n)
 
 /* Decides one kept recipient with everything that is known now. */
 static void decide_again(struct milter_judge *j, const struct route_view *view,
-    struct judged_rcpt *r, int64_t now_s, struct judge_finding *f)
+    const struct judged_rcpt *r, int64_t now_s, struct judge_finding *f)
 {
     struct decide_stamp stamps[TRACE_FIELDS_MAX];
     struct decide_request request = {.rcpt = part(j, r->address, r->address_n),
@@ -230,10 +293,8 @@ static void decide_again(struct milter_judge *j, const struct route_view *view,
     decide(j->site.conf, view, &request, j->mem, &d, NULL);
     *f = (struct judge_finding){.rcpt = request.rcpt, .said = request.rcpt, .is_ours = true};
     finding_from(f, &d);
-    if (d.kind == DECIDE_DELIVER) {
-        r->server = decision_server(&d);
-        r->epoch = decision_epoch(&d);
-    }
+    if (d.kind == DECIDE_DELIVER)
+        keep_deliveries(j, &d);
 }
 
 static bool is_loop(const struct judge_finding *f)
@@ -246,6 +307,8 @@ void milter_judge_message(
 {
     struct judge_finding f;
 
+    buf_clear(&j->targets);
+    j->n_deliveries = 0;
     *out = (struct judge_finding){.server = CONF_SERVER_NONE, .is_ours = j->n_rcpts > 0};
     for (size_t i = 0; i < j->n_rcpts; i++) {
         decide_again(j, view, &j->rcpts[i], now_s, &f);
@@ -276,13 +339,13 @@ int milter_judge_stamp(struct milter_judge *j, int server, int64_t now_s, struct
     size_t n = 0;
     int failed = 0;
 
-    if (j->site.keys == NULL || j->n_rcpts == 0)
+    if (j->site.keys == NULL || j->n_deliveries == 0)
         return 0;
-    rcpts = mem_realloc_array(NULL, j->n_rcpts, sizeof(*rcpts));
-    for (size_t i = 0; i < j->n_rcpts; i++) {
-        const struct judged_rcpt *r = &j->rcpts[i];
+    rcpts = mem_realloc_array(NULL, j->n_deliveries, sizeof(*rcpts));
+    for (size_t i = 0; i < j->n_deliveries; i++) {
+        const struct judged_delivery *r = &j->deliveries[i];
 
-        struct slice key = part(j, r->key, r->key_n);
+        struct slice key = slice_sub(buf_slice(&j->targets), r->key, r->key_n);
 
         if (r->server == server && !has_key(rcpts, n, key))
             rcpts[n++] = (struct trace_rcpt){.key = key, .epoch = r->epoch};

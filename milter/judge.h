@@ -4,6 +4,7 @@
  * clock in here; the same bytes, map and time give the same verdict.
  *
  *     milter_judge_begin(j, &site, source_server);
+ *     milter_judge_sender(j, path);
  *     milter_judge_rcpt(j, &view, &rcpt, now_s, &finding);         for each RCPT
  *     milter_judge_header(j, name, value);                         for each field, from the top
  *     milter_judge_message(j, &view, now_s, &finding);             at the end
@@ -27,6 +28,7 @@
 #include "milter/meaning.h"
 
 #define JUDGE_RCPTS_MAX 500 /* of our domains, per message; keeps the stamps below 32 KiB */
+#define JUDGE_DELIVERIES_MAX (2 * JUDGE_RCPTS_MAX) /* that are stamped */
 #define JUDGE_TRACE_MAX (96u * 1024) /* bytes of trace fields that are looked at, from the top */
 
 struct milter_judge;
@@ -61,6 +63,8 @@ void milter_judge_free(struct milter_judge **j);
 
 /* Forgets everything about the message before. */
 void milter_judge_begin(struct milter_judge *j, const struct judge_site *site, int source_server);
+/* The argument of MAIL.  Until it is known nobody is refused for who he is. */
+void milter_judge_sender(struct milter_judge *j, struct slice path);
 /*
  * Where nobody knows where the mail would go (MEANING_UNKNOWN) it is refused: for good when the
  * mail server says that it delivers the mail by itself under a name without a domain, or cannot

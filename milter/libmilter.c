@@ -277,8 +277,11 @@ static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *address)
 
 static sfsistat on_mail(SMFICTX *ctx, char **argv)
 {
-    (void)argv;
-    message_begin(session_of(ctx));
+    struct session *s = session_of(ctx);
+
+    message_begin(s);
+    if (argv != NULL && argv[0] != NULL)
+        milter_judge_sender(s->judge, slice_str(argv[0]));
     return SMFIS_CONTINUE;
 }
 

@@ -20,9 +20,10 @@ struct judge { /* all borrowed */
     struct arena *mem; /* for the decision at hand */
 };
 
-/* source_server: where the client belongs, CONF_SERVER_NONE for outside.  The decision is good
- * until the judge is asked again. */
-void judge_rcpt(const struct judge *j, struct slice rcpt, int source_server, struct decision *out);
+/* source_server: where the client belongs, CONF_SERVER_NONE for outside.  DELIVER has exactly one
+ * delivery, to a server.  The decision is good until the judge is asked again. */
+void judge_rcpt(const struct judge *j, struct slice sender, struct slice rcpt, int source_server,
+    struct decision *out);
 /* Judges all accepted recipients again, now with the header's stamps and hops.  0: the decisions
  * stand; -1: the message is refused with *refusal_out. */
 int judge_header(const struct judge *j, struct slice header, int source_server,

@@ -198,7 +198,7 @@ void session_judge(struct session *s)
     struct decision d;
     size_t room = 0;
 
-    judge_rcpt(&s->w->judge, rcpt, s->source_server, &d);
+    judge_rcpt(&s->w->judge, buf_slice(&s->ct.sender), rcpt, s->source_server, &d);
     if (s->ct.size > 0 && d.kind == DECIDE_DELIVER)
         room = prefix_size(s, rcpt, &d);
     cutthrough_rcpt(&s->ct, &d, room);

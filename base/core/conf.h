@@ -121,6 +121,7 @@ struct conf_milter {
 struct conf_lookup {
     char *user; /* to become after the start as root; NULL: stay */
     struct net_endpoint socketmap;
+    bool aliases; /* the MTA asks `aliases` first, so an entry may lead to several or outside */
     uint32_t clients_max;
     uint64_t idle_timeout_ms;
 };

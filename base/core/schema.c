@@ -152,6 +152,7 @@ const struct schema_key schema_keys[] = {
 
     LOOKUP("user", user, TEXT, NULL, NO_RANGE),
     LOOKUP("socketmap", socketmap, ENDPOINT, "inet:127.0.0.1:10225", CHOICES(SOCKET_SCHEMES)),
+    LOOKUP("aliases", aliases, BOOL, "no", CHOICES(YES_NO)),
     LOOKUP("clients_max", clients_max, NUMBER, "1000", RANGE(1, 100000)),
     LOOKUP("idle_timeout", idle_timeout_ms, DURATION, "5m", RANGE(100, DAY)),
 

@@ -70,6 +70,12 @@ struct answer {
     struct buf text;
 };
 
+/* Does the map lead the recipient to others? */
+static bool is_alias(const struct decision *d)
+{
+    return d->n_deliveries > 1 || d->deliveries[0].rcpt != 0 || d->deliveries[0].is_outside;
+}
+
 /* transport: where Postfix sends mail for the recipient.  A held one goes to the retry service
  * (error(8)), which keeps it in Postfix's queue under a code and text of ours. */
 static int answer_transport(struct answer *a)
@@ -78,15 +84,22 @@ static int answer_transport(struct answer *a)
 
     if (d->kind == DECIDE_HOLD)
         return buf_addf(&a->text, "retry:%s %s", d->enhanced, d->text);
+    /* The server of the target does not know the alias, so it is not asked for it. */
+    if (is_alias(d))
+        return buf_add_str(
+            &a->text, "retry:4.3.5 An alias that nobody resolved: virtual_alias_maps has to");
     return next_hop_postfix(&a->site->conf->servers[decision_server(d)], &a->text);
 }
 
 /* recipients: whether the recipient exists. The text is for people who query by hand. */
 static int answer_recipients(struct answer *a)
 {
-    return buf_add_str(&a->text, a->site->conf->servers[decision_server(&a->decision)].name);
+    int server = decision_server(&a->decision);
+    return buf_add_str(
+        &a->text, server == CONF_SERVER_NONE ? "outside" : a->site->conf->servers[server].name);
 }
 
+/* Will somebody who is held now be delivered by another address than his own? */
 static bool has_deliver_as(const struct answer *a)
 {
     const struct decision *d = &a->decision;
@@ -96,11 +109,22 @@ static bool has_deliver_as(const struct answer *a)
     /* The first key that is present is the one that decided. */
     for (size_t i = 0; i < d->n_keys; i++)
         if (a->site->view.get(a->site->view.arg, decision_key(d, i), &store, &entry) == ROUTE_FOUND)
-            return entry.deliver_as.n > 0;
+            return entry.deliver_as.n > 0 || (entry.route.n == 0 && entry.targets.n > 0);
     return false;
 }
 
-/* aliases: the address by which the server knows the recipient, where that is another one.  While
+static int add_addresses(struct answer *a)
+{
+    const struct decision *d = &a->decision;
+    for (size_t i = 0; i < d->n_deliveries; i++)
+        if ((i > 0 && buf_add_byte(&a->text, ',') != 0) ||
+            buf_add_str(&a->text, d->deliveries[i].address) != 0)
+            return -1;
+    return 0;
+}
+
+/* aliases: the address by which the server knows the recipient, where that is another one, or all
+ * that an alias or group leads to.  These are the last ones, which Postfix need not ask for.  While
  * such a recipient is held nobody knows which address that will be. */
 static int answer_aliases(struct answer *a)
 {
@@ -114,11 +138,23 @@ static int answer_aliases(struct answer *a)
         a->result = SOCKETMAP_TEMP;
         return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
     }
-    if (d->kind == DECIDE_HOLD || slice_eq_nocase(slice_str(d->deliveries[0].address), a->key)) {
+    if (d->kind == DECIDE_HOLD ||
+        (d->n_deliveries == 1 && slice_eq_nocase(slice_str(d->deliveries[0].address), a->key))) {
         a->result = SOCKETMAP_NOTFOUND;
         return 0;
     }
-    return buf_add_str(&a->text, d->deliveries[0].address);
+    return add_addresses(a);
+}
+
+/* The same for Sendmail's FEATURE(ldap_routing), which can rewrite to one address only. */
+static int answer_mailroute(struct answer *a)
+{
+    if (a->decision.kind == DECIDE_DELIVER &&
+        (a->decision.n_deliveries > 1 || a->decision.deliveries[0].is_outside)) {
+        a->result = SOCKETMAP_TEMP;
+        return buf_add_str(&a->text, "4.3.5 ldap_routing cannot deliver to several or outside");
+    }
+    return answer_aliases(a);
 }
 
 /* mailhost: FEATURE(ldap_routing) of Sendmail. TEMP makes it queue, or answer 451 to the client. */
@@ -130,6 +166,8 @@ static int answer_mailhost(struct answer *a)
         a->result = SOCKETMAP_TEMP;
         return buf_addf(&a->text, "%s %s", d->enhanced, d->text);
     }
+    if (d->n_deliveries > 1 || d->deliveries[0].is_outside)
+        return answer_mailroute(a);
     return next_hop_sendmail(&a->site->conf->servers[decision_server(d)], &a->text);
 }
 
@@ -144,7 +182,7 @@ static const struct map {
     {"mailhost", answer_mailhost, false},
     /* The names that FEATURE(ldap_routing) gives its maps, and so sends. */
     {"ldapmh", answer_mailhost, false},
-    {"ldapmra", answer_aliases, false},
+    {"ldapmra", answer_mailroute, false},
 };
 
 /* Postfix asks for some addresses without the quotes that their local part needs (RFC 5321 4.1.2
@@ -259,7 +297,7 @@ int socketmap_answer(const struct socketmap_site *site, const struct socketmap_r
     int failed = 0;
 
     /* Room for the length, the longest status and the punctuation. */
-    buf_init(&a.text, SOCKETMAP_REPLY_MAX - sizeof("1024:NOTFOUND ,"));
+    buf_init(&a.text, SOCKETMAP_REPLY_MAX - sizeof("99999:NOTFOUND ,"));
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
         if (slice_eq(request->map, slice_str(maps[i].name)))
             map = &maps[i];

@@ -25,7 +25,8 @@
 #define SOCKETMAP_LENGTH_DIGITS 4  /* digits of SOCKETMAP_REQUEST_MAX */
 /* The longest request as it stands on the wire. */
 #define SOCKETMAP_WIRE_MAX (SOCKETMAP_LENGTH_DIGITS + 1 + SOCKETMAP_REQUEST_MAX + 1)
-#define SOCKETMAP_REPLY_MAX 1024 /* the longest reply on the wire */
+/* The longest reply on the wire: all the addresses of an alias, with commas. */
+#define SOCKETMAP_REPLY_MAX (DECIDE_DELIVERIES_MAX * (ROUTE_KEY_MAX + 1) + 64)
 
 /* Which entries may be delivered by an address: find calls on_origin with the key of each, until it
  * returns false.  Keys too many do no harm; find NULL: nobody is. */

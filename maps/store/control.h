@@ -67,6 +67,10 @@
  * whole domain does not bar them: nothing is delivered there meanwhile, which makes it the best
  * time to change its entries).
  *
+ * The replies of `get`, `set`, `del`, `hold` and `flip` have "follow", a text such as "2 aliases
+ * follow; 5 groups on old have this member", and the first of their keys in "followers", where
+ * there are any.
+ *
  * A flip writes its "id" into "moved_by" (without one, that of the hold).  Until `retire` takes it
  * away, `set`, `del` and `apply` refuse to change the route of such an entry or to delete it,
  * unless the request has "force": true and a "why"; an import keeps it and names it among the
@@ -88,6 +92,7 @@
 #define CONTROL_REPLY_BYTES_MAX (4u << 20)
 #define CONTROL_IMPORT_ROWS_MAX 2000000
 #define CONTROL_APPLY_MAX 10000
+#define CONTROL_FOLLOWERS_MAX 20 /* whose keys are told */
 
 struct control_import;
 struct control_restore;

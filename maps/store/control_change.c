@@ -120,6 +120,9 @@ enum control_outcome change_apply(struct control_call *call, const struct change
             return CONTROL_REFUSED;
         if (change_is_conflict(change, &old, &next))
             return change_refuse_moved(call, change->key, &old);
+        outcome = control_check_targets(call, change->key, &next);
+        if (outcome != CONTROL_DONE)
+            return outcome;
         if (!old.is_tombstone && store_same_route(&old, &next) && slice_eq(old.note, next.note) &&
             slice_eq(old.source, next.source)) {
             counts->unchanged++;
@@ -173,6 +176,8 @@ static enum control_outcome change_one(struct control_call *call, bool is_delete
     control_set_u64(call->reply, "generation", store_txn_generation(call->txn));
     if (!is_delete)
         json_object_set_new(call->reply, "entry", control_entry_json(change.key, &entry));
+    if (control_tell_followers(call, change.key) != 0)
+        outcome = CONTROL_FAILED;
 done:
     buf_fini(&bytes);
     arena_free(&mem);

@@ -343,6 +343,32 @@ int change_parse_field(const struct control *c, const json_t *set, const char *n
 
 /* --- Entries ---------------------------------------------------------------------------------- */
 
+/* What a kind has no use for goes when the kind changes. */
+static void clear_for_kind(unsigned has, struct route_entry *next)
+{
+    bool has_targets = next->kind == ROUTE_KIND_ALIAS || next->kind == ROUTE_KIND_FORWARD ||
+                       next->kind == ROUTE_KIND_GROUP;
+    if (!(has & CHANGE_ROUTE) &&
+        (next->kind == ROUTE_KIND_ALIAS || next->kind == ROUTE_KIND_FORWARD))
+        next->route = SLICE_NONE;
+    if (!(has & CHANGE_DELIVER_AS) && has_targets && next->kind != ROUTE_KIND_GROUP)
+        next->deliver_as = SLICE_NONE;
+    if (!(has & CHANGE_TO) && !has_targets)
+        next->targets = SLICE_NONE;
+    if (!(has & CHANGE_OWNER) && !has_targets)
+        next->owner = SLICE_NONE;
+    if (!(has & CHANGE_SENDERS) && !has_targets)
+        next->senders = SLICE_NONE;
+    if (!(has & CHANGE_CODE) && next->kind != ROUTE_KIND_REJECT)
+        next->reply_code = 0;
+    if (!(has & CHANGE_TEXT) && next->kind != ROUTE_KIND_REJECT)
+        next->reply_text = SLICE_NONE;
+    if (!(has & CHANGE_ALSO) && next->kind != ROUTE_KIND_MAILBOX)
+        next->also = SLICE_NONE;
+    if (!(has & CHANGE_UNTIL) && next->kind != ROUTE_KIND_MAILBOX)
+        next->until_s = 0;
+}
+
 void change_merge(
     const struct change *change, const struct route_entry *old, struct route_entry *next)
 {
@@ -351,8 +377,15 @@ void change_merge(
     *next = *old;
     if (old->is_tombstone)
         *next = (struct route_entry){0};
-    if (change->has & CHANGE_KIND)
+    /* Whoever gets a route again is not leaving. */
+    if (next->state == ROUTE_STATE_RETIRING && (change->has & (CHANGE_KIND | CHANGE_ROUTE))) {
+        next->state = ROUTE_STATE_ACTIVE;
+        next->until_s = 0;
+    }
+    if ((change->has & CHANGE_KIND) && change->kind != next->kind) {
         next->kind = change->kind;
+        clear_for_kind(change->has, next);
+    }
     if (change->has & CHANGE_ROUTE)
         next->route = change->route;
     if (change->has & CHANGE_DELIVER_AS)
@@ -375,6 +408,8 @@ void change_merge(
         next->until_s = m->until_s;
     if (change->has & CHANGE_SOURCE)
         next->source = m->source;
+    if (next->state == ROUTE_STATE_ACTIVE || next->state == ROUTE_STATE_BOTH)
+        next->state = next->also.n ? ROUTE_STATE_BOTH : ROUTE_STATE_ACTIVE;
 }
 
 /* Addresses that no recipient of the whole domain would be delivered as (maps/delivery.h). */
@@ -390,16 +425,76 @@ static int check_domain_entry(struct slice key, const struct route_entry *e, str
         SLICE_ARG(e->deliver_as));
 }
 
+static int misfit(struct err *err, struct slice key, const char *what)
+{
+    return err_set(err, ERR_PERM, EX_DATAERR, "%.*s: %s", SLICE_ARG(key), what);
+}
+
+/* One target, and of ours. */
+static bool is_simple(const struct conf *conf, const struct route_entry *e)
+{
+    return e->route.n > 0 ||
+           (route_list_count(e->targets) == 1 && conf_domain(conf, normalise_domain(e->targets)));
+}
+
+/* Alias, forward, group. */
+static int check_leading(
+    const struct control *c, struct slice key, const struct route_entry *e, struct err *err)
+{
+    bool is_group = e->kind == ROUTE_KIND_GROUP;
+    if (!is_group && e->route.n > 0)
+        return misfit(
+            err, key, "an alias or forward has no route of its own: it follows its targets");
+    if (!is_group && e->deliver_as.n > 0)
+        return misfit(err, key, "an alias or forward is delivered as its targets are");
+    if (e->route.n == 0 && e->targets.n == 0)
+        return misfit(err, key,
+            is_group
+                ? "a group needs the server that expands it (route=SERVER), or its members (to=...)"
+                : "an alias or forward needs its targets (to=ADDRESS,...)");
+    if (slice_eq(e->senders, SLICE_LIT("members")) && e->targets.n == 0)
+        return misfit(err, key, "senders = members needs the members (to=ADDRESS,...)");
+    if (!is_simple(c->conf, e) && !c->conf->lookup.aliases)
+        return err_set(err, ERR_PERM, EX_UNAVAILABLE,
+            "%.*s leads to several addresses or outside, which the relay cannot deliver: only a "
+            "mail "
+            "server that asks the map `aliases` can (lookup { aliases = yes })",
+            SLICE_ARG(key));
+    return 0;
+}
+
+/* The answer that a reject entry gives. */
+static int check_reply(struct slice key, const struct route_entry *e, struct err *err)
+{
+    unsigned char class = (unsigned char)('0' + (e->reply_code ? e->reply_code / 100 : 5));
+    struct slice t = e->reply_text;
+    if (t.n > 2 && ascii_is_digit(t.p[0]) && t.p[1] == '.' && ascii_is_digit(t.p[2]) &&
+        t.p[0] != class)
+        return misfit(err, key, "the enhanced code in the text is of another class than the code");
+    return 0;
+}
+
 int change_check_entry(
     const struct control *c, struct slice key, const struct route_entry *e, struct err *err)
 {
-    (void)c;
+    bool is_leading =
+        e->kind == ROUTE_KIND_ALIAS || e->kind == ROUTE_KIND_FORWARD || e->kind == ROUTE_KIND_GROUP;
     if (e->kind == ROUTE_KIND_MAILBOX && e->route.n == 0)
         return err_set(err, ERR_PERM, EX_DATAERR, "%.*s is new and needs a route (route=SERVER)",
             SLICE_ARG(key));
-    if ((e->kind != ROUTE_KIND_MAILBOX && e->kind != ROUTE_KIND_REJECT) || e->targets.n ||
-        e->owner.n || e->senders.n || e->reply_code || e->reply_text.n || e->also.n || e->until_s)
+    if (!is_leading && (e->targets.n || e->owner.n || e->senders.n))
+        return misfit(err, key, "to, owner and senders are for aliases, groups and forwards");
+    if (e->kind != ROUTE_KIND_REJECT && (e->reply_code || e->reply_text.n))
+        return misfit(err, key, "code and text are for reject entries");
+    if (e->also.n || (e->until_s && e->state != ROUTE_STATE_RETIRING))
         return err_set(err, ERR_PERM, EX_UNAVAILABLE,
-            "%.*s: only mailboxes and plain reject entries are possible yet", SLICE_ARG(key));
+            "%.*s: two servers at once (also, until) need a relay with a spool, which is not "
+            "possible "
+            "yet",
+            SLICE_ARG(key));
+    if (is_leading && check_leading(c, key, e, err) != 0)
+        return -1;
+    if (e->kind == ROUTE_KIND_REJECT && check_reply(key, e, err) != 0)
+        return -1;
     return check_domain_entry(key, e, err);
 }

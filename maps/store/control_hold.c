@@ -62,7 +62,7 @@ static enum control_outcome report_entry(
     control_set_u64(call->reply, "generation", store_txn_generation(call->txn));
     json_object_set_new(
         call->reply, "entry", entry->is_tombstone ? json_null() : control_entry_json(key, entry));
-    return CONTROL_DONE;
+    return control_tell_followers(call, key) == 0 ? CONTROL_DONE : CONTROL_FAILED;
 }
 
 static enum control_outcome write_hold(
@@ -169,6 +169,9 @@ enum control_outcome control_flip(struct control_call *call)
     enum control_outcome outcome = read_key(call, &k);
     if (outcome == CONTROL_DONE)
         outcome = check_epoch(call, &k, epoch);
+    if (outcome == CONTROL_DONE && k.entry.targets.n > 0 && k.entry.route.n == 0)
+        outcome = (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
+            "%.*s has no route of its own: it follows its targets", SLICE_ARG(buf_slice(&k.key)));
     if (outcome == CONTROL_DONE)
         outcome = write_end(call, &k, route);
     free_key(&k);

@@ -93,6 +93,12 @@ enum control_outcome change_apply(struct control_call *call, const struct change
     struct buf *bytes, struct change_counts *counts, struct route_entry *entry_out);
 void change_report(struct control_call *call, const struct change_counts *counts);
 
+/* Refused when what the entry would be leads in a circle or to too many. */
+enum control_outcome control_check_targets(
+    struct control_call *call, struct slice key, const struct route_entry *entry);
+/* "follow" and "followers" into the reply. -1: the store failed. */
+int control_tell_followers(struct control_call *call, struct slice key) ATTR_WUR;
+
 void control_import_free(struct control_import **import);
 
 /* --- The operations ---------------------------------------------------------------------- */

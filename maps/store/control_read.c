@@ -106,6 +106,8 @@ enum control_outcome control_get(struct control_call *call)
             call, ERR_PERM, 1, "there is no entry for %.*s", SLICE_ARG(buf_slice(&key)));
     } else {
         json_object_set_new(call->reply, "entry", control_entry_json(buf_slice(&key), &entry));
+        if (control_tell_followers(call, buf_slice(&key)) != 0)
+            outcome = CONTROL_FAILED;
     }
 done:
     buf_fini(&key);

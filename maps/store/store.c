@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * store: five Berkeley DB btrees in one environment under STATE/map.
+ * store: six Berkeley DB btrees in one environment under STATE/map.
  *
  * The environment is private to one process (base/os/bdb.h says why).  What a start needs to know,
  * the generation, the number of live entries and the holds, is kept beside the entries in the same
@@ -125,6 +125,7 @@ static int open_files(const char *home, uint64_t cache_size, struct store **out,
         bdb_open(s->env, "history", &s->history, err) != 0 ||
         bdb_open(s->env, "results", &s->results, err) != 0 ||
         bdb_open(s->env, "holds", &s->holds, err) != 0 ||
+        bdb_open(s->env, "targets", &s->targets, err) != 0 ||
         bdb_open(s->env, "meta", &s->meta, err) != 0) {
         store_close(&s);
         return -1;
@@ -261,6 +262,7 @@ void store_close(struct store **sp)
     bdb_close(&s->history);
     bdb_close(&s->results);
     bdb_close(&s->holds);
+    bdb_close(&s->targets);
     bdb_close(&s->meta);
     bdb_env_close(&s->env);
     free(s->held);

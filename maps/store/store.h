@@ -91,6 +91,11 @@ int store_get(struct store *s, struct store_txn *txn, struct slice key, struct b
 int store_put(struct store_txn *txn, struct slice key, const struct route_entry *old,
     struct route_entry *next, const struct store_cause *cause, struct err *err) ATTR_WUR;
 
+/* Calls fn with the key of each entry that has this address among its targets, in their order,
+ * until it returns non-zero: 1 ends well, -1 fails (fn filled err). */
+int store_followers(struct store *s, struct store_txn *txn, struct slice target,
+    int (*fn)(void *arg, struct slice key, struct err *err), void *arg, struct err *err) ATTR_WUR;
+
 /* All entries from the first key >= from on, tombstones too, one by one; slices hold until the next
  * call. 1: given; 0: at the end; -1: error. */
 struct store_walk;

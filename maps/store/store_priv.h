@@ -20,7 +20,8 @@ struct store {
     struct bdb *history; /* generation -> change */
     struct bdb *results; /* "i" request id -> result; "t" time request id -> nothing */
     struct bdb *holds; /* key -> deadline of the hold, so that a start need not read all entries */
-    struct bdb *meta;  /* "map_id", "state" -> generation, number of live entries */
+    struct bdb *targets; /* target, 0, key -> nothing: who leads to an address */
+    struct bdb *meta;    /* "map_id", "state" -> generation, number of live entries */
     char map_id[STORE_MAP_ID_SIZE];
     uint64_t generation, live;
     struct store_hold *held;
@@ -48,6 +49,9 @@ int store_save_state(struct store *s, struct bdb_txn *txn, uint64_t generation, 
     struct err *err) ATTR_WUR;
 /* Reads anew who is held. */
 int store_load_holds(struct store *s, struct err *err) ATTR_WUR;
+/* Brings the index of targets from the old entry to the next one. */
+int store_index_targets(struct store_txn *txn, struct slice key, const struct route_entry *old,
+    const struct route_entry *next, struct err *err) ATTR_WUR;
 int store_damaged(struct slice key, struct err *err); /* -1 */
 
 #endif

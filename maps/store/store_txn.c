@@ -218,7 +218,7 @@ int store_put(struct store_txn *txn, struct slice key, const struct route_entry 
         encode_both(txn, old, next, &record.old_value, &record.new_value) != 0)
         return err_set(err, ERR_PERM, EX_DATAERR, "the entry of %.*s is too long", SLICE_ARG(key));
     if (bdb_put(txn->store->entries, txn->bdb, key, record.new_value, err) != 0 ||
-        log_change(txn, &record, err) != 0)
+        log_change(txn, &record, err) != 0 || store_index_targets(txn, key, old, next, err) != 0)
         return -1;
     if ((old->state == ROUTE_STATE_HELD || next->state == ROUTE_STATE_HELD) &&
         save_hold(txn, key, next, err) != 0)

@@ -68,6 +68,17 @@ static int add_force(json_t *request, bool is_forced)
     return is_forced ? json_object_set_new(request, "force", json_true()) : 0;
 }
 
+/* "2 aliases follow" */
+static void print_follow(const json_t *reply)
+{
+    const char *text = tool_text(reply, "follow");
+    if (!text[0])
+        return;
+    printf("%-11s", "");
+    tool_print_text(text);
+    putchar('\n');
+}
+
 static void print_set(const json_t *reply)
 {
     const json_t *entry = json_object_get(reply, "entry");
@@ -81,6 +92,7 @@ static void print_set(const json_t *reply)
     buf_fini(&what);
     printf(", epoch %" PRIu64 "%s\n", tool_number(entry, "epoch"),
         tool_number(reply, "changed") ? "" : " (unchanged)");
+    print_follow(reply);
 }
 
 int cmd_set(struct tool *t, struct err *err)
@@ -133,6 +145,7 @@ static int change_key(struct tool *t, const char *op, const char *done, struct e
     } else if (rc == 0) {
         tool_print_text(t->argv[0]);
         printf(": %s\n", done);
+        print_follow(reply);
     }
     json_decref(reply);
     return rc == 0 ? tool_flush(err) : -1;
@@ -209,6 +222,8 @@ int cmd_get(struct tool *t, struct err *err)
         tool_print_json(entry);
     else if (rc == 0)
         print_entry(entry);
+    if (rc == 0 && !t->json)
+        print_follow(reply);
     json_decref(reply);
     return rc == 0 ? tool_flush(err) : -1;
 }

@@ -34,10 +34,16 @@ static int parse_from(const struct conf *conf, const char *text, int *server_out
     return 0;
 }
 
-static int check_sender(const char *text, struct err *err)
+static int parse_sender(const char *text, struct decide_request *request, struct err *err)
 {
     struct address a;
-    if (!text || !text[0] || strcmp(text, "<>") == 0 || address_parse(slice_str(text), &a) == 0)
+    if (!text)
+        return 0;
+    request->has_sender = true;
+    if (!text[0] || strcmp(text, "<>") == 0)
+        return 0;
+    request->sender = slice_str(text);
+    if (address_parse(request->sender, &a) == 0)
         return 0;
     return err_set(err, ERR_PERM, EX_USAGE, "--sender %s is not an address", text);
 }
@@ -73,11 +79,28 @@ static void print_steps(struct slice rest)
 
 static void print_decision(const struct conf *conf, const struct decision *d)
 {
-    if (d->kind == DECIDE_DELIVER)
-        printf("=>   deliver to %s as %s\n", server_name(conf, decision_server(d)),
-            d->deliveries[0].address);
-    else
+    for (size_t i = 0; d->kind == DECIDE_DELIVER && i < d->n_deliveries; i++) {
+        const struct decide_delivery *to = &d->deliveries[i];
+        printf("=>   %s %s as %s\n",
+            to->is_outside ? "forward"
+            : to->is_copy  ? "deliver a copy to"
+                           : "deliver to",
+            to->is_outside ? "outside" : server_name(conf, to->server), to->address);
+    }
+    if (d->n_skipped > 0)
+        printf("=>   %zu targets that there are not are passed over\n", d->n_skipped);
+    if (d->kind != DECIDE_DELIVER)
         printf("=>   %s: %d %s %s\n", decision_kind_name(d->kind), d->code, d->enhanced, d->text);
+}
+
+static json_t *deliveries_json(const struct conf *conf, const struct decision *d)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < d->n_deliveries; i++)
+        json_array_append_new(all,
+            json_pack("{ss ss sI}", "server", server_name(conf, d->deliveries[i].server), "address",
+                d->deliveries[i].address, "epoch", (json_int_t)d->deliveries[i].epoch));
+    return all;
 }
 
 static json_t *decision_json(const struct conf *conf, const struct decision *d, struct slice rest)
@@ -95,6 +118,10 @@ static json_t *decision_json(const struct conf *conf, const struct decision *d, 
         server_name(conf, decision_server(d)), "address",
         d->kind == DECIDE_DELIVER ? d->deliveries[0].address : "", "epoch",
         (json_int_t)decision_epoch(d));
+    if (d->kind == DECIDE_DELIVER)
+        json_object_set_new(out, "deliveries", deliveries_json(conf, d));
+    if (d->n_skipped > 0)
+        json_object_set_new(out, "passed_over", json_integer((json_int_t)d->n_skipped));
     if (d->kind != DECIDE_DELIVER)
         json_object_set_new(out, "reply", json_sprintf("%d %s %s", d->code, d->enhanced, d->text));
     json_object_set_new(out, "keys", keys);
@@ -137,7 +164,7 @@ int cmd_explain(struct tool *t, struct err *err)
     if (tool_option(t, "--from", &from, err) != 0 ||
         tool_option(t, "--sender", &sender, err) != 0 || tool_words(t, 1, 1, err) != 0 ||
         parse_from(t->conf, from, &request.source_server, err) != 0 ||
-        check_sender(sender, err) != 0)
+        parse_sender(sender, &request, err) != 0)
         return -1;
     request.rcpt = slice_str(t->argv[0]);
     return explain(t, &request, err);

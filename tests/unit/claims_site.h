@@ -148,7 +148,7 @@ static inline void publish(const char *key, uint64_t epoch)
 static inline void add_key(struct decision *d, const char *text, uint64_t epoch)
 {
     if (d->n_keys == 0)
-        d->keys = arena_alloc(mem, DECIDE_KEYS_MAX * sizeof *d->keys);
+        d->keys = arena_alloc(mem, 8 * sizeof *d->keys);
     char *copy = arena_alloc(mem, strlen(text) + 1);
     assert_true(d->keys && copy);
     memcpy(copy, text, strlen(text));

@@ -34,6 +34,14 @@ static const struct conf CONF = {.servers = servers,
         .import_drop_count = DROP_COUNT,
         .import_retire_ms = RETIRE_MS}};
 
+/* The same beside an MTA that asks for aliases. */
+static const struct conf CONF_ALIASES = {.servers = servers,
+    .n_servers = 3,
+    .domains = domains,
+    .n_domains = 2,
+    .lookup = {.aliases = true},
+    .mapd = {.hold_max_ms = HOLD_MAX_MS}};
+
 static struct tmpdir dir;
 static struct control control = {.conf = &CONF, .now_ms = 1000000};
 static struct control_session session = {.who = "tester", .may_write = true};
@@ -53,6 +61,7 @@ static int set_up(void **state)
     must(store_create(dir.path, CACHE_SIZE, &err), &err);
     must(store_open(dir.path, CACHE_SIZE, &control.store, &err), &err);
     control.now_ms = 1000000;
+    control.conf = &CONF;
     return 0;
 }
 

@@ -9,11 +9,13 @@
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
-/* Ends with a row whose key is NULL. A row without a route is an entry of kind reject. */
+/* Ends with a row whose key is NULL. A row without a route is an entry of kind reject, or an alias
+ * when it has targets. */
 struct site_row {
     const char *key, *route, *deliver_as;
     enum route_state state;
     uint64_t epoch;
+    const char *to, *senders;
 };
 
 struct site_map {
@@ -32,7 +34,11 @@ static inline enum route_answer site_get(
         return ROUTE_UNKNOWN;
     for (const struct site_row *row = map->rows; row->key != NULL; row++)
         if (slice_eq(slice_str(row->key), key)) {
-            entry->kind = row->route != NULL ? ROUTE_KIND_MAILBOX : ROUTE_KIND_REJECT;
+            entry->kind = row->to != NULL      ? ROUTE_KIND_ALIAS
+                          : row->route != NULL ? ROUTE_KIND_MAILBOX
+                                               : ROUTE_KIND_REJECT;
+            entry->targets = slice_str(row->to);
+            entry->senders = slice_str(row->senders);
             entry->state = row->state;
             entry->epoch = row->epoch;
             entry->when_s = 1;

@@ -2,6 +2,8 @@
 /* Claims and their scan: living, stopped and dead processes, and the order of stores and loads. */
 #include "tests/unit/claims_site.h"
 
+#define KEYS_EACH 4
+
 static void test_life(void **state)
 {
     struct decision d = user_decision(5);
@@ -69,7 +71,7 @@ static void test_changed(void **state)
 
 static void test_full(void **state)
 {
-    enum { N = CLAIMS_SLOTS / DECIDE_KEYS_MAX };
+    enum { N = CLAIMS_SLOTS / KEYS_EACH };
     struct decision *many = calloc(N, sizeof *many);
     struct decision d = user_decision(5);
     struct claims_set set, more;
@@ -77,7 +79,7 @@ static void test_full(void **state)
     assert_non_null(many);
     for (size_t i = 0; i < N; i++) {
         many[i].kind = DECIDE_DELIVER;
-        for (size_t k = 0; k < DECIDE_KEYS_MAX; k++) {
+        for (size_t k = 0; k < KEYS_EACH; k++) {
             char text[64];
             assert_int_equal(fmt_into(text, sizeof text, "u%zu.%zu@example.org", i, k), 0);
             add_key(&many[i], text, 0);

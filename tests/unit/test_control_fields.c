@@ -91,22 +91,155 @@ static void test_fields(void **state)
     assert_int_equal(number(SET_A("\"source\":\"\""), "changed"), 1);
 }
 
-/* Nothing is accepted that no look-up could use. */
-static void test_not_yet(void **state)
+#define SET_KEY(key, fields) "{\"op\":\"set\",\"key\":\"" key "@example.org\",\"set\":{" fields "}}"
+
+/* What the entry of a@example.org is, but for what all entries have. */
+static void expect_entry(const char *want)
+{
+    static const char *const usual[] = {"epoch", "key", "when", "who", "note"};
+    json_t *reply = ask(GET_A), *entry = json_object_get(reply, "entry");
+    for (size_t i = 0; i < COUNT_OF(usual); i++)
+        json_object_del(entry, usual[i]);
+    char *text = entry ? json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    if (!text || strcmp(text, want) != 0)
+        fail_msg("gave %s\n  want %s", text ? text : "nothing", want);
+    free(text);
+    json_decref(reply);
+}
+
+/* Nothing is accepted that nobody could deliver. */
+static void test_arrangements(void **state)
 {
     (void)state;
-    static const char *const requests[] = {
+    static const char *const wide[] = {
         SET_A("\"kind\":\"alias\",\"to\":\"b@example.org, \\\"c,c\\\"@example.org\""),
-        SET_A("\"kind\":\"group\",\"route\":\"old\""),
+        SET_A("\"kind\":\"group\",\"to\":[\"b@example.org\",\"c@example.org\"]"),
         SET_A("\"kind\":\"forward\",\"to\":[\"b@example.com\"]"),
-        SET_A("\"kind\":\"reject\",\"code\":550"),
-        SET_A("\"kind\":\"reject\",\"text\":\"5.1.6 Moved\""),
-        SET_A("\"route\":\"old\",\"also\":\"new\",\"until\":\"7d\""),
-        SET_A("\"route\":\"old\",\"senders\":\"inside\""),
     };
-    for (size_t i = 0; i < COUNT_OF(requests); i++)
-        expect_error(requests[i], EX_UNAVAILABLE, "possible yet");
+    static const char *const later[] = {
+        SET_A("\"route\":\"old\",\"also\":\"new\",\"until\":\"7d\""),
+        SET_A("\"route\":\"old\",\"until\":\"7d\""),
+    };
+    for (size_t i = 0; i < COUNT_OF(wide); i++)
+        expect_error(wide[i], EX_UNAVAILABLE, "which the relay cannot deliver");
+    control.conf = &CONF_ALIASES;
+    for (size_t i = 0; i < COUNT_OF(later); i++)
+        expect_error(later[i], EX_UNAVAILABLE, "need a relay with a spool");
     assert_int_equal(store_generation(control.store), 0);
+    for (size_t i = 0; i < COUNT_OF(wide); i++)
+        assert_int_equal(number(wide[i], "changed"), 1);
+    expect_entry("{\"deliver_as\":\"\",\"kind\":\"forward\",\"route\":\"\",\"state\":\"active\","
+                 "\"to\":[\"b@example.com\"]}");
+}
+
+static void test_kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields, *part;
+    } refused[] = {
+        {"\"kind\":\"alias\"", "needs its targets"},
+        {"\"kind\":\"alias\",\"route\":\"old\",\"to\":\"b@example.org\"", "no route of its own"},
+        {"\"kind\":\"alias\",\"deliver_as\":\"x@y.org\",\"to\":\"b@example.org\"",
+            "delivered as its targets are"},
+        {"\"kind\":\"group\"", "needs the server that expands it"},
+        {"\"kind\":\"group\",\"route\":\"old\",\"senders\":\"members\"", "needs the members"},
+        {"\"route\":\"old\",\"to\":\"b@example.org\"", "for aliases, groups and forwards"},
+        {"\"route\":\"old\",\"senders\":\"inside\"", "for aliases, groups and forwards"},
+        {"\"route\":\"old\",\"owner\":\"b@example.org\"", "for aliases, groups and forwards"},
+        {"\"route\":\"old\",\"code\":550", "for reject entries"},
+        {"\"kind\":\"reject\",\"code\":450,\"text\":\"5.1.6 Moved\"", "another class"},
+        {"\"kind\":\"reject\",\"text\":\"4.2.1 Later\"", "another class"},
+    };
+    char request[512];
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_int_equal(
+            fmt_into(request, sizeof request,
+                "{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{%s}}", refused[i].fields),
+            0);
+        expect_error(request, EX_DATAERR, refused[i].part);
+    }
+    /* From kind to kind: what the new one has no use for is gone. */
+    number(SET_A("\"route\":\"old\",\"deliver_as\":\"x@y.org\""), "changed");
+    number(SET_A("\"kind\":\"alias\",\"to\":\"B@Example.ORG\",\"owner\":\"o@example.com\""),
+        "changed");
+    expect_entry(
+        "{\"deliver_as\":\"\",\"kind\":\"alias\",\"owner\":\"o@example.com\",\"route\":\"\","
+        "\"state\":\"active\",\"to\":[\"b@example.org\"]}");
+    number(SET_A("\"kind\":\"reject\",\"code\":\"550\",\"text\":\"5.1.6 Moved\""), "changed");
+    expect_entry("{\"code\":550,\"deliver_as\":\"\",\"kind\":\"reject\",\"route\":\"\","
+                 "\"state\":\"active\",\"text\":\"5.1.6 Moved\"}");
+    number(SET_A("\"kind\":\"group\",\"route\":\"old\",\"to\":[\"b@example.org\"],"
+                 "\"senders\":[\"@example.net\",\"C@example.org\"]"),
+        "changed");
+    expect_entry("{\"deliver_as\":\"\",\"kind\":\"group\",\"route\":\"old\",\"senders\":"
+                 "[\"@example.net\",\"c@example.org\"],\"state\":\"active\","
+                 "\"to\":[\"b@example.org\"]}");
+    number(SET_A("\"senders\":\"members\""), "changed");
+    number(SET_A("\"kind\":\"mailbox\""), "changed");
+    expect_entry(
+        "{\"deliver_as\":\"\",\"kind\":\"mailbox\",\"route\":\"old\",\"state\":\"active\"}");
+}
+
+static void test_circles(void **state)
+{
+    (void)state;
+    control.conf = &CONF_ALIASES;
+    expect_error(
+        SET_KEY("a", "\"kind\":\"alias\",\"to\":\"A+x@example.org\""), EX_DATAERR, "in a circle");
+    number(SET_KEY("a", "\"kind\":\"alias\",\"to\":\"b@example.org\""), "changed");
+    number(SET_KEY("b", "\"kind\":\"alias\",\"to\":\"c@example.org,d@example.org\""), "changed");
+    expect_error(
+        SET_KEY("d", "\"kind\":\"group\",\"to\":\"a@example.org\""), EX_DATAERR, "in a circle");
+    expect_error("{\"op\":\"set\",\"key\":\"@example.org\",\"set\":{\"kind\":\"alias\","
+                 "\"to\":\"nobody@example.org\"}}",
+        EX_DATAERR, "in a circle");
+    /* In one transaction too. */
+    expect_error(
+        "{\"op\":\"apply\",\"changes\":["
+        "{\"key\":\"x@example.org\",\"set\":{\"kind\":\"alias\",\"to\":\"y@example.org\"}},"
+        "{\"key\":\"y@example.org\",\"set\":{\"kind\":\"alias\",\"to\":\"x@example.org\"}}]}",
+        EX_DATAERR, "in a circle");
+    assert_int_equal(store_generation(control.store), 2);
+}
+
+static void expect_follow(const char *request, const char *want)
+{
+    json_t *reply = ask(request);
+    const char *text = json_string_value(json_object_get(reply, "follow"));
+    if (strcmp(text ? text : "", want) != 0)
+        fail_msg("%s gave %s", request, text ? text : "nothing");
+    json_decref(reply);
+}
+
+/* Whoever moves a user is told who goes with him. */
+static void test_followers(void **state)
+{
+    (void)state;
+    control.conf = &CONF_ALIASES;
+    number(SET("a@example.org", "old"), "generation");
+    expect_follow(GET_A, "");
+    number(SET_KEY("b", "\"kind\":\"alias\",\"to\":\"a@example.org\""), "changed");
+    number(SET_KEY("c", "\"kind\":\"alias\",\"to\":\"a@example.org,z@example.org\""), "changed");
+    number(
+        SET_KEY("d", "\"kind\":\"group\",\"route\":\"old\",\"to\":\"a@example.org\""), "changed");
+    number(SET_KEY("e", "\"kind\":\"group\",\"to\":\"a@example.org\""), "changed");
+    /* No prefix of the key is meant. */
+    number(SET_KEY("f", "\"kind\":\"alias\",\"to\":\"a@example.org.example.net\""), "changed");
+    expect_follow(GET_A, "2 aliases follow; 1 group on old has this member; "
+                         "1 group that is expanded here follows");
+    expect_follow(HOLD("a@example.org"), "2 aliases follow; 1 group on old has this member; "
+                                         "1 group that is expanded here follows");
+    number(SET_KEY("c", "\"to\":\"z@example.org\""), "changed");
+    number("{\"op\":\"del\",\"key\":\"e@example.org\"}", "changed");
+    number(SET_KEY("d", "\"kind\":\"mailbox\""), "changed");
+    expect_follow("{\"op\":\"flip\",\"key\":\"a@example.org\",\"epoch\":7,\"route\":\"new\"}",
+        "1 alias follows");
+    expect_error("{\"op\":\"flip\",\"key\":\"b@example.org\",\"epoch\":7,\"route\":\"new\"}", 1,
+        "is not held");
+    assert_int_equal(number(HOLD("b@example.org"), "generation"), 12);
+    expect_error("{\"op\":\"flip\",\"key\":\"b@example.org\",\"epoch\":12,\"route\":\"new\"}",
+        EX_DATAERR, "no route of its own");
 }
 
 int main(void)
@@ -114,7 +247,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_moved, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_not_yet, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_arrangements, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kinds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_circles, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_followers, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

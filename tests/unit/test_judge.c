@@ -15,12 +15,16 @@ static const struct site_row ROWS[] = {
     {"ann@example.org", "old", NULL, ROUTE_STATE_ACTIVE, 7},
     {"bob@example.org", "new", "bob@new.example.org", ROUTE_STATE_ACTIVE, 8},
     {"eve@example.org", "old", NULL, ROUTE_STATE_HELD, 9},
-    {NULL, NULL, NULL, ROUTE_STATE_ACTIVE, 0},
+    {.key = "one@example.org", .to = "bob@example.org", .epoch = 10},
+    {.key = "two@example.org", .to = "ann@example.org\nbob@example.org", .epoch = 11},
+    {.key = "out@example.org", .to = "c@example.com", .epoch = 12},
+    {.key = "few@example.org", .to = "ann@example.org", .senders = "@example.net", .epoch = 13},
+    {.key = NULL},
 };
 
 static const struct site_row MOVED[] = {
     {"ann@example.org", "new", NULL, ROUTE_STATE_ACTIVE, 10},
-    {NULL, NULL, NULL, ROUTE_STATE_ACTIVE, 0},
+    {.key = NULL},
 };
 
 struct fixture {
@@ -62,7 +66,7 @@ static struct decision ask(struct fixture *f, const char *rcpt, int from)
 {
     struct decision d, kept;
 
-    judge_rcpt(&f->judge, slice_str(rcpt), from, &d);
+    judge_rcpt(&f->judge, SLICE_LIT("s@example.com"), slice_str(rcpt), from, &d);
     assert_int_equal(decision_copy(&d, f->kept, &kept), 0);
     return kept;
 }
@@ -85,6 +89,41 @@ static void recipients(void **state)
     assert_int_equal(ask(f, "ann@example.org", 0).code, 550);
     f->map.is_unknown = true;
     assert_int_equal(ask(f, "nobody@example.org", CONF_SERVER_NONE).code, 451);
+}
+
+/* What one transaction without a spool cannot deliver is never accepted. */
+static void aliases(void **state)
+{
+    struct fixture *f = *state;
+    struct decision d = ask(f, "one@example.org", CONF_SERVER_NONE);
+
+    assert_int_equal(d.kind, DECIDE_DELIVER);
+    assert_int_equal(decision_server(&d), 1);
+    assert_int_equal(decision_epoch(&d), 8);
+    assert_string_equal(d.deliveries[0].address, "bob@new.example.org");
+    /* Its stamp is one for the target too: the message may come back for either. */
+    struct buf stamp;
+    struct decide_stamp found[2];
+    buf_init(&stamp, 4096);
+    assert_int_equal(judge_stamp(&f->judge, &d, 1, &stamp), 0);
+    assert_true(stamp.n <= judge_stamp_size(&f->judge, &d));
+    static const char *const keys[] = {"one@example.org", "bob@example.org"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        assert_int_equal(
+            trace_find(f->keys, buf_slice(&stamp), slice_str(keys[i]), clock_wall_s(), found, 2),
+            1);
+    buf_fini(&stamp);
+
+    static const char *const refused[] = {"two@example.org", "out@example.org"};
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        d = ask(f, refused[i], CONF_SERVER_NONE);
+        assert_int_equal(d.kind, DECIDE_DEFER);
+        assert_int_equal(d.code, 451);
+        assert_int_equal(d.n_deliveries, 0);
+    }
+    d = ask(f, "few@example.org", CONF_SERVER_NONE);
+    assert_int_equal(d.code, 550);
+    assert_string_equal(d.enhanced, "5.7.1");
 }
 
 /* A header with our own stamp so many times. */
@@ -207,6 +246,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(recipients),
+        TEST(aliases),
         TEST(stamps),
         TEST(one_of_many_loops),
         TEST(moved_meanwhile),

@@ -34,6 +34,8 @@ static const struct site_row rows[] = {
     {.key = "Ann@case.test", .route = "old", .epoch = 12},
     {.key = "bob@case.test", .route = "old", .epoch = 13},
     {.key = "ann@xn--exmple-cua.org", .route = "old", .epoch = 14},
+    {.key = "team@example.org", .to = "ann@example.org\nbob@example.org", .epoch = 15},
+    {.key = "few@example.org", .to = "ann@example.org", .senders = "bob@example.org", .epoch = 16},
     {0},
 };
 /* The same map a moment later. */
@@ -357,6 +359,46 @@ static struct judge_finding pass(
     return finding;
 }
 
+/* Each target gets a stamp on its server, and so does the alias there. */
+static void test_alias(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        int server;
+        const char *key;
+    } want[] = {{OLD, "team@example.org"}, {OLD, "ann@example.org"}, {NEW, "team@example.org"},
+        {NEW, "bob@example.org"}};
+    struct decide_stamp found;
+
+    assert_int_equal(rcpt(f, "<team@example.org>").code, 0);
+    assert_int_equal(message(f).verdict, JUDGE_CONTINUE);
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        struct buf field;
+        buf_init(&field, 65536);
+        assert_int_equal(milter_judge_stamp(f->judge, want[i].server, NOW, &field), 1);
+        assert_int_equal(
+            trace_find(f->keys, buf_slice(&field), slice_str(want[i].key), NOW, &found, 1), 1);
+        buf_fini(&field);
+    }
+}
+
+static void test_senders(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *path;
+        int code;
+    } tries[] = {{"<bob@example.org>", 0}, {"Bob@Example.org", 0}, {"<ann@example.org>", 550},
+        {"<>", 550}, {"<@>", 550}};
+
+    assert_int_equal(rcpt(f, "<few@example.org>").code, 0);
+    for (size_t i = 0; i < COUNT_OF(tries); i++) {
+        milter_judge_begin(f->judge, &f->site, OUTSIDE);
+        milter_judge_sender(f->judge, slice_str(tries[i].path));
+        assert_row(tries[i].path, rcpt(f, "<few@example.org>").code == tries[i].code);
+    }
+}
+
 static void free_stamps(char **stamps, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -637,6 +679,8 @@ static void test_without_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_alias, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_senders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rcpts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_state, setup, teardown),
