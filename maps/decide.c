@@ -640,6 +640,10 @@ static enum decision_kind expand(struct job *j)
         answer_endless(j, "The map leads this recipient in a circle");
         return DECIDE_DEFER;
     }
+    if (rest.n == 0) {
+        answer(j, DECIDE_DEFER, 451, "4.3.5", "The map leads this recipient nowhere");
+        return DECIDE_DEFER;
+    }
     while (route_list_next(&rest, &target)) {
         enum decision_kind kind = follow(j, target);
         if (*j->is_full || kind == DECIDE_HOLD || kind == DECIDE_DEFER)

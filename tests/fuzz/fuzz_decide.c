@@ -3,12 +3,15 @@
  * The decision over any small map.  The first line is the recipient; each further one is an entry:
  *
  *     m|h|r|u|a  key SP deliver_as     mailbox, held, reject, unknown, on a server without smtp
+ *     g          key SP targets        alias, commas between the targets
  *
  * Whatever stands in them: a local part in which some server reads a foreign address is delivered
- * only where the map has an entry of exactly the recipient's key, nothing is refused for good while
- * the state is unknown or a hold lasts, and no server without smtp gets mail.
+ * only where the map has an entry of exactly the recipient's key, or the target's; nothing is
+ * refused for good while the state is unknown or a hold lasts, no server without smtp gets mail,
+ * nobody gets it twice, and every graph of aliases has an end.
  */
 #include <stdint.h>
+#include <string.h>
 #include "base/core/err.h"
 #include "base/mail/address.h"
 #include "maps/route.h"
@@ -43,7 +46,6 @@ static enum route_answer get(
     void *arg, struct slice key, struct route_store *store, struct route_entry *e)
 {
     const struct map *map = arg;
-    (void)store;
     route_entry_clear(e);
     for (size_t i = 0; i < map->n; i++) {
         const struct row *row = &map->rows[i];
@@ -55,25 +57,49 @@ static enum route_answer get(
         e->kind = row->state == 'r' ? ROUTE_KIND_REJECT : ROUTE_KIND_MAILBOX;
         e->state = row->state == 'h' ? ROUTE_STATE_HELD : ROUTE_STATE_ACTIVE;
         e->route = row->state == 'a' ? SLICE_LIT("archive") : SLICE_LIT("old");
-        e->deliver_as = row->deliver_as;
+        if (row->state == 'g') {
+            e->kind = ROUTE_KIND_ALIAS;
+            e->route = SLICE_NONE;
+            size_t n = store ? row->deliver_as.n : 0;
+            for (size_t k = 0; k < n && k < sizeof store->bytes; k++)
+                store->bytes[k] = row->deliver_as.p[k] == ',' ? '\n' : row->deliver_as.p[k];
+            e->targets = slice_make(store, n);
+        } else {
+            e->deliver_as = row->deliver_as;
+        }
         return ROUTE_FOUND;
     }
     return ROUTE_NOT_FOUND;
 }
 
-static void check_delivery(struct map *map, const struct decision *d)
+static void check_delivery(
+    struct map *map, const struct decision *d, const struct decide_delivery *to)
 {
     unsigned char text[ADDRESS_LOCAL_MAX];
     struct route_entry entry;
     struct address a;
-    BUG_ON(d->n_deliveries != 1 || decision_server(d) != OLD || d->code != 0);
-    BUG_ON(
-        address_parse(slice_str(d->deliveries[0].address), &a) != 0 || !address_is_ascii(a.domain));
+    BUG_ON(to->rcpt >= d->n_keys || (to->key != DECIDE_NO_KEY && to->key >= d->n_keys));
+    if (to->is_outside) {
+        BUG_ON(to->server != CONF_SERVER_NONE);
+        return;
+    }
+    BUG_ON(to->server != OLD);
+    BUG_ON(address_parse(slice_str(to->address), &a) != 0 || !address_is_ascii(a.domain));
     struct slice local = slice_make(text, address_unquote(a.local, text));
     bool is_foreign =
         slice_find(local, '%') >= 0 || slice_find(local, '!') >= 0 || slice_find(local, '@') >= 0;
-    struct slice key = decision_key(d, 0);
-    BUG_ON(is_foreign && get(map, key, NULL, &entry) != ROUTE_FOUND);
+    BUG_ON(is_foreign && get(map, decision_key(d, to->rcpt), NULL, &entry) != ROUTE_FOUND);
+}
+
+static void check_deliveries(struct map *map, const struct decision *d)
+{
+    BUG_ON(d->n_deliveries == 0 || d->n_deliveries > DECIDE_DELIVERIES_MAX || d->code != 0);
+    for (size_t i = 0; i < d->n_deliveries; i++) {
+        check_delivery(map, d, &d->deliveries[i]);
+        for (size_t k = 0; k < i; k++)
+            BUG_ON(d->deliveries[k].server == d->deliveries[i].server &&
+                   strcmp(d->deliveries[k].address, d->deliveries[i].address) == 0);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -114,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     BUG_ON(is_unknown && d.kind != DECIDE_DEFER);
     BUG_ON(!is_unknown && is_held != (d.kind == DECIDE_HOLD));
     if (d.kind == DECIDE_DELIVER)
-        check_delivery(&map, &d);
+        check_deliveries(&map, &d);
     else
         BUG_ON((d.n_deliveries > 0 && d.deliveries[0].address[0] != '\0') || d.code < 400 ||
                d.code > 599);

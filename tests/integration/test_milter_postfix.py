@@ -183,6 +183,22 @@ def test_aliases(routed):
     routed.site.maptool("set", "sel@example.org", "route=new", "deliver_as=cat@example.org")
     assert send(routed.mx, "sel@example.org", "alias").accepted == ["sel@example.org"]
     arrives(routed.new, CAT, "alias")
+    routed.site.maptool("set", "boss@example.org", "kind=alias", f"to={CAT}")
+    assert send(routed.mx, "Boss@example.org", "boss").accepted == ["Boss@example.org"]
+    assert arrives(routed.new, CAT, "boss").count(b"Coexist-Trace: v=1;") == 1
+    # Postfix resolves to all that the map leads to; a hold of one of them holds the alias.
+    routed.site.settings["lookup"]["aliases"] = "yes"
+    routed.site.stop("mapd")
+    routed.site.write_conf()
+    routed.site.start("mapd")
+    routed.site.maptool("set", "team@example.org", "kind=group", f"to=boss@example.org,{ANN}", "senders=inside")
+    assert refuse(routed.mx, "team@example.org").code == 550
+    routed.site.maptool("set", "team@example.org", "senders=any")
+    assert send(routed.mx, "team@example.org", "team").accepted == ["team@example.org"]
+    arrives(routed.new, CAT, "team")
+    arrives(routed.old, ANN, "team")
+    held = routed.site.maptool("hold", CAT).stdout
+    assert refuse(routed.mx, "team@example.org").code in (450, 451), held
 
 
 TENANT = "tenant.test"

@@ -82,8 +82,12 @@ def test_deliver_as_in_another_domain(routed):
                                          ("cat+Box@example.org", "two", routed.old, "cat+Box@tenant.test")):
         assert send(routed.mx, user, token).accepted == [user]
         assert arrives(target, token).recipients == [address]
+    routed.site.maptool("set", "boss@example.org", "kind=alias", f"to={ANN}")
+    assert send(routed.mx, "boss@example.org", "boss").accepted == ["boss@example.org"]
+    assert arrives(routed.new, "boss").recipients == ["ann@tenant.test"]
     routed.site.maptool("hold", ANN)
     assert 400 <= refuse(routed.mx, ANN).code < 500
+    assert 400 <= refuse(routed.mx, "boss@example.org").code < 500
     assert refuse(routed.mx, NOBODY).code == 550
 
 

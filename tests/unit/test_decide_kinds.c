@@ -78,6 +78,7 @@ static const struct {
     {"@held.org", {.state = ROUTE_STATE_HELD, .epoch = 31}},
     {"@all.org", {ALIAS, .targets = S("ann@x.org"), .epoch = 32}},
     {"postmaster@x.org", {ALIAS, .targets = S("ann@x.org"), .epoch = 33}},
+    {"empty@x.org", {ALIAS, .epoch = 35}},
     {"unsure@x.org", {ALIAS, .targets = S("ann@x.org\nunknown@x.org"), .epoch = 34}},
 };
 
@@ -136,6 +137,7 @@ static const struct {
         "451 4.3.5 The map leads this recipient in a circle"},
     {"ring1@x.org", ANYBODY, OUT, DECIDE_DEFER,
         "451 4.3.5 The map leads this recipient in a circle"},
+    {"empty@x.org", ANYBODY, OUT, DECIDE_DEFER, "451 4.3.5 The map leads this recipient nowhere"},
     {"dead@x.org", ANYBODY, OUT, DECIDE_REJECT, "550 5.1.1 Recipient unknown"},
     {"half@x.org", ANYBODY, OUT, DECIDE_DELIVER, "old ann@x.org 1 ann@x.org"},
     {"out@x.org", ANYBODY, OUT, DECIDE_DELIVER, "outside c@other.com 15 out@x.org"},
@@ -215,7 +217,8 @@ static void test_rows(void **state)
             fail_msg("%s: %s %s\n%s", rows[i].rcpt, decision_kind_name(d.kind), buf_cstr(&text),
                 buf_cstr(&steps));
         assert_int_equal(d.code == 0, d.kind == DECIDE_DELIVER);
-        assert_int_equal(d.is_endless, strstr(rows[i].want, "The map leads") != NULL);
+        assert_int_equal(
+            d.is_endless, strstr(rows[i].want, "circle") || strstr(rows[i].want, "too many"));
         assert_int_equal(d.n_skipped, strcmp(rows[i].rcpt, "half@x.org") == 0 ? 1 : 0);
         buf_fini(&text);
         buf_fini(&steps);

@@ -12,9 +12,9 @@ static const char CONF[] = "domain \"example.org\" { model = chaining }\n"
                            "mapd { direction_grace = 0s }\n";
 
 static const struct site_row ROWS[] = {
-    {"ann@example.org", "old", NULL, ROUTE_STATE_ACTIVE, 7},
-    {"bob@example.org", "new", "bob@new.example.org", ROUTE_STATE_ACTIVE, 8},
-    {"eve@example.org", "old", NULL, ROUTE_STATE_HELD, 9},
+    {.key = "ann@example.org", .route = "old", .epoch = 7},
+    {.key = "bob@example.org", .route = "new", .deliver_as = "bob@new.example.org", .epoch = 8},
+    {.key = "eve@example.org", .route = "old", .state = ROUTE_STATE_HELD, .epoch = 9},
     {.key = "one@example.org", .to = "bob@example.org", .epoch = 10},
     {.key = "two@example.org", .to = "ann@example.org\nbob@example.org", .epoch = 11},
     {.key = "out@example.org", .to = "c@example.com", .epoch = 12},
@@ -23,7 +23,7 @@ static const struct site_row ROWS[] = {
 };
 
 static const struct site_row MOVED[] = {
-    {"ann@example.org", "new", NULL, ROUTE_STATE_ACTIVE, 10},
+    {.key = "ann@example.org", .route = "new", .epoch = 10},
     {.key = NULL},
 };
 
