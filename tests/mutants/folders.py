@@ -36,4 +36,28 @@ GROUPS = [
          "(!(f->attrs & FOLDER_VIRTUAL) || record->target.uidvalidity != 0);",
          "true;"),
     ]),
+    ("imapsync/copy/extras.c", ["test_copy_known", "test_imap_extras"], [
+        ("annotations are asked for with every pass",
+         "if (c->options.no_metadata || (c->has_metadata && !has_new)) return 0;",
+         "if (c->options.no_metadata) return 0;"),
+        ("another value on the target is overwritten",
+         'else if (there) extra_lost(x, has->name, "", "the target has another value, which stays");',
+         ""),
+        ("what is a server's own is the user's",
+         "if (slice_starts_nocase(entry, slice_str(servers[i]))) return false;",
+         ""),
+    ]),
+    ("imapsync/ends/imap_extras.c", ["test_imap_extras"], [
+        ("a value with NUL is sent",
+         "if (!q->out && slice_find(q->value, '\\0') >= 0) {",
+         "if (false) {"),
+        ("what cannot be read is all that there is",
+         "r->n_unread += !is_good;",
+         ""),
+    ]),
+    ("imapsync/copy/copy_apart.c", ["test_copy_known"], [
+        ("a new connection is not claimed again",
+         "return c->is_claimed ? 0 : look(c, claim, err);",
+         "return 0;"),
+    ]),
 ]
