@@ -171,7 +171,7 @@ class Coexist:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
         if SANITIZER.search(done.stderr):
             raise ProgramError(f"maptool {' '.join(args)}:\n{done.stderr}")
-        tells = args[0] == "status" and done.returncode in (1, 2)   # what it found, for monitoring
+        tells = args[:1] == ("status",) and done.returncode in (1, 2)   # what it found, for monitoring
         if check and done.returncode and not tells:
             raise ProgramError(f"maptool {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}\n"
                                f"{self.tail('mapd')}")
