@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 #include <fcntl.h>
 #include <sysexits.h>
+#include <unistd.h>
 #include "base/os/io.h"
 #include "base/os/sock.h"
 #include "relay/listeners.h"
 #include "tests/unit/unit.h"
 
+/* A loopback address that no other process uses, so that a free port stays free. */
+static char own_address[sizeof "127.255.255.255"];
+
 /* A port that is free now. */
 static uint16_t free_port(void)
 {
-    struct net_endpoint where = {.host = (char *)(uintptr_t) "127.0.0.1"};
+    struct net_endpoint where = {.host = own_address};
     struct net_addr addr;
     struct err err = ERR_INIT;
     uint16_t port;
@@ -30,7 +34,7 @@ static struct conf conf_with(struct net_endpoint *where, size_t n)
 
 static bool is_listening(uint16_t port)
 {
-    struct net_endpoint where = {.host = (char *)(uintptr_t) "127.0.0.1", .port = port};
+    struct net_endpoint where = {.host = own_address, .port = port};
     struct err err = ERR_INIT;
     int fd = -1;
     bool is_free = sock_listen(&where, false, 0, &fd, &err) == 0;
@@ -44,9 +48,8 @@ static void each_worker_has_its_own(void **state)
 {
     (void)state;
     for (unsigned slot = 0; slot < 3; slot++) {
-        struct net_endpoint where[2] = {
-            {.host = (char *)(uintptr_t) "127.0.0.1", .port = free_port()},
-            {.scheme = NET_SCHEME_LMTP, .host = (char *)(uintptr_t) "127.0.0.1"}};
+        struct net_endpoint where[2] = {{.host = own_address, .port = free_port()},
+            {.scheme = NET_SCHEME_LMTP, .host = own_address}};
         struct conf conf;
         struct listeners *l = listeners_new();
         struct err err = ERR_INIT;
@@ -75,8 +78,8 @@ static void each_worker_has_its_own(void **state)
 
 static void undone(void **state)
 {
-    struct net_endpoint where[2] = {{.host = (char *)(uintptr_t) "127.0.0.1", .port = free_port()},
-        {.host = (char *)(uintptr_t) "127.0.0.1"}};
+    struct net_endpoint where[2] = {
+        {.host = own_address, .port = free_port()}, {.host = own_address}};
     struct conf one = conf_with(where, 1), two = conf_with(where, 2);
     struct listeners *l = listeners_new();
     struct err err = ERR_INIT;
@@ -97,8 +100,8 @@ static void undone(void **state)
 
 static void in_use(void **state)
 {
-    struct net_endpoint where[2] = {{.host = (char *)(uintptr_t) "127.0.0.1", .port = free_port()},
-        {.host = (char *)(uintptr_t) "127.0.0.1"}};
+    struct net_endpoint where[2] = {
+        {.host = own_address, .port = free_port()}, {.host = own_address}};
     struct conf conf = conf_with(where, 2);
     struct listeners *l = listeners_new(), *other = listeners_new();
     struct err err = ERR_INIT;
@@ -109,7 +112,7 @@ static void in_use(void **state)
     assert_int_equal(listeners_open(other, &theirs, 2, &err), 0);
     assert_int_equal(listeners_open(l, &conf, 2, &err), -1);
     assert_int_equal(err.code, EX_UNAVAILABLE);
-    assert_non_null(strstr(err.text, "127.0.0.1:"));
+    assert_non_null(strstr(err.text, own_address));
     assert_false(is_listening(where[0].port));
     listeners_free(&other);
     assert_int_equal(listeners_open(l, &conf, 2, &err), 0);
@@ -126,6 +129,10 @@ int main(void)
         cmocka_unit_test(undone),
         cmocka_unit_test(in_use),
     };
+    unsigned pid = (unsigned)getpid();
 
+    if (fmt_into(own_address, sizeof own_address, "127.%u.%u.%u", 1 + (pid >> 16 & 63),
+            pid >> 8 & 255, pid & 255) != 0)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
