@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include "base/core/buf.h"
 #include "base/mail/idn.h"
+#include "maps/format/answer.h"
 #include "maps/next_hop.h"
 #include "maps/route.h"
 
@@ -151,6 +152,24 @@ int site_group(
     return give_routed(s, line, key, "group", hop, SLICE_NONE, err);
 }
 
+/* The status and the text as one; false when it is none that an SMTP answer may have. */
+static bool set_answer_text(json_t *set, const struct answer *answer)
+{
+    struct buf text;
+    bool is_good;
+
+    buf_init(&text, ROUTE_TEXT_MAX);
+    is_good = buf_add(&text, answer->status) == 0 &&
+              (answer->status.n == 0 || answer->text.n == 0 || buf_add_byte(&text, ' ') == 0) &&
+              buf_add(&text, answer->text) == 0;
+    for (size_t i = 0; is_good && i < buf_slice(&text).n; i++)
+        is_good = ascii_is_print(buf_slice(&text).p[i]);
+    if (is_good && buf_slice(&text).n > 0)
+        is_good = sink_set(set, "text", buf_slice(&text)) == 0;
+    buf_fini(&text);
+    return is_good;
+}
+
 int site_reject(
     const struct site *s, size_t line, struct slice key, struct slice text, struct err *err)
 {
@@ -159,11 +178,18 @@ int site_reject(
 
     if (!take_key(s, line, key, &address, &rc, err))
         return rc;
-    (void)text;
+    struct answer answer = answer_read(text);
     json_t *row = json_object(), *set = json_object();
     bool is_text = json_object_set_new(row, "set", set) == 0 &&
                    sink_set(row, "key", buf_slice(&address)) == 0 &&
                    sink_set(set, "kind", SLICE_LIT("reject")) == 0;
+    if (is_text && answer.code != 0)
+        is_text = json_object_set_new(set, "code", json_sprintf("%u", answer.code)) == 0;
+    if (is_text && !set_answer_text(set, &answer))
+        sink_note(s->sink, line,
+            "%.*s is refused with the map's own words: these cannot be in an "
+            "SMTP answer",
+            SLICE_ARG(buf_slice(&address)));
     buf_fini(&address);
     return give_own(s, line, row, is_text, err);
 }

@@ -60,7 +60,7 @@ int site_alias(const struct site *s, size_t line, struct slice key, struct slice
 /* Its server expands it. */
 int site_group(const struct site *s, size_t line, struct slice key, struct slice hop,
     struct err *err) ATTR_WUR;
-/* The text of the refusal, in whatever order its codes stand there. */
+/* What the table answers (answer.h). */
 int site_reject(const struct site *s, size_t line, struct slice key, struct slice text,
     struct err *err) ATTR_WUR;
 

@@ -97,12 +97,39 @@ def test_import_of_tables(live, tmp_path):
     done = live.maptool("import", tmp_path / "transport")
     assert "read as postfix-transport" in done.stderr and "line 5: @example.com is in a domain" in done.stderr
     assert routes(live) == {"ann@example.org": "new", "bob@example.org": "old", "gone@example.org": ""}
+    gone = live.json("get", "gone@example.org")
+    assert (gone["kind"], gone["text"]) == ("reject", "5.1.1 no")
+    assert "550 5.1.1 no" in live.maptool("explain", "gone@example.org", check=False).stdout
     live.maptool("import", "--route", "old", "--format", "postfix-relay-recipients", "-", input="cat@example.org x\n")
     live.maptool("import", "--format", "sendmail-mailertable", "--next-hop", "local:=cloud", "-", input="example.net\tlocal:\n")
     assert (routes(live)["cat@example.org"], routes(live)["@example.net"]) == ("old", "cloud")
     fails(live, 65, "line 1: no server of the configuration is smtp:[192.0.2.1]", "--format", "postfix-transport", "-",
           input="ann@example.org smtp:[192.0.2.1]\n")
     fails(live, 64, "unknown format \"xls\" (formats: csv, ", "--format", "xls", "-", input="")
+
+
+def test_import_of_aliases(site, tmp_path):
+    made = site(SERVERS, domains={"example.org": {}}, settings={"lookup": {"aliases": "yes"}}).init()
+    made.maptool("import", "-", input="ann@example.org,old\nbob@example.org,new\n")
+    (tmp_path / "virtual").write_text("boss@example.org ann@example.org\nteam@example.org boss@example.org,\n  bob@example.org\n"
+                                      "away@example.org eve@example.net\n")
+    (tmp_path / "aliases").write_text("info: bob\nlist: \"|/usr/bin/listman\"\nbob: bob\n")
+    made.maptool("import", tmp_path / "virtual")
+    made.maptool("import", "--domain", "example.org", "--route", "old", tmp_path / "aliases")
+    kinds = {e["key"].partition("@")[0]: e["kind"] for e in made.json("list")}
+    assert kinds == {"ann": "mailbox", "bob": "mailbox", "boss": "alias", "team": "alias", "away": "forward", "info": "alias",
+                     "list": "group"}
+    assert made.json("get", "bob@example.org")["route"] == "new"
+    told = made.maptool("explain", "team@example.org").stdout
+    assert "boss@example.org" in told and "ann@example.org" in told and "bob@example.org" in told
+    # Where nothing asks for aliases, what leads to several addresses or outside is refused, and says why.
+    made.settings["lookup"]["aliases"] = "no"
+    made.stop("mapd")
+    made.write_conf()
+    made.start("mapd")
+    several = made.maptool("import", "--format", "postfix-virtual", "-", check=False,
+                           input="a@example.org ann@example.org,bob@example.org\n")
+    assert several.returncode == 69 and "aliases" in several.stderr, several.stderr
 
 
 def test_import_charset(live, tmp_path):

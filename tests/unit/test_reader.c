@@ -127,7 +127,7 @@ static void test_postfix(void **state)
             "11 note: .example.org is about the subdomains of a domain: the map has an entry for "
             "each domain\n"
             "12 note: * is about all other domains\n"
-            "13 gone@example.org kind=reject\n"
+            "13 gone@example.org kind=reject text=5.1.1 User unknown\n"
             "14 fay@example.org\n"},
         {"a next hop that is named", READER_POSTFIX_TRANSPORT, NULL, "local:=old",
             "ann@example.org local:\n", "1 ann@example.org route=old\n"},
@@ -194,14 +194,30 @@ static void test_sendmail(void **state)
             "bob@example.org\tbob@example.net\n"
             "gone@example.org\terror:nouser 550 No such user here\n"
             "@example.org\t%1@example.net\n"
-            "joe@example.com\tjoe\n",
+            "joe@example.com\tjoe\n"
+            "a@example.org\terror:5.7.1:552 Not here\n"
+            "b@example.org\terror:tempfail 4.2.1 Later\n"
+            "c@example.org\terror:nouser\n"
+            "d@example.org\terror:\"550 5.1.6 Moved away\"\n"
+            "e@example.org\terror:450 5.1.1 At odds\n"
+            "f@example.org\terror:550 Gel\xc3\xb6scht\n"
+            "g@example.org\terror:no such user\n",
             "2 ann@example.org\n"
             "3 info@example.org kind=alias to=ann@example.org\n"
             "4 bob@example.org kind=forward to=bob@example.net\n"
-            "5 gone@example.org kind=reject\n"
+            "5 gone@example.org kind=reject code=550 text=No such user here\n"
             "6 lost: @example.org: the map has no alias of a whole domain; `maptool set @DOMAIN "
             "route=SERVER deliver_as=@DOMAIN` has the server know its users so\n"
-            "7 note: joe@example.com is in a domain that is not in the configuration\n"},
+            "7 note: joe@example.com is in a domain that is not in the configuration\n"
+            "8 a@example.org kind=reject code=552 text=5.7.1 Not here\n"
+            "9 b@example.org kind=reject code=450 text=4.2.1 Later\n"
+            "10 c@example.org kind=reject\n"
+            "11 d@example.org kind=reject code=550 text=5.1.6 Moved away\n"
+            "12 e@example.org kind=reject code=450 text=At odds\n"
+            "13 note: f@example.org is refused with the map's own words: these cannot be in an "
+            "SMTP answer\n"
+            "13 f@example.org kind=reject code=550\n"
+            "14 g@example.org kind=reject text=no such user\n"},
         {"local users of a domain", READER_SENDMAIL_VIRTUSERTABLE, "example.org", NULL,
             "ann@example.org ann\na.smith@example.org ann\n",
             "1 ann@example.org\n2 a.smith@example.org kind=alias to=ann@example.org\n"},
