@@ -83,15 +83,17 @@ static void note(struct apply_job *job, const struct plan_op *op)
     put(job, op->folder, &p, &(struct known){0});
 }
 
-/* One that the source has lost keeps the target's number, every other one the source's. */
+/* One that the source has lost keeps the target's number, every other one the source's.  Removed by
+ * its user is what the other side has lost, and what was in Trash already. */
 static void end_pair(struct apply_job *job, const struct plan_op *op, const struct known *k)
 {
-    bool is_lost = op->kind == PLAN_GONE && op->witness == PLAN_W_LOST;
+    bool is_gone = op->kind == PLAN_GONE, is_in_trash = is_gone && op->witness == PLAN_W_IN_TRASH;
+    bool is_lost = is_in_trash || (is_gone && op->witness == PLAN_W_LOST);
     struct pair p = {.src_uid = is_lost ? 0 : op->src_uid,
         .tgt_uid = is_lost ? op->tgt_uid : 0,
         .state = op->kind == PLAN_AWAY ? PAIR_AWAY : PAIR_GONE,
         .is_touched = op->is_touched,
-        .is_removed = op->kind == PLAN_GONE && op->witness == PLAN_W_TARGET_LOST,
+        .is_removed = is_in_trash || (is_gone && op->witness == PLAN_W_TARGET_LOST),
         .flags = job->plan->changes[op->change].now};
     drop(job, op);
     put(job, op->folder, &p, k);

@@ -63,6 +63,11 @@ static bool is_left_out(const struct work *w)
     return w->is_over || w->comes_again;
 }
 
+static bool stands_alone(const struct plan_op *op)
+{
+    return op->witness == PLAN_W_LOST || op->witness == PLAN_W_IN_TRASH;
+}
+
 /* Operations of folders that have failed go out of the plan; and behind a flip nothing is
  * forgotten: who has lost his marks gets them again from what was there once. */
 static void leave_out(struct works *all)
@@ -73,8 +78,7 @@ static void leave_out(struct works *all)
     for (size_t i = 0; i < p->n_ops; i++) {
         const struct plan_op *op = &p->ops[i];
         struct work *w = all->planned[op->folder], *to = all->planned[op->to];
-        w->has_gone_pairs =
-            w->has_gone_pairs || (op->kind == PLAN_GONE && op->witness != PLAN_W_LOST);
+        w->has_gone_pairs = w->has_gone_pairs || (op->kind == PLAN_GONE && !stands_alone(op));
         if (op->kind == PLAN_FORGET && is_behind_flip)
             continue;
         if (!is_left_out(w) && !is_left_out(to))

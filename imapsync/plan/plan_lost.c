@@ -65,6 +65,15 @@ static void follow(struct plan_draft *d, const struct plan_lost *l)
     }
 }
 
+/* It is in Trash already.  Where its message was moved between the looks at two folders, the next
+ * plan sees it: until then the copy stands alone there. */
+static void stand_alone(struct plan_draft *d, const struct plan_lost *l)
+{
+    struct plan_op *op = add_for(d, PLAN_GONE, PLAN_W_IN_TRASH, l);
+    op->is_touched = l->is_touched;
+    op->change = plan_change(d, &(struct plan_change){.now = l->pair.flags, .was = l->other});
+}
+
 /* It is nowhere else on the source. */
 static void follow_deletion(struct plan_draft *d, const struct plan_lost *l)
 {
@@ -93,13 +102,13 @@ static void follow_deletion(struct plan_draft *d, const struct plan_lost *l)
         return;
     }
     bool may_be_hidden = f->is_source_lost && !f->is_confirmed;
+    if (!may_be_hidden && is_trash && f->is_target_trash) {
+        stand_alone(d, l);
+        return;
+    }
     if (!may_be_hidden && l->is_touched) {
         add_for(d, PLAN_FORGET, PLAN_W_TOUCHED, l);
         d->out->n_kept++;
-        return;
-    }
-    if (!may_be_hidden && is_trash && f->is_target_trash) {
-        add_for(d, PLAN_FORGET, PLAN_W_IN_TRASH, l);
         return;
     }
     add_for(d, is_trash ? PLAN_TRASH : PLAN_REMOVE, PLAN_W_LOST, l);

@@ -247,7 +247,8 @@ static inline void world_do_journal(
     } else if (op->kind == PLAN_GONE && pair) {
         pair->p.state = PAIR_GONE;
         pair->p.is_touched = op->is_touched;
-        *(op->witness == PLAN_W_LOST ? &pair->p.src_uid : &pair->p.tgt_uid) = 0;
+        *(op->witness == PLAN_W_LOST || op->witness == PLAN_W_IN_TRASH ? &pair->p.src_uid
+                                                                       : &pair->p.tgt_uid) = 0;
     } else if (op->kind == PLAN_GONE) {
         p.content = world_find(&f->source, op->src_uid)->content;
         p.p.state = PAIR_GONE;
