@@ -153,6 +153,7 @@ static void judge(struct search *x, const struct pair *p, const struct listed *l
         m.follows = true;
         m.now = (struct pair){.src_uid = new_uid, .state = PAIR_SENT, .flags = p->flags};
         m.content.since = 1;
+        m.content.told = 0;
     }
     m.goes = !x->s->is_void && (b || (is_lost && !left));
     if (x->s->is_void)

@@ -341,7 +341,6 @@ void folder_work_fini(struct work *w)
     free(w->copies);
     free(w->missing);
     free(w->checks);
-    free(w->hints);
     uid_set_fini(&w->filtered);
     end_changes_fini(&w->kept);
 }

@@ -108,8 +108,6 @@ struct work {
     size_t n_missing;
     struct check *checks;
     size_t n_checks;
-    struct match_hint *hints; /* UIDs that the target told and that proved nothing */
-    size_t n_hints;
     bool is_needed;          /* on the target: something goes there */
     bool has_unread;         /* told: contents of it were not read for the plan */
     size_t n_exceptions;     /* of this folder in this pass, with what is withheld */

@@ -189,7 +189,7 @@ static void begin_portion(struct work *w)
 {
     free(w->copies);
     w->copies = NULL;
-    w->n_copies = w->n_missing = w->n_hints = w->n_pairs = w->n_same = 0;
+    w->n_copies = w->n_missing = w->n_pairs = w->n_same = 0;
     w->source_told.n_vanished = w->target_told.n_vanished = 0;
     w->streamed = NULL;
     w->has_all_pairs = false;

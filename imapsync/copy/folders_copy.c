@@ -68,13 +68,6 @@ static void on_check(void *arg, const struct stream_check *k)
         .is_plain = k->is_plain};
 }
 
-static void on_doubted(void *arg, uint32_t uid, uint32_t tgt_uid)
-{
-    struct work *w = arg;
-    w->hints = mem_realloc_array(w->hints, w->n_hints + 1, sizeof(*w->hints));
-    w->hints[w->n_hints++] = (struct match_hint){uid, tgt_uid};
-}
-
 static void choose_sample(struct works *all)
 {
     if (!all->p->has_known && !all->c->is_sampled)
@@ -97,7 +90,6 @@ int folders_copy(struct works *all, struct stream_folder *folders, struct err *e
         .missing = on_missing,
         .check = on_check,
         .unchecked = all->c->unchecked,
-        .doubted = on_doubted,
         .is_cancelled = is_cancelled,
         .arg = all->c};
     for (size_t i = 0; i < all->n; i++) {

@@ -8,7 +8,6 @@
 #define IMAPSYNC_COPY_RESOLVE_H
 
 #include "imapsync/journal/journal.h"
-#include "imapsync/plan/match.h"
 #include "imapsync/plan/past.h"
 #include "imapsync/stream/suspects.h"
 #include "imapsync/ends/end.h"
@@ -30,9 +29,6 @@ struct resolve_job {
     const struct intent *intents; /* open ones; they are removed */
     size_t n_intents;
     const struct suspects *suspects; /* what the source dies of is not read */
-    /* What the target has told in this pass and what proves nothing: of equal candidates these. */
-    const struct match_hint *hints;
-    size_t n_hints;
     /* That the UIDs of pairs and intents are good for.  Where there are no pairs with UIDs it may
      * have changed, and is told. */
     uint32_t tgt_uidvalidity, tgt_uidnext;

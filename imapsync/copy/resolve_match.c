@@ -136,12 +136,28 @@ static bool has_left(const struct resolve_side *s)
     return false;
 }
 
-static int match(struct resolve_job *job, struct resolve_side *source, struct resolve_side *target,
-    struct err *err)
+/* What the target has told of SENT pairs and what proves nothing: of equal candidates these. */
+static void match_told(const struct resolve_job *job, const struct wanted_list *l,
+    struct resolve_side *source, struct resolve_side *target)
+{
+    struct match_hint *hints = mem_realloc_array(NULL, l->n + 1, sizeof(*hints));
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->v[i].has_content && l->v[i].content.told != 0)
+            hints[n++] = (struct match_hint){l->v[i].uid, l->v[i].content.told};
+    }
+    if (!job->is_renumbered_there && !job->is_another_there)
+        match_hinted(source->v, source->n, target->v, target->n, hints, n);
+    free(hints);
+}
+
+static int match(struct resolve_job *job, const struct wanted_list *l, struct resolve_side *source,
+    struct resolve_side *target, struct err *err)
 {
     if (job->adopt_all) {
         if (read_likely(job, source, target, err) != 0)
             return -1;
+        match_told(job, l, source, target);
         match_up(source->v, source->n, target->v, target->n, MATCH_EXACT);
     }
     if (!has_left(source) || !has_left(target))
@@ -149,7 +165,7 @@ static int match(struct resolve_job *job, struct resolve_side *source, struct re
     if (read_some(job->source, source, NULL, 0, err) != 0 ||
         read_some(job->target, target, NULL, 0, err) != 0)
         return -1;
-    match_hinted(source->v, source->n, target->v, target->n, job->hints, job->n_hints);
+    match_told(job, l, source, target);
     match_up(source->v, source->n, target->v, target->n, MATCH_TEXT);
     return 0;
 }
@@ -157,7 +173,7 @@ static int match(struct resolve_job *job, struct resolve_side *source, struct re
 int resolve_match(struct resolve_job *job, const struct wanted_list *l, struct resolve_side *source,
     struct resolve_side *target, struct err *err)
 {
-    return to_side(job, l, source, err) == 0 ? match(job, source, target, err) : -1;
+    return to_side(job, l, source, err) == 0 ? match(job, l, source, target, err) : -1;
 }
 
 /* --- Equal ones ------------------------------------------------------------------------------- */

@@ -48,7 +48,8 @@ struct content {
     bool has_digest; /* a message that was refused before it was read has none */
     struct canon canon;
     uint32_t size;  /* of its literal */
-    uint32_t since; /* of a SENT one: the target's UIDNEXT before */
+    uint32_t since; /* of a SENT one: the target's UIDNEXT before; */
+    uint32_t told;  /* and the UID that the target has told, which proves nothing; 0: none */
 };
 
 /* One side of a folder; all owned. */

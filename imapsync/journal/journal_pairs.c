@@ -75,8 +75,11 @@ int journal_as_error(struct journal *j, int r, const char *what, struct err *err
 
 static struct content content_of(const struct record_pair *p)
 {
-    struct content c = {
-        .has_digest = p->has_digest, .canon = p->canon, .size = p->size, .since = p->since};
+    struct content c = {.has_digest = p->has_digest,
+        .canon = p->canon,
+        .size = p->size,
+        .since = p->since,
+        .told = p->told};
     memcpy(c.digest, p->digest, SHA256_SIZE);
     return c;
 }
@@ -224,12 +227,14 @@ void journal_pair_put(
         new.canon = content->canon;
         new.size = content->size;
         new.since = content->since;
+        new.told = content->told;
         memcpy(new.digest, content->digest, SHA256_SIZE);
     } else {
         new.has_digest = old.has_digest;
         new.canon = old.canon;
         new.size = old.size;
         new.since = old.since;
+        new.told = old.told;
         new.is_compared = new.is_compared || (old.is_compared && old.uid[j->to] == p->tgt_uid);
         memcpy(new.digest, old.digest, SHA256_SIZE);
     }

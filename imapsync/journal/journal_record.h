@@ -27,7 +27,7 @@
  *             'p' folder, side, number         which of these UIDs have pairs (record_span); since
  *                                              version 8
  *             'm'                              kept for marks
- *   pairs     folder, UID on A                 the pair
+ *   pairs     folder, UID on A                 the pair; since version 9 of a SENT one the UID told
  *   uids      folder, UID on B                 UIDs on A; the pair that has none; since version 4
  *                                              also both
  *   digests   8 octets of digest, folder,
@@ -46,7 +46,7 @@
 #include "imapsync/journal/items.h"
 #include "imapsync/ends/flags.h"
 
-#define RECORD_VERSION 8
+#define RECORD_VERSION 9
 #define RECORD_VERSION_READ 2 /* the oldest whose records are read as they are */
 #define RECORD_MAX (256u << 10)
 #define RECORD_TOKEN_MAX 1024
@@ -73,6 +73,7 @@ struct record_pair {
     struct flags flags;
     uint32_t size;  /* of the literal that was sent or found */
     uint32_t since; /* of PAIR_SENT: the receiver's UIDNEXT before */
+    uint32_t told;  /* of PAIR_SENT, since version 9: the UID there that proves nothing; 0: none */
     bool has_digest;
     unsigned char digest[SHA256_SIZE]; /* of what was sent or found */
     struct canon canon;                /* since version 3 */

@@ -16,7 +16,7 @@ enum pair_bits {
     BIT_TOUCHED = 16,
     BIT_REMOVED = 32,
     BIT_MARKED = 64, /* since version 6 */
-    BITS_ALL = 127
+    BIT_TOLD = 128,  /* since version 9 */
 };
 enum refs_kind { REFS_UIDS = 1, REFS_PAIR = 2, REFS_BOTH = 3 };
 
@@ -85,19 +85,27 @@ bool record_next_sent(struct slice *rest, struct record_sent *out)
            (!(bits & BIT_CANON) || take_octets(rest, &out->canon, CANON_SIZE));
 }
 
+static bool has_told(const struct record_pair *p)
+{
+    return p->state == PAIR_SENT && p->told != 0;
+}
+
 static void add_pair(struct buf *out, const struct record_pair *p, int key_side)
 {
     pack_u8(out, (uint8_t)p->state);
-    pack_u8(out,
-        (uint8_t)((p->is_compared ? BIT_COMPARED : 0) | (p->is_touched ? BIT_TOUCHED : 0) |
-                  (p->is_removed ? BIT_REMOVED : 0) | (p->is_marked ? BIT_MARKED : 0) |
-                  (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) | (p->has_digest ? BIT_DIGEST : 0) |
-                  (p->has_digest && canon_is_known(&p->canon) ? BIT_CANON : 0)));
+    pack_u8(
+        out, (uint8_t)((p->is_compared ? BIT_COMPARED : 0) | (p->is_touched ? BIT_TOUCHED : 0) |
+                       (p->is_removed ? BIT_REMOVED : 0) | (p->is_marked ? BIT_MARKED : 0) |
+                       (has_told(p) ? BIT_TOLD : 0) | (has_keywords(&p->flags) ? BIT_KEYWORDS : 0) |
+                       (p->has_digest ? BIT_DIGEST : 0) |
+                       (p->has_digest && canon_is_known(&p->canon) ? BIT_CANON : 0)));
     pack_u8(out, p->flags.system);
     pack_u32(out, p->uid[key_side == SIDE_A ? SIDE_B : SIDE_A]);
     pack_u32(out, p->size);
     if (p->state == PAIR_SENT)
         pack_u32(out, p->since);
+    if (has_told(p))
+        pack_u32(out, p->told);
     add_keywords(out, &p->flags);
     if (p->has_digest)
         add_digests(out, p->digest, &p->canon);
@@ -116,13 +124,16 @@ bool record_unpack_pair(struct slice s, int key_side, uint32_t key_uid, struct r
     *out = (struct record_pair){0};
     out->uid[key_side] = key_uid;
     if (key_uid == 0 || !unpack_u8(&s, &state) || state < PAIR_STORED || state > PAIR_LOST ||
-        !unpack_u8(&s, &bits) || (bits & ~BITS_ALL) != 0 || !unpack_u8(&s, &out->flags.system) ||
-        !unpack_u32(&s, other) || !unpack_u32(&s, &out->size))
+        !unpack_u8(&s, &bits) || !unpack_u8(&s, &out->flags.system) || !unpack_u32(&s, other) ||
+        !unpack_u32(&s, &out->size))
         return false;
     out->state = (enum pair_state)state;
     if ((out->state == PAIR_STORED) != (*other != 0))
         return false;
     if (out->state == PAIR_SENT && !unpack_u32(&s, &out->since))
+        return false;
+    if (bits & BIT_TOLD &&
+        (out->state != PAIR_SENT || !unpack_u32(&s, &out->told) || out->told == 0))
         return false;
     if (bits & BIT_KEYWORDS && !take_keywords(&s, &out->flags))
         return false;

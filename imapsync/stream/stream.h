@@ -49,8 +49,6 @@ struct stream_job {
     void (*missing)(void *arg, uint32_t uid);
     void (*check)(void *arg, const struct stream_check *k);
     uint8_t *unchecked; /* by system flag: messages still to be checked; counted down here */
-    /* Stored, and the target has told this UID, which proves nothing: SENT. */
-    void (*doubted)(void *arg, uint32_t uid, uint32_t tgt_uid);
     /* True, and then for ever: what is on its way still arrives, nothing else is begun, and the job
      * ends as if there were no more. */
     bool (*is_cancelled)(void *arg);

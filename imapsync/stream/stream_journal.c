@@ -164,6 +164,8 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
     /* It may be there all the same, if it was UIDNEXT that lied. */
     if (r->outcome == BATCHES_STORED && !is_known && r->tgt_uid < content.since)
         content.since = r->tgt_uid;
+    else if (r->outcome == BATCHES_STORED && !is_known)
+        content.told = r->tgt_uid;
     writing(s);
     switch (r->outcome) {
     case BATCHES_STORED:
@@ -173,8 +175,6 @@ void stream_put_result(struct stream *s, const struct batches_result *r)
         f->has_unknown_uids = f->has_unknown_uids || p.state == PAIR_SENT;
         journal_pair_put(job->journal, f->record->id, &p, &content);
         job->copied(f->arg, r->uid, r->sent.size);
-        if (r->outcome == BATCHES_STORED && !is_known && r->tgt_uid >= r->since)
-            job->doubted(f->arg, r->uid, r->tgt_uid);
         if (!m)
             break;
         if (r->is_plain || told_of_date(m, false))

@@ -52,6 +52,13 @@ static const struct {
             .since = 12,
             .has_digest = true,
             .flags = {.system = 16}}},
+    {"sent, and its UID told", SIDE_A, 67,
+        {.uid = {5, 0},
+            .state = PAIR_SENT,
+            .since = 12,
+            .told = UINT32_MAX,
+            .has_digest = true,
+            .flags = KEYWORDS}},
     {"known without its line ends", SIDE_A, 67,
         {.uid = {1, 2},
             .state = PAIR_STORED,
@@ -70,7 +77,8 @@ static void assert_same_pair(
     assert_row(name, a->state == b->state && a->is_compared == b->is_compared &&
                          a->is_touched == b->is_touched && a->is_marked == b->is_marked);
     assert_row(name, flags_eq(&a->flags, &b->flags));
-    assert_row(name, a->size == b->size && a->since == b->since && a->has_digest == b->has_digest);
+    assert_row(name, a->size == b->size && a->since == b->since && a->told == b->told &&
+                         a->has_digest == b->has_digest);
     assert_row(name, memcmp(a->digest, b->digest, SHA256_SIZE) == 0);
     assert_row(name, memcmp(&a->canon, &b->canon, CANON_SIZE) == 0);
 }
@@ -101,7 +109,9 @@ static const struct {
 } bad_pairs[] = {
     {"no state", SLICE_LIT("\0\0\0\0\0\0\1\0\0\0\0")},
     {"a later state", SLICE_LIT("\7\0\0\0\0\0\0\0\0\0\0")},
-    {"a later bit", SLICE_LIT("\2\x80\0\0\0\0\0\0\0\0\0")},
+    {"not sent, and yet its UID told", SLICE_LIT("\2\x80\0\0\0\0\0\0\0\0\0\0\0\0\1")},
+    {"a UID told that is none", SLICE_LIT("\4\x80\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0")},
+    {"a UID told, and not there", SLICE_LIT("\4\x80\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0")},
     {"no digest, and yet another one", SLICE_LIT("\2\x8\0\0\0\0\0\0\0\0\0"
                                                  "1234567890123456"
                                                  "12345678")},
@@ -300,8 +310,8 @@ static void test_version(void **state)
     assert_true(record_unpack_version(buf_slice(&out), &got));
     assert_true(got.is_complete && got.version == RECORD_VERSION_READ);
     /* Of a later one only the number is read. */
-    assert_true(record_unpack_version(SLICE_LIT("\x09???"), &got));
-    assert_int_equal(got.version, 9);
+    assert_true(record_unpack_version(SLICE_LIT("\x0a???"), &got));
+    assert_int_equal(got.version, 10);
 }
 
 static void test_small_ones(void **state)
