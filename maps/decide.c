@@ -237,7 +237,7 @@ static void find_entry(
     bool is_there = look(j, key, &stores[0], &e);
     note_change(j, &e);
     bool is_done = is_there && use(j, &e, DECIDE_BY_KEY);
-    if (!is_there && normalise_strip_detail(key, bare)) {
+    if (!is_there && normalise_strip_detail(j->domain, key, bare)) {
         j->is_role = normalise_is_role(buf_slice(bare));
         is_done = look(j, buf_slice(bare), &stores[0], &e) && use(j, &e, DECIDE_BY_BARE_KEY);
         note_change(j, &e);
@@ -365,7 +365,7 @@ static bool choose_server(struct job *j)
 static bool set_address(struct job *j)
 {
     char address[ROUTE_KEY_MAX + 1];
-    switch (delivery_address(j->rcpt, recipient_key(j), j->by,
+    switch (delivery_address(j->domain, j->rcpt, recipient_key(j), j->by,
         has_entry(j) ? j->entry.deliver_as : SLICE_NONE, address)) {
     case DELIVERY_GOOD:
         j->delivery.address = keep_text(j, slice_str(address));
@@ -553,7 +553,8 @@ static bool add_copy(struct job *j)
     copy.is_copy = true;
     if (copy.server == CONF_SERVER_NONE ||
         !conf_server_takes_mail(&j->conf->servers[copy.server]) ||
-        delivery_address(j->rcpt, recipient_key(j), j->by, SLICE_NONE, address) != DELIVERY_GOOD) {
+        delivery_address(j->domain, j->rcpt, recipient_key(j), j->by, SLICE_NONE, address) !=
+            DELIVERY_GOOD) {
         step(j, "no copy: %.*s takes no mail", SLICE_ARG(j->entry.also));
         return true;
     }

@@ -21,22 +21,20 @@ bool delivery_is_foreign(struct slice local)
 }
 
 /* local with the "+detail" of the recipient behind it, requoted where needed. */
-static int add_detail(struct slice local, struct slice received_local, struct buf *out)
+static int add_detail(
+    const struct conf_domain *d, struct slice local, struct slice received_local, struct buf *out)
 {
     unsigned char from[ADDRESS_LOCAL_MAX], to[2 * ADDRESS_LOCAL_MAX];
     struct slice received = slice_make(from, address_unquote(received_local, from));
     size_t n = address_unquote(local, to);
-    ptrdiff_t plus = slice_find(received, '+');
-    if (plus >= 0) {
-        struct slice detail = slice_from(received, (size_t)plus);
-        memcpy(to + n, detail.p, detail.n);
-        n += detail.n;
-    }
+    struct slice detail = slice_from(received, normalise_detail(d, received));
+    memcpy(to + n, detail.p, detail.n);
+    n += detail.n;
     return address_quote(slice_make(to, n), out);
 }
 
-static int build(struct slice rcpt, struct slice key, enum decide_by by, struct slice deliver_as,
-    struct buf *out)
+static int build(const struct conf_domain *d, struct slice rcpt, struct slice key,
+    enum decide_by by, struct slice deliver_as, struct buf *out)
 {
     struct address received, wanted;
     if (address_parse(rcpt, &received) != 0 || received.domain.n == 0)
@@ -57,7 +55,7 @@ static int build(struct slice rcpt, struct slice key, enum decide_by by, struct 
         if (address_parse(deliver_as, &wanted) != 0 || wanted.domain.n == 0)
             return -1;
         domain = wanted.domain;
-        if (by == DECIDE_BY_BARE_KEY ? add_detail(wanted.local, received.local, out) != 0
+        if (by == DECIDE_BY_BARE_KEY ? add_detail(d, wanted.local, received.local, out) != 0
                                      : buf_add(out, wanted.local) != 0)
             return -1;
     }
@@ -66,8 +64,8 @@ static int build(struct slice rcpt, struct slice key, enum decide_by by, struct 
     return buf_add(out, domain);
 }
 
-enum delivery_verdict delivery_address(struct slice rcpt, struct slice key, enum decide_by by,
-    struct slice deliver_as, char out[ROUTE_KEY_MAX + 1])
+enum delivery_verdict delivery_address(const struct conf_domain *d, struct slice rcpt,
+    struct slice key, enum decide_by by, struct slice deliver_as, char out[ROUTE_KEY_MAX + 1])
 {
     struct buf text;
     struct address built;
@@ -75,7 +73,7 @@ enum delivery_verdict delivery_address(struct slice rcpt, struct slice key, enum
 
     out[0] = '\0';
     buf_init(&text, ROUTE_KEY_MAX);
-    if (build(rcpt, key, by, deliver_as, &text) == 0 &&
+    if (build(d, rcpt, key, by, deliver_as, &text) == 0 &&
         address_parse(buf_slice(&text), &built) == 0 && built.domain.n > 0 &&
         address_is_ascii(built.domain))
         verdict = by != DECIDE_BY_KEY && delivery_is_foreign(built.local) ? DELIVERY_FOREIGN

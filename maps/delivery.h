@@ -17,10 +17,10 @@ enum delivery_verdict {
     DELIVERY_FOREIGN, /* a server could read a foreign address in it */
 };
 
-/* rcpt as received, key its key, deliver_as of the entry that decided.  out is terminated, and
- * empty unless the verdict is GOOD. */
-enum delivery_verdict delivery_address(struct slice rcpt, struct slice key, enum decide_by by,
-    struct slice deliver_as, char out[ROUTE_KEY_MAX + 1]);
+/* d: the recipient's domain, rcpt as received, key its key, deliver_as of the entry that decided.
+ * out is terminated, and empty unless the verdict is GOOD. */
+enum delivery_verdict delivery_address(const struct conf_domain *d, struct slice rcpt,
+    struct slice key, enum decide_by by, struct slice deliver_as, char out[ROUTE_KEY_MAX + 1]);
 /* A local part as written, in which some server could read a foreign address. */
 bool delivery_is_foreign(struct slice local);
 

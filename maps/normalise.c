@@ -7,16 +7,108 @@
  *
  * UTF-8 in a local part stays byte for byte, because only the server of the mailbox knows what is
  * equal there (RFC 6530 10.1); ASCII letters are folded.  A key that went in comes out unchanged.
+ *
+ * An encapsulated address is the name that somebody has in another system, as Exchange writes it
+ * where a mail address is wanted.  "IMCEAEX-" and an X.500 name is what replies go to of mail from
+ * when the user was on Exchange:
+ *
+ *     /o=Example/cn=Ann B   ->  IMCEAEX-_o=Example_cn=Ann+20B
+ *
+ * "/" is "_", letters, digits, "-" and "=" are themselves, all others "+" and two hexadecimal
+ * digits.  X.500 names are equal whatever their case, so they are folded in every domain.
  */
 #include "maps/route.h"
 
 #include "base/mail/idn.h"
 #include "base/mail/address.h"
 
+#define ENCAPSULATED "IMCEA"
+
 static void fold(unsigned char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         text[i] = ascii_lower(text[i]);
+}
+
+/* --- Encapsulated addresses ---------------------------------------------------------------- */
+
+static bool is_plain(unsigned char c)
+{
+    return ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '=';
+}
+
+static int hex_digit(unsigned char c)
+{
+    c = ascii_lower(c);
+    return ascii_is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "IMCEA", the kind of system, "-". */
+static bool is_encapsulated(struct slice local)
+{
+    size_t n = sizeof ENCAPSULATED - 1;
+    if (!slice_starts_nocase(local, SLICE_LIT(ENCAPSULATED)))
+        return false;
+    while (n < local.n && (ascii_is_alpha(local.p[n]) || ascii_is_digit(local.p[n])))
+        n++;
+    return n < local.n && local.p[n] == '-' && n > sizeof ENCAPSULATED - 1;
+}
+
+/* One way of writing for each meaning, never longer. Returns the length; what breaks the rules of
+ * the encoding stays as it is. */
+static size_t recode(unsigned char *text, size_t n)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] == '+' &&
+            (n - i < 3 || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0))
+            return n;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = text[i];
+        if (c != '+') {
+            text[to++] = c;
+            continue;
+        }
+        unsigned char digits[2] = {text[i + 1], text[i + 2]};
+        c = (unsigned char)(hex_digit(digits[0]) * 16 + hex_digit(digits[1]));
+        i += 2;
+        if (is_plain(c) || c == '/') {
+            text[to++] = c == '/' ? '_' : ascii_lower(c);
+        } else {
+            text[to++] = '+';
+            text[to++] = digits[0];
+            text[to++] = digits[1];
+        }
+    }
+    return to;
+}
+
+int normalise_encapsulate(struct slice x500, struct buf *local_out)
+{
+    size_t before = local_out->n;
+    int rc = buf_add_str(local_out, ENCAPSULATED "EX-");
+    for (size_t i = 0; rc == 0 && i < x500.n; i++) {
+        unsigned char c = x500.p[i];
+        rc = c == '/'      ? buf_add_byte(local_out, '_')
+             : is_plain(c) ? buf_add_byte(local_out, c)
+                           : buf_addf(local_out, "+%02X", c);
+    }
+    if (rc == 0 && local_out->n - before <= ADDRESS_LOCAL_MAX)
+        return 0;
+    buf_truncate(local_out, before);
+    return -1;
+}
+
+/* --- Keys --------------------------------------------------------------------------------------
+ */
+
+/* The meaning of a local part as keys have it. Returns the length. */
+static size_t settle(const struct conf_domain *d, unsigned char *local, size_t n)
+{
+    bool is_name = is_encapsulated(slice_make(local, n));
+    if (is_name || !d || d->fold_local_part || normalise_is_role(slice_make(local, n)))
+        fold(local, n);
+    return is_name ? recode(local, n) : n;
 }
 
 static int add_key(struct slice local, bool is_domain_key, const char *domain, struct buf *key_out)
@@ -55,9 +147,7 @@ int normalise_key(const struct conf *conf, struct slice address, struct buf *key
     }
 
     unsigned char local[ADDRESS_LOCAL_MAX];
-    size_t n = address_unquote(a.local, local);
-    if (!d || d->fold_local_part || normalise_is_role(slice_make(local, n)))
-        fold(local, n);
+    size_t n = settle(d, local, address_unquote(a.local, local));
     return add_key(slice_make(local, n), false, a.domain.n == 0 ? d->name : domain, key_out);
 }
 
@@ -80,19 +170,31 @@ bool normalise_is_role(struct slice key)
            slice_eq_nocase(local, SLICE_LIT("abuse"));
 }
 
-bool normalise_strip_detail(struct slice key, struct buf *key_out)
+/* --- Details -----------------------------------------------------------------------------------
+ */
+
+size_t normalise_detail(const struct conf_domain *d, struct slice local)
+{
+    const char *delimiters = d && d->delimiter ? d->delimiter : "+";
+    if (is_encapsulated(local) || strcmp(delimiters, CONF_DELIMITER_NONE) == 0)
+        return local.n;
+    for (size_t i = 0; i < local.n; i++)
+        if (local.p[i] != 0 && strchr(delimiters, local.p[i]) != NULL)
+            return i > 0 ? i : local.n;
+    return local.n;
+}
+
+bool normalise_strip_detail(const struct conf_domain *d, struct slice key, struct buf *key_out)
 {
     struct slice local = normalise_local(key);
     if (local.n == key.n || local.n > ADDRESS_LOCAL_MAX)
         return false;
     unsigned char meaning[ADDRESS_LOCAL_MAX];
     struct slice text = slice_make(meaning, address_unquote(local, meaning));
-    ptrdiff_t plus = slice_find(text, '+');
-    if (plus <= 0)
+    size_t n = normalise_detail(d, text);
+    if (n == text.n)
         return false;
-    text.n = (size_t)plus;
-    if (normalise_is_role(text))
-        fold(meaning, text.n);
+    text.n = settle(d, meaning, n);
     size_t before = key_out->n;
     if (address_quote(text, key_out) != 0 || buf_add(key_out, slice_from(key, local.n)) != 0) {
         buf_truncate(key_out, before);

@@ -121,12 +121,18 @@ struct route_view {
 
 /* The key of an address: domain to lower-case A-label, local part unquoted where quoting is not
  * needed and its ASCII letters folded unless the domain's configuration says otherwise
- * (postmaster and abuse always).  "@domain" stays the domain's default key, bare "postmaster"
- * belongs to the first configured domain.  conf may be NULL: fold.  Appends to key_out. 0, or -1:
- * not an address that can be in the map. */
+ * (postmaster, abuse and names of other systems, "IMCEAEX-...", always).  "@domain" stays the
+ * domain's default key, bare "postmaster" belongs to the first configured domain.  conf may be
+ * NULL: fold.  Appends to key_out. 0, or -1: not an address that can be in the map. */
 int normalise_key(const struct conf *conf, struct slice address, struct buf *key_out) ATTR_WUR;
-/* The same key without "+detail"; false when there is none. */
-bool normalise_strip_detail(struct slice key, struct buf *key_out);
+/* The same key without "+detail"; false when there is none. d: its domain, NULL for one that is not
+ * in the configuration. */
+bool normalise_strip_detail(const struct conf_domain *d, struct slice key, struct buf *key_out);
+/* How much of the meaning of a local part is before its detail; all of it without one. */
+size_t normalise_detail(const struct conf_domain *d, struct slice local);
+/* The local part that Exchange makes of an X.500 name ("IMCEAEX-_o=Example_cn=Ann"). Appends. 0, or
+ * -1: no address is as long. */
+int normalise_encapsulate(struct slice x500, struct buf *local_out) ATTR_WUR;
 struct slice normalise_domain(struct slice key); /* behind the last "@" */
 struct slice normalise_local(struct slice key);  /* before it */
 bool normalise_is_role(struct slice key); /* postmaster or abuse: always valid (RFC 5321 4.5.1) */

@@ -297,7 +297,7 @@ static int load_domains(struct conf_loader *l, cfg_t *cfg)
             *p = (char)ascii_lower((unsigned char)*p);
         c->n_domains++;
         d->postmaster_server = conf_first_mail_server(c);
-        if (set_section(l, section, SCHEMA_DOMAIN, d) != 0)
+        if (set_section(l, section, SCHEMA_DOMAIN, d) != 0 || conf_check_domain(l, section, d) != 0)
             return -1;
     }
     return 0;

@@ -20,6 +20,8 @@
 #define CONF_SERVER_NONE (-1)
 #define CONF_WORKERS_MAX 256 /* as in the schema */
 
+#define CONF_DELIMITER_NONE "none"
+
 enum conf_model { CONF_MODEL_CENTRAL, CONF_MODEL_CHAINING };
 enum conf_tls {
     CONF_TLS_NONE,
@@ -55,6 +57,8 @@ struct conf_domain {
     int postmaster_server; /* postmaster = SERVER: for postmaster@ and abuse@ without an entry;
                               first server that has an smtp */
     bool fold_local_part;  /* case = fold|keep */
+    /* delimiter = "+": each of these characters begins a detail; NULL: "+" */
+    char *delimiter;
 };
 
 struct conf_server {

@@ -162,6 +162,27 @@ int conf_check_from(struct conf_loader *l, struct cfg_t *section, size_t self)
     return 0;
 }
 
+/* --- Domains -------------------------------------------------------------------------------- */
+
+/* Letters and digits are names, and the others mean something in an address. */
+static bool is_delimiter(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if (ascii_is_alpha((unsigned char)*c) || ascii_is_digit((unsigned char)*c) ||
+            strchr(" \"\\@%!", *c) != NULL)
+            return false;
+    return true;
+}
+
+int conf_check_domain(struct conf_loader *l, struct cfg_t *section, const struct conf_domain *d)
+{
+    if (strcmp(d->delimiter, CONF_DELIMITER_NONE) != 0 && !is_delimiter(d->delimiter))
+        return conf_refuse_key(l, section, "delimiter",
+            "takes signs such as + - = _ . and no letter, digit, blank, quote, backslash, @, % or "
+            "!; none switches details off");
+    return 0;
+}
+
 /* --- The rest ------------------------------------------------------------------------------- */
 
 static void set_host_name(struct conf_relay *relay)

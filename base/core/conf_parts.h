@@ -32,6 +32,7 @@ int conf_first_mail_server(const struct conf *c); /* or CONF_SERVER_NONE */
 /* The index of a server that takes mail, or CONF_SERVER_NONE for one of the key's choices. */
 int conf_set_server_ref(struct conf_loader *l, struct cfg_t *section, const struct schema_key *key,
     const char *name, void *field);
+int conf_check_domain(struct conf_loader *l, struct cfg_t *section, const struct conf_domain *d);
 int conf_check_server(struct conf_loader *l, struct cfg_t *section, struct conf_server *s);
 /* A server's addresses are its own: the same range twice would make the direction a guess. */
 int conf_check_from(struct conf_loader *l, struct cfg_t *section, size_t self);

@@ -82,6 +82,7 @@ const struct schema_key schema_keys[] = {
     DOMAIN("default", default_server, SERVER_REF, "reject", CHOICES(WORDS("reject"))),
     DOMAIN("postmaster", postmaster_server, SERVER_REF, NULL, NO_RANGE),
     DOMAIN("case", fold_local_part, BOOL, "fold", CHOICES(WORDS("keep", "fold"))),
+    DOMAIN("delimiter", delimiter, TEXT, "+", NO_RANGE),
 
     SERVER("smtp", smtp, ENDPOINT, NULL, CHOICES(SMTP_SCHEMES)),
     SERVER("imap", imap, ENDPOINT, NULL, CHOICES(IMAP_SCHEMES)),

@@ -64,7 +64,7 @@ static int set_names(
     struct slice key = slice_str(r->user);
     char mailbox[ROUTE_KEY_MAX + 1]; /* the address by which mail is delivered names it too */
     r->is_return = is_return(r, entry->route, to);
-    if (delivery_address(key, key, DECIDE_BY_KEY, slice_str(entry->deliver_as), mailbox) !=
+    if (delivery_address(NULL, key, key, DECIDE_BY_KEY, slice_str(entry->deliver_as), mailbox) !=
         DELIVERY_GOOD)
         return err_set(
             err, ERR_PERM, EX_DATAERR, "the map names a delivery address that is not one");

@@ -5,6 +5,9 @@
  *     attribute         what it is to the map                                schema
  *     mail              the address; another one is an alias of the first    inetOrgPerson
  *     proxyAddresses    SMTP:address (the address), smtp:address (an alias)  Active Directory
+ *                       X500:/o=... (an alias, by the address that
+ *                       replies to the user's old mail go to)
+ *     legacyExchangeDN  the same                                             Active Directory
  *     mailAlternateAddress mailLocalAddress mailEquivalentAddress alias      qmail, inetLocalMail-
  *                       gosaMailAlternateAddress                             Recipient, others
  *     mailRoutingAddress  what its server knows the user by (deliver_as)     inetLocalMailRecipient
@@ -18,6 +21,7 @@
 #include "maps/format/ldif.h"
 
 #include <string.h>
+#include "maps/route.h"
 
 enum attribute {
     ATTRIBUTE_OTHER,
@@ -26,6 +30,7 @@ enum attribute {
     ATTRIBUTE_CLASS,
     ATTRIBUTE_MAIL,
     ATTRIBUTE_PROXY,
+    ATTRIBUTE_X500,
     ATTRIBUTE_ALIAS,
     ATTRIBUTE_ROUTING,
     ATTRIBUTE_HOST,
@@ -42,6 +47,7 @@ static const struct {
     {"objectClass", ATTRIBUTE_CLASS},
     {"mail", ATTRIBUTE_MAIL},
     {"proxyAddresses", ATTRIBUTE_PROXY},
+    {"legacyExchangeDN", ATTRIBUTE_X500},
     {"mailAlternateAddress", ATTRIBUTE_ALIAS},
     {"mailLocalAddress", ATTRIBUTE_ALIAS},
     {"mailEquivalentAddress", ATTRIBUTE_ALIAS},
@@ -59,21 +65,21 @@ static const char *const GROUPS[] = {"group", "groupOfNames", "groupOfUniqueName
 void ldif_init(struct ldif *l, const struct site *site)
 {
     *l = (struct ldif){.site = site};
-    struct buf *const bufs[] = {&l->names, &l->members, &l->cn, &l->host, &l->routing};
+    struct buf *const bufs[] = {&l->names, &l->x500, &l->members, &l->cn, &l->host, &l->routing};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         buf_init(bufs[i], LDIF_ENTRY_MAX);
 }
 
 void ldif_fini(struct ldif *l)
 {
-    struct buf *const bufs[] = {&l->names, &l->members, &l->cn, &l->host, &l->routing};
+    struct buf *const bufs[] = {&l->names, &l->x500, &l->members, &l->cn, &l->host, &l->routing};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         buf_fini(bufs[i]);
 }
 
 static void clear(struct ldif *l)
 {
-    struct buf *const bufs[] = {&l->names, &l->members, &l->cn, &l->host, &l->routing};
+    struct buf *const bufs[] = {&l->names, &l->x500, &l->members, &l->cn, &l->host, &l->routing};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         buf_clear(bufs[i]);
     l->line = l->n_names = 0;
@@ -173,9 +179,36 @@ static int add_name(
     return 0;
 }
 
-/* "SMTP:" is the primary address, "smtp:" another one; there are X500:, SIP: and more. */
+/* Kept as the local part of the address that Exchange makes of it; the same name, whatever its
+ * case, once. */
+static int add_x500(struct ldif *l, size_t line, struct slice name, struct err *err)
+{
+    struct buf local;
+    struct slice rest = buf_slice(&l->x500), known;
+    bool is_known = false;
+    int rc = 0;
+
+    buf_init(&local, LDIF_ENTRY_MAX);
+    if (name.n == 0 || name.p[0] != '/' || normalise_encapsulate(name, &local) != 0) {
+        sink_lost(
+            l->site->sink, line, "%.*s is no X.500 name that an address can have", SLICE_ARG(name));
+        goto done;
+    }
+    while (slice_split(&rest, '\n', &known))
+        is_known |= slice_eq_nocase(known, buf_slice(&local));
+    if (!is_known && (++l->n_names > LDIF_NAMES_MAX ||
+                         buf_addf(&l->x500, "%.*s\n", SLICE_ARG(buf_slice(&local))) != 0))
+        rc = too_much(l, line, err);
+done:
+    buf_fini(&local);
+    return rc;
+}
+
+/* "SMTP:" is the primary address, "smtp:" another one; there are SIP: and more. */
 static int add_proxy(struct ldif *l, size_t line, struct slice value, struct err *err)
 {
+    if (slice_starts_nocase(value, SLICE_LIT("x500:")))
+        return add_x500(l, line, slice_trim(slice_from(value, 5)), err);
     if (!slice_starts_nocase(value, SLICE_LIT("smtp:")))
         return 0;
     bool is_primary = value.p[0] == 'S' && !l->has_primary;
@@ -212,9 +245,11 @@ static int take(
     case ATTRIBUTE_MAIL:
     case ATTRIBUTE_ALIAS:
         return add_name(
-            l, line, slice_trim(value), attribute == ATTRIBUTE_MAIL && l->n_names == 0, err);
+            l, line, slice_trim(value), attribute == ATTRIBUTE_MAIL && l->names.n == 0, err);
     case ATTRIBUTE_PROXY:
         return add_proxy(l, line, slice_trim(value), err);
+    case ATTRIBUTE_X500:
+        return add_x500(l, line, slice_trim(value), err);
     case ATTRIBUTE_ROUTING:
         return keep(l, line, value, &l->routing, err);
     case ATTRIBUTE_HOST:
@@ -246,6 +281,32 @@ static int give_first(struct ldif *l, struct slice key, struct err *err)
     return rc;
 }
 
+/* In the domain of names without one, else the user's own.  Of others' users none: they are no
+ * business of the map. */
+static int give_x500(struct ldif *l, struct slice key, struct err *err)
+{
+    struct slice rest = buf_slice(&l->x500), local, domain = normalise_domain(key);
+    struct buf address;
+    int rc = 0;
+
+    if (l->site->domain.n)
+        domain = l->site->domain;
+    buf_init(&address, LDIF_ENTRY_MAX);
+    bool is_ours = site_address(l->site, key, &address) == SITE_OURS;
+    while (rc == 0 && slice_split(&rest, '\n', &local)) {
+        if (local.n == 0 || !is_ours)
+            continue;
+        buf_clear(&address);
+        if (buf_addf(&address, "%.*s", SLICE_ARG(local)) != 0 ||
+            (domain.n && buf_addf(&address, "@%.*s", SLICE_ARG(domain)) != 0))
+            rc = too_much(l, l->line, err);
+        else
+            rc = site_alias(l->site, l->line, buf_slice(&address), key, err);
+    }
+    buf_fini(&address);
+    return rc;
+}
+
 static int give(struct ldif *l, struct err *err)
 {
     struct slice rest = buf_slice(&l->names), key, other;
@@ -255,7 +316,7 @@ static int give(struct ldif *l, struct err *err)
             "this is a change of a directory: an import needs its entries as they are");
     if (l->members.n && l->cn.n)
         return site_alias(l->site, l->line, buf_slice(&l->cn), buf_slice(&l->members), err);
-    if (l->n_names == 0 || !slice_split(&rest, '\n', &key)) {
+    if (l->names.n == 0 || !slice_split(&rest, '\n', &key)) {
         l->n_unnamed++;
         return 0;
     }
@@ -264,7 +325,7 @@ static int give(struct ldif *l, struct err *err)
     while (slice_split(&rest, '\n', &other))
         if (other.n && site_alias(l->site, l->line, other, key, err) != 0)
             return -1;
-    return 0;
+    return give_x500(l, key, err);
 }
 
 static int end_entry(struct ldif *l, struct err *err)

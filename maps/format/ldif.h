@@ -25,8 +25,8 @@ struct ldif {
     bool is_change, is_group, has_primary;
     size_t n_unnamed; /* entries without an address */
     /* What is kept of the entry: addresses first to last, behind each a "\n". */
-    struct buf names, members, cn, host, routing;
-    size_t n_names;
+    struct buf names, x500, members, cn, host, routing;
+    size_t n_names; /* in names and x500 */
 };
 
 void ldif_init(struct ldif *l, const struct site *site);

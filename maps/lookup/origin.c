@@ -16,8 +16,9 @@ struct search {
     const struct conf *conf;
     const struct route_view *view;
     int64_t now_s;
-    struct slice key; /* of the address asked for */
-    bool has_detail;  /* the look-up is for that key without "+detail" */
+    struct slice key;                 /* of the address asked for */
+    bool has_detail;                  /* the look-up is for that key without "+detail" */
+    const struct conf_domain *domain; /* whose detail it is */
     size_t n;
     bool is_found;
     struct arena *mem;
@@ -34,13 +35,12 @@ static int make_recipient(
     unsigned char text[2 * ADDRESS_LOCAL_MAX], asked[ADDRESS_LOCAL_MAX];
     struct slice local = normalise_local(key);
     struct slice meaning = slice_make(asked, address_unquote(normalise_local(s->key), asked));
-    ptrdiff_t plus = slice_find(meaning, '+');
 
     if (key.p[0] == '@')
         local = is_local_kept ? normalise_local(s->key) : anybody;
     size_t n = address_unquote(local, text);
-    if (s->has_detail && key.p[0] != '@' && plus >= 0) {
-        struct slice detail = slice_from(meaning, (size_t)plus);
+    if (s->has_detail && key.p[0] != '@') {
+        struct slice detail = slice_from(meaning, normalise_detail(s->domain, meaning));
         memcpy(text + n, detail.p, detail.n);
         n += detail.n;
     }
@@ -64,7 +64,8 @@ static bool is_delivered_so(const struct search *s, struct slice rcpt, const str
     bool is_same = false;
 
     buf_init(&key, ROUTE_KEY_MAX);
-    if (delivery_address(rcpt, decision_key(d, 0), d->by, entry->deliver_as, address) ==
+    const struct conf_domain *domain = conf_domain(s->conf, normalise_domain(decision_key(d, 0)));
+    if (delivery_address(domain, rcpt, decision_key(d, 0), d->by, entry->deliver_as, address) ==
             DELIVERY_GOOD &&
         normalise_key(s->conf, slice_str(address), &key) == 0)
         is_same = slice_eq(buf_slice(&key), s->key);
@@ -110,6 +111,19 @@ done:
     return ++s->n < ORIGINS_MAX;
 }
 
+/* The address asked for may be in a domain that only servers know, and has its detail by the rule
+ * of the user's: each rule once. */
+static bool is_new_delimiter(const struct conf *conf, size_t i)
+{
+    const char *new = conf->domains[i].delimiter, *known;
+    for (size_t k = 0; k < i; k++) {
+        known = conf->domains[k].delimiter;
+        if (new == known || (new &&known &&strcmp(new, known) == 0))
+            return false;
+    }
+    return true;
+}
+
 bool origin_decide(const struct conf *conf, const struct route_view *view,
     const struct socketmap_origins *origins, struct slice address, int64_t now_s, struct arena *mem,
     struct decision *out)
@@ -123,11 +137,14 @@ bool origin_decide(const struct conf *conf, const struct route_view *view,
         goto done;
     s.key = buf_slice(&key);
     origins->find(origins->arg, s.key, on_origin, &s);
-    if (!s.is_found && normalise_strip_detail(s.key, &bare)) {
-        s.has_detail = true;
-        origins->find(origins->arg, buf_slice(&bare), on_origin, &s);
-        s.has_detail = false;
+    s.has_detail = true;
+    for (size_t i = 0; !s.is_found && i < conf->n_domains; i++) {
+        s.domain = &conf->domains[i];
+        buf_clear(&bare);
+        if (is_new_delimiter(conf, i) && normalise_strip_detail(s.domain, s.key, &bare))
+            origins->find(origins->arg, buf_slice(&bare), on_origin, &s);
     }
+    s.has_detail = false;
     if (!s.is_found)
         origins->find(origins->arg, slice_from(s.key, normalise_local(s.key).n), on_origin, &s);
 done:

@@ -326,6 +326,10 @@ static void test_errors(void **state)
         {"server \"a2345678901234567890123456789012x\" { }", "f:1: server: a name has"},
         {"domain \"x\" { }\ndomain \"X\" { }", "f:2: domain: two names differ in case only"},
         {"domain \"\xc3\xa4.org\" { }", "f:1: domain: the name is not a domain in ASCII"},
+        {"domain \"x\" { delimiter = \"+a\" }",
+            "f:1: domain \"x\": delimiter: takes signs such as + - = _ . and no letter"},
+        {"domain \"x\" { delimiter = \"+@\" }", "f:1: domain \"x\": delimiter: takes signs"},
+        {"domain \"x\" { delimiter = \"\" }", "f:1: domain \"x\": delimiter: '' is not"},
         {"domain { }", "f:1: missing title"},
         {"server \"a\" { from = {\"10.0.0.1\"} }\nserver \"b\" { from = {\"10.0.0.1/32\"} }",
             "f:2: server \"b\": from: an address belongs to another server already"},
@@ -450,7 +454,8 @@ static void test_dump_is_a_configuration(void **state)
         "server \"a\" { smtp = \"lmtp://[::1]:24\" tls = fingerprint fingerprint = "
         "\"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:"
         "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\" from = {\"10.0.0.0/8\", \"::1\"} }\n"
-        "domain \"x.org\" { default = a model = chaining case = keep }\n"
+        "domain \"x.org\" { default = a model = chaining case = keep delimiter = none }\n"
+        "domain \"y.org\" { delimiter = \"+-=_.#\" }\n"
         "relay { listen = {\"lmtp://[::1]:24\", \"[::]:25\"} workers = 7 hold_wait = 1500ms "
         "bare_lf = "
         "refuse "

@@ -7,6 +7,9 @@ static struct conf_domain domains[] = {
     {.name = (char *)"example.org", .fold_local_part = true},
     {.name = (char *)"keep.example", .fold_local_part = false},
     {.name = (char *)"xn--exmple-cua.org", .fold_local_part = true},
+    {.name = (char *)"minus.example", .fold_local_part = true, .delimiter = (char *)"-"},
+    {.name = (char *)"many.example", .fold_local_part = true, .delimiter = (char *)"+-=_"},
+    {.name = (char *)"none.example", .fold_local_part = true, .delimiter = (char *)"none"},
 };
 static const struct conf conf = {.domains = domains, .n_domains = COUNT_OF(domains)};
 
@@ -41,6 +44,29 @@ static const struct {
     {"@Example.ORG", "@example.org", NULL},
     {"@ex\xc3\xa4mple.org", "@xn--exmple-cua.org", NULL},
     {"user%evil.example@example.org", "user%evil.example@example.org", NULL},
+    /* What begins a detail is the domain's to say; the first of it counts. */
+    {"ann-box+x@minus.example", "ann-box+x@minus.example", "ann@minus.example"},
+    {"ann+x@minus.example", "ann+x@minus.example", NULL},
+    {"-x@minus.example", "-x@minus.example", NULL},
+    {"ann_a+b@many.example", "ann_a+b@many.example", "ann@many.example"},
+    {"ann=a-b@many.example", "ann=a-b@many.example", "ann@many.example"},
+    {"Abuse-x@many.example", "abuse-x@many.example", "abuse@many.example"},
+    {"ann+x@none.example", "ann+x@none.example", NULL},
+    {"non@none.example", "non@none.example", NULL},
+    /* Names of other systems: one key for each meaning, in any case, and no detail. */
+    {"IMCEAEX-_O=EXAMPLE_OU=FIRST+20GROUP_CN=ANN+2EB@keep.example",
+        "imceaex-_o=example_ou=first+20group_cn=ann+2eb@keep.example", NULL},
+    {"imceaex-+2Fo=Example+2fcn=+41nn+2Db+3D+5f@example.org",
+        "imceaex-_o=example_cn=ann-b=+5f@example.org", NULL},
+    {"IMCEAEX-_o=a-b_cn=x@minus.example", "imceaex-_o=a-b_cn=x@minus.example", NULL},
+    {"IMCEAEX-_o=a+2B20_cn=x@example.org", "imceaex-_o=a+2b20_cn=x@example.org", NULL},
+    {"IMCEAFAX-+2B1+20425@keep.example", "imceafax-+2b1+20425@keep.example", NULL},
+    {"IMCEAEX-_o=A+2@keep.example", "imceaex-_o=a+2@keep.example", NULL},
+    {"IMCEAEX-_o=A+zz+41@keep.example", "imceaex-_o=a+zz+41@keep.example", NULL},
+    {"IMCEAEX-_o=\xc3\xa4+C3+A4@keep.example", "imceaex-_o=\xc3\xa4+c3+a4@keep.example", NULL},
+    {"\"IMCEAEX-_o=a b\"@keep.example", "\"imceaex-_o=a b\"@keep.example", NULL},
+    {"IMCEAEX+x@keep.example", "IMCEAEX+x@keep.example", "IMCEAEX@keep.example"},
+    {"IMCEA-x+y@keep.example", "IMCEA-x+y@keep.example", "IMCEA-x@keep.example"},
     /* A domain that only ends or begins like ours stays another one. */
     {"a@example.org.evil.example", "a@example.org.evil.example", NULL},
     {"a@notexample.org", "a@notexample.org", NULL},
@@ -72,7 +98,8 @@ static void test_table(void **state)
             assert_string_equal(buf_cstr(&key), rows[i].key);
             assert_int_equal(normalise_key(&conf, buf_slice(&key), &again), 0);
             assert_string_equal(buf_cstr(&again), rows[i].key);
-            bool has = normalise_strip_detail(buf_slice(&key), &bare);
+            bool has = normalise_strip_detail(
+                conf_domain(&conf, normalise_domain(buf_slice(&key))), buf_slice(&key), &bare);
             assert_row(rows[i].in, has == (rows[i].bare != NULL));
             assert_string_equal(buf_cstr(&bare), rows[i].bare ? rows[i].bare : "");
         } else {
@@ -131,6 +158,57 @@ static void test_limit(void **state)
     }
 }
 
+/* The sizes that RFC 5321 4.5.3.1 names, and what is longer: 255 octets of a domain are 253
+ * characters, as DNS counts a length and the root (RFC 1035 2.3.4). */
+static void test_sizes(void **state)
+{
+    static const struct {
+        size_t local, domain;
+        bool is_key;
+    } sizes[] = {{1, 1, true}, {64, 253, true}, {66, 253, true}, {67, 253, false}, {64, 254, false},
+        {256, 63, true}, {256, 64, false}, {257, 10, false}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        unsigned char text[600];
+        size_t n = sizes[i].local;
+        struct buf key;
+        memset(text, 'a', sizeof text);
+        text[n++] = '@';
+        for (size_t k = 0; k < sizes[i].domain; k++)
+            text[n++] = k % 64 == 63 && k + 1 < sizes[i].domain ? '.' : 'd';
+        buf_init(&key, ROUTE_KEY_MAX);
+        if ((normalise_key(NULL, slice_make(text, n), &key) == 0) != sizes[i].is_key)
+            fail_msg("%zu@%zu", sizes[i].local, sizes[i].domain);
+        if (sizes[i].is_key)
+            assert_true(slice_eq(buf_slice(&key), slice_make(text, n)));
+        buf_fini(&key);
+    }
+}
+
+static void test_encapsulate(void **state)
+{
+    static const struct {
+        const char *name, *local;
+    } names[] = {{"/o=Example/cn=Ann B", "IMCEAEX-_o=Example_cn=Ann+20B"},
+        {"/o=A_b/cn=x.y(z)+", "IMCEAEX-_o=A+5Fb_cn=x+2Ey+28z+29+2B"}, {"", "IMCEAEX-"},
+        {"/o=\xc3\xa4", "IMCEAEX-_o=+C3+A4"}};
+    struct buf local;
+    (void)state;
+    buf_init(&local, 1000);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        buf_clear(&local);
+        assert_int_equal(normalise_encapsulate(slice_str(names[i].name), &local), 0);
+        assert_string_equal(buf_cstr(&local), names[i].local);
+    }
+    unsigned char text[300];
+    memset(text, 'a', sizeof text);
+    buf_clear(&local);
+    assert_int_equal(normalise_encapsulate(slice_make(text, 249), &local), -1);
+    assert_int_equal(local.n, 0);
+    assert_int_equal(normalise_encapsulate(slice_make(text, 248), &local), 0);
+    buf_fini(&local);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +216,8 @@ int main(void)
         cmocka_unit_test(test_without_configuration),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_encapsulate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -297,14 +297,29 @@ static void test_ldif(void **state)
             "mail: joerg@example.org\n"
             "proxyAddresses: x500:/o=Example/ou=x/cn=joerg\n"
             "proxyAddresses: smtp:joerg@example.org\n"
+            "legacyExchangeDN: /o=Example/ou=First Group (A)/cn=J.M_1\n"
+            "proxyAddresses: X500:/O=EXAMPLE/OU=X/CN=JOERG\n"
+            "proxyAddresses: X500:CN=no,DC=legacy\nproxyAddresses: SIP:joerg@example.org\n"
             "proxyAddresses: SMTP:Joerg.M@example.org\n"
             "proxyAddresses: smtp:j@example.net\n\n"
             "dn: CN=Sales,DC=example,DC=org\nobjectClass: top\nobjectClass: group\n"
             "mail: sales@example.org\n",
+            "8 lost: CN=no,DC=legacy is no X.500 name that an address can have\n"
             "1 Joerg.M@example.org\n"
             "1 joerg@example.org kind=alias to=Joerg.M@example.org\n"
             "1 note: j@example.net is in a domain that is not in the configuration\n"
-            "9 sales@example.org kind=group\n"},
+            "1 IMCEAEX-_o=Example_ou=x_cn=joerg@example.org kind=alias to=Joerg.M@example.org\n"
+            "1 IMCEAEX-_o=Example_ou=First+20Group+20+28A+29_cn=J+2EM+5F1@example.org kind=alias "
+            "to=Joerg.M@example.org\n"
+            "13 sales@example.org kind=group\n"},
+        {"X.500 names of the domain that is named", READER_LDIF, "example.org", NULL,
+            "dn: cn=a\nlegacyExchangeDN: /o=E/cn=a\nmail: a@two.example\n\n"
+            "dn: cn=b\nlegacyExchangeDN: /o=E/cn=b\nmail: b@xn--exmple-cua.org\n\n"
+            "dn: cn=nobody\nlegacyExchangeDN: /o=E/cn=nobody\n",
+            "1 note: a@two.example is in a domain that is not in the configuration\n"
+            "5 b@xn--exmple-cua.org\n5 IMCEAEX-_o=E_cn=b@example.org kind=alias "
+            "to=b@xn--exmple-cua.org\n"
+            "0 note: 1 entries without an address\n"},
         {"nisMailAlias", READER_LDIF, "example.org", NULL,
             "dn: cn=root\ncn: root\nrfc822MailMember: ann\nrfc822MailMember: bob@example.org\n",
             "1 root@example.org kind=alias to=ann@example.org,bob@example.org\n"},
