@@ -49,6 +49,7 @@ static void renumber(
     struct apply_job *job, const struct plan_op *op, const struct pair *was, const struct known *k)
 {
     struct pair p = *was;
+    struct known known = *k;
     p.state = op->state;
     p.is_compared = p.is_removed = false;
     if (op->is_target)
@@ -57,8 +58,11 @@ static void renumber(
         p.src_uid = op->new_uid;
     if (op->state != PAIR_STORED)
         p.tgt_uid = 0;
+    /* The numbers of another folder. */
+    if (op->state == PAIR_SENT && op->to != op->folder)
+        known.content.since = 1;
     drop(job, op);
-    put(job, op->to, &p, k);
+    put(job, op->to, &p, &known);
 }
 
 static int pair_of(

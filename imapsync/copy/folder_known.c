@@ -53,6 +53,11 @@ bool folder_has_state(const struct work *w, enum pair_state state)
     return w->states >> state & 1;
 }
 
+void folder_told_vanished(struct work *w, uint32_t uid)
+{
+    folder_told(w, ITEM_VANISHED, uid, "the target has taken the message and does not have it");
+}
+
 /* The target has said OK to them, and they are not there.  Before the flip that is a loss that
  * somebody has to look at; behind it the target's user may have been quicker than we. */
 int folder_tell_vanished(struct work *w, struct err *err)
@@ -70,8 +75,7 @@ int folder_tell_vanished(struct work *w, struct err *err)
             p->state = is_users ? PAIR_GONE : PAIR_REFUSED;
             journal_pair_put(w->c->journal, w->record->id, p, NULL);
         } else {
-            folder_told(w, ITEM_VANISHED, p->src_uid,
-                "the target has taken the message and does not have it");
+            folder_told_vanished(w, p->src_uid);
         }
     }
     return journal_commit(w->c->journal, err);

@@ -263,6 +263,7 @@ void pass_tell_withheld(struct works *all);
 void pass_tell_lost(struct works *all); /* folders that the source does not list any more */
 void pass_tell_short(struct work *w);
 void pass_tell_unknown(struct works *all);
+void pass_tell_sent(struct works *all);
 /* Takes what is by absence out of the plan: what was lost may be what was not read. */
 void pass_leave_lost(struct works *all);
 
@@ -321,5 +322,6 @@ int folder_found_again(struct work *w, struct err *err) ATTR_WUR;
 int folder_resolve_open(struct work *w, bool adopt, struct err *err) ATTR_WUR;
 /* The target has said OK to them, and they are not there. */
 int folder_tell_vanished(struct work *w, struct err *err) ATTR_WUR;
+void folder_told_vanished(struct work *w, uint32_t uid);
 
 #endif

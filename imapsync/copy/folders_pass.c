@@ -167,6 +167,7 @@ static int apply(struct works *all, struct err *err)
     for (size_t i = 0; i < all->n_planned; i++)
         all->planned[i]->n_exceptions += folders[i].is_left;
     pass_count(all, folders);
+    pass_tell_sent(all);
     n->flags_changed += job.n_flagged;
     n->messages_moved += job.n_moved;
     n->messages_deleted += job.n_deleted;

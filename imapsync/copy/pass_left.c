@@ -112,6 +112,17 @@ void pass_tell_unknown(struct works *all)
     free(n_of);
 }
 
+/* What was sent, and was not where it was sent to, is looked for where its message now is: with the
+ * next pass, and until then it is missing. */
+void pass_tell_sent(struct works *all)
+{
+    for (size_t i = 0; i < all->plan.n_ops; i++) {
+        const struct plan_op *op = &all->plan.ops[i];
+        if (op->kind == PLAN_RENUMBER && op->state == PAIR_SENT)
+            folder_told_vanished(all->planned[op->to], op->new_uid);
+    }
+}
+
 /* What was lost may be what was not read. */
 void pass_leave_lost(struct works *all)
 {

@@ -7,6 +7,7 @@
  *   its copy is another's    only the pair goes
  *   new elsewhere            our copy follows, with its flags
  *   alone on the target      stays, unless the source's user is known to have removed it
+ *   in Trash already         stands alone there until the next plan, and is forgotten then
  *   deleted                  as the policy says, unless the target's user has touched the copy, or
  *                            nothing proves that it is so
  */
@@ -120,6 +121,12 @@ static void follow_deletion(struct plan_draft *d, const struct plan_lost *l)
         plan_withhold_last(d, PLAN_R_NOT_SURE);
 }
 
+/* Of one that was sent: whether it was looked for there, and is not there. */
+static bool is_looked_for(const struct plan_draft *d, const struct plan_lost *l)
+{
+    return l->pair.digest && !d->in->folders[l->folder].is_source_lost;
+}
+
 /* A pair without a known copy. */
 static void on_lost_bare(struct plan_draft *d, const struct plan_lost *l)
 {
@@ -135,7 +142,7 @@ static void on_lost_bare(struct plan_draft *d, const struct plan_lost *l)
             add_for(d, PLAN_FORGET, is_never_sent ? PLAN_W_NEVER_SENT : PLAN_W_BOTH_LOST, l);
         return;
     }
-    if (state == PAIR_SENT) {
+    if (state == PAIR_SENT && !is_looked_for(d, l)) {
         /* It lies where it was sent to, and nobody knows as what. */
         add_for(d, PLAN_MOVE, l->proof, l)->to = d->source.fresh[l->match].folder;
         plan_withhold_last(d, PLAN_R_NO_UID);
@@ -143,6 +150,7 @@ static void on_lost_bare(struct plan_draft *d, const struct plan_lost *l)
         add_for(d, PLAN_FORGET, PLAN_W_BOTH_LOST, l);
         plan_copy(d, &d->source.fresh[l->match], PLAN_W_AGAIN);
     } else {
+        /* One that was sent is looked for in its new place from now on. */
         renumber(d, l, state);
     }
 }

@@ -79,7 +79,7 @@ static void table_say_op(const struct plan *p, const struct plan_op *op, size_t 
         table_say_flags(" :", &c->now);
     table_say(op->is_touched ? " ~ %s" : " %s", plan_witness_name(op->witness));
     if (op->kind == PLAN_RENUMBER && op->state != PAIR_STORED)
-        table_say(op->state == PAIR_AWAY ? " away" : " gone");
+        table_say(op->state == PAIR_AWAY ? " away" : op->state == PAIR_SENT ? " sent" : " gone");
     if (op->reason != PLAN_R_NONE)
         table_say("): %s", plan_reason_name(op->reason));
 }

@@ -121,6 +121,11 @@ static void deliver_equal(struct rig *r)
     rig_deliver(r, FROM, 5, 0);
 }
 
+static void deliver_one(struct rig *r)
+{
+    rig_deliver(r, FROM, 5, 0);
+}
+
 static void deliver_newest_first(struct rig *r)
 {
     rig_close(r);
@@ -200,6 +205,13 @@ static void move_first(struct rig *r)
     rig_move(&r->w.source, FROM, 5, TO);
 }
 
+static void take_away_and_move(struct rig *r)
+{
+    if (rig_find(&r->w.target, FROM, 5))
+        rig_remove(&r->w.target, FROM, 5);
+    move_first(r);
+}
+
 /* --- All of it ------------------------------------------------------------------------------ */
 
 /* It went to Trash by its user, between the looks at two folders: lost in one pass, new in the
@@ -243,6 +255,7 @@ static const struct row back[] = {
 static const struct row copies[] = {
     {"equal ones", deliver_equal, nothing},
     {"equal ones, and the first is moved", deliver_equal, move_first},
+    {"taken away there before anybody has looked, then moved", deliver_one, take_away_and_move},
     {"equal ones, the newest first", deliver_newest_first, nothing},
     {"equal ones, the newest first, behind a flip", deliver_behind_flip, nothing},
 };
@@ -276,6 +289,7 @@ static uint64_t number_of(const struct row *row)
 }
 
 static struct rig rig;
+static unsigned n_vanished; /* how often it was told as missing */
 
 static void begin(const struct row *row, uint32_t quirks, uint64_t seed)
 {
@@ -289,9 +303,24 @@ static void begin(const struct row *row, uint32_t quirks, uint64_t seed)
     row->change(&rig);
 }
 
+/* It comes where nobody knew that it had been there, and else is told as missing, once: nothing
+ * waits. */
+static void compare_taken(void)
+{
+    bool is_there = rig_find(&rig.w.target, TO, 5) != NULL;
+    rig_expect(&rig, &rig.w.target, FROM, "0 1 2+1 3");
+    rig_expect(&rig, &rig.w.target, TO, is_there ? "5 9" : "9");
+    assert_int_equal(rig.n.deletions_withheld, 0);
+    n_vanished += strstr(rig.told, "does not have it") != NULL;
+}
+
 /* What was known to be there when it was moved such a target keeps as well. */
 static void compare_copies(const struct row *row)
 {
+    if (row->between == take_away_and_move) {
+        compare_taken();
+        return;
+    }
     const bool is_moved = row->between == move_first;
     struct buf got;
     buf_init(&got, 1000);
@@ -361,6 +390,7 @@ static void test_row(void **state)
             killed(row, is_copies(row) ? untold[q] : quirks[q], number_of(row) + 100 * k, kills[k],
                 getenv("COEXIST_KILLS") ? 1 : 12);
     }
+    assert_true(row->between != take_away_and_move || n_vanished > 0);
 }
 
 static int clean_up(void **state)
