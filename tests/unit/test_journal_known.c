@@ -236,11 +236,45 @@ static void test_any_order(void **state)
     }
 }
 
+/* The UID that was told of a SENT one outlasts the program, and what is put without its content. */
+static void assert_told(struct journal *j, uint32_t uid, uint32_t since, uint32_t told)
+{
+    struct content c;
+    struct err err = ERR_INIT;
+    bool found;
+    assert_int_equal(journal_content(j, 1, uid, &c, &found, &err), 0);
+    assert_true(found);
+    assert_int_equal(c.since, since);
+    assert_int_equal(c.told, told);
+}
+
+static void test_told(void **state)
+{
+    const struct content c = {.has_digest = true, .digest = {1}, .since = 10, .told = 12};
+    struct pair sent = other(1, 0, PAIR_SENT);
+    journal_begin(*state);
+    journal_pair_put(*state, 1, &sent, &c);
+    commit(*state);
+    turn(state, false);
+    assert_told(*state, 1, 10, 12);
+    sent.flags.system = FLAG_SEEN;
+    journal_begin(*state);
+    journal_pair_put(*state, 1, &sent, NULL);
+    commit(*state);
+    turn(state, false);
+    assert_told(*state, 1, 10, 12);
+    /* Found there: what was told says nothing more. */
+    journal_begin(*state);
+    journal_pair_put(*state, 1, &(struct pair){1, 13, .state = PAIR_STORED}, NULL);
+    commit(*state);
+    assert_told(*state, 1, 0, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_states), TEST(test_twins), TEST(test_no_trace),
-        TEST(test_walk), TEST(test_many_spans), TEST(test_any_order)};
+        TEST(test_walk), TEST(test_many_spans), TEST(test_any_order), TEST(test_told)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
