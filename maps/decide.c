@@ -23,6 +23,7 @@
 #include <inttypes.h>
 #include "base/mail/address.h"
 #include "maps/delivery.h"
+#include "maps/senders.h"
 
 /* One address: the recipient, or a target of an alias. */
 struct job {
@@ -49,7 +50,7 @@ struct job {
     int64_t changed_s; /* last change of what decides; INT64_MAX: not known */
 };
 
-#define KEYS_FIRST 4 /* exact, without detail, @domain: as many as nearly all decisions have */
+#define KEYS_FIRST 4 /* exact, its list, without detail, @domain: as many as an address has */
 
 static bool has_entry(const struct job *j)
 {
@@ -227,6 +228,56 @@ static bool use(struct job *j, const struct route_entry *e, enum decide_by by)
     return true;
 }
 
+/* The entry of a list decides on its other addresses too, if a server knows them.  A list that is
+ * expanded here has only members and an owner, and it is the owner who is asked for: never may a
+ * request be taken for mail to the list.  False: there is no list. */
+static bool use_list(struct job *j, struct slice key, struct route_store *store,
+    struct route_entry *e, bool *is_done)
+{
+    step(j, "an address of the list %.*s", SLICE_ARG(key));
+    bool is_there = look(j, key, store, e);
+    note_change(j, e);
+    if (!is_there)
+        return false;
+    if (e->state != ROUTE_STATE_HELD && e->route.n == 0 && e->targets.n > 0) {
+        if (e->owner.n == 0) {
+            step(j, "%.*s is expanded here and has no owner", SLICE_ARG(key));
+            return true;
+        }
+        step(j, "%.*s is expanded here: to its owner %.*s", SLICE_ARG(key), SLICE_ARG(e->owner));
+        e->kind = ROUTE_KIND_ALIAS;
+        e->targets = e->owner;
+    }
+    *is_done = use(j, e, DECIDE_BY_LIST);
+    return true;
+}
+
+/* The keys of the user or list that an address without an entry belongs to. */
+static bool find_base(struct job *j, struct slice key, struct route_store *store,
+    struct route_entry *e, struct buf *bare)
+{
+    struct buf list;
+    bool is_done = false, has_list = false;
+    buf_init(&list, ROUTE_KEY_MAX);
+    bool is_list = normalise_list(j->domain, key, &list);
+    if (is_list)
+        has_list = use_list(j, buf_slice(&list), store, e, &is_done);
+    if (!has_list && normalise_strip_detail(j->domain, key, bare)) {
+        j->is_role = normalise_is_role(buf_slice(bare));
+        bool is_there = look(j, buf_slice(bare), store, e);
+        is_done = is_there && use(j, e, DECIDE_BY_BARE_KEY);
+        note_change(j, e);
+        if (!j->from)
+            j->out->user = j->out->n_keys - 1;
+        if (!is_there && !is_list && normalise_list(j->domain, buf_slice(bare), &list))
+            has_list = use_list(j, buf_slice(&list), store, e, &is_done);
+    }
+    if (has_list && is_done && !j->from)
+        j->out->user = j->out->n_keys - 1;
+    buf_fini(&list);
+    return is_done;
+}
+
 /* Consults keys in order and leaves the entry that decides, if there is one.  The stores hold its
  * bytes: one for the recipient, one for the domain. */
 static void find_entry(
@@ -237,13 +288,10 @@ static void find_entry(
     bool is_there = look(j, key, &stores[0], &e);
     note_change(j, &e);
     bool is_done = is_there && use(j, &e, DECIDE_BY_KEY);
-    if (!is_there && normalise_strip_detail(j->domain, key, bare)) {
-        j->is_role = normalise_is_role(buf_slice(bare));
-        is_done = look(j, buf_slice(bare), &stores[0], &e) && use(j, &e, DECIDE_BY_BARE_KEY);
-        note_change(j, &e);
-    }
     if (!j->from)
         j->out->user = j->out->n_keys - 1;
+    if (!is_there)
+        is_done = find_base(j, key, &stores[0], &e, bare);
 
     is_there = look(j, j->domain_key, &stores[1], &e);
     if (is_there && e.state == ROUTE_STATE_HELD) {
@@ -262,25 +310,13 @@ static void find_entry(
 
 /* --- Judging -------------------------------------------------------------------- */
 
-/* "5.1.6" and what stands behind it. */
-static size_t enhanced_length(struct slice text, unsigned class)
-{
-    size_t dots = 0, n = 0;
-    while (n < text.n && (ascii_is_digit(text.p[n]) || text.p[n] == '.'))
-        dots += text.p[n++] == '.';
-    return dots == 2 && n >= 5 && n < 8 && text.p[0] == '0' + class && text.p[1] == '.' &&
-                   text.p[n - 1] != '.' && (n == text.n || text.p[n] == ' ')
-               ? n
-               : 0;
-}
-
 /* The answer of a reject entry: its own, or that there is nobody. */
 static void answer_reject(struct job *j)
 {
     const struct route_entry *e = &j->entry;
     unsigned code = e->reply_code ? e->reply_code : 550;
     bool is_final = code >= 500;
-    size_t n = enhanced_length(e->reply_text, code / 100);
+    size_t n = decision_enhanced(e->reply_text, code / 100);
     struct slice text = slice_trim(slice_from(e->reply_text, n));
     char enhanced[8] = "";
     if (n > 0) {
@@ -460,69 +496,27 @@ static bool check_loop(struct job *j)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------ */
-
 /* --- Who may send ------------------------------------------------------------------------- */
-
-static bool is_in_list(const struct job *j, struct slice list, struct slice key)
-{
-    struct slice part, domain = slice_from(key, normalise_local(key).n);
-    while (route_list_next(&list, &part))
-        if (slice_eq(part, key) || slice_eq(part, domain))
-            return true;
-    (void)j;
-    return false;
-}
-
-/* The sender as the lists of the map have addresses. */
-static bool is_listed(const struct job *j, struct slice list)
-{
-    struct buf key;
-    buf_init(&key, ROUTE_KEY_MAX);
-    bool is = j->req->sender.n > 0 && normalise_key(j->conf, j->req->sender, &key) == 0 &&
-              is_in_list(j, list, buf_slice(&key));
-    buf_fini(&key);
-    return is;
-}
 
 static bool check_senders(struct job *j)
 {
-    struct slice who = j->entry.senders;
-    bool may;
-    if (!has_entry(j) || who.n == 0)
+    /* Whoever may not send to a list may ask for things, and its errors come from nobody. */
+    if (!has_entry(j) || j->entry.senders.n == 0 || j->by == DECIDE_BY_LIST)
         return true;
-    if (!j->req->has_sender) {
-        step(j, "only %s may send there: not checked without a sender",
-            slice_find(who, '@') >= 0            ? "some"
-            : slice_eq(who, SLICE_LIT("inside")) ? "those inside"
-                                                 : "members");
+    if (!j->req->has_sender)
+        step(j, "only %s may send there: not checked without a sender", senders_name(&j->entry));
+    if (senders_may(j->conf, &j->entry, j->req))
         return true;
-    }
-    if (slice_eq(who, SLICE_LIT("inside")))
-        may = j->req->source_server != CONF_SERVER_NONE;
-    else
-        may = is_listed(j, slice_eq(who, SLICE_LIT("members")) ? j->entry.targets : who);
-    if (!may)
-        answer(j, DECIDE_REJECT, 550, "5.7.1", "You may not send to this address");
-    return may;
+    answer(j, DECIDE_REJECT, 550, "5.7.1", "You may not send to this address");
+    return false;
 }
 
 /* --- Deliveries --------------------------------------------------------------------------- */
 
-/* Two ways to one mailbox are one delivery. */
-static bool is_delivery(const struct decision *d, const struct decide_delivery *new)
-{
-    for (size_t i = 0; i < d->n_deliveries; i++)
-        if (d->deliveries[i].server == new->server &&
-            strcmp(d->deliveries[i].address, new->address) == 0)
-            return true;
-    return false;
-}
-
 static bool add_delivery(struct job *j, const struct decide_delivery *new)
 {
     struct decision *d = j->out;
-    if (is_delivery(d, new))
+    if (decision_has(d, new))
         return true;
     if (d->n_deliveries == DECIDE_DELIVERIES_MAX) {
         answer_endless(j, "The map leads this recipient to too many addresses");

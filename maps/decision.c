@@ -18,11 +18,31 @@ const char *decision_kind_name(enum decision_kind kind)
     return decision_names[kind];
 }
 
+size_t decision_enhanced(struct slice text, unsigned class)
+{
+    size_t dots = 0, n = 0;
+    while (n < text.n && (ascii_is_digit(text.p[n]) || text.p[n] == '.'))
+        dots += text.p[n++] == '.';
+    return dots == 2 && n >= 5 && n < 8 && text.p[0] == '0' + class && text.p[1] == '.' &&
+                   text.p[n - 1] != '.' && (n == text.n || text.p[n] == ' ')
+               ? n
+               : 0;
+}
+
 /* --- What is in a decision --------------------------------------------------------------- */
 
 int decision_server(const struct decision *d)
 {
     return d->n_deliveries > 0 ? d->deliveries[0].server : CONF_SERVER_NONE;
+}
+
+bool decision_has(const struct decision *d, const struct decide_delivery *delivery)
+{
+    for (size_t i = 0; i < d->n_deliveries; i++)
+        if (d->deliveries[i].server == delivery->server &&
+            strcmp(d->deliveries[i].address, delivery->address) == 0)
+            return true;
+    return false;
 }
 
 uint64_t decision_epoch(const struct decision *d)

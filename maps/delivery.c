@@ -20,17 +20,14 @@ bool delivery_is_foreign(struct slice local)
     return false;
 }
 
-/* local with the "+detail" of the recipient behind it, requoted where needed. */
-static int add_detail(
-    const struct conf_domain *d, struct slice local, struct slice received_local, struct buf *out)
+/* local instead of the name in the recipient's, requoted where needed. */
+static int rename_local(const struct conf_domain *d, enum decide_by by, struct slice local,
+    struct slice received_local, struct buf *out)
 {
-    unsigned char from[ADDRESS_LOCAL_MAX], to[2 * ADDRESS_LOCAL_MAX];
+    unsigned char from[ADDRESS_LOCAL_MAX], name[ADDRESS_LOCAL_MAX], to[2 * ADDRESS_LOCAL_MAX];
     struct slice received = slice_make(from, address_unquote(received_local, from));
-    size_t n = address_unquote(local, to);
-    struct slice detail = slice_from(received, normalise_detail(d, received));
-    memcpy(to + n, detail.p, detail.n);
-    n += detail.n;
-    return address_quote(slice_make(to, n), out);
+    struct slice wanted = slice_make(name, address_unquote(local, name));
+    return address_quote(slice_make(to, normalise_rename(d, by, received, wanted, to)), out);
 }
 
 static int build(const struct conf_domain *d, struct slice rcpt, struct slice key,
@@ -55,8 +52,9 @@ static int build(const struct conf_domain *d, struct slice rcpt, struct slice ke
         if (address_parse(deliver_as, &wanted) != 0 || wanted.domain.n == 0)
             return -1;
         domain = wanted.domain;
-        if (by == DECIDE_BY_BARE_KEY ? add_detail(d, wanted.local, received.local, out) != 0
-                                     : buf_add(out, wanted.local) != 0)
+        bool is_renamed = by == DECIDE_BY_BARE_KEY || by == DECIDE_BY_LIST;
+        if (is_renamed ? rename_local(d, by, wanted.local, received.local, out) != 0
+                       : buf_add(out, wanted.local) != 0)
             return -1;
     }
     if (buf_add_byte(out, '@') != 0)

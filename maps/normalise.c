@@ -184,6 +184,20 @@ size_t normalise_detail(const struct conf_domain *d, struct slice local)
     return local.n;
 }
 
+/* The key with another local part, whose meaning is given. */
+static bool add_other(const struct conf_domain *d, struct slice key, unsigned char *meaning,
+    size_t n, struct buf *key_out)
+{
+    struct slice text = slice_make(meaning, settle(d, meaning, n));
+    size_t before = key_out->n;
+    if (address_quote(text, key_out) != 0 ||
+        buf_add(key_out, slice_from(key, normalise_local(key).n)) != 0) {
+        buf_truncate(key_out, before);
+        return false;
+    }
+    return true;
+}
+
 bool normalise_strip_detail(const struct conf_domain *d, struct slice key, struct buf *key_out)
 {
     struct slice local = normalise_local(key);
@@ -192,13 +206,72 @@ bool normalise_strip_detail(const struct conf_domain *d, struct slice key, struc
     unsigned char meaning[ADDRESS_LOCAL_MAX];
     struct slice text = slice_make(meaning, address_unquote(local, meaning));
     size_t n = normalise_detail(d, text);
-    if (n == text.n)
-        return false;
-    text.n = settle(d, meaning, n);
-    size_t before = key_out->n;
-    if (address_quote(text, key_out) != 0 || buf_add(key_out, slice_from(key, local.n)) != 0) {
-        buf_truncate(key_out, before);
-        return false;
+    return n < text.n && add_other(d, key, meaning, n, key_out);
+}
+
+/* --- Lists -------------------------------------------------------------------------------------
+ */
+
+/* What stands for "*"; n == 0: the pattern is another one. */
+static struct slice match_pattern(struct slice local, const char *pattern)
+{
+    struct slice all = slice_str(pattern);
+    ptrdiff_t star = slice_find(all, '*');
+    BUG_ON(star < 0);
+    struct slice before = slice_sub(all, 0, (size_t)star);
+    struct slice after = slice_from(all, (size_t)star + 1);
+    if (local.n <= before.n + after.n || !slice_starts_nocase(local, before) ||
+        !slice_eq_nocase(slice_from(local, local.n - after.n), after))
+        return SLICE_NONE;
+    return slice_sub(local, before.n, local.n - before.n - after.n);
+}
+
+static struct slice find_list(const struct conf_domain *d, struct slice local)
+{
+    if (!d || is_encapsulated(local))
+        return SLICE_NONE;
+    for (size_t i = 0; i < d->list_addresses.n; i++) {
+        struct slice name = match_pattern(local, d->list_addresses.v[i]);
+        if (name.n > 0 && !normalise_is_role(name))
+            return name;
     }
-    return true;
+    return SLICE_NONE;
+}
+
+bool normalise_list(const struct conf_domain *d, struct slice key, struct buf *key_out)
+{
+    struct slice local = normalise_local(key);
+    if (!d || d->list_addresses.n == 0 || local.n == key.n || local.n > ADDRESS_LOCAL_MAX)
+        return false;
+    unsigned char meaning[ADDRESS_LOCAL_MAX], name[ADDRESS_LOCAL_MAX];
+    struct slice list = find_list(d, slice_make(meaning, address_unquote(local, meaning)));
+    if (list.n == 0)
+        return false;
+    memcpy(name, list.p, list.n);
+    return add_other(d, key, name, list.n, key_out);
+}
+
+size_t normalise_rename(const struct conf_domain *d, enum decide_by by, struct slice local,
+    struct slice name, unsigned char *out)
+{
+    size_t detail = normalise_detail(d, local), n = 0;
+    struct slice before = SLICE_NONE, after = SLICE_NONE;
+    if (by == DECIDE_BY_BARE_KEY)
+        after = slice_from(local, detail);
+    if (by == DECIDE_BY_LIST) {
+        struct slice list = find_list(d, local);
+        if (list.n == 0)
+            list = find_list(d, slice_sub(local, 0, detail));
+        if (list.n > 0) {
+            before = slice_sub(local, 0, (size_t)(list.p - local.p));
+            after = slice_from(local, before.n + list.n);
+        }
+    }
+    const struct slice parts[] = {before, name, after};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].n > 0)
+            memcpy(out + n, parts[i].p, parts[i].n);
+        n += parts[i].n;
+    }
+    return n;
 }

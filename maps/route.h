@@ -117,6 +117,15 @@ struct route_view {
     void (*expect)(void *arg, uint64_t key_hash);
 };
 
+/* Which entry decided. */
+enum decide_by {
+    DECIDE_BY_DEFAULT,  /* none: the configuration */
+    DECIDE_BY_KEY,      /* of exactly the recipient's key */
+    DECIDE_BY_BARE_KEY, /* of the key without "+detail" */
+    DECIDE_BY_LIST,     /* of the list that the address belongs to: "staff" for "staff-request" */
+    DECIDE_BY_DOMAIN,   /* "@domain" */
+};
+
 /* --- Keys ------------------------------------------------------------------ */
 
 /* The key of an address: domain to lower-case A-label, local part unquoted where quoting is not
@@ -128,6 +137,13 @@ int normalise_key(const struct conf *conf, struct slice address, struct buf *key
 /* The same key without "+detail"; false when there is none. d: its domain, NULL for one that is not
  * in the configuration. */
 bool normalise_strip_detail(const struct conf_domain *d, struct slice key, struct buf *key_out);
+/* The key of the list that this one is an address of by the domain's list_addresses, a key without
+ * its detail at a time; false when it is none. */
+bool normalise_list(const struct conf_domain *d, struct slice key, struct buf *key_out);
+/* The meaning of a local part with another name of the user or list in it, what is around it kept.
+ * Returns the length, at most that of both. */
+size_t normalise_rename(const struct conf_domain *d, enum decide_by by, struct slice local,
+    struct slice name, unsigned char *out);
 /* How much of the meaning of a local part is before its detail; all of it without one. */
 size_t normalise_detail(const struct conf_domain *d, struct slice local);
 /* The local part that Exchange makes of an X.500 name ("IMCEAEX-_o=Example_cn=Ann"). Appends. 0, or
@@ -185,14 +201,6 @@ struct decide_request {
     size_t hops_max; /* more than so many are refused; 0: not checked */
 };
 
-/* Which entry decided. */
-enum decide_by {
-    DECIDE_BY_DEFAULT,  /* none: the configuration */
-    DECIDE_BY_KEY,      /* of exactly the recipient's key */
-    DECIDE_BY_BARE_KEY, /* of the key without "+detail" */
-    DECIDE_BY_DOMAIN,   /* "@domain" */
-};
-
 /* A key that the decision looked at, present or absent, with the epoch it saw. */
 struct decide_key {
     const char *text; /* terminated */
@@ -236,14 +244,18 @@ struct decision {
 int decision_server(const struct decision *d);     /* or CONF_SERVER_NONE */
 uint64_t decision_epoch(const struct decision *d); /* or 0 */
 struct slice decision_key(const struct decision *d, size_t i);
+/* One to the same mailbox: two ways to it are one delivery. */
+bool decision_has(const struct decision *d, const struct decide_delivery *delivery);
+/* Length of the enhanced code of this class at the start of a text ("5.1.6 Gone"), 0: none. */
+size_t decision_enhanced(struct slice text, unsigned class);
 /* A copy that lives in another arena. -1: that is full. */
 int decision_copy(const struct decision *d, struct arena *mem, struct decision *out) ATTR_WUR;
 
-/* Look-up order: the key, the key without "+detail", postmaster and abuse, "@domain", the domain's
- * configured default; then the same for each target of an alias.  The "@domain" key is always
- * consulted: while it is held the whole domain is. Order of tests: unknown state, held, no such
- * user, direction, loop, hops; so nothing is refused for good while the state is unknown or a hold
- * lasts.
+/* Look-up order: the key, that of its list, the key without "+detail", postmaster and abuse,
+ * "@domain", the domain's configured default; then the same for each target of an alias.  The
+ * "@domain" key is always consulted: while it is held the whole domain is. Order of tests: unknown
+ * state, held, no such user, direction, loop, hops; so nothing is refused for good while the state
+ * is unknown or a hold lasts.
  *
  * mem: where the decision lies until that is reset; nothing in it borrows from anything else.  When
  * it is full the answer is DEFER.

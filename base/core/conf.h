@@ -59,6 +59,7 @@ struct conf_domain {
     bool fold_local_part;  /* case = fold|keep */
     /* delimiter = "+": each of these characters begins a detail; NULL: "+" */
     char *delimiter;
+    struct conf_strings list_addresses; /* "*-request": one "*" each, for the list's name */
 };
 
 struct conf_server {

@@ -174,12 +174,28 @@ static bool is_delimiter(const char *text)
     return true;
 }
 
+/* One "*" beside something that an address can have. */
+static bool is_list_pattern(struct slice text)
+{
+    ptrdiff_t star = slice_find(text, '*');
+    if (star < 0 || star != slice_rfind(text, '*') || text.n < 2 || text.n > 64)
+        return false;
+    for (const char *c = " \"\\@%!"; *c; c++)
+        if (slice_find(text, (unsigned char)*c) >= 0)
+            return false;
+    return true;
+}
+
 int conf_check_domain(struct conf_loader *l, struct cfg_t *section, const struct conf_domain *d)
 {
     if (strcmp(d->delimiter, CONF_DELIMITER_NONE) != 0 && !is_delimiter(d->delimiter))
         return conf_refuse_key(l, section, "delimiter",
             "takes signs such as + - = _ . and no letter, digit, blank, quote, backslash, @, % or "
             "!; none switches details off");
+    for (size_t i = 0; i < d->list_addresses.n; i++)
+        if (!is_list_pattern(slice_str(d->list_addresses.v[i])))
+            return conf_refuse_key(l, section, "list_addresses",
+                "has one * for the name of the list in each, as in *-request or owner-*");
     return 0;
 }
 

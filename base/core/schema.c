@@ -83,6 +83,7 @@ const struct schema_key schema_keys[] = {
     DOMAIN("postmaster", postmaster_server, SERVER_REF, NULL, NO_RANGE),
     DOMAIN("case", fold_local_part, BOOL, "fold", CHOICES(WORDS("keep", "fold"))),
     DOMAIN("delimiter", delimiter, TEXT, "+", NO_RANGE),
+    DOMAIN("list_addresses", list_addresses, NAMES, NULL, NO_RANGE),
 
     SERVER("smtp", smtp, ENDPOINT, NULL, CHOICES(SMTP_SCHEMES)),
     SERVER("imap", imap, ENDPOINT, NULL, CHOICES(IMAP_SCHEMES)),

@@ -16,9 +16,9 @@ struct search {
     const struct conf *conf;
     const struct route_view *view;
     int64_t now_s;
-    struct slice key;                 /* of the address asked for */
-    bool has_detail;                  /* the look-up is for that key without "+detail" */
-    const struct conf_domain *domain; /* whose detail it is */
+    struct slice key;     /* of the address asked for */
+    enum decide_by shape; /* the look-up is for that key without what is around a name */
+    const struct conf_domain *domain; /* by whose rule */
     size_t n;
     bool is_found;
     struct arena *mem;
@@ -32,18 +32,14 @@ static const struct slice anybody = {(const unsigned char *)"somebody.without.an
 static int make_recipient(
     const struct search *s, struct slice key, bool is_local_kept, struct buf *out)
 {
-    unsigned char text[2 * ADDRESS_LOCAL_MAX], asked[ADDRESS_LOCAL_MAX];
+    unsigned char name[ADDRESS_LOCAL_MAX], text[2 * ADDRESS_LOCAL_MAX], asked[ADDRESS_LOCAL_MAX];
     struct slice local = normalise_local(key);
     struct slice meaning = slice_make(asked, address_unquote(normalise_local(s->key), asked));
 
     if (key.p[0] == '@')
         local = is_local_kept ? normalise_local(s->key) : anybody;
-    size_t n = address_unquote(local, text);
-    if (s->has_detail && key.p[0] != '@') {
-        struct slice detail = slice_from(meaning, normalise_detail(s->domain, meaning));
-        memcpy(text + n, detail.p, detail.n);
-        n += detail.n;
-    }
+    size_t n = normalise_rename(s->domain, key.p[0] == '@' ? DECIDE_BY_KEY : s->shape, meaning,
+        slice_make(name, address_unquote(local, name)), text);
     if (address_quote(slice_make(text, n), out) != 0 || buf_add_byte(out, '@') != 0)
         return -1;
     return buf_add(out, normalise_domain(key));
@@ -128,7 +124,8 @@ bool origin_decide(const struct conf *conf, const struct route_view *view,
     const struct socketmap_origins *origins, struct slice address, int64_t now_s, struct arena *mem,
     struct decision *out)
 {
-    struct search s = {.conf = conf, .view = view, .now_s = now_s, .mem = mem, .out = out};
+    struct search s = {
+        .conf = conf, .view = view, .now_s = now_s, .shape = DECIDE_BY_KEY, .mem = mem, .out = out};
     struct buf key, bare;
 
     buf_init(&key, ROUTE_KEY_MAX);
@@ -137,14 +134,21 @@ bool origin_decide(const struct conf *conf, const struct route_view *view,
         goto done;
     s.key = buf_slice(&key);
     origins->find(origins->arg, s.key, on_origin, &s);
-    s.has_detail = true;
+    s.shape = DECIDE_BY_BARE_KEY;
     for (size_t i = 0; !s.is_found && i < conf->n_domains; i++) {
         s.domain = &conf->domains[i];
         buf_clear(&bare);
         if (is_new_delimiter(conf, i) && normalise_strip_detail(s.domain, s.key, &bare))
             origins->find(origins->arg, buf_slice(&bare), on_origin, &s);
     }
-    s.has_detail = false;
+    s.shape = DECIDE_BY_LIST;
+    for (size_t i = 0; !s.is_found && i < conf->n_domains; i++) {
+        s.domain = &conf->domains[i];
+        buf_clear(&bare);
+        if (normalise_list(s.domain, s.key, &bare))
+            origins->find(origins->arg, buf_slice(&bare), on_origin, &s);
+    }
+    s.shape = DECIDE_BY_KEY;
     if (!s.is_found)
         origins->find(origins->arg, slice_from(s.key, normalise_local(s.key).n), on_origin, &s);
 done:

@@ -210,7 +210,8 @@ static void look_for_origin(struct answer *a, int64_t now_s)
     bool is_ours = d->kind != DECIDE_NOT_OURS;
 
     if (d->kind == DECIDE_HOLD || d->kind == DECIDE_DEFER || d->by == DECIDE_BY_KEY ||
-        d->by == DECIDE_BY_BARE_KEY || (is_ours && normalise_is_role(decision_key(d, d->user))))
+        d->by == DECIDE_BY_BARE_KEY || d->by == DECIDE_BY_LIST ||
+        (is_ours && normalise_is_role(decision_key(d, d->user))))
         return;
     a->is_rewritten = origin_decide(
         a->site->conf, &a->site->view, &a->site->origins, a->key, now_s, a->site->mem, &origin);

@@ -24,7 +24,7 @@ static const char *const KNOWN[] = {
 static bool is_mapped(const struct decision *d)
 {
     return d->kind == DECIDE_NOT_OURS || d->by == DECIDE_BY_KEY || d->by == DECIDE_BY_BARE_KEY ||
-           d->n_keys == 0 || normalise_is_role(decision_key(d, d->user));
+           d->by == DECIDE_BY_LIST || d->n_keys == 0 || normalise_is_role(decision_key(d, d->user));
 }
 
 /* By the address without "+detail". */

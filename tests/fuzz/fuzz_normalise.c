@@ -20,10 +20,11 @@ static struct conf_server servers[] = {
     {.name = (char *)"old", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.1.5", 25}},
     {.name = (char *)"new", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.2.5", 25}},
 };
+static char *list_addresses[] = {(char *)"*-r", (char *)"o-*"};
 static struct conf_domain domains[] = {
     {.name = (char *)"a.b", .default_server = 0, .fold_local_part = true},
     {.name = (char *)"k", .default_server = CONF_SERVER_NONE},
-    {.name = (char *)"m", .delimiter = (char *)"-_="},
+    {.name = (char *)"m", .delimiter = (char *)"-_=", .list_addresses = {list_addresses, 2}},
 };
 static const struct conf conf = {
     .domains = domains, .n_domains = 3, .servers = servers, .n_servers = 2};
@@ -58,8 +59,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(normalise_key(&conf, buf_slice(&key), &again) == 0);
         CHECK(slice_eq(buf_slice(&key), buf_slice(&again)));
         CHECK(address_is_ascii(normalise_domain(buf_slice(&key))));
-        if (normalise_strip_detail(
-                conf_domain(&conf, normalise_domain(buf_slice(&key))), buf_slice(&key), &bare)) {
+        const struct conf_domain *d = conf_domain(&conf, normalise_domain(buf_slice(&key)));
+        if (normalise_list(d, buf_slice(&key), &bare)) {
+            buf_clear(&again);
+            CHECK(normalise_key(&conf, buf_slice(&bare), &again) == 0);
+            CHECK(slice_eq(buf_slice(&bare), buf_slice(&again)));
+        }
+        buf_clear(&bare);
+        if (normalise_strip_detail(d, buf_slice(&key), &bare)) {
             buf_clear(&again);
             CHECK(normalise_key(&conf, buf_slice(&bare), &again) == 0);
             CHECK(slice_eq(buf_slice(&bare), buf_slice(&again)));

@@ -93,6 +93,20 @@ def test_no_foreign_address_in_a_detail(lookup, local):
         assert said.returncode == 1 and "could read a foreign address" in said.stdout
 
 
+def test_details_and_lists_by_the_rules_of_the_domain(site):
+    """Also at the address by which only a server knows them."""
+    made = site(SERVERS, domains={"example.org": {"delimiter": "-", "list_addresses": ["*-request", "owner-*"]}},
+                settings={"lookup": {}}).init({ANN: "old"})
+    made.maptool("set", "staff@example.org", "kind=group", "route=new", "deliver_as=list@tenant.test")
+    made.start("lookup")
+    with SocketMapClient(made.lookup_port) as client:
+        assert client.query("transport", "ann-news@example.org") == ("OK", OLD)
+        assert client.query("transport", "ann+news@example.org") == ("NOTFOUND", "")
+        for name, inside in (("staff-request", "list-request"), ("owner-staff", "owner-list"), ("staff-x", "list-x")):
+            assert client.query("aliases", f"{name}@example.org") == ("OK", f"{inside}@tenant.test")
+            assert client.query("transport", f"{inside}@tenant.test") == ("OK", NEW)
+
+
 def test_a_server_without_smtp_gets_no_mail(site):
     """Also when the map got the route while the server had one."""
     made = site({**SERVERS, "arch": {"smtp": "smtp://127.0.0.1:2627", "imap": "imap://127.0.0.1:143"}})

@@ -599,7 +599,7 @@ static void test_order(void **state)
 }
 
 /* More recipients than there are claims could never be delivered: 451 at each try.  A recipient has
- * its key, that without "+detail" and that of its domain. */
+ * its key, that without "+detail" or that of its list, and that of its domain. */
 static void test_largest_message(void **state)
 {
     (void)state;

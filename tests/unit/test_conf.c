@@ -329,6 +329,11 @@ static void test_errors(void **state)
         {"domain \"x\" { delimiter = \"+a\" }",
             "f:1: domain \"x\": delimiter: takes signs such as + - = _ . and no letter"},
         {"domain \"x\" { delimiter = \"+@\" }", "f:1: domain \"x\": delimiter: takes signs"},
+        {"domain \"x\" { list_addresses = {\"*-request\", \"owner-\"} }",
+            "f:1: domain \"x\": list_addresses: has one * for the name"},
+        {"domain \"x\" { list_addresses = {\"*\"} }", "f:1: domain \"x\": list_addresses: has"},
+        {"domain \"x\" { list_addresses = {\"*-*\"} }", "f:1: domain \"x\": list_addresses: has"},
+        {"domain \"x\" { list_addresses = {\"*@y\"} }", "f:1: domain \"x\": list_addresses: has"},
         {"domain \"x\" { delimiter = \"\" }", "f:1: domain \"x\": delimiter: '' is not"},
         {"domain { }", "f:1: missing title"},
         {"server \"a\" { from = {\"10.0.0.1\"} }\nserver \"b\" { from = {\"10.0.0.1/32\"} }",
@@ -455,7 +460,8 @@ static void test_dump_is_a_configuration(void **state)
         "\"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:"
         "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\" from = {\"10.0.0.0/8\", \"::1\"} }\n"
         "domain \"x.org\" { default = a model = chaining case = keep delimiter = none }\n"
-        "domain \"y.org\" { delimiter = \"+-=_.#\" }\n"
+        "domain \"y.org\" { delimiter = \"+-=_.#\" list_addresses = {\"*-request\", "
+        "\"owner-*\"} }\n"
         "relay { listen = {\"lmtp://[::1]:24\", \"[::]:25\"} workers = 7 hold_wait = 1500ms "
         "bare_lf = "
         "refuse "

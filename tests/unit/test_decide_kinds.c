@@ -11,6 +11,7 @@ static struct conf_server servers[] = {
     {.name = (char *)"old", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.1.5", 25}},
     {.name = (char *)"new", .smtp = {NET_SCHEME_SMTP, (char *)"10.1.2.5", 25}},
 };
+static char *list_addresses[] = {(char *)"*-request", (char *)"*-bounces", (char *)"owner-*"};
 static struct conf_domain domains[] = {
     {.name = (char *)"x.org",
         .model = CONF_MODEL_CHAINING,
@@ -18,9 +19,18 @@ static struct conf_domain domains[] = {
         .fold_local_part = true},
     {.name = (char *)"held.org", .default_server = OLD, .fold_local_part = true},
     {.name = (char *)"all.org", .default_server = OLD, .fold_local_part = true},
+    {.name = (char *)"lists.org",
+        .default_server = CONF_SERVER_NONE,
+        .fold_local_part = true,
+        .list_addresses = {list_addresses, 3}},
+    {.name = (char *)"dash.org",
+        .default_server = CONF_SERVER_NONE,
+        .fold_local_part = true,
+        .delimiter = (char *)"-",
+        .list_addresses = {list_addresses, 3}},
 };
 static const struct conf conf = {
-    .domains = domains, .n_domains = 3, .servers = servers, .n_servers = 2};
+    .domains = domains, .n_domains = 5, .servers = servers, .n_servers = 2};
 
 #define S(text) SLICE_LIT(text)
 #define ALIAS .kind = ROUTE_KIND_ALIAS
@@ -79,6 +89,17 @@ static const struct {
     {"@all.org", {ALIAS, .targets = S("ann@x.org"), .epoch = 32}},
     {"postmaster@x.org", {ALIAS, .targets = S("ann@x.org"), .epoch = 33}},
     {"empty@x.org", {ALIAS, .epoch = 35}},
+    {"staff@lists.org", {GROUP, .route = S("old"), .senders = S("inside"), .epoch = 40}},
+    {"as@lists.org", {GROUP, .route = S("new"), .deliver_as = S("l@new.x.org"), .epoch = 41}},
+    {"open@lists.org", {GROUP, .targets = S("ann@x.org\nbob@x.org"), .epoch = 42}},
+    {"owned@lists.org", {GROUP, .targets = S("ann@x.org"), .owner = S("bob@x.org"), .epoch = 43}},
+    {"own@lists.org",
+        {GROUP, .targets = S("ann@x.org"), .owner = S("own-request@lists.org"), .epoch = 43}},
+    {"open@dash.org", {GROUP, .targets = S("ann@x.org"), .epoch = 46}},
+    {"owner@dash.org", {.route = S("new"), .epoch = 47}},
+    {"staff@dash.org", {GROUP, .route = S("old"), .epoch = 48}},
+    {"moves@lists.org", {GROUP, .route = S("old"), .state = ROUTE_STATE_HELD, .epoch = 44}},
+    {"as-bounces@lists.org", {.route = S("old"), .epoch = 45}},
     {"unsure@x.org", {ALIAS, .targets = S("ann@x.org\nunknown@x.org"), .epoch = 34}},
 };
 
@@ -176,6 +197,37 @@ static const struct {
     {"postmaster@x.org", ANYBODY, OUT, DECIDE_DELIVER, "old ann@x.org 1 ann@x.org"},
     {"unsure@x.org", ANYBODY, OUT, DECIDE_DEFER,
         "451 4.3.0 Recipient map is not available, try again later"},
+    {"staff-request@lists.org", "who@other.com", OUT, DECIDE_DELIVER,
+        "old staff-request@lists.org 40 staff-request@lists.org"},
+    {"staff@lists.org", "who@other.com", OUT, DECIDE_REJECT,
+        "550 5.7.1 You may not send to this address"},
+    {"Owner-Staff@lists.org", ANYBODY, OUT, DECIDE_DELIVER,
+        "old Owner-Staff@lists.org 40 owner-staff@lists.org"},
+    {"staff-bounces+c=d.e@lists.org", "", OUT, DECIDE_DELIVER,
+        "old staff-bounces+c=d.e@lists.org 40 staff-bounces+c=d.e@lists.org"},
+    {"as-request+x@lists.org", ANYBODY, OUT, DECIDE_DELIVER,
+        "new l-request+x@new.x.org 41 as-request+x@lists.org"},
+    {"owner-as@lists.org", ANYBODY, OUT, DECIDE_DELIVER,
+        "new owner-l@new.x.org 41 owner-as@lists.org"},
+    {"as-bounces+x@lists.org", ANYBODY, OUT, DECIDE_DELIVER,
+        "old as-bounces+x@lists.org 45 as-bounces+x@lists.org"},
+    {"as-x@lists.org", ANYBODY, OUT, DECIDE_REJECT, "550 5.1.1 Recipient unknown"},
+    {"none-request@lists.org", ANYBODY, OUT, DECIDE_REJECT, "550 5.1.1 Recipient unknown"},
+    {"open-request@lists.org", ANYBODY, OUT, DECIDE_REJECT, "550 5.1.1 Recipient unknown"},
+    /* A detail by its looks. */
+    {"open-request@dash.org", ANYBODY, OUT, DECIDE_REJECT, "550 5.1.1 Recipient unknown"},
+    {"open-x@dash.org", ANYBODY, OUT, DECIDE_DELIVER, "old ann@x.org 1 ann@x.org"},
+    {"owner-staff@dash.org", ANYBODY, OUT, DECIDE_DELIVER,
+        "old owner-staff@dash.org 48 owner-staff@dash.org"},
+    {"owner-none@dash.org", ANYBODY, OUT, DECIDE_DELIVER,
+        "new owner-none@dash.org 47 owner-none@dash.org"},
+    {"owned-request@lists.org", ANYBODY, OUT, DECIDE_DELIVER, "new b@new.x.org 2 bob@x.org"},
+    {"own-request@lists.org", ANYBODY, OUT, DECIDE_DEFER,
+        "451 4.3.5 The map leads this recipient in a circle"},
+    {"moves-request@lists.org", ANYBODY, OUT, DECIDE_HOLD,
+        "450 4.2.1 Mailbox is being moved, try again later"},
+    {"as-request+a%b@lists.org", ANYBODY, OUT, DECIDE_REJECT, "550 5.1.1 Recipient unknown"},
+    {"staff-request@x.org", ANYBODY, OUT, DECIDE_REJECT, "550 5.1.1 Recipient unknown"},
     {"c09@x.org", ANYBODY, OUT, DECIDE_DELIVER, "old ann@x.org 1 ann@x.org"},
     {"c10@x.org", ANYBODY, OUT, DECIDE_DEFER,
         "451 4.3.5 The map leads this recipient through too many aliases"},

@@ -185,6 +185,40 @@ static void test_sizes(void **state)
     }
 }
 
+static void test_lists(void **state)
+{
+    char *patterns[] = {(char *)"*-request", (char *)"owner-*", (char *)"bounces+*"};
+    const struct conf_domain d = {.fold_local_part = true, .list_addresses = {patterns, 3}};
+    static const struct {
+        const char *key, *list; /* NULL: of none */
+    } keys[] = {
+        {"staff-request@x.org", "staff@x.org"},
+        {"staff-Request@x.org", "staff@x.org"},
+        {"owner-staff@x.org", "staff@x.org"},
+        {"bounces+staff@x.org", "staff@x.org"},
+        {"owner-staff-request@x.org", "owner-staff@x.org"},
+        {"staff@x.org", NULL},
+        {"-request@x.org", NULL},
+        {"owner-@x.org", NULL},
+        {"postmaster-request@x.org", NULL},
+        {"owner-Abuse@x.org", NULL},
+        {"imceaex-_o=e_cn=ann-request@x.org", NULL},
+        {"\"a b-request\"@x.org", "\"a b\"@x.org"},
+        {"@x.org", NULL},
+    };
+    struct buf key;
+    (void)state;
+    buf_init(&key, ROUTE_KEY_MAX);
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        buf_clear(&key);
+        assert_row(keys[i].key,
+            normalise_list(&d, slice_str(keys[i].key), &key) == (keys[i].list != NULL));
+        assert_string_equal(buf_cstr(&key), keys[i].list ? keys[i].list : "");
+    }
+    assert_false(normalise_list(NULL, SLICE_LIT("staff-request@x.org"), &key));
+    buf_fini(&key);
+}
+
 static void test_encapsulate(void **state)
 {
     static const struct {
@@ -217,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_encapsulate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
