@@ -68,7 +68,8 @@ struct apply_spared {
     uint32_t folder;
     uint32_t uid; /* of the source; 0: n messages, and perhaps all */
     size_t n;
-    bool is_flag; /* they are changed but for these flags; else they stay where they are */
+    bool is_flag;      /* they are changed but for these flags; else they stay where they are */
+    bool has_no_place; /* MOVE, TRASH: nothing was sent, for there is nowhere to go */
     struct flags add, remove;
     const char *why;
 };

@@ -11,7 +11,9 @@
  *
  * APPLY_ALONE_MAX messages that are refused alone, when none was taken, speak for all: then the
  * flag is refused by the folder, and any other change costs the folder, as nothing else will be
- * done there.  What has no time now ([INUSE], throttling) refuses nothing and is not halved.
+ * done there.  One that was refused alone in an earlier pass (plan_op.was_refused) speaks for
+ * itself only: such ones are all that is left when they are tried again.  What has no time now
+ * ([INUSE], throttling) refuses nothing and is not halved.
  *
  * A part begins with the step that was refused: what was done before it has been done to all.  A
  * group that was halved may have done more than was answered, so a removal keeps its intent: the
@@ -128,6 +130,7 @@ static void tell(struct apply_window *w, struct apply_group *g, uint32_t uid, si
                                   .uid = uid,
                                   .n = n,
                                   .is_flag = g->kind == &apply_flags,
+                                  .has_no_place = what->has_no_place,
                                   .add = what->add,
                                   .remove = what->remove,
                                   .why = why});
@@ -168,7 +171,7 @@ static void keep_alone(struct apply_group *g, const struct err *why)
     if (!g->alone)
         g->alone = mem_zalloc(sizeof(*g->alone));
     g->alone->places[g->alone->n++] = g->which[0];
-    g->alone->what = (struct apply_lost){g->part.add, g->part.remove};
+    g->alone->what = (struct apply_lost){.add = g->part.add, .remove = g->part.remove};
     g->alone->why = *why;
 }
 
@@ -225,7 +228,7 @@ bool apply_may_halve(const struct err *why)
 bool apply_halve(struct apply_window *w, struct apply_group *g, const struct err *why)
 {
     struct err told = *why;
-    const struct apply_lost what = {g->part.add, g->part.remove};
+    const struct apply_lost what = {.add = g->part.add, .remove = g->part.remove};
     size_t n_add = count(&g->part.add), n_remove = count(&g->part.remove);
     (void)err_wrap(&told, "%s: cannot change messages", w->job->target->label);
     g->is_halved = true;
@@ -234,7 +237,7 @@ bool apply_halve(struct apply_window *w, struct apply_group *g, const struct err
         halve_flags(g, n_add, n_remove);
     } else if (g->n_uids > 1) {
         halve_messages(g);
-    } else if (g->has_taken) {
+    } else if (g->has_taken || g->ops[g->which[0]]->was_refused) {
         apply_spare(w, g, g->which, 1, &what, told.text);
     } else {
         keep_alone(g, &told);

@@ -45,8 +45,8 @@ static void ask(struct apply_window *w, struct apply_group *g)
 
 static void stay(struct apply_window *w, struct apply_group *g, const char *why)
 {
-    const struct apply_lost no_flags = {0};
-    apply_spare(w, g, g->which, g->n_uids, &no_flags, why);
+    const struct apply_lost no_place = {.has_no_place = true};
+    apply_spare(w, g, g->which, g->n_uids, &no_place, why);
     g->state = APPLY_OVER;
 }
 

@@ -50,6 +50,7 @@ struct apply_part {
 /* What of its change one message does not get. */
 struct apply_lost {
     struct flags add, remove;
+    bool has_no_place; /* MOVE, TRASH: as struct apply_spared has it */
 };
 
 /* Messages that were refused alone, of one change, when none has got it. */

@@ -16,7 +16,7 @@
  *   pass_left.c       what it does not do, and how that is told
  *   pass_doubt.c      what may be on the target, and cannot be looked for
  *   pass_owed.c       what is known to be owed under the numbers of before
- *   pass_flags.c      flags that the target does not take
+ *   pass_flags.c      flags, and moves and removals, that the target does not take
  *   shared.c          what of it must not be done behind the copies
  *   filtered.c        what is not copied because of a filter
  *   pass_told.c       what each folder's part in it was; and of a dry run, what it would be
@@ -260,6 +260,8 @@ int folders_after_copies(struct works *all, struct err *err) ATTR_WUR;
 /* --- What it leaves (pass_left.c) --- */
 
 void pass_tell_withheld(struct works *all);
+/* The folders of an operation that is not done are looked at again with the next pass. */
+void pass_leave_op(struct works *all, const struct plan_op *op);
 void pass_tell_lost(struct works *all); /* folders that the source does not list any more */
 void pass_tell_short(struct work *w);
 void pass_tell_unknown(struct works *all);
@@ -297,6 +299,8 @@ int folder_tell_unkept(struct work *w, struct err *err) ATTR_WUR;
 int pass_ask_kept(struct works *all, struct err *err) ATTR_WUR;
 /* Of the plan: keywords that have been refused and are not due, and what is left empty. */
 int pass_rest_flags(struct works *all, struct err *err) ATTR_WUR;
+/* Of the plan: messages that the target has not let go, and that are not due. */
+void pass_rest_held(struct works *all);
 /* Taken with an OK, and not there: of one message, or (uid 0) of n. */
 void folder_tell_dropped(struct work *w, uint32_t uid, size_t n, const struct flags *what);
 void pass_spared(void *works, const struct apply_spared *s); /* of apply_job */

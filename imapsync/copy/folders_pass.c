@@ -142,6 +142,7 @@ static int apply(struct works *all, struct err *err)
     struct apply_folder *folders = mem_zalloc((all->n_planned + 1) * sizeof(*folders));
     struct copy_counts *n = all->p->counts;
     struct journal_folder trash = {0};
+    pass_rest_held(all);
     leave_out(all);
     if (shared_leave(all, err) != 0 || pass_rest_flags(all, err) != 0 ||
         find_trash(all, &trash, err) != 0) {

@@ -6,6 +6,12 @@
  * Of a message that lacks flags (E-FLAG) no keywords are sent before it is due again, and never if
  * that was accepted; what else its user does to its flags is done.  While it rests the folder's
  * tokens stay where they are, so that it is told again when it is due.
+ *
+ * A message that the target does not let go (E-WITHHELD) is neither moved nor removed before it is
+ * due again, whatever the source's user does with it next, and never if that was accepted.  Its
+ * copy, its pair and the folders' tokens stay as they are behind a NO, so that each plan has seen
+ * where its message is by then; flags are changed where the copy is.  What is not a message of the
+ * source, or was many at once, is tried with each pass.
  */
 #include <string.h>
 
@@ -68,6 +74,32 @@ int pass_rest_flags(struct works *all, struct err *err)
     }
     p->n_ops = kept;
     return 0;
+}
+
+/* One that has rested is tried as one that was refused alone, and not as the first of all. */
+void pass_rest_held(struct works *all)
+{
+    struct plan *p = &all->plan;
+    size_t kept = 0;
+    if (all->c->tell.n_held == 0)
+        return;
+    for (size_t i = 0; i < p->n_ops; i++) {
+        struct plan_op *op = &p->ops[i];
+        struct work *w = all->planned[op->folder];
+        bool goes = op->kind == PLAN_MOVE || op->kind == PLAN_TRASH || op->kind == PLAN_REMOVE;
+        enum tell_fate fate = TELL_DUE;
+        op->was_refused = goes && tell_held_fate(all->c, w->record->id, op->src_uid, &fate);
+        if (fate == TELL_DUE) {
+            p->ops[kept++] = *op;
+            continue;
+        }
+        copy_tell_rests(
+            all->c, &(struct item_key){w->record->source.name, op->src_uid, ITEM_HELD_BACK});
+        pass_leave_op(all, op);
+        w->p->has_failed = true;
+        w->p->counts->deletions_withheld += fate == TELL_RESTS;
+    }
+    p->n_ops = kept;
 }
 
 /* --- What lasts --------------------------------------------------------------------------------
@@ -215,6 +247,17 @@ void folder_tell_dropped(struct work *w, uint32_t uid, size_t n, const struct fl
     buf_fini(&text);
 }
 
+static bool tell_held(struct work *w, const struct apply_spared *s, const char *why)
+{
+    return copy_tell(w->c, &(struct copy_finding){.code = ITEM_HELD_BACK,
+                               .folder = w->record->source.name,
+                               .uid = s->uid,
+                               .uidvalidity = s->uid ? w->record->source.uidvalidity : 0,
+                               .n = s->uid ? 0 : s->n,
+                               .why = why,
+                               .never_rests = s->has_no_place});
+}
+
 void pass_spared(void *arg, const struct apply_spared *s)
 {
     const struct works *all = arg;
@@ -229,7 +272,7 @@ void pass_spared(void *arg, const struct apply_spared *s)
     } else {
         BUG_ON(buf_addf(&text, "the target does not let it go: %s", s->why) != 0);
         w->p->has_failed = true;
-        if (!folder_tell(w, ITEM_HELD_BACK, s->uid, s->uid ? 0 : s->n, buf_cstr(&text)))
+        if (!tell_held(w, s, buf_cstr(&text)))
             w->p->counts->deletions_withheld += s->n;
     }
     buf_fini(&text);

@@ -16,7 +16,7 @@ static bool is_same_group(const struct plan_op *a, const struct plan_op *b)
 
 /* It is looked at again with the next pass: what is new in a move's other folder would seem to be
  * known there, and what it has left behind to be deleted. */
-static void leave_op(struct works *all, const struct plan_op *op)
+void pass_leave_op(struct works *all, const struct plan_op *op)
 {
     all->planned[op->folder]->n_exceptions++;
     if (op->kind == PLAN_MOVE)
@@ -36,7 +36,7 @@ void pass_tell_withheld(struct works *all)
         for (n = 1; i + n < p->n_withheld && is_same_group(op, op + n);)
             n++;
         for (size_t k = 0; k < n && op->reason != PLAN_R_FILTERED; k++)
-            leave_op(all, op + k);
+            pass_leave_op(all, op + k);
         if (op->reason == PLAN_R_FILTERED)
             continue;
         BUG_ON(fmt_into(text, sizeof(text), "%zu %s%s: %s", n,
@@ -130,7 +130,7 @@ void pass_leave_lost(struct works *all)
     size_t kept = 0;
     for (size_t i = 0; i < p->n_ops; i++) {
         if (plan_is_by_absence(p->ops[i].witness))
-            leave_op(all, &p->ops[i]);
+            pass_leave_op(all, &p->ops[i]);
         else
             p->ops[kept++] = p->ops[i];
     }

@@ -61,6 +61,7 @@ void tell_fini(struct tell *t)
     item_list_fini(&t->waiting);
     free(t->known);
     free(t->flags);
+    free(t->held);
     free(t->told);
     *t = (struct tell){0};
 }
@@ -116,16 +117,18 @@ static int learn(void *arg, const struct item *i, struct err *err)
     t->has_amounts =
         t->has_amounts || (life == ITEM_LIFE_LOOK && !i->is_back && i->state != ITEM_GONE);
     bool is_sent = life == ITEM_LIFE_REFUSED || life == ITEM_LIFE_SENT;
-    bool is_flag = i->code == ITEM_FLAG;
-    if (i->is_back || i->state == ITEM_GONE || !(is_sent || is_flag))
+    bool is_flag = i->code == ITEM_FLAG, is_held = i->code == ITEM_HELD_BACK && i->uid != 0;
+    if (i->is_back || i->state == ITEM_GONE || !(is_sent || is_flag || is_held))
         return 0;
     if (tell_look_at(l, i->folder, err) != 0)
         return -1;
-    if (!l->is_known)
+    if (!l->is_known || (is_held && i->uidvalidity != l->record.source.uidvalidity))
         return 0;
     const struct tell_known k = {l->record.id, i->uid, fate_of(l->c, i, l->now_ms)};
     if (is_flag)
         add_known(&t->flags, &t->n_flags, &k);
+    else if (is_held)
+        add_known(&t->held, &t->n_held, &k);
     else
         add_known(&t->known, &t->n_known, &k);
     return 0;
@@ -151,13 +154,15 @@ int tell_begin(struct copy *c, struct err *err)
     if (items_take(c->journal, err) != 0)
         return -1;
     struct tell_look l = tell_look_begin(c);
-    t->n_told = t->n_known = t->n_flags = 0;
+    t->n_told = t->n_known = t->n_flags = t->n_held = 0;
     t->has_amounts = false;
     int result = journal_items_each(c->journal, learn, &l, err);
     if (t->n_known > 0)
         mem_sort(t->known, t->n_known, sizeof(*t->known), by_place);
     if (t->n_flags > 0)
         mem_sort(t->flags, t->n_flags, sizeof(*t->flags), by_place);
+    if (t->n_held > 0)
+        mem_sort(t->held, t->n_held, sizeof(*t->held), by_place);
     tell_look_end(&l);
     return result;
 }
@@ -199,6 +204,16 @@ bool tell_flags_fate(const struct copy *c, uint32_t folder, uint32_t uid, enum t
         at = mem_search(&all, t->flags, t->n_flags, sizeof(all), by_place);
     if (at && at->uid == 0 && at->fate != TELL_RESTS)
         at = NULL;
+    *out = at ? at->fate : TELL_DUE;
+    return at != NULL;
+}
+
+bool tell_held_fate(const struct copy *c, uint32_t folder, uint32_t uid, enum tell_fate *out)
+{
+    const struct tell *t = &c->tell;
+    const struct tell_known key = {.folder = folder, .uid = uid};
+    const struct tell_known *at =
+        t->n_held > 0 ? mem_search(&key, t->held, t->n_held, sizeof(key), by_place) : NULL;
     *out = at ? at->fate : TELL_DUE;
     return at != NULL;
 }
@@ -290,6 +305,8 @@ static struct item told_item(struct copy *c, const struct copy_finding *f)
             c->journal, &(struct item_key){f->folder, f->uid, f->code}, &item, &ignored) != 0)
         item = (struct item){0};
     item_tell(&item, &now, now_ms);
+    if (f->never_rests)
+        item.due_ms = now_ms;
     if (f->accepted_by && item.state != ITEM_ACCEPTED)
         tell_accept(&item, f->accepted_by, now_ms);
     if (tell_accepts(c, f->code) && item.state != ITEM_ACCEPTED)
@@ -313,6 +330,11 @@ bool copy_tell(struct copy *c, const struct copy_finding *f)
     if (!is_accepted)
         tell_show(c, &item, c->events->exception, f->why);
     return is_accepted;
+}
+
+void copy_tell_rests(struct copy *c, const struct item_key *what)
+{
+    note(&c->tell, tell_key(what->folder, what->uid, what->code));
 }
 
 int copy_tell_mended(struct copy *c, const struct item_key *what, struct err *err)

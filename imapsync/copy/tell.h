@@ -29,6 +29,7 @@ struct copy_finding {
     const struct listed *message; /* NULL: nothing is known of it */
     const char *why;
     const char *accepted_by; /* somebody has said before that it may be so; NULL: nobody */
+    bool never_rests;        /* it costs nothing to try it with each pass */
 };
 
 /* What becomes of a message that was refused, or has vanished, in this pass. */
@@ -54,6 +55,8 @@ struct tell {
     size_t n_known;
     struct tell_known *flags; /* the same of messages that lack flags */
     size_t n_flags;
+    struct tell_known *held; /* and of messages that are not moved, or removed */
+    size_t n_held;
     uint64_t *told; /* owned; keys of what this pass has told */
     size_t n_told;
     struct item_list waiting; /* for the journal */
@@ -64,6 +67,8 @@ void tell_fini(struct tell *t);
 int tell_begin(struct copy *c, struct err *err) ATTR_WUR;
 /* true: somebody has accepted it, so that it counts for nothing, and nobody is told. */
 bool copy_tell(struct copy *c, const struct copy_finding *f);
+/* It is as it was told before, and was not tried. */
+void copy_tell_rests(struct copy *c, const struct item_key *what);
 /* What was told of it, if anything was, is mended. */
 int copy_tell_mended(struct copy *c, const struct item_key *what, struct err *err) ATTR_WUR;
 int tell_flush(struct copy *c, struct err *err) ATTR_WUR;
@@ -74,6 +79,8 @@ bool tell_rests(const struct copy *c, uint32_t folder, uint32_t uid); /* or is a
 bool tell_is_accepted(const struct copy *c, uint32_t folder, uint32_t uid);
 /* Of a message that lacks flags; false: it lacks none. */
 bool tell_flags_fate(const struct copy *c, uint32_t folder, uint32_t uid, enum tell_fate *out);
+/* Of a message whose move, or removal, was refused; false: none was. */
+bool tell_held_fate(const struct copy *c, uint32_t folder, uint32_t uid, enum tell_fate *out);
 bool tell_is_due_in(const struct copy *c, uint32_t folder);
 /* Whether somebody wants this one to be tried again, whatever it costs. */
 bool tell_is_retried(struct copy *c, struct slice folder, uint32_t uid, enum item_code code);

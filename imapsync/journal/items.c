@@ -47,7 +47,7 @@ static const struct item_row rows[ITEM_CODES] = {
         "look at both; accept it if the target's is good"},
     [ITEM_HELD_BACK] = {"E-WITHHELD", ITEM_WITHHELD, ITEM_LIFE_PASS,
         "deletions, moves or copies were not carried out: too odd, or the target refuses",
-        "--delete-percent=100 carries deletions out, 0 keeps the messages; or accept it"},
+        "--delete-percent=100 carries deletions out, 0 keeps the messages; retry, or accept it"},
     [ITEM_FILTERED] = {"E-FILTERED", ITEM_WITHHELD, ITEM_LIFE_PASS,
         "messages of the folder are not copied because of a filter",
         "run it without the filter, which copies them; or accept it"},

@@ -162,6 +162,7 @@ struct plan_op {
     enum pair_state state : 8;   /* RENUMBER: that the pair then has */
     bool is_touched;             /* FLAGS, NOTE, GONE: that it then is */
     bool is_target;              /* RENUMBER: new_uid is on the target, in the same folder */
+    bool was_refused;            /* out of the plan's hands: MOVE, TRASH, REMOVE were, alone */
     uint32_t folder;             /* with src_uid, or tgt_uid, the pair's place in the journal */
     uint32_t to;                 /* MOVE, RENUMBER: where it then is */
     uint32_t src_uid;            /* COPY: of the message; else of the pair; 0: it has none */

@@ -4,6 +4,7 @@
  * changed, what is at fault is named, and when the target takes it nothing of it is left.
  */
 #include "imapsync/copy/copy_parts.h"
+#include "imapsync/copy/items_choice.h"
 #include "tests/unit/copy_rig.h"
 
 #define INBOX 0
@@ -320,6 +321,142 @@ static void test_a_move(void **state)
     }
 }
 
+/* The ways in which one does not go: moved, marked, removed, and on the way back to Trash. */
+enum way { MOVED, MARKED, REMOVED, TO_TRASH, WAYS };
+
+static void begin_held(uint32_t quirks, enum way way, uint64_t contents)
+{
+    begin("held", quirks, 40);
+    if (way == TO_TRASH) {
+        rig.policy = PLAN_REVERSE;
+        rig_box(&rig.w.target, TRASH);
+        rig_quiet(&rig);
+    }
+    no()->contents = contents;
+    no()->moves = way == MOVED || way == TO_TRASH;
+    no()->flags = way == MARKED;
+    no()->removals = way == REMOVED;
+    if (way == MOVED)
+        move_some();
+    else
+        remove_some();
+    (void)rig_pass(&rig);
+    assert_int_equal(rig.n.folders_failed, 0);
+}
+
+/* What lies in Trash is nobody's on the source. */
+static void held_mended(enum way way)
+{
+    if (way != TO_TRASH) {
+        mended();
+        return;
+    }
+    *no() = (struct refusals){0};
+    rig_quiet(&rig);
+    rig_expect(&rig, &rig.w.target, TRASH, "0 1 2 3 4 5 6 7 8");
+    assert_int_equal(rig.n.items_loss + rig.n.items_withheld + rig.n.items_changed, 0);
+}
+
+static void decide(enum item_state state)
+{
+    const struct item_choice c = {
+        .code = ITEM_HELD_BACK, .has_accepted = true, .by = "ann", .why = "so"};
+    struct err err = ERR_INIT;
+    uint64_t n = 0;
+    assert_int_equal(items_decide(rig.copy->journal, &c, state, &n, &err), 0);
+    assert_int_equal(n, 1);
+}
+
+/* One that did not go is not sent again with every sweep, and what else happens is done. */
+static void test_held_rests(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WAYS * COUNT_OF(kinds); i++) {
+        const enum way way = i % WAYS;
+        begin_held(kinds[i / WAYS], way, UINT64_C(1) << 4);
+        const size_t n_there = server_find(&rig.w.target, INBOX)->n;
+        size_t n_refused = no()->n;
+        assert_int_equal(rig.n.items_withheld, 1);
+        rig.copy->backs_off = true;
+        for (uint32_t pass = 0; pass < 3; pass++) {
+            assert_true(rig_flag(&rig, &rig.w.source, INBOX, 20 + pass, FLAG_FLAGGED, true));
+            rig_move(&rig.w.source, INBOX, 30 + pass, WORK);
+            rig_deliver(&rig, INBOX, 50 + pass, 0);
+            (void)rig_pass(&rig);
+            assert_int_equal(no()->n, n_refused);
+            assert_int_equal(rig.n.folders_failed, 0);
+            assert_int_equal(rig.n.items_withheld, 1);
+            assert_int_equal(rig.n.deletions_withheld, 1);
+            assert_int_equal(rig.n.flags_changed + rig.n.messages_moved, 2);
+            assert_int_equal(server_find(&rig.w.target, INBOX)->n, n_there);
+        }
+        /* Once more, as somebody wants it, and then it rests again. */
+        decide(ITEM_RETRIED);
+        (void)rig_pass(&rig);
+        assert_true(no()->n > n_refused);
+        assert_int_equal(rig.n.items_withheld, 1);
+        n_refused = no()->n;
+        (void)rig_pass(&rig);
+        assert_int_equal(no()->n, n_refused);
+        /* As it is, it is good: then it is never tried. */
+        decide(ITEM_ACCEPTED);
+        rig.copy->backs_off = false;
+        for (unsigned pass = 0; pass < 2; pass++) {
+            (void)rig_pass(&rig);
+            assert_int_equal(no()->n, n_refused);
+            assert_int_equal(rig.n.items_withheld + rig.n.deletions_withheld, 0);
+            assert_int_equal(rig.n.items_accepted, 1);
+        }
+        decide(ITEM_RETRIED);
+        held_mended(way);
+        rig_fini(&rig);
+    }
+}
+
+/* What happens to a message whose move rests waits with it, or is done where its copy is. */
+static void test_held_changes_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3 * COUNT_OF(kinds); i++) {
+        begin_held(kinds[i / 3], MOVED, UINT64_C(1) << 4);
+        const size_t n_refused = no()->n;
+        rig.copy->backs_off = true;
+        if (i % 3 == 0) {
+            assert_true(rig_flag(&rig, &rig.w.source, WORK, 4, SEEN, true));
+        } else if (i % 3 == 1) {
+            rig_remove(&rig.w.source, WORK, 4);
+        } else {
+            rig_move(&rig.w.source, WORK, 4, INBOX);
+        }
+        (void)rig_pass(&rig);
+        assert_int_equal(no()->n, n_refused);
+        assert_int_equal(rig.n.items_withheld, i % 3 == 2 ? 0 : 1);
+        assert_int_equal(server_find(&rig.w.target, INBOX)->n, 40 - N + 1);
+        assert_int_equal(server_find(&rig.w.target, WORK)->n, N - 1);
+        rig.copy->backs_off = false;
+        mended();
+        rig_fini(&rig);
+    }
+}
+
+/* Those that are left, each of them refused alone before, do not speak for the folder. */
+static void test_held_ones_left(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WAYS * COUNT_OF(kinds); i++) {
+        begin_held(kinds[i / WAYS], i % WAYS, 0x5a);
+        assert_int_equal(rig.n.items_withheld, 4);
+        for (unsigned pass = 0; pass < 2; pass++) {
+            (void)rig_pass(&rig);
+            assert_int_equal(rig.n.folders_failed, 0);
+            assert_int_equal(rig.n.items_withheld, 4);
+            assert_int_equal(rig.n.items_loss, 0);
+        }
+        held_mended(i % WAYS);
+        rig_fini(&rig);
+    }
+}
+
 /* On the way back, where no Trash can be made, what was removed stays, and all else is done. */
 static void test_no_trash(void **state)
 {
@@ -334,6 +471,7 @@ static void test_no_trash(void **state)
         assert_true(rig_flag(&rig, &rig.w.source, INBOX, 2, SEEN, true));
         for (unsigned pass = 0; pass < 2; pass++) {
             (void)rig_pass(&rig);
+            rig.copy->backs_off = true;
             assert_int_equal(rig.n.folders_failed, 0);
             assert_int_equal(rig.n.items_withheld, 1);
             assert_non_null(strstr(rig.told, "it has no Trash"));
@@ -384,6 +522,9 @@ int main(void)
         cmocka_unit_test_teardown(test_not_kept, clean_up),
         cmocka_unit_test_teardown(test_a_removal, clean_up),
         cmocka_unit_test_teardown(test_a_move, clean_up),
+        cmocka_unit_test_teardown(test_held_rests, clean_up),
+        cmocka_unit_test_teardown(test_held_changes_again, clean_up),
+        cmocka_unit_test_teardown(test_held_ones_left, clean_up),
         cmocka_unit_test_teardown(test_no_trash, clean_up),
         cmocka_unit_test_teardown(test_no_removal_at_all, clean_up),
     };
