@@ -47,7 +47,9 @@ static int hex_digit(unsigned char c)
 static bool is_encapsulated(struct slice local)
 {
     size_t n = sizeof ENCAPSULATED - 1;
-    if (!slice_starts_nocase(local, SLICE_LIT(ENCAPSULATED)))
+    /* Nearly all names are done with after one byte. */
+    if (local.n <= n || ascii_lower(local.p[0]) != 'i' ||
+        !slice_starts_nocase(local, SLICE_LIT(ENCAPSULATED)))
         return false;
     while (n < local.n && (ascii_is_alpha(local.p[n]) || ascii_is_digit(local.p[n])))
         n++;
