@@ -85,7 +85,7 @@ struct pass {
     bool has_known;         /* the journal knows some of the folders */
     bool is_fresh;          /* the roles were exchanged, and no pass was through since: turn.h */
     bool is_owed_hidden;    /* a folder that the target was restored in could not be looked at */
-    bool has_failed;        /* some folder, even if that was accepted */
+    bool has_failed;        /* some folder as a whole, even if that was accepted */
     bool is_unseen;         /* some of the target was not looked at, so it stays fresh */
     bool finds_alone;       /* pairs that stand alone on the target take part */
     bool is_all;            /* every folder that the source lists is known or looked at */

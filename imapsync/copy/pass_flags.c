@@ -271,7 +271,6 @@ void pass_spared(void *arg, const struct apply_spared *s)
         folder_tell(w, ITEM_FLAG, s->uid, s->uid ? 0 : s->n, buf_cstr(&text));
     } else {
         BUG_ON(buf_addf(&text, "the target does not let it go: %s", s->why) != 0);
-        w->p->has_failed = true;
         if (!tell_held(w, s, buf_cstr(&text)))
             w->p->counts->deletions_withheld += s->n;
     }

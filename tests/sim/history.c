@@ -35,7 +35,6 @@ struct run {
     struct copy *copy;
     struct known known; /* the marks of the flip */
     bool has_swept, has_failed;
-    bool has_kept;    /* the target did not let something go: the pass was not through */
     bool was_quiet;   /* the last pass */
     bool is_swept;    /* the last pass was a sweep that went through, and nothing was late */
     unsigned ways;    /* how often the sides were exchanged */
@@ -77,7 +76,6 @@ static void on_exception(void *arg, const struct copy_exception *e)
 {
     struct run *r = arg;
     int folder = model_folder_number(e->folder, strlen(e->folder));
-    r->has_kept = r->has_kept || (e->code == ITEM_HELD_BACK && strstr(e->why, "let it go"));
     world_story(&r->w, "    engine: %s, message %u: %s", e->folder, e->uid, e->why);
     /* A comparison alone is too late: the copy had to find it.  In a backfill it says again what
      * was refused when it was tried. */
@@ -213,7 +211,6 @@ static int pass(struct run *r, bool *is_quiet_out)
     r->w.ledger.pass_began = r->w.tick;
     r->w.ledger.is_in_pass = true;
     forget_told(&r->w.ledger);
-    r->has_kept = false;
     world_story(&r->w, "pass %u begins (%s)", r->out->passes, plan_policy(policy)->name);
     int result = begin(r);
     if (result == 0)
@@ -242,7 +239,7 @@ static int pass(struct run *r, bool *is_quiet_out)
         server_settled(&r->w.target);
         r->w.ledger.listed_at = r->w.ledger.pass_began;
     }
-    if (result == 0 && !r->has_failed && !r->has_kept && !r->w.ledger.is_short)
+    if (result == 0 && !r->has_failed && !r->w.ledger.is_short)
         ledger_not_fresh(&r->w.ledger);
     r->has_swept |= result == 0 && policy == PLAN_FIRST_SWEEP;
     r->is_swept = result == 0 && n.messages_copied == 0;
