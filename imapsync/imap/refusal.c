@@ -56,7 +56,7 @@ static bool is_later(struct slice text)
     return false;
 }
 
-enum refusal refusal_judge(enum imap_code_kind code, const char *text)
+enum refusal refusal_judge(enum imap_code_kind code, const char *text, bool is_behind_bye)
 {
     switch (code) {
     case IMAP_CODE_AUTHENTICATIONFAILED:
@@ -74,6 +74,6 @@ enum refusal refusal_judge(enum imap_code_kind code, const char *text)
     case IMAP_CODE_NOPERM:
         return REFUSAL_OTHER;
     default:
-        return is_later(slice_str(text)) ? REFUSAL_LATER : REFUSAL_REAL;
+        return is_behind_bye || is_later(slice_str(text)) ? REFUSAL_LATER : REFUSAL_REAL;
     }
 }

@@ -15,6 +15,7 @@ enum refusal {
     REFUSAL_OTHER, /* the code says what */
 };
 
-enum refusal refusal_judge(enum imap_code_kind code, const char *text);
+/* is_behind_bye: the server had said BYE before. */
+enum refusal refusal_judge(enum imap_code_kind code, const char *text, bool is_behind_bye);
 
 #endif

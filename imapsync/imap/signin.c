@@ -39,6 +39,7 @@ struct imap_signin {
     enum signin_state state;
     bool is_secure; /* or needs not be */
     struct imap_outcome outcome;
+    bool is_behind_bye; /* what was answered came from a server that was leaving */
     struct tls_binding binding;
     bool has_binding;
     struct buf token; /* with MECH_TOKEN */
@@ -110,6 +111,7 @@ static void on_authenticated(void *arg, const struct imap_response *r)
 {
     struct imap_signin *s = arg;
     imap_outcome_set(&s->outcome, r);
+    s->is_behind_bye = imap_client_session(s->client) == IMAP_SESSION_BYE;
 }
 
 /* Longer commands than this are too long for some servers (RFC 4959 3). */
@@ -145,7 +147,7 @@ static int authenticate(struct imap_signin *s, enum mech mech, struct err *err)
 
 static void login_command(struct imap_signin *s)
 {
-    imap_cmd_begin(s->client, imap_outcome_set, &s->outcome);
+    imap_cmd_begin(s->client, on_authenticated, s);
     imap_cmd_text(s->client, "LOGIN ");
     imap_cmd_astring(s->client, slice_str(authcid(s->place)));
     imap_cmd_text(s->client, " ");
@@ -201,7 +203,7 @@ static int refused(struct imap_signin *s, struct err *err)
     fault(s, "cannot sign in", err);
     if (o->status != IMAP_STATUS_NO)
         return -1;
-    switch (refusal_judge(o->code, o->text)) {
+    switch (refusal_judge(o->code, o->text, s->is_behind_bye)) {
     case REFUSAL_LATER:
         err->class = ERR_TEMP;
         err->code = EX_TEMPFAIL;

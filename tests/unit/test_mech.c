@@ -155,7 +155,7 @@ static void test_refusals(void **state)
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        assert_row(rows[i].text, refusal_judge(rows[i].code, rows[i].text) == rows[i].is);
+        assert_row(rows[i].text, refusal_judge(rows[i].code, rows[i].text, false) == rows[i].is);
 }
 
 /* What a NO is about: without a code, by its words. */
