@@ -147,9 +147,14 @@ static int leave_just_moved(struct work *w, struct err *err)
     const struct folder *f = w->source;
     const struct end_changes *l = &w->listing;
     uint32_t from = f->uidnext, known, ignored;
-    if (w->is_lost || !folder_is_trash(w) || !(f->has & FOLDER_HAS_UIDNEXT) ||
-        f->uidvalidity != l->uidvalidity)
+    if (w->is_lost || !folder_is_trash(w) || !(f->has & FOLDER_HAS_UIDNEXT) || f->uidvalidity == 0)
         return 0;
+    /* Under other numbers nothing tells what has just come. */
+    if (f->uidvalidity != l->uidvalidity) {
+        err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s: the folder was replaced meanwhile (UIDVALIDITY)",
+            w->c->from->label);
+        return err_scope_set(err, ERR_SCOPE_FOLDER);
+    }
     if (journal_highest(w->c->journal, w->record->id, &known, &ignored, err) != 0)
         return -1;
     from = from <= known ? known + 1 : from;
