@@ -52,6 +52,7 @@
     X(BACK_COPIES, "the way back does not look for what is there")                                 \
     X(BACK_REMOVES, "the way back removes for ever")                                               \
     X(BACK_NO_FLAGS, "the way back forgets flags")                                                 \
+    X(BACK_TRASH_TWICE, "what the way back puts into Trash is there twice")                        \
     X(BACK_STAYS, "the way back leaves what was removed on new")                                   \
     X(TURN_NOT_FRESH, "behind an exchange of the sides tokens count")                              \
     X(MARKS_OF_OLD, "the flip of the way back keeps the marks of the way there")                   \

@@ -390,8 +390,19 @@ static void detach_copies(struct ledger *l, uint8_t folder)
     }
 }
 
+/* What was in it is in another folder now, as far as anybody can tell. */
+static void trash_renamed(struct ledger *l, uint8_t from)
+{
+    const struct mailbox *b = server_find(l->source, from);
+    for (size_t i = 0; b && i < b->n; i++)
+        l->life[b->v[i].content].went_with_trash++;
+}
+
 void ledger_renamed(struct ledger *l, bool on_target, uint8_t from, uint8_t to, bool is_known)
 {
+    if (!on_target && l->rule == RULE_REVERSE && is_trash(l, from) &&
+        l->source->quirks & QUIRK_NO_IDS)
+        trash_renamed(l, from);
     if (!on_target && l->is_flipped && l->has_lost_journal && l->listed_at == 0)
         detach_copies(l, from);
     if (!is_known)

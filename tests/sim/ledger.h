@@ -69,6 +69,8 @@ struct biography {
     bool was_altered;  /* by the server that the source is now; and taken away there */
     bool got_by_both;  /* users have put it on both sides, with flags of their own */
     bool may_be_two;   /* both sides have got it, and nobody has joined them */
+    uint8_t went_with_trash; /* on the way back, under the name that its user gave to Trash: whose
+                                ID nobody tells, so that what is in Trash on the target stays */
 };
 
 /* One message, wherever its users or the engine put it. */

@@ -94,6 +94,9 @@ static void move_one(struct model_end *e, struct request *r, struct mailbox *b, 
     uint32_t was = m->uid;
     world_story(e->w, "    target: UID %u (message %u) %s from %s to %s", was, m->content,
         is_atomic ? "moved" : "copied", model_folder_name(b->name), model_folder_name(to->name));
+    if (fault_is(FAULT_BACK_TRASH_TWICE) && to->name == LEDGER_TRASH &&
+        e->w->ledger.rule == RULE_REVERSE)
+        (void)engine_copy(e->s, b, m, to);
     const struct message *now =
         is_atomic ? engine_move(e->s, b, m, to) : engine_copy(e->s, b, m, to);
     if (fault_is(FAULT_MOVE_NO_FLAGS))

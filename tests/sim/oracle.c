@@ -238,7 +238,8 @@ static bool has_closed(const struct server *source)
 }
 
 /* On the way back: one that its user has removed, or moved there between the looks at two folders,
- * is in Trash once.  Where nothing can be moved, or not by its size, or is not told to be there, or
+ * is in Trash once, and once more for each time that it went away with the whole of a Trash whose
+ * ID is not told.  Where nothing can be moved, or not by its size, or is not told to be there, or
  * is altered, its copy goes there each time that it is moved. */
 static void judge_trash(struct ledger *l, uint32_t content, const struct server *target)
 {
@@ -253,7 +254,7 @@ static void judge_trash(struct ledger *l, uint32_t content, const struct server 
         n += b->v[i].content == content;
         is_ours &= b->v[i].content != content || (b->v[i].is_copy && b->v[i].users == 0);
     }
-    if (is_ours && n > 1)
+    if (is_ours && n > 1U + l->life[content].went_with_trash)
         ledger_harm(l, HARM_DOUBLED, "message %u is %u times in Trash", content, n);
 }
 
