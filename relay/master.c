@@ -26,186 +26,17 @@
 #include <unistd.h>
 #include "base/core/clock.h"
 #include "base/core/log.h"
-#include "base/core/mem.h"
 #include "base/os/daemon.h"
 #include "base/os/io.h"
 #include "relay/listeners.h"
 #include "relay/master.h"
+#include "relay/master_parts.h"
 #include "relay/site.h"
 #include "relay/worker.h"
 
 #define YOUNG_MS 500      /* a worker that dies within this time died young */
 #define PAUSE_FIRST_MS 50 /* before the third start in a row; doubled each time */
 #define PAUSE_MAX_MS 1000 /* meanwhile connections wait in the queue of its socket */
-#define RETIRED_MAX 8     /* generations that finish what they have */
-
-struct proc {
-    struct proc *next;
-    pid_t pid;
-    unsigned slot, generation;
-    int ready_fd; /* -1 once it has spoken */
-    uint64_t started_ms;
-    uint64_t retire_max_ms, stop_max_ms; /* so long it may take to end */
-    uint64_t kill_ms;                    /* draining: then it is killed */
-    bool is_ready;
-    bool is_draining, is_stopping; /* stopping: draining, and soon */
-    char why[ERR_TEXT_MAX];        /* it cannot serve */
-};
-
-struct slot {
-    uint64_t start_ms; /* not before */
-    unsigned n_young;  /* deaths in a row */
-};
-
-struct master {
-    struct site *site, *next_site;        /* next: while a reload is under way */
-    unsigned generation, last_generation; /* of site; of next_site or of the last failed one */
-    struct listeners *listeners;
-    struct proc *procs;
-    struct slot slots[CONF_WORKERS_MAX];
-    int signal_fd, life[2];
-    sigset_t old_mask;
-    bool is_up, is_stopping, is_reload_asked;
-    int status; /* of the end */
-    struct err *err;
-};
-
-/* --- Workers ------------------------------------------------------------------------------ */
-
-/* In the child; ends there. */
-static void run_worker(
-    struct master *m, const struct site *site, unsigned slot, int ready_fd) ATTR_NORETURN;
-static void run_worker(struct master *m, const struct site *site, unsigned slot, int ready_fd)
-{
-    struct worker_setup setup = {.conf = site->conf,
-        .slot = slot,
-        .keys = site->keys,
-        .server_tls = site->server_tls,
-        .client_tls = site->client_tls,
-        .ready_fd = ready_fd,
-        .master_fd = m->life[0]};
-
-    io_close(&m->signal_fd);
-    io_close(&m->life[1]);
-    for (struct proc *p = m->procs; p != NULL; p = p->next)
-        io_close(&p->ready_fd);
-    setup.listeners =
-        listeners_keep(m->listeners, site->conf, slot, site->workers, &setup.n_listeners);
-    log_to_syslog(site->conf->log_syslog);
-    /* One for the whole group is the master's; it may be waiting for us already. */
-    (void)signal(SIGHUP, SIG_IGN);
-    (void)sigprocmask(SIG_SETMASK, &m->old_mask, NULL);
-    exit(worker_run(&setup));
-}
-
-static int start_worker(
-    struct master *m, const struct site *site, unsigned generation, unsigned slot, struct err *err)
-{
-    int ready[2];
-    struct proc *p;
-    pid_t pid;
-
-    if (pipe2(ready, O_CLOEXEC) != 0)
-        return err_sys(err, errno, "pipe");
-    pid = fork();
-    if (pid < 0) {
-        err_sys(err, errno, "fork");
-        io_close(&ready[0]);
-        io_close(&ready[1]);
-        return -1;
-    }
-    if (pid == 0) {
-        io_close(&ready[0]);
-        run_worker(m, site, slot, ready[1]);
-    }
-    io_close(&ready[1]);
-    p = mem_zalloc(sizeof(*p));
-    p->pid = pid;
-    p->slot = slot;
-    p->generation = generation;
-    p->ready_fd = ready[0];
-    p->started_ms = clock_mono_ms();
-    p->retire_max_ms = worker_retire_max_ms(&site->conf->relay);
-    p->stop_max_ms = worker_stop_max_ms(&site->conf->relay);
-    p->next = m->procs;
-    m->procs = p;
-    return 0;
-}
-
-/* It finishes what it has. */
-static void retire(struct proc *p)
-{
-    if (p->is_draining)
-        return;
-    p->is_draining = true;
-    p->kill_ms = clock_mono_ms() + p->retire_max_ms;
-    (void)kill(p->pid, WORKER_RETIRE);
-}
-
-static void stop_worker(struct proc *p)
-{
-    if (p->is_stopping)
-        return;
-    p->is_draining = p->is_stopping = true;
-    p->kill_ms = clock_mono_ms() + p->stop_max_ms;
-    (void)kill(p->pid, SIGTERM);
-}
-
-static void each_of(struct master *m, unsigned generation, void (*fn)(struct proc *p))
-{
-    for (struct proc *p = m->procs; p != NULL; p = p->next)
-        if (p->generation == generation)
-            fn(p);
-}
-
-/* Whoever has retired is safe from the next reloads, but not from any number of them. */
-static void stop_oldest(struct master *m)
-{
-    for (unsigned n = 0, newest = m->generation;; n++) {
-        const struct proc *next = NULL;
-
-        for (const struct proc *p = m->procs; p != NULL; p = p->next)
-            if (p->generation < newest && !p->is_stopping &&
-                (next == NULL || p->generation > next->generation))
-                next = p;
-        if (next == NULL)
-            return;
-        newest = next->generation;
-        if (n >= RETIRED_MAX)
-            each_of(m, newest, stop_worker);
-    }
-}
-
-static bool all_ready(const struct master *m, const struct site *site, unsigned generation)
-{
-    unsigned n = 0;
-
-    for (const struct proc *p = m->procs; p != NULL; p = p->next)
-        n += p->generation == generation && p->is_ready && !p->is_draining;
-    return n == site->workers;
-}
-
-static const struct proc *serving(const struct master *m, unsigned slot)
-{
-    for (const struct proc *p = m->procs; p != NULL; p = p->next)
-        if (p->slot == slot && p->generation == m->generation && !p->is_draining)
-            return p;
-    return NULL;
-}
-
-/* A worker spoke, or ended before it did. */
-static void listen_to(struct proc *p)
-{
-    ssize_t n = read(p->ready_fd, p->why, sizeof(p->why) - 1);
-
-    if (n < 0 && errno == EINTR)
-        return;
-    p->why[n > 0 ? n : 0] = '\0';
-    p->is_ready = strcmp(p->why, WORKER_READY) == 0;
-    if (p->is_ready)
-        p->why[0] = '\0';
-    io_close(&p->ready_fd);
-}
 
 /* --- Stop and reload ---------------------------------------------------------------------- */
 
@@ -217,14 +48,14 @@ static void stop(struct master *m)
     daemon_notify("STOPPING=1");
     listeners_free(&m->listeners);
     for (struct proc *p = m->procs; p != NULL; p = p->next)
-        stop_worker(p);
+        master_stop(p);
 }
 
 static void reload_failed(struct master *m, const struct err *why)
 {
     log_error("reload_failed", log_err(why));
     if (m->next_site != NULL) {
-        each_of(m, m->last_generation, stop_worker);
+        master_each_of(m, m->last_generation, master_stop);
         listeners_undo(m->listeners);
         site_free(&m->next_site);
     }
@@ -246,7 +77,7 @@ static int try_reload(struct master *m, struct err *err)
         return -1;
     }
     for (unsigned slot = 0; slot < workers; slot++)
-        if (start_worker(m, m->next_site, m->last_generation, slot, err) != 0)
+        if (master_start(m, m->next_site, m->last_generation, slot, err) != 0)
             return -1;
     return 0;
 }
@@ -263,9 +94,9 @@ static void reload(struct master *m)
 
 static void finish_reload(struct master *m)
 {
-    each_of(m, m->generation, retire);
+    master_each_of(m, m->generation, master_retire);
     m->generation = m->last_generation;
-    stop_oldest(m);
+    master_stop_oldest(m);
     site_free(&m->site);
     m->site = m->next_site;
     m->next_site = NULL;
@@ -356,7 +187,7 @@ static void bury(struct master *m)
             continue;
         *at = p->next;
         if (p->ready_fd >= 0)
-            listen_to(p); /* its last words */
+            master_listen_to(p); /* its last words */
         io_close(&p->ready_fd);
         died(m, p, status);
         free(p);
@@ -390,9 +221,9 @@ static void start_missing(struct master *m, uint64_t now)
     for (unsigned slot = 0; slot < m->site->workers; slot++) {
         struct err err = ERR_INIT;
 
-        if (serving(m, slot) != NULL || now < m->slots[slot].start_ms)
+        if (master_serving(m, slot) != NULL || now < m->slots[slot].start_ms)
             continue;
-        if (start_worker(m, m->site, m->generation, slot, &err) == 0)
+        if (master_start(m, m->site, m->generation, slot, &err) == 0)
             continue;
         log_error("worker_failed", log_u64("slot", slot), log_err(&err));
         m->slots[slot].start_ms = now + PAUSE_MAX_MS;
@@ -417,11 +248,11 @@ static void step(struct master *m)
     kill_overdue(m, now);
     if (m->is_stopping)
         return;
-    if (!m->is_up && all_ready(m, m->site, m->generation)) {
+    if (!m->is_up && master_all_ready(m, m->site, m->generation)) {
         m->is_up = true;
         daemon_ready();
     }
-    if (m->next_site != NULL && all_ready(m, m->next_site, m->last_generation))
+    if (m->next_site != NULL && master_all_ready(m, m->next_site, m->last_generation))
         finish_reload(m);
     if (may_start(m) && m->is_reload_asked)
         reload(m);
@@ -438,7 +269,7 @@ static int timeout_ms(const struct master *m)
         if (p->is_draining && p->kill_ms < next)
             next = p->kill_ms;
     for (unsigned slot = 0; may_start(m) && slot < m->site->workers; slot++)
-        if (serving(m, slot) == NULL && m->slots[slot].start_ms < next)
+        if (master_serving(m, slot) == NULL && m->slots[slot].start_ms < next)
             next = m->slots[slot].start_ms;
     return next == UINT64_MAX ? -1 : next > now ? (int)(next - now) : 0;
 }
@@ -459,7 +290,7 @@ static void wait_for_events(struct master *m)
         return;
     for (nfds_t i = 1; i < n; i++)
         if (fds[i].revents != 0)
-            listen_to(speakers[i]);
+            master_listen_to(speakers[i]);
     if (fds[0].revents != 0)
         take_signals(m);
 }
@@ -488,7 +319,7 @@ static int open_all(struct master *m, struct conf **conf, struct err *err)
     if (m->signal_fd < 0)
         return err_sys(err, errno, "signalfd");
     for (unsigned slot = 0; slot < workers; slot++)
-        if (start_worker(m, m->site, m->generation, slot, err) != 0)
+        if (master_start(m, m->site, m->generation, slot, err) != 0)
             return -1;
     return 0;
 }

@@ -79,7 +79,7 @@ SYNC_LAYERS = ("imapsync/imap", "imapsync/ends", "imapsync/journal", "imapsync/p
 # A foreign header and the only files that may include it.
 ADAPTERS = {
     r"uv\.h": ["base/os/loop.c"],
-    r"openssl/.*": ["base/os/tls.c", "base/os/hmac.c"],
+    r"openssl/.*": ["base/os/tls.c", "base/os/tls_ctx.c", "base/os/tls_parts.h", "base/os/hmac.c"],
     r"ares.*\.h": ["base/os/dns.c"],
     r"db\.h": ["base/os/bdb_parts.h", "base/os/bdb_disk.c"],
     r"libmilter/.*": ["milter/libmilter.c", "milter/serve.c"],
