@@ -115,12 +115,23 @@ void client_request_id(char out[CLIENT_REQUEST_ID_MAX])
 
 /* --- What a cut-over needs -------------------------------------------------------------- */
 
+/* A reply only when it is done. */
+static int call_text(struct client *c, json_t *request, json_t **reply_out, struct err *err)
+{
+    *reply_out = NULL;
+    if (!request)
+        return err_set(err, ERR_PERM, EX_DATAERR, "the request is not UTF-8 text");
+    if (client_call_own(c, request, reply_out, err) == 0)
+        return 0;
+    json_decref(*reply_out);
+    *reply_out = NULL;
+    return -1;
+}
+
 static int call_for_epoch(struct client *c, json_t *request, uint64_t *epoch_out, struct err *err)
 {
     json_t *reply;
-    if (!request)
-        return err_set(err, ERR_PERM, EX_DATAERR, "the request is not UTF-8 text");
-    int rc = client_call_own(c, request, &reply, err);
+    int rc = call_text(c, request, &reply, err);
     if (rc == 0 && epoch_out)
         *epoch_out = (uint64_t)json_integer_value(json_object_get(reply, "epoch"));
     json_decref(reply);
@@ -136,11 +147,11 @@ int client_hold(struct client *c, const char *key, const char *owner, const char
 }
 
 int client_flip(struct client *c, const char *key, uint64_t epoch, const char *route,
-    const char *request_id, const char *why, uint64_t *epoch_out, struct err *err)
+    const char *request_id, const char *why, json_t **reply_out, struct err *err)
 {
     json_t *request = json_pack("{ss ss sI ss ss ss}", "op", "flip", "key", key, "epoch",
         (json_int_t)epoch, "route", route, "id", request_id, "why", why ? why : "");
-    return call_for_epoch(c, request, epoch_out, err);
+    return call_text(c, request, reply_out, err);
 }
 
 int client_release(struct client *c, const char *key, uint64_t epoch, const char *request_id,
@@ -179,16 +190,7 @@ int client_barrier(struct client *c, const char *key, uint64_t epoch, uint64_t t
     return rc;
 }
 
-int client_get(struct client *c, const char *key, json_t **entry_out, struct err *err)
+int client_get(struct client *c, const char *key, json_t **reply_out, struct err *err)
 {
-    json_t *reply;
-    json_t *request = json_pack("{ss ss}", "op", "get", "key", key);
-
-    if (!request)
-        return err_set(err, ERR_PERM, EX_DATAERR, "the address is not UTF-8 text");
-    int rc = client_call_own(c, request, &reply, err);
-    if (rc == 0)
-        *entry_out = json_incref(json_object_get(reply, "entry"));
-    json_decref(reply);
-    return rc;
+    return call_text(c, json_pack("{ss ss}", "op", "get", "key", key), reply_out, err);
 }

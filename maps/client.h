@@ -48,12 +48,14 @@ int client_hold(struct client *c, const char *key, const char *owner, const char
 /* Waits until no delivery decided before `epoch` can still be committed. */
 int client_barrier(struct client *c, const char *key, uint64_t epoch, uint64_t timeout_ms,
     enum client_barrier *out, struct err *err) ATTR_WUR;
-/* Compare-and-set: only while the key is held with exactly this epoch. *epoch_out: the new one. */
+/* Compare-and-set: only while the key is held with exactly this epoch.  *reply_out, when it is
+ * done: the new "epoch", and "follow" and "followers" where anybody follows. */
 int client_flip(struct client *c, const char *key, uint64_t epoch, const char *route,
-    const char *request_id, const char *why, uint64_t *epoch_out, struct err *err) ATTR_WUR;
+    const char *request_id, const char *why, json_t **reply_out, struct err *err) ATTR_WUR;
 int client_release(struct client *c, const char *key, uint64_t epoch, const char *request_id,
     const char *why, struct err *err) ATTR_WUR;
-/* Route, state and epoch of one key as mapd has them (JSON object as `maptool get --json`). */
-int client_get(struct client *c, const char *key, json_t **entry_out, struct err *err) ATTR_WUR;
+/* Route, state and epoch of one key as mapd has them: "entry" (as `maptool get --json`), and who
+ * follows it, as above. */
+int client_get(struct client *c, const char *key, json_t **reply_out, struct err *err) ATTR_WUR;
 
 #endif

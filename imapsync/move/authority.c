@@ -22,7 +22,7 @@ struct ask {
     /* answers */
     uint64_t epoch;
     enum client_barrier barrier;
-    json_t *entry;
+    json_t *reply; /* of GET and FLIP */
 };
 
 void authority_init(struct authority *a, const char *run_dir)
@@ -51,7 +51,7 @@ static int call(struct client *c, struct ask *q, struct err *err)
         why[0] = '\0';
     switch (q->kind) {
     case ASK_GET:
-        return client_get(c, q->user, &q->entry, err);
+        return client_get(c, q->user, &q->reply, err);
     case ASK_HOLD:
         derive_id(r, "hold", id);
         return client_hold(
@@ -60,7 +60,7 @@ static int call(struct client *c, struct ask *q, struct err *err)
         return client_barrier(c, r->user, r->hold_epoch, q->timeout_ms, &q->barrier, err);
     case ASK_FLIP:
         derive_id(r, "flip", id);
-        return client_flip(c, r->user, r->hold_epoch, r->to, id, why, &q->epoch, err);
+        return client_flip(c, r->user, r->hold_epoch, r->to, id, why, &q->reply, err);
     case ASK_RELEASE:
         derive_id(r, "release", id);
         return client_release(c, r->user, r->hold_epoch, id, q->why, err);
@@ -113,19 +113,36 @@ int authority_get(struct authority *a, const char *user, struct authority_entry 
         err_clear(err);
         return 0;
     }
-    const char *kind = json_string_value(json_object_get(q.entry, "kind"));
-    const char *state = json_string_value(json_object_get(q.entry, "state"));
+    const json_t *entry = json_object_get(q.reply, "entry");
+    const char *kind = json_string_value(json_object_get(entry, "kind"));
+    const char *state = json_string_value(json_object_get(entry, "state"));
     out->is_there = true;
     out->is_mailbox = kind && strcmp(kind, "mailbox") == 0;
     out->is_held = !state || strcmp(state, "active") != 0;
-    out->epoch = (uint64_t)json_integer_value(json_object_get(q.entry, "epoch"));
+    out->epoch = (uint64_t)json_integer_value(json_object_get(entry, "epoch"));
     int result = 0;
-    if (copy_text(q.entry, "route", out->route, sizeof(out->route), err) != 0 ||
-        copy_text(q.entry, "deliver_as", out->deliver_as, sizeof(out->deliver_as), err) != 0 ||
-        copy_text(
-            json_object_get(q.entry, "hold"), "owner", out->holder, sizeof(out->holder), err) != 0)
+    if (copy_text(entry, "route", out->route, sizeof(out->route), err) != 0 ||
+        copy_text(entry, "deliver_as", out->deliver_as, sizeof(out->deliver_as), err) != 0 ||
+        copy_text(json_object_get(entry, "hold"), "owner", out->holder, sizeof(out->holder), err) !=
+            0)
         result = -1;
-    json_decref(q.entry);
+    json_decref(q.reply);
+    return result;
+}
+
+static json_t *follow_of(const json_t *reply)
+{
+    json_t *text = json_object_get(reply, "follow"), *keys = json_object_get(reply, "followers");
+    return text ? json_pack("{s:O, s:O*}", "follow", text, "followers", keys) : NULL;
+}
+
+int authority_follow(
+    struct authority *a, const char *user, json_t **out, bool *knows_out, struct err *err)
+{
+    struct ask q = {.kind = ASK_GET, .user = user};
+    int result = ask(a, &q, knows_out, err);
+    *out = follow_of(q.reply);
+    json_decref(q.reply);
     return result;
 }
 
@@ -148,11 +165,13 @@ int authority_barrier(struct authority *a, const struct move_record *r, uint64_t
 }
 
 int authority_flip(struct authority *a, const struct move_record *r, uint64_t *epoch_out,
-    bool *knows_out, struct err *err)
+    json_t **follow_out, bool *knows_out, struct err *err)
 {
     struct ask q = {.kind = ASK_FLIP, .r = r};
     int result = ask(a, &q, knows_out, err);
-    *epoch_out = q.epoch;
+    *epoch_out = (uint64_t)json_integer_value(json_object_get(q.reply, "epoch"));
+    *follow_out = follow_of(q.reply);
+    json_decref(q.reply);
     return result;
 }
 

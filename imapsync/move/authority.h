@@ -42,13 +42,17 @@ void authority_fini(struct authority *a);
 /* An absent user is no error. */
 int authority_get(struct authority *a, const char *user, struct authority_entry *out,
     bool *knows_out, struct err *err) ATTR_WUR;
+/* What moves with the user, as members of a line: {"follow": "2 aliases follow", "followers":
+ * [keys]}; NULL: nothing. */
+int authority_follow(
+    struct authority *a, const char *user, json_t **out, bool *knows_out, struct err *err) ATTR_WUR;
 /* These four take names, ids, epoch and deadline from the record. */
 int authority_hold(struct authority *a, const struct move_record *r, uint64_t *epoch_out,
     bool *knows_out, struct err *err) ATTR_WUR;
 int authority_barrier(struct authority *a, const struct move_record *r, uint64_t timeout_ms,
     enum client_barrier *out, bool *knows_out, struct err *err) ATTR_WUR;
 int authority_flip(struct authority *a, const struct move_record *r, uint64_t *epoch_out,
-    bool *knows_out, struct err *err) ATTR_WUR;
+    json_t **follow_out, bool *knows_out, struct err *err) ATTR_WUR;
 int authority_release(struct authority *a, const struct move_record *r, const char *why,
     bool *knows_out, struct err *err) ATTR_WUR;
 

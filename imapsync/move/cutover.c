@@ -75,6 +75,16 @@ static int set_names(
     return 0;
 }
 
+/* What a move of this user means for others, while there is time to think of it. */
+static void say_followers(struct move_job *j)
+{
+    struct err ignored = ERR_INIT;
+    json_t *follow;
+    bool knows;
+    if (authority_follow(&j->map, j->r.user, &follow, &knows, &ignored) == 0 && follow)
+        move_job_say_own(j, follow, "%s", json_string_value(json_object_get(follow, "follow")));
+}
+
 /* A new attempt, with ids of its own, of a user who is on old. */
 static int begin_attempt(struct move_job *j, const char *to, enum move_event event, struct err *err)
 {
@@ -111,7 +121,10 @@ static int begin_attempt(struct move_job *j, const char *to, enum move_event eve
     j->before = r->report.n;
     r->is_ambiguous = false;
     move_job_set_error(j, NULL);
-    return move_job_advance(j, event, err);
+    if (move_job_advance(j, event, err) != 0)
+        return -1;
+    say_followers(j);
+    return 0;
 }
 
 /* The same mailboxes the other way.  What was begun on the way there has an outcome first, and mail

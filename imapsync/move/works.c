@@ -196,20 +196,24 @@ static int flip(struct move_job *j, struct err *err)
 {
     bool knows;
     uint64_t epoch;
+    json_t *follow;
     if (move_job_wants_back(j))
         return move_job_stopped(err);
-    if (authority_flip(&j->map, &j->r, &epoch, &knows, err) != 0) {
+    if (authority_flip(&j->map, &j->r, &epoch, &follow, &knows, err) != 0) {
         if (knows && err->code == 1)
             err->code = EX_TEMPFAIL; /* the hold is over: the next one may be long enough */
         return -1;
     }
     j->r.held_ms = move_job_held_ms(j);
     j->r.flipped_ms = clock_wall_ms();
-    move_job_say_own(j,
-        json_pack("{s:s, s:I, s:I}", "state", move_state_name(MOVE_FLIPPED), "epoch",
-            (json_int_t)epoch, "hold_ms", (json_int_t)j->r.held_ms),
-        "mail goes to %s now (epoch %llu); it waited for %llu ms", j->r.to, (ull)epoch,
-        (ull)j->r.held_ms);
+    const char *with = json_string_value(json_object_get(follow, "follow"));
+    json_t *extra = json_pack("{s:s, s:I, s:I}", "state", move_state_name(MOVE_FLIPPED), "epoch",
+        (json_int_t)epoch, "hold_ms", (json_int_t)j->r.held_ms);
+    if (follow)
+        json_object_update(extra, follow);
+    move_job_say_own(j, extra, "mail goes to %s now (epoch %llu); it waited for %llu ms%s%s",
+        j->r.to, (ull)epoch, (ull)j->r.held_ms, with ? "; " : "", with ? with : "");
+    json_decref(follow);
     return 0;
 }
 

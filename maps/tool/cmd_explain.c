@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * cmd_explain: asks the decision function itself, over the published snapshot, so it says what
- * relay, milter and socket map say at this moment.  It needs neither mapd nor the database.
+ * relay, milter and socket map say at this moment.  It needs neither mapd nor the database; only
+ * who else goes where the user goes (aliases, groups) is mapd's to tell, and missing without it.
  *
  * Exit status: 0 delivered or held, 1 refused or not ours, EX_TEMPFAIL when it would be deferred.
  */
@@ -14,10 +15,13 @@
 #include "base/core/buf.h"
 #include "base/core/clock.h"
 #include "base/mail/address.h"
+#include "maps/client.h"
 #include "maps/route.h"
+#include "maps/store/control.h"
 #include "maps/snapshot.h"
 
 #define STEPS_MAX (64u << 10)
+#define FOLLOW_MS 2000 /* for the answer of mapd */
 
 static int parse_from(const struct conf *conf, const char *text, int *server_out, struct err *err)
 {
@@ -129,6 +133,46 @@ static json_t *decision_json(const struct conf *conf, const struct decision *d, 
     return out;
 }
 
+/* Who leads to the user, as mapd tells it: {"follow", "followers"}; NULL: nobody. */
+static json_t *ask_followers(const struct conf *conf, const struct decision *d)
+{
+    struct client *client = NULL;
+    struct err err = ERR_INIT;
+    json_t *reply = NULL, *out = NULL;
+
+    if (d->n_keys == 0 || d->kind == DECIDE_NOT_OURS)
+        return NULL;
+    if (client_open(conf->run, FOLLOW_MS, &client, &err) != 0 ||
+        client_get(client, d->keys[d->user].text, &reply, &err) != 0) {
+        if (err.code != TOOL_DIFFERENT) /* no entry: nobody can follow it */
+            fprintf(stderr, "maptool: which aliases and groups lead to %s is not known: %s\n",
+                d->keys[d->user].text, err.text);
+    } else if (json_object_get(reply, "follow")) {
+        out = json_pack("{sO sO}", "follow", json_object_get(reply, "follow"), "followers",
+            json_object_get(reply, "followers"));
+    }
+    json_decref(reply);
+    client_close(&client);
+    return out;
+}
+
+static void print_followers(const json_t *follow)
+{
+    const json_t *keys = json_object_get(follow, "followers"), *key;
+    size_t i;
+
+    if (!follow)
+        return;
+    printf("%-5s", "");
+    tool_print_text(tool_text(follow, "follow"));
+    json_array_foreach(keys, i, key)
+    {
+        fputs(i ? ", " : ": ", stdout);
+        tool_print_text(json_string_value(key));
+    }
+    puts(json_array_size(keys) < CONTROL_FOLLOWERS_MAX ? "" : ", ...");
+}
+
 static int explain(struct tool *t, const struct decide_request *request, struct err *err)
 {
     struct snapshot *snapshot = snapshot_new(t->conf->run);
@@ -142,14 +186,19 @@ static int explain(struct tool *t, const struct decide_request *request, struct 
     const char *trouble = snapshot_trouble(snapshot);
     if (trouble[0] && buf_addf(&steps, "the snapshot cannot be used: %s\n", trouble) != 0)
         buf_clear(&steps);
+    json_t *follow = ask_followers(t->conf, &d);
     if (t->json) {
         json_t *out = decision_json(t->conf, &d, buf_slice(&steps));
+        if (follow)
+            json_object_update(out, follow);
         tool_print_json(out);
         json_decref(out);
     } else {
         print_steps(buf_slice(&steps));
         print_decision(t->conf, &d);
+        print_followers(follow);
     }
+    json_decref(follow);
     buf_fini(&steps);
     snapshot_free(&snapshot);
     arena_free(&mem);

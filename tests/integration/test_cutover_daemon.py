@@ -67,9 +67,17 @@ def held(make):
 def test_a_cut_over_and_its_sweeps(make):
     place = make()
     old, new = place.old, place.new
+    place.maptool("set", "info@example.org", "kind=alias", f"to={ANN}")
+    place.maptool("set", "staff@example.org", "kind=group", "route=old", f"to={ANN},{BOB}")
     done = cutover(place)
     assert done.status == 0 and done.states[-1] == "done", done.log
-    assert place.events("sync", "cutover", user=ANN, state="flipped")
+    # What moves with the user is told before the copy and with the flip, here and in the log.
+    follow = "1 alias follows; 1 group on old has this member"
+    told = [line for line in done.lines if "follow" in line]
+    assert [(line["state"], line["follow"], line["followers"]) for line in told] == [
+        (state, follow, ["info@example.org", "staff@example.org"]) for state in ("prepared", "flipped")]
+    assert place.events("sync", "cutover", user=ANN, state="prepared")[0]["text"] == follow
+    assert place.events("sync", "cutover", user=ANN, state="flipped")[0]["text"].endswith(f" ms; {follow}")
     # A colleague on old still delivers there.
     old.deliver(ANN, smtp.message("late-1"))
     wait_for(lambda: sum(b"<late-1@" in m.data for m in new.messages(ANN)) == 1, 20, "the sweep")

@@ -199,9 +199,18 @@ def test_explain(live):
     done = live.maptool("explain", "zoe@example.org", check=False)
     assert done.returncode == 1 and "550 5.1.1" in done.stdout
     assert live.maptool("explain", "zoe@example.com", check=False).returncode == 1
-    # It reads the snapshot, so it needs no mapd.
+    # Who else goes where the user goes.
+    live.maptool("set", "info@example.org", "kind=alias", "to=ann@example.org")
+    live.maptool("set", "staff@example.org", "kind=group", "route=old", "to=ann@example.org,bob@example.org")
+    follow, names = "1 alias follows; 1 group on old has this member", ["info@example.org", "staff@example.org"]
+    assert f"     {follow}: {', '.join(names)}\n" in live.maptool("explain", "ann+lists@example.org").stdout
+    answer = live.json("explain", "ann@example.org")
+    assert (answer["follow"], answer["followers"]) == (follow, names)
+    assert "follow" not in live.json("explain", "info@example.org")
+    # It reads the snapshot, so it needs no mapd but for that.
     live.kill("mapd")
-    assert live.json("explain", "ann@example.org")["server"] == "old"
+    done = live.maptool("explain", "--json", "ann@example.org")
+    assert json.loads(done.stdout)["server"] == "old" and "which aliases and groups lead to ann@" in done.stderr
 
 
 def test_explain_without_a_snapshot(site):
