@@ -42,7 +42,9 @@
  *   restore_commit [dry_run]                            as apply, and "held" [{key map sync}]
  *   take      key side ("map" or "sync")                entry, generation: of one held by a restore
  *   log       [key from limit]                          changes, next (generation or null), oldest
- *                                                       first; last: N gives the last N of all
+ *                                                       first; last: N gives the last N of all;
+ *                                                       since: G all behind G, refused where the
+ *                                                       log does not have them or G never was
  *   hold      key owner deadline_ms                     epoch, deadline
  *   flip      key epoch route                           epoch, entry
  *   release   key [epoch]                               epoch, entry

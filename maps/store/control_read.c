@@ -244,6 +244,12 @@ enum control_outcome control_log(struct control_call *call)
         control_number(call->request, "last", INT64_MAX, false, &last, call->err) != 0 ||
         control_number(call->request, "limit", CONTROL_LIST_MAX, false, &q.limit, call->err) != 0)
         goto done;
+    if (json_object_get(call->request, "since")) {
+        if (control_number(call->request, "since", INT64_MAX, true, &from, call->err) != 0 ||
+            store_log_reaches(call->c->store, call->txn, from, call->err) != 0)
+            goto done;
+        from++;
+    }
     if (json_object_get(call->request, "key") &&
         control_key(call->c->conf, call->request, &key, call->err) != 0)
         goto done;

@@ -26,8 +26,8 @@ struct former {
 struct revert {
     struct control_call *call;
     struct arena *mem;
-    uint64_t to, oldest; /* generation of the first record that was seen */
-    struct slice *keys;  /* sorted; n_keys 0: all */
+    uint64_t to;
+    struct slice *keys; /* sorted; n_keys 0: all */
     size_t n_keys;
     struct former *v;
     size_t n, cap;
@@ -49,8 +49,6 @@ static int on_change(void *arg, const struct history_record *record, struct err 
 {
     struct revert *r = arg;
 
-    if (r->oldest == 0)
-        r->oldest = record->generation;
     if (r->n_keys && !mem_search(&record->key, r->keys, r->n_keys, sizeof *r->keys, compare_keys))
         return 0;
     if (r->n == r->cap) {
@@ -167,13 +165,10 @@ static enum control_outcome revert_to(struct revert *r, bool dry_run)
 
     if (outcome != CONTROL_DONE)
         return outcome;
+    if (store_log_reaches(call->c->store, call->txn, r->to, call->err) != 0)
+        return CONTROL_REFUSED;
     if (store_scan_history(call->c->store, call->txn, r->to + 1, on_change, r, call->err) != 0)
         return CONTROL_FAILED;
-    if (r->oldest > r->to + 1)
-        return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
-            "the change log begins with generation %" PRIu64 ": older changes are forgotten (mapd "
-            "{ log_keep })",
-            r->oldest);
     outcome = revert_all(r, &counts);
     if (outcome == CONTROL_DONE) {
         change_report(call, &counts);
@@ -186,15 +181,11 @@ static enum control_outcome revert_to(struct revert *r, bool dry_run)
 enum control_outcome control_revert(struct control_call *call)
 {
     struct revert r = {.call = call};
-    uint64_t now = store_generation(call->c->store);
     bool dry_run;
 
     if (control_number(call->request, "generation", INT64_MAX, true, &r.to, call->err) != 0 ||
         control_flag(call->request, "dry_run", &dry_run, call->err) != 0)
         return CONTROL_REFUSED;
-    if (r.to > now)
-        return (enum control_outcome)control_refuse(call, ERR_PERM, EX_USAGE,
-            "the map is at generation %" PRIu64 ", not yet at %" PRIu64, now, r.to);
     r.mem = arena_new(ARENA_MAX);
     enum control_outcome outcome = revert_to(&r, dry_run);
     free(r.v);

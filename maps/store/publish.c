@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * publish: see publish.h.  A few changes are read back from the store one by one; a transaction
- * that changed many keys, and the first publication of this process, builds a new data file from
- * all entries.
+ * publish: see publish.h.
+ *
+ * A start publishes the whole map, although the snapshot of the former process may be there and the
+ * log would reach: so a start repairs a snapshot that somebody has damaged.
  */
 #include "maps/store/publish.h"
 
 #include <stdlib.h>
+#include <sysexits.h>
 #include "base/core/arena.h"
 #include "base/core/mem.h"
 #include "maps/snapshot_write.h"
 
-#define ARENA_MAX ((size_t)STORE_CHANGES_LISTED_MAX * 2 * ROUTE_RECORD_MAX)
+#define ARENA_MAX ((size_t)SNAPSHOT_IN_PLACE_MAX * 2 * ROUTE_RECORD_MAX)
 
 struct publish {
     struct store *store;
     struct snapshot_writer *writer;
-    bool is_built; /* this process has published the whole map */
+    bool is_built;       /* this process has published the whole map */
+    uint64_t generation; /* that is published, when is_built */
+    uint64_t staged;
 };
-
-_Static_assert(STORE_CHANGES_LISTED_MAX <= SNAPSHOT_IN_PLACE_MAX, "listed changes fit in place");
 
 int publish_open(const char *run_dir, struct store *store, struct publish **out, struct err *err)
 {
@@ -72,56 +74,106 @@ static int stage_all(struct publish *p, struct store_txn *txn, uint64_t generati
     return rc;
 }
 
-static int read_change(struct publish *p, struct store_txn *txn, size_t i, struct arena *mem,
-    struct buf *bytes, struct snapshot_change *out, struct err *err)
+/* What the log has behind what is published. */
+struct gather {
+    struct snapshot_change *v; /* max */
+    size_t n, max;
+    uint64_t from, last; /* generations: published, and of the last change */
+    bool has_from;       /* the log has the change that was published last: it reaches */
+    bool is_more;        /* than max */
+    struct arena *mem;
+};
+
+static int on_change(void *arg, const struct history_record *record, struct err *err)
 {
-    out->key = store_changed_key(txn, i);
-    if (store_get(p->store, txn, out->key, bytes, &out->entry, err) != 0)
-        return -1;
-    struct slice copy = arena_dup(mem, buf_slice(bytes));
-    /* Decoded anew: the entry has to borrow from the copy. */
-    if (!copy.p || record_decode(copy, &out->entry) != 0)
-        BUG("a change of this transaction cannot be read");
+    struct gather *g = arg;
+
+    if (record->generation == g->from) {
+        g->has_from = true;
+        return 0;
+    }
+    if (g->n == g->max) {
+        g->is_more = true;
+        return 1;
+    }
+    struct snapshot_change *change = &g->v[g->n++];
+    struct slice value = arena_dup(g->mem, record->new_value);
+    change->key = arena_dup(g->mem, record->key);
+    g->last = record->generation;
+    if (!change->key.p || !value.p || record_decode(value, &change->entry) != 0)
+        return err_set(err, ERR_PERM, EX_DATAERR, "the change log is damaged at generation %llu",
+            (unsigned long long)record->generation);
     return 0;
 }
 
-static int stage_changes(
-    struct publish *p, struct store_txn *txn, size_t n, uint64_t generation, struct err *err)
+static int gather(struct publish *p, struct store_txn *txn, struct gather *g, struct err *err)
 {
-    struct snapshot_change *changes = mem_realloc_array(NULL, n, sizeof *changes);
-    struct arena *mem = arena_new(ARENA_MAX);
-    struct buf bytes;
-    int rc = 0;
+    g->from = g->last = p->generation;
+    g->v = mem_realloc_array(NULL, g->max, sizeof *g->v);
+    g->mem = arena_new(ARENA_MAX);
+    return store_scan_history(p->store, txn, g->from, on_change, g, err);
+}
 
-    buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = read_change(p, txn, i, mem, &bytes, &changes[i], err);
-    if (rc == 0)
-        rc = snapshot_writer_stage(p->writer, changes, n, generation, err);
-    buf_fini(&bytes);
-    arena_free(&mem);
-    free(changes);
+static void gather_fini(struct gather *g)
+{
+    arena_free(&g->mem);
+    free(g->v);
+}
+
+/* 1: staged, or nothing to be staged; 0: the whole map has to be. */
+static int stage_log(struct publish *p, struct store_txn *txn, struct err *err)
+{
+    struct gather g = {.max = SNAPSHOT_IN_PLACE_MAX};
+    struct err ignored = ERR_INIT;
+    int rc = gather(p, txn, &g, err) == 0 ? 1 : -1;
+
+    if (rc == 1 &&
+        (g.is_more || (!g.has_from && store_log_reaches(p->store, txn, g.from, &ignored) != 0)))
+        rc = 0;
+    if (rc == 1 && g.n > 0 && snapshot_writer_stage(p->writer, g.v, g.n, g.last, err) != 0)
+        rc = -1;
+    p->staged = g.last;
+    gather_fini(&g);
     return rc;
 }
 
 int publish_stage(struct publish *p, struct store_txn *txn, struct err *err)
 {
-    uint64_t generation = txn ? store_txn_generation(txn) : store_generation(p->store);
-    bool all = !p->is_built;
-    size_t n = txn ? store_changed_keys(txn, &all) : 0;
-    int rc = 0;
+    int rc = p->is_built ? stage_log(p, txn, err) : 0;
 
-    if (all || !p->is_built)
-        rc = stage_all(p, txn, generation, err);
-    else if (n > 0)
-        rc = stage_changes(p, txn, n, generation, err);
-    return rc == 0 ? 0 : err_wrap(err, "the change cannot be published");
+    if (rc == 0) {
+        p->staged = txn ? store_txn_generation(txn) : store_generation(p->store);
+        rc = stage_all(p, txn, p->staged, err) == 0 ? 1 : -1;
+    }
+    return rc == 1 ? 0 : err_wrap(err, "the change cannot be published");
+}
+
+int publish_next(struct publish *p, struct err *err)
+{
+    struct gather g = {.max = 1};
+
+    if (!p->is_built)
+        return err_set(err, ERR_PERM, EX_DATAERR,
+            "no generation is published that the change log could be applied to");
+    int rc = gather(p, NULL, &g, err);
+    if (rc == 0 && !g.has_from)
+        rc = store_log_reaches(p->store, NULL, g.from, err);
+    if (rc == 0 && g.n > 0)
+        rc = snapshot_writer_stage(p->writer, g.v, g.n, g.last, err);
+    p->staged = g.last;
+    size_t n = g.n;
+    gather_fini(&g);
+    if (rc != 0)
+        return err_wrap(err, "the snapshot cannot follow");
+    publish_staged(p);
+    return n > 0;
 }
 
 void publish_staged(struct publish *p)
 {
     snapshot_writer_publish(p->writer);
     p->is_built = true;
+    p->generation = p->staged;
 }
 
 void publish_discard(struct publish *p)

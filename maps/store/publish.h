@@ -4,6 +4,10 @@
  * of the store alone: staged in the transaction, before the commit, because space and all else that
  * can go wrong has to be found out while the change can still be taken back; visible after the
  * commit and before anybody is told that it succeeded.
+ *
+ * What has changed comes from the change log alone, a commit's own changes too: from the generation
+ * that is published to the one that shall be.  So whoever has a snapshot and the log, and did not
+ * make the changes, follows by the same code (publish_next()).
  */
 #ifndef MAPS_STORE_PUBLISH_H
 #define MAPS_STORE_PUBLISH_H
@@ -23,9 +27,15 @@ int publish_check(const struct publish *p, struct err *err) ATTR_WUR;
 /* Makes look-ups answer "unknown state" until something is published: before a change that nobody
  * would publish if its maker died. */
 void publish_invalidate(struct publish *p);
-/* Stages the changes of the transaction, or the whole map the first time (txn may be NULL then). */
+/* Stages what the log has behind the published generation, the changes of the transaction included;
+ * or the whole map: the first time (txn may be NULL then), when that is more than fits in place, or
+ * when the log does not reach back so far. */
 int publish_stage(struct publish *p, struct store_txn *txn, struct err *err) ATTR_WUR;
 void publish_staged(struct publish *p);  /* after the commit: visible when it returns */
 void publish_discard(struct publish *p); /* the transaction has failed */
+/* Makes the next generation of the log visible, and nothing behind it.  1: done; 0: there is none;
+ * -1, EX_DATAERR: the log does not reach back to what is published, and publish_stage() has to
+ * publish the whole map. */
+int publish_next(struct publish *p, struct err *err) ATTR_WUR;
 
 #endif

@@ -32,8 +32,6 @@
 #define STORE_WHY_MAX 1024
 #define STORE_OWNER_MAX 128
 #define STORE_REQUEST_ID_MAX 64
-/* A transaction that changes more keys than this is published as a whole new snapshot. */
-#define STORE_CHANGES_LISTED_MAX 1000
 /* How long the result of a request can be asked for again. */
 #define STORE_RESULT_KEPT_S (7 * 24 * 3600)
 
@@ -78,10 +76,6 @@ size_t store_change_count(const struct store_txn *txn);
 /* Generation that the latest change of the transaction got, or the committed one. */
 uint64_t store_txn_generation(const struct store_txn *txn);
 
-/* The keys that the transaction has changed so far.  *all_out: too many to list. */
-size_t store_changed_keys(const struct store_txn *txn, bool *all_out);
-struct slice store_changed_key(const struct store_txn *txn, size_t i);
-
 /* Fills entry (slices borrow from bytes).  A key that never existed gives a tombstone of epoch 0.
  */
 int store_get(struct store *s, struct store_txn *txn, struct slice key, struct buf *bytes,
@@ -113,6 +107,11 @@ int store_scan(struct store *s, struct store_txn *txn, struct slice from,
 int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
     int (*fn)(void *arg, const struct history_record *record, struct err *err), void *arg,
     struct err *err) ATTR_WUR;
+
+/* 0 when the map was at this generation once and the change log holds all that changed behind it.
+ * EX_DATAERR: that was forgotten, or no restore ever gave it; EX_USAGE: not yet. */
+int store_log_reaches(
+    struct store *s, struct store_txn *txn, uint64_t generation, struct err *err) ATTR_WUR;
 
 /* Takes at most max records from before before_s out of the change log, oldest first. *n_out: how
  * many. */

@@ -8,12 +8,6 @@
 
 #define STORE_VALUE_MAX (64u << 10)
 
-struct store_keys {
-    char (*v)[ROUTE_KEY_MAX + 1];
-    size_t n;
-    bool overflowed; /* more keys than STORE_CHANGES_LISTED_MAX */
-};
-
 struct store {
     struct bdb_env *env;
     struct bdb *entries; /* key -> record with notes */
@@ -35,7 +29,6 @@ struct store_txn {
     size_t changes;
     bool holds_changed;
     bool results_changed; /* or the change log was cut: to be committed without a change */
-    struct store_keys changed;
     struct buf scratch;
 };
 

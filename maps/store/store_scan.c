@@ -2,8 +2,11 @@
 /*
  * store_scan: walks over the entries and over the change log, and the cut of the log.
  *
- * One record of the change log is about 150 bytes; whoever owns the store cuts it by age.
+ * One record of the change log is about 150 bytes; whoever owns the store cuts it by age, from its
+ * beginning.  So what is missing between two of its records was never there: a restore raises the
+ * generation at once.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include "base/core/mem.h"
@@ -87,6 +90,65 @@ int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
     bdb_cursor_close(&cursor);
     return rc < 0 ? -1 : 0;
 }
+
+/* --- What the log reaches ----------------------------------------------------------------- */
+
+struct reach {
+    uint64_t at;            /* the generation asked for */
+    uint64_t first;         /* of the log; 0: it is empty */
+    uint64_t before, after; /* the record before it, and the first one from it on; 0: none */
+};
+
+static int see_first(void *arg, const struct history_record *record, struct err *err ATTR_UNUSED)
+{
+    uint64_t *generation = arg;
+    *generation = record->generation;
+    return 1;
+}
+
+static int see_before(void *arg, const struct history_record *record, struct err *err ATTR_UNUSED)
+{
+    struct reach *r = arg;
+    if (record->generation >= r->at)
+        return 1;
+    r->before = record->generation;
+    return 0;
+}
+
+static int refuse_reach(struct reach *r, struct store *s, struct store_txn *txn, struct err *err)
+{
+    if (r->at < r->first)
+        return err_set(err, ERR_PERM, EX_DATAERR,
+            "the change log begins with generation %" PRIu64 ": what was changed between %" PRIu64
+            " and that is forgotten (mapd { log_keep }); a backup may have it",
+            r->first, r->at);
+    if (store_scan_history(s, txn, 0, see_before, r, err) != 0)
+        return -1;
+    return err_set(err, ERR_PERM, EX_DATAERR,
+        "the map was never at generation %" PRIu64 ": a restore took it from %" PRIu64
+        " to %" PRIu64 " at once; name %" PRIu64 " for the state before it",
+        r->at, r->before, r->after, r->before);
+}
+
+int store_log_reaches(struct store *s, struct store_txn *txn, uint64_t generation, struct err *err)
+{
+    uint64_t now = txn ? store_txn_generation(txn) : store_generation(s);
+    struct reach r = {.at = generation};
+
+    if (generation == now)
+        return 0;
+    if (generation > now)
+        return err_set(err, ERR_PERM, EX_USAGE,
+            "the map is at generation %" PRIu64 ", not yet at %" PRIu64, now, generation);
+    if (store_scan_history(s, txn, generation, see_first, &r.after, err) != 0 ||
+        store_scan_history(s, txn, 0, see_first, &r.first, err) != 0)
+        return -1;
+    if (r.after == generation || r.first == generation + 1)
+        return 0;
+    return refuse_reach(&r, s, txn, err);
+}
+
+/* --- The cut -------------------------------------------------------------------------------- */
 
 struct prune {
     int64_t before_s;

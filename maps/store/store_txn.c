@@ -11,27 +11,6 @@
 #include "base/core/mem.h"
 #include "maps/store/store_priv.h"
 
-/* --- Lists of keys ----------------------------------------------------------- */
-
-static void keys_add(struct store_keys *keys, const char *key, size_t n)
-{
-    if (keys->n == STORE_CHANGES_LISTED_MAX) {
-        keys->overflowed = true;
-        return;
-    }
-    if (!keys->v)
-        keys->v = mem_realloc_array(NULL, STORE_CHANGES_LISTED_MAX, sizeof *keys->v);
-    memcpy(keys->v[keys->n], key, n);
-    keys->v[keys->n][n] = '\0';
-    keys->n++;
-}
-
-static void keys_fini(struct store_keys *keys)
-{
-    free(keys->v);
-    *keys = (struct store_keys){0};
-}
-
 static int save_hold(
     struct store_txn *txn, struct slice key, const struct route_entry *next, struct err *err)
 {
@@ -64,7 +43,6 @@ int store_begin(struct store *s, struct store_txn **out, struct err *err)
 
 static void txn_free(struct store_txn **txn)
 {
-    keys_fini(&(*txn)->changed);
     buf_fini(&(*txn)->scratch);
     free(*txn);
     *txn = NULL;
@@ -120,17 +98,6 @@ size_t store_change_count(const struct store_txn *txn)
 uint64_t store_txn_generation(const struct store_txn *txn)
 {
     return txn->generation;
-}
-
-size_t store_changed_keys(const struct store_txn *txn, bool *all_out)
-{
-    *all_out = txn->changed.overflowed;
-    return txn->changed.n;
-}
-
-struct slice store_changed_key(const struct store_txn *txn, size_t i)
-{
-    return slice_str(txn->changed.v[i]);
 }
 
 /* --- Entries ------------------------------------------------------------------------------ */
@@ -227,6 +194,5 @@ int store_put(struct store_txn *txn, struct slice key, const struct route_entry 
     txn->live += next->is_tombstone ? 0 : 1;
     txn->live -= old->is_tombstone ? 0 : 1;
     txn->changes++;
-    keys_add(&txn->changed, (const char *)key.p, key.n);
     return 0;
 }

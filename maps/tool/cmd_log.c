@@ -135,33 +135,30 @@ static void collect(json_t *all, const json_t *changes, uint64_t to)
     }
 }
 
-static int read_changes(struct tool *t, uint64_t from, uint64_t *to, json_t *all, struct err *err)
+/* Refused where the map never was. */
+static int check_generation(struct tool *t, uint64_t generation, struct err *err)
 {
-    json_t *request = json_pack("{ss sI}", "op", "log", "from", (json_int_t)from + 1), *reply;
-    bool is_first = true, is_more = true;
+    json_t *reply;
+    int rc = tool_call_own(t,
+        json_pack("{ss sI si}", "op", "log", "since", (json_int_t)generation, "limit", 1), &reply,
+        err);
+    json_decref(reply);
+    return rc;
+}
+
+static int read_changes(struct tool *t, uint64_t from, uint64_t to, json_t *all, struct err *err)
+{
+    json_t *request = json_pack("{ss sI}", "op", "log", "since", (json_int_t)from), *reply;
+    bool is_more = true;
     int rc = 0;
 
     while (rc == 0 && is_more) {
         rc = tool_call_own(t, json_incref(request), &reply, err);
-        if (rc != 0)
-            break;
-        uint64_t now = tool_number(reply, "generation");
-        const json_t *changes = json_object_get(reply, "changes");
         json_t *next = json_object_get(reply, "next");
-        uint64_t oldest = tool_number(json_array_get(changes, 0), "generation");
-        if (*to == UINT64_MAX)
-            *to = now;
-        if (from > now || *to > now)
-            rc = err_set(err, ERR_PERM, EX_USAGE, "the map is at generation %" PRIu64, now);
-        else if (is_first && from < now && oldest != from + 1)
-            rc = err_set(err, ERR_PERM, EX_DATAERR,
-                "the change log does not go back to generation %" PRIu64
-                " (mapd { log_keep }); it begins with %" PRIu64,
-                from, oldest);
-        else
-            collect(all, changes, *to);
-        is_first = false;
-        is_more = json_is_integer(next) && (uint64_t)json_integer_value(next) <= *to;
+        if (rc == 0)
+            collect(all, json_object_get(reply, "changes"), to);
+        is_more = json_is_integer(next) && (uint64_t)json_integer_value(next) <= to;
+        json_object_del(request, "since");
         if (is_more)
             json_object_set(request, "from", next);
         json_decref(reply);
@@ -221,7 +218,9 @@ int cmd_diff(struct tool *t, struct err *err)
     if (to < from)
         return err_set(err, ERR_PERM, EX_USAGE, "the older generation comes first");
     json_t *all = json_object();
-    int rc = read_changes(t, from, &to, all, err);
+    int rc = to == UINT64_MAX ? 0 : check_generation(t, to, err);
+    if (rc == 0)
+        rc = read_changes(t, from, to, all, err);
     if (rc == 0)
         rc = print_diff(t, all) > 0 ? TOOL_DIFFERENT : 0;
     json_decref(all);

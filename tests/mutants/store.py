@@ -7,9 +7,6 @@ RULES = ["test_import_rules"]
 
 GROUPS = [
     ("maps/store/store_txn.c", CONTROL, [
-        ("an overflow of the list of changes is not told",
-         "keys->overflowed = true; return;",
-         "return;"),
         ("a hold that ended stays on the list",
          "if (next->state != ROUTE_STATE_HELD || next->is_tombstone) return bdb_del(",
          "if (next->is_tombstone) return bdb_del("),
@@ -109,7 +106,27 @@ GROUPS = [
          "if (bytes.n < 9 || bytes.p[0] != HISTORY_VERSION)",
          "if (bytes.n < 9)"),
     ]),
-    ("maps/store/publish.c", ["test_worker", "test_control"], [
+    ("maps/store/store_scan.c", ["test_control_revert", "test_publish"], [
+        ("a log reaches behind what was cut off",
+         "r.after == generation || r.first == generation + 1",
+         "r.after != 0"),
+        ("a log does not reach what was there before its first change",
+         "r.after == generation || r.first == generation + 1",
+         "r.after == generation"),
+    ]),
+    ("maps/store/publish.c", ["test_worker", "test_control", "test_publish"], [
+        ("more changes than fit in place are left out",
+         "g->is_more = true; return 1;",
+         "return 1;"),
+        ("a log that was cut off is taken for one that reaches",
+         "if (rc == 1 && (g.is_more || (!g.has_from && store_log_reaches(p->store, txn, g.from, &ignored) != 0))) rc = 0;",
+         "if (rc == 1 && g.is_more) rc = 0;"),
+        ("a follower goes on behind a log that was cut off",
+         "if (rc == 0 && !g.has_from) rc = store_log_reaches(",
+         "if (rc == 0 && g.from == UINT64_MAX) rc = store_log_reaches("),
+        ("what was published is forgotten",
+         "p->is_built = true; p->generation = p->staged;",
+         "p->is_built = true;"),
         ("a rebuild after an invalid mark is left out",
          "snapshot_writer_invalidate(p->writer); p->is_built = false;",
          "snapshot_writer_invalidate(p->writer);"),

@@ -165,6 +165,44 @@ static void test_revert(void **state)
     assert_int_equal(number("{\"op\":\"status\"}", "generation"), 13);
 }
 
+/* Over a restore's jump too: what there was before it comes back; what never was is refused, with
+ * the state that was. */
+static void test_over_a_restore(void **state)
+{
+    (void)state;
+    number(SET("ann@example.org", "old"), "generation");
+    number(SET("bob@example.org", "old"), "generation");
+    json_t *dump = ask("{\"op\":\"dump\"}");
+    number(SET("ann@example.org", "new"), "generation");
+    number(SET("cat@example.org", "new"), "generation"); /* 4 */
+    json_t *put = json_pack("{ss sO}", "op", "restore_put", "rows", json_object_get(dump, "rows"));
+    char *text = json_dumps(put, JSON_COMPACT);
+    json_decref(ask("{\"op\":\"restore_begin\",\"generation\":2}"));
+    json_decref(ask(text));
+    free(text);
+    json_decref(put);
+    json_decref(dump);
+    assert_int_equal(number("{\"op\":\"restore_commit\"}", "generation"), 4294967298);
+    expect_error("{\"op\":\"revert\",\"generation\":4}", EX_TEMPFAIL, "is held by restore");
+    number("{\"op\":\"take\",\"key\":\"ann@example.org\",\"side\":\"map\"}", "generation");
+    number("{\"op\":\"take\",\"key\":\"cat@example.org\",\"side\":\"map\"}", "generation");
+    assert_string_equal(route_of("ann@example.org"), "old");
+    assert_string_equal(route_of("cat@example.org"), "-");
+    expect_error("{\"op\":\"revert\",\"generation\":5}", EX_DATAERR,
+        "was never at generation 5: a restore took it from 4 to 4294967297 at once; name 4");
+    expect_error("{\"op\":\"log\",\"since\":4294967296}", EX_DATAERR, "name 4 for");
+    json_t *log = ask("{\"op\":\"log\",\"since\":4}");
+    assert_int_equal(json_array_size(json_object_get(log, "changes")), 4);
+    json_decref(log);
+    expect("{\"op\":\"revert\",\"generation\":4}",
+        "{\"added\":1,\"changed\":1,\"deleted\":0,\"dry_run\":false,\"generation\":4294967302,"
+        "\"ok\":true,\"unchanged\":0}");
+    assert_string_equal(route_of("ann@example.org"), "new");
+    assert_string_equal(route_of("cat@example.org"), "new");
+    assert_int_equal(number("{\"op\":\"revert\",\"generation\":2}", "deleted"), 1);
+    assert_string_equal(route_of("ann@example.org"), "old");
+}
+
 /* What was forgotten cannot come back, and a server that is gone takes nobody. */
 static void test_revert_refused(void **state)
 {
@@ -209,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_revert, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_over_a_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_revert_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_why_required, set_up, tear_down),
     };

@@ -242,24 +242,6 @@ static void test_holds(void **state)
     assert_int_equal(n, 0);
 }
 
-static void test_changed_keys(void **state)
-{
-    (void)state;
-    struct store_txn *txn = begin();
-    char key[32];
-    bool all;
-    for (int i = 0; i <= STORE_CHANGES_LISTED_MAX; i++) {
-        assert_int_equal(store_changed_keys(txn, &all), i);
-        assert_false(all);
-        assert_int_equal(fmt_into(key, sizeof key, "u%d@x", i), 0);
-        put(txn, key, on("old"));
-    }
-    assert_int_equal(store_changed_keys(txn, &all), STORE_CHANGES_LISTED_MAX);
-    assert_true(all);
-    assert_slice_equal(store_changed_key(txn, 7), "u7@x");
-    commit(txn);
-}
-
 struct seen {
     char text[512];
     size_t stop_after, n;
@@ -466,7 +448,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_abort, set_up, tear_down),
         cmocka_unit_test(test_same_route),
         cmocka_unit_test_setup_teardown(test_holds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_changed_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scans, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_old_changes_are_forgotten, set_up, tear_down),
