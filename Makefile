@@ -9,7 +9,8 @@
 #   make demo       two real mail servers, a moving user; installs what is missing
 #   make bench      ours beside the peers, ratios and medians; `make bench copy` one of them
 #   make sim        SIM_HISTORIES simulated histories of a mailbox copy (docs/simulation.md)
-#   make chaos      the kill and fault tests with CHAOS_KILLS kills each, CHAOS_HISTORIES histories
+#   make chaos      the kill and fault tests with CHAOS_KILLS kills each, CHAOS_HISTORIES histories, CHAOS_SCHEDULES
+#                   schedules with real servers (docs/chaos.md)
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS each, with clang)
 #   make soak       each fuzz target half a minute, ThreadSanitizer over the programs with threads
 #   make mutants    breaks the code in small ways; a unit test has to notice each
@@ -29,6 +30,7 @@ SIM_HISTORIES ?= 20000
 SIM_FIRST ?= 1
 CHAOS_HISTORIES ?= 1000000
 CHAOS_FIRST ?= 1
+CHAOS_SCHEDULES ?= 2000
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 
@@ -248,11 +250,12 @@ bench: packages-bench
 $(BENCHES):
 	@:
 
-# The kill and fault tests of `make check`, with many more kills.  What was stopped goes on with
-# CHAOS_FIRST=N, the number that the last line of progress says.
+# What is more of the same than `make check` has time for: histories, schedules with real programs, kills.  Histories that
+# were stopped go on with CHAOS_FIRST=N, the number that the last line of progress says.
 chaos: packages-check
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all asan helpers
 	@$(MAKE) --no-print-directory -s sim SIM_HISTORIES=$(CHAOS_HISTORIES) SIM_FIRST=$(CHAOS_FIRST)
+	$(PYTHON) tests/chaos/chaos.py -n $(CHAOS_SCHEDULES)
 	COEXIST_KILLS=$(CHAOS_KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'kill or stopped or fault' tests/integration
 
 fuzz: packages-fuzz

@@ -30,12 +30,14 @@ STEPS = [
     ("model", ["make", "-s", "model"]),
     ("sim", ["make", "-s", "-j" + JOBS, "sim", "WERROR=-Werror"]),
     ("sim-faults", ["make", "-s", "sim-faults"]),
+    ("chaos-teeth", [PYTHON, "tests/chaos/chaos.py", "--teeth"]),
+    ("chaos", [PYTHON, "tests/chaos/chaos.py", "-n", "40"]),
     ("integration", [PYTHON, "-m", "pytest", "-q", "-n", WORKERS, "--dist", "loadfile",
                      "--junitxml=" + REPORT, "-p", "no:cacheprovider", "tests/integration"]),
 ]
 # The integration tests run mail servers as guests, which need root for their private mounts; another
 # uptime is a time namespace, which needs it too.
-AS_ROOT = {"integration", "uptime"}
+AS_ROOT = {"integration", "uptime", "chaos", "chaos-teeth"}
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 
 
