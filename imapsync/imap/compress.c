@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * compress: see compress.h.  The only file that knows zlib.
+ * compress: see compress.h.
  *
  * Level 1: mail is mostly base64, of which a higher one saves a percent or two more at several
  * times the cost.  The stream is flushed where the client has nothing more to say, since the server

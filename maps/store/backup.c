@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
@@ -20,6 +21,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "base/os/gzip.h"
 #include "base/os/hmac.h"
 #include "base/os/io.h"
 
@@ -29,6 +31,7 @@
 #define FLUSH_BYTES ((size_t)1 << 20)
 #define FILE_BYTES_MAX ((size_t)4 << 20) /* configuration, a key */
 #define ASIDE ".new."
+#define ASIDE_KEPT_S (24 * 3600) /* of a process that was killed */
 
 int backup_dir(const struct conf *conf, struct buf *out, struct err *err)
 {
@@ -44,15 +47,23 @@ struct writing {
     struct buf sums;
     struct buf text; /* of the file in the works */
     int fd;
+    struct gzip *gzip; /* NULL: that file is not packed */
+    struct buf packed;
     struct sha256 *digest;
     uint64_t rows, generation;
 };
 
-static int flush(struct writing *w, struct err *err)
+static int flush(struct writing *w, bool is_last, struct err *err)
 {
-    sha256_add(w->digest, buf_slice(&w->text));
-    int rc = io_write_all(w->fd, buf_slice(&w->text), err);
+    struct buf *out = w->gzip ? &w->packed : &w->text;
+
+    if (w->gzip && (gzip_add(w->gzip, buf_slice(&w->text), out) != 0 ||
+                       (is_last && gzip_end(w->gzip, out) != 0)))
+        BUG("packed it is not much longer than it was");
+    sha256_add(w->digest, buf_slice(out));
+    int rc = io_write_all(w->fd, buf_slice(out), err);
     buf_clear(&w->text);
+    buf_clear(&w->packed);
     return rc;
 }
 
@@ -85,8 +96,9 @@ static int add_sum(struct writing *w, const char *name)
 
 static int close_file(struct writing *w, const char *name, struct err *err)
 {
-    int rc = flush(w, err);
+    int rc = flush(w, true, err);
 
+    gzip_free(&w->gzip);
     if (rc == 0 && fsync(w->fd) != 0)
         rc = err_sys(err, errno, "fsync %s", name);
     if (rc == 0 && add_sum(w, name) != 0)
@@ -103,7 +115,7 @@ static int add_json_own(struct writing *w, json_t *line, struct err *err)
     if (!text || buf_add_str(&w->text, text) != 0 || buf_add_byte(&w->text, '\n') != 0)
         rc = err_set(err, ERR_TEMP, EX_OSERR, "no memory for a line of the backup");
     else if (w->text.n >= FLUSH_BYTES)
-        rc = flush(w, err);
+        rc = flush(w, false, err);
     free(text);
     json_decref(line);
     return rc;
@@ -149,7 +161,8 @@ static int write_map(
     char made[32];
 
     clock_format_utc(now_s, made);
-    if (open_file(w, "map.jsonl", err) != 0 ||
+    w->gzip = gzip_new();
+    if (open_file(w, BACKUP_MAP, err) != 0 ||
         add_json_own(w,
             json_pack(
                 "{ss si ss}", "format", "coexist-map", "version", BACKUP_VERSION, "made", made),
@@ -162,7 +175,7 @@ static int write_map(
                 "{sI sI}", "generation", (json_int_t)w->generation, "rows", (json_int_t)w->rows),
             err) != 0)
         return -1;
-    return close_file(w, "map.jsonl", err);
+    return close_file(w, BACKUP_MAP, err);
 }
 
 /* --- The rest --------------------------------------------------------------------------------- */
@@ -205,7 +218,7 @@ static int write_files(const struct conf *conf, struct writing *w, const struct 
         copy_file(w, conf->milter.trace_key_file, "milter.key", true, err) != 0)
         return -1;
     buf_init(&sums, PATH_BYTES_MAX);
-    int rc = io_path(&sums, buf_cstr(&w->dir), "SHA256SUMS");
+    int rc = io_path(&sums, buf_cstr(&w->dir), BACKUP_SUMS);
     if (rc == 0)
         rc = io_write_file_durable(buf_cstr(&sums), buf_slice(&w->sums), FILE_MODE, err);
     buf_fini(&sums);
@@ -250,6 +263,29 @@ static int put_in_place(struct writing *w, const char *dir, const char *name, st
     return rc;
 }
 
+/* False: it has no sums, so it is no set. */
+static bool measure(const char *dir, struct backup_set *set)
+{
+    struct buf path;
+    const struct dirent *d;
+    struct stat st;
+    bool has_sums = false;
+
+    buf_init(&path, PATH_BYTES_MAX);
+    DIR *files = io_path(&path, dir, set->name) == 0 ? opendir(buf_cstr(&path)) : NULL;
+    set->bytes = 0;
+    while (files && (d = readdir(files)) != NULL) {
+        if (fstatat(dirfd(files), d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+            continue;
+        set->bytes += (uint64_t)st.st_size;
+        has_sums |= strcmp(d->d_name, BACKUP_SUMS) == 0;
+    }
+    if (files)
+        closedir(files);
+    buf_fini(&path);
+    return has_sums;
+}
+
 static int write_aside(const struct conf *conf, struct writing *w, const struct backup_map *map,
     const char *dir, int64_t now_s, struct err *err)
 {
@@ -265,6 +301,17 @@ static int write_aside(const struct conf *conf, struct writing *w, const struct 
     return write_files(conf, w, map, now_s, err);
 }
 
+/* What the disk gives back, before anybody relies on it. */
+static int read_back(struct writing *w, struct err *err)
+{
+    uint64_t generation;
+
+    if (backup_check(buf_cstr(&w->dir), &generation, err) != 0)
+        return err_wrap(err, "the set that was written is damaged");
+    BUG_ON(generation != w->generation);
+    return 0;
+}
+
 int backup_write(const struct conf *conf, const struct backup_map *map, int64_t now_s,
     struct backup_set *out, struct err *err)
 {
@@ -276,19 +323,27 @@ int backup_write(const struct conf *conf, const struct backup_map *map, int64_t 
     buf_init(&w.dir, PATH_BYTES_MAX);
     buf_init(&w.sums, PATH_BYTES_MAX);
     buf_init(&w.text, 2 * FILE_BYTES_MAX);
+    buf_init(&w.packed, 2 * FILE_BYTES_MAX);
     rc = backup_dir(conf, &dir, err);
     if (rc == 0)
         rc = write_aside(conf, &w, map, buf_cstr(&dir), now_s, err);
+    if (rc == 0)
+        rc = read_back(&w, err);
     if (rc == 0 && name_set(&w, now_s, out->name) != 0)
         rc = err_set(err, ERR_BUG, EX_SOFTWARE, "the clock shows no date");
     if (rc == 0)
         rc = put_in_place(&w, buf_cstr(&dir), out->name, err);
     out->generation = w.generation;
     out->made_s = now_s;
+    out->bytes = 0;
+    if (rc == 0) /* whoever removes it at once gets no size */
+        (void)measure(buf_cstr(&dir), out);
     if (rc != 0 && w.dir.n > 0)
         remove_tree(buf_cstr(&w.dir));
     io_close(&w.fd);
     sha256_free(&w.digest);
+    gzip_free(&w.gzip);
+    buf_fini(&w.packed);
     buf_fini_wipe(&w.text);
     buf_fini(&w.sums);
     buf_fini(&w.dir);
@@ -338,7 +393,7 @@ int backup_list(const struct conf *conf, struct backup_set **out, size_t *n_out,
     dir = opendir(buf_cstr(&path));
     int rc = dir || errno == ENOENT ? 0 : err_sys(err, errno, "open %s", buf_cstr(&path));
     while (dir && (d = readdir(dir)) != NULL) {
-        if (!parse_name(d->d_name, &one))
+        if (!parse_name(d->d_name, &one) || !measure(buf_cstr(&path), &one))
             continue;
         v = mem_realloc_array(v, n + 1, sizeof *v);
         v[n++] = one;
@@ -350,6 +405,25 @@ int backup_list(const struct conf *conf, struct backup_set **out, size_t *n_out,
     *n_out = n;
     buf_fini(&path);
     return rc;
+}
+
+/* Of those who were killed while they wrote. */
+static void remove_asides(const char *dir_path, int64_t now_s)
+{
+    DIR *dir = opendir(dir_path);
+    const struct dirent *d;
+    struct buf path;
+    struct stat st;
+
+    buf_init(&path, PATH_BYTES_MAX);
+    while (dir && (d = readdir(dir)) != NULL)
+        if (slice_starts(slice_str(d->d_name), SLICE_LIT(ASIDE)) &&
+            fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_mtime < now_s - ASIDE_KEPT_S && io_path(&path, dir_path, d->d_name) == 0)
+            remove_tree(buf_cstr(&path));
+    if (dir)
+        closedir(dir);
+    buf_fini(&path);
 }
 
 int backup_prune(const struct conf *conf, int64_t now_s, struct err *err)
@@ -368,6 +442,8 @@ int backup_prune(const struct conf *conf, int64_t now_s, struct err *err)
     for (size_t i = 0; i + 1 < n && rc == 0; i++)
         if (v[i].made_s < now_s - keep_s && io_path(&path, buf_cstr(&dir), v[i].name) == 0)
             remove_tree(buf_cstr(&path));
+    if (rc == 0)
+        remove_asides(buf_cstr(&dir), now_s);
     free(v);
     buf_fini(&path);
     buf_fini(&dir);

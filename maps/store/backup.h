@@ -3,20 +3,23 @@
  * backup: sets that hold what a host needs to route again: the map, the configuration and the keys.
  *
  *     DIR/YYYYMMDDTHHMMSSZ-GENERATION/
- *         map.jsonl        {"format": "coexist-map", "version": 1, "map_id", "made"}, then
- *                          {"key", "record"} in the order of keys, then those that changed while
- *                          that was read, then {"generation", "rows"}
+ *         map.jsonl.gz     {"format": "coexist-map", "version": 2, "made"}, then {"key", "record"}
+ *                          in the order of keys, then those that changed while that was read, then
+ *                          {"generation", "rows"}; version 1, which is read too, was map.jsonl,
+ *                          not packed
  *         coexist.conf     the configuration file
  *         trace.key        the key file of the relay, milter.key that of the milter, if it has one
  *         SHA256SUMS       for `sha256sum -c`; written last: a set without it is none
  *
- * A set is written aside and renamed, so there is never half of one.  Both mapd and maptool make
+ * A set is written aside, read back, and only then renamed, so there is never half of one, and none
+ * that could not be restored.  Both mapd and maptool make
  * them, through the requests of maps/store/control.h.
  */
 #ifndef MAPS_STORE_BACKUP_H
 #define MAPS_STORE_BACKUP_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/core/attr.h"
@@ -26,7 +29,10 @@
 
 #define BACKUP_DIR "backup" /* in STATE, unless mapd { backup_dir } says another */
 #define BACKUP_NAME_MAX 64
-#define BACKUP_VERSION 1
+#define BACKUP_MAP "map.jsonl.gz"
+#define BACKUP_MAP_PLAIN "map.jsonl" /* of version 1 */
+#define BACKUP_SUMS "SHA256SUMS"
+#define BACKUP_VERSION 2 /* that is written; all up to it are read */
 
 /* As backend_call_own(). */
 struct backup_map {
@@ -38,16 +44,19 @@ struct backup_set {
     char name[BACKUP_NAME_MAX];
     uint64_t generation;
     int64_t made_s;
+    uint64_t bytes; /* of all its files */
 };
 
 int backup_dir(const struct conf *conf, struct buf *out, struct err *err) ATTR_WUR;
 /* Makes a set.  A key file that this process may not read is left out, with a line in the log. */
 int backup_write(const struct conf *conf, const struct backup_map *map, int64_t now_s,
     struct backup_set *out, struct err *err) ATTR_WUR;
-/* All sets, oldest first; the caller frees.  No directory: none. */
+/* All sets, oldest first; the caller frees.  No directory: none.  What has no SHA256SUMS is none.
+ */
 int backup_list(
     const struct conf *conf, struct backup_set **out, size_t *n_out, struct err *err) ATTR_WUR;
-/* Removes sets older than mapd { backup_keep }, but never the last one. */
+/* Removes sets older than mapd { backup_keep }, but never the last one, and what is left of those
+ * whose writing was cut off a day ago. */
 int backup_prune(const struct conf *conf, int64_t now_s, struct err *err) ATTR_WUR;
 /* Compares every file of the set with SHA256SUMS. */
 int backup_verify(const char *set_path, struct err *err) ATTR_WUR;
@@ -55,8 +64,18 @@ int backup_verify(const char *set_path, struct err *err) ATTR_WUR;
  * generation of the set. */
 int backup_read(const char *set_path, int (*fn)(void *arg, json_t *rows_own, struct err *err),
     void *arg, uint64_t *generation_out, struct err *err) ATTR_WUR;
-/* One line of map.jsonl: 1: a row; 2: the end, with *generation_out; 0: the head; -1. */
+/* The same of the bytes of such a file. */
+int backup_read_bytes(struct slice bytes, bool is_packed,
+    int (*fn)(void *arg, json_t *rows_own, struct err *err), void *arg, uint64_t *generation_out,
+    struct err *err) ATTR_WUR;
+/* A whole set that can be restored, at this generation?  Reads all of it. */
+int backup_check(const char *set_path, uint64_t *generation_out, struct err *err) ATTR_WUR;
+
+struct backup_end {
+    uint64_t generation, rows;
+};
+/* One line of the map: 1: a row; 2: the end; 0: the head; -1. */
 int backup_line(
-    struct slice line, json_t **row_out, uint64_t *generation_out, struct err *err) ATTR_WUR;
+    struct slice line, json_t **row_out, struct backup_end *end_out, struct err *err) ATTR_WUR;
 
 #endif

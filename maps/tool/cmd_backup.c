@@ -22,28 +22,55 @@ static int call_own(void *arg, json_t *request, json_t **reply, struct err *err)
     return tool_call_own(arg, request, reply, err);
 }
 
+static uint64_t age_s(const struct backup_set *set)
+{
+    int64_t age = clock_wall_ms() / 1000 - set->made_s;
+    return age > 0 ? (uint64_t)age : 0;
+}
+
 static json_t *set_json(const struct backup_set *set)
 {
     char made[32];
     clock_format_utc(set->made_s, made);
-    return json_pack(
-        "{ss ss sI}", "name", set->name, "made", made, "generation", (json_int_t)set->generation);
+    return json_pack("{ss ss sI sI sI}", "name", set->name, "made", made, "age_s",
+        (json_int_t)age_s(set), "generation", (json_int_t)set->generation, "bytes",
+        (json_int_t)set->bytes);
+}
+
+/* In the largest unit of which there are two. */
+static void print_age(uint64_t s, char out[32])
+{
+    uint64_t n = s >= 2 * 86400 ? s / 86400 : s >= 2 * 3600 ? s / 3600 : s >= 120 ? s / 60 : s;
+    const char *unit = s >= 2 * 86400 ? "days" : s >= 2 * 3600 ? "hours" : s >= 120 ? "min" : "s";
+    if (fmt_into(out, 32, "%" PRIu64 " %s", n, unit) != 0)
+        BUG("a number fits");
+}
+
+static void print_size(uint64_t bytes, char out[32])
+{
+    int rc = bytes < 2048          ? fmt_into(out, 32, "%" PRIu64 " B", bytes)
+             : bytes < 2048 * 1024 ? fmt_into(out, 32, "%" PRIu64 " KiB", bytes / 1024)
+                                   : fmt_into(out, 32, "%" PRIu64 " MiB", bytes / (1024 * 1024));
+    if (rc != 0)
+        BUG("a number fits");
 }
 
 static int list_sets(struct tool *t, struct err *err)
 {
-    struct table *table = table_new("SET|MADE|GENERATION>");
+    struct table *table = table_new("SET|MADE|AGE>|GENERATION>|SIZE>");
     struct backup_set *v;
     json_t *all = json_array();
     size_t n;
     int rc = backup_list(t->conf, &v, &n, err);
 
     for (size_t i = 0; i < n && rc == 0; i++) {
-        char made[32], generation[32];
+        char made[32], age[32], generation[32], size[32];
         clock_format_utc(v[i].made_s, made);
+        print_age(age_s(&v[i]), age);
+        print_size(v[i].bytes, size);
         if (fmt_into(generation, sizeof generation, "%" PRIu64, v[i].generation) != 0)
             BUG("a number fits");
-        const char *cells[] = {v[i].name, made, generation};
+        const char *cells[] = {v[i].name, made, age, generation, size};
         table_row(table, cells);
         json_array_append_new(all, set_json(&v[i]));
     }
@@ -175,13 +202,6 @@ static int set_path(const struct conf *conf, const char *name, struct buf *out, 
     return rc;
 }
 
-/* The generation stands at the end of a set, and is needed in front. */
-static int count_rows(void *arg ATTR_UNUSED, json_t *rows_own, struct err *err ATTR_UNUSED)
-{
-    json_decref(rows_own);
-    return 0;
-}
-
 static int restore_set(struct tool *t, const char *path, const char *moved, bool dry_run,
     const char *why, struct err *err)
 {
@@ -189,7 +209,8 @@ static int restore_set(struct tool *t, const char *path, const char *moved, bool
     uint64_t generation = 0;
     int rc;
 
-    if (backup_verify(path, err) != 0 || backup_read(path, count_rows, NULL, &generation, err) != 0)
+    /* The generation stands at the end of a set, and is needed in front. */
+    if (backup_check(path, &generation, err) != 0)
         return -1;
     rc = tool_call_own(t,
         json_pack("{ss sI}", "op", "restore_begin", "generation", (json_int_t)generation), &reply,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Backups of map, configuration and keys, and a map from one of them."""
+import gzip
 import json
 import re
 import shutil
@@ -30,6 +31,10 @@ def backup(site):
     return site.maptool("backup", "now").stdout.strip()
 
 
+def read_map(folder):
+    return gzip.decompress((folder / "map.jsonl.gz").read_bytes()).decode()
+
+
 def routes(site):
     return {e["key"]: (e["route"], e["state"]) for e in site.json("list")}
 
@@ -38,12 +43,16 @@ def test_a_set_is_whole(made):
     name = backup(made)
     folder = made.state / "backup" / name
     assert re.fullmatch(r"\d{8}T\d{6}Z-5", name) and folder.stat().st_mode & 0o777 == 0o700
-    assert sorted(p.name for p in folder.iterdir()) == ["SHA256SUMS", "coexist.conf", "map.jsonl", "trace.key"]
+    assert sorted(p.name for p in folder.iterdir()) == ["SHA256SUMS", "coexist.conf", "map.jsonl.gz", "trace.key"]
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
     assert (folder / "coexist.conf").read_bytes() == made.conf.read_bytes()
-    lines = [json.loads(line) for line in (folder / "map.jsonl").read_text().splitlines()]
-    assert lines[0]["format"] == "coexist-map" and lines[0]["version"] == 1 and lines[-1] == {"generation": 5, "rows": 4}
-    assert [s["name"] for s in made.json("backup", "list")] == [name] and name in made.maptool("backup").stdout
+    lines = [json.loads(line) for line in read_map(folder).splitlines()]
+    assert lines[0]["format"] == "coexist-map" and lines[0]["version"] == 2 and lines[-1] == {"generation": 5, "rows": 4}
+    told, = made.json("backup", "list")
+    assert (told["name"], told["generation"]) == (name, 5) and told["age_s"] < 600
+    assert told["bytes"] == sum(p.stat().st_size for p in folder.iterdir())
+    assert re.search(rf"^{name} +{told['made']} +\d+ (s|min) +5 +\d+ (B|KiB)$",
+                     made.maptool("backup").stdout, re.M)
     assert not list((made.state / "backup").glob(".new*"))
 
 
@@ -101,29 +110,48 @@ def test_what_is_no_set(made):
         assert done.returncode in (65, 66) and text in done.stderr, done.stderr
         assert made.json("status")["generation"] == 5
 
-    whole = (folder / "map.jsonl").read_text()
-    (folder / "map.jsonl").write_text(whole.replace("cat@", "cut@"))
+    whole = read_map(folder)
+    packed = (folder / "map.jsonl.gz").read_bytes()
+    (folder / "map.jsonl.gz").write_bytes(gzip.compress(whole.replace("cat@", "cut@").encode()))
     refused("its sum differs")
 
-    def signed(text):
-        (folder / "map.jsonl").write_text(text)
+    def signed(data):
+        (folder / "map.jsonl.gz").write_bytes(data if isinstance(data, bytes) else gzip.compress(data.encode()))
         with open(folder / "SHA256SUMS", "w", encoding="ascii") as out:
-            subprocess.run(["sha256sum", "map.jsonl"], cwd=folder, stdout=out, check=True)
+            subprocess.run(["sha256sum", "map.jsonl.gz"], cwd=folder, stdout=out, check=True)
 
     signed(whole.rsplit("\n", 2)[0] + "\n")
     refused("has no end")
-    signed(whole.replace('"version":1', '"version":9'))
+    signed(whole.replace('"rows":4', '"rows":5'))
+    refused("has 4 rows, and says that there are 5")
+    signed(whole.replace('"version":2', '"version":9'))
     refused("another version")
     signed(whole.replace('"record":"', '"record":"zz'))
     refused("record of ann@example.org")
     signed("")
     refused("has no end")
+    for damaged in (b"", packed[:-1], packed[:40], packed + b"\0", whole.encode()):
+        signed(damaged)
+        refused("map.jsonl.gz: it is no whole gzip file")
     (folder / "SHA256SUMS").unlink()
     refused("No such file")
     for args, status, text in ((["restore", "nowhere"], 66, "there is no set"), (["backup", "soon"], 64, "neither list nor now"),
                                (["restore", "--take", "both", ANN], 64, "map or sync")):
         done = made.maptool(*args, check=False)
         assert done.returncode == status and text in done.stderr, done.stderr
+
+
+def test_a_set_of_version_1(made):
+    """As earlier versions made them: the same lines, not packed."""
+    name = backup(made)
+    folder = made.state / "backup" / name
+    (folder / "map.jsonl").write_text(read_map(folder).replace('"version":2', '"version":1'))
+    (folder / "map.jsonl.gz").unlink()
+    with open(folder / "SHA256SUMS", "w", encoding="ascii") as out:
+        subprocess.run(["sha256sum", "map.jsonl", "coexist.conf"], cwd=folder, stdout=out, check=True)
+    made.maptool("del", ANN)
+    assert made.maptool("restore", name, check=False).returncode == 1
+    assert routes(made)[ANN] == ("old", "held")
 
 
 def test_changes_meanwhile_are_in_the_set(site):
@@ -148,6 +176,7 @@ def test_backups_by_themselves(site):
 
     wait_for(names, 20, "the first set")
     (backups / "20200101T000000Z-1").mkdir()
+    (backups / "20200101T000000Z-1" / "SHA256SUMS").touch()
     made.maptool("import", "--route", "old", "-", input=f"{ANN}\n{BOB}\n")
     wait_for(lambda: [n for n in names() if n.endswith("-2")], 20, "a set behind an import")
     wait_for(lambda: "20200101T000000Z-1" not in names(), 20, "an old set to go")

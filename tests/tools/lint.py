@@ -86,7 +86,7 @@ ADAPTERS = {
     r"confuse\.h": ["base/core/conf.c"],
     r"gsasl\.h": ["imapsync/imap/sasl.c"],
     r"curl/.*": ["base/os/https.c"],
-    r"zlib\.h": ["imapsync/imap/compress.c"],
+    r"zlib\.h": ["base/os/gzip.c", "imapsync/imap/compress.c"],
     r"idn2\.h": ["base/mail/idn.c"],
 }
 # JSON is for writers and for the control socket, never for what handles mail.
