@@ -31,9 +31,28 @@ void decide_answer(const struct decide_job *j, enum decision_kind kind, int code
     decide_step(j, "answer: %d %s %s", code, enhanced, text);
 }
 
+/* The addresses that lead here, the recipient's first. */
+static const char *tell_chain(struct decide_job *j)
+{
+    const struct decide_job *way[DECIDE_DEPTH_MAX + 2];
+    size_t n = 0;
+    struct buf text;
+    for (const struct decide_job *up = j; up && n < sizeof way / sizeof *way; up = up->from)
+        way[n++] = up;
+    buf_init(&text, sizeof way / sizeof *way * 2 * ROUTE_KEY_MAX);
+    for (size_t i = n; i-- > 0;)
+        if (buf_addf(&text, "%.*s%s", SLICE_ARG(way[i]->rcpt), i > 0 ? " -> " : "") != 0)
+            break;
+    const char *kept = decide_keep_text(j, buf_slice(&text));
+    buf_fini(&text);
+    return kept;
+}
+
 void decide_answer_endless(struct decide_job *j, const char *text)
 {
     j->out->is_endless = true;
+    j->out->chain = tell_chain(j);
+    decide_step(j, "on the way: %s", j->out->chain);
     decide_answer(j, DECIDE_DEFER, 451, "4.3.5", text);
 }
 

@@ -85,6 +85,7 @@ int decision_copy(const struct decision *d, struct arena *mem, struct decision *
     for (size_t i = 0; i < copy.n_deliveries; i++)
         if (copy.deliveries[i].address && copy_text(mem, &copy.deliveries[i].address) != 0)
             return -1;
+    copy.chain = NULL; /* for whoever changes the map, who has the decision itself */
     *out = copy;
     return 0;
 }

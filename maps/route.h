@@ -235,10 +235,12 @@ struct decision {
     enum decide_by by;       /* the recipient's own entry */
     struct decide_key *keys; /* all that contributed; the first is the recipient's own */
     size_t n_keys;
-    size_t n_skipped; /* targets that there are not, beside others that there are */
-    bool is_endless;  /* DEFER: an alias leads in a circle or to too many */
-    size_t user;      /* index of the key that names the user whatever "+detail" says: of the user's
-                         entry, or the one without detail where there is none */
+    size_t n_skipped;  /* targets that there are not, beside others that there are */
+    bool is_endless;   /* DEFER: an alias leads in a circle or to too many */
+    const char *chain; /* of an endless one: the addresses on the way to where it was given up, with
+                          " -> " between them; NULL in a copy */
+    size_t user; /* index of the key that names the user whatever "+detail" says: of the user's
+                    entry, or the one without detail where there is none */
 };
 /* Of the first delivery. */
 int decision_server(const struct decision *d);     /* or CONF_SERVER_NONE */

@@ -120,7 +120,7 @@ enum control_outcome change_apply(struct control_call *call, const struct change
             return CONTROL_REFUSED;
         if (change_is_conflict(change, &old, &next))
             return change_refuse_moved(call, change->key, &old);
-        outcome = control_check_targets(call, change->key, &next);
+        outcome = control_check_targets(call, change->key, &old, &next);
         if (outcome != CONTROL_DONE)
             return outcome;
         if (!old.is_tombstone && store_same_route(&old, &next) && slice_eq(old.note, next.note) &&

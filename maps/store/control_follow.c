@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * control_follow: entries that lead to others.  Whether an alias goes in a circle or to too many is
- * asked of the decision itself, over the map as the transaction has it; who follows a user is asked
- * of the index of targets.
- */
+/* control_follow: who follows a user, asked of the index of targets. */
 #include "maps/store/control_priv.h"
 
 #include <inttypes.h>
@@ -11,68 +7,6 @@
 #include <string.h>
 #include <sysexits.h>
 #include "base/core/mem.h"
-
-/* --- Circles -------------------------------------------------------------------------------- */
-
-struct overlay {
-    struct control_call *call;
-    struct slice key;
-    const struct route_entry *entry;
-    struct buf bytes;
-    bool has_failed;
-};
-
-static enum route_answer get(
-    void *arg, struct slice key, struct route_store *store, struct route_entry *entry)
-{
-    struct overlay *o = arg;
-    if (slice_eq(key, o->key)) {
-        *entry = *o->entry;
-        return ROUTE_FOUND;
-    }
-    if (store_get(o->call->c->store, o->call->txn, key, &o->bytes, entry, o->call->err) != 0) {
-        o->has_failed = true;
-        return ROUTE_UNKNOWN;
-    }
-    /* Decoded anew: the entry has to borrow from the store. */
-    if (o->bytes.n > 0) {
-        memcpy(store->bytes, buf_slice(&o->bytes).p, o->bytes.n);
-        if (record_decode(slice_make(store->bytes, o->bytes.n), entry) != 0)
-            BUG("a record that was just read");
-    }
-    return entry->is_tombstone ? ROUTE_NOT_FOUND : ROUTE_FOUND;
-}
-
-enum control_outcome control_check_targets(
-    struct control_call *call, struct slice key, const struct route_entry *entry)
-{
-    struct overlay o = {.call = call, .key = key, .entry = entry};
-    const struct route_view view = {.get = get, .arg = &o};
-    struct decide_request request = {
-        .rcpt = key, .source_server = CONF_SERVER_NONE, .now_s = call->c->now_ms / 1000};
-    enum control_outcome outcome = CONTROL_DONE;
-    struct decision d;
-    struct buf rcpt;
-
-    if (entry->targets.n == 0)
-        return CONTROL_DONE;
-    struct arena *mem = arena_new(DECIDE_MEM_MAX);
-    buf_init(&o.bytes, 2 * ROUTE_RECORD_MAX);
-    buf_init(&rcpt, 2 * ROUTE_KEY_MAX);
-    if (key.p[0] == '@' && buf_add_str(&rcpt, "somebody.without.an.entry") == 0 &&
-        buf_add(&rcpt, key) == 0)
-        request.rcpt = buf_slice(&rcpt);
-    decide(call->c->conf, &view, &request, mem, &d, NULL);
-    if (o.has_failed)
-        outcome = CONTROL_FAILED;
-    else if (d.is_endless)
-        outcome = (enum control_outcome)control_refuse(
-            call, ERR_PERM, EX_DATAERR, "%.*s: %s", SLICE_ARG(key), d.text);
-    buf_fini(&rcpt);
-    buf_fini(&o.bytes);
-    arena_free(&mem);
-    return outcome;
-}
 
 /* --- Who follows ------------------------------------------------------------------------------ */
 

@@ -93,9 +93,13 @@ enum control_outcome change_apply(struct control_call *call, const struct change
     struct buf *bytes, struct change_counts *counts, struct route_entry *entry_out);
 void change_report(struct control_call *call, const struct change_counts *counts);
 
-/* Refused when what the entry would be leads in a circle or to too many. */
-enum control_outcome control_check_targets(
-    struct control_call *call, struct slice key, const struct route_entry *entry);
+/* Refused when what the entry would be leads in a circle or to too many, or makes another one that
+ * leads here do so. */
+enum control_outcome control_check_targets(struct control_call *call, struct slice key,
+    const struct route_entry *old, const struct route_entry *entry);
+/* The same of an entry that the transaction has already; is_above: of those that lead here. */
+enum control_outcome control_check_written(
+    struct control_call *call, struct slice key, bool is_above);
 /* "follow" and "followers" into the reply. -1: the store failed. */
 int control_tell_followers(struct control_call *call, struct slice key) ATTR_WUR;
 

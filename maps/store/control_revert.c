@@ -143,6 +143,16 @@ static enum control_outcome revert_one(struct control_call *call, const struct f
                                                                                    : CONTROL_FAILED;
 }
 
+/* All of a former map was so once; a part of it beside what came since may lead in a circle. */
+static enum control_outcome check_chains(struct revert *r)
+{
+    enum control_outcome outcome = CONTROL_DONE;
+
+    for (size_t i = 0; i < 2 * r->n && r->keys && outcome == CONTROL_DONE; i++)
+        outcome = control_check_written(r->call, r->v[i % r->n].key, i >= r->n);
+    return outcome;
+}
+
 static enum control_outcome revert_all(struct revert *r, struct change_counts *counts)
 {
     enum control_outcome outcome = CONTROL_DONE;
@@ -154,7 +164,7 @@ static enum control_outcome revert_all(struct revert *r, struct change_counts *c
         if (i == 0 || !slice_eq(r->v[i].key, r->v[i - 1].key))
             outcome = revert_one(r->call, &r->v[i], &bytes, counts);
     buf_fini(&bytes);
-    return outcome;
+    return outcome == CONTROL_DONE ? check_chains(r) : outcome;
 }
 
 static enum control_outcome revert_to(struct revert *r, bool dry_run)

@@ -38,6 +38,8 @@ struct commit {
     size_t n, cap;
     struct buf bytes;
     json_t *conflicts;
+    size_t *leading; /* rows that came to lead to others, or no more */
+    size_t n_leading, cap_leading;
 };
 
 /* --- Before anything is written --------------------------------------------------------------- */
@@ -154,6 +156,18 @@ static void count_change(
     }
 }
 
+static void note_leading(struct commit *c, const struct change *row, const struct route_entry *old,
+    const struct route_entry *next)
+{
+    if (old->targets.n == 0 && next->targets.n == 0)
+        return;
+    if (c->n_leading == c->cap_leading) {
+        c->cap_leading = c->cap_leading ? 2 * c->cap_leading : 256;
+        c->leading = mem_realloc_array(c->leading, c->cap_leading, sizeof *c->leading);
+    }
+    c->leading[c->n_leading++] = (size_t)(row - c->import->rows);
+}
+
 /* REFUSED: the row is wrong. */
 static enum control_outcome write_row(struct commit *c, const struct change *row)
 {
@@ -179,6 +193,7 @@ static enum control_outcome write_row(struct commit *c, const struct change *row
         return CONTROL_DONE;
     }
     count_change(c, &old, &next);
+    note_leading(c, row, &old, &next);
     return store_put(call->txn, row->key, &old, &next, &call->cause, call->err) == 0
                ? CONTROL_DONE
                : CONTROL_FAILED;
@@ -194,6 +209,24 @@ static enum control_outcome write_rows(struct commit *c)
             return outcome;
         if (outcome == CONTROL_REFUSED)
             import_add_bad(c->call, import, NULL, import->rows[i].row);
+    }
+    return import->n_bad ? import_refuse_bad(c->call, import) : CONTROL_DONE;
+}
+
+/* When all rows are written: first what they lead to, then those in the map that lead to them. */
+static enum control_outcome check_leading(struct commit *c)
+{
+    struct control_import *import = c->import;
+
+    for (int is_above = 0; is_above < 2 && import->n_bad == 0; is_above++) {
+        for (size_t i = 0; i < c->n_leading && import->n_bad < IMPORT_BAD_ROWS_MAX; i++) {
+            const struct change *row = &import->rows[c->leading[i]];
+            enum control_outcome outcome = control_check_written(c->call, row->key, is_above > 0);
+            if (outcome == CONTROL_FAILED)
+                return outcome;
+            if (outcome == CONTROL_REFUSED)
+                import_add_bad(c->call, import, NULL, row->row);
+        }
     }
     return import->n_bad ? import_refuse_bad(c->call, import) : CONTROL_DONE;
 }
@@ -293,6 +326,8 @@ static enum control_outcome run(struct commit *c)
         outcome = CONTROL_FAILED;
     if (outcome == CONTROL_DONE)
         outcome = write_rows(c);
+    if (outcome == CONTROL_DONE)
+        outcome = check_leading(c);
     for (size_t i = 0; i < c->n && outcome == CONTROL_DONE; i++)
         if (write_missing(c, &c->missing[i]) != 0)
             outcome = CONTROL_FAILED;
@@ -323,6 +358,7 @@ enum control_outcome control_import_commit(struct control_call *call)
     free(c.servers);
     free(c.domains);
     free(c.missing);
+    free(c.leading);
     buf_fini(&c.bytes);
     if (outcome == CONTROL_DONE)
         call->c->must_abort = import->dry_run;

@@ -156,6 +156,8 @@ static void remove_files(const char *dir)
         rmdir(path);
     if (fmt_into(path, sizeof path, "%s/map.ctl", dir) == 0)
         unlink(path);
+    if (fmt_into(path, sizeof path, "%s/mapd.lock", dir) == 0)
+        unlink(path);
     if (rmdir(dir) != 0)
         fprintf(stderr, "bench_lookup: %s is left behind\n", dir);
 }

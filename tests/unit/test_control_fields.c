@@ -203,6 +203,92 @@ static void test_circles(void **state)
     assert_int_equal(store_generation(control.store), 2);
 }
 
+#define ALIAS(to) "\"kind\":\"alias\",\"to\":\"" to "\""
+
+static void set_alias(const char *key, const char *to, const char *refused)
+{
+    char request[512];
+    assert_int_equal(fmt_into(request, sizeof request,
+                         "{\"op\":\"set\",\"key\":\"%s@example.org\",\"set\":{\"kind\":\"alias\","
+                         "\"to\":\"%s\"}}",
+                         key, to),
+        0);
+    if (refused)
+        expect_error(request, EX_DATAERR, refused);
+    else
+        number(request, "changed");
+}
+
+/* n aliases one behind the other, prefix1 first, to the address. */
+static void set_chain(const char *prefix, int n, const char *to)
+{
+    char key[64], next[64];
+    for (int i = n; i >= 1; i--) {
+        assert_int_equal(fmt_into(key, sizeof key, "%s%d", prefix, i), 0);
+        assert_int_equal(fmt_into(next, sizeof next, "%s%d@example.org", prefix, i + 1), 0);
+        set_alias(key, i == n ? to : next, NULL);
+    }
+}
+
+/* One more than the limit is refused at either end of a chain and in the middle, by look-up's own
+ * rule, with all of it named. */
+static void test_depth(void **state)
+{
+    (void)state;
+    control.conf = &CONF_ALIASES;
+    number(SET("end@example.org", "old"), "generation");
+    /* From below up: a1 has DECIDE_DEPTH_MAX aliases in front of the mailbox, itself included. */
+    set_chain("a", DECIDE_DEPTH_MAX - 1, "end@example.org");
+    set_alias("top", "a1@example.org", NULL);
+    set_alias("over", "top@example.org",
+        "over@example.org: The map leads this recipient through too many aliases: "
+        "over@example.org -> top@example.org -> a1@example.org -> a2@example.org -> ");
+    /* From above down: whose target comes later. */
+    set_chain("b", DECIDE_DEPTH_MAX - 2, "low@example.org");
+    set_alias("low", "lower@example.org", NULL); /* limit - 1 */
+    set_alias("lower", "end@example.org", NULL); /* limit */
+    expect_error(SET_KEY("end", ALIAS("more@example.org")), EX_DATAERR,
+        "end@example.org: b1@example.org leads here, and then: The map leads this recipient "
+        "through "
+        "too many aliases: b1@example.org -> b2@example.org -> ");
+    /* In the middle: the part above and the part below are each short enough. */
+    set_chain("c", 5, "mid@example.org");
+    set_chain("d", 5, "end@example.org");
+    set_alias("mid", "d1@example.org", "mid@example.org: c1@example.org leads here, and then");
+    set_alias("mid", "d2@example.org", NULL);
+    /* A hold on the way hides nothing. */
+    number(HOLD("d2@example.org"), "epoch");
+    set_alias("mid", "d1@example.org", "mid@example.org: c1@example.org leads here, and then");
+    set_alias("mid", "c3@example.org", "in a circle");
+}
+
+/* Fan-out grows from below as well. */
+static void test_too_many_from_below(void **state)
+{
+    char to[4096], key[64], request[8192];
+    size_t at = 0;
+    (void)state;
+    control.conf = &CONF_ALIASES;
+    for (int i = 0; i < DECIDE_DELIVERIES_MAX; i++) {
+        assert_int_equal(fmt_into(key, sizeof key, "m%d@example.org", i), 0);
+        assert_int_equal(fmt_into(to + at, sizeof to - at, "%s%s", i ? "," : "", key), 0);
+        at += strlen(to + at);
+        assert_int_equal(fmt_into(request, sizeof request,
+                             "{\"op\":\"set\",\"key\":\"%s\",\"set\":{\"route\":\"old\"}}", key),
+            0);
+        if (i > 0)
+            number(request, "changed");
+    }
+    assert_int_equal(fmt_into(request, sizeof request, SET_KEY("all", ALIAS("%s")), to), 0);
+    number(request, "changed");
+    number(SET("x@example.org", "old"), "changed");
+    number(SET("y@example.org", "old"), "changed");
+    number(SET_KEY("m0", ALIAS("x@example.org")), "changed");
+    expect_error(SET_KEY("m0", ALIAS("x@example.org,y@example.org")), EX_DATAERR,
+        "m0@example.org: all@example.org leads here, and then: The map leads this recipient to too "
+        "many addresses");
+}
+
 static void expect_follow(const char *request, const char *want)
 {
     json_t *reply = ask(request);
@@ -250,6 +336,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_arrangements, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kinds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_circles, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_many_from_below, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_followers, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,48 @@ static void test_import(void **state)
     assert_string_equal(route_of("d@example.org"), "-");
 }
 
+#define ALIAS_ROW(key, to) "{\"key\":\"" key "\",\"set\":{\"kind\":\"alias\",\"to\":\"" to "\"}}"
+
+/* Rows that are right one by one: what they make together, and with what the map has. */
+static void test_import_of_chains(void **state)
+{
+    char request[256];
+    (void)state;
+    control.conf = &CONF_ALIASES;
+    number(SET("end@example.org", "old"), "generation");
+    for (int i = DECIDE_DEPTH_MAX - 1; i >= 1; i--) {
+        assert_int_equal(fmt_into(request, sizeof request,
+                             "{\"op\":\"set\",\"key\":\"a%d@example.org\",\"set\":{\"kind\":"
+                             "\"alias\",\"to\":\"a%d@example.org\"}}",
+                             i, i + 1),
+            0);
+        number(request, "changed");
+    }
+    /* a1 to a9 lead to a10: as an alias it is the last one that may be. */
+    number(BEGIN, "ok");
+    number(PUT(ALIAS_ROW("a10@example.org", "a11@example.org") "," ALIAS_ROW(
+               "a11@example.org", "end@example.org")),
+        "rows");
+    expect_error("{\"op\":\"commit\"}", EX_DATAERR,
+        "a10@example.org: a1@example.org leads here, and then: The map leads this recipient "
+        "through "
+        "too many aliases: a1@example.org -> a2@example.org");
+    assert_string_equal(route_of("a10@example.org"), "-");
+    number(BEGIN, "ok");
+    number(PUT(ALIAS_ROW("a10@example.org", "end@example.org")), "rows");
+    assert_int_equal(number("{\"op\":\"commit\"}", "added"), 1);
+    number(BEGIN, "ok");
+    number(PUT(ALIAS_ROW("a0@example.org", "a1@example.org")), "rows");
+    expect_error("{\"op\":\"commit\"}", EX_DATAERR,
+        "a0@example.org: The map leads this recipient through too many aliases: a0@example.org "
+        "-> ");
+    number(BEGIN, "ok");
+    number(PUT(ALIAS_ROW("x@example.org", "y@example.org") "," ALIAS_ROW(
+               "y@example.org", "x@example.org")),
+        "rows");
+    expect_error("{\"op\":\"commit\"}", EX_DATAERR, "in a circle: x@example.org -> ");
+}
+
 static void check_row(const char *request, int row, const char *part)
 {
     json_t *reply = ask(request);
@@ -338,6 +380,7 @@ static void test_import_replace_with_many_domains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_import_of_chains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_refused_together, set_up, tear_down),

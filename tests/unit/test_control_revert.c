@@ -104,6 +104,23 @@ static void test_revert_refused(void **state)
     assert_string_equal(route_of("ann@example.org"), "new");
 }
 
+/* A part of what was can lead in a circle with what is. */
+static void test_revert_in_a_circle(void **state)
+{
+    (void)state;
+    control.conf = &CONF_ALIASES;
+    number(SET("end@example.org", "old"), "generation");
+    number(SET_A("\"kind\":\"alias\",\"to\":\"b@example.org\""), "generation");
+    number(SET_A("\"to\":\"end@example.org\""), "generation");
+    number("{\"op\":\"set\",\"key\":\"b@example.org\",\"set\":{\"kind\":\"alias\",\"to\":"
+           "\"a@example.org\"}}",
+        "generation");
+    expect_error("{\"op\":\"revert\",\"generation\":2,\"keys\":[\"a@example.org\"]}", EX_DATAERR,
+        "a@example.org: The map leads this recipient in a circle: a@example.org -> b@example.org");
+    assert_int_equal(store_generation(control.store), 4);
+    assert_int_equal(number("{\"op\":\"revert\",\"generation\":2}", "changed"), 1);
+}
+
 /* Changes by hand say why where they have to; a cut-over does not. */
 static void test_why_required(void **state)
 {
@@ -127,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_revert, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_over_a_restore, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_revert_in_a_circle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_revert_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_why_required, set_up, tear_down),
     };
