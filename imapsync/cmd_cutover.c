@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * cmd_cutover: coexist-sync cutover USER, and rollback USER.
+ * cmd_cutover: coexist-sync cutover USER, rollback USER, and retire USER.
  *
  * With a `coexist-sync run` on this host it does the work and we show what it says; without one we
  * do it ourselves.  The user's lock keeps the two apart either way.
@@ -17,6 +17,8 @@
 #include "imapsync/sync.h"
 #include "maps/access.h"
 
+enum wanted { WANTED_CUTOVER, WANTED_ROLLBACK, WANTED_RETIRE };
+
 struct cutover_args {
     const char *user, *delete_percent;
     const char *accept[OPTIONS_REPEATED_MAX + 1];
@@ -25,7 +27,7 @@ struct cutover_args {
 };
 
 static int parse(
-    const struct program_args *args, bool is_back, struct cutover_args *a, struct err *err)
+    const struct program_args *args, enum wanted what, struct cutover_args *a, struct err *err)
 {
     const struct option_row rows[] = {
         {"--json", NULL, &a->is_json, "print one JSON object for each step"},
@@ -35,7 +37,7 @@ static int parse(
             "N: share of the mailbox that may be deleted at once; 0: never delete"},
         {"--accept", a->accept, &a->accepts, "CODE of items that are good as they are; repeatable"},
     };
-    const size_t n = sizeof(rows) / sizeof(rows[0]) - (is_back ? 3 : 0);
+    const size_t n = sizeof(rows) / sizeof(rows[0]) - (what == WANTED_CUTOVER ? 0 : 3);
     const char *words[1] = {NULL};
     static const char *const names[] = {"USER", NULL};
     int result = options_parse(rows, n, args->argc, args->argv, names, words, err);
@@ -64,7 +66,7 @@ static bool wants_back(void *arg)
     return stop_is_wanted();
 }
 
-static int here(const struct conf *conf, const struct cutover_args *a, bool is_back,
+static int here(const struct conf *conf, const struct cutover_args *a, enum wanted what,
     struct lines *lines, struct err *err)
 {
     const struct move_events events = {
@@ -72,17 +74,26 @@ static int here(const struct conf *conf, const struct cutover_args *a, bool is_b
     stop_catch(); /* the first signal releases the user */
     if (access_become_sync(conf, err) != 0)
         return -1;
-    return is_back ? cutover_back(conf, a->user, &events, lines, err)
-                   : cutover_run(conf, a->user, &a->wish, &events, lines, err);
+    switch (what) {
+    case WANTED_CUTOVER:
+        return cutover_run(conf, a->user, &a->wish, &events, lines, err);
+    case WANTED_ROLLBACK:
+        return cutover_back(conf, a->user, &events, lines, err);
+    case WANTED_RETIRE:
+        return cutover_retire(conf, a->user, &events, lines, err);
+    }
+    BUG("all wishes are above");
 }
 
-static int carry_out(const struct conf *conf, const struct cutover_args *a, bool is_back)
+static int carry_out(const struct conf *conf, const struct cutover_args *a, enum wanted what)
 {
+    static const char *const ops[] = {
+        [WANTED_CUTOVER] = "cutover", [WANTED_ROLLBACK] = "rollback", [WANTED_RETIRE] = "retire"};
     struct err err = ERR_INIT;
     struct lines lines;
     int status = 0;
-    json_t *request = json_pack("{s:s, s:s, s:s*}", "op", is_back ? "rollback" : "cutover", "user",
-        a->user, "to", a->wish.to);
+    json_t *request =
+        json_pack("{s:s, s:s, s:s*}", "op", ops[what], "user", a->user, "to", a->wish.to);
     if (request && a->wish.has_delete_percent)
         json_object_set_new(
             request, "delete_percent", json_integer((json_int_t)a->wish.delete_percent));
@@ -96,35 +107,40 @@ static int carry_out(const struct conf *conf, const struct cutover_args *a, bool
                          : err_set(&err, ERR_PERM, EX_DATAERR, "the address is not UTF-8 text");
     json_decref(request);
     if (result == 1)
-        result = status = here(conf, a, is_back, &lines, &err);
+        result = status = here(conf, a, what, &lines, &err);
     if (err.class != ERR_NONE)
         fprintf(stderr, "%s: %s\n", sync_program.name, err.text);
     return result < 0 ? err_exit_code(&err) : status;
 }
 
-static int run(const struct program_args *args, bool is_back)
+static int run(const struct program_args *args, enum wanted what)
 {
     struct cutover_args a = {0};
     struct err err = ERR_INIT;
     struct conf *conf;
-    if (parse(args, is_back, &a, &err) != 0)
+    if (parse(args, what, &a, &err) != 0)
         return program_fail(&sync_program, &err);
     if (a.wants_help)
         return 0;
     int status = program_conf(&sync_program, args, &conf);
     if (status >= 0)
         return status;
-    status = carry_out(conf, &a, is_back);
+    status = carry_out(conf, &a, what);
     conf_free(&conf);
     return status;
 }
 
 int sync_cmd_cutover(const struct program_args *args)
 {
-    return run(args, false);
+    return run(args, WANTED_CUTOVER);
 }
 
 int sync_cmd_rollback(const struct program_args *args)
 {
-    return run(args, true);
+    return run(args, WANTED_ROLLBACK);
+}
+
+int sync_cmd_retire(const struct program_args *args)
+{
+    return run(args, WANTED_RETIRE);
 }

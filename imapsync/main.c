@@ -13,6 +13,7 @@ static const struct sync_command commands[] = {
     {"import", sync_cmd_import},
     {"cutover", sync_cmd_cutover},
     {"rollback", sync_cmd_rollback},
+    {"retire", sync_cmd_retire},
     {"run", sync_cmd_run},
     {"trust", sync_cmd_trust},
     {"status", sync_cmd_status},
@@ -30,6 +31,7 @@ const struct program sync_program = {
              "  import [options] DIR TARGET    copy what was exported into a mailbox\n"
              "  cutover [--to SERVER] USER     move one user to the other server\n"
              "  rollback USER                  end a cut-over that has not flipped\n"
+             "  retire USER                    end the sweeps of one user, and the way back\n"
              "  run                            carry out cut-overs and sweep, as a daemon\n"
              "  trust [options] SERVER         show a server's certificate and keep its key\n"
              "  status [--json]                show where each cut-over stands\n"

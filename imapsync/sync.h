@@ -18,6 +18,7 @@ int sync_cmd_cutover(const struct program_args *args);
 int sync_cmd_export(const struct program_args *args);
 int sync_cmd_import(const struct program_args *args);
 int sync_cmd_items(const struct program_args *args);
+int sync_cmd_retire(const struct program_args *args);
 int sync_cmd_retry(const struct program_args *args);
 int sync_cmd_rollback(const struct program_args *args);
 int sync_cmd_run(const struct program_args *args);

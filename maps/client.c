@@ -162,6 +162,14 @@ int client_release(struct client *c, const char *key, uint64_t epoch, const char
     return call_for_epoch(c, request, NULL, err);
 }
 
+int client_retire(
+    struct client *c, const char *key, const char *request_id, const char *why, struct err *err)
+{
+    json_t *request =
+        json_pack("{ss ss ss ss}", "op", "retire", "key", key, "id", request_id, "why", why);
+    return call_for_epoch(c, request, NULL, err);
+}
+
 int client_barrier(struct client *c, const char *key, uint64_t epoch, uint64_t timeout_ms,
     enum client_barrier *out, struct err *err)
 {

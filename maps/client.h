@@ -54,6 +54,9 @@ int client_flip(struct client *c, const char *key, uint64_t epoch, const char *r
     const char *request_id, const char *why, json_t **reply_out, struct err *err) ATTR_WUR;
 int client_release(struct client *c, const char *key, uint64_t epoch, const char *request_id,
     const char *why, struct err *err) ATTR_WUR;
+/* The route belongs to the cut-over no longer. */
+int client_retire(struct client *c, const char *key, const char *request_id, const char *why,
+    struct err *err) ATTR_WUR;
 /* Route, state and epoch of one key as mapd has them: "entry" (as `maptool get --json`), and who
  * follows it, as above. */
 int client_get(struct client *c, const char *key, json_t **reply_out, struct err *err) ATTR_WUR;

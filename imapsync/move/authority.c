@@ -11,7 +11,7 @@
 
 #define PAUSE_MS 50
 
-enum ask_kind { ASK_GET, ASK_HOLD, ASK_BARRIER, ASK_FLIP, ASK_RELEASE };
+enum ask_kind { ASK_GET, ASK_HOLD, ASK_BARRIER, ASK_FLIP, ASK_RELEASE, ASK_RETIRE };
 
 struct ask {
     enum ask_kind kind;
@@ -64,6 +64,9 @@ static int call(struct client *c, struct ask *q, struct err *err)
     case ASK_RELEASE:
         derive_id(r, "release", id);
         return client_release(c, r->user, r->hold_epoch, id, q->why, err);
+    case ASK_RETIRE:
+        derive_id(r, "retire", id);
+        return client_retire(c, r->user, id, why, err);
     }
     BUG("all kinds are above");
 }
@@ -179,5 +182,12 @@ int authority_release(struct authority *a, const struct move_record *r, const ch
     bool *knows_out, struct err *err)
 {
     struct ask q = {.kind = ASK_RELEASE, .r = r, .why = why};
+    return ask(a, &q, knows_out, err);
+}
+
+int authority_retire(
+    struct authority *a, const struct move_record *r, bool *knows_out, struct err *err)
+{
+    struct ask q = {.kind = ASK_RETIRE, .r = r};
     return ask(a, &q, knows_out, err);
 }

@@ -46,7 +46,7 @@ int authority_get(struct authority *a, const char *user, struct authority_entry 
  * [keys]}; NULL: nothing. */
 int authority_follow(
     struct authority *a, const char *user, json_t **out, bool *knows_out, struct err *err) ATTR_WUR;
-/* These four take names, ids, epoch and deadline from the record. */
+/* These five take names, ids, epoch and deadline from the record. */
 int authority_hold(struct authority *a, const struct move_record *r, uint64_t *epoch_out,
     bool *knows_out, struct err *err) ATTR_WUR;
 int authority_barrier(struct authority *a, const struct move_record *r, uint64_t timeout_ms,
@@ -55,5 +55,7 @@ int authority_flip(struct authority *a, const struct move_record *r, uint64_t *e
     json_t **follow_out, bool *knows_out, struct err *err) ATTR_WUR;
 int authority_release(struct authority *a, const struct move_record *r, const char *why,
     bool *knows_out, struct err *err) ATTR_WUR;
+int authority_retire(
+    struct authority *a, const struct move_record *r, bool *knows_out, struct err *err) ATTR_WUR;
 
 #endif

@@ -108,19 +108,21 @@ static int carry_out(struct visitor *v, const json_t *request, struct err *err)
         err_set(err, ERR_PERM, EX_USAGE, "a request has op and user");
     } else if (normalise_key(conf, slice_str(user), &key) != 0) {
         err_set(err, ERR_PERM, EX_USAGE, "%s is no user's address", user);
-    } else if (strcmp(op, "cutover") != 0 && strcmp(op, "rollback") != 0) {
+    } else if (strcmp(op, "cutover") != 0 && strcmp(op, "rollback") != 0 &&
+               strcmp(op, "retire") != 0) {
         err_set(err, ERR_PERM, EX_USAGE, "there is no operation %s", op);
     } else if (percent && (json_integer_value(percent) < 0 || json_integer_value(percent) > 100)) {
         err_set(err, ERR_PERM, EX_USAGE, "delete_percent is a number from 0 to 100");
     } else if (take_codes(json_object_get(request, "accept"), &wish.accept, err) == 0) {
-        bool is_back = op[0] == 'r';
+        bool is_back = strcmp(op, "rollback") == 0, is_retire = strcmp(op, "retire") == 0;
         if (is_back)
             jobs_call_back(v->c->jobs, buf_cstr(&key));
         /* Somebody who wants a user back does not queue behind copies. */
         if (jobs_begin(v->c->jobs, buf_cstr(&key), is_back ? UINT_MAX : conf->sync.jobs_max,
                 &v->job, err) == 0) {
-            result = is_back ? cutover_back(conf, user, &visitor_events, v, err)
-                             : cutover_run(conf, user, &wish, &visitor_events, v, err);
+            result = is_back     ? cutover_back(conf, user, &visitor_events, v, err)
+                     : is_retire ? cutover_retire(conf, user, &visitor_events, v, err)
+                                 : cutover_run(conf, user, &wish, &visitor_events, v, err);
             jobs_end(&v->job);
         }
     }

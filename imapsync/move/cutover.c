@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "base/core/clock.h"
+#include "imapsync/move/retire.h"
 #include "imapsync/move/settle.h"
 #include "imapsync/move/sweep.h"
 #include "imapsync/move/works.h"
@@ -101,6 +102,11 @@ static int begin_attempt(struct move_job *j, const char *to, enum move_event eve
         return err_set(err, ERR_PERM, EX_DATAERR, "%s is no mailbox in the map", r->user);
     if (entry.is_held)
         return err_set(err, ERR_TEMP, EX_TEMPFAIL, "%s is held by %s", r->user, entry.holder);
+    if (j->r.state == MOVE_RETIRED && strcmp(entry.route, j->r.to) == 0 &&
+        (!to || strcmp(to, j->r.from) == 0))
+        return err_set(err, ERR_PERM, EX_UNAVAILABLE,
+            "%s is on %s, and has been retired from %s: there is no way back", j->r.user, j->r.to,
+            j->r.from);
     if (choose_target(j, entry.route, to, &to, err) != 0)
         return -1;
     if (strcmp(entry.route, to) == 0)
@@ -116,6 +122,7 @@ static int begin_attempt(struct move_job *j, const char *to, enum move_event eve
                               : j->conf->mapd.hold_max_ms;
     r->hold_epoch = r->held_ms = 0;
     r->flipped_ms = 0;
+    r->quiet_ms = 0;
     r->sweeps = r->late = 0; /* of this attempt: its first sweep is not like the later ones */
     report_fini(&r->report);
     j->before = r->report.n;
@@ -240,23 +247,30 @@ static int key_of(const struct conf *conf, const char *address, struct buf *out,
     return 0;
 }
 
+/* With the user's job open; close it behind a 0. */
+static int open_for(struct move_job *j, const struct conf *conf, const char *address,
+    const struct move_events *events, void *arg, struct err *err)
+{
+    struct buf key;
+    int result = key_of(conf, address, &key, err);
+    if (result == 0)
+        result = move_job_open(j, conf, buf_cstr(&key), NULL, events, arg, err);
+    buf_fini(&key);
+    return result;
+}
+
 int cutover_run(const struct conf *conf, const char *address, const struct cutover_wish *wish,
     const struct move_events *events, void *arg, struct err *err)
 {
     struct move_job j;
-    struct buf key;
-    int result = key_of(conf, address, &key, err);
+    if (open_for(&j, conf, address, events, arg, err) != 0)
+        return -1;
+    j.delete_percent = wish->has_delete_percent ? wish->delete_percent : PLAN_DELETIONS_PERCENT;
+    j.accept = wish->accept;
+    int result = begin(&j, wish->to, err);
     if (result == 0)
-        result = move_job_open(&j, conf, buf_cstr(&key), NULL, events, arg, err);
-    if (result == 0) {
-        j.delete_percent = wish->has_delete_percent ? wish->delete_percent : PLAN_DELETIONS_PERCENT;
-        j.accept = wish->accept;
-        result = begin(&j, wish->to, err);
-        if (result == 0)
-            result = run(&j, err);
-        move_job_close(&j);
-    }
-    buf_fini(&key);
+        result = run(&j, err);
+    move_job_close(&j);
     return result;
 }
 
@@ -284,14 +298,20 @@ int cutover_back(const struct conf *conf, const char *address, const struct move
     void *arg, struct err *err)
 {
     struct move_job j;
-    struct buf key;
-    int result = key_of(conf, address, &key, err);
-    if (result == 0)
-        result = move_job_open(&j, conf, buf_cstr(&key), NULL, events, arg, err);
-    if (result == 0) {
-        result = back(&j, err);
-        move_job_close(&j);
-    }
-    buf_fini(&key);
+    if (open_for(&j, conf, address, events, arg, err) != 0)
+        return -1;
+    int result = back(&j, err);
+    move_job_close(&j);
+    return result;
+}
+
+int cutover_retire(const struct conf *conf, const char *address, const struct move_events *events,
+    void *arg, struct err *err)
+{
+    struct move_job j;
+    if (open_for(&j, conf, address, events, arg, err) != 0)
+        return -1;
+    int result = retire_run(&j, err);
+    move_job_close(&j);
     return result;
 }

@@ -30,6 +30,11 @@ int cutover_run(const struct conf *conf, const char *address, const struct cutov
 /* Ends a cut-over that has not flipped: the user stays on old. */
 int cutover_back(const struct conf *conf, const char *address, const struct move_events *events,
     void *arg, struct err *err) ATTR_WUR;
+/* Behind the flip: old is looked at once more, and when nothing has come there for a while the
+ * sweeps end, and so does the way back: the map's entry is anybody's again.  Deletes nothing.  -1
+ * with ERR_TEMP: not yet. */
+int cutover_retire(const struct conf *conf, const char *address, const struct move_events *events,
+    void *arg, struct err *err) ATTR_WUR;
 /* From where the job is to the end, to a sweep that has to come again (*is_settled_out false), or
  * to an error. */
 int cutover_go_on(struct move_job *j, bool *is_settled_out, struct err *err) ATTR_WUR;

@@ -6,13 +6,13 @@
  * The legal orders:
  *
  *   prepared -> copying -> synced -> holding -> draining -> delta -> verified
- *            -> flipped -> sweeping -> done
+ *            -> flipped -> sweeping -> done -> retired
  *
  * Up to verified the user is on the old server.  From holding to verified the map may hold the
  * user, and while that is so nothing is decided from memory: after a failure and after a restart
  * the map is asked first, and its answer (ON_OLD or ON_NEW) is the event that leads on, back to
  * released or forward to flipped.  From flipped on there is only forward, or, when somebody asks
- * for it, the same way with both servers exchanged.
+ * for it, the same way with both servers exchanged, until the old one is retired.
  */
 #ifndef IMAPSYNC_MOVE_MACHINE_H
 #define IMAPSYNC_MOVE_MACHINE_H
@@ -35,8 +35,9 @@ enum move_state {
     MOVE_DONE,
     MOVE_RELEASED,    /* on old again: something did not work out, the reason is in the record */
     MOVE_ROLLED_BACK, /* on old again: because somebody wanted it so */
+    MOVE_RETIRED, /* on new, and old is not looked at any more; from here on as if never moved */
 };
-#define MOVE_STATES (MOVE_ROLLED_BACK + 1)
+#define MOVE_STATES (MOVE_RETIRED + 1)
 
 enum move_event {
     MOVE_EVENT_BEGIN,  /* somebody asks for the cut-over, for the first time or again */
@@ -45,8 +46,9 @@ enum move_event {
     MOVE_EVENT_RETURN, /* somebody wants to go back to old, from new, which is the old one then */
     MOVE_EVENT_ON_OLD, /* asked: the map has no hold of ours and routes the user to old */
     MOVE_EVENT_ON_NEW, /* asked: the map routes the user to new */
+    MOVE_EVENT_RETIRE, /* somebody says that nothing comes to old any more, and it is so */
 };
-#define MOVE_EVENTS (MOVE_EVENT_ON_NEW + 1)
+#define MOVE_EVENTS (MOVE_EVENT_RETIRE + 1)
 
 enum move_work {
     MOVE_WORK_NONE,
@@ -65,7 +67,7 @@ enum move_state move_next(enum move_state from, enum move_event event);
 enum move_work move_work(enum move_state s);
 /* The map may hold the user for us: ask it before anything else. */
 bool move_may_hold(enum move_state s);
-/* The flip has happened. */
+/* The flip has happened, and sweeps look for what comes to old. */
 bool move_is_forward(enum move_state s);
 
 const char *move_state_name(enum move_state s);

@@ -30,16 +30,18 @@ static const struct member {
     const char *name;
     enum member_type type;
     size_t offset, size;
+    bool may_miss; /* older records have none: 0 */
 } members[] = {
 #define TEXT(field)                                                                                \
     {                                                                                              \
 #field, MEMBER_TEXT, offsetof(struct move_record, field),                                  \
-            sizeof(((struct move_record *)0)->field)                                               \
+            sizeof(((struct move_record *)0)->field), false                                        \
     }
-#define NUMBER(field)                                                                              \
+#define NUMBER(field) NUMBER_SINCE(field, false)
+#define NUMBER_SINCE(field, may_miss)                                                              \
     {                                                                                              \
 #field, MEMBER_NUMBER, offsetof(struct move_record, field),                                \
-            sizeof(((struct move_record *)0)->field)                                               \
+            sizeof(((struct move_record *)0)->field), may_miss                                     \
     }
     TEXT(user),
     TEXT(mailbox),
@@ -59,6 +61,7 @@ static const struct member {
     NUMBER(swept_ms),
     NUMBER(sweeps),
     TEXT(error),
+    NUMBER_SINCE(quiet_ms, true),
 };
 #define MEMBERS (sizeof(members) / sizeof(members[0]))
 
@@ -91,6 +94,8 @@ static int read_member(const struct member *m, const json_t *value, struct move_
         const char *text = json_string_value(value);
         return text ? fmt_into(at, m->size, "%s", text) : -1;
     }
+    if (!value && m->may_miss)
+        return 0;
     if (!json_is_integer(value))
         return -1;
     int64_t number = json_integer_value(value);

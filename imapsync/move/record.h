@@ -35,7 +35,8 @@ struct move_record {
     uint64_t copied, copied_octets, verified, late; /* messages */
     int64_t swept_ms;                               /* last sweep, wall clock */
     uint64_t sweeps;
-    int error_code; /* sysexits; 0: none */
+    int64_t quiet_ms; /* since then sweeps have found nothing; 0: the last one did, or none was */
+    int error_code;   /* sysexits; 0: none */
     char error[ERR_TEXT_MAX];
     struct report report; /* of this attempt and its sweeps */
 };

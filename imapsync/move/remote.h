@@ -5,7 +5,7 @@
  *
  *   request   {"op": "cutover", "user", "to", "delete_percent", "accept": [CODE, ...] (these
  *             three optional)} or
- *             {"op": "rollback", "user"}
+ *             {"op": "rollback", "user"} or {"op": "retire", "user"}
  *   replies   {"line": {...}} any number of times, then {"end": {"status", "class", "text"}};
  *             status is the exit status, text an error or empty
  */

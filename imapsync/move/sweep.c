@@ -19,6 +19,15 @@ static bool may_still_come(const struct move_job *j)
     return j->r.is_ambiguous && age_ms < (int64_t)j->conf->relay.dot_timeout_ms;
 }
 
+static void note_quiet(struct move_job *j, bool is_quiet)
+{
+    int64_t now = clock_wall_ms();
+    if (!is_quiet)
+        j->r.quiet_ms = 0;
+    else if (j->r.quiet_ms == 0 || j->r.quiet_ms > now)
+        j->r.quiet_ms = now;
+}
+
 int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
 {
     uint64_t late = 0, missing = 0;
@@ -54,6 +63,7 @@ int sweep_run(struct move_job *j, bool *is_settled_out, struct err *err)
     j->r.sweeps++;
     *is_settled_out =
         missing == 0 && !is_early && j->r.report.n.items_loss + j->r.report.n.items_withheld == 0;
+    note_quiet(j, *is_settled_out && late == 0);
     move_job_tell(j);
     move_job_say_own(j, move_job_report(j, "late", late), "%llu message%s came late",
         (unsigned long long)late, late == 1 ? "" : "s");

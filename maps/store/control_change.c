@@ -95,7 +95,7 @@ enum control_outcome change_refuse_moved(
 {
     return (enum control_outcome)control_refuse(call, ERR_PERM, 1,
         "%.*s was moved to %.*s by the cut-over %.*s: nothing is changed (--force --why TEXT does "
-        "it all the same, `maptool retire %.*s` ends the cut-over)",
+        "it all the same, `coexist-sync retire %.*s` ends the cut-over)",
         SLICE_ARG(key), SLICE_ARG(old->route), SLICE_ARG(old->moved_by), SLICE_ARG(key));
 }
 

@@ -10,6 +10,7 @@ from lib.mailbox import Mail, expunge, fill, look, message
 from lib.moved import counts, late, move
 from lib.proxy import Proxy
 from lib.restored import back_up, restore, work
+from lib.wait import wait_for
 
 
 def test_a_folder_renamed_on_new_does_not_come_back(moved):
@@ -398,3 +399,44 @@ def test_what_comes_while_a_sweep_counts_is_late_mail(dovecot, site, tmp_path, n
     done = cutover(place)
     assert (done.status, done.states[-1]) == (0, "done"), done.log
     assert counts(new) == {"INBOX": 1 + n_late} and status(place)[ANN]["late"] == n_late
+
+
+# --- Retired ----------------------------------------------------------------------------------------
+
+def retire(place):
+    done = cutover(place, command="retire")
+    return done.status, done.log
+
+
+def test_retired_when_nothing_comes_any_more(moved):
+    """Two looks with some time between them, and nothing in either; until then the route is the cut-over's."""
+    assert sync(moved, "retire", "bob@example.org").returncode == 67
+    status_, text = retire(moved)
+    assert status_ == 75 and "ask again when that is 60 s ago" in text
+    moved.settings.setdefault("sync", {})["sweep_interval"] = "100ms"
+    moved.write_conf()
+    late(moved.old, "INBOX", "late")
+    status_, text = retire(moved)
+    assert status_ == 75 and "mail for ann@example.org still comes to old" in text
+    assert counts(moved.new) == {"INBOX": 11, "Work": 5}
+    assert retire(moved)[0] == 75
+    refused = moved.maptool("set", ANN, "route=old", check=False)
+    assert refused.returncode == 1 and "coexist-sync retire" in refused.stderr and "moved_by" in moved.json("get", ANN)
+    done = wait_for(lambda: (done := cutover(moved, command="retire")).status == 0 and done, 20, "two looks that find nothing")
+    assert done.states == ["done", "retired"]
+    assert status(moved)[ANN]["state"] == "retired" and "moved_by" not in moved.json("get", ANN)
+    assert retire(moved)[0] == 0
+    # Old has all that it had, there is no way back, and the route is anybody's.
+    assert counts(moved.old) == {"INBOX": 11, "Work": 5}
+    for more in ([], ["--to", "old"]):
+        done = cutover(moved, ANN, *more)
+        assert done.status == 69 and "there is no way back" in done.log
+    assert sync(moved, "rollback", ANN).returncode == 67
+    moved.maptool("set", ANN, "route=old")
+    assert cutover(moved).status == 0 and "moved_by" in moved.json("get", ANN)
+
+
+def test_retired_only_behind_a_flip_that_still_stands(moved):
+    moved.maptool("set", "--force", "--why", "by hand", ANN, "route=old")
+    status_, text = retire(moved)
+    assert status_ == 67 and "there is nothing to retire" in text

@@ -101,6 +101,13 @@ def test_a_cut_over_and_its_sweeps(make):
     old.start()
     old.deliver(ANN, smtp.message("late-3"))
     wait_for(lambda: not status(place)[ANN]["error"] and status(place)[ANN]["late"] == 3, 20, "the sweep")
+    # Retired, she is left alone from then on.
+    wait_for(lambda: cutover(place, command="retire").status == 0, 20, "sweeps that find nothing")
+    assert state(place) == "retired" and "moved_by" not in entry(place)
+    sweeps = status(place)[ANN]["sweeps"]
+    assert cutover(place, BOB).status == 0
+    wait_for(lambda: status(place)[BOB]["sweeps"] > 3, 20, "two rounds")
+    assert status(place)[ANN]["sweeps"] == sweeps
     place.stop("sync")
 
 

@@ -30,6 +30,7 @@ static struct move_record sample(void)
         .late = 2,
         .swept_ms = 1700000001000,
         .sweeps = 4,
+        .quiet_ms = 1700000000998,
         .error_code = EX_TEMPFAIL,
         .error = "INBOX, \"quoted\" and \\ back"};
 }
@@ -99,6 +100,14 @@ static void test_damage(void **state)
         assert_row(key, (move_record_from_json(broken, &out) == 0) == may_miss);
         json_decref(broken);
     }
+    /* Of before there was such a thing. */
+    json_t *older = json_deep_copy(json);
+    json_object_del(older, "quiet_ms");
+    assert_int_equal(move_record_from_json(older, &out), 0);
+    assert_int_equal(out.quiet_ms, 0);
+    json_object_del(older, "sweeps");
+    assert_int_equal(move_record_from_json(older, &out), -1);
+    json_decref(older);
     json_object_set_new(json, "state", json_string("dancing"));
     assert_int_equal(move_record_from_json(json, &out), -1);
     json_decref(json);
