@@ -23,6 +23,9 @@
 #define ERA_BITS 32
 #define NEVER_MS 253402300799000 /* the end of the year 9999 */
 #define NOBODY "-"
+/* Of a backup, and of a map that jumps once more: an epoch has 48 bits in a record. */
+#define BACKUP_GENERATION_MAX ((uint64_t)1 << 47)
+#define GENERATION_MAX (((uint64_t)1 << 48) - ((uint64_t)2 << ERA_BITS))
 
 struct row {
     struct slice key, record; /* of moved: the server */
@@ -55,7 +58,8 @@ enum control_outcome control_restore_begin(struct control_call *call)
 {
     uint64_t generation;
 
-    if (control_number(call->request, "generation", INT64_MAX, true, &generation, call->err) != 0)
+    if (control_number(
+            call->request, "generation", BACKUP_GENERATION_MAX, true, &generation, call->err) != 0)
         return CONTROL_REFUSED;
     control_restore_free(&call->session->restore);
     call->session->restore = mem_zalloc(sizeof *call->session->restore);
@@ -97,26 +101,64 @@ static int add_row(
     return row->key.p && row->record.p ? 0 : -1;
 }
 
-static enum control_outcome put_rows(struct control_call *call, const char *member,
-    struct rows *rows, const char *value, bool is_hex)
+/* The array of that name; NULL and CONTROL_DONE: there is none. */
+static enum control_outcome get_list(
+    struct control_call *call, const char *name, const json_t **list_out)
 {
-    const json_t *list = json_object_get(call->request, member), *one;
+    *list_out = json_object_get(call->request, name);
+    if (!*list_out || json_is_array(*list_out))
+        return CONTROL_DONE;
+    return (enum control_outcome)control_refuse(
+        call, ERR_PERM, EX_USAGE, "\"%s\" has to be an array", name);
+}
+
+/* Keys are as the map had them, also of a domain that the configuration no longer has. */
+static enum control_outcome put_entries(struct control_call *call)
+{
+    const json_t *list, *one;
     struct slice key, text;
     size_t i;
 
-    if (list && !json_is_array(list))
-        return (enum control_outcome)control_refuse(
-            call, ERR_PERM, EX_USAGE, "\"%s\" has to be an array", member);
+    if (get_list(call, "rows", &list) != CONTROL_DONE)
+        return CONTROL_REFUSED;
     json_array_foreach(list, i, one)
     {
         if (control_string(one, "key", ROUTE_KEY_MAX, true, &key, call->err) != 0 ||
-            control_string(one, value, 2 * ROUTE_RECORD_MAX, true, &text, call->err) != 0)
+            control_string(one, "record", 2 * ROUTE_RECORD_MAX, true, &text, call->err) != 0)
             return CONTROL_REFUSED;
-        if (add_row(call->session->restore, rows, key, text, is_hex) != 0)
+        if (add_row(call->session->restore, &call->session->restore->entries, key, text, true) != 0)
             return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
                 "the record of %.*s is not one that this version knows", SLICE_ARG(key));
     }
     return CONTROL_DONE;
+}
+
+/* Addresses as people write them. */
+static enum control_outcome put_moved(struct control_call *call)
+{
+    struct control_restore *r = call->session->restore;
+    enum control_outcome outcome;
+    const json_t *list, *one;
+    struct slice route;
+    struct buf key;
+    size_t i;
+
+    outcome = get_list(call, "moved", &list);
+    buf_init(&key, 2 * ROUTE_KEY_MAX);
+    json_array_foreach(outcome == CONTROL_DONE ? list : NULL, i, one)
+    {
+        if (control_key(call->c->conf, one, &key, call->err) != 0 ||
+            control_string(one, "route", ROUTE_SERVER_MAX, true, &route, call->err) != 0 ||
+            change_check_route(call->c->conf, route, call->err) != 0)
+            outcome = CONTROL_REFUSED;
+        else if (add_row(r, &r->moved, buf_slice(&key), route, false) != 0)
+            outcome = (enum control_outcome)control_refuse(
+                call, ERR_TEMP, EX_OSERR, "the restore needs too much memory");
+        if (outcome != CONTROL_DONE)
+            break;
+    }
+    buf_fini(&key);
+    return outcome;
 }
 
 enum control_outcome control_restore_put(struct control_call *call)
@@ -124,9 +166,9 @@ enum control_outcome control_restore_put(struct control_call *call)
     enum control_outcome outcome = need_restore(call);
 
     if (outcome == CONTROL_DONE)
-        outcome = put_rows(call, "rows", &call->session->restore->entries, "record", true);
+        outcome = put_entries(call);
     if (outcome == CONTROL_DONE)
-        outcome = put_rows(call, "moved", &call->session->restore->moved, "route", false);
+        outcome = put_moved(call);
     return outcome;
 }
 
@@ -267,6 +309,11 @@ static enum control_outcome restore_all(struct work *w)
     uint64_t base = store_generation(s) > r->generation ? store_generation(s) : r->generation;
     enum control_outcome outcome = CONTROL_DONE;
 
+    if (base > GENERATION_MAX)
+        return (enum control_outcome)control_refuse(w->call, ERR_PERM, EX_DATAERR,
+            "the map is at generation %llu and has none left for a restore: make a new one "
+            "(`maptool init`) and restore into that",
+            (unsigned long long)base);
     settle(&r->entries);
     settle(&r->moved);
     store_raise_generation(w->call->txn, ((base >> ERA_BITS) + 1) << ERA_BITS);

@@ -82,6 +82,70 @@ static void test_over_a_restore(void **state)
     assert_string_equal(route_of("ann@example.org"), "old");
 }
 
+/* What cut-overs say is written by people and programs of other times. */
+static void test_restore_is_told_nonsense(void **state)
+{
+    char name[ROUTE_SERVER_MAX + 2] = {0}, request[512];
+    (void)state;
+    for (size_t i = 0; i <= ROUTE_SERVER_MAX; i++)
+        name[i] = 'x';
+    expect_error("{\"op\":\"restore_put\"}", EX_USAGE, "no restore was begun");
+    expect_error(
+        "{\"op\":\"restore_begin\",\"generation\":140737488355329}", EX_USAGE, "generation");
+    json_decref(ask("{\"op\":\"restore_begin\",\"generation\":2}"));
+    expect_error("{\"op\":\"restore_put\",\"rows\":7}", EX_USAGE, "has to be an array");
+    expect_error("{\"op\":\"restore_put\",\"moved\":{}}", EX_USAGE, "has to be an array");
+    expect_error("{\"op\":\"restore_put\",\"moved\":[7]}", EX_USAGE, "missing");
+    expect_error("{\"op\":\"restore_put\",\"rows\":[{\"key\":\"a@example.org\",\"record\":\"0\"}]}",
+        EX_DATAERR, "record of a@example.org");
+    assert_int_equal(fmt_into(request, sizeof request,
+                         "{\"op\":\"restore_put\",\"moved\":[{\"key\":\"a@example.org\","
+                         "\"route\":\"%s\"}]}",
+                         name),
+        0);
+    expect_error(request, EX_DATAERR, "longer than 255");
+    expect_error(
+        "{\"op\":\"restore_put\",\"moved\":[{\"key\":\"a@example.org\",\"route\":\"nowhere\"}]}",
+        EX_DATAERR, "there is no server \"nowhere\"");
+    expect_error("{\"op\":\"restore_put\",\"moved\":[{\"key\":\"a@b\",\"route\":\"old\"}]}",
+        EX_DATAERR, "a@b: the domain");
+    assert_int_equal(number("{\"op\":\"restore_commit\"}", "added"), 0);
+    /* An address is one however it is written. */
+    number(SET("ann@example.org", "old"), "generation");
+    json_t *dump = ask("{\"op\":\"dump\"}");
+    json_t *put = json_pack("{ss sO s[{ss ss}]}", "op", "restore_put", "rows",
+        json_object_get(dump, "rows"), "moved", "key", "Ann@EXAMPLE.org", "route", "new");
+    char *text = json_dumps(put, JSON_COMPACT);
+    json_decref(ask("{\"op\":\"restore_begin\",\"generation\":1}"));
+    json_decref(ask(text));
+    json_t *reply = ask("{\"op\":\"restore_commit\"}");
+    assert_int_equal(json_array_size(json_object_get(reply, "held")), 1);
+    json_decref(reply);
+    json_decref(put);
+    json_decref(dump);
+    free(text);
+}
+
+/* An epoch has 48 bits, of which a restore takes 32 at once. */
+static void test_no_generations_left(void **state)
+{
+    (void)state;
+    json_decref(ask("{\"op\":\"restore_begin\",\"generation\":1}"));
+    struct err err = ERR_INIT;
+    struct store_txn *txn;
+    must(store_begin(control.store, &txn, &err), &err);
+    store_raise_generation(txn, ((uint64_t)1 << 48) - ((uint64_t)1 << 32));
+    struct route_entry old, next = {.route = SLICE_LIT("old")};
+    struct buf bytes;
+    buf_init(&bytes, 2 * ROUTE_RECORD_MAX);
+    must(store_get(control.store, txn, SLICE_LIT("a@example.org"), &bytes, &old, &err), &err);
+    const struct store_cause cause = {.when_s = 1};
+    must(store_put(txn, SLICE_LIT("a@example.org"), &old, &next, &cause, &err), &err);
+    must(store_commit(&txn, &err), &err);
+    buf_fini(&bytes);
+    expect_error("{\"op\":\"restore_commit\"}", EX_DATAERR, "maptool init");
+}
+
 /* What was forgotten cannot come back, and a server that is gone takes nobody. */
 static void test_revert_refused(void **state)
 {
@@ -145,6 +209,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_revert, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_over_a_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_revert_in_a_circle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_restore_is_told_nonsense, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_generations_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_revert_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_why_required, set_up, tear_down),
     };
