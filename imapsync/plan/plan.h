@@ -139,7 +139,8 @@ struct plan_input {
     void *arg;
 };
 
-#define PLAN_DELETIONS_MIN 50
+#define PLAN_DELETIONS_MIN 50   /* so many may always be, unless they are more than half of all */
+#define PLAN_DELETIONS_SMALL 20 /* and so many may even be that */
 #define PLAN_DELETIONS_PERCENT 10
 #define PLAN_EMPTIED_MIN 10 /* messages: a smaller folder may become empty without a question */
 

@@ -6,16 +6,26 @@
  *
  *   doubted      the source shows no message, or no INBOX (amounts.h): none of them
  *   emptied      nothing at all is left: never followed
- *   ceiling      more than max(50, 10 %) of what the journal knows: none of them
+ *   ceiling      more than max(50, 10 %) of what the journal knows, or more than 20 that are more
+ *                than half of it: none of them
  *   look-again   a folder has become empty: only when it is so when it is opened once more
  */
 #include "imapsync/plan/plan_parts.h"
 
 #include <stdlib.h>
 
+/* Half a mailbox may be what a server shows of it behind a restore. */
+static size_t always(const struct plan_input *in)
+{
+    size_t half = in->n_known / 2;
+    if (half <= PLAN_DELETIONS_SMALL)
+        return PLAN_DELETIONS_SMALL;
+    return half < PLAN_DELETIONS_MIN ? half : PLAN_DELETIONS_MIN;
+}
+
 size_t plan_ceiling(const struct plan_input *in)
 {
-    size_t least = in->deletions_min > 0 ? in->deletions_min : PLAN_DELETIONS_MIN;
+    size_t least = in->deletions_min > 0 ? in->deletions_min : always(in);
     unsigned percent = in->deletions_percent > 0 ? in->deletions_percent : PLAN_DELETIONS_PERCENT;
     /* By hundreds first: the product may be too large. */
     size_t share = in->n_known / 100 * percent + in->n_known % 100 * percent / 100;

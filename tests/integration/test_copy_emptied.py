@@ -83,3 +83,13 @@ def test_nothing_for_once_before_a_flip(old_and_new, site, tmp_path):
     assert done.status == 0, done.log
     assert counts(new) == {**{name: 20 for name in FOLDERS}, "Zu": 1}
     same(look(old.imap(ANN)), look(new.imap(ANN)))
+
+
+def test_half_of_it_for_once(old_and_new, tmp_path):
+    """As behind a restore: more than half of the mailbox is gone, though less than 50 messages."""
+    old, new = old_and_new
+    assert copy(old, new, tmp_path).status == 0
+    take_away(old, FOLDERS[:2])
+    done = copy(old, new, tmp_path)
+    assert (done.status, done.messages_deleted, done.deletions_withheld) == (1, 0, 40), done.log
+    assert counts(new) == {name: 20 for name in FOLDERS}

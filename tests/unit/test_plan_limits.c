@@ -4,6 +4,12 @@
 
 static const struct plan_row rows[] = {
     {"50 deletions may always be", "mirror", "A: 1..100=101 | -1..50 |", "remove A 1..50=101 lost"},
+    {"half of a small mailbox may", "mirror", "A: 1..60=101 | -1..30 |", "remove A 1..30=101 lost"},
+    {"more than half may not: a server may show half of it behind a restore", "mirror",
+        "A: 1..60=101 | -1..31 |", "(remove A 1..31=101 lost): ceiling"},
+    {"of the smallest 20 may always be", "mirror", "A: 1..21=101 | -1..20 |",
+        "remove A 1..20=101 lost"},
+    {"and no more", "mirror", "A: 1..22=101 | -1..21 |", "(remove A 1..21=101 lost): ceiling"},
     {"51 of 100 may not, and none of them is done", "mirror", "A: 1..100=101 | -1..51 |",
         "(remove A 1..51=101 lost): ceiling"},
     {"a tenth of a large mailbox", "mirror known9900", "A: 1..100=101 | -1..100 3000 |",
