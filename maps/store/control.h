@@ -45,10 +45,10 @@
  *                                                       first; last: N gives the last N of all;
  *                                                       since: G all behind G, refused where the
  *                                                       log does not have them or G never was
- *   hold      key owner deadline_ms                     epoch, deadline
+ *   hold      key owner deadline_ms [expect_epoch]      epoch, deadline
  *   flip      key epoch route                           epoch, entry
  *   release   key [epoch]                               epoch, entry
- *   retire    key                                       epoch, entry; without "moved_by"
+ *   retire    key [expect_epoch]                        epoch, entry; without "moved_by"
  *   barrier   key epoch timeout_ms                      result: clear, ambiguous or timeout;
  *                                                       waited_ms (only coexist-mapd)
  *   status                                              map_id generation keys holds [...] and more
@@ -63,6 +63,9 @@
  *             as an array), code (400 to 599, or a number), text, also (a server), until
  *             (2026-12-31, 2026-12-31T18:00:00Z, 7d), source.  "" takes a field away.
  *   change    {generation key old new who when why request}; old and new are entries or null
+ *
+ * A change with expect_epoch, which a row of `apply` may have too, is refused when the entry has
+ * another epoch by then; 0: when there is an entry.
  *
  * Everything that a request asks for happens in one transaction or not at all.  `set`, `del` and
  * `apply` refuse a key that is held by itself, and an import leaves it as it is (a hold of its

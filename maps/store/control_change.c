@@ -29,7 +29,7 @@ int change_parse(const struct control *c, const json_t *row, struct arena *mem, 
         err_set(err, ERR_TEMP, EX_OSERR, "the request needs too much memory");
         goto done;
     }
-    if (control_number(row, "expect_epoch", INT64_MAX, false, &out->expect_epoch, err) != 0 ||
+    if (control_expect(row, &out->expects, &out->expect_epoch, err) != 0 ||
         control_flag(row, "del", &out->is_delete, err) != 0)
         goto done;
     set = json_object_get(row, "set");
@@ -47,7 +47,27 @@ done:
     return rc;
 }
 
+int control_expect(const json_t *request, bool *has_out, uint64_t *epoch_out, struct err *err)
+{
+    *has_out = json_object_get(request, "expect_epoch") != NULL;
+    return control_number(request, "expect_epoch", INT64_MAX, false, epoch_out, err);
+}
+
 /* --- Applying ------------------------------------------------------------------------------ */
+
+enum control_outcome control_check_expected(
+    struct control_call *call, struct slice key, const struct route_entry *entry, uint64_t expected)
+{
+    if (expected == 0 ? entry->is_tombstone : expected == entry->epoch)
+        return CONTROL_DONE;
+    if (expected == 0)
+        return (enum control_outcome)control_refuse(call, ERR_PERM, 1,
+            "there is an entry for %.*s meanwhile: its epoch is %" PRIu64, SLICE_ARG(key),
+            entry->epoch);
+    return (enum control_outcome)control_refuse(call, ERR_PERM, 1,
+        "%.*s has changed: its epoch is %" PRIu64 ", not %" PRIu64 "%s", SLICE_ARG(key),
+        entry->epoch, expected, entry->is_tombstone ? ", and there is no entry" : "");
+}
 
 static enum control_outcome refuse_held(
     struct control_call *call, struct slice key, const struct route_entry *entry)
@@ -62,10 +82,12 @@ static enum control_outcome refuse_held(
 static enum control_outcome check_change(
     struct control_call *call, const struct change *change, const struct route_entry *old)
 {
-    if (change->expect_epoch && change->expect_epoch != old->epoch)
-        return (enum control_outcome)control_refuse(call, ERR_PERM, 1,
-            "%.*s has changed: its epoch is %" PRIu64 ", not %" PRIu64, SLICE_ARG(change->key),
-            old->epoch, change->expect_epoch);
+    if (change->expects) {
+        enum control_outcome outcome =
+            control_check_expected(call, change->key, old, change->expect_epoch);
+        if (outcome != CONTROL_DONE)
+            return outcome;
+    }
     if (old->state == ROUTE_STATE_HELD)
         return refuse_held(call, change->key, old);
     if (change->is_delete && old->is_tombstone)

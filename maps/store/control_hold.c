@@ -38,6 +38,17 @@ static enum control_outcome read_key(struct control_call *call, struct held_key 
     return CONTROL_DONE;
 }
 
+/* Where the request says which epoch it has seen. */
+static enum control_outcome check_seen(struct control_call *call, const struct held_key *k)
+{
+    uint64_t epoch = 0;
+    bool expects;
+    if (control_expect(call->request, &expects, &epoch, call->err) != 0)
+        return CONTROL_REFUSED;
+    return expects ? control_check_expected(call, buf_slice(&k->key), &k->entry, epoch)
+                   : CONTROL_DONE;
+}
+
 static void free_key(struct held_key *k)
 {
     buf_fini(&k->key);
@@ -110,6 +121,8 @@ enum control_outcome control_hold(struct control_call *call)
         return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
             "a hold lasts from 1 ms to %" PRIu64 " ms (mapd { hold_max })", max);
     enum control_outcome outcome = read_key(call, &k);
+    if (outcome == CONTROL_DONE)
+        outcome = check_seen(call, &k);
     if (outcome == CONTROL_DONE)
         outcome = write_hold(call, &k, owner, hold_ms);
     free_key(&k);
@@ -214,6 +227,8 @@ enum control_outcome control_retire(struct control_call *call)
 {
     struct held_key k;
     enum control_outcome outcome = read_key(call, &k);
+    if (outcome == CONTROL_DONE)
+        outcome = check_seen(call, &k);
     if (outcome == CONTROL_DONE)
         outcome = write_retired(call, &k);
     free_key(&k);

@@ -55,10 +55,11 @@ struct change {
     struct slice key;
     struct slice route, deliver_as, note;
     struct change_more *more; /* NULL: none of them */
-    uint64_t expect_epoch;    /* 0: any */
+    uint64_t expect_epoch;    /* 0: there is no entry */
     enum route_kind kind;
     unsigned has; /* CHANGE_... */
     bool is_delete;
+    bool expects;   /* expect_epoch, and nothing is changed where the epoch is another one */
     bool is_forced; /* even against a cut-over that has moved the entry */
     uint32_t row;   /* in the import */
 };
@@ -67,6 +68,12 @@ struct change_counts {
     uint64_t added, changed, deleted, unchanged;
 };
 
+/* The member "expect_epoch": false in *has_out without it. */
+int control_expect(
+    const json_t *request, bool *has_out, uint64_t *epoch_out, struct err *err) ATTR_WUR;
+/* Is the entry what whoever asks has seen? */
+enum control_outcome control_check_expected(struct control_call *call, struct slice key,
+    const struct route_entry *entry, uint64_t expected);
 /* 0 when mail can be routed there. */
 int change_check_route(const struct conf *conf, struct slice route, struct err *err) ATTR_WUR;
 /* Slices are copied into mem. */

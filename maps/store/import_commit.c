@@ -176,7 +176,7 @@ static enum control_outcome write_row(struct commit *c, const struct change *row
     struct control_call *call = c->call;
     struct route_entry old, next;
 
-    if (row->is_delete || row->expect_epoch)
+    if (row->is_delete || row->expects)
         return change_apply(call, row, &c->bytes, &c->counts, NULL);
     if (store_get(call->c->store, call->txn, row->key, &c->bytes, &old, call->err) != 0)
         return CONTROL_FAILED;

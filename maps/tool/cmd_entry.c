@@ -68,6 +68,11 @@ static int add_force(json_t *request, bool is_forced)
     return is_forced ? json_object_set_new(request, "force", json_true()) : 0;
 }
 
+static int add_epoch(json_t *request, const char *member, int64_t epoch)
+{
+    return epoch < 0 ? 0 : json_object_set_new(request, member, json_integer(epoch));
+}
+
 /* "2 aliases follow" */
 static void print_follow(const json_t *reply)
 {
@@ -100,8 +105,10 @@ int cmd_set(struct tool *t, struct err *err)
     const char *why = NULL;
     json_t *reply;
     bool is_forced = tool_flag(t, "--force");
+    int64_t epoch = -1;
 
-    if (tool_option(t, "--why", &why, err) != 0 || tool_words(t, 2, INT32_MAX, err) != 0)
+    if (tool_option(t, "--why", &why, err) != 0 || tool_epoch(t, 0, &epoch, err) != 0 ||
+        tool_words(t, 2, INT32_MAX, err) != 0)
         return -1;
     json_t *set = json_object(), *request = tool_change("set", why);
     if (parse_fields(t, set, err) != 0) {
@@ -109,9 +116,10 @@ int cmd_set(struct tool *t, struct err *err)
         json_decref(request);
         return -1;
     }
-    if (request && (json_object_set_new(request, "set", set) != 0 ||
-                       json_object_set_new(request, "key", json_string(t->argv[0])) != 0 ||
-                       add_force(request, is_forced) != 0)) {
+    if (request &&
+        (json_object_set_new(request, "set", set) != 0 ||
+            json_object_set_new(request, "key", json_string(t->argv[0])) != 0 ||
+            add_force(request, is_forced) != 0 || add_epoch(request, "expect_epoch", epoch) != 0)) {
         json_decref(request);
         request = NULL;
     }
@@ -127,15 +135,19 @@ int cmd_set(struct tool *t, struct err *err)
 /* A request with nothing but a key; what it prints without --json is "ADDR: done". */
 static int change_key(struct tool *t, const char *op, const char *done, struct err *err)
 {
-    const char *why = NULL;
+    /* A release has always named the hold that it means. */
+    const char *member = strcmp(op, "release") == 0 ? "epoch" : "expect_epoch", *why = NULL;
     json_t *reply;
     bool is_forced = strcmp(op, "del") == 0 && tool_flag(t, "--force");
+    int64_t epoch = -1;
 
-    if (tool_option(t, "--why", &why, err) != 0 || tool_words(t, 1, 1, err) != 0)
+    if (tool_option(t, "--why", &why, err) != 0 || tool_epoch(t, 1, &epoch, err) != 0 ||
+        tool_words(t, 1, 1, err) != 0)
         return -1;
     json_t *request = tool_change(op, why);
-    if (request && (json_object_set_new(request, "key", json_string(t->argv[0])) != 0 ||
-                       add_force(request, is_forced) != 0)) {
+    if (request &&
+        (json_object_set_new(request, "key", json_string(t->argv[0])) != 0 ||
+            add_force(request, is_forced) != 0 || add_epoch(request, member, epoch) != 0)) {
         json_decref(request);
         request = NULL;
     }

@@ -55,9 +55,10 @@ int cmd_hold(struct tool *t, struct err *err)
     const char *until = NULL, *owner = NULL, *why = NULL;
     char own_name[OWNER_MAX];
     uint64_t hold_ms;
+    int64_t epoch = -1;
     json_t *reply;
 
-    if (tool_option(t, "--until", &until, err) != 0 ||
+    if (tool_option(t, "--until", &until, err) != 0 || tool_epoch(t, 0, &epoch, err) != 0 ||
         tool_option(t, "--owner", &owner, err) != 0 || tool_option(t, "--why", &why, err) != 0 ||
         tool_words(t, 1, 1, err) != 0 || parse_until(t, until, &hold_ms, err) != 0)
         return -1;
@@ -66,7 +67,9 @@ int cmd_hold(struct tool *t, struct err *err)
     if (request &&
         (json_object_set_new(request, "key", json_string(t->argv[0])) != 0 ||
             json_object_set_new(request, "owner", json_string(owner ? owner : own_name)) != 0 ||
-            json_object_set_new(request, "deadline_ms", json_integer((json_int_t)hold_ms)) != 0)) {
+            json_object_set_new(request, "deadline_ms", json_integer((json_int_t)hold_ms)) != 0 ||
+            (epoch >= 0 &&
+                json_object_set_new(request, "expect_epoch", json_integer(epoch)) != 0))) {
         json_decref(request);
         request = NULL;
     }

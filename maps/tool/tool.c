@@ -22,10 +22,10 @@
 
 static const struct tool_command COMMANDS[] = {
     {"init", "", "make an empty map, once", cmd_init},
-    {"set", "[--force] ADDR FIELD=VALUE...",
+    {"set", "[--force] [--epoch N] ADDR FIELD=VALUE...",
         "add or change an entry (route, kind, deliver_as, note, ...)", cmd_set},
     {"get", "ADDR", "show an entry", cmd_get},
-    {"del", "[--force] ADDR", "delete an entry", cmd_del},
+    {"del", "[--force] [--epoch N] ADDR", "delete an entry", cmd_del},
     {"list", "[--route S] [--state X] [--kind K] [--domain D]", "show entries", cmd_list},
     {"import",
         "[--source NAME] [--route S] [--reroute] [--replace] [--max-drop PERCENT] [--dry-run] "
@@ -39,10 +39,11 @@ static const struct tool_command COMMANDS[] = {
     {"revert", "GEN [ADDR...] [--dry-run]",
         "entries as they were then; the map alone, no mail moves", cmd_revert},
     {"log", "[ADDR] [--last N | --all]", "show changes", cmd_log},
-    {"hold", "ADDR|@DOMAIN [--until TIME|DURATION] [--owner NAME]",
+    {"hold", "ADDR|@DOMAIN [--until TIME|DURATION] [--owner NAME] [--epoch N]",
         "let mail wait at the senders for a while", cmd_hold},
-    {"release", "ADDR|@DOMAIN", "end a hold", cmd_release},
-    {"retire", "ADDR|@DOMAIN", "let others change the route of a user who was moved", cmd_retire},
+    {"release", "ADDR|@DOMAIN [--epoch N]", "end a hold", cmd_release},
+    {"retire", "ADDR|@DOMAIN [--epoch N]", "let others change the route of a user who was moved",
+        cmd_retire},
     {"backup", "[list|now]", "sets of map, configuration and keys", cmd_backup},
     {"restore", "SET [--moved FILE] [--dry-run] | --take map|sync ADDR...",
         "the map of a set; who is elsewhere meanwhile comes back held", cmd_restore},
@@ -236,6 +237,20 @@ int tool_list_own(struct tool *t, const struct tool_listing *what, json_t *reque
     table_free(&table);
     json_decref(request);
     return rc == 0 ? tool_flush(err) : -1;
+}
+
+int tool_epoch(struct tool *t, uint64_t least, int64_t *out, struct err *err)
+{
+    const char *text = NULL;
+    uint64_t epoch;
+    if (tool_option(t, "--epoch", &text, err) != 0)
+        return -1;
+    if (text && num_u64(slice_str(text), least, INT64_MAX, &epoch) != 0)
+        return err_set(
+            err, ERR_PERM, EX_USAGE, "--epoch needs an epoch, as `maptool get` shows it");
+    if (text)
+        *out = (int64_t)epoch;
+    return 0;
 }
 
 /* --- Output ---------------------------------------------------------------------------------- */

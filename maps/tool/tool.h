@@ -43,6 +43,8 @@ int tool_usage(struct buf *out) ATTR_WUR;
 bool tool_flag(struct tool *t, const char *name);
 /* "--name VALUE" or "--name=VALUE"; *out is left alone when it is not given. */
 int tool_option(struct tool *t, const char *name, const char **out, struct err *err) ATTR_WUR;
+/* "--epoch N", at least `least`; *out is left alone when it is not given. */
+int tool_epoch(struct tool *t, uint64_t least, int64_t *out, struct err *err) ATTR_WUR;
 /* When all options are read: the number of words left, and none of them an option. */
 int tool_words(struct tool *t, int min, int max, struct err *err) ATTR_WUR;
 

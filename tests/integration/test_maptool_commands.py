@@ -188,6 +188,30 @@ def test_log(made):
     assert "old -> new" in text and "pilot group" in text
 
 
+# --- Two operators --------------------------------------------------------------------------------------
+
+def test_who_has_seen_another_entry_changes_nothing(made):
+    """Both have seen the same epoch: the second one is told, whatever they do."""
+    seen = str(made.json("get", "ann@example.org")["epoch"])
+    assert made.maptool("set", "--epoch", seen, "ann@example.org", "route=new").stdout.endswith("epoch 3\n")
+    for args in (["set", "ann@example.org", "route=old"], ["set", "--force", "--why", "w", "ann@example.org", "note=n"],
+                 ["del", "ann@example.org"], ["hold", "ann@example.org"], ["retire", "ann@example.org"]):
+        fails(made, 1, f"ann@example.org has changed: its epoch is 3, not {seen}", *args, "--epoch", seen)
+    assert made.json("get", "ann@example.org")["epoch"] == 3
+    # 0: there is no entry, and never was, or not any more.
+    fails(made, 1, "there is an entry for ann@example.org meanwhile: its epoch is 3", "set", "--epoch=0", "ann@example.org", "route=old")
+    made.maptool("set", "--epoch", "0", "carl@example.org", "route=old")
+    made.maptool("del", "--epoch", "4", "carl@example.org")
+    fails(made, 1, "its epoch is 5, not 4, and there is no entry", "set", "--epoch", "4", "carl@example.org", "route=new")
+    made.maptool("set", "--epoch", "0", "carl@example.org", "route=new")
+    # A hold is one's own by its epoch.
+    held = json.loads(made.maptool("hold", "--json", "--epoch", "3", "ann@example.org", "--until", "60s").stdout)["epoch"]
+    fails(made, 1, f"with epoch {held}, not 3", "release", "--epoch", "3", "ann@example.org")
+    made.maptool("release", "--epoch", str(held), "ann@example.org")
+    for wrong in ("-1", "x", ""):
+        fails(made, 64, "--epoch needs an epoch", "set", f"--epoch={wrong}", "ann@example.org", "route=old")
+
+
 # --- explain -------------------------------------------------------------------------------------------
 
 def test_explain(live):

@@ -165,8 +165,11 @@ GROUPS = [
     ]),
     ("maps/store/control_change.c", CONTROL + ["test_control_fields"], [
         ("the expected epoch is not compared",
-         "if (change->expect_epoch && change->expect_epoch != old->epoch)",
-         "if (false)"),
+         "if (expected == 0 ? entry->is_tombstone : expected == entry->epoch)",
+         "if (true)"),
+        ("epoch 0 is that of an entry that never was, and of none that is gone",
+         "expected == 0 ? entry->is_tombstone : expected == entry->epoch",
+         "expected == entry->epoch"),
         ("a held entry can be changed",
          "if (old->state == ROUTE_STATE_HELD) return refuse_held(call, change->key, old);",
          ""),

@@ -76,7 +76,12 @@ static void test_refused(void **state)
             EX_DATAERR, "one line"},
         {"{\"op\":\"set\",\"key\":\"a@example.org\",\"expect_epoch\":5,\"set\":"
          "{\"route\":\"old\"}}",
+            1, "its epoch is 0, not 5, and there is no entry"},
+        {"{\"op\":\"hold\",\"key\":\"a@example.org\",\"owner\":\"o\",\"deadline_ms\":1,"
+         "\"expect_epoch\":5}",
             1, "its epoch is 0, not 5"},
+        {"{\"op\":\"retire\",\"key\":\"a@example.org\",\"expect_epoch\":\"x\"}", EX_USAGE,
+            "expect_epoch"},
         {"{\"op\":\"hold\",\"key\":\"a@example.org\",\"owner\":\"o\",\"deadline_ms\":1}", 1,
             "no entry"},
         {"{\"op\":\"hold\",\"key\":\"a@example.org\",\"owner\":\"o\"}", EX_USAGE, "deadline_ms"},
