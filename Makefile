@@ -215,6 +215,7 @@ unit: $(addprefix build/unit/,$(UNIT_TESTS)) $(addprefix build/replay/,$(FUZZERS
 lint:
 	@$(PYTHON) tests/tools/lint.py
 	@$(PYTHON) tests/tools/mutate.py --check
+	@$(PYTHON) tests/chaos/mutants.py --check
 
 format:
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
@@ -256,6 +257,7 @@ chaos: packages-check
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all asan helpers
 	@$(MAKE) --no-print-directory -s sim SIM_HISTORIES=$(CHAOS_HISTORIES) SIM_FIRST=$(CHAOS_FIRST)
 	$(PYTHON) tests/chaos/chaos.py -n $(CHAOS_SCHEDULES)
+	$(PYTHON) tests/chaos/chaos.py --mutants
 	COEXIST_KILLS=$(CHAOS_KILLS) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'kill or stopped or fault' tests/integration
 
 fuzz: packages-fuzz

@@ -7,6 +7,7 @@
     chaos.py --replay FILE          a schedule that was kept
     chaos.py --print 17             the schedule of a seed
     chaos.py --teeth                what the judge finds of faults that are planted
+    chaos.py --mutants [WORD...]    what it finds of programs that are broken on purpose
 
 Exit status: 0 nothing was lost, doubled, misrouted or worse; 1 something was; 69 without the servers, 77 without root.
 """
@@ -23,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "tools"), str(HERE.parent / "integration")]
 
+import mutants  # noqa: E402
 import peers  # noqa: E402
 import sabotage  # noqa: E402
 import teeth  # noqa: E402
@@ -114,13 +116,13 @@ def many(first, count, jobs, report):
 class Report:
     def __init__(self, count):
         self.count, self.done, self.failed, self.kept = count, 0, [], 0
-        self.accepted, self.explained, self.started = 0, 0, time.monotonic()
+        self.sums, self.explained, self.started = collections.Counter(), 0, time.monotonic()
         self.said = self.started
 
     def __call__(self, result, folder):
         wrong = faults(result.verdicts)
         self.done += 1
-        self.accepted += result.accepted
+        self.sums.update({name: getattr(result, name) for name in ("accepted", "acts", "flips", "back")})
         self.explained += len(result.verdicts) - len(wrong)
         if wrong:
             self.failed.append(result.seed)
@@ -197,6 +199,7 @@ def main():
     parser.add_argument("--shrink", action="store_true", help="if it fails, leave steps out as long as it does")
     parser.add_argument("--print", type=int, metavar="SEED", dest="shown", help="the schedule of a seed")
     parser.add_argument("--teeth", action="store_true", help="only what the judge finds of planted faults")
+    parser.add_argument("--mutants", nargs="*", metavar="WORD", help="only what is found of programs that are broken on purpose")
     args = parser.parse_args()
     if args.shown is not None:
         print(generate(args.shown).text(), end="")
@@ -206,6 +209,8 @@ def main():
         return EX_NOPERM
     try:
         peers.get(["dovecot", "postfix"])
+        if args.mutants is not None:
+            return mutants.main(one, args.mutants)
         if args.teeth:
             return bite()
         if args.replay:
@@ -221,8 +226,9 @@ def main():
     report = Report(args.n)
     many(args.first, args.n, args.jobs, report)
     seconds = time.monotonic() - report.started
-    print(f"chaos: {report.done} schedules in {seconds:.0f} s, {report.accepted} messages accepted, {report.explained} doubled by "
-          "acknowledgements that were lost")
+    sums = report.sums
+    print(f"chaos: {report.done} schedules in {seconds:.0f} s: {sums['accepted']} messages accepted, {sums['acts']} acts of users, "
+          f"{sums['flips']} flips ({sums['back']} of them back); {report.explained} messages doubled by acknowledgements that were lost")
     for seed in report.failed:
         print(f"chaos: tests/chaos/chaos.py --seed {seed} --shrink")
     print(f"{report.done - len(report.failed)} passed, {len(report.failed)} failed")

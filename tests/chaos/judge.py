@@ -108,6 +108,7 @@ class Life:
         self.more = 0                 # copies that a doubt allows
         self.folder, self.flags, self.unsure_flags = "INBOX", set(), set()
         self.is_loose = False         # where it is, and how often, is in doubt
+        self.is_twin = False          # there were several, and which one was meant nobody has written down
         self.servers = set()          # where it was put by its user
         self.old_deleted = False      # on old by its user, whenever
         self.date = None
@@ -189,6 +190,14 @@ class Judge:
             life.more += 1
         life.old_deleted |= line["server"] == "old"
 
+    def on_copy(self, line):
+        life = self.life(line)
+        life.is_twin = True
+        if line["sure"] and not life.is_loose:
+            life.appended += 1
+        else:
+            life.more += 1
+
     def on_delete(self, line):
         life = self.life(line)
         if line["sure"] and not life.is_loose:
@@ -266,7 +275,7 @@ class Judge:
             return
         if len(outside) > life.acked + life.appended - life.deleted and not life.is_loose:
             self.say("DUP-EXPLAINED", user, token, f"in {places}: {'; '.join(life.causes)}")
-        if len(outside) == 1 and life.low == life.high == 1 and not life.is_loose:
+        if len(outside) == 1 and life.low == life.high == 1 and not (life.is_loose or life.is_twin):
             self.exactly(user, token, life, outside[0])
 
     def exactly(self, user, token, life, copy):

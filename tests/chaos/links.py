@@ -5,6 +5,7 @@
     port = links.add("old.lmtp", server.lmtp_port)     who connects there comes to the server
     links.cut("old.lmtp")       links.cut_at("old.imap", 700)      links.lose("old.lmtp")
     links.close_link(name)      links.stall(name)                  links.slow(name, 20)
+    links.hang(name)
     links.open_link(name)       links.open_all()                   links.end()
 
 All connections are served by one thread with a loop of its own.
@@ -23,6 +24,7 @@ class Link:
     def __init__(self, target):
         self.target, self.pairs = target, set()
         self.is_closed, self.delay_ms, self.cut_after, self.loses = False, 0, None, False
+        self.hangs = False
         self.flows = asyncio.Event()
         self.flows.set()
 
@@ -69,12 +71,16 @@ class Links:
     def stall(self, name):
         self._change(name, lambda link: link.flows.clear())
 
+    def hang(self, name):
+        """The end of the next message waits for open_link(), and comes through then, whoever has left meanwhile."""
+        self._change(name, lambda link: setattr(link, "hangs", True))
+
     def slow(self, name, milliseconds):
         self._change(name, lambda link: setattr(link, "delay_ms", milliseconds))
 
     def open_link(self, name):
         def change(link):
-            link.is_closed, link.delay_ms, link.cut_after, link.loses = False, 0, None, False
+            link.is_closed, link.delay_ms, link.cut_after, link.loses, link.hangs = False, 0, None, False, False
             link.flows.set()
         self._change(name, change)
 
@@ -122,11 +128,14 @@ class Links:
             while data := await reader.read(65536):
                 if link.delay_ms:
                     await asyncio.sleep(link.delay_ms / 1000)
-                await link.flows.wait()
                 if is_up:
                     tail = (tail + data)[-len(END_OF_DATA):]
                     state["waits"] = tail == END_OF_DATA
-                elif state["waits"] and link.loses:
+                    if state["waits"] and link.hangs:
+                        link.hangs = False
+                        link.flows.clear()
+                await link.flows.wait()
+                if not is_up and state["waits"] and link.loses:
                     link.loses = False   # the server has it, and nobody hears of that
                     break
                 if state["left"] is not None:

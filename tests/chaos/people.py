@@ -130,6 +130,11 @@ class Person:
         self.is_settled = True        # no attempt is under way, and the last one came to its end
         self.has_moved = False
 
+    def has_flipped(self):
+        """Or is about to, or nobody can say."""
+        entry = self.world.entry(self.user)
+        return entry is None or entry["state"] != "active" or entry["route"] != self.route
+
     def listing(self, client):
         """[(token, folder, uid)] outside Trash, ordered by token."""
         out = []
@@ -194,6 +199,15 @@ class Person:
         if folder not in folders(client):
             client.create(quoted(folder))
         client.uid("MOVE", found[2], quoted(folder))
+        return [{"token": found[0], "folder": folder}] if client.response("COPYUID")[1] != [None] else []
+
+    def copy(self, client, _, number, folder):
+        """The same octets once more."""
+        if not (found := self.chosen(client, number)):
+            return []
+        if folder not in folders(client):
+            client.create(quoted(folder))
+        client.uid("COPY", found[2], quoted(folder))
         return [{"token": found[0], "folder": folder}] if client.response("COPYUID")[1] != [None] else []
 
     def delete(self, client, _, number):

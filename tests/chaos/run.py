@@ -19,6 +19,7 @@ from world import World, address
 
 SLOW_S = 3           # until() waits no longer for a state,
 LONG_S = 20          # but for the last one
+FAULTS = ("kill", "stop", "cut", "cutat", "lose", "close", "stall", "hang", "slow", "full")
 SETTLE_S = 60        # until everything that was promised is there, when all faults have ended
 
 
@@ -29,6 +30,19 @@ class Result:
     story: list = field(default_factory=list)
     seconds: float = 0.0
     accepted: int = 0
+    acts: int = 0
+    flips: int = 0       # of the map, there and back
+    back: int = 0
+
+
+def flips_of(changes):
+    """The servers to which users were moved, one for each flip."""
+    routes, out = {}, []
+    for change in changes:
+        if routes.setdefault(change.user, change.route) != change.route:
+            out.append(change.route)
+        routes[change.user] = change.route
+    return out
 
 
 class Run:
@@ -37,6 +51,7 @@ class Run:
         self.clients, self.attempts, self.story, self.stuck = {}, [], [], []
         self.started = time.monotonic()
         self.has_daemon = schedule.has("daemon")
+        self.faults = 0
 
     def tell(self, text):
         self.story.append(f"{1000 * (time.monotonic() - self.started):6.0f} ms  {text}")
@@ -52,6 +67,7 @@ class Run:
             for step in self.schedule.steps:
                 self.update()
                 self.tell(" ".join(step))
+                self.faults += step[0] in FAULTS
                 getattr(self, "on_" + step[0])(*step[1:])
             self.quiet()
             if self.sabotage:
@@ -62,9 +78,12 @@ class Run:
         self.ledger.close()
         verdicts = judge(lines, evidence)
         verdicts += [Verdict("CRASHED", "", "", text) for text in world.crashes if text not in evidence.crashes]
-        accepted = sum(line["event"] == "reply" and line["code"] == 250 for line in lines)
+        flips = flips_of(evidence.changes)
         (self.folder / "story").write_text("\n".join([*self.story, *map(str, verdicts)]) + "\n")
-        return Result(self.schedule.seed, verdicts, self.story, time.monotonic() - self.started, accepted)
+        return Result(self.schedule.seed, verdicts, self.story, time.monotonic() - self.started,
+                      accepted=sum(line["event"] == "reply" and line["code"] == 250 for line in lines),
+                      acts=sum(line["event"] in ("append", "flag", "move", "copy", "delete") for line in lines),
+                      flips=len(flips), back=flips.count("old"))
 
     # --- Steps ---------------------------------------------------------------------------
 
@@ -94,24 +113,37 @@ class Run:
         self.ledger.write("turn", user=address(name), to=server)
 
     def on_rollback(self, name):
-        self.begin("rollback", name)
+        if self.has_daemon:
+            self.begin("rollback", name)
+        else:
+            for attempt in self.mine(name)[-1:]:
+                attempt.signal(signal.SIGINT)
 
     def begin(self, command, name, *more):
         self.people[name].is_settled = False
         self.people[name].has_moved = True
         self.attempts.append(Attempt(self.world, command, address(name), *more))
+        self.attempts[-1].faults = self.faults
 
     def update(self):
-        """An attempt that has come to its end, with no other beside it, leaves nothing in doubt."""
+        """An attempt that has come to its end, with no other beside it, leaves nothing in doubt; nor does one that was
+        rolled back, if nothing was broken since it began."""
         for name, person in self.people.items():
-            mine = [attempt for attempt in self.attempts if attempt.user == address(name)]
-            if mine and all(attempt.is_over for attempt in mine) and mine[-1].command == "cutover" and mine[-1].status == 0:
-                person.is_settled = True
+            mine = self.mine(name)
+            if person.is_settled or not mine or not all(attempt.is_over for attempt in mine):
+                continue
+            last = [attempt for attempt in mine if attempt.command == "cutover"][-1:]
+            is_released = last and last[0].faults == self.faults and last[0].states[-1:] in (["released"], ["rolled-back"])
+            person.is_settled = bool(last) and (last[0].status == 0 or (is_released and not person.has_flipped()))
+
+    def mine(self, name):
+        return [attempt for attempt in self.attempts if attempt.user == address(name)]
 
     def on_until(self, name, state):
-        mine = [attempt for attempt in self.attempts if attempt.user == address(name)]
+        """The last one, "done", is waited for until the command has ended: a way back begins with a sweep that is done."""
+        mine = [attempt for attempt in self.mine(name) if attempt.command == "cutover"]
         deadline = time.monotonic() + (LONG_S if state == "done" else SLOW_S)
-        while mine and not mine[-1].is_over and state not in mine[-1].states and time.monotonic() < deadline:
+        while mine and not mine[-1].is_over and (state == "done" or state not in mine[-1].states) and time.monotonic() < deadline:
             time.sleep(0.005)
         if mine:
             self.tell(f"  {name}: {' '.join(mine[-1].states)}" + (f", status {mine[-1].status}" if mine[-1].is_over else ""))
@@ -163,6 +195,9 @@ class Run:
 
     def on_stall(self, link):
         self.world.links.stall(link)
+
+    def on_hang(self, link):
+        self.world.links.hang(link)
 
     def on_slow(self, link, milliseconds):
         self.world.links.slow(link, int(milliseconds))

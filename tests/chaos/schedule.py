@@ -26,7 +26,7 @@ WORDS = {
     "disk": ("", "the state lies on a small file system"),
     "fill": ("USER COUNT", "so many messages are in the user's folders on old"),
     "mail": ("DOOR USERS COUNT", "clients begin to send so many messages, each to all of these users"),
-    "do": ("USER append FOLDER | flag N SIGNFLAG | move N FOLDER | delete N", "the user acts where his route leads to"),
+    "do": ("USER append FOLDER | flag N SIGNFLAG | move N FOLDER | copy N FOLDER | delete N", "the user acts where his route leads to"),
     "late": ("USER FOLDER", "a message comes to the server that the user has left"),
     "move": ("USER SERVER", "a cut-over is begun"),
     "rollback": ("USER", "and this is wished for"),
@@ -41,6 +41,7 @@ WORDS = {
     "lose": ("LINK", "the next answer to the end of a message is lost"),
     "close": ("LINK", "nobody gets through"),
     "stall": ("LINK", "nothing comes through, and no connection ends"),
+    "hang": ("LINK", "the end of the next message comes through only when the link is open again"),
     "slow": ("LINK MS", "each piece takes so long"),
     "open": ("LINK", "all is well with it again"),
     "full": ("", "the disk is full"),
@@ -75,7 +76,8 @@ def _check(words):
         return f"no such step; there are {', '.join(WORDS)}"
     wanted = WORDS[verb][0]
     if verb == "do":
-        forms = {"append": ["FOLDER"], "flag": ["COUNT", "SIGNFLAG"], "move": ["COUNT", "FOLDER"], "delete": ["COUNT"]}
+        forms = {"append": ["FOLDER"], "flag": ["COUNT", "SIGNFLAG"], "move": ["COUNT", "FOLDER"], "copy": ["COUNT", "FOLDER"],
+                 "delete": ["COUNT"]}
         if len(rest) < 2 or rest[0] not in USERS or rest[1] not in forms:
             return f"it is: {wanted}"
         wanted, rest = forms[rest[1]], rest[2:]
@@ -131,7 +133,7 @@ class Generator:
         if has_disk:
             self.say("disk")
         for user in USERS:
-            self.say("fill", user, rng.randrange(2, 8))
+            self.say("fill", user, rng.choice((2, 4, 7, 20)))
         kinds = [(self.mail, 22), (self.act, 22), (self.attempt, 14), (self.late, 4), (self.process, 11), (self.link, 14),
                  (self.quiet_time, 6)] + [(self.disk, 8)] * has_disk
         for _ in range(rng.randrange(10, 30)):
@@ -152,9 +154,10 @@ class Generator:
 
     def act(self):
         rng, user = self.rng, self.rng.choice(USERS)
-        what = rng.choice(("append", "flag", "flag", "move", "delete"))
-        words = {"append": [rng.choice(FOLDERS)], "flag": [rng.randrange(12), rng.choice("+-") + rng.choice(FLAGS)],
-                 "move": [rng.randrange(12), rng.choice(FOLDERS)], "delete": [rng.randrange(12)]}
+        what = rng.choice(("append", "flag", "flag", "move", "copy", "delete", "delete"))
+        words = {"append": [rng.choice(FOLDERS)], "flag": [rng.randrange(30), rng.choice("+-") + rng.choice(FLAGS)],
+                 "move": [rng.randrange(30), rng.choice(FOLDERS)], "copy": [rng.randrange(30), rng.choice(FOLDERS)],
+                 "delete": [rng.randrange(30)]}
         self.say("do", user, what, *words[what])
 
     def attempt(self):
@@ -163,11 +166,11 @@ class Generator:
         to = {"old": "new", "new": "old"}[self.where[user]] if rng.random() < 0.85 else self.where[user]
         self.say("move", user, to)
         self.where[user] = to
-        if rng.random() < 0.75:
-            self.say("until", user, rng.choice(STATES))
-            if rng.random() < 0.5:
-                rng.choice((self.process, self.link, self.mail, self.act))()
-            if rng.random() < 0.15:
+        for state in sorted(rng.sample(STATES, rng.choice((0, 1, 1, 2))), key=STATES.index):
+            self.say("until", user, state)
+            for _ in range(rng.randrange(3)):
+                rng.choice((self.process, self.link, self.mail, self.act, self.act))()
+            if rng.random() < 0.12:
                 self.say("rollback", user)
 
     def late(self):
@@ -185,12 +188,12 @@ class Generator:
 
     def link(self):
         rng, name = self.rng, self.rng.choice(LINKS)
-        verb = rng.choice(("cut", "cutat", "lose", "close", "stall", "slow"))
-        if verb == "lose" and name.endswith("imap"):
+        verb = rng.choice(("cut", "cutat", "lose", "close", "stall", "slow", "hang"))
+        if verb in ("lose", "hang") and name.endswith("imap"):
             verb = "cut"
         more = {"cutat": [rng.randrange(1, 4000)], "slow": [rng.randrange(5, 60)]}.get(verb, [])
         self.say(verb, name, *more)
-        if verb in ("close", "stall", "slow"):
+        if verb in ("close", "stall", "slow", "hang"):
             self.later("open", name)
 
     def disk(self):

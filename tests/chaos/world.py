@@ -111,6 +111,9 @@ class World:
         self.site.settings["relay"]["listen"].append(f"lmtp://127.0.0.1:{lmtp_port}")
         self.site.write_conf()
         if self.has_disk:
+            # Behind an error of the disk Berkeley DB closes its environment without giving everything back.
+            (self.folder / "leaks").write_text("leak:libdb\n")
+            os.environ["LSAN_OPTIONS"] = f"suppressions={self.folder / 'leaks'}:print_suppressions=0"
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", self.site.state], check=True)
         self.site.maptool("init")
         self.site.start("mapd")
