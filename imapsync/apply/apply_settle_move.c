@@ -11,6 +11,8 @@
  *
  * What went to Trash is no message of the source (new UID 0), and stands alone there.
  *
+ * One that is in neither, and may be what cannot be read in the other one, is SENT there.
+ *
  * Where one of the folders has another UIDVALIDITY since, or is not there, content tells more
  * (resolve.h), so each message gets a pair in every place where it may be: in the old folder it
  * stays, in the other one it is SENT.  Those that are not found are forgotten, and one that is
@@ -33,6 +35,7 @@ struct search {
     struct end_changes there; /* what the other folder got since */
     struct body *bodies;
     size_t n;
+    bool has_unread;    /* among them, and it may be any */
     struct pair *pairs; /* of the old folder */
     size_t n_pairs;
     struct pair *others; /* of the other one */
@@ -89,6 +92,8 @@ static int read_candidates(struct search *x, bool *is_open_out, struct err *err)
         *is_open_out = !x->s->target->ops->is_broken(x->s->target);
         return *is_open_out ? 0 : -1;
     }
+    for (size_t i = 0; i < x->n; i++)
+        x->has_unread = x->has_unread || x->bodies[i].is_refused;
     return 0;
 }
 
@@ -140,7 +145,7 @@ static void judge(struct search *x, const struct pair *p, const struct listed *l
     struct body *b = x->is_there && content->has_digest ? find(x, content) : NULL;
     const struct listed *copy = b ? end_changes_find(&x->there, b->uid) : NULL;
     struct moved m = {.was = *p, .now = *p, .content = *content};
-    bool is_lost = x->to.id != 0 && !x->is_there;
+    bool is_lost = x->to.id != 0 && (!x->is_there || (x->has_unread && !left && !x->s->is_void));
     if (b) {
         b->mate = p->tgt_uid;
         m.follows = true;

@@ -347,5 +347,6 @@ void folder_work_fini(struct work *w)
     free(w->missing);
     free(w->checks);
     uid_set_fini(&w->filtered);
+    uid_set_fini(&w->in_doubt);
     end_changes_fini(&w->kept);
 }

@@ -33,6 +33,8 @@ static struct plan_message message_at(const void *arg, size_t i)
         .has_flags = l->has_flags,
         .flags = l->flags,
         .is_unreadable = read && !read->is_there,
+        .is_refused = read && read->is_refused,
+        .is_in_doubt = t == &t->of->source_told && uid_set_has(&t->of->in_doubt, l->uid),
         .is_still_there = uids_have(t->still, t->n_still, l->uid),
         .is_filtered = t == &t->of->source_told &&
                        !filter_takes(&t->of->c->options.filter, l, t->changes->keywords),
@@ -155,10 +157,27 @@ static int take_sizes(struct reading *r, struct err *err)
     return result;
 }
 
-static int take_contents(struct reading *r, struct err *err)
+/* Whom a refusal is about, of a folder that can be opened. */
+static int halve(struct reading *r, struct err *err)
+{
+    struct end_ticket opening = {0};
+    struct end_changes numbers;
+    end_changes_init(&numbers, &r->w->keywords);
+    folder_begin_open(r->w, r->of, &numbers, &opening);
+    int result = end_check(r->of->end, &opening, "cannot open the folder", err);
+    if (result == 0)
+        result = bodies_halve(r->of->end, r->bodies, r->n_bodies, err);
+    end_changes_fini(&numbers);
+    return result;
+}
+
+static int take_contents(struct reading *r, bool is_opened, struct err *err)
 {
     struct told *t = r->of;
-    int result = bodies_finish(&r->digests, err);
+    bool has_refused;
+    int result = bodies_finish(&r->digests, &has_refused, err);
+    if (result == 0 && has_refused)
+        result = is_opened ? halve(r, err) : -1;
     if (result != 0 && t->end->ops->is_broken(t->end))
         r->w->c->has_died = true;
     for (size_t i = 0; result == 0 && i < r->n_bodies; i++)
@@ -175,7 +194,7 @@ int folder_read_finish(struct reading *r, struct err *err)
     int result = end_check(e, &r->opening, "cannot open the folder", err);
     /* What was begun behind it is answered all the same. */
     int sizes = take_sizes(r, result == 0 ? err : &ignored);
-    int contents = take_contents(r, result == 0 && sizes == 0 ? err : &ignored);
+    int contents = take_contents(r, result == 0, result == 0 && sizes == 0 ? err : &ignored);
     end_changes_fini(&r->numbers);
     end_changes_fini(&r->sizes);
     free(r->uids);

@@ -157,7 +157,8 @@ static struct resolve_job resolve_job_of(struct work *w, struct intent *intents,
         .is_another_there = w->is_detached,
         .is_behind_flip = folder_is_behind_flip(w),
         .past = folder_is_behind_flip(w) ? w->c->past : NULL,
-        .settle_ms = w->c->options.settle_ms};
+        .settle_ms = w->c->options.settle_ms,
+        .in_doubt = &w->in_doubt};
 }
 
 static int run_resolve(struct work *w, struct resolve_job *job, struct err *err)
@@ -302,7 +303,8 @@ static int follow_source(struct work *w, struct err *err)
         .n_intents = n,
         .suspects = &w->c->suspects,
         .keeps_rest = folder_is_behind_flip(w),
-        .keeps_alone = !folder_is_behind_flip(w)};
+        .keeps_alone = !folder_is_behind_flip(w),
+        .in_doubt = &w->in_doubt};
     if (result == 0)
         result = look(w, w->listing.uidvalidity, true, err);
     take_numbers(&w->record->source, w->source);

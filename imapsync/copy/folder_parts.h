@@ -109,6 +109,7 @@ struct work {
     struct check *checks;
     size_t n_checks;
     bool is_needed;          /* on the target: something goes there */
+    struct uid_set in_doubt; /* of the source: not given, and perhaps on the target already */
     bool has_unread;         /* told: contents of it were not read for the plan */
     size_t n_exceptions;     /* of this folder in this pass, with what is withheld */
     struct uid_set filtered; /* of these those that a filter has left out */

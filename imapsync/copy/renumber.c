@@ -195,11 +195,25 @@ static int expect_alone(const struct renumbering *r, struct err *err)
     return 0;
 }
 
+static void find_in_doubt(const struct renumbering *r)
+{
+    const struct renumber_job *job = r->job;
+    size_t n_left = 0;
+    for (size_t i = 0; i < job->n_pairs; i++)
+        n_left += r->pairs[i].mate == 0 && job->pairs[i].tgt_uid != 0;
+    for (size_t i = 0; n_left > 0 && i < r->n_now; i++) {
+        if (r->now[i].is_refused)
+            uid_set_add(job->in_doubt, r->now[i].uid);
+    }
+    uid_set_join(job->in_doubt);
+}
+
 static int move(struct renumbering *r, struct err *err)
 {
     struct renumber_job *job = r->job;
     match_up(r->pairs, job->n_pairs, r->now, r->n_now,
         journal_has_both_ways(job->journal) ? MATCH_TEXT : MATCH_LINES);
+    find_in_doubt(r);
     /* What an attempt has left that was killed. */
     if (expect_alone(r, err) != 0 || journal_folder_forget(job->journal, r->new, err) != 0 ||
         journal_keywords_put(job->journal, r->new, job->keywords, err) != 0 ||

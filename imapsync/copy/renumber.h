@@ -8,6 +8,7 @@
 #ifndef IMAPSYNC_COPY_RENUMBER_H
 #define IMAPSYNC_COPY_RENUMBER_H
 
+#include "base/mail/uid_set.h"
 #include "imapsync/journal/journal.h"
 #include "imapsync/stream/suspects.h"
 #include "imapsync/ends/end.h"
@@ -27,6 +28,7 @@ struct renumber_job {
     const struct suspects *suspects; /* what the source dies of is not read */
     bool keeps_rest;  /* behind a flip: pairs without a message stay known under the old id */
     bool keeps_alone; /* copies without a message stay known, alone on the target */
+    struct uid_set *in_doubt; /* out: what the source does not give, and may be one of these */
 };
 
 int renumber(struct renumber_job *job, struct err *err) ATTR_WUR;

@@ -18,6 +18,9 @@
  * What was sent and has gone from the source meanwhile becomes a pair as well: its copy is then
  * treated like any other whose message was deleted.
  *
+ * What cannot be read of the target is nobody's copy, so that its message is sent again rather than
+ * missing.  What cannot be read of the source waits while the target has anything that it may be.
+ *
  * Known weaknesses: a batch whose connection broke may be stored later than settle_ms; of a message
  * that was killed on its way before the journal had its digest, and was deleted on the source
  * since, nobody knows the content.
@@ -35,6 +38,7 @@
 #include "imapsync/copy/resolve_parts.h"
 
 #define LOOK_AGAIN_MS 100
+#define UIDS_AT_ONCE 100 /* of an intent */
 
 /* What is not listed may be what is looked for. */
 static int wait_for_all(const struct end *e, struct err *err)
@@ -287,13 +291,62 @@ static int owe_lost(struct resolve_job *job, const struct end_changes *there,
     return journal_commit(job->journal, err);
 }
 
+/* What the source does not give may be any of those that are left. */
+static void find_in_doubt(
+    struct resolve_job *job, const struct resolve_side *source, const struct resolve_side *target)
+{
+    size_t n_left = 0;
+    for (size_t i = 0; i < target->n; i++)
+        n_left += target->v[i].mate == 0;
+    for (size_t i = 0; n_left > 0 && i < source->n; i++) {
+        if (source->v[i].is_refused)
+            uid_set_add(job->in_doubt, source->v[i].uid);
+    }
+    uid_set_join(job->in_doubt);
+}
+
+/* The UIDs of `left` that it names are taken out of there. */
+static bool takes_some(const struct intent *in, uint32_t *left, size_t *n)
+{
+    const size_t before = *n;
+    size_t kept = 0;
+    for (size_t i = 0; i < before; i++) {
+        bool is_named = false;
+        for (size_t k = 0; !is_named && k < in->n; k++)
+            is_named = in->uids[k] == left[i];
+        if (!is_named)
+            left[kept++] = left[i];
+    }
+    *n = kept;
+    return kept < before;
+}
+
+/* What was never sent may have come there by other ways. */
+static void expect(struct resolve_job *job, uint32_t *uids, size_t n)
+{
+    for (size_t at = 0; at < n; at += UIDS_AT_ONCE) {
+        struct intent in = {.kind = INTENT_APPEND,
+            .tgt_uidnext = 1,
+            .uids = uids + at,
+            .n = n - at < UIDS_AT_ONCE ? n - at : UIDS_AT_ONCE};
+        journal_intent_put(job->journal, job->folder->id, &in);
+    }
+}
+
 static int close_intents(struct resolve_job *job, struct err *err)
 {
-    if (job->n_intents == 0 || job->is_renumbered_here)
+    size_t n = uid_set_size(job->in_doubt);
+    if (job->is_renumbered_here || (job->n_intents == 0 && n == 0))
         return 0;
+    uint32_t *left = mem_realloc_array(NULL, n + 1, sizeof(*left));
+    (void)uid_set_some(job->in_doubt, 0, left, n);
     journal_begin(job->journal);
-    for (size_t i = 0; i < job->n_intents; i++)
-        journal_intent_del(job->journal, job->folder->id, job->intents[i].id);
+    for (size_t i = 0; i < job->n_intents; i++) {
+        if (!takes_some(&job->intents[i], left, &n))
+            journal_intent_del(job->journal, job->folder->id, job->intents[i].id);
+    }
+    expect(job, left, n);
+    free(left);
     return journal_commit(job->journal, err);
 }
 
@@ -356,6 +409,7 @@ int resolve(struct resolve_job *job, struct err *err)
             take_marks(job, &there, &source, err) != 0 ||
             write_pairs(job, &there, &wanted, &source, err) != 0))
         goto done;
+    find_in_doubt(job, &source, &target);
     if (drop_pairs(job, &source, err) == 0 && owe_lost(job, &there, &source, err) == 0)
         result = close_intents(job, err);
 done:

@@ -7,6 +7,7 @@
 #ifndef IMAPSYNC_COPY_RESOLVE_H
 #define IMAPSYNC_COPY_RESOLVE_H
 
+#include "base/mail/uid_set.h"
 #include "imapsync/journal/journal.h"
 #include "imapsync/plan/past.h"
 #include "imapsync/stream/suspects.h"
@@ -26,7 +27,7 @@ struct resolve_job {
     size_t n_alone;
     const struct pair *pairs; /* by source UID */
     size_t n_pairs;
-    const struct intent *intents; /* open ones; they are removed */
+    const struct intent *intents; /* open ones; they are removed, but for those of `in_doubt` */
     size_t n_intents;
     const struct suspects *suspects; /* what the source dies of is not read */
     /* That the UIDs of pairs and intents are good for.  Where there are no pairs with UIDs it may
@@ -47,6 +48,9 @@ struct resolve_job {
     const struct past *past; /* then, unless nobody knows */
     uint64_t settle_ms;
     size_t n_adopted; /* out */
+    /* Out: of the source, what it does not give, and the target may have: nobody can tell.  An open
+     * intent names each of them, so that they are looked for again. */
+    struct uid_set *in_doubt;
 };
 
 /* A side that lists fewer messages than it counts, or a target that was replaced meanwhile, is an

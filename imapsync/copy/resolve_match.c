@@ -127,10 +127,11 @@ static int read_likely(struct resolve_job *job, struct resolve_side *source,
     return result;
 }
 
+/* Whether any may still be joined: those that could not be read cannot. */
 static bool has_left(const struct resolve_side *s)
 {
     for (size_t i = 0; i < s->n; i++) {
-        if (s->v[i].mate == 0)
+        if (s->v[i].mate == 0 && (s->v[i].is_there || !s->is_read[i]))
             return true;
     }
     return false;
@@ -162,8 +163,11 @@ static int match(struct resolve_job *job, const struct wanted_list *l, struct re
     }
     if (!has_left(source) || !has_left(target))
         return 0;
-    if (read_some(job->source, source, NULL, 0, err) != 0 ||
-        read_some(job->target, target, NULL, 0, err) != 0)
+    if (read_some(job->source, source, NULL, 0, err) != 0)
+        return -1;
+    if (!has_left(source))
+        return 0;
+    if (read_some(job->target, target, NULL, 0, err) != 0)
         return -1;
     match_told(job, l, source, target);
     match_up(source->v, source->n, target->v, target->n, MATCH_TEXT);

@@ -317,7 +317,7 @@ static int read_some(
     struct shown *s, uint32_t uidvalidity, struct body *v, size_t n, struct err *err)
 {
     struct copy *c = s->c;
-    if (bodies_digest_some(c->from, v, n, err) != 0) {
+    if (bodies_digest(c->from, v, n, err) != 0) {
         c->has_died = c->has_died || c->from->ops->is_broken(c->from);
         return -1;
     }

@@ -62,7 +62,7 @@ static int check_some(
     for (size_t i = 0; i < n; i++)
         bodies[i].uid = k->new[from + i].tgt_uid;
     mem_sort(bodies, n, sizeof(*bodies), by_uid);
-    int result = bodies_digest_some(k->c->to, bodies, n, err);
+    int result = bodies_digest(k->c->to, bodies, n, err);
     if (result != 0)
         return -1;
     journal_begin(k->c->journal);

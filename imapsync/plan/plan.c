@@ -68,6 +68,15 @@ void plan_copy(struct plan_draft *d, struct plan_fresh *f, enum plan_witness wit
     f->is_judged = true;
 }
 
+bool plan_copy_new(struct plan_draft *d, struct plan_fresh *f, enum plan_witness witness)
+{
+    plan_copy(d, f, witness);
+    if (!f->may_be_lost && !plan_message_of(d, false, f).is_in_doubt)
+        return true;
+    plan_withhold_last(d, PLAN_R_UNREADABLE);
+    return false;
+}
+
 struct flags plan_merge_flags(struct plan_draft *d, const struct plan_pair *p,
     const struct plan_place *at, const struct flags *source, const struct flags *target)
 {
@@ -182,6 +191,8 @@ static void on_source(struct plan_draft *d, uint32_t folder, const struct seen *
             s->has_target && s->target.has_flags ? &s->target.flags : NULL);
     } else if (p->state == PAIR_REFUSED && d->policy->retries_refused && p->may_retry) {
         add_copy(d, folder, p->src_uid, flags, PLAN_W_RETRY);
+        if (s->has_source && s->source.is_in_doubt)
+            plan_withhold_last(d, PLAN_R_UNREADABLE);
     } else if (p->state == PAIR_LOST) {
         add_copy(d, folder, p->src_uid, flags, PLAN_W_RESTORED);
         d->owed = plan_room(d->owed, d->n_owed, sizeof(*d->owed));
@@ -324,6 +335,7 @@ static void make(struct plan_draft *d)
         plan_match(d, &d->source);
         plan_match_ask(d, &d->source, false);
         plan_match_ask(d, &d->target, false);
+        plan_match_unread(d, &d->source);
     }
     plan_lost(d);
     plan_away(d);
@@ -337,9 +349,9 @@ static void make(struct plan_draft *d)
         struct plan_fresh *f = &d->source.fresh[i];
         if (f->is_taken || f->is_judged)
             continue;
-        plan_copy(d, f, PLAN_W_NEW);
         /* What takes the place of a copy that goes is not new. */
-        if (!f->is_released && plan_message_of(d, false, f).is_filtered)
+        if (plan_copy_new(d, f, PLAN_W_NEW) && !f->is_released &&
+            plan_message_of(d, false, f).is_filtered)
             plan_withhold_last(d, PLAN_R_FILTERED);
     }
     if (d->policy->follows_moves && d->out->n_asks == 0 && has_too_many_deletions(d))

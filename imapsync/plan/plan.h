@@ -53,7 +53,9 @@ struct plan_message {
     uint32_t uid;
     uint32_t size; /* as the server tells it: orders what is asked for first; 0: not told */
     bool has_flags, is_unreadable; /* its content was asked for and cannot be had */
-    bool is_still_there;           /* as was asked for, behind all listings */
+    bool is_in_doubt;              /* the same, and it may be on the target already */
+    bool is_refused; /* for its side, which has it, says NO: it may be what was lost elsewhere */
+    bool is_still_there; /* as was asked for, behind all listings */
     bool is_filtered; /* it is not to be copied as a new one; that it is there counts all the same
                        */
     struct flags flags;

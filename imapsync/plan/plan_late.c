@@ -56,13 +56,13 @@ static bool judge_by_place(struct plan_draft *d, struct plan_fresh *f)
     const struct past_folder *past = &d->in->folders[f->folder].past;
     bool is_below = f->uid <= past->mark;
     if (is_below && uids_have(past->owed, past->n_owed, f->uid))
-        plan_copy(d, f, PLAN_W_OWED);
+        (void)plan_copy_new(d, f, PLAN_W_OWED);
     else if (is_below)
         not_late(d, f, PLAN_W_BELOW_MARK);
     else if (past->is_known && past->is_known(past->known, f->uid))
         not_late(d, f, PLAN_W_KNOWN);
     else if (d->policy->late == PLAN_LATE_MARK)
-        plan_copy(d, f, PLAN_W_LATE);
+        (void)plan_copy_new(d, f, PLAN_W_LATE);
     else
         return false;
     return true;

@@ -6,6 +6,7 @@
  *   lost on both sides       forgotten, or known to be away where its message now is
  *   its copy is another's    only the pair goes
  *   new elsewhere            our copy follows, with its flags
+ *   perhaps new elsewhere    what is there cannot be read: all stays as it is
  *   alone on the target      stays, unless the source's user is known to have removed it
  *   in Trash already         stands alone there until the next plan, and is forgotten then
  *   deleted                  as the policy says, unless the target's user has touched the copy, or
@@ -121,6 +122,23 @@ static void follow_deletion(struct plan_draft *d, const struct plan_lost *l)
         plan_withhold_last(d, PLAN_R_NOT_SURE);
 }
 
+/* Nothing is done before the new one can be read, or is gone. */
+static void wait_for_content(struct plan_draft *d, const struct plan_lost *l)
+{
+    enum plan_deletions how = d->in->may_delete ? d->policy->deletions : PLAN_DELETIONS_STAY;
+    if (l->pair.src_uid == 0 && l->pair.is_unproved) {
+        d->out->n_same++;
+        return;
+    }
+    if (l->pair.tgt_uid == 0)
+        add_for(d, PLAN_FORGET, PLAN_W_BOTH_LOST, l);
+    else if (how == PLAN_DELETIONS_STAY)
+        add_for(d, PLAN_GONE, PLAN_W_LOST, l);
+    else
+        add_for(d, how == PLAN_DELETIONS_TRASH ? PLAN_TRASH : PLAN_REMOVE, PLAN_W_LOST, l);
+    plan_withhold_last(d, PLAN_R_UNREADABLE);
+}
+
 /* Of one that was sent: whether it was looked for there, and is not there. */
 static bool is_looked_for(const struct plan_draft *d, const struct plan_lost *l)
 {
@@ -159,6 +177,10 @@ static void on_lost_bare(struct plan_draft *d, const struct plan_lost *l)
 static void on_lost(struct plan_draft *d, struct plan_lost *l, bool is_spared)
 {
     struct plan_fresh *f = l->match == PLAN_NONE ? NULL : &d->source.fresh[l->match];
+    if (!f && l->may_be_unread) {
+        wait_for_content(d, l);
+        return;
+    }
     if (l->pair.tgt_uid == 0) {
         on_lost_bare(d, l);
         return;

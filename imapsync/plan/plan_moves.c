@@ -180,6 +180,13 @@ void plan_match(const struct plan_draft *d, struct plan_match *m)
         join_by(d, m, how);
 }
 
+/* --- What is asked for ------------------------------------------------------------------------ */
+
+static bool is_in_trash(const struct plan_draft *d, const struct plan_fresh *f)
+{
+    return d->in->folders[f->folder].is_target_trash;
+}
+
 static int by_number(const void *a, const void *b)
 {
     const uint32_t *x = a, *y = b;
@@ -213,7 +220,7 @@ static size_t ask(struct plan_draft *d, const struct plan_match *m, bool is_wide
             (have_all_ids && message.id.n > 0))
             continue;
         /* What goes to Trash has been moved there by most mail programs. */
-        if (is_any_size || message.size == 0 || d->in->folders[f->folder].is_target_trash ||
+        if (is_any_size || message.size == 0 || is_in_trash(d, f) ||
             mem_search(&message.size, sizes, n, sizeof(*sizes), by_number))
             plan_ask(d, PLAN_ASK_CONTENT, m->is_target, f);
     }
@@ -231,4 +238,27 @@ void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wi
     }
     if (ask(d, m, is_wide) == 0 && would_be_twice && !is_wide)
         (void)ask(d, m, true);
+}
+
+/* By all that is known: a content is asked for by the same signs. */
+static bool may_be(const struct plan_draft *d, const struct plan_lost *l,
+    const struct plan_fresh *f, const struct plan_message *m)
+{
+    return m->size == 0 || l->pair.size == 0 || m->size == l->pair.size || is_in_trash(d, f);
+}
+
+void plan_match_unread(const struct plan_draft *d, struct plan_match *m)
+{
+    for (size_t k = 0; k < m->n_fresh; k++) {
+        struct plan_fresh *f = &m->fresh[k];
+        const struct plan_message message = plan_message_of(d, m->is_target, f);
+        if (f->is_taken || f->digest || !message.is_refused)
+            continue;
+        for (size_t i = 0; i < m->n_lost; i++) {
+            struct plan_lost *l = &m->lost[i];
+            if (key_of_lost(d, m, l, BY_OCTETS).n == 0 || !may_be(d, l, f, &message))
+                continue;
+            l->may_be_unread = f->may_be_lost = true;
+        }
+    }
 }

@@ -29,6 +29,7 @@ struct plan_lost {
     bool is_touched;
     bool is_shared;          /* a pair that stays has the same copy */
     bool comes_again;        /* of the target: it is copied again, unless it is found there */
+    bool may_be_unread;      /* it may be a new one that cannot be read */
     size_t other_at;         /* of the target: in the source's messages, or PLAN_NONE */
     size_t match;            /* of the new ones, or PLAN_NONE */
     enum plan_witness proof; /* of the match */
@@ -43,6 +44,7 @@ struct plan_fresh {
     bool is_judged;              /* has its operation */
     bool is_again;               /* the target has lost it: not new, but it is to be there */
     bool is_released;            /* it was joined, and needs a copy of its own all the same */
+    bool may_be_lost;            /* it cannot be read, and may be a lost one */
     const unsigned char *digest; /* is_again: as the journal has it */
     const struct canon *canon;
 };
@@ -94,6 +96,9 @@ void plan_add_number(uint32_t **v, size_t *n, uint32_t number);
 
 /* plan.c.  COPY of a message without a pair. */
 void plan_copy(struct plan_draft *d, struct plan_fresh *f, enum plan_witness witness);
+/* The same, unless its content would tell that it has a copy, and cannot be read: then it is
+ * withheld, and the answer false. */
+bool plan_copy_new(struct plan_draft *d, struct plan_fresh *f, enum plan_witness witness);
 
 static inline struct plan_message plan_message_at(const struct plan_side *s, size_t i)
 {
@@ -121,6 +126,9 @@ void plan_match(const struct plan_draft *d, struct plan_match *m);
 /* Asks for the contents that may join a lost one that is not joined yet: those of a size that fits;
  * then all, where what is not joined would be stored twice, or is_wide. */
 void plan_match_ask(struct plan_draft *d, const struct plan_match *m, bool is_wide);
+
+/* What cannot be read and what was lost that may be the same: nothing is done to either. */
+void plan_match_unread(const struct plan_draft *d, struct plan_match *m);
 
 /* plan_late.c: judges every new one of the source that is not taken. */
 void plan_late(struct plan_draft *d);

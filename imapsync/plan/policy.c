@@ -165,8 +165,8 @@ static const struct words reasons[] = {
     [PLAN_R_CANNOT] = {"cannot",
         "the target cannot remove or move single messages (no UIDPLUS, no MOVE)"},
     [PLAN_R_NO_UID] = {"no-uid", "the target has never told which message it is"},
-    [PLAN_R_UNREADABLE] = {"unreadable", "the content that would tell whether it is late is not "
-                                         "to be had"},
+    [PLAN_R_UNREADABLE] = {"unreadable", "the content that would tell whether it is late, or was "
+                                         "moved, is not to be had"},
     [PLAN_R_IN_DOUBT] = {"in-doubt", "it may have been stored already, for a folder that cannot be "
                                      "looked at now"},
     [PLAN_R_HIDDEN] = {"hidden", "it may be what the target has lost in a folder that was "

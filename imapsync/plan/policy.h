@@ -131,7 +131,7 @@ enum plan_reason {
     PLAN_R_FOLDER_LOST, /* the source does not list the folder any more */
     PLAN_R_CANNOT,      /* the target cannot remove single messages (no UIDPLUS), nor move them */
     PLAN_R_NO_UID,      /* the target has never told which message it is */
-    PLAN_R_UNREADABLE,  /* whether it is late its content would tell, which cannot be read */
+    PLAN_R_UNREADABLE,  /* its content would tell whether it is late, or moved: it cannot be read */
     PLAN_R_IN_DOUBT,    /* it may have been stored already for a folder that was not looked at */
     PLAN_R_HIDDEN,      /* it may be what the target has lost in a folder that is not known yet */
     PLAN_R_FILTERED,    /* somebody has said that such messages are not copied: E-FILTERED */

@@ -46,7 +46,7 @@ static int read_bodies(
     int result = bodies_digest(s->target, asked, n, err);
     s->seen = mem_realloc_array(s->seen, s->n_seen + n + 1, sizeof(*s->seen));
     for (size_t i = 0; result == 0 && i < n; i++) {
-        if (asked[i].is_there)
+        if (asked[i].is_there || asked[i].is_refused)
             s->seen[s->n_seen++] = asked[i];
     }
     free(asked);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """A NO is looked at before it is believed: servers store and then say NO, and not every MULTIAPPEND is atomic.  And what kills a
 connection is found, named and left out."""
+import shutil
+
 import pytest
 from lib.fakeimap import CAPABILITIES, LITERAL, FakeImap, named
 from lib.mailbox import argv, run
@@ -169,6 +171,27 @@ def test_a_copy_that_cannot_be_compared(answer, tmp_path):
         assert done.status == 1, done.log
         assert [(e["uid"], e["code"]) for e in done.counts["exceptions"]] == [(2, "E-DIFFERENT")]
         assert (done.counts["verified"]["different"], done.counts["verified"]["missing"]) == (1, 0)
+
+
+@pytest.mark.parametrize("side", ("source", "target"))
+def test_a_message_that_is_not_read_for_a_plan(side, tmp_path):
+    """The journal is lost, and what is on both sides is found by content: a NO costs one of 12.  What the source does not give
+    waits, since the target may have it; what the target does not give is no copy."""
+    broken = []
+
+    def body(server, tag, line):
+        return tag + b" NO broken\r\n" if server in broken and 5 in server.asked(line) else server._ordinary("BODY", tag, line)
+    with FakeImap(mails(12), {"BODY": body}) as source, FakeImap([], {"BODY": body}) as new:
+        assert runs(source, new, tmp_path, 1)[0].status == 0
+        shutil.rmtree(tmp_path / "state")
+        broken.append(source if side == "source" else new)
+        done = runs(source, new, tmp_path, 1)[0]
+        assert done.messages_adopted == 11, done.log
+        assert [e["code"] for e in done.counts["exceptions"]] == (["E-WITHHELD"] if side == "source" else []), done.log
+        broken.clear()
+        last = runs(source, new, tmp_path)[1]
+        assert (last.status, last.messages_copied) == (0, 0), last.log
+        assert sorted(new.stored(b"INBOX")) == sorted(mails(12) + (mails(5)[4:] if side == "target" else []))
 
 
 class Hasty(FakeImap):

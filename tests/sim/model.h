@@ -100,6 +100,7 @@ struct ledger;
 struct refusals {
     uint64_t contents;           /* of these (below 64) no flags, moves, or removals: */
     bool flags, moves, removals; /* which of them */
+    uint64_t reads;              /* of these no contents */
     bool makes;                  /* new folders */
     uint16_t set, take;          /* flags that are not set, or not taken away */
     uint16_t drops;              /* flags that are set with OK, and are not there */

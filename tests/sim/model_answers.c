@@ -20,6 +20,11 @@ static bool give_body(struct model_end *e, struct request *r)
     struct buf octets;
     if (!m)
         return r->at < r->n;
+    if (m->content < 64 && e->s->refuses.reads >> m->content & 1) {
+        e->s->refuses.n++;
+        model_refuse(r, ERR_PERM, ERR_SCOPE_NONE, "it cannot be read");
+        return false;
+    }
     b->n_read++;
     if (fault_is(FAULT_BODY_SWAPPED) && r->at < r->n && uid % 4 == 3)
         m = mailbox_find(b, r->uids[r->at]) ? mailbox_find(b, r->uids[r->at]) : m;

@@ -17,8 +17,8 @@
  *   changes   5:SF a message and its flags, -1 one that vanished, ? the side is not sure.
  *             #d the digest is known, %d its content, which has to be read first,
  *             ' behind either: but for a header line that its server has added,
- *             %! cannot be read, ^ it has gone when it is asked for once more, * a filter leaves it
- *             out
+ *             %! cannot be read, %!! since its side says NO, ^ it has gone when it is asked for
+ *             once more, * a filter leaves it out
  *   flags     letters of Maildir (S seen, R answered, F flagged, D draft, T deleted); a-z keywords
  *             :- the server has told none
  *   ranges    1..20=101, 5..9:S, -1..20 stand for as many; #a.. goes on with b, c
@@ -61,7 +61,7 @@ struct table_message {
     struct plan_message m;
     unsigned char content, id;
     bool is_known; /* its digest is handed in */
-    bool is_altered, is_hopeless, is_gone;
+    bool is_altered, is_hopeless, is_refused, is_gone;
 };
 
 struct table_side {
@@ -231,7 +231,7 @@ static void table_change_read(const char **s, struct table_side *side, struct pl
             else if (table_take(s, ":"))
                 t->m.flags = table_flags(s);
             else if (table_take(s, "%!"))
-                t->is_hopeless = true;
+                t->is_hopeless = true, t->is_refused = table_take(s, "!");
             else if (table_take(s, "#") || table_take(s, "%")) {
                 t->is_known = (*s)[-1] == '#';
                 t->content = table_letter(s, i);

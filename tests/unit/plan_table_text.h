@@ -108,6 +108,7 @@ static void table_answer_one(const struct plan_ask *a)
     if (a->question == PLAN_ASK_CONTENT) {
         t->is_known = !t->is_hopeless;
         t->m.is_unreadable = t->is_hopeless;
+        t->m.is_refused = t->is_refused;
     } else if (!t->is_gone) {
         t->m.is_still_there = true;
     } else {
