@@ -127,11 +127,15 @@ int export_begin(struct export *x, struct buf *out)
     return buf_add_str(out, FORMATS[x->format].head);
 }
 
-void export_domain(struct export *x, struct slice key, const struct route_entry *entry)
+void export_ahead(struct export *x, struct slice key, const struct route_entry *entry)
 {
     struct export_domain *domain = export_domain_of(x, key);
     if (!domain)
         return;
+    if (key.p[0] != '@') {
+        export_note_own(x, key);
+        return;
+    }
     domain->is_held = entry->state == ROUTE_STATE_HELD;
     domain->rewrites = entry->kind == ROUTE_KIND_MAILBOX && entry->deliver_as.n > 0;
 }
@@ -144,7 +148,9 @@ int export_entry(
     case CSV:
         return csv_entry(key, entry, out);
     case TABLE:
-        return export_table_entry(x, key, entry, out);
+        return export_table_entry(x, key, entry, out) == 0
+                   ? export_other_entries(x, key, entry, out)
+                   : -1;
     case LIST:
         return export_list_entry(x, key, entry, out);
     }
@@ -167,6 +173,9 @@ int export_end(struct export *x, struct buf *out)
 void export_fini(struct export *x)
 {
     export_table_fini(x);
+    free(x->own);
+    x->own = NULL;
+    x->n_own = x->cap_own = 0;
     free(x->domains);
     x->domains = NULL;
     buf_fini(&x->left_out_names);

@@ -4,12 +4,12 @@
  *
  *     struct export x = {.conf = conf, .format = EXPORT_CSV};
  *     export_begin(&x, out);
- *     export_domain(&x, key, entry) ...; export_entry(&x, key, entry, out) ...;
+ *     export_ahead(&x, key, entry) ...; export_entry(&x, key, entry, out) ...;
  *     export_end(&x, out);
  *     export_fini(&x);
  *
- * "@domain" entries are told before all others, by export_domain(), and come again among them: what
- * they say concerns lines of others.
+ * "@domain" entries are told before all others, by export_ahead(), and come again among them: what
+ * they say concerns lines of others.  Where export_wants_all() says so, all entries are told so.
  */
 #ifndef MAPS_FORMAT_EXPORT_H
 #define MAPS_FORMAT_EXPORT_H
@@ -50,6 +50,9 @@ struct export
     size_t n_cased, cap_cased;
     struct export_line *origins; /* addresses by which recipients are delivered */
     size_t n_origins, cap_origins;
+    uint64_t *own; /* hashes of addresses of lists that have an entry themselves */
+    size_t n_own, cap_own;
+    bool is_own_sorted;
     uint64_t *keys; /* hashes of all keys, if there may be such addresses */
     size_t n_keys, cap_keys;
 };
@@ -61,7 +64,8 @@ bool export_is_table(enum export_format format);
 /* All return -1 when out is full.  After a begin, whatever it returned, comes a fini; begin may be
  * called anew before it. */
 int export_begin(struct export *x, struct buf *out) ATTR_WUR;
-void export_domain(struct export *x, struct slice key, const struct route_entry *entry);
+bool export_wants_all(const struct export *x);
+void export_ahead(struct export *x, struct slice key, const struct route_entry *entry);
 int export_entry(
     struct export *x, struct slice key, const struct route_entry *entry, struct buf *out) ATTR_WUR;
 int export_end(struct export *x, struct buf *out) ATTR_WUR;

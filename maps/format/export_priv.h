@@ -35,6 +35,11 @@ int export_table_entry(
 int export_table_end(struct export *x, struct buf *out) ATTR_WUR;
 void export_table_fini(struct export *x);
 
+/* The other addresses of lists, in tables (export_other.c). */
+void export_note_own(struct export *x, struct slice key);
+int export_other_entries(
+    struct export *x, struct slice key, const struct route_entry *entry, struct buf *out) ATTR_WUR;
+
 /* The lists of proxies. */
 int export_list_entry(
     struct export *x, struct slice key, const struct route_entry *entry, struct buf *out) ATTR_WUR;

@@ -61,7 +61,7 @@ struct walk {
     struct export x;
     struct buf out;
     int fd;
-    bool takes_domains; /* the first walk, for what they say of others */
+    bool wants_all, is_ahead; /* the first walk, for what entries say of others */
     int rc;
     struct err *err;
 };
@@ -83,9 +83,9 @@ static void on_entry(void *arg, struct slice key, const struct route_entry *entr
 
     if (w->rc != 0 || entry->is_tombstone || key.n == 0)
         return;
-    if (w->takes_domains) {
-        if (key.p[0] == '@')
-            export_domain(&w->x, key, entry);
+    if (w->is_ahead) {
+        if (key.p[0] == '@' || w->wants_all)
+            export_ahead(&w->x, key, entry);
         return;
     }
     if (export_entry(&w->x, key, entry, &w->out) != 0)
@@ -94,12 +94,13 @@ static void on_entry(void *arg, struct slice key, const struct route_entry *entr
         w->rc = flush(w);
 }
 
-static int walk_once(struct walk *w, struct snapshot *s, bool takes_domains)
+static int walk_once(struct walk *w, struct snapshot *s, bool is_ahead)
 {
     const struct snapshot_visitor visitor = {on_restart, on_entry, w};
     struct snapshot_mark mark = {0};
 
-    w->takes_domains = takes_domains;
+    w->is_ahead = is_ahead;
+    w->wants_all = export_wants_all(&w->x);
     if (snapshot_walk(s, &mark, &visitor) != 0)
         return err_set(w->err, ERR_TEMP, EX_TEMPFAIL, "%s", snapshot_trouble(s));
     return w->rc;

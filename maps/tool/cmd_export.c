@@ -112,19 +112,19 @@ static int to_json(const struct reading *r, const json_t *e, struct err *err)
     return rc;
 }
 
-/* Takes what concerns the whole of a domain; 2 behind the last one. */
-static int to_domains(const struct reading *r, const json_t *e, struct err *err)
+/* Takes what entries say of others; 2 behind the last one. */
+static int to_ahead(const struct reading *r, const json_t *e, struct err *err)
 {
     struct slice key = slice_str(tool_text(e, "key"));
     struct route_entry entry;
     struct lists lists;
 
-    if (key.n == 0 || key.p[0] != '@')
+    if (key.n == 0 || (key.p[0] != '@' && !export_wants_all(r->x)))
         return 2;
     lists_init(&lists);
     int rc = read_entry(e, &lists, &entry, err);
     if (rc == 0)
-        export_domain(r->x, key, &entry);
+        export_ahead(r->x, key, &entry);
     lists_fini(&lists);
     return rc;
 }
@@ -171,7 +171,8 @@ static int export_once(struct tool *t, struct export *x, struct buf *out, struct
     buf_clear(out);
     if (!x)
         return read_pages(&r, "", to_json, err);
-    rc = export_begin(x, out) == 0 ? read_pages(&r, "@", to_domains, err) : -1;
+    rc = export_begin(x, out) == 0 ? read_pages(&r, export_wants_all(x) ? "" : "@", to_ahead, err)
+                                   : -1;
     if (rc == 0)
         rc = read_pages(&r, "", to_export, err);
     if (export_end(x, out) != 0 && rc == 0)

@@ -11,6 +11,7 @@ from lib.wait import wait_for
 
 ANN, BOB, CAT, EVE = "ann@example.org", "bob@example.org", "cat@example.org", "eve@example.org"
 NOBODY = "nobody@example.org"
+LIST = "ann-request@example.org"      # of no list of that name: any entry may be one
 
 
 def export(site, recipe, etc, folder):
@@ -97,7 +98,7 @@ def test_each_recipient_reaches_its_server(mta, request):
 
 # --- When nothing of ours runs any more ------------------------------------------------------------
 
-def run_block(mx, name, replace):
+def run_postfix(mx, name, replace):
     for line in recipes.block("emergency.md", name, replace).splitlines():
         program, *args = shlex.split(line)
         if program == "postfix":
@@ -106,18 +107,51 @@ def run_block(mx, name, replace):
             mx.run(f"/usr/sbin/{program}", *args)
 
 
-def test_postfix_goes_on_without_us(scripted, site, postfix):
+def run_sendmail(mx, name, replace):
+    for line in recipes.block("emergency.md", name, replace).splitlines():
+        if line.startswith("service "):
+            mx.restart()
+        else:
+            mx.run("/usr/bin/sh", "-ec", line)
+
+
+def emergency_by_postfix(site, postfix, _old, _new):
+    lookup, milter = f"127.0.0.1:{site.lookup_port}", f"127.0.0.1:{site.milter_port}"
+    main = recipes.block("postfix.md", "main.cf aliases", {"127.0.0.1:10225": lookup})
+    main += recipes.block("postfix.md", "main.cf routes", {"127.0.0.1:10225": lookup, "127.0.0.1:10226": milter})
+    mx = postfix(main={**recipes.settings(main), "max_use": "1"})
+    back = {"127.0.0.1:10225": lookup, "127.0.0.1:10226": milter}
+    return (mx, lambda: run_postfix(mx, "tables", {"/var/lib/coexist/": "/inst/"}), lambda: run_postfix(mx, "back", back))
+
+
+def emergency_by_sendmail(site, sendmail, old, new):
+    lookup, milter = f"inet:{site.lookup_port}@127.0.0.1", f"inet:{site.milter_port}@127.0.0.1"
+    ports = {"TCP $h 2525": f"TCP $h {old.port}", "TCP $h 2424": f"TCP $h {new.port}"}
+    mailers = "LOCAL_DOMAIN(`[127.0.0.1]')dnl\n" + \
+        recipes.block("sendmail.md", "sendmail.mc mailers", ports).replace("FEATURE(`mailertable')dnl\n", "")
+    mx = sendmail(start=False, mc=recipes.block("sendmail.md", "sendmail.mc tables") + mailers)
+    mx.write_configuration()
+    emergency = (mx.dir / "etc" / "sendmail.cf").read_bytes()
+    mx.mc = recipes.block("sendmail.md", "sendmail.mc routes", {"inet:10225@127.0.0.1": lookup, "inet:10226@127.0.0.1": milter})
+    mx.mc += mailers
+    mx.start()
+    (mx.dir / "etc" / "sendmail-emergency.cf").write_bytes(emergency)
+    shutil.copy(mx.dir / "etc" / "sendmail.cf", mx.dir / "etc" / "sendmail-coexist.cf")
+    return (mx, lambda: run_sendmail(mx, "sendmail tables", {"/var/lib/coexist/": "/inst/"}),
+            lambda: run_sendmail(mx, "sendmail back", {}))
+
+
+@pytest.mark.parametrize("mta", ["postfix", "sendmail"])
+def test_an_mta_goes_on_without_us(mta, request, scripted, site):
     old, new = scripted(), scripted(lmtp=True)
     made = site({"old": {"smtp": f"smtp://127.0.0.1:{old.port}"}, "new": {"smtp": f"lmtp://127.0.0.1:{new.port}"}},
-                settings={"mapd": {"emergency": "1s"}})
+                settings={"mapd": {"emergency": "1s"}}, domains={"example.org": {"list_addresses": ["*-request"]}})
     made.init({ANN: "old", BOB: "old", CAT: "new"})
     made.maptool("set", BOB, "deliver_as=bob@tenant.test")
     made.maptool("set", EVE, "kind=reject")
     made.start("lookup", "milter")
-    lookup, milter = f"127.0.0.1:{made.lookup_port}", f"127.0.0.1:{made.milter_port}"
-    main = "".join(recipes.block("postfix.md", name, {"127.0.0.1:10225": lookup}) for name in ("main.cf aliases",))
-    main += recipes.block("postfix.md", "main.cf routes", {"127.0.0.1:10225": lookup, "127.0.0.1:10226": milter})
-    mx = postfix(main={**recipes.settings(main), "max_use": "1"})
+    by = {"postfix": emergency_by_postfix, "sendmail": emergency_by_sendmail}[mta]
+    mx, take_tables, go_back = by(made, request.getfixturevalue(mta), old, new)
     assert send(mx, [ANN, CAT], "before").accepted == [ANN, CAT]
     made.maptool("hold", CAT)
     files = made.state / "emergency"
@@ -130,17 +164,17 @@ def test_postfix_goes_on_without_us(scripted, site, postfix):
     shutil.rmtree(made.run)
     assert not send(mx, ANN, "nothing works").accepted
     shutil.copytree(files, mx.dir / "inst" / "emergency")       # the guest has a file system of its own
-    run_block(mx, "tables", {"/var/lib/coexist/": "/inst/"})
+    take_tables()
     assert refuse(mx, NOBODY).code == refuse(mx, EVE).code == 550
     assert 400 <= refuse(mx, CAT).code < 500
-    assert send(mx, [ANN, BOB], "meanwhile").accepted == [ANN, BOB]
+    assert send(mx, [ANN, BOB, LIST], "meanwhile").accepted == [ANN, BOB, LIST]
     wait_for(lambda: sorted(r for m in old.messages for r in m.recipients if b"Subject: meanwhile" in m.data) ==
-             [ANN, "bob@tenant.test"], 20, "both")
+             [LIST, ANN, "bob@tenant.test"], 20, "all three")
     # And back.
     made.run.mkdir()
     made.start("mapd", "lookup", "milter")
     made.maptool("release", CAT)
-    run_block(mx, "back", {"127.0.0.1:10225": lookup, "127.0.0.1:10226": milter})
+    go_back()
     assert send(mx, [CAT, BOB], "after").accepted == [CAT, BOB]
     assert b"Coexist-Trace:" in arrives(new, "after").data
 

@@ -99,6 +99,17 @@ GROUPS = [
          "(domain->has_lost && domain->lost_server != server);",
          "false;"),
     ]),
+    ("maps/format/export_other.c", ["test_export"], [
+        ("an address of a list is written although it has an entry",
+         "|| has_own(x, buf_slice(&name)))",
+         "|| (x->n_own > 99 && has_own(x, buf_slice(&name))))"),
+        ("whoever may send to a list may send to its owner alone",
+         "other.senders = SLICE_NONE;",
+         ";"),
+        ("an address of a list is delivered as the list",
+         "other.deliver_as = buf_slice(&as);",
+         ";"),
+    ]),
     ("maps/format/export_lines.c", ["test_export"], [
         ("a comment is a line",
          "return key.p[0] != '#' && slice_find(key, '\"') < 0;",

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "base/core/mem.h"
 #include "maps/format/export.h"
 #include "tests/unit/unit.h"
 
@@ -197,7 +198,7 @@ static void test_held_domain(void **state)
         buf_init(&out, TEXT_MAX);
         assert_int_equal(export_begin(&x, &out), 0);
         size_t head = out.n;
-        export_domain(&x, SLICE_LIT("@example.org"), &rows[2].entry);
+        export_ahead(&x, SLICE_LIT("@example.org"), &rows[2].entry);
         for (size_t i = 0; i < COUNT_OF(rows); i++)
             assert_int_equal(export_entry(&x, slice_str(rows[i].key), &rows[i].entry, &out), 0);
         assert_int_equal(export_end(&x, &out), 0);
@@ -492,7 +493,7 @@ static void test_whole(void **state)
         assert_int_equal(export_begin(&x, &out), 0);
         size_t head = out.n;
         for (size_t k = 0; k < COUNT_OF(rows) && rows[k].key[0] == '@'; k++)
-            export_domain(&x, slice_str(rows[k].key), &rows[k].entry);
+            export_ahead(&x, slice_str(rows[k].key), &rows[k].entry);
         for (size_t k = 0; k < COUNT_OF(rows); k++)
             assert_int_equal(export_entry(&x, slice_str(rows[k].key), &rows[k].entry, &out), 0);
         assert_int_equal(export_end(&x, &out), 0);
@@ -564,6 +565,100 @@ static void test_aliases(void **state)
     }
 }
 
+/* Other addresses of lists are lines of their own, but where the map has the address itself. */
+static void test_lists(void **state)
+{
+    static char *forms[] = {(char *)"*-request", (char *)"owner-*"};
+    static const struct {
+        const char *key;
+        struct route_entry entry;
+    } rows[] = {
+        {"a@example.org", {.route = SLICE_LIT("old")}},
+        {"abuse@example.org", {.route = SLICE_LIT("new")}},
+        {"as@example.org", {.route = SLICE_LIT("old"), .deliver_as = SLICE_LIT("people@x.org")}},
+        {"at@example.org", {.route = SLICE_LIT("old"), .deliver_as = SLICE_LIT("@x.org")}},
+        {"eve@example.org", {.kind = ROUTE_KIND_REJECT}},
+        {"held@example.org", {.route = SLICE_LIT("old"), .state = ROUTE_STATE_HELD}},
+        {"here@example.org", {.kind = ROUTE_KIND_GROUP,
+                                 .targets = SLICE_LIT("a@example.org"),
+                                 .senders = SLICE_LIT("members"),
+                                 .owner = SLICE_LIT("boss@example.org")}},
+        {"net@example.net", {.route = SLICE_LIT("old")}},
+        {"owner-a@example.org", {.route = SLICE_LIT("new")}},
+        {"solo@example.org", {.kind = ROUTE_KIND_ALIAS, .targets = SLICE_LIT("a@example.org")}},
+    };
+    static const struct {
+        enum export_format format;
+        const char *want;
+    } wants[] = {
+        {EXPORT_POSTFIX_RECIPIENTS,
+            "a@example.org OK\na-request@example.org OK\nabuse@example.org OK\n"
+            "as@example.org OK\nas-request@example.org OK\nowner-as@example.org OK\n"
+            "at@example.org OK\nat-request@example.org OK\nowner-at@example.org OK\n"
+            "held@example.org OK\nheld-request@example.org OK\nowner-held@example.org OK\n"
+            "here@example.org OK\nhere-request@example.org OK\nowner-here@example.org OK\n"
+            "net@example.net OK\nowner-a@example.org OK\n"
+            "owner-a-request@example.org OK\nowner-owner-a@example.org OK\nsolo@example.org OK\n"},
+        {EXPORT_POSTFIX_VIRTUAL,
+            "as@example.org people@x.org\nas-request@example.org people-request@x.org\n"
+            "owner-as@example.org owner-people@x.org\nat@example.org at@x.org\n"
+            "at-request@example.org at-request@x.org\nowner-at@example.org owner-at@x.org\n"
+            "here-request@example.org boss@example.org\nowner-here@example.org boss@example.org\n"
+            "solo@example.org a@example.org\n"},
+        {EXPORT_SENDMAIL_MAILHOST,
+            "a@example.org [10.1.1.5]\n"
+            "a-request@example.org [10.1.1.5]\n"
+            "abuse@example.org coexist-new:[mx.example.net]\n"
+            "as@example.org [10.1.1.5]\n"
+            "as-request@example.org [10.1.1.5]\n"
+            "owner-as@example.org [10.1.1.5]\n"
+            "at@example.org [10.1.1.5]\n"
+            "at-request@example.org [10.1.1.5]\n"
+            "owner-at@example.org [10.1.1.5]\n"
+            "eve@example.org error:5.1.1:550 User unknown\n"
+            "eve-request@example.org error:5.1.1:550 User unknown\n"
+            "owner-eve@example.org error:5.1.1:550 User unknown\n"
+            "held@example.org error:4.2.1:450 This mailbox is being moved\n"
+            "held-request@example.org error:4.2.1:450 This mailbox is being moved\n"
+            "owner-held@example.org error:4.2.1:450 This mailbox is being moved\n"
+            "here@example.org error:4.3.5:450 This is an alias\n"
+            "net@example.net [10.1.1.5]\n"
+            "owner-a@example.org coexist-new:[mx.example.net]\n"
+            "owner-a-request@example.org coexist-new:[mx.example.net]\n"
+            "owner-owner-a@example.org coexist-new:[mx.example.net]\n"},
+    };
+    struct conf_domain own[2] = {domains[0], domains[1]};
+    struct conf conf = CONF;
+    (void)state;
+    own[0].list_addresses = (struct conf_strings){forms, 2};
+    conf.domains = own;
+    for (size_t i = 0; i < COUNT_OF(wants); i++) {
+        struct export x = {.conf = &conf, .format = wants[i].format};
+        struct buf out;
+        buf_init(&out, TEXT_MAX);
+        assert_int_equal(export_begin(&x, &out), 0);
+        size_t head = out.n;
+        assert_true(export_wants_all(&x));
+        for (size_t k = 0; k < COUNT_OF(rows); k++)
+            export_ahead(&x, slice_str(rows[k].key), &rows[k].entry);
+        for (size_t k = 0; k < COUNT_OF(rows); k++)
+            assert_int_equal(export_entry(&x, slice_str(rows[k].key), &rows[k].entry, &out), 0);
+        char *text = slice_dup(slice_from(buf_slice(&out), head));
+        for (char *p = text; *p; p++)
+            *p = *p == '\t' ? ' ' : *p;
+        if (strcmp(text, wants[i].want) != 0)
+            fail_msg("%s: not\n%s\nbut\n%s", export_format_name(x.format), wants[i].want, text);
+        mem_free_string(&text);
+        assert_int_equal(export_end(&x, &out), 0);
+        export_fini(&x);
+        buf_fini(&out);
+    }
+    struct export x = {.conf = &conf, .format = EXPORT_CSV};
+    assert_false(export_wants_all(&x));
+    x = (struct export){.conf = &CONF, .format = EXPORT_POSTFIX_TRANSPORT};
+    assert_false(export_wants_all(&x));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_entries),
@@ -571,6 +666,6 @@ int main(void)
         cmocka_unit_test(test_roles), cmocka_unit_test(test_held_domain),
         cmocka_unit_test(test_left_out), cmocka_unit_test(test_letter_case),
         cmocka_unit_test(test_names), cmocka_unit_test(test_full), cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_whole), cmocka_unit_test(test_aliases)};
+        cmocka_unit_test(test_whole), cmocka_unit_test(test_aliases), cmocka_unit_test(test_lists)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
