@@ -65,6 +65,9 @@ int bdb_begin(struct bdb_env *env, struct bdb_txn **out, struct err *err) ATTR_W
 /* Durable when it returns 0.  Otherwise the outcome is only known after the next start, as when a
  * connection breaks: do not publish anything that depends on it. */
 int bdb_commit(struct bdb_txn **txn, struct err *err) ATTR_WUR;
+/* Durable with the next bdb_commit(), or a little later: after a crash all of it happened or
+ * nothing, and never without what was committed before it. */
+int bdb_commit_lazily(struct bdb_txn **txn, struct err *err) ATTR_WUR;
 void bdb_abort(struct bdb_txn **txn);
 
 /*

@@ -113,7 +113,7 @@ static int durable(struct bdb_env *e, int rc)
     return e->options.is_contained ? bdb_disk_failed() : 0;
 }
 
-int bdb_commit(struct bdb_txn **tp, struct err *err)
+static int commit(struct bdb_txn **tp, u_int32_t flags, struct err *err)
 {
     struct bdb_txn *t = *tp;
     struct bdb_env *e = t->env;
@@ -121,9 +121,19 @@ int bdb_commit(struct bdb_txn **tp, struct err *err)
 
     *tp = NULL;
     bdb_disk_watch();
-    rc = durable(e, t->txn->commit(t->txn, DB_TXN_SYNC));
+    rc = durable(e, t->txn->commit(t->txn, flags));
     free(t);
     return rc == 0 ? 0 : bdb_fail(e, rc, "commit", "transaction", err);
+}
+
+int bdb_commit(struct bdb_txn **tp, struct err *err)
+{
+    return commit(tp, DB_TXN_SYNC, err);
+}
+
+int bdb_commit_lazily(struct bdb_txn **tp, struct err *err)
+{
+    return commit(tp, DB_TXN_NOSYNC, err);
 }
 
 void bdb_abort(struct bdb_txn **tp)

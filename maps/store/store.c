@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * store: six Berkeley DB btrees in one environment under STATE/map.
+ * store: seven Berkeley DB btrees in one environment under STATE/map.
  *
  * The environment is private to one process (base/os/bdb.h says why).  What a start needs to know,
  * the generation, the number of live entries and the holds, is kept beside the entries in the same
@@ -126,6 +126,7 @@ static int open_files(const char *home, uint64_t cache_size, struct store **out,
         bdb_open(s->env, "results", &s->results, err) != 0 ||
         bdb_open(s->env, "holds", &s->holds, err) != 0 ||
         bdb_open(s->env, "targets", &s->targets, err) != 0 ||
+        bdb_open(s->env, "staged", &s->staged, err) != 0 ||
         bdb_open(s->env, "meta", &s->meta, err) != 0) {
         store_close(&s);
         return -1;
@@ -240,7 +241,8 @@ int store_open(const char *state_dir, uint64_t cache_size, struct store **out, s
             buf_cstr(&home));
         goto done;
     }
-    if (load_state(s, err) != 0 || store_load_holds(s, err) != 0) {
+    if (load_state(s, err) != 0 || store_load_holds(s, err) != 0 || view_load(s, err) != 0 ||
+        stage_load(s, err) != 0) {
         err_wrap(err, "%s", buf_cstr(&home));
         goto done;
     }
@@ -263,8 +265,10 @@ void store_close(struct store **sp)
     bdb_close(&s->results);
     bdb_close(&s->holds);
     bdb_close(&s->targets);
+    bdb_close(&s->staged);
     bdb_close(&s->meta);
     bdb_env_close(&s->env);
+    stage_unload(s);
     free(s->held);
     free(s);
     *sp = NULL;

@@ -70,7 +70,8 @@ int store_result_put(struct store_txn *txn, struct slice request_id, uint64_t di
     buf_clear(value);
     if (buf_add(value, slice_make(head, sizeof head)) != 0 || buf_add(value, result) != 0)
         return err_set(err, ERR_BUG, EX_SOFTWARE, "a result is too long to be recorded");
-    txn->results_changed = true;
+    txn->is_written = true;
+    txn->needs_sync = true;
     if (bdb_put(db, txn->bdb, key_slice(&by_id), buf_slice(value), err) != 0)
         return -1;
     return bdb_put(db, txn->bdb, key_slice(&by_time), SLICE_LIT(""), err);
@@ -117,7 +118,7 @@ int store_result_prune(
         if (bdb_del(db, txn->bdb, key_slice(&by_time), &found, err) != 0 ||
             bdb_del(db, txn->bdb, key_slice(&by_id), &found, err) != 0)
             return -1;
-        txn->results_changed = true;
+        txn->is_written = true;
     }
     return 0;
 }

@@ -53,7 +53,7 @@ int store_commit(struct store_txn **txnp, struct err *err)
     struct store_txn *txn = *txnp;
     struct store *s = txn->store;
 
-    if (txn->changes == 0 && !txn->results_changed) {
+    if (txn->changes == 0 && !txn->is_written) {
         store_abort(txnp);
         return 0;
     }
@@ -61,12 +61,14 @@ int store_commit(struct store_txn **txnp, struct err *err)
         store_abort(txnp);
         return -1;
     }
-    if (bdb_commit(&txn->bdb, err) != 0) {
+    if ((txn->needs_sync ? bdb_commit(&txn->bdb, err) : bdb_commit_lazily(&txn->bdb, err)) != 0) {
         txn_free(txnp);
         return -1;
     }
     s->generation = txn->generation;
     s->live = txn->live;
+    if (txn->view_changed)
+        s->import = txn->view;
     bool holds_changed = txn->holds_changed;
     txn_free(txnp);
     /* The commit stands whatever follows; a list of holds that cannot be read is no environment
@@ -109,6 +111,19 @@ int store_damaged(struct slice key, struct err *err)
 }
 
 int store_get(struct store *s, struct store_txn *txn, struct slice key, struct buf *bytes,
+    struct route_entry *entry, struct err *err)
+{
+    const struct store_view *v = store_view_of(s, txn);
+    struct stage_value value;
+    bool found = false;
+
+    if (v && view_read(s, txn, v, key, bytes, &value, &found, err) != 0)
+        return -1;
+    return found ? view_entry(v, &value, key, entry, err)
+                 : store_get_folded(s, txn, key, bytes, entry, err);
+}
+
+int store_get_folded(struct store *s, struct store_txn *txn, struct slice key, struct buf *bytes,
     struct route_entry *entry, struct err *err)
 {
     bool found;
@@ -168,6 +183,20 @@ static int log_change(struct store_txn *txn, const struct history_record *record
     return rc;
 }
 
+int store_write(struct store_txn *txn, struct slice key, const struct route_entry *old,
+    const struct route_entry *next, struct history_record *record, struct err *err)
+{
+    if (key.n == 0 || key.n > ROUTE_KEY_MAX ||
+        encode_both(txn, old, next, &record->old_value, &record->new_value) != 0)
+        return err_set(err, ERR_PERM, EX_DATAERR, "the entry of %.*s is too long", SLICE_ARG(key));
+    if (bdb_put(txn->store->entries, txn->bdb, key, record->new_value, err) != 0 ||
+        log_change(txn, record, err) != 0 || store_index_targets(txn, key, old, next, err) != 0)
+        return -1;
+    if (old->state != ROUTE_STATE_HELD && next->state != ROUTE_STATE_HELD)
+        return 0;
+    return save_hold(txn, key, next, err);
+}
+
 int store_put(struct store_txn *txn, struct slice key, const struct route_entry *old,
     struct route_entry *next, const struct store_cause *cause, struct err *err)
 {
@@ -181,14 +210,9 @@ int store_put(struct store_txn *txn, struct slice key, const struct route_entry 
     next->epoch = store_same_route(old, next) ? old->epoch : record.generation;
     next->who = cause->who;
     next->when_s = cause->when_s;
-    if (key.n == 0 || key.n > ROUTE_KEY_MAX ||
-        encode_both(txn, old, next, &record.old_value, &record.new_value) != 0)
-        return err_set(err, ERR_PERM, EX_DATAERR, "the entry of %.*s is too long", SLICE_ARG(key));
-    if (bdb_put(txn->store->entries, txn->bdb, key, record.new_value, err) != 0 ||
-        log_change(txn, &record, err) != 0 || store_index_targets(txn, key, old, next, err) != 0)
-        return -1;
-    if ((old->state == ROUTE_STATE_HELD || next->state == ROUTE_STATE_HELD) &&
-        save_hold(txn, key, next, err) != 0)
+    txn->needs_sync = true;
+    if (view_fold_key(txn, key, err) != 0 || store_write(txn, key, old, next, &record, err) != 0 ||
+        stage_touch(txn, key, err) != 0)
         return -1;
     txn->generation = record.generation;
     txn->live += next->is_tombstone ? 0 : 1;

@@ -68,7 +68,8 @@ static void test_over_a_restore(void **state)
     assert_string_equal(route_of("ann@example.org"), "old");
     assert_string_equal(route_of("cat@example.org"), "-");
     expect_error("{\"op\":\"revert\",\"generation\":5}", EX_DATAERR,
-        "was never at generation 5: a restore took it from 4 to 4294967297 at once; name 4");
+        "was never at generation 5: a restore or an import took it from 4 to 4294967297 at once; "
+        "name 4");
     expect_error("{\"op\":\"log\",\"since\":4294967296}", EX_DATAERR, "name 4 for");
     json_t *log = ask("{\"op\":\"log\",\"since\":4}");
     assert_int_equal(json_array_size(json_object_get(log, "changes")), 4);
