@@ -34,7 +34,7 @@ from schedule import Schedule, ScheduleError, generate, parse, shrink  # noqa: E
 from world import end_with_parent, enter_namespace  # noqa: E402
 
 EX_USAGE, EX_UNAVAILABLE, EX_NOPERM = 64, 69, 77
-LONGEST_S = 180      # a run that takes longer hangs
+LONGEST_S = 300      # a run that takes longer hangs
 WORK = ROOT / "build" / "chaos"
 KEPT_MAX = 20        # folders of failed runs
 
@@ -208,7 +208,7 @@ def main():
         print("chaos: guest servers need root for their private mounts: run it as root, or with sudo", file=sys.stderr)
         return EX_NOPERM
     try:
-        peers.get(["dovecot", "postfix"])
+        peers.get(["dovecot", "postfix", "cyrus"])
         if args.mutants is not None:
             return mutants.main(one, args.mutants)
         if args.teeth:

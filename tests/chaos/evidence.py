@@ -143,9 +143,8 @@ def gather(world):
         out.home[user], out.states[user] = entry["route"], entry["state"]
     out.changes = changes(world.site.maptool("log", "--all", "--json").stdout, world.log_text("mapd"))
     out.doubts = relay_doubts(world.log_text("relay"))
-    if world.mx:
-        more, out.bounces = postfix_doubts(world.mx.log.read_text(errors="replace"))
-        out.doubts += more
+    more, out.bounces = postfix_doubts(world.mx.log.read_text(errors="replace"))
+    out.doubts += more
     for name in ("mapd", "lookup", "relay", "milter", "sync"):
         out.crashes += crashes(name, world.log_text(name))
     out.crashes += world.crashes

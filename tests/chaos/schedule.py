@@ -23,6 +23,7 @@ STATES = ("prepared", "copying", "synced", "holding", "draining", "delta", "veri
 # Verb, its words, and what it does.
 WORDS = {
     "daemon": ("", "coexist-sync run is started before anything else"),
+    "cyrus": ("", "new is a Cyrus, and no Dovecot"),
     "disk": ("", "the state lies on a small file system"),
     "fill": ("USER COUNT", "so many messages are in the user's folders on old"),
     "mail": ("DOOR USERS COUNT", "clients begin to send so many messages, each to all of these users"),
@@ -129,6 +130,8 @@ class Generator:
         rng = self.rng
         if rng.random() < 0.7:
             self.say("daemon")
+        if rng.random() < 0.1:
+            self.say("cyrus")
         has_disk = rng.random() < 0.12
         if has_disk:
             self.say("disk")

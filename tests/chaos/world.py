@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""The world of one run: two real Dovecots, a real Postfix, our programs, and a link between any two of them.
+"""The world of one run: two real Dovecots, or a Dovecot and a Cyrus, a real Postfix, our programs, and a link between any two of them.
 
     with World(folder, has_disk=False) as world:
         world.kill("relay")  world.start("relay")  world.stop("mapd")  world.go("mapd")
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 from lib.coexist import Coexist, ProgramError
 from lib.cutover import imap_servers
+from lib.cyrus import Cyrus
 from lib.dovecot import Dovecot
 from lib.mapsock import MapSocket
 from lib.postfix import Postfix
@@ -78,8 +79,8 @@ def tell(pids, number):
 
 
 class World:
-    def __init__(self, folder, has_disk=False, has_postfix=True):
-        self.folder, self.has_disk, self.has_postfix = Path(folder), has_disk, has_postfix
+    def __init__(self, folder, has_disk=False, has_cyrus=False):
+        self.folder, self.has_disk, self.has_cyrus = Path(folder), has_disk, has_cyrus
         self.users = [address(name) for name in USERS]
         self.servers, self.links, self.site, self.mx = {}, None, None, None
         self.down = set()           # killed by us, or not wanted
@@ -101,10 +102,12 @@ class World:
         self.links = Links()
         behind = {}
         for name in ("old", "new"):
-            server = self.servers[name] = Dovecot(self.folder / name, users=known, hostname=f"{name}.test")
+            # Both have a dot between the parts of a folder's name.
+            kind, how = (Cyrus, {"unixhierarchysep": "no"}) if self.has_cyrus and name == "new" else (Dovecot, {})
+            server = self.servers[name] = kind(self.folder / name, users=known, hostname=f"{name}.test", **how)
             server.start()
-            behind[name] = SimpleNamespace(master_password=server.master_password,
-                                           lmtp_port=self.links.add(f"{name}.lmtp", server.lmtp_port),
+            secret = {key: getattr(server, key) for key in ("master_password", "admin_password") if hasattr(server, key)}
+            behind[name] = SimpleNamespace(**secret, lmtp_port=self.links.add(f"{name}.lmtp", server.lmtp_port),
                                            imap_port=self.links.add(f"{name}.imap", server.imap_port))
         self.site = Coexist(self.folder / "coexist", imap_servers(self.folder, **behind), settings=SETTINGS)
         lmtp_port = free_port()
@@ -122,13 +125,12 @@ class World:
                 map_.ok(op="set", key=user, set={"route": "old"})
         self.site.start("lookup", "relay", "milter")
         self.ports = {"smtp": self.links.add("door.smtp", self.site.relay_port), "lmtp": self.links.add("door.lmtp", lmtp_port)}
-        if self.has_postfix:
-            maps = f"socketmap:inet:127.0.0.1:{self.site.lookup_port}"
-            main = {"relay_domains": DOMAIN, "transport_maps": f"{maps}:transport", "relay_recipient_maps": f"{maps}:recipients",
-                    "smtpd_milters": f"inet:127.0.0.1:{self.site.milter_port}", "smtpd_reject_unlisted_recipient": "no", **POSTFIX_TIMEOUTS}
-            self.mx = Postfix(self.folder / "mx", main=main)
-            self.mx.start()
-            self.ports["mx"] = self.links.add("door.mx", self.mx.smtp_port)
+        maps = f"socketmap:inet:127.0.0.1:{self.site.lookup_port}"
+        main = {"relay_domains": DOMAIN, "transport_maps": f"{maps}:transport", "relay_recipient_maps": f"{maps}:recipients",
+                "smtpd_milters": f"inet:127.0.0.1:{self.site.milter_port}", "smtpd_reject_unlisted_recipient": "no", **POSTFIX_TIMEOUTS}
+        self.mx = Postfix(self.folder / "mx", main=main)
+        self.mx.start()
+        self.ports["mx"] = self.links.add("door.mx", self.mx.smtp_port)
 
     def __exit__(self, *_):
         for name in list(self.stopped):
