@@ -42,6 +42,11 @@ static void derive_id(
         BUG("the id of an attempt is short");
 }
 
+void authority_flip_id(const struct move_record *r, char out[CLIENT_REQUEST_ID_MAX])
+{
+    derive_id(r, "flip", out);
+}
+
 static int call(struct client *c, struct ask *q, struct err *err)
 {
     char id[CLIENT_REQUEST_ID_MAX], why[2 * MOVE_NAME_MAX];
@@ -59,7 +64,7 @@ static int call(struct client *c, struct ask *q, struct err *err)
     case ASK_BARRIER:
         return client_barrier(c, r->user, r->hold_epoch, q->timeout_ms, &q->barrier, err);
     case ASK_FLIP:
-        derive_id(r, "flip", id);
+        authority_flip_id(r, id);
         return client_flip(c, r->user, r->hold_epoch, r->to, id, why, &q->reply, err);
     case ASK_RELEASE:
         derive_id(r, "release", id);

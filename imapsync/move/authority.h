@@ -53,6 +53,8 @@ int authority_barrier(struct authority *a, const struct move_record *r, uint64_t
     enum client_barrier *out, bool *knows_out, struct err *err) ATTR_WUR;
 int authority_flip(struct authority *a, const struct move_record *r, uint64_t *epoch_out,
     json_t **follow_out, bool *knows_out, struct err *err) ATTR_WUR;
+/* The id that a flip is asked for by. */
+void authority_flip_id(const struct move_record *r, char out[CLIENT_REQUEST_ID_MAX]);
 int authority_release(struct authority *a, const struct move_record *r, const char *why,
     bool *knows_out, struct err *err) ATTR_WUR;
 int authority_retire(

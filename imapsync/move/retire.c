@@ -12,6 +12,7 @@
 
 #include "base/core/clock.h"
 #include "imapsync/move/cutover.h"
+#include "imapsync/move/places.h"
 #include "imapsync/move/settle.h"
 #include "imapsync/move/sweep.h"
 
@@ -70,7 +71,7 @@ int retire_run(struct move_job *j, struct err *err)
         (look_once_more(j, &is_settled, err) != 0 || check_quiet(j, is_settled, err) != 0))
         return -1;
     /* The map first: who is killed in between is swept, and retired the next time. */
-    if (authority_retire(&j->map, &j->r, &knows, err) != 0 ||
+    if (authority_retire(&j->map, &j->r, &knows, err) != 0 || places_retired(j, err) != 0 ||
         move_job_advance(j, MOVE_EVENT_RETIRE, err) != 0)
         return -1;
     move_job_say_own(j, NULL,

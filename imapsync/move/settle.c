@@ -10,9 +10,25 @@
 #include "imapsync/move/settle.h"
 
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/core/clock.h"
 #include "base/core/log.h"
+#include "imapsync/move/places.h"
+#include "maps/moved.h"
+
+/* A restore of the map has found that nobody knows; whoever ends its hold says where the user is.
+ */
+static bool is_in_doubt(
+    const struct move_job *j, const struct authority_entry *entry, struct err *err)
+{
+    if (strcmp(entry->holder, MOVED_RESTORE) != 0)
+        return false;
+    err_set(err, ERR_TEMP, EX_TEMPFAIL,
+        "%s is held since the map was restored (maptool restore --take map|sync %s)", j->r.user,
+        j->r.user);
+    return true;
+}
 
 /* From holding to verified: ends the hold if it is ours, and says where the user is. */
 static int ask_map(struct move_job *j, const char *why, enum move_event *event_out, struct err *err)
@@ -33,6 +49,8 @@ static int ask_map(struct move_job *j, const char *why, enum move_event *event_o
         return -1;
     if (entry.is_there && strcmp(entry.route, j->r.to) == 0)
         *event_out = MOVE_EVENT_ON_NEW;
+    else if (is_in_doubt(j, &entry, err))
+        return -1;
     return 0;
 }
 
@@ -52,6 +70,8 @@ int settle_hold(struct move_job *j, const struct err *why, struct err *err)
     move_job_set_error(j, event == MOVE_EVENT_ON_OLD ? why : NULL);
     if (event == MOVE_EVENT_ON_NEW && j->r.flipped_ms == 0)
         j->r.flipped_ms = clock_wall_ms();
+    if (event == MOVE_EVENT_ON_OLD && j->r.state == MOVE_VERIFIED)
+        places_no_flip(j);
     /* The map has spoken, whether it can be written down or not: a restart asks again. */
     struct err unwritten = ERR_INIT;
     if (move_job_advance(j, event, &unwritten) != 0) {
@@ -73,9 +93,12 @@ int settle_forward(struct move_job *j, struct err *err)
     if (authority_get(&j->map, j->r.user, &entry, &knows, err) != 0)
         return -1;
     bool is_on_new = entry.is_there && strcmp(entry.route, j->r.to) == 0;
+    if (!is_on_new && is_in_doubt(j, &entry, err))
+        return -1;
     enum move_event event = is_on_new ? MOVE_EVENT_ON_NEW : MOVE_EVENT_ON_OLD;
     if (move_next(j->r.state, event) == j->r.state)
         return 0;
     move_job_say_own(j, NULL, "the map does not route %s to %s any more", j->r.user, j->r.to);
+    places_changed_by_hand(j);
     return move_job_advance(j, event, err);
 }

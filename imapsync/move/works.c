@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "base/core/clock.h"
+#include "imapsync/move/places.h"
 #include "imapsync/move/settle.h"
 #include "imapsync/move/sweep.h"
 
@@ -199,6 +200,8 @@ static int flip(struct move_job *j, struct err *err)
     json_t *follow;
     if (move_job_wants_back(j))
         return move_job_stopped(err);
+    if (places_flip(j, err) != 0)
+        return -1;
     if (authority_flip(&j->map, &j->r, &epoch, &follow, &knows, err) != 0) {
         if (knows && err->code == 1)
             err->code = EX_TEMPFAIL; /* the hold is over: the next one may be long enough */

@@ -38,7 +38,8 @@
  *   dump      [after] or since                          rows [{key record}], next, generation,
  * map_id: records in hexadecimal digits, deleted ones too; since a generation: what has changed
  *   restore_begin  generation                           of the backup, on this connection
- *   restore_put    [rows] [moved [{key route}]]         as dump gave them; what cut-overs say
+ *   restore_put    [rows] [moved [{key route [by]}]]    as dump gave them; what cut-overs say, the
+ *                                                       last of a key; route "-": nothing
  *   restore_commit [dry_run]                            as apply, and "held" [{key map sync}]
  *   take      key side ("map" or "sync")                entry, generation: of one held by a restore
  *   log       [key from limit]                          changes, next (generation or null), oldest

@@ -8,9 +8,11 @@
  *
  * Where the map that is there, or what the cut-overs say (`moved`), puts a user elsewhere than the
  * backup, nobody here knows who is right: such an entry comes back held by RESTORE_OWNER, and mail
- * for it waits until `take` says which one holds.  The request of the hold names both.  An entry
- * that came after the backup is held as it is.
+ * for it waits until `take` says which one holds.  The request of the hold names both, and the flip
+ * that its route is to belong to again.  An entry that came after the backup is held as it is; a
+ * user of a cut-over whom neither map has is held where that says.
  */
+#include "maps/moved.h"
 #include "maps/store/control_priv.h"
 
 #include <stdlib.h>
@@ -18,17 +20,18 @@
 #include "base/core/mem.h"
 #include "base/core/num.h"
 
-#define RESTORE_OWNER "restore"
+#define RESTORE_OWNER MOVED_RESTORE
 #define ARENA_MAX ((size_t)2 << 30)
 #define ERA_BITS 32
 #define NEVER_MS 253402300799000 /* the end of the year 9999 */
-#define NOBODY "-"
+#define NOBODY MOVED_NOBODY
 /* Of a backup, and of a map that jumps once more: an epoch has 48 bits in a record. */
 #define BACKUP_GENERATION_MAX ((uint64_t)1 << 47)
 #define GENERATION_MAX (((uint64_t)1 << 48) - ((uint64_t)2 << ERA_BITS))
 
 struct row {
     struct slice key, record; /* of moved: the server */
+    struct slice by;          /* of moved: the cut-over's request */
     size_t order;
 };
 
@@ -78,8 +81,8 @@ static enum control_outcome need_restore(struct control_call *call)
 
 /* --- Rows ------------------------------------------------------------------------------- */
 
-static int add_row(
-    struct control_restore *r, struct rows *rows, struct slice key, struct slice text, bool is_hex)
+static int add_row(struct control_restore *r, struct rows *rows, struct slice key,
+    struct slice text, struct slice by, bool is_hex)
 {
     unsigned char bytes[ROUTE_RECORD_MAX];
     struct route_entry entry;
@@ -96,7 +99,8 @@ static int add_row(
         rows->v = mem_realloc_array(rows->v, rows->cap, sizeof *rows->v);
     }
     struct row *row = &rows->v[rows->n];
-    *row = (struct row){arena_dup(r->mem, key), arena_dup(r->mem, text), rows->n};
+    *row = (struct row){
+        arena_dup(r->mem, key), arena_dup(r->mem, text), arena_dup(r->mem, by), rows->n};
     rows->n++;
     return row->key.p && row->record.p ? 0 : -1;
 }
@@ -126,7 +130,8 @@ static enum control_outcome put_entries(struct control_call *call)
         if (control_string(one, "key", ROUTE_KEY_MAX, true, &key, call->err) != 0 ||
             control_string(one, "record", 2 * ROUTE_RECORD_MAX, true, &text, call->err) != 0)
             return CONTROL_REFUSED;
-        if (add_row(call->session->restore, &call->session->restore->entries, key, text, true) != 0)
+        if (add_row(call->session->restore, &call->session->restore->entries, key, text, SLICE_NONE,
+                true) != 0)
             return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
                 "the record of %.*s is not one that this version knows", SLICE_ARG(key));
     }
@@ -139,7 +144,7 @@ static enum control_outcome put_moved(struct control_call *call)
     struct control_restore *r = call->session->restore;
     enum control_outcome outcome;
     const json_t *list, *one;
-    struct slice route;
+    struct slice route, by;
     struct buf key;
     size_t i;
 
@@ -149,9 +154,11 @@ static enum control_outcome put_moved(struct control_call *call)
     {
         if (control_key(call->c->conf, one, &key, call->err) != 0 ||
             control_string(one, "route", ROUTE_SERVER_MAX, true, &route, call->err) != 0 ||
-            change_check_route(call->c->conf, route, call->err) != 0)
+            control_string(one, "by", STORE_REQUEST_ID_MAX, false, &by, call->err) != 0 ||
+            (!slice_eq(route, SLICE_LIT(NOBODY)) &&
+                change_check_route(call->c->conf, route, call->err) != 0))
             outcome = CONTROL_REFUSED;
-        else if (add_row(r, &r->moved, buf_slice(&key), route, false) != 0)
+        else if (add_row(r, &r->moved, buf_slice(&key), route, by, false) != 0)
             outcome = (enum control_outcome)control_refuse(
                 call, ERR_TEMP, EX_OSERR, "the restore needs too much memory");
         if (outcome != CONTROL_DONE)
@@ -202,6 +209,13 @@ static const struct row *find(const struct rows *rows, struct slice key)
     return mem_search(&wanted, rows->v, rows->n, sizeof *rows->v, compare_row_keys);
 }
 
+/* Where a cut-over says that the user is; NULL: none says anything. */
+static const struct row *find_moved(const struct control_restore *r, struct slice key)
+{
+    const struct row *moved = find(&r->moved, key);
+    return moved && !slice_eq(moved->record, SLICE_LIT(NOBODY)) ? moved : NULL;
+}
+
 /* --- The restore -------------------------------------------------------------------------- */
 
 struct work {
@@ -221,13 +235,17 @@ static struct slice place_of(const struct route_entry *e)
     return e->route.n ? e->route : slice_str(route_kind_name(e->kind));
 }
 
+/* map.n > 0: held, since the backup says map, and what came later says sync, moved there by. */
 static enum control_outcome put(struct work *w, struct slice key, const struct route_entry *old,
-    struct route_entry *next, struct slice map, struct slice sync)
+    struct route_entry *next, struct slice map, struct slice sync, struct slice by)
 {
-    char both[2 * ROUTE_SERVER_MAX + 16];
+    char both[2 * ROUTE_SERVER_MAX + STORE_REQUEST_ID_MAX + 32];
 
+    if (slice_eq(by, SLICE_LIT(NOBODY)))
+        by = SLICE_NONE;
     if (map.n) {
-        if (fmt_into(both, sizeof both, "map:%.*s sync:%.*s", SLICE_ARG(map), SLICE_ARG(sync)) != 0)
+        if (fmt_into(both, sizeof both, "map:%.*s sync:%.*s%s%.*s", SLICE_ARG(map), SLICE_ARG(sync),
+                by.n ? " by:" : "", SLICE_ARG(by)) != 0)
             BUG("two names of servers fit");
         next->is_tombstone = false;
         next->state = ROUTE_STATE_HELD;
@@ -255,7 +273,7 @@ static enum control_outcome put(struct work *w, struct slice key, const struct r
 static enum control_outcome restore_one(struct work *w, const struct row *row)
 {
     struct route_entry now, next;
-    const struct row *moved = find(&w->r->moved, row->key);
+    const struct row *moved = find_moved(w->r, row->key);
 
     if (store_get(w->call->c->store, w->call->txn, row->key, &w->bytes, &now, w->call->err) != 0)
         return CONTROL_FAILED;
@@ -265,20 +283,23 @@ static enum control_outcome restore_one(struct work *w, const struct row *row)
         control_end_hold(&next);
     if (now.epoch == 0 && next.is_tombstone && !moved) /* leaves no trace in a new map */
         return CONTROL_DONE;
-    struct slice map = place_of(&next), sync = map;
-    if (moved)
+    struct slice map = place_of(&next), sync = map, by = SLICE_NONE;
+    if (moved && !slice_eq(moved->record, map)) {
         sync = moved->record;
-    else if (now.epoch != 0)
+        by = moved->by;
+    } else if (now.epoch != 0) {
         sync = place_of(&now);
+        by = now.moved_by;
+    }
     if (slice_eq(map, sync))
-        return put(w, row->key, &now, &next, SLICE_NONE, SLICE_NONE);
+        return put(w, row->key, &now, &next, SLICE_NONE, SLICE_NONE, SLICE_NONE);
     if (next.is_tombstone) {
         next = now;
         if (now.is_tombstone) {
             next = (struct route_entry){.route = sync};
         }
     }
-    return put(w, row->key, &now, &next, map, sync);
+    return put(w, row->key, &now, &next, map, sync, by);
 }
 
 static int find_later(void *arg, struct slice key, const struct route_entry *e, struct err *err)
@@ -287,7 +308,7 @@ static int find_later(void *arg, struct slice key, const struct route_entry *e, 
 
     if (e->is_tombstone || find(&w->r->entries, key))
         return 0;
-    return add_row(w->r, &w->later, key, SLICE_LIT("x"), false) == 0
+    return add_row(w->r, &w->later, key, SLICE_LIT("x"), SLICE_NONE, false) == 0
                ? 0
                : err_set(err, ERR_TEMP, EX_OSERR, "the restore needs too much memory");
 }
@@ -299,7 +320,23 @@ static enum control_outcome hold_later(struct work *w, const struct row *row)
     if (store_get(w->call->c->store, w->call->txn, row->key, &w->bytes, &now, w->call->err) != 0)
         return CONTROL_FAILED;
     next = now;
-    return put(w, row->key, &now, &next, SLICE_LIT(NOBODY), place_of(&now));
+    return put(w, row->key, &now, &next, SLICE_LIT(NOBODY), place_of(&now), now.moved_by);
+}
+
+/* Whom only a cut-over knows. */
+static enum control_outcome hold_unknown(struct work *w, const struct row *row)
+{
+    const struct row *moved = find_moved(w->r, row->key);
+    struct route_entry now;
+
+    if (!moved || find(&w->r->entries, row->key))
+        return CONTROL_DONE;
+    if (store_get(w->call->c->store, w->call->txn, row->key, &w->bytes, &now, w->call->err) != 0)
+        return CONTROL_FAILED;
+    if (!now.is_tombstone || row->key.p[0] == '@')
+        return CONTROL_DONE;
+    struct route_entry next = {.route = moved->record};
+    return put(w, row->key, &now, &next, SLICE_LIT(NOBODY), moved->record, moved->by);
 }
 
 static enum control_outcome restore_all(struct work *w)
@@ -323,6 +360,8 @@ static enum control_outcome restore_all(struct work *w)
         outcome = restore_one(w, &r->entries.v[i]);
     for (size_t i = 0; i < w->later.n && outcome == CONTROL_DONE; i++)
         outcome = hold_later(w, &w->later.v[i]);
+    for (size_t i = 0; i < r->moved.n && outcome == CONTROL_DONE; i++)
+        outcome = hold_unknown(w, &r->moved.v[i]);
     return outcome;
 }
 
@@ -363,10 +402,13 @@ static struct slice side_of(struct slice both, struct slice side)
     return SLICE_NONE;
 }
 
-static enum control_outcome take(
-    struct control_call *call, struct slice key, const struct route_entry *old, struct slice route)
+static enum control_outcome take(struct control_call *call, struct slice key,
+    const struct route_entry *old, struct slice route, struct slice by)
 {
     struct route_entry next = *old;
+
+    if (by.n)
+        next.moved_by = by;
 
     if (slice_eq(route, SLICE_LIT(NOBODY))) {
         next = (struct route_entry){.is_tombstone = true};
@@ -413,7 +455,8 @@ enum control_outcome control_take(struct control_call *call)
         outcome = (enum control_outcome)control_refuse(
             call, ERR_PERM, 1, "%.*s is not held by a restore", SLICE_ARG(buf_slice(&key)));
     else
-        outcome = take(call, buf_slice(&key), &entry, route);
+        outcome = take(call, buf_slice(&key), &entry, route,
+            is_map ? SLICE_NONE : side_of(entry.hold_request, SLICE_LIT("by:")));
 done:
     buf_fini(&key);
     buf_fini(&bytes);

@@ -11,9 +11,12 @@
 #include "base/core/clock.h"
 #include "base/os/io.h"
 #include "maps/format/csv.h"
+#include "maps/moved.h"
+#include "maps/route.h"
 #include "maps/store/backup.h"
 
 #define MOVED_BYTES_MAX ((size_t)1 << 30)
+#define MOVED_AT_ONCE 2000
 
 /* --- backup --------------------------------------------------------------------------------- */
 
@@ -158,6 +161,77 @@ static int put_moved(struct tool *t, const char *file, struct err *err)
     return rc;
 }
 
+/* --- What the cut-overs have noted --------------------------------------------------------- */
+
+struct noted {
+    const struct conf *conf;
+    json_t *rows;
+    size_t n_unknown;
+};
+
+/* The configuration may not have the domain or the server any more. */
+static bool is_known(const struct conf *conf, const struct moved *m)
+{
+    int server = conf_server_index(conf, m->server);
+    return conf_domain(conf, normalise_domain(m->user)) &&
+           (slice_eq(m->server, SLICE_LIT(MOVED_NOBODY)) ||
+               (server != CONF_SERVER_NONE && conf->servers[server].smtp.host));
+}
+
+static int add_noted(void *arg, const struct moved *m, struct err *err ATTR_UNUSED)
+{
+    struct noted *noted = arg;
+    if (!is_known(noted->conf, m)) {
+        noted->n_unknown++;
+        return 0;
+    }
+    json_t *row = json_object();
+    json_object_set_new(row, "key", json_stringn((const char *)m->user.p, m->user.n));
+    json_object_set_new(row, "route", json_stringn((const char *)m->server.p, m->server.n));
+    json_object_set_new(row, "by", json_stringn((const char *)m->by.p, m->by.n));
+    json_array_append_new(noted->rows, row);
+    return 0;
+}
+
+/* Read while we are who we were called by: the folder is that of coexist-sync. */
+static int read_noted(struct tool *t, json_t *rows, struct err *err)
+{
+    struct noted noted = {.conf = t->conf, .rows = rows};
+    struct moved_bad bad;
+
+    if (moved_read(t->conf->state, add_noted, &noted, &bad, err) != 0)
+        return err_wrap(err, "where cut-overs have brought users cannot be read");
+    if (bad.n > 0)
+        fprintf(stderr,
+            "maptool: %s/sync/moved: %zu lines make no sense and are passed over, the first is "
+            "line "
+            "%zu\n",
+            t->conf->state, bad.n, bad.first);
+    if (noted.n_unknown > 0)
+        fprintf(stderr,
+            "maptool: %s/sync/moved: %zu lines are passed over, since the configuration does not "
+            "have "
+            "their domain or server\n",
+            t->conf->state, noted.n_unknown);
+    return 0;
+}
+
+static int put_noted(struct tool *t, json_t *noted, struct err *err)
+{
+    size_t n = json_array_size(noted);
+    int rc = 0;
+
+    for (size_t i = 0; i < n && rc == 0; i += MOVED_AT_ONCE) {
+        json_t *page = json_array(), *reply;
+        for (size_t k = i; k < n && k < i + MOVED_AT_ONCE; k++)
+            json_array_append(page, json_array_get(noted, k));
+        rc =
+            tool_call_own(t, json_pack("{ss so}", "op", "restore_put", "moved", page), &reply, err);
+        json_decref(reply);
+    }
+    return rc;
+}
+
 static void print_restored(const json_t *reply)
 {
     const json_t *held = json_object_get(reply, "held"), *one;
@@ -202,8 +276,8 @@ static int set_path(const struct conf *conf, const char *name, struct buf *out, 
     return rc;
 }
 
-static int restore_set(struct tool *t, const char *path, const char *moved, bool dry_run,
-    const char *why, struct err *err)
+static int restore_set(struct tool *t, const char *path, json_t *noted, const char *moved,
+    bool dry_run, const char *why, struct err *err)
 {
     json_t *request, *reply = NULL;
     uint64_t generation = 0;
@@ -219,6 +293,8 @@ static int restore_set(struct tool *t, const char *path, const char *moved, bool
     reply = NULL;
     if (rc == 0)
         rc = backup_read(path, put_rows, t, &generation, err);
+    if (rc == 0)
+        rc = put_noted(t, noted, err);
     if (rc == 0 && moved)
         rc = put_moved(t, moved, err);
     if (rc != 0)
@@ -281,8 +357,12 @@ int cmd_restore(struct tool *t, struct err *err)
     if (rc == 0 && access(buf_cstr(&path), F_OK) != 0)
         rc = err_set(
             err, ERR_PERM, EX_NOINPUT, "there is no set %s: see `maptool backup`", buf_cstr(&path));
+    json_t *noted = json_array();
     if (rc == 0)
-        rc = restore_set(t, buf_cstr(&path), moved, dry_run, why, err);
+        rc = read_noted(t, noted, err);
+    if (rc == 0)
+        rc = restore_set(t, buf_cstr(&path), noted, moved, dry_run, why, err);
+    json_decref(noted);
     buf_fini(&path);
     return rc;
 }

@@ -440,3 +440,40 @@ def test_retired_only_behind_a_flip_that_still_stands(moved):
     moved.maptool("set", "--force", "--why", "by hand", ANN, "route=old")
     status_, text = retire(moved)
     assert status_ == 67 and "there is nothing to retire" in text
+
+
+# --- The map is restored ----------------------------------------------------------------------------
+
+def test_a_restored_map_that_does_not_know_of_the_flip(dovecot, site, tmp_path):
+    """Nobody guesses: she is held until somebody says who is right, and her cut-over waits for that."""
+    old = dovecot("old")
+    place = site(imap_servers(tmp_path, old=old, new=dovecot("new")))
+    place.init({ANN: "old", "bob@example.org": "old"})
+    fill(old.imap(ANN), {"INBOX": [Mail(message("m"))]})
+    backup = place.maptool("backup", "now").stdout.strip()
+    assert cutover(place).status == 0
+    by = place.json("get", ANN)["moved_by"]
+    place.stop("mapd")
+    shutil.rmtree(place.state / "map")
+    place.maptool("init")
+    place.start("mapd")
+    noted = place.state / "sync" / "moved"
+    line = noted.read_bytes()
+    noted.write_bytes(b"\0garbage\n" + line + line.replace(b"ann@", b"bob@") + line[:30])
+    done = place.maptool("restore", backup, check=False)
+    assert done.returncode == 1 and "sync/moved: 3 lines make no sense and are passed over, the first is line 1" in done.stderr
+    assert "  ann@example.org  old     new" in done.stdout and "bob@" not in done.stdout
+    assert place.json("explain", ANN)["decision"] == "hold"
+    for command in ("cutover", "retire"):
+        done = cutover(place, command=command)
+        assert done.status == 75 and f"maptool restore --take map|sync {ANN}" in done.log
+    assert status(place)[ANN]["state"] == "done"
+    place.maptool("restore", "--take", "sync", ANN)
+    entry = place.json("get", ANN)
+    assert (entry["route"], entry["state"], entry["moved_by"]) == ("new", "active", by)
+    assert cutover(place).status == 0
+    # Said to be on old, she is, and her cut-over says nothing more of her.
+    place.maptool("restore", backup, check=False)
+    place.maptool("restore", "--take", "map", ANN)
+    assert cutover(place, command="retire").status == 67
+    assert place.maptool("restore", backup).stderr.count("\n") == 1

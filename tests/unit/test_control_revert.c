@@ -204,11 +204,70 @@ static void test_why_required(void **state)
     control.conf = &CONF;
 }
 
+#define MOVED(key, route) "{\"key\":\"" key "@example.org\",\"route\":\"" route "\",\"by\":\"f-1\"}"
+
+/* A restore of a map without the flips of the cut-overs, who say where they have brought users. */
+static void test_cut_overs_and_a_restore(void **state)
+{
+    (void)state;
+    number(SET("ann@example.org", "old"), "generation");
+    number(SET("bob@example.org", "old"), "generation");
+    number(SET("cat@example.org", "new"), "generation");
+    number(SET("dan@example.org", "old"), "generation");
+    json_t *dump = ask("{\"op\":\"dump\"}");
+    json_t *put = json_pack("{ss sO}", "op", "restore_put", "rows", json_object_get(dump, "rows"));
+    char *text = json_dumps(put, JSON_COMPACT);
+    number(SET("dan@example.org", "new"), "generation");
+    json_decref(ask("{\"op\":\"restore_begin\",\"generation\":4}"));
+    json_decref(ask(text));
+    free(text);
+    json_decref(put);
+    json_decref(dump);
+    /* The last word of each holds; bob's is that nobody knows, cat's what the backup says.  Dan was
+     * moved by hand since.  Whom neither map has is held too. */
+    json_decref(ask("{\"op\":\"restore_put\",\"moved\":[" MOVED("ann", "old") "," MOVED(
+        "Ann", "new") "," MOVED("bob", "new") "," MOVED("bob", "-") "," MOVED("cat",
+        "new") "," MOVED("dan", "old") "," MOVED("eve", "new") "]}"));
+    expect_error(
+        "{\"op\":\"restore_put\",\"moved\":[{\"key\":\"x@example.org\"}]}", EX_USAGE, "route");
+    expect_error("{\"op\":\"restore_put\",\"moved\":[{\"key\":\"x@example.org\",\"route\":\"new\","
+                 "\"by\":7}]}",
+        EX_USAGE, "by");
+    json_t *reply = ask("{\"op\":\"restore_commit\"}");
+    char *held = json_dumps(json_object_get(reply, "held"), JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(held, "[{\"key\":\"ann@example.org\",\"map\":\"old\",\"sync\":\"new\"},"
+                              "{\"key\":\"dan@example.org\",\"map\":\"old\",\"sync\":\"new\"},"
+                              "{\"key\":\"eve@example.org\",\"map\":\"-\",\"sync\":\"new\"}]");
+    free(held);
+    json_decref(reply);
+    /* The cut-over's side: its server, and the route is its own again. */
+    static const struct {
+        const char *user, *side, *route, *moved_by;
+    } rows[] = {{"ann@example.org", "sync", "new", "f-1"}, {"dan@example.org", "sync", "new", ""},
+        {"eve@example.org", "map", "-", ""}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char request[256];
+        assert_int_equal(
+            fmt_into(request, sizeof request, "{\"op\":\"take\",\"key\":\"%s\",\"side\":\"%s\"}",
+                rows[i].user, rows[i].side),
+            0);
+        reply = ask(request);
+        const char *by =
+            json_string_value(json_object_get(json_object_get(reply, "entry"), "moved_by"));
+        assert_row(rows[i].user, strcmp(by ? by : "", rows[i].moved_by) == 0);
+        assert_row(rows[i].user, strcmp(route_of(rows[i].user), rows[i].route) == 0);
+        json_decref(reply);
+    }
+    expect_error(SET("ann@example.org", "old"), 1, "by the cut-over f-1");
+    assert_int_equal(number("{\"op\":\"status\"}", "held"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_revert, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_over_a_restore, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cut_overs_and_a_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_revert_in_a_circle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_restore_is_told_nonsense, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_generations_left, set_up, tear_down),
