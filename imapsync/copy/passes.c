@@ -2,7 +2,7 @@
 /*
  * passes: see passes.h.  Whoever makes progress may try for ever.  A connection that has died of
  * fewer messages than the one before is progress too, until one message is left; and so is one
- * after which a folder is left out.
+ * after which a folder, or something that need not be asked, is left out.
  */
 #include "imapsync/copy/passes.h"
 
@@ -17,12 +17,22 @@
 #define NARROWED_MS 100   /* when the server dies of a message, and not for want of time */
 #define NARROWINGS_MAX 16 /* without anything copied; a window is halved ten times */
 
+/* What is left out from now on since connections have died of it. */
+static unsigned n_left_out(const struct copy *c)
+{
+    const struct end_maker *const both[] = {c->source, c->target};
+    unsigned n = c->n_aside;
+    for (size_t i = 0; i < 2; i++)
+        n += both[i]->n_avoided ? both[i]->n_avoided(both[i]) : 0;
+    return n;
+}
+
 int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n, struct err *err)
 {
     unsigned narrowings = 0;
     for (unsigned i = 1;; i++) {
         uint64_t before = n->messages_copied;
-        unsigned narrowed = c->suspects.n_narrowed, aside = c->n_aside;
+        unsigned narrowed = c->suspects.n_narrowed, left_out = n_left_out(c);
         bool is_narrower = false;
         if (copy_connect_apart(c, err) == 0 && copy_pass(c, policy, n, err) == 0)
             return 0;
@@ -32,7 +42,7 @@ int passes_run(struct copy *c, enum plan_policy_id policy, struct copy_counts *n
         } else if (c->suspects.n_narrowed > narrowed && narrowings++ < NARROWINGS_MAX) {
             i = 1;
             is_narrower = true;
-        } else if (c->n_aside > aside) {
+        } else if (n_left_out(c) > left_out) {
             i = 1;
             is_narrower = true;
         }

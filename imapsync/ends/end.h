@@ -324,6 +324,9 @@ struct end_maker {
     const char *name;  /* tells this mailbox from others for ever: for the journal */
     /* Begins to open it, without waiting: it is open, or broken, when it has been pumped. */
     struct end *(*make)(const struct end_maker *m, const struct wait_limits *limits);
+    /* How many things the next one will do without since earlier ones were lost at them: more of
+     * them are worth another try.  NULL: none. */
+    unsigned (*n_avoided)(const struct end_maker *m);
 };
 
 /* Opens n <= 4 ends, all at the same time.  -1: one could not be, and none is; *silent_out is its

@@ -71,6 +71,7 @@ int imap_account_finish(struct imap_account *a, uint64_t timeout_ms, struct err 
 {
     if (a->separator && a->admin && make_login(a, err) != 0)
         return -1;
+    a->place.avoided = &a->avoided;
     a->place.user = a->user;
     a->place.admin = a->admin;
     a->place.login = a->login;

@@ -11,6 +11,7 @@
 
 struct imap_account {
     struct imap_place place;
+    struct imap_avoided avoided;
     struct imap_manner manner;
     struct imap_end_maker end; /* once it is finished */
     struct net_endpoint endpoint;

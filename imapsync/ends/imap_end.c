@@ -294,6 +294,12 @@ static struct end *make(const struct end_maker *m, const struct wait_limits *lim
     return &e->end;
 }
 
+static unsigned n_avoided(const struct end_maker *m)
+{
+    const struct imap_avoided *a = ((const struct imap_end_maker *)m)->place->avoided;
+    return a ? a->n : 0;
+}
+
 int imap_end_maker_init(struct imap_end_maker *m, const struct imap_place *place, struct err *err)
 {
     buf_init(&m->name, 4096);
@@ -302,7 +308,8 @@ int imap_end_maker_init(struct imap_end_maker *m, const struct imap_place *place
                             : buf_addf(&m->name, "imap://%s@%s:%u/", place->user, place->host,
                                   (unsigned)place->port);
     m->place = place;
-    m->maker = (struct end_maker){.label = place->label, .user = place->user, .make = make};
+    m->maker = (struct end_maker){
+        .label = place->label, .user = place->user, .make = make, .n_avoided = n_avoided};
     if (r != 0)
         return err_set(err, ERR_PERM, EX_USAGE, "a name is too long");
     m->maker.name = buf_cstr(&m->name);

@@ -288,6 +288,8 @@ static void note_loss(struct imap_end *e, const struct imap_cmd *c)
     if (e->is_loss_noted || e->is_broken)
         return;
     e->is_loss_noted = true;
+    if (e->conn && imap_conn_has_avoided(e->conn))
+        return; /* it was not the folder */
     e->end.lost_in_list = c->is_list;
     e->end.lost_reading = c->r->reads;
     e->end.lost_at = imap_slice_copy(c->about);

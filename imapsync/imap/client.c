@@ -52,7 +52,18 @@ enum imap_session imap_client_session(const struct imap_client *c)
 
 bool imap_client_has(const struct imap_client *c, uint64_t caps)
 {
-    return (c->caps & caps) == caps;
+    return (c->caps & ~c->without & caps) == caps;
+}
+
+void imap_client_do_without(struct imap_client *c, uint64_t caps)
+{
+    c->without |= caps;
+}
+
+struct slice imap_client_oldest(const struct imap_client *c)
+{
+    const struct imap_verb *v = &c->commands[0].verb;
+    return c->n_commands > 0 ? slice_make(v->name, v->n) : SLICE_NONE;
 }
 
 struct imap_cap_limits imap_client_limits(const struct imap_client *c)

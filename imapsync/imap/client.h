@@ -70,6 +70,10 @@ int imap_client_check(const struct imap_client *c, struct err *err) ATTR_WUR;
 
 enum imap_session imap_client_session(const struct imap_client *c);
 bool imap_client_has(const struct imap_client *c, uint64_t caps); /* all of them */
+/* From now on it has none of these, whatever the server says. */
+void imap_client_do_without(struct imap_client *c, uint64_t caps);
+/* The name of the oldest command without an answer, borrowed; empty: there is none. */
+struct slice imap_client_oldest(const struct imap_client *c);
 struct imap_cap_limits imap_client_limits(const struct imap_client *c);
 size_t imap_client_pending(const struct imap_client *c); /* commands without their answer */
 /* Whether it is the server's turn: a greeting, an answer or a "+" is due, or bytes to be taken. */

@@ -27,7 +27,7 @@ struct imap_client {
     const struct imap_events *events;
     void *arg;
     enum imap_session session;
-    uint64_t caps;
+    uint64_t caps, without;
     struct imap_cap_limits limits;
     char bye[IMAP_TEXT_KEPT_MAX], greeting[IMAP_TEXT_KEPT_MAX];
 

@@ -119,8 +119,26 @@ void imap_conn_events(struct imap_conn *c, const struct imap_events *events, voi
 }
 /* --- Ends ------------------------------------------------------------------------- */
 
+/* The server has ended it, or says nothing more, where it was asked something that need not be. */
+static void note_death(struct imap_conn *c)
+{
+    const struct imap_place *p = c->place;
+    const struct slice command = imap_client_oldest(c->client);
+    c->has_avoided = p->avoided && imap_avoid(p->avoided, command);
+    if (c->has_avoided)
+        log_warn("imap_command_avoided", log_str("server", p->label), log_str("host", p->host),
+            log_slice("command", command));
+}
+
+bool imap_conn_has_avoided(const struct imap_conn *c)
+{
+    return c->has_avoided;
+}
+
 int imap_conn_break(struct imap_conn *c, enum imap_broken why, const struct err *err)
 {
+    if (c->broken == IMAP_BROKEN_NOT && (why == IMAP_BROKEN_LOST || why == IMAP_BROKEN_SILENT))
+        note_death(c);
     c->broken = why;
     c->why = *err;
     /* Which machine it was is of interest unless it has spoken for itself. */
@@ -148,6 +166,8 @@ static struct imap_conn *new_conn(const struct imap_place *place, const struct w
     c->limits = limits;
     imap_wire_init(&c->wire);
     c->client = imap_client_new();
+    if (place->avoided)
+        imap_client_do_without(c->client, place->avoided->caps);
     imap_client_events(c->client, &own_events, c);
     c->signin = imap_signin_new(c->client, place);
     return c;

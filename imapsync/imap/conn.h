@@ -59,6 +59,8 @@ void imap_conn_events(struct imap_conn *c, const struct imap_events *events, voi
  */
 uint64_t imap_conn_n_odd(const struct imap_conn *c);
 enum imap_broken imap_conn_broken(const struct imap_conn *c);
+/* It has died of a command that need not be given, and is not given again: avoided.h. */
+bool imap_conn_has_avoided(const struct imap_conn *c);
 bool imap_conn_is_broken(const struct imap_conn *c);
 /* Breaks it: nothing is sent any more, and what was on its way is answered now. */
 void imap_conn_abandon(struct imap_conn *c);

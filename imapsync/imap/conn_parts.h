@@ -33,6 +33,7 @@ struct imap_conn {
     bool is_paused;
     enum imap_broken broken;
     struct err why;
+    bool has_avoided; /* it has died of a command that is not given again */
     struct patience patience;
     uint64_t spoke_ms;            /* when something was sent last */
     uint64_t queued_ms, retry_ms; /* QUEUING: since when, and when it is worth asking again */

@@ -6,6 +6,7 @@
 #include "base/core/buf.h"
 #include "base/os/lookup.h"
 #include "base/os/tls.h"
+#include "imapsync/imap/avoided.h"
 #include "imapsync/imap/compress.h"
 #include "imapsync/imap/conn_day.h"
 #include "imapsync/imap/conn_gate.h"
@@ -38,9 +39,10 @@ struct imap_place {
     const char *host;
     uint16_t port;
     enum imap_security security;
-    struct imap_gate *gate;     /* NULL: whoever asks may try */
-    struct imap_server *server; /* whose pace it keeps; NULL: its own */
-    struct imap_day *day;       /* what there may be in a day; NULL: any number */
+    struct imap_gate *gate;       /* NULL: whoever asks may try */
+    struct imap_server *server;   /* whose pace it keeps; NULL: its own */
+    struct imap_avoided *avoided; /* of its connections; NULL: nothing is kept in mind */
+    struct imap_day *day;         /* what there may be in a day; NULL: any number */
     enum imap_compress_when compress;
     bool is_probe;       /* ready as soon as it is secured: nobody signs in */
     struct tls_ctx *tls; /* NULL only without TLS */

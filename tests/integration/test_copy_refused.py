@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """A NO is looked at before it is believed: servers store and then say NO, and not every MULTIAPPEND is atomic.  And what kills a
 connection is found, named and left out."""
+import re
 import shutil
 
 import pytest
@@ -159,6 +160,28 @@ def test_a_folder_that_kills(side, name, tmp_path):
         assert done.status == 1, done.log
         assert [(e["folder"], e["code"]) for e in done.counts["exceptions"]] == [("Bad", "E-FOLDER")]
         assert new.stored(b"Bad") == (mails(3) if name == "BODY" else [])
+
+
+OPTIONAL = {"ID": b"ID", "ENABLE": b"ENABLE CONDSTORE", "NAMESPACE": b"", "GETQUOTAROOT": b"QUOTA", "COMPRESS": b"COMPRESS=DEFLATE",
+            "GETACL": b"ACL", "GETMETADATA": b"METADATA", "UNSELECT": b"UNSELECT"}
+
+
+@pytest.mark.parametrize("names", [(name,) for name in OPTIONAL] + [tuple(OPTIONAL)], ids=lambda names: "+".join(names))
+def test_a_command_that_kills_and_need_not_be(names, tmp_path):
+    """Each costs a connection, and the copy goes on without it."""
+    capabilities = CAPABILITIES + b"".join(b" " + OPTIONAL[name] for name in names)
+    if "UNSELECT" in names:  # asked only of a target that tells no UIDs
+        capabilities = capabilities.replace(b" UIDPLUS", b"")
+    with FakeImap(mails(3), dict.fromkeys(names), capabilities=capabilities) as source, \
+            FakeImap([], dict.fromkeys(names), capabilities=capabilities) as new:
+        people = tmp_path / "people"
+        people.write_text("bob bob\n")
+        wants_acl = "GETACL" in names  # what was asked for, and is not to be had, is told
+        done = runs(source, new, tmp_path, 1, "--source-compress=yes", *([f"--acl={people}"] if wants_acl else []))[0]
+        assert [e["code"] for e in done.counts["exceptions"]] == (["E-ACL"] if wants_acl else []), done.log
+        assert new.stored(b"INBOX") == mails(3)
+        avoided = re.findall(r"imap_command_avoided.* server=(\w+) .*command=(\w+)", done.log)
+        assert len(avoided) == len(set(avoided)) and {command for _, command in avoided} == set(names), done.log
 
 
 @pytest.mark.parametrize("answer", (b"NO broken", b"BAD broken", b"NO [SERVERBUG] broken"))

@@ -57,9 +57,11 @@ static struct end *make_target(const struct end_maker *m, const struct wait_limi
 
 /* The mailboxes keep their names when the sides are exchanged. */
 static const struct end_maker source_makers[] = {
-    {"source", "user", "sim://old", make_source}, {"source", "user", "sim://new", make_source}};
+    {.label = "source", .user = "user", .name = "sim://old", .make = make_source},
+    {.label = "source", .user = "user", .name = "sim://new", .make = make_source}};
 static const struct end_maker target_makers[] = {
-    {"target", "user", "sim://new", make_target}, {"target", "user", "sim://old", make_target}};
+    {.label = "target", .user = "user", .name = "sim://new", .make = make_target},
+    {.label = "target", .user = "user", .name = "sim://old", .make = make_target}};
 
 static void on_progress(void *arg, const struct copy_counts *counts)
 {

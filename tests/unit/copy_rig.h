@@ -132,8 +132,10 @@ static inline void rig_disarm(struct rig *r)
 /* true: it went through and changed nothing. */
 static inline bool rig_pass(struct rig *r)
 {
-    static const struct end_maker source = {"source", "user", "sim://old", rig_source};
-    static const struct end_maker target = {"target", "user", "sim://new", rig_target};
+    static const struct end_maker source = {
+        .label = "source", .user = "user", .name = "sim://old", .make = rig_source};
+    static const struct end_maker target = {
+        .label = "target", .user = "user", .name = "sim://new", .make = rig_target};
     static const struct copy_events events = {
         .progress = rig_progress, .exception = rig_exception, .claim = rig_claim};
     struct err err = ERR_INIT;

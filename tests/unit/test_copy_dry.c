@@ -92,7 +92,8 @@ static enum end_result result_of(struct end *e, struct end_ticket *t)
 
 static void test_every_change_is_refused(void **state)
 {
-    static const struct end_maker model = {"target", "user", "sim://new", make_target};
+    static const struct end_maker model = {
+        .label = "target", .user = "user", .name = "sim://new", .make = make_target};
     const struct flags seen = {.system = FLAG_SEEN};
     struct keywords keywords = {0};
     const struct end_flags mark = {.flags = &seen, .keywords = &keywords};
