@@ -24,8 +24,9 @@
 #define ROUTE_SERVER_MAX 255   /* name of a server */
 #define ROUTE_TARGETS_MAX 8192 /* the addresses of an alias, forward or group, with separators */
 #define ROUTE_TARGETS_COUNT_MAX 100
-#define ROUTE_SOURCE_MAX 64 /* the name of an import */
-#define ROUTE_TEXT_MAX 200  /* the text of a reject entry's own answer */
+#define ROUTE_SOURCE_MAX 64           /* the name of an import */
+#define ROUTE_BOTH_MAX_S (14 * 86400) /* mail goes to two servers at most so far ahead */
+#define ROUTE_TEXT_MAX 200            /* the text of a reject entry's own answer */
 #define DECIDE_KEYS_MAX 400 /* consulted by one decision, aliases behind aliases and all */
 #define DECIDE_DELIVERIES_MAX 100
 #define DECIDE_DEPTH_MAX 10 /* aliases one behind the other */

@@ -474,6 +474,27 @@ static int check_reply(struct slice key, const struct route_entry *e, struct err
     return 0;
 }
 
+/* A copy for a second server: what such an entry has to be, and whether anybody can deliver it. */
+static int check_both(
+    const struct control *c, struct slice key, const struct route_entry *e, struct err *err)
+{
+    if (e->kind != ROUTE_KIND_MAILBOX || key.p[0] == '@')
+        return misfit(err, key,
+            "two servers at once (also, until) are for one mailbox: no alias, no group, no domain");
+    if (e->also.n == 0)
+        return misfit(err, key, "until is the end of also=SERVER, and there is none");
+    if (slice_eq(e->also, e->route))
+        return misfit(err, key, "route and also are the same server");
+    if (e->until_s == 0)
+        return misfit(err, key, "also needs its end (until=7d)");
+    if (e->until_s - c->now_ms / 1000 > ROUTE_BOTH_MAX_S)
+        return misfit(err, key, "until is more than 14 days ahead");
+    return err_set(err, ERR_PERM, EX_UNAVAILABLE,
+        "%.*s: two servers at once (also, until) need a relay with a spool, which is not "
+        "possible yet",
+        SLICE_ARG(key));
+}
+
 int change_check_entry(
     const struct control *c, struct slice key, const struct route_entry *e, struct err *err)
 {
@@ -486,12 +507,9 @@ int change_check_entry(
         return misfit(err, key, "to, owner and senders are for aliases, groups and forwards");
     if (e->kind != ROUTE_KIND_REJECT && (e->reply_code || e->reply_text.n))
         return misfit(err, key, "code and text are for reject entries");
-    if (e->also.n || (e->until_s && e->state != ROUTE_STATE_RETIRING))
-        return err_set(err, ERR_PERM, EX_UNAVAILABLE,
-            "%.*s: two servers at once (also, until) need a relay with a spool, which is not "
-            "possible "
-            "yet",
-            SLICE_ARG(key));
+    if ((e->also.n || (e->until_s && e->state != ROUTE_STATE_RETIRING)) &&
+        check_both(c, key, e, err) != 0)
+        return -1;
     if (is_leading && check_leading(c, key, e, err) != 0)
         return -1;
     if (e->kind == ROUTE_KIND_REJECT && check_reply(key, e, err) != 0)

@@ -116,20 +116,68 @@ static void test_arrangements(void **state)
         SET_A("\"kind\":\"group\",\"to\":[\"b@example.org\",\"c@example.org\"]"),
         SET_A("\"kind\":\"forward\",\"to\":[\"b@example.com\"]"),
     };
-    static const char *const later[] = {
-        SET_A("\"route\":\"old\",\"also\":\"new\",\"until\":\"7d\""),
-        SET_A("\"route\":\"old\",\"until\":\"7d\""),
-    };
     for (size_t i = 0; i < COUNT_OF(wide); i++)
         expect_error(wide[i], EX_UNAVAILABLE, "which the relay cannot deliver");
     control.conf = &CONF_ALIASES;
-    for (size_t i = 0; i < COUNT_OF(later); i++)
-        expect_error(later[i], EX_UNAVAILABLE, "need a relay with a spool");
     assert_int_equal(store_generation(control.store), 0);
     for (size_t i = 0; i < COUNT_OF(wide); i++)
         assert_int_equal(number(wide[i], "changed"), 1);
     expect_entry("{\"deliver_as\":\"\",\"kind\":\"forward\",\"route\":\"\",\"state\":\"active\","
                  "\"to\":[\"b@example.com\"]}");
+}
+
+/* Mail for two servers: never without an end, never for long, never for more than a mailbox; and
+ * not at all where nobody keeps a copy until both have it. */
+static void test_two_servers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        int code;
+        const char *part;
+    } rows[] = {
+        {"\"route\":\"old\",\"also\":\"new\"", EX_DATAERR, "also needs its end"},
+        {"\"route\":\"old\",\"until\":\"7d\"", EX_DATAERR, "the end of also=SERVER"},
+        {"\"route\":\"old\",\"also\":\"old\",\"until\":\"7d\"", EX_DATAERR, "the same server"},
+        {"\"route\":\"old\",\"also\":\"new\",\"until\":\"1209601s\"", EX_DATAERR,
+            "more than 14 days ahead"},
+        {"\"route\":\"old\",\"also\":\"new\",\"until\":\"14d\"", EX_UNAVAILABLE,
+            "need a relay with a spool"},
+        {"\"kind\":\"alias\",\"to\":\"b@example.org,c@example.org\",\"also\":\"new\","
+         "\"until\":\"7d\"",
+            EX_DATAERR, "are for one mailbox"},
+        {"\"kind\":\"alias\",\"to\":\"b@example.org\",\"also\":\"new\",\"until\":\"7d\"",
+            EX_DATAERR, "are for one mailbox"},
+        {"\"kind\":\"group\",\"route\":\"old\",\"also\":\"new\",\"until\":\"7d\"", EX_DATAERR,
+            "are for one mailbox"},
+        {"\"kind\":\"reject\",\"also\":\"new\",\"until\":\"7d\"", EX_DATAERR,
+            "are for one mailbox"},
+    };
+    char request[512];
+    control.conf = &CONF_ALIASES;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(
+            fmt_into(request, sizeof request,
+                "{\"op\":\"set\",\"key\":\"a@example.org\",\"set\":{%s}}", rows[i].fields),
+            0);
+        expect_error(request, rows[i].code, rows[i].part);
+        /* An import is told the same, with the row. */
+        json_decref(ask("{\"op\":\"begin\"}"));
+        assert_int_equal(fmt_into(request, sizeof request,
+                             "{\"op\":\"put\",\"rows\":[{\"key\":\"a@example.org\",\"set\":{%s}}]}",
+                             rows[i].fields),
+            0);
+        json_t *put = ask(request), *commit = ask("{\"op\":\"commit\"}");
+        const json_t *bad = json_array_get(json_object_get(commit, "bad"), 0);
+        const char *text = json_string_value(json_object_get(bad, "text"));
+        assert_row(rows[i].fields, text && strstr(text, rows[i].part));
+        json_decref(put);
+        json_decref(commit);
+    }
+    expect_error("{\"op\":\"set\",\"key\":\"@example.org\",\"set\":{\"route\":\"old\","
+                 "\"also\":\"new\",\"until\":\"7d\"}}",
+        EX_DATAERR, "no domain");
+    assert_int_equal(store_generation(control.store), 0);
 }
 
 static void test_kinds(void **state)
@@ -334,6 +382,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_moved, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arrangements, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_servers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kinds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_circles, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
