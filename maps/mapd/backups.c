@@ -108,6 +108,7 @@ static void *thread_main(void *arg)
     struct backups *b = arg;
     uint64_t last_ms = 0;
 
+    pthread_setname_np(pthread_self(), "backups");
     pthread_mutex_lock(&b->lock);
     while (wait_for_turn_locked(b, last_ms)) {
         struct err err = ERR_INIT;

@@ -297,6 +297,7 @@ static void *thread_main(void *arg)
     struct emergency *e = arg;
     bool is_last = false;
 
+    pthread_setname_np(pthread_self(), "emergency");
     pthread_mutex_lock(&e->lock);
     while (!is_last && wait_for_work_locked(e)) {
         e->is_dirty = false;

@@ -338,6 +338,7 @@ static void *thread_main(void *arg)
     struct job *jobs;
     bool stopping;
 
+    pthread_setname_np(pthread_self(), "store");
     do {
         pthread_mutex_lock(&w->lock);
         if (!w->waiting.first && !w->stopping)

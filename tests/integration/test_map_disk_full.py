@@ -14,7 +14,7 @@ SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "smtp://10.1.2
 @pytest.fixture
 def small(site, request):
     """A site whose state lies on a file system of 24 MiB, which has no room for a reserve."""
-    live = site(SERVERS, plain=True, settings={"mapd": {"cache_size": "8M"}})
+    live = site(SERVERS, plain=True, settings={"mapd": {"cache_size": "8M", "emergency": "1d"}})
     size = getattr(request, "param", "24m")
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", live.state], stderr=subprocess.PIPE,
                           check=False)
@@ -46,6 +46,15 @@ def check_all(live, acked):
             assert map_.ok(op="get", key=key)["entry"]["epoch"] == epoch
 
 
+def fill_to_the_last(path):
+    with open(path, "wb", buffering=0) as out:
+        try:
+            while out.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+
+
 def test_disk_full(small):
     with Probe(small.run) as probe:
         acked, error = fill(small)
@@ -56,6 +65,13 @@ def test_disk_full(small):
         last = list(acked)[-1]
         assert probe.ask(f"get {last}") == f"found old active {acked[last]}"
         assert probe.ask(f"get u{len(acked)}@example.org").startswith("not_found")
+        # A backup that has no room is none, and takes none.
+        fill_to_the_last(small.state / "filler2")
+        before = small.json("backup", "list")
+        done = small.maptool("backup", "now", check=False)
+        assert done.returncode == 75 and "no backup: " in done.stderr and "No space left on device" in done.stderr
+        assert small.json("backup", "list") == before and not list((small.state / "backup").glob(".new*"))
+        (small.state / "filler2").unlink()
         # Once there is room again, so do changes.
         (small.state / "filler").unlink()
         small.set("ann@example.org", "new")
@@ -68,8 +84,17 @@ def test_disk_full(small):
 @pytest.mark.parametrize("end", ("kill", "stop"))
 def test_start_on_a_full_disk(small, end):
     """It says what is wrong, in few words; look-ups go on, and with room again everything is there."""
+    files = small.state / "emergency"
+    wait_for(lambda: (files / "generation").exists(), 20, "the first files")
     acked, _ = fill(small)
+    fill_to_the_last(small.state / "filler2")
     getattr(small, end)("mapd")
+    # The files for the day when nothing runs are those of before, all of them.
+    assert end == "kill" or "No space left" in small.wait_event("mapd", "emergency_failed")["error"]
+    assert int((files / "generation").read_text()) <= 1
+    assert "postmaster@example.org\t" in (files / "postfix-transport").read_text()
+    assert (files / "postfix-recipients").read_text().endswith("\tOK\n")
+    (small.state / "filler2").unlink()
     before = len(small.events("mapd"))
     with pytest.raises(ProgramError, match="status 74 while starting") as problem:
         small.start("mapd")
@@ -107,6 +132,31 @@ def test_the_reserve(small, end):
     small.start("mapd")
     assert reserve.exists()
     check_all(small, acked)
+
+
+def test_full_run_folder(site):
+    """What cannot be shown is not changed; look-ups go on, and so do changes once there is room."""
+    live = site(SERVERS, plain=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", live.run], stderr=subprocess.PIPE, check=False).returncode:
+        pytest.skip("cannot mount a small file system here")
+    try:
+        live.init({"ann@example.org": "old"})
+        subprocess.run(["fallocate", "-l", "3500K", live.run / "filler"], check=True)
+        rows = "".join(f"u{i}@example.org\n" for i in range(6000))
+        with Probe(live.run) as probe:
+            done = live.maptool("import", "--route", "old", "-", input=rows, check=False)
+            assert done.returncode == 75 and "No space left on device" in done.stderr, done
+            assert "cannot be published" in done.stderr
+            assert probe.ask("get ann@example.org") == "found old active 1"
+            assert live.json("status")["keys"] == 1 and not [p for p in live.run.glob("map.*") if p.suffix not in (".ctl", ".1")]
+            live.set("ann@example.org", "new")      # fits in place
+            assert probe.ask("get ann@example.org").startswith("found new active")
+            (live.run / "filler").unlink()
+            live.maptool("import", "--route", "old", "-", input=rows)
+            assert probe.ask("get u5999@example.org").startswith("found old active")
+    finally:
+        live.kill("mapd")
+        subprocess.run(["umount", live.run], check=True)
 
 
 @pytest.mark.parametrize("error", ("EIO", "ENOSPC"))

@@ -34,7 +34,7 @@ def record(line, folder):
 def calls_in(folder):
     """Those of the run that ended last."""
     seen, calls = collections.Counter(), []
-    for name in re.findall(r"^\d+ +(\w+)\(", (folder / "calls").read_text(), re.M):
+    for name in re.findall(r"^(?:\d+ +)?(\w+)\(", (folder / "calls").read_text(), re.M):
         seen[name] += 1
         calls.append((name, seen[name]))
     return calls
