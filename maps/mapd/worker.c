@@ -4,8 +4,11 @@
  *
  * One round takes every job that waits, runs it, commits once and publishes once; while the disk
  * writes, the next jobs gather.  That is the whole group commit: no timer, no delay for a lone
- * request.  A batch (import, wave) has a transaction of its own, because it may turn out wrong
+ * request.  A batch (wave, revert) has a transaction of its own, because it may turn out wrong
  * halfway and then takes back everything that it wrote.
+ *
+ * An import commits in turns (import_commit.c), and what it has switched is folded bit by bit
+ * (maps/store/stage.h): one turn and one bit in each round, so that nobody waits for long.
  *
  * When a shared transaction fails (a full disk), each of its jobs is tried again by itself, so that
  * a large request does not fail a small one.  Nothing is answered before it is durable and visible.
@@ -21,6 +24,7 @@
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "maps/store/stage.h"
 
 #define WAIT_MAX_MS 1000 /* while holds run, of which the release may have failed */
 #define PRUNE_INTERVAL_MS 60000
@@ -43,6 +47,8 @@ struct worker {
     /* The thread's own: */
     struct control control;
     struct publish *publish;
+    struct jobs going;  /* imports that commit, whose turn comes again */
+    bool fold_failed;   /* the last part of one */
     bool expire_failed; /* the last release of holds */
     uint64_t pruned_ms; /* 0: not yet */
     bool prunes_more;   /* as much was old as is taken out at once */
@@ -92,7 +98,7 @@ static void fail_job(struct job *job, const struct err *err)
 static bool needs_txn(const struct job *job)
 {
     enum control_kind kind = control_kind(job->request);
-    return kind == CONTROL_WRITE || kind == CONTROL_BATCH;
+    return kind == CONTROL_WRITE || kind == CONTROL_BATCH || kind == CONTROL_ROWS;
 }
 
 /* A batch needs a transaction of its own.  Rows of an import must not be taken a second time
@@ -100,7 +106,7 @@ static bool needs_txn(const struct job *job)
 static bool is_alone(const struct job *job)
 {
     enum control_kind kind = control_kind(job->request);
-    return kind == CONTROL_BATCH || kind == CONTROL_STAGE;
+    return kind == CONTROL_BATCH || kind == CONTROL_STAGE || kind == CONTROL_ROWS;
 }
 
 static void drop_replies(struct job *first, const struct job *end)
@@ -139,6 +145,7 @@ static int run_jobs(struct worker *w, struct job *first, const struct job *end, 
         return -1;
     for (struct job *job = first; job != end; job = job->next) {
         if (control_run(c, job->session, txn, job->request, &job->reply, err) != 0) {
+            control_failed(job->session);
             store_abort(&txn);
             drop_replies(first, end);
             return -1;
@@ -148,6 +155,8 @@ static int run_jobs(struct worker *w, struct job *first, const struct job *end, 
     if (is_aborted)
         store_abort(&txn);
     if (txn && commit(w, &txn, err) != 0) {
+        for (const struct job *job = first; job != end; job = job->next)
+            control_failed(job->session);
         drop_replies(first, end);
         return -1;
     }
@@ -184,7 +193,7 @@ static void run_group(struct worker *w, struct job *first, const struct job *end
         }
     }
     for (const struct job *job = first; job != end; job = job->next)
-        if (needs_txn(job))
+        if (needs_txn(job) && job->reply && control_kind(job->request) != CONTROL_ROWS)
             log_job(job);
 }
 
@@ -258,9 +267,88 @@ static void prune(struct worker *w)
     }
 }
 
+/* --- Imports ------------------------------------------------------------------------------ */
+
+/* Others of its session wait for its reply, so nothing but this job touches the import. */
+static void one_turn(struct worker *w, struct jobs *finished)
+{
+    struct job *job = w->going.first;
+
+    if (!job)
+        return;
+    w->going.first = job->next;
+    if (!w->going.first)
+        jobs_init(&w->going);
+    run_group(w, job, job->next = NULL);
+    jobs_add(job->reply ? finished : &w->going, job);
+}
+
+static int try_fold(struct worker *w, bool *done_out, struct err *err)
+{
+    struct store *store = w->control.store;
+    struct store_txn *txn = NULL;
+    size_t n = 0;
+
+    if (store_begin(store, &txn, err) != 0)
+        return -1;
+    int rc = store_is_folding(store) ? store_fold(store, txn, CONTROL_IMPORT_PIECE, done_out, err)
+                                     : store_sweep(store, txn, CONTROL_IMPORT_PIECE, &n, err);
+    if (rc != 0) {
+        store_abort(&txn);
+        return -1;
+    }
+    return store_commit(&txn, err);
+}
+
+static bool has_to_fold(const struct worker *w)
+{
+    return store_is_folding(w->control.store) || store_has_leftovers(w->control.store);
+}
+
+/* Nothing that anybody can see changes by it. */
+static void fold(struct worker *w)
+{
+    struct err err = ERR_INIT;
+    bool was_folding = store_is_folding(w->control.store), done = false;
+
+    if (!has_to_fold(w))
+        return;
+    w->fold_failed = try_fold(w, &done, &err) != 0;
+    if (w->fold_failed)
+        log_error("fold_failed", log_err(&err));
+    else if (was_folding && done)
+        log_info("import_folded", log_u64("generation", store_generation(w->control.store)));
+}
+
+/* What was not switched when the thread ends is for the next start to sweep. */
+static void give_up(struct worker *w, struct jobs *finished)
+{
+    struct err err = ERR_INIT;
+
+    for (struct job *next, *job = jobs_take(&w->going); job; job = next) {
+        next = job->next;
+        err_set(&err, ERR_TEMP, EX_TEMPFAIL,
+            "coexist-mapd ends: nothing of the import happened, begin it again");
+        control_failed(job->session);
+        fail_job(job, &err);
+        jobs_add(finished, job);
+    }
+}
+
+/* --- Rounds --------------------------------------------------------------------------------- */
+
+/* The configuration from here on. */
+static void take_conf(struct worker *w, struct job *job)
+{
+    const struct conf *old = w->control.conf;
+    w->control.conf = job->conf;
+    w->control.conf_serial++;
+    job->conf = (struct conf *)(uintptr_t)old;
+}
+
 /* Splits what waits at batches and changes of configuration.  A batch may take long: the holds
  * whose time is over meanwhile end behind it, and a hold behind it begins when it is made. */
-static void run_all(struct worker *w, struct job *first)
+static void run_all(struct worker *w, struct job *first, struct jobs *finished)
 {
     do {
         struct job *end = first ? first->next : NULL;
@@ -269,16 +357,18 @@ static void run_all(struct worker *w, struct job *first)
         if (!first)
             return;
         if (!first->request) {
-            const struct conf *old = w->control.conf;
-            w->control.conf = first->conf;
-            first->conf = (struct conf *)(uintptr_t)old;
+            take_conf(w, first);
         } else {
             if (!is_alone(first))
                 while (end && end->request && !is_alone(end))
                     end = end->next;
             run_group(w, first, end);
         }
-        first = end;
+        while (first != end) {
+            struct job *next = first->next;
+            jobs_add(first->request && !first->reply ? &w->going : finished, first);
+            first = next;
+        }
     } while (first);
 }
 
@@ -290,6 +380,10 @@ static int64_t wait_ms(struct worker *w)
     int64_t next_ms = control_next_deadline_ms(w->control.store);
     int64_t wait = w->prunes_more || w->pruned_ms == 0 ? PRUNE_INTERVAL_MS : PRUNE_IDLE_MS;
 
+    if (w->going.first || (has_to_fold(w) && !w->fold_failed))
+        return 0;
+    if (w->fold_failed)
+        wait = WAIT_MAX_MS;
     if (next_ms == INT64_MAX)
         return wait;
     read_clocks(w);
@@ -312,6 +406,8 @@ static void wait_locked(struct worker *w)
 
 static void give_back(struct worker *w, struct job *jobs)
 {
+    if (!jobs)
+        return;
     pthread_mutex_lock(&w->lock);
     *w->finished.end = jobs;
     while (*w->finished.end)
@@ -320,13 +416,18 @@ static void give_back(struct worker *w, struct job *jobs)
     w->done(w->arg);
 }
 
-static void one_round(struct worker *w, struct job *jobs)
+static void one_round(struct worker *w, struct job *jobs, bool stopping)
 {
     struct err err = ERR_INIT;
+    struct jobs finished;
 
-    run_all(w, jobs);
-    if (jobs)
-        give_back(w, jobs);
+    jobs_init(&finished);
+    run_all(w, jobs, &finished);
+    one_turn(w, &finished);
+    if (stopping)
+        give_up(w, &finished);
+    give_back(w, finished.first);
+    fold(w);
     prune(w);
     if (store_checkpoint(w->control.store, &err) != 0)
         log_error("checkpoint_failed", log_err(&err));
@@ -346,7 +447,7 @@ static void *thread_main(void *arg)
         jobs = jobs_take(&w->waiting);
         stopping = w->stopping;
         pthread_mutex_unlock(&w->lock);
-        one_round(w, jobs);
+        one_round(w, jobs, stopping);
     } while (jobs || !stopping);
     return NULL;
 }
@@ -378,6 +479,7 @@ int worker_new(const struct conf *conf, struct store *store, struct publish *pub
     w->clock_base_ms = clock_wall_ms() - (int64_t)w->started_ms;
     jobs_init(&w->waiting);
     jobs_init(&w->finished);
+    jobs_init(&w->going);
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

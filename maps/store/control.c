@@ -41,7 +41,7 @@ static const struct op OPS[] = {
     {"restore_commit", CONTROL_BATCH, control_restore_commit},
     {"take", CONTROL_WRITE, control_take},
     {"begin", CONTROL_STAGE, control_import_begin},
-    {"put", CONTROL_STAGE, control_import_put},
+    {"put", CONTROL_ROWS, control_import_put},
     {"abort", CONTROL_STAGE, control_import_abort},
     {"commit", CONTROL_BATCH, control_import_commit},
     {"barrier", CONTROL_BARRIER, NULL},
@@ -254,7 +254,7 @@ static enum control_outcome run_change(struct control_call *call, const struct o
         return outcome;
     outcome = op->run(call);
     if (outcome != CONTROL_DONE || !has_id || store_change_count(call->txn) == changes ||
-        call->c->must_abort)
+        call->c->must_abort || call->c->must_continue)
         return outcome;
     json_object_set_new(call->reply, "ok", json_true());
     return record(call, digest);
@@ -282,6 +282,11 @@ static enum control_outcome run_op(struct control_call *call, const struct op *o
     return op->run(call);
 }
 
+void control_failed(struct control_session *s)
+{
+    control_import_free(&s->import);
+}
+
 int control_run(struct control *c, struct control_session *s, struct store_txn *txn,
     const json_t *request, json_t **reply_out, struct err *err)
 {
@@ -289,11 +294,16 @@ int control_run(struct control *c, struct control_session *s, struct store_txn *
     struct control_call call = {
         .c = c, .session = s, .txn = txn, .request = request, .reply = json_object(), .err = err};
 
-    c->must_abort = false;
+    c->must_abort = c->must_continue = false;
     enum control_outcome outcome = run_op(&call, op);
     if (outcome == CONTROL_FAILED) {
         json_decref(call.reply);
         return -1;
+    }
+    if (c->must_continue) {
+        json_decref(call.reply);
+        *reply_out = NULL;
+        return 0;
     }
     if (outcome == CONTROL_REFUSED) {
         c->must_abort = op && op->kind == CONTROL_BATCH;

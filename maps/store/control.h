@@ -28,7 +28,8 @@
  *                                                       0 in the import: more may be put to be
  *                                                       checked, and none is committed
  *   commit                                              as apply, and retiring, "dry_run", kept
- *                                                       {route moved held}, conflicts [{key kept
+ *                                                       {route moved held meanwhile: changed
+ *                                                       since begin}, conflicts [{key kept
  *                                                       route row asked}] (at most 100), servers
  *                                                       [{server now added arrive leave retire
  *                                                       then}]; refused: "bad"
@@ -68,10 +69,13 @@
  * A change with expect_epoch, which a row of `apply` may have too, is refused when the entry has
  * another epoch by then; 0: when there is an entry.
  *
- * Everything that a request asks for happens in one transaction or not at all.  `set`, `del` and
+ * Everything that a request asks for happens at one moment or not at all.  `set`, `del` and
  * `apply` refuse a key that is held by itself, and an import leaves it as it is (a hold of its
  * whole domain does not bar them: nothing is delivered there meanwhile, which makes it the best
  * time to change its entries).
+ *
+ * An import lies beside the map until its commit (stage.h).  Others are served meanwhile, and who
+ * changes an entry that it names wins.
  *
  * The replies of `get`, `set`, `del`, `hold` and `flip` have "follow", a text such as "2 aliases
  * follow; 5 groups on old have this member", and the first of their keys in "followers", where
@@ -96,12 +100,17 @@
 #define CONTROL_LIST_MAX 2000         /* entries in one reply */
 #define CONTROL_LOG_SCANNED_MAX 20000 /* change log records looked at for one reply */
 #define CONTROL_REPLY_BYTES_MAX (4u << 20)
-#define CONTROL_IMPORT_ROWS_MAX 2000000
+/* Rows of an import that are handled together; as many changes are folded with the switch. */
+#define CONTROL_IMPORT_PIECE 500
+/* Generations that others can use up while the snapshot of an import is made; then it is made anew.
+ */
+#define CONTROL_IMPORT_AHEAD ((uint64_t)1 << 20)
 #define CONTROL_APPLY_MAX 10000
 #define CONTROL_FOLLOWERS_MAX 20 /* whose keys are told */
 
 struct control_import;
 struct control_restore;
+struct store_stage;
 
 /* Who asks: one per connection. */
 struct control_session {
@@ -126,13 +135,25 @@ struct control {
     /* Adds to the reply of `status` what only the program knows; NULL: nothing. */
     void (*status)(void *arg, json_t *reply);
     void *status_arg;
-    bool must_abort; /* set by control_run: a batch was refused or was a dry run */
+    /* Makes a part of the snapshot that shows a staged import with this base; NULL: it is made
+     * with the commit.  *ready_out: the commit of this transaction can publish it. */
+    int (*prepare)(void *arg, struct store_txn *txn, const struct store_stage *stage, uint64_t base,
+        const struct store_cause *cause, bool *ready_out, struct err *err);
+    void *prepare_arg;
+    size_t import_piece;  /* 0: CONTROL_IMPORT_PIECE */
+    unsigned conf_serial; /* another one with each conf */
+    uint64_t importer;    /* number of the import whose turn it is */
+    bool must_abort;      /* set by control_run: a batch was refused or was a dry run */
+    /* Set by control_run: there is no reply yet.  Commit, serve others, fold (stage.h), and run the
+     * same request again, in another transaction. */
+    bool must_continue;
 };
 
 enum control_kind {
     CONTROL_UNKNOWN,
     CONTROL_READ,
-    CONTROL_STAGE,   /* begin, put, abort: touches only the session */
+    CONTROL_STAGE,   /* begin, abort: touches only the session */
+    CONTROL_ROWS,    /* put: needs a transaction of its own, which nobody sees */
     CONTROL_WRITE,   /* needs a transaction; may share it with others of its kind */
     CONTROL_BATCH,   /* needs a transaction of its own, to be aborted when must_abort is set */
     CONTROL_BARRIER, /* for the loop of coexist-mapd */
@@ -144,6 +165,8 @@ enum control_kind control_kind(const json_t *request);
  * happened; -1 when the store failed: the whole transaction has to be aborted. */
 int control_run(struct control *c, struct control_session *s, struct store_txn *txn,
     const json_t *request, json_t **reply_out, struct err *err) ATTR_WUR;
+/* The transaction in which control_run() ran has failed: nothing comes of the session's import. */
+void control_failed(struct control_session *s);
 /* {"ok": false, "error": ...} */
 json_t *control_error(const struct err *err);
 /* Releases the holds whose deadline is over. *n_out: how many. */

@@ -121,43 +121,53 @@ enum control_outcome change_refuse_moved(
         SLICE_ARG(key), SLICE_ARG(old->route), SLICE_ARG(old->moved_by), SLICE_ARG(key));
 }
 
+bool change_is_none(const struct route_entry *old, const struct route_entry *next)
+{
+    return !old->is_tombstone && store_same_route(old, next) && slice_eq(old->note, next->note) &&
+           slice_eq(old->source, next->source);
+}
+
+enum control_outcome change_evaluate(struct control_call *call, const struct change *change,
+    const struct route_entry *old, struct route_entry *next, bool *is_same_out)
+{
+    enum control_outcome outcome = check_change(call, change, old);
+
+    *is_same_out = false;
+    if (outcome != CONTROL_DONE)
+        return outcome;
+    if (change->is_delete) {
+        *next = (struct route_entry){.is_tombstone = true};
+        return change_is_conflict(change, old, next) ? change_refuse_moved(call, change->key, old)
+                                                     : CONTROL_DONE;
+    }
+    change_merge(change, old, next);
+    if (change_check_entry(call->c, change->key, next, call->err) != 0)
+        return CONTROL_REFUSED;
+    if (change_is_conflict(change, old, next))
+        return change_refuse_moved(call, change->key, old);
+    *is_same_out = change_is_none(old, next);
+    return control_check_targets(call, change->key, old, next);
+}
+
 enum control_outcome change_apply(struct control_call *call, const struct change *change,
     struct buf *bytes, struct change_counts *counts, struct route_entry *entry_out)
 {
     struct route_entry old, next;
+    bool is_same;
 
     if (store_get(call->c->store, call->txn, change->key, bytes, &old, call->err) != 0)
         return CONTROL_FAILED;
-    enum control_outcome outcome = check_change(call, change, &old);
+    enum control_outcome outcome = change_evaluate(call, change, &old, &next, &is_same);
     if (outcome != CONTROL_DONE)
         return outcome;
-    if (change->is_delete) {
-        next = (struct route_entry){.is_tombstone = true};
-        if (change_is_conflict(change, &old, &next))
-            return change_refuse_moved(call, change->key, &old);
-        counts->deleted++;
-    } else {
-        change_merge(change, &old, &next);
-        if (change_check_entry(call->c, change->key, &next, call->err) != 0)
-            return CONTROL_REFUSED;
-        if (change_is_conflict(change, &old, &next))
-            return change_refuse_moved(call, change->key, &old);
-        outcome = control_check_targets(call, change->key, &old, &next);
-        if (outcome != CONTROL_DONE)
-            return outcome;
-        if (!old.is_tombstone && store_same_route(&old, &next) && slice_eq(old.note, next.note) &&
-            slice_eq(old.source, next.source)) {
-            counts->unchanged++;
-            if (entry_out)
-                *entry_out = old;
-            return CONTROL_DONE;
-        }
-        *(old.is_tombstone ? &counts->added : &counts->changed) += 1;
-    }
-    if (store_put(call->txn, change->key, &old, &next, &call->cause, call->err) != 0)
+    *(is_same               ? &counts->unchanged
+        : change->is_delete ? &counts->deleted
+        : old.is_tombstone  ? &counts->added
+                            : &counts->changed) += 1;
+    if (!is_same && store_put(call->txn, change->key, &old, &next, &call->cause, call->err) != 0)
         return CONTROL_FAILED;
     if (entry_out)
-        *entry_out = next;
+        *entry_out = is_same ? old : next;
     return CONTROL_DONE;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * control_import: begin, put, commit.  Rows are checked and kept in memory as they come and are
- * written in the order of their keys, several times faster for a btree, in one transaction, with
- * which the import happens wholly or not at all (import_commit.c).
+ * control_import: begin, put, abort.  Each put checks its rows against the map and stages them, in
+ * a transaction of its own (maps/store/stage.h); the commit makes all of them true at once
+ * (import_commit.c).  So an import has no limit of rows, and others are served between its parts.
  */
 #include "maps/store/import_priv.h"
 
@@ -10,16 +10,24 @@
 #include <sysexits.h>
 #include "base/core/mem.h"
 
-#define ARENA_MAX ((size_t)1 << 30)
+#define ARENA_MAX (64u << 10)
 
-void control_import_free(struct control_import **import)
+void control_import_free(struct control_import **importp)
 {
-    if (!*import)
+    struct control_import *import = *importp;
+
+    if (!import)
         return;
-    arena_free(&(*import)->mem);
-    free((*import)->rows);
-    free(*import);
-    *import = NULL;
+    stage_free(&import->stage);
+    arena_free(&import->mem);
+    json_decref(import->late.list);
+    json_decref(import->conflicts);
+    buf_fini(&import->counted_to);
+    buf_fini(&import->checked_to);
+    free(import->servers);
+    free(import->domains);
+    free(import);
+    *importp = NULL;
 }
 
 /* --- begin ------------------------------------------------------------------------------------ */
@@ -71,14 +79,25 @@ enum control_outcome control_import_begin(struct control_call *call)
 
     control_import_free(&call->session->import);
     import->mem = arena_new(ARENA_MAX);
+    import->conf_serial = call->c->conf_serial;
+    import->n_servers = conf->n_servers;
+    import->n_domains = conf->n_domains;
+    import->servers = mem_zalloc((conf->n_servers + 1) * sizeof *import->servers);
+    import->domains = mem_zalloc(conf->n_domains + 1);
+    import->conflicts = json_array();
+    import->late.list = json_array();
+    buf_init(&import->counted_to, ROUTE_KEY_MAX);
+    buf_init(&import->checked_to, ROUTE_KEY_MAX);
     import->rules.now_s = call->c->now_ms / 1000;
     import->rules.retire_s = (int64_t)(conf->mapd.import_retire_ms / 1000);
     if (parse_flags(call->request, import, call->err) != 0 ||
         parse_limits(conf, call->request, import, call->err) != 0 ||
-        parse_names(conf, call->request, import, call->err) != 0) {
+        parse_names(conf, call->request, import, call->err) != 0 ||
+        stage_new(call->c->store, &import->stage, call->err) != 0) {
         control_import_free(&import);
         return CONTROL_REFUSED;
     }
+    import->is_counted = import->replace || import->dry_run || import->rules.reroute;
     call->session->import = import;
     return CONTROL_DONE;
 }
@@ -93,58 +112,79 @@ enum control_outcome control_import_abort(struct control_call *call)
 
 enum control_outcome import_need(struct control_call *call)
 {
-    if (call->session->import)
+    const struct control_import *import = call->session->import;
+
+    if (!import)
+        return (enum control_outcome)control_refuse(
+            call, ERR_PERM, EX_USAGE, "no import was begun on this connection");
+    if (import->conf_serial == call->c->conf_serial)
         return CONTROL_DONE;
-    return (enum control_outcome)control_refuse(
-        call, ERR_PERM, EX_USAGE, "no import was begun on this connection");
+    control_import_free(&call->session->import);
+    return (enum control_outcome)control_refuse(call, ERR_TEMP, EX_TEMPFAIL,
+        "the configuration was read anew while the import was on its way: begin it again");
 }
 
-/* The error of the reply is that of the first one. */
-void import_add_bad(struct control_call *call, struct control_import *import,
-    const struct change *first, uint32_t row)
+void import_add_bad(json_t *to, const struct err *err, uint32_t first, uint32_t row)
 {
-    json_t *list = json_object_get(call->reply, "bad"), *bad = json_object();
+    json_t *bad = json_object();
 
-    if (import->n_bad == 0)
-        import->first_bad = *call->err;
-    if (!list) {
-        list = json_array();
-        json_object_set_new(call->reply, "bad", list);
-        control_set_u64(call->reply, "row", row);
-        if (first)
-            control_set_u64(call->reply, "first_row", first->row);
+    if (json_array_size(to) >= IMPORT_BAD_ROWS_MAX) {
+        json_decref(bad);
+        return;
     }
     control_set_u64(bad, "row", row);
-    if (first)
-        control_set_u64(bad, "first_row", first->row);
-    control_set(bad, "text", slice_str(call->err->text));
-    json_array_append_new(list, bad);
-    import->n_bad++;
-}
-
-enum control_outcome import_refuse_bad(
-    struct control_call *call, const struct control_import *import)
-{
-    *call->err = import->first_bad;
-    return CONTROL_REFUSED;
+    if (first != IMPORT_NO_ROW)
+        control_set_u64(bad, "first_row", first);
+    control_set(bad, "text", slice_str(err->text));
+    json_array_append_new(to, bad);
 }
 
 static enum control_outcome put_row(
-    struct control_call *call, struct control_import *import, const json_t *row)
+    struct control_call *call, struct control_import *import, const json_t *row, struct arena *mem)
 {
-    if (import->n == CONTROL_IMPORT_ROWS_MAX)
-        return (enum control_outcome)control_refuse(
-            call, ERR_PERM, EX_DATAERR, "an import has at most %d rows", CONTROL_IMPORT_ROWS_MAX);
-    if (import->n == import->cap) {
-        import->cap = import->cap ? 2 * import->cap : 1024;
-        import->rows = mem_realloc_array(import->rows, import->cap, sizeof *import->rows);
-    }
-    struct change *change = &import->rows[import->n];
-    if (change_parse(call->c, row, import->mem, change, call->err) != 0)
+    struct change change;
+
+    arena_reset(mem);
+    if (change_parse(call->c, row, mem, &change, call->err) != 0)
         return CONTROL_REFUSED;
-    change->row = import->next_row;
+    change.row = import->next_row;
     import->n++;
+    if (import->n_bad || json_array_size(import->late.list) >= IMPORT_BAD_ROWS_MAX)
+        return CONTROL_DONE; /* nothing comes of it any more */
+    enum control_outcome outcome = import_stage_row(call, import, &change);
+    if (outcome != CONTROL_REFUSED)
+        return outcome;
+    if (json_array_size(import->late.list) == 1)
+        import->late.first = *call->err;
+    err_clear(call->err);
     return CONTROL_DONE;
+}
+
+static enum control_outcome put_rows(
+    struct control_call *call, struct control_import *import, const json_t *rows)
+{
+    struct arena *mem = arena_new(ARENA_MAX);
+    json_t *bad = json_array();
+    enum control_outcome outcome = CONTROL_DONE;
+
+    for (size_t i = 0; i < json_array_size(rows) && import->n_bad < IMPORT_BAD_ROWS_MAX;
+         i++, import->next_row++) {
+        outcome = put_row(call, import, json_array_get(rows, i), mem);
+        if (outcome == CONTROL_FAILED)
+            break;
+        if (outcome == CONTROL_DONE)
+            continue;
+        if (import->n_bad++ == 0)
+            import->first_bad = *call->err;
+        import_add_bad(bad, call->err, IMPORT_NO_ROW, import->next_row);
+    }
+    arena_free(&mem);
+    if (json_array_size(bad) > 0) {
+        json_object_set(call->reply, "bad", bad);
+        json_object_set(call->reply, "row", json_object_get(json_array_get(bad, 0), "row"));
+    }
+    json_decref(bad);
+    return outcome == CONTROL_FAILED ? outcome : CONTROL_DONE;
 }
 
 enum control_outcome control_import_put(struct control_call *call)
@@ -158,10 +198,13 @@ enum control_outcome control_import_put(struct control_call *call)
         return (enum control_outcome)control_refuse(
             call, ERR_PERM, EX_USAGE, "\"rows\" has to be an array");
     struct control_import *import = call->session->import;
-    for (size_t i = 0; i < json_array_size(rows) && import->n_bad < IMPORT_BAD_ROWS_MAX;
-         i++, import->next_row++)
-        if (put_row(call, import, json_array_get(rows, i)) != CONTROL_DONE)
-            import_add_bad(call, import, NULL, import->next_row);
+    call->cause.who = slice_str(call->session->who);
+    call->cause.when_s = call->c->now_ms / 1000;
+    if (put_rows(call, import, rows) == CONTROL_FAILED)
+        return CONTROL_FAILED;
     control_set_u64(call->reply, "rows", import->n);
-    return import->n_bad ? import_refuse_bad(call, import) : CONTROL_DONE;
+    if (!import->n_bad)
+        return CONTROL_DONE;
+    *call->err = import->first_bad;
+    return CONTROL_REFUSED;
 }

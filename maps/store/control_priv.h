@@ -95,6 +95,11 @@ enum control_outcome change_refuse_moved(
     struct control_call *call, struct slice key, const struct route_entry *old);
 /* The member "force", which wants a "why". */
 int change_parse_force(struct control_call *call, bool *out, struct err *err) ATTR_WUR;
+/* Do both say the same? */
+bool change_is_none(const struct route_entry *old, const struct route_entry *next);
+/* Checks, and fills what the entry would be. */
+enum control_outcome change_evaluate(struct control_call *call, const struct change *change,
+    const struct route_entry *old, struct route_entry *next, bool *is_same_out);
 /* Reads, checks and writes.  bytes is scratch; entry_out may be NULL and borrows from bytes. */
 enum control_outcome change_apply(struct control_call *call, const struct change *change,
     struct buf *bytes, struct change_counts *counts, struct route_entry *entry_out);

@@ -68,14 +68,16 @@ int stage_lost(struct store_txn *txn, struct store_stage *stage, size_t max,
     int (*fn)(void *arg, const struct stage_row *row, bool is_change,
         const struct route_entry *next, struct err *err),
     void *arg, size_t *n_out, struct err *err) ATTR_WUR;
-/* The entries as they would be if the stage were switched with this base. */
-int stage_walk_open(struct store *s, struct store_txn *txn, const struct store_stage *stage,
-    uint64_t base, const struct store_cause *cause, struct slice from, struct store_walk **out,
+/* Calls fn for the rows from the first key >= from, those that were lost not among them, until it
+ * returns non-zero: 1 ends well, -1 fails. */
+int stage_scan(struct store_txn *txn, const struct store_stage *stage, struct slice from,
+    int (*fn)(void *arg, const struct stage_row *row, struct err *err), void *arg,
     struct err *err) ATTR_WUR;
-/* The same of one key, as store_get(). */
-int stage_get(struct store *s, struct store_txn *txn, const struct store_stage *stage,
-    uint64_t base, const struct store_cause *cause, struct slice key, struct buf *bytes,
-    struct route_entry *entry, struct err *err) ATTR_WUR;
+/* Until the second call all reads that name this transaction see the map as it would be if the
+ * stage were switched with this base.  Nothing may be written meanwhile. */
+void stage_look(struct store_txn *txn, const struct store_stage *stage, uint64_t base,
+    const struct store_cause *cause);
+void stage_look_away(struct store_txn *txn);
 
 /* base: at least the generation of the map.  Nothing else may be folding. */
 int store_switch(struct store_txn *txn, struct store_stage *stage, uint64_t base,
@@ -84,8 +86,8 @@ int store_switch(struct store_txn *txn, struct store_stage *stage, uint64_t base
 bool store_has_switched(const struct store_txn *txn);
 /* Is an import switched and not yet folded wholly? */
 bool store_is_folding(const struct store *s);
-/* Folds at most max rows of what is switched, in this transaction too: those are among its
- * changes.  *done_out: it was the last. */
+/* Folds at most max rows of what is switched, in this transaction too. *done_out: there are none
+ * any more. */
 int store_fold(
     struct store *s, struct store_txn *txn, size_t max, bool *done_out, struct err *err) ATTR_WUR;
 /* Removes at most max rows of imports that nobody will switch. *n_out: how many. */

@@ -20,6 +20,7 @@ struct store_view {
 struct store_stage {
     struct store_stage *next;
     struct store *store;
+    uint64_t sees;            /* the import that was switched before it began, and not folded yet */
     atomic_bool is_abandoned; /* by a thread that may touch nothing else */
     uint64_t number, n;       /* places given */
     int64_t live;             /* by how many entries the map grows */
@@ -129,13 +130,12 @@ int stage_flush_keys(struct store_txn *txn, struct store_stage *stage, struct er
 int stage_take(struct store_txn *txn, struct slice prefix, size_t max,
     int (*fn)(void *arg, struct slice key, struct slice value, struct err *err), void *arg,
     size_t *n_out, struct err *err) ATTR_WUR;
-/* Tells all staged imports that the entry of the key changes. */
-int stage_touch(struct store_txn *txn, struct slice key, struct err *err) ATTR_WUR;
+/* Tells all staged imports that the entry of the key changes; is_fold: by the switch, which those
+ * that began behind it have seen. */
+int stage_touch(struct store_txn *txn, struct slice key, bool is_fold, struct err *err) ATTR_WUR;
 /* The row of a key, if it counts. */
 int view_read(struct store *s, struct store_txn *txn, const struct store_view *v, struct slice key,
     struct buf *bytes, struct stage_value *value, bool *found_out, struct err *err) ATTR_WUR;
-int store_walk_open_view(struct store *s, struct store_txn *txn, const struct store_view *v,
-    struct slice from, struct store_walk **out, struct err *err) ATTR_WUR; /* v: copied */
 /* The entry that a row makes; borrows from its bytes and from the view. */
 int view_entry(const struct store_view *v, const struct stage_value *value, struct slice key,
     struct route_entry *out, struct err *err) ATTR_WUR;

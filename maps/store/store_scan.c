@@ -50,9 +50,10 @@ static int source_fill(struct source *s, struct slice prefix, struct err *err)
     return 0;
 }
 
-int store_walk_open_view(struct store *s, struct store_txn *txn, const struct store_view *v,
-    struct slice from, struct store_walk **out, struct err *err)
+int store_walk_open(struct store *s, struct store_txn *txn, struct slice from,
+    struct store_walk **out, struct err *err)
 {
+    const struct store_view *v = store_view_of(s, txn);
     struct store_walk *w = mem_zalloc(sizeof *w);
     int rc = bdb_cursor_open(s->entries, store_bdb_txn(txn), from, &w->entries.cursor, err);
 
@@ -69,12 +70,6 @@ int store_walk_open_view(struct store *s, struct store_txn *txn, const struct st
         store_walk_close(&w);
     *out = w;
     return rc;
-}
-
-int store_walk_open(struct store *s, struct store_txn *txn, struct slice from,
-    struct store_walk **out, struct err *err)
-{
-    return store_walk_open_view(s, txn, store_view_of(s, txn), from, out, err);
 }
 
 /* The next of both orders; of a key that both have, the entry of the row if it counts. */

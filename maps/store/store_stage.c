@@ -95,6 +95,7 @@ int stage_new(struct store *s, struct store_stage **out, struct err *err)
     struct store_stage *stage = mem_zalloc(sizeof *stage);
     stage->store = s;
     stage->number = s->next_number++;
+    stage->sees = s->import.number;
     buf_init(&stage->keys, KEYS_BYTES_MAX + ROUTE_KEY_MAX + 2);
     stage->next = s->stages;
     s->stages = stage;
@@ -289,6 +290,32 @@ int stage_has(struct store_txn *txn, const struct store_stage *stage, struct sli
     return find_row(txn->store, txn, &k, &txn->scratch, &there, out, err);
 }
 
+int stage_scan(struct store_txn *txn, const struct store_stage *stage, struct slice from,
+    int (*fn)(void *arg, const struct stage_row *row, struct err *err), void *arg, struct err *err)
+{
+    const struct stage_key prefix = stage_key(stage->number, STAGE_TAG_KEY, SLICE_NONE);
+    const struct stage_key start = stage_key(stage->number, STAGE_TAG_KEY, from);
+    struct bdb_cursor *cursor;
+    struct slice key, bytes;
+    struct stage_value v;
+    int rc;
+
+    if (bdb_cursor_open(txn->store->staged, txn->bdb, stage_key_slice(&start), &cursor, err) != 0)
+        return -1;
+    while ((rc = bdb_cursor_next(cursor, &key, &bytes, err)) == 1 &&
+           slice_starts(key, stage_key_slice(&prefix))) {
+        rc = stage_value_parse(bytes, &v, err);
+        const struct stage_row row = {
+            .key = slice_from(key, STAGE_PREFIX_SIZE), .row = v.row, .info = v.info};
+        if (rc == 0 && !v.is_lost && !v.is_touched)
+            rc = fn(arg, &row, err);
+        if (rc != 0)
+            break;
+    }
+    bdb_cursor_close(&cursor);
+    return rc < 0 ? -1 : 0;
+}
+
 /* --- Lost rows ----------------------------------------------------------------------------- */
 
 static int touch_one(struct store_txn *txn, const struct store_stage *stage, struct slice key,
@@ -315,7 +342,7 @@ static int touch_one(struct store_txn *txn, const struct store_stage *stage, str
     return put(txn, &k, SLICE_LIT(""), err);
 }
 
-int stage_touch(struct store_txn *txn, struct slice key, struct err *err)
+int stage_touch(struct store_txn *txn, struct slice key, bool is_fold, struct err *err)
 {
     const struct store_view *v = store_view_of(txn->store, txn);
     struct buf bytes;
@@ -326,7 +353,8 @@ int stage_touch(struct store_txn *txn, struct slice key, struct err *err)
     buf_init(&bytes, STAGE_VALUE_MAX);
     for (const struct store_stage *stage = txn->store->stages; stage && rc == 0;
          stage = stage->next)
-        if ((!v || stage->number != v->number) && !atomic_load(&stage->is_abandoned))
+        if ((!v || (stage->number != v->number && (!is_fold || stage->sees != v->number))) &&
+            !atomic_load(&stage->is_abandoned))
             rc = touch_one(txn, stage, key, &bytes, err);
     buf_fini(&bytes);
     return rc;

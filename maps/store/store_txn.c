@@ -110,6 +110,24 @@ int store_damaged(struct slice key, struct err *err)
         err, ERR_PERM, EX_DATAERR, "the entry of %.*s in the map is damaged", SLICE_ARG(key));
 }
 
+/* The bytes become the record that the fold will write. */
+static int get_row(const struct store_view *v, const struct stage_value *value, struct slice key,
+    struct buf *bytes, struct route_entry *entry, struct err *err)
+{
+    struct buf record;
+    int rc = view_entry(v, value, key, entry, err);
+
+    buf_init(&record, ROUTE_RECORD_MAX);
+    if (rc == 0 && record_encode(entry, true, &record) != 0)
+        rc = store_damaged(key, err);
+    buf_clear(bytes);
+    if (rc == 0 &&
+        (buf_add(bytes, buf_slice(&record)) != 0 || record_decode(buf_slice(bytes), entry) != 0))
+        BUG("a record that was just written");
+    buf_fini(&record);
+    return rc;
+}
+
 int store_get(struct store *s, struct store_txn *txn, struct slice key, struct buf *bytes,
     struct route_entry *entry, struct err *err)
 {
@@ -119,7 +137,7 @@ int store_get(struct store *s, struct store_txn *txn, struct slice key, struct b
 
     if (v && view_read(s, txn, v, key, bytes, &value, &found, err) != 0)
         return -1;
-    return found ? view_entry(v, &value, key, entry, err)
+    return found ? get_row(v, &value, key, bytes, entry, err)
                  : store_get_folded(s, txn, key, bytes, entry, err);
 }
 
@@ -212,7 +230,7 @@ int store_put(struct store_txn *txn, struct slice key, const struct route_entry 
     next->when_s = cause->when_s;
     txn->needs_sync = true;
     if (view_fold_key(txn, key, err) != 0 || store_write(txn, key, old, next, &record, err) != 0 ||
-        stage_touch(txn, key, err) != 0)
+        stage_touch(txn, key, false, err) != 0)
         return -1;
     txn->generation = record.generation;
     txn->live += next->is_tombstone ? 0 : 1;

@@ -126,7 +126,7 @@ int store_switch(struct store_txn *txn, struct store_stage *stage, uint64_t base
     txn->view_changed = true;
     txn->has_switched = true;
     txn->needs_sync = true;
-    txn->is_written = true;
+    txn->changes += v.n;
     txn->generation = base + v.n;
     txn->live = (uint64_t)((int64_t)txn->live + stage->live);
     return 0;
@@ -172,30 +172,18 @@ int view_entry(const struct store_view *v, const struct stage_value *value, stru
     return 0;
 }
 
-int stage_get(struct store *s, struct store_txn *txn, const struct store_stage *stage,
-    uint64_t base, const struct store_cause *cause, struct slice key, struct buf *bytes,
-    struct route_entry *entry, struct err *err)
+void stage_look(struct store_txn *txn, const struct store_stage *stage, uint64_t base,
+    const struct store_cause *cause)
 {
-    const struct store_view v = view_of_stage(stage, base, cause);
-    struct stage_value value;
-    bool found;
-
-    if (view_read(s, txn, &v, key, bytes, &value, &found, err) != 0)
-        return -1;
-    if (!found)
-        return store_get(s, txn, key, bytes, entry, err);
-    if (view_entry(&v, &value, key, entry, err) != 0)
-        return -1;
-    entry->who = cause->who; /* v ends here */
-    return 0;
+    BUG_ON(store_view_of(txn->store, txn));
+    txn->view = view_of_stage(stage, base, cause);
+    txn->view_changed = true;
 }
 
-int stage_walk_open(struct store *s, struct store_txn *txn, const struct store_stage *stage,
-    uint64_t base, const struct store_cause *cause, struct slice from, struct store_walk **out,
-    struct err *err)
+void stage_look_away(struct store_txn *txn)
 {
-    const struct store_view v = view_of_stage(stage, base, cause);
-    return store_walk_open_view(s, txn, &v, from, out, err);
+    txn->view = (struct store_view){0};
+    txn->view_changed = false;
 }
 
 /* --- The fold ------------------------------------------------------------------------------ */
@@ -218,11 +206,9 @@ static int fold_row(struct store_txn *txn, const struct store_view *v, struct sl
         rc = view_entry(v, value, key, &next, err);
     if (rc == 0)
         rc = store_write(txn, key, &old, &next, &record, err);
-    /* To whoever staged it before the switch, it changes now. */
+    /* For whoever staged it before the switch. */
     if (rc == 0)
-        rc = stage_touch(txn, key, err);
-    if (rc == 0 && txn->has_switched)
-        txn->changes++;
+        rc = stage_touch(txn, key, true, err);
     txn->is_written = true;
     buf_fini(&bytes);
     return rc;

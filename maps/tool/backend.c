@@ -19,6 +19,7 @@
 #include "maps/client.h"
 #include "maps/store/control.h"
 #include "maps/store/publish.h"
+#include "maps/store/stage.h"
 
 #define POLL_MS 50
 
@@ -139,6 +140,46 @@ static void publish_again(struct backend *b)
         publish_staged(b->publish);
 }
 
+/* Of an import: nobody sees it. */
+static int run_rows(struct backend *b, const json_t *request, json_t **reply, struct err *err)
+{
+    struct store_txn *txn = NULL;
+
+    if (store_begin(b->store, &txn, err) != 0)
+        return -1;
+    if (control_run(&b->control, &b->session, txn, request, reply, err) == 0)
+        return store_commit(&txn, err);
+    store_abort(&txn);
+    return -1;
+}
+
+/* Nothing else goes on between the turns of a commit. */
+static int end_turn(struct backend *b, struct store_txn **txn, struct err *err)
+{
+    bool done = !store_is_folding(b->store);
+
+    while (!done)
+        if (store_fold(b->store, *txn, CONTROL_IMPORT_PIECE, &done, err) != 0) {
+            store_abort(txn);
+            return -1;
+        }
+    if (store_commit(txn, err) != 0)
+        return -1;
+    return store_begin(b->store, txn, err);
+}
+
+static int run_turns(struct backend *b, const json_t *request, json_t **reply,
+    struct store_txn **txn, struct err *err)
+{
+    do {
+        if (control_run(&b->control, &b->session, *txn, request, reply, err) != 0)
+            return -1;
+        if (b->control.must_continue && end_turn(b, txn, err) != 0)
+            return -1;
+    } while (b->control.must_continue);
+    return 0;
+}
+
 static int run_change(struct backend *b, const json_t *request, json_t **reply, struct err *err)
 {
     struct store_txn *txn = NULL;
@@ -149,7 +190,7 @@ static int run_change(struct backend *b, const json_t *request, json_t **reply, 
     if (store_begin(b->store, &txn, err) != 0)
         goto failed;
     if (control_expire(&b->control, txn, &n_expired, err) != 0 ||
-        control_run(&b->control, &b->session, txn, request, reply, err) != 0) {
+        run_turns(b, request, reply, &txn, err) != 0) {
         store_abort(&txn);
         goto failed;
     }
@@ -172,6 +213,9 @@ static int call_offline(struct backend *b, const json_t *request, json_t **reply
     case CONTROL_READ:
     case CONTROL_STAGE:
         rc = control_run(&b->control, &b->session, NULL, request, reply, err);
+        break;
+    case CONTROL_ROWS:
+        rc = run_rows(b, request, reply, err);
         break;
     case CONTROL_WRITE:
     case CONTROL_BATCH:

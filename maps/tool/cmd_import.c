@@ -254,7 +254,9 @@ static void tell_conflict(struct import *im, const json_t *conflict)
     else
         rc = fmt_into(what, sizeof what, "%s stays on %s%s%s%s", key, *route ? route : "no server",
             *asked ? ", not " : "", asked,
-            strcmp(kept, "moved") == 0 ? ": a cut-over moved it there" : "");
+            strcmp(kept, "moved") == 0       ? ": a cut-over moved it there"
+            : strcmp(kept, "meanwhile") == 0 ? ": it was changed while the import was on its way"
+                                             : "");
     if (rc == 0)
         told_note(&im->told, row_line(im, conflict, "row"), what);
 }
@@ -265,15 +267,20 @@ static void tell_kept(struct import *im, const struct options *o, const json_t *
     const json_t *kept = json_object_get(reply, "kept");
     const json_t *conflicts = json_object_get(reply, "conflicts");
     uint64_t route = tool_number(kept, "route"), moved = tool_number(kept, "moved"),
-             held = tool_number(kept, "held");
+             held = tool_number(kept, "held"), meanwhile = tool_number(kept, "meanwhile");
     char what[200];
 
-    im->has_lost |= held > 0 || (o->reroute && moved > 0);
+    im->has_lost |= held + meanwhile > 0 || (o->reroute && moved > 0);
     for (size_t i = 0; i < json_array_size(conflicts); i++)
         tell_conflict(im, json_array_get(conflicts, i));
+    told_flush(&im->told);
+    if (meanwhile > 0 &&
+        fmt_into(what, sizeof what,
+            "kept as they are: %" PRIu64 " that were changed while the import was on its way",
+            meanwhile) == 0)
+        told_note(&im->told, 0, what);
     if (route + moved + held == 0)
         return;
-    told_flush(&im->told);
     if (fmt_into(what, sizeof what,
             "kept as they are: %" PRIu64 " with another route (--reroute changes it), %" PRIu64
             " that a cut-over has moved, %" PRIu64 " that are held",

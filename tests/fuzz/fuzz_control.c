@@ -15,8 +15,10 @@ static void run(struct control_session *session, struct store_txn *txn, const js
     json_t *reply = NULL;
     size_t changes = store_change_count(txn);
 
-    if (control_run(&small_map, session, txn, request, &reply, &err) != 0)
-        BUG(err.text);
+    do {
+        if (control_run(&small_map, session, txn, request, &reply, &err) != 0)
+            BUG(err.text);
+    } while (small_map.must_continue);
     bool is_ok = json_is_true(json_object_get(reply, "ok"));
     const json_t *error = json_object_get(reply, "error");
     if (is_ok == json_is_object(error))

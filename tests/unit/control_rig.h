@@ -46,6 +46,9 @@ static struct tmpdir dir;
 static struct control control = {.conf = &CONF, .now_ms = 1000000};
 static struct control_session session = {.who = "tester", .may_write = true};
 
+/* Called between the turns of a commit. */
+static void (*between_turns)(void);
+
 static void must(int rc, const struct err *err)
 {
     if (rc != 0)
@@ -62,6 +65,8 @@ static int set_up(void **state)
     must(store_open(dir.path, CACHE_SIZE, &control.store, &err), &err);
     control.now_ms = 1000000;
     control.conf = &CONF;
+    control.import_piece = 0;
+    between_turns = NULL;
     return 0;
 }
 
@@ -83,13 +88,19 @@ static json_t *ask(const char *text)
     if (!request)
         fail_msg("no JSON: %s", text);
     enum control_kind kind = control_kind(request);
-    if (kind == CONTROL_WRITE || kind == CONTROL_BATCH)
-        must(store_begin(control.store, &txn, &err), &err);
-    must(control_run(&control, &session, txn, request, &reply, &err), &err);
-    if (control.must_abort)
-        store_abort(&txn);
-    if (txn)
-        must(store_commit(&txn, &err), &err);
+    bool goes_on;
+    do {
+        if (kind == CONTROL_WRITE || kind == CONTROL_BATCH || kind == CONTROL_ROWS)
+            must(store_begin(control.store, &txn, &err), &err);
+        must(control_run(&control, &session, txn, request, &reply, &err), &err);
+        if (control.must_abort)
+            store_abort(&txn);
+        if (txn)
+            must(store_commit(&txn, &err), &err);
+        goes_on = control.must_continue; /* before another request sets it */
+        if (goes_on && between_turns)
+            between_turns();
+    } while (goes_on);
     json_decref(request);
     return reply;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Imports: what is refused together, and what becomes of entries that people have changed
  * meanwhile. */
+#include "maps/store/stage.h"
 #include "tests/unit/control_rig.h"
 
 #define BEGIN "{\"op\":\"begin\"}"
@@ -19,7 +20,8 @@ static void test_import(void **state)
     expect("{\"op\":\"commit\"}",
         "{\"added\":2,\"changed\":0,\"conflicts\":[],\"deleted\":0,\"dry_run\":false,"
         "\"generation\":3,"
-        "\"kept\":{\"held\":0,\"moved\":0,\"route\":0},\"ok\":true,\"retiring\":0,\"servers\":"
+        "\"kept\":{\"held\":0,\"meanwhile\":0,\"moved\":0,\"route\":0},\"ok\":true,\"retiring\":0,"
+        "\"servers\":"
         "[{\"added\":2,\"arrive\":0,\"leave\":0,\"retire\":0,\"server\":\"new\"}],\"unchanged\":"
         "1}");
     assert_string_equal(route_of("b@example.org"), "new");
@@ -141,10 +143,10 @@ static void test_import_refused_together(void **state)
                "B@example.org", "old") "," ROW("A@example.org", "old")),
         "rows");
     expect("{\"op\":\"commit\"}",
-        "{\"bad\":[{\"first_row\":0,\"row\":3,\"text\":\"a@example.org occurs twice\"},"
-        "{\"first_row\":1,\"row\":2,\"text\":\"b@example.org occurs twice\"}],\"error\":"
-        "{\"class\":\"permanent\",\"code\":65,\"text\":\"a@example.org occurs twice\"},"
-        "\"first_row\":0,\"ok\":false,\"row\":3}");
+        "{\"bad\":[{\"first_row\":1,\"row\":2,\"text\":\"b@example.org occurs twice\"},"
+        "{\"first_row\":0,\"row\":3,\"text\":\"a@example.org occurs twice\"}],\"error\":"
+        "{\"class\":\"permanent\",\"code\":65,\"text\":\"b@example.org occurs twice\"},"
+        "\"first_row\":1,\"ok\":false,\"row\":2}");
     assert_int_equal(store_generation(control.store), 0);
 }
 
@@ -249,7 +251,7 @@ static void test_nightly(void **state)
     /* Nor does one that says where they once were. */
     const char *rows = ROW("u0@example.org", "old") "," ROW("u1@example.org", "old") "," ROW(
         "u2@example.org", "new") "," ROW("u3@example.org", "old");
-    expect_commit(NIGHTLY, rows, "kept", "{\"held\":1,\"moved\":1,\"route\":1}");
+    expect_commit(NIGHTLY, rows, "kept", "{\"held\":1,\"meanwhile\":0,\"moved\":1,\"route\":1}");
     expect_commit(NIGHTLY, rows, "conflicts",
         "[{\"asked\":\"old\",\"kept\":\"moved\",\"key\":\"u0@example.org\",\"route\":\"new\","
         "\"row\":0},"
@@ -260,7 +262,7 @@ static void test_nightly(void **state)
     assert_int_equal(store_generation(control.store), before);
     /* Told to, it changes the route that is nobody's, and no more. */
     expect_commit(NIGHTLY ",\"reroute\":true,\"max_drop\":100", rows, "kept",
-        "{\"held\":1,\"moved\":1,\"route\":0}");
+        "{\"held\":1,\"meanwhile\":0,\"moved\":1,\"route\":0}");
     assert_string_equal(route_of("u0@example.org"), "new");
     assert_string_equal(route_of("u1@example.org"), "old");
     assert_string_equal(route_of("u2@example.org"), "old");
@@ -377,6 +379,120 @@ static void test_import_replace_with_many_domains(void **state)
     assert_int_equal(retiring, 1);
 }
 
+/* --- In pieces ------------------------------------------------------------------------------ */
+
+#define PIECE 4
+#define MANY 50
+
+static void fold_piece(void)
+{
+    struct err err = ERR_INIT;
+    struct store_txn *txn;
+    bool done;
+    must(store_begin(control.store, &txn, &err), &err);
+    must(store_fold(control.store, txn, PIECE, &done, &err), &err);
+    must(store_commit(&txn, &err), &err);
+}
+
+static unsigned turns;
+
+/* Whoever asks between the turns is served. */
+static void others(void)
+{
+    if (turns++ == 2)
+        number(SET("u1@example.org", "new"), "generation");
+    assert_string_equal(route_of("hand@example.org"), "old");
+    fold_piece();
+}
+
+static void put_many(const char *route)
+{
+    char request[256];
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(fmt_into(request, sizeof request,
+                             "{\"op\":\"put\",\"rows\":[{\"key\":\"u%d@example.org\",\"set\":{"
+                             "\"route\":\"%s\"}}]}",
+                             i, route),
+            0);
+        assert_int_equal(number(request, "rows"), i + 1);
+    }
+}
+
+/* More rows than are handled at once, and requests of others between them. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    number(SET("hand@example.org", "old"), "generation");
+    control.import_piece = PIECE;
+    between_turns = others;
+    number("{\"op\":\"begin\",\"source\":\"s\"}", "ok");
+    put_many("old");
+    assert_int_equal(number("{\"op\":\"commit\"}", "added"), MANY);
+    assert_int_equal(store_live_count(control.store), MANY + 1);
+    assert_int_equal(store_generation(control.store), MANY + 1);
+    assert_true(store_is_folding(control.store));
+    assert_string_equal(route_of("u49@example.org"), "old");
+    /* The next one waits for the fold, counts, and loses to who is quicker. */
+    turns = 0;
+    number("{\"op\":\"begin\",\"source\":\"s\",\"reroute\":true,\"max_drop\":100}", "ok");
+    put_many("new");
+    number("{\"op\":\"hold\",\"key\":\"u2@example.org\",\"owner\":\"o\",\"deadline_ms\":5000}",
+        "epoch");
+    json_t *reply = ask("{\"op\":\"commit\"}");
+    char *conflicts = json_dumps(json_object_get(reply, "conflicts"), JSON_SORT_KEYS);
+    assert_string_equal(conflicts,
+        "[{\"asked\": \"new\", \"kept\": \"meanwhile\", \"key\": \"u1@example.org\", "
+        "\"route\": \"new\", \"row\": 1}, {\"asked\": \"new\", \"kept\": \"meanwhile\", "
+        "\"key\": \"u2@example.org\", \"route\": \"old\", \"row\": 2}]");
+    assert_int_equal(json_integer_value(json_object_get(reply, "changed")), MANY - 2);
+    json_decref(reply);
+    free(conflicts);
+    assert_true(turns > MANY / PIECE);
+    assert_string_equal(route_of("u0@example.org"), "new");
+    assert_string_equal(route_of("u1@example.org"), "new");
+    assert_string_equal(route_of("u2@example.org"), "old");
+    expect_member("u2@example.org", "state", "held");
+    number("{\"op\":\"release\",\"key\":\"u2@example.org\"}", "epoch");
+    assert_string_equal(route_of("u2@example.org"), "old");
+    while (store_is_folding(control.store))
+        fold_piece();
+    assert_string_equal(route_of("u2@example.org"), "old");
+    assert_string_equal(route_of("u49@example.org"), "new");
+}
+
+/* The reply of a large commit is recorded with the switch. */
+static void test_pieces_asked_for_again(void **state)
+{
+    (void)state;
+    control.import_piece = PIECE;
+    between_turns = fold_piece;
+    number("{\"op\":\"begin\",\"source\":\"s\",\"replace\":true}", "ok");
+    put_many("old");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(number("{\"op\":\"commit\",\"id\":\"i1\"}", "added"), MANY);
+    /* Nothing of a dry run remains. */
+    number("{\"op\":\"begin\",\"source\":\"s\",\"replace\":true,\"dry_run\":true,\"max_drop\":100}",
+        "ok");
+    number(PUT(ROW("u0@example.org", "old")), "rows");
+    assert_int_equal(number("{\"op\":\"commit\"}", "retiring"), MANY - 1);
+    expect_member("u1@example.org", "state", "active");
+    number("{\"op\":\"begin\",\"source\":\"s\",\"replace\":true,\"max_drop\":100}", "ok");
+    number(PUT(ROW("u0@example.org", "old")), "rows");
+    assert_int_equal(number("{\"op\":\"commit\"}", "retiring"), MANY - 1);
+    expect_member("u1@example.org", "state", "retiring");
+    expect_member("u0@example.org", "state", "active");
+    assert_int_equal(store_live_count(control.store), MANY);
+}
+
+/* Rows that leave the configuration under an import. */
+static void test_another_configuration(void **state)
+{
+    (void)state;
+    number(BEGIN, "ok");
+    control.conf_serial++;
+    expect_error(PUT(ROW("a@example.org", "old")), EX_TEMPFAIL, "begin it again");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +505,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_leavers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_guard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_servers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pieces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pieces_asked_for_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_another_configuration, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sources, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_replace_with_many_domains, set_up, tear_down),
     };

@@ -62,7 +62,7 @@ static bool change_own(json_t *request)
     struct store_txn *txn = NULL;
     json_t *reply = NULL;
     enum control_kind kind = control_kind(request);
-    bool has_txn = kind == CONTROL_WRITE || kind == CONTROL_BATCH;
+    bool has_txn = kind == CONTROL_WRITE || kind == CONTROL_BATCH || kind == CONTROL_ROWS;
 
     if (has_txn)
         must(store_begin(control.store, &txn, &err), &err);

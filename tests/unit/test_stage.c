@@ -470,6 +470,28 @@ static void test_two_imports(void **state)
     assert_string_equal(route_of("b@x"), "old");
 }
 
+/* An import that begins behind the switch of another one has seen it: the fold takes nothing. */
+static void test_an_import_behind_a_switch(void **state)
+{
+    (void)state;
+    struct store_stage *one = stage();
+    row(one, 0, "a@x", "new");
+    row(one, 1, "b@x", "new");
+    switch_to(one, 0);
+    stage_free(&one);
+    struct store_stage *two = stage();
+    row(two, 0, "a@x", "old");
+    row(two, 1, "b@x", "old");
+    change("b@x", "third");
+    while (!fold(10)) {
+    }
+    assert_string_equal(take_lost(two), "b@x:1:old ");
+    switch_to(two, store_generation(store));
+    stage_free(&two);
+    assert_string_equal(route_of("a@x"), "old");
+    assert_string_equal(route_of("b@x"), "third");
+}
+
 static void stage_many(void)
 {
     struct store_stage *st = stage();
@@ -609,6 +631,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changes_meanwhile_win, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_change_behind_the_switch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_two_imports, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_import_behind_a_switch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_from_anywhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_while_staged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_while_folding, set_up, tear_down),

@@ -16,7 +16,7 @@
 #include "maps/snapshot_file.h"
 #include "tests/unit/tmpdir.h"
 
-#define BUSY_ROWS 20000 /* an import that takes long enough for the next jobs to gather */
+#define BUSY_ROWS 8000 /* a wave that takes long enough for the next jobs to gather */
 #define HOLD_MS 60000
 
 static char old_name[] = "old", domain_name[] = "example.org";
@@ -136,8 +136,8 @@ static void expect_ok(void)
     job_free(&job);
 }
 
-/* Session 0 begins an import whose commit keeps the thread busy. */
-static void stage_busy(void)
+/* A request that keeps the thread busy. */
+static json_t *busy(const char *op, const char *member)
 {
     json_t *rows = json_array();
     for (int i = 0; i < BUSY_ROWS; i++) {
@@ -145,28 +145,22 @@ static void stage_busy(void)
         assert_int_equal(fmt_into(key, sizeof key, "u%d@example.org", i), 0);
         json_array_append_new(rows, json_pack("{ss s{ss}}", "key", key, "set", "route", "old"));
     }
-    submit(0, "{\"op\":\"begin\"}");
-    submit_own(0, json_pack("{ss so}", "op", "put", "rows", rows));
-    expect_ok();
-    expect_ok();
+    return json_pack("{ss so}", "op", op, member, rows);
 }
 
-static void test_a_hold_behind_an_import_has_all_its_time(void **state)
+static void test_a_hold_behind_a_wave_has_all_its_time(void **state)
 {
     (void)state;
     submit(1, "{\"op\":\"set\",\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}");
     expect_ok();
-    stage_busy();
+    json_t *first = busy("apply", "changes"), *second = busy("apply", "changes");
     const uint64_t began_ms = clock_mono_ms();
-    /* The first commit keeps the thread busy while the second one and the hold gather. */
-    submit(0, "{\"op\":\"commit\"}");
-    submit(1, "{\"op\":\"begin\",\"replace\":true,\"source\":\"s\",\"max_drop\":100}");
-    submit(
-        1, "{\"op\":\"put\",\"rows\":[{\"key\":\"ann@example.org\",\"set\":{\"route\":\"old\"}}]}");
-    submit(1, "{\"op\":\"commit\"}");
+    /* The first one keeps the thread busy while the second one and the hold gather. */
+    submit_own(0, first);
+    submit_own(1, second);
     submit(
         2, "{\"op\":\"hold\",\"key\":\"ann@example.org\",\"owner\":\"t\",\"deadline_ms\":60000}");
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 2; i++)
         expect_ok();
     struct job *job = take();
     json_t *entry = json_object_get(job->reply, "entry");
@@ -174,7 +168,7 @@ static void test_a_hold_behind_an_import_has_all_its_time(void **state)
         json_integer_value(json_object_get(json_object_get(entry, "hold"), "deadline_ms")) -
         clock_wall_ms();
     job_free(&job);
-    /* The commits take nearly all of the time since; how much that is, the machine says. */
+    /* The waves take nearly all of the time since; how much that is, the machine says. */
     if (HOLD_MS - left > (int64_t)(clock_mono_ms() - began_ms) / 2)
         fail_msg("%lld ms are missing", (long long)(HOLD_MS - left));
 }
@@ -244,9 +238,11 @@ static void test_rows_are_taken_once(void **state)
 {
     (void)state;
     char path[512];
-    stage_busy();
+    submit(0, "{\"op\":\"begin\"}");
+    submit_own(0, busy("put", "rows"));
     submit(1, "{\"op\":\"begin\"}");
-    expect_ok();
+    for (int i = 0; i < 3; i++)
+        expect_ok();
     submit(0, "{\"op\":\"commit\"}");
     /* From now on no change can be published, so every transaction fails. */
     assert_int_equal(fmt_into(path, sizeof path, "%s/" SNAPSHOT_CTL_NAME, dir.path), 0);
@@ -264,11 +260,36 @@ static void test_rows_are_taken_once(void **state)
     job_free(&job);
 }
 
+/* A commit that is not through when the thread ends says so; nothing of it happened. */
+static void test_the_end_of_an_import(void **state)
+{
+    (void)state;
+    submit(0, "{\"op\":\"begin\"}");
+    submit_own(0, busy("put", "rows"));
+    submit(0, "{\"op\":\"commit\"}");
+    for (int i = 0; i < 3; i++)
+        expect_ok();
+    assert_int_equal(store_live_count(store), BUSY_ROWS);
+    /* It waits for the fold of the first one, which takes longer than the two requests. */
+    submit(1, "{\"op\":\"begin\"}");
+    submit(
+        1, "{\"op\":\"put\",\"rows\":[{\"key\":\"a@example.org\",\"set\":{\"route\":\"old\"}}]}");
+    submit(1, "{\"op\":\"commit\"}");
+    worker_stop(worker);
+    expect_ok();
+    expect_ok();
+    struct job *job = take();
+    bool is_ok = json_is_true(json_object_get(job->reply, "ok"));
+    assert_int_equal(store_live_count(store), BUSY_ROWS + (is_ok ? 1 : 0));
+    job_free(&job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_end_of_an_import, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            test_a_hold_behind_an_import_has_all_its_time, set_up, tear_down),
+            test_a_hold_behind_a_wave_has_all_its_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_hold_does_not_follow_the_clock_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
