@@ -59,6 +59,7 @@ GUESTS = {
                 "mount_points": ["etc/courier"]},
     "imap4d": {"packages": ["mailutils-imap4d"], "drop": NO_PERL, "mount_points": ["etc/mailutils"],
                "provides": "default-mta, mail-transport-agent"},
+    "nginx": {"packages": ["nginx", "libnginx-mod-mail"], "drop": NO_PERL + ["iproute2"], "mount_points": ["etc/nginx"]},
     "isync": {"packages": ["isync"], "drop": []},
     "interimap": {"packages": ["interimap", "perl"], "drop": []},
 }
