@@ -92,6 +92,8 @@ int claims_scan(
  * mapd's start does it (through snapshot_writer_open), so that a missing directory later is an
  * error and not an empty one. */
 int claims_make_dir(const char *run_dir, struct err *err) ATTR_WUR;
+/* The same for another folder of RUN into which programs put files of their own. */
+int claims_make_dir_for(const char *run_dir, const char *name, struct err *err) ATTR_WUR;
 /* A reboot takes the claims away with the file system they were on.  mapd calls this when the
  * machine was started anew (maps/mapd/reboot.h): scans are at best ambiguous for
  * CLAIMS_AMBIGUOUS_MS. */

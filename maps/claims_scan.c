@@ -393,10 +393,15 @@ done:
 
 int claims_make_dir(const char *run_dir, struct err *err)
 {
+    return claims_make_dir_for(run_dir, CLAIMS_DIR, err);
+}
+
+int claims_make_dir_for(const char *run_dir, const char *name, struct err *err)
+{
     char path[4096];
     struct stat st, run;
     int rc = -1;
-    if (fmt_into(path, sizeof path, "%s/" CLAIMS_DIR, run_dir) != 0)
+    if (fmt_into(path, sizeof path, "%s/%s", run_dir, name) != 0)
         return err_set(err, ERR_PERM, EX_CONFIG, "%s: the path is too long", run_dir);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return err_sys(err, errno, "%s: cannot create", path);
@@ -407,7 +412,7 @@ int claims_make_dir(const char *run_dir, struct err *err)
         err_set(err, ERR_PERM, EX_NOPERM, "%s belongs to user %u and not to us, user %u", path,
             (unsigned)st.st_uid, (unsigned)geteuid());
     /* Whatever the umask is: the others run as other users of this group.  Sticky: none of them can
-     * remove or rename the claims of another. */
+     * remove or rename what another has made. */
     else if ((st.st_gid != run.st_gid && fchown(fd, (uid_t)-1, run.st_gid) != 0) ||
              fchmod(fd, CLAIMS_DIR_MODE) != 0)
         err_sys(err, errno, "%s: cannot set group and mode", path);

@@ -55,6 +55,16 @@ struct slice decision_key(const struct decision *d, size_t i)
     return slice_make(d->keys[i].text, d->keys[i].n);
 }
 
+bool decision_is_unmapped(const struct decision *d, size_t i, struct slice *key_out)
+{
+    const struct decide_delivery *to = &d->deliveries[i];
+    if (d->n_keys == 0 || to->is_copy ||
+        (to->key != DECIDE_NO_KEY && decision_key(d, to->key).p[0] != '@'))
+        return false;
+    *key_out = decision_key(d, to->rcpt == 0 ? d->user : to->rcpt);
+    return key_out->p[0] != '@' && !normalise_is_role(*key_out);
+}
+
 static int copy_text(struct arena *mem, const char **text)
 {
     struct slice copy = arena_dup(mem, slice_make(*text, strlen(*text) + 1));

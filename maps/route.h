@@ -249,6 +249,9 @@ uint64_t decision_epoch(const struct decision *d); /* or 0 */
 struct slice decision_key(const struct decision *d, size_t i);
 /* One to the same mailbox: two ways to it are one delivery. */
 bool decision_has(const struct decision *d, const struct decide_delivery *delivery);
+/* Whether no entry but a default of the domain, or "@domain", says what becomes of delivery i;
+ * *key_out: who has none, without a detail.  postmaster and abuse need none. */
+bool decision_is_unmapped(const struct decision *d, size_t i, struct slice *key_out);
 /* Length of the enhanced code of this class at the start of a text ("5.1.6 Gone"), 0: none. */
 size_t decision_enhanced(struct slice text, unsigned class);
 /* A copy that lives in another arena. -1: that is full. */

@@ -301,6 +301,11 @@ const char *snapshot_trouble(const struct snapshot *s)
     return s->trouble.text;
 }
 
+uint64_t snapshot_sequence(const struct snapshot *s)
+{
+    return s->sequence;
+}
+
 int snapshot_info(struct snapshot *s, struct snapshot_info *out)
 {
     *out = (struct snapshot_info){0};

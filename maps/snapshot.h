@@ -57,6 +57,8 @@ int snapshot_walk(struct snapshot *s, struct snapshot_mark *mark,
 
 /* Why look-ups say UNKNOWN, in words; "" when they do not. */
 const char *snapshot_trouble(const struct snapshot *s);
+/* Of the data file that the last look-up used; 0: none. */
+uint64_t snapshot_sequence(const struct snapshot *s);
 int snapshot_info(struct snapshot *s, struct snapshot_info *out) ATTR_WUR; /* -1: UNKNOWN */
 
 #endif

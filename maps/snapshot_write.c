@@ -32,6 +32,7 @@
 #include "base/core/num.h"
 #include "base/os/io.h"
 #include "maps/claims.h"
+#include "maps/consumer.h"
 
 #define CTL_NEW_NAME SNAPSHOT_CTL_NAME ".new"
 
@@ -206,8 +207,8 @@ int snapshot_writer_open(
     }
     memcpy(w->ids.map, id.p, id.n);
     if (boot_id(w->ids.boot, err) != 0 || io_mkdir(run_dir, 0750, err) != 0 ||
-        claims_make_dir(run_dir, err) != 0 || take_lock(w, err) != 0 || open_ctl(w, err) != 0 ||
-        note_own(w, err) != 0)
+        claims_make_dir(run_dir, err) != 0 || consumers_make_dir(run_dir, err) != 0 ||
+        take_lock(w, err) != 0 || open_ctl(w, err) != 0 || note_own(w, err) != 0)
         goto fail;
     set_ids(w);
     remove_others(w);

@@ -194,6 +194,15 @@ static int keep(struct milter_judge *j, struct slice address, const struct decis
     return 0;
 }
 
+/* In shadow mode the mail of those whom the map would refuse goes on: they are to be learnt. */
+static void tell_routed(const struct milter_judge *j, const struct decision *d)
+{
+    bool is_shadow = j->site.conf->milter.mode == CONF_MILTER_SHADOW;
+    if (j->site.routed && (d->kind == DECIDE_DELIVER || d->kind == DECIDE_HOLD ||
+                              (d->kind == DECIDE_REJECT && is_shadow)))
+        j->site.routed(j->site.routed_arg, d);
+}
+
 void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view,
     const struct meaning_rcpt *rcpt, int64_t now_s, struct judge_finding *out)
 {
@@ -228,6 +237,7 @@ void milter_judge_rcpt(struct milter_judge *j, const struct route_view *view,
     request.sender = buf_slice(&j->sender);
     arena_reset(j->mem);
     decide(j->site.conf, view, &request, j->mem, &d, NULL);
+    tell_routed(j, &d);
     finding_from(out, &d);
     if (out->verdict != JUDGE_CONTINUE)
         return;

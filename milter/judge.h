@@ -37,6 +37,9 @@ struct milter_judge;
 struct judge_site {
     const struct conf *conf;
     const struct trace_keys *keys; /* NULL: stamps are neither read nor made */
+    /* A recipient whose mail goes by this decision, or would, could it be judged; may be NULL. */
+    void (*routed)(void *arg, const struct decision *d);
+    void *routed_arg;
 };
 
 enum judge_verdict {

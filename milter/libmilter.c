@@ -31,6 +31,7 @@
 #include "base/core/mem.h"
 #include "base/core/net.h"
 #include "base/core/slice.h"
+#include "maps/consumer.h"
 #include "maps/snapshot.h"
 #include "maps/trace.h"
 #include "milter/judge.h"
@@ -56,6 +57,7 @@ struct session {
 /* libmilter hands no argument to its callbacks before there is a session. */
 static struct {
     char *run_dir;
+    struct consumer *consumer; /* until the end of the process */
     int wake_fd;
     pthread_key_t snapshot_key; /* one handle per thread */
     pthread_mutex_t mutex;      /* for what follows */
@@ -80,7 +82,7 @@ static void free_snapshot(void *arg)
     snapshot_free(&s);
 }
 
-static struct route_view thread_view(void)
+static struct snapshot *thread_snapshot(void)
 {
     struct snapshot *s = pthread_getspecific(filter.snapshot_key);
 
@@ -89,7 +91,18 @@ static struct route_view thread_view(void)
         if (pthread_setspecific(filter.snapshot_key, s) != 0)
             BUG("pthread_setspecific");
     }
-    return snapshot_view(s);
+    return s;
+}
+
+static struct route_view thread_view(void)
+{
+    return snapshot_view(thread_snapshot());
+}
+
+static void on_routed(void *arg, const struct decision *d)
+{
+    (void)arg;
+    consumer_saw(filter.consumer, d, MAIL_LOG_UNKNOWN);
 }
 
 /* Made at the first callback that needs it: after QUIT_NC a session starts without negotiation. */
@@ -145,6 +158,7 @@ static void message_begin(struct session *s)
         filter.messages++;
     pthread_mutex_unlock(&filter.mutex);
     site = milter_live_site(s->live);
+    site.routed = on_routed;
     milter_judge_begin(s->judge, &site,
         s->has_client ? conf_server_from(s->live->conf, &s->client) : CONF_SERVER_NONE);
 }
@@ -302,6 +316,7 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
     resolved = smfi_getsymval(ctx, (char[]){"{rcpt_addr}"});
     rcpt = (struct meaning_rcpt){.said = slice_str(argv[0]), .resolved = slice_str(resolved)};
     milter_judge_rcpt(s->judge, &view, &rcpt, clock_wall_s(), &f);
+    consumer_used(filter.consumer, snapshot_sequence(thread_snapshot()), clock_wall_s());
     report = report_of(ctx, s);
     milter_report_rcpt(&report, &f);
     /* libmilter would show it at the next RCPT again if the mail server tells nothing there. */
@@ -431,6 +446,7 @@ static const struct smfiDesc description = {
 int libmilter_register(const char *run_dir, int wake_fd, struct err *err)
 {
     filter.run_dir = mem_strdup(run_dir);
+    filter.consumer = consumer_new(run_dir, "milter");
     filter.wake_fd = wake_fd;
     if (pthread_key_create(&filter.snapshot_key, free_snapshot) != 0)
         return err_set(err, ERR_TEMP, EX_OSERR, "no thread-specific data left");

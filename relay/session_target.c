@@ -199,6 +199,7 @@ void session_judge(struct session *s)
     size_t room = 0;
 
     judge_rcpt(&s->w->judge, buf_slice(&s->ct.sender), rcpt, s->source_server, &d);
+    consumer_used(s->w->consumer, snapshot_sequence(s->w->snapshot), clock_wall_s());
     if (s->ct.size > 0 && d.kind == DECIDE_DELIVER)
         room = prefix_size(s, rcpt, &d);
     cutthrough_rcpt(&s->ct, &d, room);
@@ -261,6 +262,19 @@ static void unclaim(struct session *s)
     s->has_claim = false;
 }
 
+/* Who is routed by a default, since the map has no entry, and what his server said to him. */
+static void learn_rcpt(const struct session *s)
+{
+    const struct decision *d = &s->ct.pending;
+    int code = s->ct.answer.code;
+    enum mail_log_known known = answer_is_positive(&s->ct.answer)           ? MAIL_LOG_TAKEN
+                                : code == 550 || code == 551 || code == 553 ? MAIL_LOG_REFUSED
+                                                                            : MAIL_LOG_UNKNOWN;
+
+    if (d->kind == DECIDE_DELIVER || d->kind == DECIDE_HOLD)
+        consumer_saw(s->w->consumer, d, known);
+}
+
 /* --- What the transaction asks for ----------------------------------------------------------- */
 
 static void give_answer(struct session *s)
@@ -275,6 +289,8 @@ static void give_answer(struct session *s)
             BUG("the grammar bounds an address");
     }
     session_log_answer(s, asked);
+    if (asked == SMTP_SERVER_GOT_RCPT)
+        learn_rcpt(s);
     for (uint32_t i = 0; is_open && i < s->ct.n_answers; i++)
         smtp_server_answer(&s->server, a);
 }

@@ -250,6 +250,7 @@ static int open_all(struct worker *w, struct err *err)
         claims_open(conf->run, &w->claims, err) != 0)
         return -1;
     w->snapshot = snapshot_new(conf->run);
+    w->consumer = consumer_new(conf->run, "relay");
     w->judge = (struct judge){.conf = conf,
         .view = snapshot_view(w->snapshot),
         .keys = w->setup->keys,
@@ -288,6 +289,7 @@ static void close_all(struct worker *w)
     snapshot_free(&w->snapshot);
     free(w->targets);
     free(w->servers);
+    consumer_free(&w->consumer);
     claims_close(&w->claims);
     buf_fini(&w->scratch);
 }

@@ -16,6 +16,7 @@
 #include "base/os/loop.h"
 #include "base/os/tls.h"
 #include "maps/claims.h"
+#include "maps/consumer.h"
 #include "maps/snapshot.h"
 #include "maps/trace.h"
 #include "relay/hold.h"
@@ -57,6 +58,7 @@ struct worker {
     struct snapshot *snapshot;
     struct judge judge;
     struct claims *claims;
+    struct consumer *consumer;
     struct pool *pool;
     struct hold_room *holds;
     struct cutthrough_server *servers; /* by index of conf->servers */

@@ -22,6 +22,7 @@
 #include "base/os/loop.h"
 #include "base/os/sock.h"
 #include "base/os/stream.h"
+#include "maps/consumer.h"
 #include "maps/lookup/deliveries.h"
 #include "maps/lookup/server.h"
 #include "maps/lookup/socketmap.h"
@@ -40,6 +41,7 @@ struct lookup_server {
     struct loop *loop;
     const struct conf *conf;
     struct snapshot *snapshot;
+    struct consumer *consumer;
     struct deliveries *deliveries;
     struct socketmap_site site;
     struct listener *listener;
@@ -78,6 +80,13 @@ static void note_map_state(struct lookup_server *s)
         log_warn("map_unknown", log_str("reason", trouble), log_str("answer", "TEMP"));
 }
 
+static void on_routed(void *arg, const struct decision *d)
+{
+    const struct lookup_server *s = arg;
+
+    consumer_saw(s->consumer, d, MAIL_LOG_UNKNOWN);
+}
+
 /* Answers what stands complete at the start of `in`; one reply never splits over a full buffer. */
 static size_t client_data(void *arg, struct slice in)
 {
@@ -96,8 +105,10 @@ static size_t client_data(void *arg, struct slice in)
             stream_pause(c->stream);
             break;
         }
-        if (socketmap_answer(&s->site, &request, clock_wall_s(), &out, &result) != 0)
+        int64_t now_s = clock_wall_s();
+        if (socketmap_answer(&s->site, &request, now_s, &out, &result) != 0)
             BUG("a reply longer than SOCKETMAP_REPLY_MAX");
+        consumer_used(s->consumer, snapshot_sequence(s->snapshot), now_s);
         log_debug("lookup", log_slice("map", request.map), log_slice("key", request.key),
             log_str("answer", socketmap_result_name(result)));
         used += n;
@@ -195,11 +206,14 @@ int lookup_server_new(
     if (conf->lookup.socketmap.scheme == NET_SCHEME_UNIX)
         s->unix_path = mem_strdup(conf->lookup.socketmap.host);
     s->snapshot = snapshot_new(conf->run);
+    s->consumer = consumer_new(conf->run, "lookup");
     s->deliveries = deliveries_new(s->snapshot, conf);
     s->site = (struct socketmap_site){.conf = conf,
         .view = snapshot_view(s->snapshot),
         .origins = deliveries_origins(s->deliveries),
-        .mem = arena_new(SOCKETMAP_MEM_MAX)};
+        .mem = arena_new(SOCKETMAP_MEM_MAX),
+        .routed = on_routed,
+        .routed_arg = s};
     s->listener = listener_new_own(loop, fd, &listener_events, s);
     *out = s;
     return 0;
@@ -225,6 +239,7 @@ void lookup_server_free(struct lookup_server **sp)
     free(s->unix_path);
     arena_free(&s->site.mem);
     deliveries_free(&s->deliveries);
+    consumer_free(&s->consumer);
     snapshot_free(&s->snapshot);
     free(s);
     *sp = NULL;

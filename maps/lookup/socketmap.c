@@ -175,14 +175,15 @@ static const struct map {
     const char *name;
     int (*answer)(struct answer *a);
     bool is_asked_rewritten; /* for what `aliases` has answered */
+    bool routes;             /* says where mail goes */
 } maps[] = {
-    {"transport", answer_transport, true},
-    {"recipients", answer_recipients, false},
-    {"aliases", answer_aliases, true},
-    {"mailhost", answer_mailhost, false},
+    {"transport", answer_transport, true, true},
+    {"recipients", answer_recipients, false, false},
+    {"aliases", answer_aliases, true, false},
+    {"mailhost", answer_mailhost, false, true},
     /* The names that FEATURE(ldap_routing) gives its maps, and so sends. */
-    {"ldapmh", answer_mailhost, false},
-    {"ldapmra", answer_mailroute, false},
+    {"ldapmh", answer_mailhost, false, true},
+    {"ldapmra", answer_mailroute, false, false},
 };
 
 /* Postfix asks for some addresses without the quotes that their local part needs (RFC 5321 4.1.2
@@ -241,6 +242,9 @@ static int decide_and_answer(struct answer *a, const struct map *map, int64_t no
     decide(a->site->conf, &a->site->view, &request, a->site->mem, &a->decision, NULL);
     if (map->is_asked_rewritten)
         look_for_origin(a, now_s);
+    if (map->routes && !a->is_rewritten && a->site->routed &&
+        (d->kind == DECIDE_DELIVER || d->kind == DECIDE_HOLD))
+        a->site->routed(a->site->routed_arg, d);
     switch (d->kind) {
     case DECIDE_DELIVER:
         a->result = SOCKETMAP_OK;

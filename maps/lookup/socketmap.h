@@ -42,6 +42,9 @@ struct socketmap_site {
     struct route_view view;
     struct socketmap_origins origins;
     struct arena *mem; /* for what is decided; reset with each answer */
+    /* Mail is routed by this decision; NULL: nobody wants to know. */
+    void (*routed)(void *arg, const struct decision *d);
+    void *routed_arg;
 };
 #define SOCKETMAP_MEM_MAX ((size_t)1 << 20)
 

@@ -63,6 +63,7 @@ static void on_tick(void *arg)
     check_own(s);
     if (s->ticks++ % SERVER_SWEEP_TICKS == 0 && !s->is_lost && hosts_sweep(s->hosts, &err) != 0)
         log_error("claims_unreadable", log_err(&err));
+    learn_tick(s->learn);
     loop_timer_start(s->tick, SERVER_TICK_MS);
 }
 
@@ -125,6 +126,7 @@ static void on_reloaded(
     s->conf = conf;
     emergency_reload(s->emergency, conf);
     backups_reload(s->backups, conf);
+    learn_reload(s->learn, conf);
     worker_submit(s->worker, job);
     log_info("reloaded", log_str("file", conf->path));
     daemon_notify("READY=1");
@@ -170,6 +172,7 @@ int server_new_own(struct loop *loop, struct conf *conf, struct store *store,
         server_free(&s);
         return -1;
     }
+    s->learn = learn_new(conf);
     s->tick = loop_timer_new(loop, on_tick, s);
     loop_timer_start(s->tick, 0);
     *out = s;
@@ -195,6 +198,7 @@ void server_free(struct server **sp)
     barriers_free(&s->barriers);
     hosts_free(&s->hosts);
     worker_free(&s->worker);
+    learn_free(&s->learn);
     reload_free(&s->reload);
     access_writers_fini(&s->writers);
     loop_async_free(&s->async);

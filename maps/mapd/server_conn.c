@@ -141,6 +141,14 @@ static void start_request_own(struct conn *c, json_t *request)
             conn_refuse(c, &err);
         return;
     }
+    if (control_kind(request) == CONTROL_LEARNT) {
+        json_t *reply = control_may(&c->session, true, &err) == 0
+                            ? learn_answer(c->server->learn, request)
+                            : control_error(&err);
+        json_decref(request);
+        server_conn_reply_own(c, reply);
+        return;
+    }
     struct job *job = mem_zalloc(sizeof *job);
     job->owner = c;
     job->session = &c->session;

@@ -12,6 +12,7 @@
 #include "maps/mapd/barrier.h"
 #include "maps/mapd/emergency.h"
 #include "maps/mapd/hosts.h"
+#include "maps/mapd/learn.h"
 #include "maps/mapd/reload.h"
 #include "maps/mapd/server.h"
 #include "maps/mapd/worker.h"
@@ -46,6 +47,7 @@ struct server {
     struct loop_async *async;
     struct worker *worker;
     struct emergency *emergency;
+    struct learn *learn;
     struct backups *backups;      /* NULL before the start, and at the end */
     LIST_HEAD(conns, conn) conns; /* whoever asked last comes first */
     size_t n_conns;

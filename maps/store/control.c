@@ -44,6 +44,7 @@ static const struct op OPS[] = {
     {"put", CONTROL_ROWS, control_import_put},
     {"abort", CONTROL_STAGE, control_import_abort},
     {"commit", CONTROL_BATCH, control_import_commit},
+    {"unmapped", CONTROL_LEARNT, control_unmapped},
     {"barrier", CONTROL_BARRIER, NULL},
 };
 
@@ -275,7 +276,8 @@ static enum control_outcome run_op(struct control_call *call, const struct op *o
 {
     if (!op || !op->run)
         return control_refuse(call, ERR_PERM, EX_USAGE, "unknown \"op\"");
-    if (control_may(call->session, op->kind == CONTROL_READ, call->err) != 0)
+    if (control_may(
+            call->session, op->kind == CONTROL_READ || op->kind == CONTROL_LEARNT, call->err) != 0)
         return CONTROL_REFUSED;
     if (op->kind == CONTROL_WRITE || op->kind == CONTROL_BATCH)
         return run_change(call, op);

@@ -54,6 +54,8 @@
  *   barrier   key epoch timeout_ms                      result: clear, ambiguous or timeout;
  *                                                       waited_ms (only coexist-mapd)
  *   status                                              map_id generation keys holds [...] and more
+ *   unmapped  [after]                                   rows [{key seen first last known by}],
+ * missed, next: who got mail and has no entry
  *
  *   entry     {key kind route state deliver_as epoch note who when [hold {owner request deadline}]
  *             [to owner senders code text also until source moved_by]}, those in brackets only
@@ -96,6 +98,7 @@
 #include "base/core/conf.h"
 #include "base/core/err.h"
 #include "maps/store/store.h"
+#include "maps/unmapped.h"
 
 #define CONTROL_LIST_MAX 2000         /* entries in one reply */
 #define CONTROL_LOG_SCANNED_MAX 20000 /* change log records looked at for one reply */
@@ -157,6 +160,7 @@ enum control_kind {
     CONTROL_WRITE,   /* needs a transaction; may share it with others of its kind */
     CONTROL_BATCH,   /* needs a transaction of its own, to be aborted when must_abort is set */
     CONTROL_BARRIER, /* for the loop of coexist-mapd */
+    CONTROL_LEARNT,  /* reads what the loop of coexist-mapd has, or has left on the disk */
 };
 enum control_kind control_kind(const json_t *request);
 
@@ -176,6 +180,10 @@ int control_expire(
 int64_t control_hold_now_ms(const struct control *c);
 /* Of the next deadline by that clock, or INT64_MAX. */
 int64_t control_next_deadline_ms(const struct store *s);
+
+/* The members of a reply to "unmapped". */
+int control_unmapped_page(
+    const struct unmapped *u, const json_t *request, json_t *reply, struct err *err) ATTR_WUR;
 
 /* --- Members of a request ----------------------------------------------------------------- */
 

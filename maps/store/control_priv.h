@@ -25,6 +25,7 @@ int control_refuse(struct control_call *call, enum err_class class, int code, co
     ATTR_PRINTF(4, 5);
 void control_set(json_t *object, const char *name, struct slice text);
 void control_set_u64(json_t *object, const char *name, uint64_t v);
+void control_set_time(json_t *object, const char *name, int64_t when_s);
 json_t *control_entry_json(struct slice key, const struct route_entry *entry);
 
 /* --- Changes of entries --------------------------------------------------------------- */
@@ -123,6 +124,7 @@ enum control_outcome control_get(struct control_call *call);
 enum control_outcome control_list(struct control_call *call);
 enum control_outcome control_log(struct control_call *call);
 enum control_outcome control_status(struct control_call *call);
+enum control_outcome control_unmapped(struct control_call *call);
 enum control_outcome control_set_entry(struct control_call *call);
 enum control_outcome control_del(struct control_call *call);
 enum control_outcome control_apply(struct control_call *call);

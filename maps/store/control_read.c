@@ -14,7 +14,7 @@
 
 /* --- Entries as JSON ------------------------------------------------------------------- */
 
-static void set_time(json_t *object, const char *name, int64_t when_s)
+void control_set_time(json_t *object, const char *name, int64_t when_s)
 {
     char text[32];
     clock_format_utc(when_s, text);
@@ -26,7 +26,7 @@ static json_t *hold_json(const struct route_entry *entry)
     json_t *hold = json_object();
     control_set(hold, "owner", entry->hold_owner);
     control_set(hold, "request", entry->hold_request);
-    set_time(hold, "deadline", entry->hold_deadline_ms / 1000);
+    control_set_time(hold, "deadline", entry->hold_deadline_ms / 1000);
     json_object_set_new(hold, "deadline_ms", json_integer(entry->hold_deadline_ms));
     return hold;
 }
@@ -61,7 +61,7 @@ static void add_more(json_t *e, const struct route_entry *entry)
     set_if(e, "text", entry->reply_text);
     set_if(e, "also", entry->also);
     if (entry->until_s)
-        set_time(e, "until", entry->until_s);
+        control_set_time(e, "until", entry->until_s);
     set_if(e, "source", entry->source);
     set_if(e, "moved_by", entry->moved_by);
 }
@@ -77,7 +77,7 @@ json_t *control_entry_json(struct slice key, const struct route_entry *entry)
     control_set_u64(e, "epoch", entry->epoch);
     control_set(e, "note", entry->note);
     control_set(e, "who", entry->who);
-    set_time(e, "when", entry->when_s);
+    control_set_time(e, "when", entry->when_s);
     if (entry->state == ROUTE_STATE_HELD)
         json_object_set_new(e, "hold", hold_json(entry));
     add_more(e, entry);
@@ -224,7 +224,7 @@ static int log_one(void *arg, const struct history_record *r, struct err *err AT
     json_object_set_new(change, "old", value_json(r->key, r->old_value));
     json_object_set_new(change, "new", value_json(r->key, r->new_value));
     control_set(change, "who", r->who);
-    set_time(change, "when", r->when_s);
+    control_set_time(change, "when", r->when_s);
     control_set(change, "why", r->why);
     control_set(change, "request", r->request_id);
     json_array_append_new(q->changes, change);
@@ -284,8 +284,8 @@ static int add_hold(
     h = json_object();
     control_set(h, "key", slice_str(hold->key));
     control_set(h, "owner", entry.hold_owner);
-    set_time(h, "deadline", hold->deadline_ms / 1000);
-    set_time(h, "since", entry.when_s);
+    control_set_time(h, "deadline", hold->deadline_ms / 1000);
+    control_set_time(h, "since", entry.when_s);
     control_set_u64(h, "age_s",
         call->c->now_ms / 1000 > entry.when_s ? (uint64_t)(call->c->now_ms / 1000 - entry.when_s)
                                               : 0);

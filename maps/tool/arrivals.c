@@ -15,6 +15,8 @@ void arrivals_fini(struct arrivals *a)
     for (size_t i = 0; i < a->n; i++) {
         mem_free_string(&a->v[i].key);
         mem_free_string(&a->v[i].when);
+        mem_free_string(&a->v[i].first);
+        mem_free_string(&a->v[i].by);
     }
     free(a->v);
     free(a->slots);
@@ -71,6 +73,17 @@ int arrivals_add(struct arrivals *a, struct slice key, uint64_t count, enum mail
         v->when = slice_dup(when);
     }
     return 0;
+}
+
+void arrivals_tell(struct arrivals *a, struct slice key, const char *first, const char *by)
+{
+    ptrdiff_t at = arrivals_find(a, key);
+    if (at < 0)
+        return;
+    mem_free_string(&a->v[at].first);
+    mem_free_string(&a->v[at].by);
+    a->v[at].first = mem_strdup(first);
+    a->v[at].by = mem_strdup(by);
 }
 
 static int add_line(struct arrivals *a, const struct conf *conf, struct slice line, struct err *err)

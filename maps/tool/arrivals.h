@@ -16,6 +16,7 @@ struct arrival {
     uint64_t count;
     enum mail_log_known known; /* what was said last */
     char *when;                /* as the log has it; "" */
+    char *first, *by;          /* of what was learnt without a log; NULL */
 };
 
 struct arrivals {
@@ -32,6 +33,8 @@ int arrivals_read(
 /* Adds to the one of this key. */
 int arrivals_add(struct arrivals *a, struct slice key, uint64_t count, enum mail_log_known known,
     struct slice when, struct err *err) ATTR_WUR;
+/* When the one of this key was seen first, and which programs have named it. */
+void arrivals_tell(struct arrivals *a, struct slice key, const char *first, const char *by);
 /* Index in v, or -1. */
 ptrdiff_t arrivals_find(const struct arrivals *a, struct slice key);
 /* The most frequent first. */

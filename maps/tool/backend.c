@@ -212,6 +212,7 @@ static int call_offline(struct backend *b, const json_t *request, json_t **reply
     case CONTROL_UNKNOWN:
     case CONTROL_READ:
     case CONTROL_STAGE:
+    case CONTROL_LEARNT:
         rc = control_run(&b->control, &b->session, NULL, request, reply, err);
         break;
     case CONTROL_ROWS:

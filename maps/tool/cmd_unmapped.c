@@ -2,9 +2,9 @@
 /*
  * cmd_unmapped: which addresses get mail and have no entry.
  *
- * A map is learnt while its domain has a default server: whom nobody has listed shows up in the
- * logs, of ours or of the mail server, with what his server said to it.  Only then is it safe to
- * refuse all others.
+ * A map is learnt while its domain has a default server: whom nobody has listed is noted by the
+ * programs that route mail, and shows up in the logs, of ours or of the mail server, with what his
+ * server said to it.  Only then is it safe to refuse all others.
  */
 #include "maps/tool/tool.h"
 
@@ -13,8 +13,11 @@
 #include <sysexits.h>
 #include "base/core/clock.h"
 #include "maps/format/csv.h"
+#include "base/core/num.h"
 #include "maps/snapshot.h"
 #include "maps/tool/arrivals.h"
+#include "maps/tool/ask.h"
+#include "maps/tool/learnt.h"
 
 #define FILES_MAX 1000
 
@@ -45,9 +48,12 @@ static int find_unmapped(struct tool *t, const struct arrivals *all, struct arri
         if (snapshot_trouble(snapshot)[0])
             rc = err_set(err, ERR_TEMP, EX_TEMPFAIL, "the snapshot cannot be used: %s",
                 snapshot_trouble(snapshot));
-        else if (!is_mapped(&d))
+        else if (!is_mapped(&d)) {
             rc = arrivals_add(
                 out, decision_key(&d, d.user), a->count, a->known, slice_str(a->when), err);
+            if (a->first)
+                arrivals_tell(out, decision_key(&d, d.user), a->first, a->by);
+        }
     }
     arena_free(&mem);
     return rc;
@@ -76,11 +82,18 @@ static int print_csv(const struct arrivals *a, bool is_known_only, struct err *e
 static int print_json(const struct arrivals *a, bool is_known_only, struct err *err)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < a->n; i++)
-        if (!is_known_only || a->v[i].known == MAIL_LOG_TAKEN)
-            json_array_append_new(list,
-                json_pack("{ss sI ss ss}", "key", a->v[i].key, "seen", (json_int_t)a->v[i].count,
-                    "last", a->v[i].when, "known", KNOWN[a->v[i].known]));
+    for (size_t i = 0; i < a->n; i++) {
+        const struct arrival *v = &a->v[i];
+        if (is_known_only && v->known != MAIL_LOG_TAKEN)
+            continue;
+        json_t *row = json_pack("{ss sI ss ss}", "key", v->key, "seen", (json_int_t)v->count,
+            "last", v->when, "known", KNOWN[v->known]);
+        if (v->first) {
+            json_object_set_new(row, "first", json_string(v->first));
+            json_object_set_new(row, "by", json_string(v->by));
+        }
+        json_array_append_new(list, row);
+    }
     tool_print_json(list);
     json_decref(list);
     return tool_flush(err);
@@ -103,26 +116,72 @@ static int print_table(const struct arrivals *a, bool is_known_only, struct err 
     return tool_flush(err);
 }
 
+static int read_all(struct tool *t, struct arrivals *all, struct err *err)
+{
+    uint64_t missed = 0;
+    int rc = 0;
+
+    if (t->argc == 0)
+        rc = learnt_read(t, all, &missed, err);
+    for (int i = 0; i < t->argc && rc == 0; i++)
+        rc = arrivals_read(all, t->conf, t->argv[i], err);
+    if (rc == 0 && missed > 0)
+        fprintf(stderr, "maptool: %" PRIu64 " times somebody was named and could not be noted\n",
+            missed);
+    return rc;
+}
+
+/* --ask and --rate. */
+struct question {
+    const struct conf_server *server; /* NULL: nobody is asked */
+    uint64_t rate;
+};
+
+static int read_question(struct tool *t, struct question *q, struct err *err)
+{
+    const char *name = NULL, *rate = NULL;
+
+    q->rate = ASK_RATE_DEFAULT;
+    if (tool_option(t, "--ask", &name, err) != 0 || tool_option(t, "--rate", &rate, err) != 0)
+        return -1;
+    if (rate && num_u64(slice_str(rate), 1, ASK_RATE_MAX, &q->rate) != 0)
+        return err_set(
+            err, ERR_PERM, EX_USAGE, "--rate is 1 to %d addresses a second", ASK_RATE_MAX);
+    if (!name)
+        return 0;
+    int i = conf_server_index(t->conf, slice_str(name));
+    if (i == CONF_SERVER_NONE || !conf_server_takes_mail(&t->conf->servers[i]))
+        return err_set(err, ERR_PERM, EX_USAGE,
+            "there is no server \"%s\" with smtp in the configuration", name);
+    q->server = &t->conf->servers[i];
+    return 0;
+}
+
 int cmd_unmapped(struct tool *t, struct err *err)
 {
     bool is_csv = tool_flag(t, "--csv"), is_known_only = tool_flag(t, "--known");
     struct arrivals all = {0}, unmapped = {0};
-    int rc = tool_words(t, 1, FILES_MAX, err);
+    struct question question = {0};
+    int rc = read_question(t, &question, err);
 
-    for (int i = 0; i < t->argc && rc == 0; i++)
-        rc = arrivals_read(&all, t->conf, t->argv[i], err);
+    if (rc == 0)
+        rc = tool_words(t, 0, FILES_MAX, err);
+    if (rc == 0)
+        rc = read_all(t, &all, err);
     if (rc == 0) {
         struct snapshot *snapshot = snapshot_new(t->conf->run);
         rc = find_unmapped(t, &all, &unmapped, snapshot, err);
         snapshot_free(&snapshot);
     }
-    if (rc == 0) {
-        if (unmapped.n)
-            arrivals_sort(&unmapped);
+    if (rc == 0 && unmapped.n) {
+        arrivals_sort(&unmapped);
+        if (question.server)
+            rc = ask_server(t->conf, question.server, question.rate, &unmapped, err);
+    }
+    if (rc == 0)
         rc = is_csv    ? print_csv(&unmapped, is_known_only, err)
              : t->json ? print_json(&unmapped, is_known_only, err)
                        : print_table(&unmapped, is_known_only, err);
-    }
     if (rc == 0 && unmapped.n)
         rc = TOOL_DIFFERENT;
     arrivals_fini(&all);

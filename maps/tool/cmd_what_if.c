@@ -17,6 +17,7 @@
 #include "base/core/mem.h"
 #include "maps/snapshot.h"
 #include "maps/tool/arrivals.h"
+#include "maps/tool/learnt.h"
 #include "maps/tool/overlay.h"
 
 #define FILES_MAX 1000
@@ -100,7 +101,7 @@ static int read_changes(struct what_if *w, struct err *err)
     if (!is_any)
         return err_set(
             err, ERR_PERM, EX_USAGE, "what would be otherwise? --default or --import say it");
-    return tool_words(w->t, 1, FILES_MAX, err);
+    return tool_words(w->t, 0, FILES_MAX, err);
 }
 
 /* --- Comparing -------------------------------------------------------------------------------- */
@@ -182,6 +183,7 @@ int cmd_what_if(struct tool *t, struct err *err)
 {
     struct what_if w = {.t = t, .then = *t->conf};
     struct arrivals all = {0};
+    uint64_t missed;
 
     w.then.domains = mem_realloc_array(NULL, t->conf->n_domains + 1, sizeof *w.then.domains);
     memcpy(w.then.domains, t->conf->domains, t->conf->n_domains * sizeof *w.then.domains);
@@ -189,6 +191,8 @@ int cmd_what_if(struct tool *t, struct err *err)
     w.list = json_array();
     w.table = table_new("ADDRESS|SEEN>|KNOWN|NOW|THEN");
     int rc = read_changes(&w, err);
+    if (rc == 0 && t->argc == 0)
+        rc = learnt_read(t, &all, &missed, err);
     for (int i = 0; i < t->argc && rc == 0; i++)
         rc = arrivals_read(&all, t->conf, t->argv[i], err);
     if (rc == 0)

@@ -49,8 +49,8 @@ static const struct tool_command COMMANDS[] = {
         "the map of a set; who is elsewhere meanwhile comes back held", cmd_restore},
     {"check", "", "whether look-ups see what the map says", cmd_check},
     {"status", "", "state of the map and of coexist-mapd", cmd_status},
-    {"unmapped", "[--csv] [--known] LOG|-...", "addresses that logs name and the map does not",
-        cmd_unmapped},
+    {"unmapped", "[--csv] [--known] [--ask SERVER [--rate N]] [LOG|-...]",
+        "addresses that get mail and have no entry", cmd_unmapped},
     {"what-if", "[--default [DOMAIN=]S|reject]... [--import FILE [--route S] [--reroute]] LOG|-...",
         "whose mail of these logs would be answered otherwise", cmd_what_if},
 };

@@ -20,6 +20,7 @@
 #include "base/core/mem.h"
 #include "base/core/num.h"
 #include "maps/claims.h"
+#include "maps/consumer.h"
 #include "maps/snapshot.h"
 #include "maps/snapshot_write.h"
 
@@ -153,6 +154,8 @@ static void remove_files(const char *dir)
 {
     char path[128];
     if (fmt_into(path, sizeof path, "%s/" CLAIMS_DIR, dir) == 0)
+        rmdir(path);
+    if (fmt_into(path, sizeof path, "%s/" CONSUMER_DIR, dir) == 0)
         rmdir(path);
     if (fmt_into(path, sizeof path, "%s/map.ctl", dir) == 0)
         unlink(path);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Learning the map before refusing: maptool unmapped and what-if."""
 from lib.mapsock import MapSocket
+from lib.smtp import message, send
+from lib.socketmap import SocketMapClient
 
 SERVERS = {"old": {"smtp": "smtp://10.1.1.5:25"}, "new": {"smtp": "lmtp://10.1.2.5:24"}}
 LOG = """time=2026-11-28T14:00:00.000Z level=info prog=coexist-relay event=rcpt_accept rcpt=bob@example.org dsn=2.1.5
@@ -51,3 +53,57 @@ def test_what_if_an_import_moved_people_back(site, tmp_path):
     assert live.maptool("what-if", "--default", "reject", "-", input=who).stdout == "0 of 4 addresses would get another answer\n"
     done = live.maptool("what-if", "-", input=who, check=False)
     assert done.returncode == 64 and "--default or --import" in done.stderr
+
+
+def learnt(live, *args):
+    return {row["key"]: (row["seen"], row["known"], row["by"]) for row in live.json("unmapped", *args, check=False)}
+
+
+def test_learn_without_logs(site, scripted):
+    """Relay and look-up note whom nobody has listed, over kills of each program, until he is refused or listed."""
+    typo = "typo@example.org"
+    old = scripted({"rcpt": {typo: "550 5.1.1 no such user", "full@example.org": "452 4.2.2 full"}})
+    live = site({"old": {"smtp": f"smtp://127.0.0.1:{old.port}"}, "new": {"smtp": "lmtp://10.1.2.5:24"}},
+                domains={"example.org": {"default": "old"}}).init({"ann@example.org": "old"})
+    live.start("relay", "lookup")
+
+    def mail(*recipients):
+        return send(live.relay_port, "s@example.net", list(recipients), message("t"))
+
+    mail("ann@example.org", "Bob+news@example.org", typo, "postmaster@example.org")
+    mail("bob@example.org")
+    with SocketMapClient(live.lookup_port) as client:
+        for key in ("cat@example.org", "ann@example.org", "x@elsewhere.example", "cat@example.org"):
+            client.query("transport", key)
+        client.query("recipients", "dan@example.org")
+    want = {"bob@example.org": (2, "yes", "relay"), typo: (1, "no", "relay"), "cat@example.org": (2, "?", "lookup")}
+    assert learnt(live) == want
+    # The programs go, and mapd does, with no time to say goodbye: nothing is forgotten or counted twice.
+    live.kill("lookup")
+    live.kill("mapd")
+    mail("full@example.org")
+    live.start("mapd", "lookup")
+    want["full@example.org"] = (1, "?", "relay")
+    assert learnt(live) == want
+    live.kill("relay")
+    live.stop("mapd")
+    assert learnt(live) == want, "without a mapd"
+    live.start("mapd", "relay")
+    # Who would be refused: named by what-if without any log, and by mapd at the switch.
+    done = live.maptool("what-if", "--default", "reject", check=False)
+    assert done.stdout.endswith("4 of 4 addresses would get another answer\n"), done
+    live.domains["example.org"]["default"] = "reject"
+    live.write_conf()
+    live.reload("mapd")
+    event = live.wait_event("mapd", "unmapped_refused")
+    assert event["domain"] == "example.org" and event["addresses"] == "3"
+    assert sorted(event["first"].split()) == sorted(set(want) - {typo})
+    # The server is asked about those of whom it has said nothing.
+    assert learnt(live, "--ask", "old", "--rate", "1000")["cat@example.org"] == (2, "yes", "lookup")
+    said = [c for s in old.sessions[-1:] for c in s.commands]
+    assert "MAIL FROM:<>" in said and not any(typo in c or "DATA" in c for c in said)
+    csv = live.maptool("unmapped", "--csv", "--known", "--ask", "old", "--rate", "1000", check=False).stdout
+    live.maptool("import", "--route", "old", "-", input=csv)
+    assert sorted(learnt(live)) == sorted(["full@example.org", typo])
+    done = live.maptool("unmapped", "--ask", "mars", check=False)
+    assert done.returncode == 64 and "no server" in done.stderr
