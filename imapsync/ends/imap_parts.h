@@ -96,7 +96,9 @@ struct imap_end {
     struct imap_conn *conn;
     struct imap_client *client;
     struct imap_request *requests;   /* oldest first */
+    struct imap_request *youngest;   /* of them, if there is one */
     struct imap_cmd *cmds;           /* in the order in which they left */
+    struct imap_cmd *last_cmd;       /* of them, if there is one */
     struct imap_opened *last_opened; /* by the youngest open(): what is begun now is about it */
     struct imap_opened *tail;        /* open when all that was sent is done; NULL: none */
     struct imap_request *append;     /* between append_begin() and append_end() */

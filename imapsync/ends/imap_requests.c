@@ -248,6 +248,9 @@ static bool send_one(struct imap_request *r)
 
 void imap_requests_flush(struct imap_end *e)
 {
+    /* With all places taken, which is how most answers find it, none has to be looked at. */
+    if (!has_room(e))
+        return;
     for (struct imap_request *r = e->requests; r; r = r->next) {
         while (r->has_more) {
             if (!send_one(r))
@@ -261,10 +264,8 @@ void imap_requests_flush(struct imap_end *e)
 void imap_request_begin(struct imap_request *r)
 {
     struct imap_end *e = r->e;
-    struct imap_request **end = &e->requests;
-    while (*end)
-        end = &(*end)->next;
-    *end = r;
+    *(e->requests ? &e->youngest->next : &e->requests) = r;
+    e->youngest = r;
     if (e->is_broken)
         imap_requests_lose(e, &e->err);
     else
@@ -297,14 +298,16 @@ static void note_loss(struct imap_end *e, const struct imap_cmd *c)
 
 static void on_answer(void *arg, const struct imap_response *resp)
 {
-    struct imap_cmd *c = arg, **at;
+    struct imap_cmd *c = arg, **at, *before = NULL;
     struct imap_request *r = c->r;
     struct imap_end *e = c->e;
     struct imap_outcome o = {0};
     imap_read_closed(e, true);
-    for (at = &e->cmds; *at != c; at = &(*at)->next) {
-    }
+    for (at = &e->cmds; *at != c; at = &(*at)->next)
+        before = *at;
     *at = c->next;
+    if (e->last_cmd == c)
+        e->last_cmd = before;
     if (r && resp->status == IMAP_STATUS_CANCELLED)
         note_loss(e, c);
     imap_slice_free(&c->about);
@@ -328,11 +331,11 @@ static void on_answer(void *arg, const struct imap_response *resp)
 
 void imap_request_cmd(struct imap_request *r, unsigned step)
 {
-    struct imap_cmd *c = mem_zalloc(sizeof(*c)), **end = &r->e->cmds;
-    while (*end)
-        end = &(*end)->next;
-    *end = c;
-    c->e = r->e;
+    struct imap_end *e = r->e;
+    struct imap_cmd *c = mem_zalloc(sizeof(*c));
+    *(e->cmds ? &e->last_cmd->next : &e->cmds) = c;
+    e->last_cmd = c;
+    c->e = e;
     c->r = r;
     c->step = step;
     if (r->opened)
@@ -341,24 +344,16 @@ void imap_request_cmd(struct imap_request *r, unsigned step)
     imap_cmd_begin(r->e->client, on_answer, c);
 }
 
-static struct imap_cmd *youngest(struct imap_request *r)
-{
-    struct imap_cmd *c = r->e->cmds;
-    while (c->next)
-        c = c->next;
-    return c;
-}
-
 void imap_request_about(struct imap_request *r, struct slice folder)
 {
-    struct imap_cmd *c = youngest(r);
+    struct imap_cmd *c = r->e->last_cmd;
     imap_slice_free(&c->about);
     c->about = imap_slice_copy(folder);
 }
 
 void imap_request_lists(struct imap_request *r)
 {
-    youngest(r)->is_list = true;
+    r->e->last_cmd->is_list = true;
 }
 
 bool imap_request_aside(struct imap_request *r, struct slice folder)
