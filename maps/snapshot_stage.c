@@ -5,7 +5,9 @@
  */
 #include "maps/snapshot_write_parts.h"
 
+#include <stdlib.h>
 #include <sysexits.h>
+#include "base/core/mem.h"
 
 /* --- A new data file ------------------------------------------------------------------ */
 
@@ -65,6 +67,56 @@ static bool is_live_record(struct slice record)
     struct route_entry entry;
     return record_decode(record, &entry) == 0 && !entry.is_tombstone;
 }
+
+/* --- A new data file, bit by bit --------------------------------------------------------- */
+
+struct snapshot_draft {
+    struct snapshot_build *build;
+    uint64_t live;
+    struct buf record;
+};
+
+struct snapshot_draft *snapshot_draft_new(uint64_t n_keys)
+{
+    struct snapshot_draft *d = mem_zalloc(sizeof *d);
+    d->build = snapshot_build_new(n_keys);
+    buf_init(&d->record, ROUTE_RECORD_MAX);
+    return d;
+}
+
+void snapshot_draft_free(struct snapshot_draft **d)
+{
+    if (!*d)
+        return;
+    snapshot_build_free(&(*d)->build);
+    buf_fini(&(*d)->record);
+    free(*d);
+    *d = NULL;
+}
+
+int snapshot_draft_add(
+    struct snapshot_draft *d, struct slice key, const struct route_entry *entry, struct err *err)
+{
+    struct slice old;
+    bool was_live = snapshot_build_get(d->build, key, &old) && is_live_record(old);
+
+    if (add_entry(d->build, key, entry, &d->record, err) != 0)
+        return -1;
+    d->live = d->live - was_live + !entry->is_tombstone;
+    return 0;
+}
+
+int snapshot_writer_take(
+    struct snapshot_writer *w, struct snapshot_draft **d, uint64_t generation, struct err *err)
+{
+    int rc = snapshot_writer_check(w, err);
+    if (rc == 0)
+        rc = finish(w, &(*d)->build, generation, (*d)->live, err);
+    snapshot_draft_free(d);
+    return rc;
+}
+
+/* --- Changes in a file of their own ---------------------------------------------------------- */
 
 /* A new file from what is published and the changes: the garbage of replaced entries stays
  * behind. */

@@ -56,6 +56,15 @@ void snapshot_writer_close(struct snapshot_writer **w);
 /* Stages a whole new data file from a source. n_keys: a guess of how many there are. */
 int snapshot_writer_rebuild(struct snapshot_writer *w, const struct snapshot_source *source,
     uint64_t n_keys, uint64_t generation, struct err *err) ATTR_WUR;
+/* The same in many steps, between which others are staged and published: entries come one by one, a
+ * later one of a key replaces an earlier one. */
+struct snapshot_draft;
+struct snapshot_draft *snapshot_draft_new(uint64_t n_keys);
+void snapshot_draft_free(struct snapshot_draft **d);
+int snapshot_draft_add(struct snapshot_draft *d, struct slice key, const struct route_entry *entry,
+    struct err *err) ATTR_WUR;
+int snapshot_writer_take(struct snapshot_writer *w, struct snapshot_draft **d, uint64_t generation,
+    struct err *err) ATTR_WUR;
 /* Stages changes to what is published (nothing may be staged already).  The same key twice: the
  * last one holds. */
 int snapshot_writer_stage(struct snapshot_writer *w, const struct snapshot_change *changes,

@@ -26,7 +26,8 @@
 #include "base/core/mem.h"
 #include "maps/store/stage.h"
 
-#define WAIT_MAX_MS 1000 /* while holds run, of which the release may have failed */
+#define WAIT_MAX_MS 1000     /* while holds run, of which the release may have failed */
+#define PREPARE_ENTRIES 4000 /* of the snapshot of an import, in one turn */
 #define PRUNE_INTERVAL_MS 60000
 #define PRUNE_IDLE_MS 3600000 /* without a request */
 #define PRUNE_RESULTS_MAX 500
@@ -452,6 +453,13 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
+static int prepare(void *arg, struct store_txn *txn, const struct store_stage *stage, uint64_t base,
+    const struct store_cause *cause, bool *ready_out, struct err *err)
+{
+    struct worker *w = arg;
+    return publish_prepare(w->publish, txn, stage, base, cause, PREPARE_ENTRIES, ready_out, err);
+}
+
 /* --- Outside the thread -------------------------------------------------------------------- */
 
 static void add_status(void *arg, json_t *reply)
@@ -470,8 +478,12 @@ int worker_new(const struct conf *conf, struct store *store, struct publish *pub
     struct worker *w = mem_zalloc(sizeof *w);
     pthread_condattr_t attr;
 
-    w->control =
-        (struct control){.conf = conf, .store = store, .status = add_status, .status_arg = w};
+    w->control = (struct control){.conf = conf,
+        .store = store,
+        .status = add_status,
+        .status_arg = w,
+        .prepare = prepare,
+        .prepare_arg = w};
     w->publish = publish;
     w->done = done;
     w->arg = arg;

@@ -21,12 +21,20 @@ struct publish {
     bool is_built;       /* this process has published the whole map */
     uint64_t generation; /* that is published, when is_built */
     uint64_t staged;
+    struct {
+        struct snapshot_draft *draft; /* NULL: none */
+        uint64_t number, base;        /* of the import that it shows */
+        uint64_t caught;              /* generation up to which others' changes are in it */
+        struct buf at;                /* the last key that was added */
+        bool is_walked;
+    } ahead;
 };
 
 int publish_open(const char *run_dir, struct store *store, struct publish **out, struct err *err)
 {
     struct publish *p = mem_zalloc(sizeof *p);
     p->store = store;
+    buf_init(&p->ahead.at, ROUTE_KEY_MAX);
     if (snapshot_writer_open(run_dir, store_map_id(store), &p->writer, err) != 0) {
         publish_close(&p);
         return -1;
@@ -39,6 +47,8 @@ void publish_close(struct publish **p)
 {
     if (!*p)
         return;
+    snapshot_draft_free(&(*p)->ahead.draft);
+    buf_fini(&(*p)->ahead.at);
     snapshot_writer_close(&(*p)->writer);
     free(*p);
     *p = NULL;
@@ -137,10 +147,107 @@ static int stage_log(struct publish *p, struct store_txn *txn, struct err *err)
     return rc;
 }
 
+/* --- Ahead of a switch ---------------------------------------------------------------------- */
+
+struct step {
+    struct publish *p;
+    struct store_txn *txn;
+    size_t n, max;
+    uint64_t to; /* generation of the map: what is behind it is the import's */
+    struct buf bytes;
+};
+
+static int add_walked(void *arg, struct slice key, const struct route_entry *e, struct err *err)
+{
+    struct step *s = arg;
+    struct buf *at = &s->p->ahead.at;
+
+    if (slice_eq(key, buf_slice(at)))
+        return 0;
+    if (s->n++ == s->max)
+        return 1;
+    buf_clear(at);
+    if (buf_add(at, key) != 0)
+        return err_set(err, ERR_BUG, EX_SOFTWARE, "a key is too long");
+    return snapshot_draft_add(s->p->ahead.draft, key, e, err);
+}
+
+static int add_changed(void *arg, const struct history_record *record, struct err *err)
+{
+    struct step *s = arg;
+    struct route_entry e;
+
+    if (record->generation > s->to)
+        return 1;
+    if (store_get(s->p->store, s->txn, record->key, &s->bytes, &e, err) != 0)
+        return -1;
+    return snapshot_draft_add(s->p->ahead.draft, record->key, &e, err);
+}
+
+static int step_ahead(struct step *s, struct err *err)
+{
+    struct publish *p = s->p;
+    struct buf from;
+    int rc = 0;
+
+    if (!p->ahead.is_walked) {
+        buf_init(&from, ROUTE_KEY_MAX);
+        rc = buf_add(&from, buf_slice(&p->ahead.at));
+        if (rc == 0)
+            rc = store_scan(p->store, s->txn, buf_slice(&from), add_walked, s, err);
+        buf_fini(&from);
+        p->ahead.is_walked = s->n <= s->max;
+    }
+    if (rc == 0 && p->ahead.caught < s->to)
+        rc = store_scan_history(p->store, s->txn, p->ahead.caught + 1, add_changed, s, err);
+    p->ahead.caught = s->to;
+    return rc;
+}
+
+int publish_prepare(struct publish *p, struct store_txn *txn, const struct store_stage *stage,
+    uint64_t base, const struct store_cause *cause, size_t max, bool *ready_out, struct err *err)
+{
+    struct step s = {.p = p, .txn = txn, .max = max, .to = store_txn_generation(txn)};
+
+    if (!p->ahead.draft || p->ahead.number != stage_number(stage) || p->ahead.base != base) {
+        snapshot_draft_free(&p->ahead.draft);
+        p->ahead.draft = snapshot_draft_new(store_live_count(p->store) + stage_changes(stage));
+        p->ahead.number = stage_number(stage);
+        p->ahead.base = base;
+        p->ahead.caught = s.to;
+        p->ahead.is_walked = false;
+        buf_clear(&p->ahead.at);
+    }
+    buf_init(&s.bytes, 2 * ROUTE_RECORD_MAX);
+    stage_look(txn, stage, base, cause);
+    int rc = step_ahead(&s, err);
+    stage_look_away(txn);
+    buf_fini(&s.bytes);
+    if (rc != 0)
+        snapshot_draft_free(&p->ahead.draft);
+    *ready_out = rc == 0 && p->ahead.is_walked;
+    return rc;
+}
+
+/* Of an import that was given up, or that has been switched. */
+static void drop_ahead(struct publish *p)
+{
+    if (p->ahead.draft && !stage_is_live(p->store, p->ahead.number))
+        snapshot_draft_free(&p->ahead.draft);
+}
+
 int publish_stage(struct publish *p, struct store_txn *txn, struct err *err)
 {
-    int rc = p->is_built ? stage_log(p, txn, err) : 0;
+    int rc;
 
+    if (txn && store_has_switched(txn) && p->ahead.draft && p->ahead.is_walked &&
+        p->ahead.base == store_switched_base(txn)) {
+        p->staged = store_txn_generation(txn);
+        rc = snapshot_writer_take(p->writer, &p->ahead.draft, p->staged, err);
+        return rc == 0 ? 0 : err_wrap(err, "the import cannot be published");
+    }
+    drop_ahead(p);
+    rc = p->is_built ? stage_log(p, txn, err) : 0;
     if (rc == 0) {
         p->staged = txn ? store_txn_generation(txn) : store_generation(p->store);
         rc = stage_all(p, txn, p->staged, err) == 0 ? 1 : -1;

@@ -14,6 +14,7 @@
 
 #include "base/core/attr.h"
 #include "base/core/err.h"
+#include "maps/store/stage.h"
 #include "maps/store/store.h"
 
 struct publish;
@@ -33,6 +34,12 @@ void publish_invalidate(struct publish *p);
 int publish_stage(struct publish *p, struct store_txn *txn, struct err *err) ATTR_WUR;
 void publish_staged(struct publish *p);  /* after the commit: visible when it returns */
 void publish_discard(struct publish *p); /* the transaction has failed */
+/* The snapshot that shows a staged import with this base, in many steps of at most max entries,
+ * each in a transaction of its own; others may change the map between them.  *ready_out: if this
+ * very transaction switches the import, publish_stage() has it. */
+int publish_prepare(struct publish *p, struct store_txn *txn, const struct store_stage *stage,
+    uint64_t base, const struct store_cause *cause, size_t max, bool *ready_out,
+    struct err *err) ATTR_WUR;
 /* Makes the next generation of the log visible, and nothing behind it.  1: done; 0: there is none;
  * -1, EX_DATAERR: the log does not reach back to what is published, and publish_stage() has to
  * publish the whole map. */

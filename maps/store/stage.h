@@ -84,6 +84,7 @@ int store_switch(struct store_txn *txn, struct store_stage *stage, uint64_t base
     const struct store_cause *cause, struct err *err) ATTR_WUR;
 /* Did this transaction switch an import that is not folded in it? */
 bool store_has_switched(const struct store_txn *txn);
+uint64_t store_switched_base(const struct store_txn *txn); /* of that import */
 /* Is an import switched and not yet folded wholly? */
 bool store_is_folding(const struct store *s);
 /* Folds at most max rows of what is switched, in this transaction too. *done_out: there are none

@@ -137,6 +137,11 @@ bool store_has_switched(const struct store_txn *txn)
     return txn->has_switched && txn->view.number != 0;
 }
 
+uint64_t store_switched_base(const struct store_txn *txn)
+{
+    return txn->view.base;
+}
+
 bool store_is_folding(const struct store *s)
 {
     return s->import.number != 0;

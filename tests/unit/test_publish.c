@@ -64,16 +64,22 @@ static bool change_own(json_t *request)
     enum control_kind kind = control_kind(request);
     bool has_txn = kind == CONTROL_WRITE || kind == CONTROL_BATCH || kind == CONTROL_ROWS;
 
-    if (has_txn)
-        must(store_begin(control.store, &txn, &err), &err);
-    must(control_run(&control, &session, txn, request, &reply, &err), &err);
-    if (control.must_abort)
-        store_abort(&txn);
-    if (txn) {
-        must(publish_stage(commits, txn, &err), &err);
-        must(store_commit(&txn, &err), &err);
-        publish_staged(commits);
-    }
+    bool goes_on;
+    do {
+        if (has_txn)
+            must(store_begin(control.store, &txn, &err), &err);
+        must(control_run(&control, &session, txn, request, &reply, &err), &err);
+        if (control.must_abort)
+            store_abort(&txn);
+        if (txn) {
+            must(publish_stage(commits, txn, &err), &err);
+            must(store_commit(&txn, &err), &err);
+            publish_staged(commits);
+        }
+        goes_on = control.must_continue;
+        if (goes_on && between_turns)
+            between_turns();
+    } while (goes_on);
     bool is_ok = json_is_true(json_object_get(reply, "ok"));
     json_decref(request);
     json_decref(reply);
@@ -369,12 +375,77 @@ static void test_log_is_cut(void **state)
     assert_int_equal(err.code, EX_DATAERR);
 }
 
+/* --- Imports in pieces ------------------------------------------------------------------------ */
+
+static struct rng *chance;
+static unsigned n_others;
+
+static int prepare(void *arg, struct store_txn *txn, const struct store_stage *stage, uint64_t base,
+    const struct store_cause *cause, bool *ready_out, struct err *err)
+{
+    (void)arg;
+    return publish_prepare(commits, txn, stage, base, cause, 3, ready_out, err);
+}
+
+/* Others change what is imported, what is not, and so much that all is published anew. */
+static void others(void)
+{
+    struct control_session own = session;
+    session = (struct control_session){.who = "other", .may_write = true};
+    n_others++;
+    if (rng_one_in(chance, 2))
+        change_own(json_pack(
+            "{ss ss s{ss}}", "op", "set", "key", user(chance), "set", "route", server(chance)));
+    if (rng_one_in(chance, 4))
+        change_own(json_pack("{ss ss}", "op", "del", "key", user(chance)));
+    session = own;
+}
+
+static void fold_some(void)
+{
+    struct err err = ERR_INIT;
+    struct store_txn *txn;
+    bool done;
+    must(store_begin(control.store, &txn, &err), &err);
+    must(store_fold(control.store, txn, 7, &done, &err), &err);
+    must(store_commit(&txn, &err), &err);
+}
+
+static void test_imports_in_pieces(void **state)
+{
+    (void)state;
+    struct rng r = {5};
+    chance = &r;
+    control.prepare = prepare;
+    control.import_piece = 4;
+    for (int i = 0; i < 6; i++) {
+        uint64_t before = store_generation(control.store);
+        n_others = 0;
+        between_turns = others;
+        import(&r, USERS);
+        between_turns = NULL;
+        assert_true(n_others > 3);
+        assert_true(store_generation(control.store) > before + CONTROL_IMPORT_AHEAD);
+        follow();
+        compare_all();
+        for (int k = 0; store_is_folding(control.store); k++) {
+            if (k % 3 == 1)
+                others();
+            fold_some();
+        }
+        follow();
+        compare_all();
+    }
+    control.prepare = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories),
         cmocka_unit_test_setup_teardown(test_in_order, set_up_both, tear_down_both),
         cmocka_unit_test_setup_teardown(test_many, set_up_both, tear_down_both),
+        cmocka_unit_test_setup_teardown(test_imports_in_pieces, set_up_both, tear_down_both),
         cmocka_unit_test_setup_teardown(test_log_is_cut, set_up_both, tear_down_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,14 +250,15 @@ static void test_rows_are_taken_once(void **state)
     submit(
         1, "{\"op\":\"put\",\"rows\":[{\"key\":\"a@example.org\",\"set\":{\"route\":\"old\"}}]}");
     submit(2, "{\"op\":\"set\",\"key\":\"b@example.org\",\"set\":{\"route\":\"old\"}}");
-    struct job *job = take();
-    job_free(&job);
-    job = take();
-    assert_int_equal(json_integer_value(json_object_get(job->reply, "rows")), 1);
-    job_free(&job);
-    job = take();
-    assert_false(json_is_true(json_object_get(job->reply, "ok")));
-    job_free(&job);
+    unsigned n_taken = 0, n_failed = 0;
+    for (int i = 0; i < 3; i++) { /* the commit comes when it comes, and may have been quicker */
+        struct job *job = take();
+        n_taken += json_integer_value(json_object_get(job->reply, "rows")) == 1;
+        n_failed += !json_is_true(json_object_get(job->reply, "ok"));
+        job_free(&job);
+    }
+    assert_int_equal(n_taken, 1);
+    assert_in_range(n_failed, 1, 2);
 }
 
 /* A commit that is not through when the thread ends says so; nothing of it happened. */
