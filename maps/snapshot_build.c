@@ -150,7 +150,7 @@ static void measure(const struct snapshot_build *b, uint64_t *n_cells_out, uint6
     uint64_t n_cells = b->n_items * 100 / SNAPSHOT_LOAD_NEW;
     if (n_cells < SNAPSHOT_CELLS_MIN)
         n_cells = SNAPSHOT_CELLS_MIN;
-    uint64_t slack = all / 2 > SNAPSHOT_SLACK_MIN ? all / 2 : SNAPSHOT_SLACK_MIN;
+    uint64_t slack = all / 4 > SNAPSHOT_SLACK_MIN ? all / 4 : SNAPSHOT_SLACK_MIN;
     uint64_t size = SNAPSHOT_PAGE + n_cells * SNAPSHOT_CELL_SIZE + in_arena + slack;
     *n_cells_out = n_cells;
     *size_out = (size + SNAPSHOT_PAGE - 1) & ~(uint64_t)(SNAPSHOT_PAGE - 1);

@@ -13,9 +13,9 @@
 
 /* Bounds of the share of cells that are in use, in percent: new files have the first, a file above
  * the second is replaced. */
-#define SNAPSHOT_LOAD_NEW 55
-#define SNAPSHOT_LOAD_MAX 70
-/* Room that a new file has for changes: a half of the size of its entries, and at least this. */
+#define SNAPSHOT_LOAD_NEW 60
+#define SNAPSHOT_LOAD_MAX 75
+/* Room that a new file has for changes: a quarter of the size of its entries, and at least this. */
 #define SNAPSHOT_SLACK_MIN (1u << 20)
 
 struct snapshot_build;
