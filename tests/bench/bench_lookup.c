@@ -7,13 +7,16 @@
  * Builds a snapshot of KEYS recipients in a directory of its own (/dev/shm, as /run is tmpfs) and
  * looks them up in random order.  The keys lie shuffled in one array and are taken one after the
  * other, so that the table misses the caches as it does in life, but not the key, which in life was
- * just received.  Prints one line per measure with the median and the best of some rounds: "hit"
- * (all exist), "miss" (none exists), "decide" (the whole decision, two keys each time).
+ * just received.  Prints one line per measure with the median and the best of some rounds: "memory"
+ * (one octet from a random place of an area as large as the snapshot, the next place known only
+ * then: what a look-up cannot do without), "hit" (all exist), "miss" (none exists), "decide" (the
+ * whole decision, two keys each time).
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/core/clock.h"
@@ -97,7 +100,20 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-enum measure { HIT, MISS, DECIDE };
+enum measure { MEMORY, HIT, MISS, DECIDE };
+
+static struct {
+    unsigned char *v;
+    size_t n;
+} area;
+
+static uint64_t random_reads(void)
+{
+    static uint64_t r = 88172645463325252ull;
+    for (size_t i = 0; i < BATCH; i++)
+        r ^= area.v[(size_t)(random_next(&r) % area.n)];
+    return r == 0;
+}
 
 static uint64_t batch(enum measure what, struct snapshot *s, const struct keys *k, size_t *at)
 {
@@ -107,6 +123,8 @@ static uint64_t batch(enum measure what, struct snapshot *s, const struct keys *
     static struct arena *mem;
     struct decision d;
     uint64_t wrong = 0;
+    if (what == MEMORY)
+        return random_reads();
     if (!mem)
         mem = arena_new(DECIDE_MEM_MAX);
     for (size_t i = 0; i < BATCH; i++) {
@@ -133,7 +151,8 @@ static int compare(const void *a, const void *b)
 
 static void run(enum measure what, struct snapshot *s, const struct keys *k, uint64_t seconds)
 {
-    static const char *const names[] = {[HIT] = "hit", [MISS] = "miss", [DECIDE] = "decide"};
+    static const char *const names[] = {
+        [MEMORY] = "memory", [HIT] = "hit", [MISS] = "miss", [DECIDE] = "decide"};
     double rates[ROUNDS];
     uint64_t wrong = 0;
     size_t at = 0;
@@ -193,8 +212,12 @@ int main(int argc, char **argv)
         return 1;
     printf("build  keys=%" PRIu64 " ms=%" PRIu64 " mib=%.1f\n", info.keys, clock_mono_ms() - start,
         (double)info.bytes_total / 1048576.0);
+    area.n = (size_t)info.bytes_total;
+    area.v = mem_realloc_array(NULL, area.n, 1);
+    memset(area.v, 0, area.n);
     shuffle(&present);
     shuffle(&absent);
+    run(MEMORY, s, &present, seconds);
     run(HIT, s, &present, seconds);
     run(MISS, s, &absent, seconds);
     run(DECIDE, s, &present, seconds);
@@ -202,6 +225,7 @@ int main(int argc, char **argv)
     snapshot_writer_close(&w);
     snapshot_free(&s);
     remove_files(dir);
+    free(area.v);
     free(present.v);
     free(absent.v);
     return 0;
