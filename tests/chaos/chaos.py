@@ -36,7 +36,8 @@ from world import end_with_parent, enter_namespace  # noqa: E402
 EX_USAGE, EX_UNAVAILABLE, EX_NOPERM = 64, 69, 77
 LONGEST_S = 300      # a run that takes longer hangs
 WORK = ROOT / "build" / "chaos"
-KEPT_MAX = 20        # folders of failed runs
+KEPT_MAX = 20        # folders of failed runs,
+STORIES_MAX = 2      # and how many of them are told at once
 
 
 def child(schedule, folder, out, sabotage=None):
@@ -127,6 +128,8 @@ class Report:
         if wrong:
             self.failed.append(result.seed)
             print(f"chaos: seed {result.seed}: " + "; ".join(str(verdict) for verdict in wrong[:4]), flush=True)
+            if self.kept < STORIES_MAX:
+                print("\n".join(result.story), flush=True)   # the folder may be out of reach, as in CI
             self.kept += 1
         if not wrong or self.kept > KEPT_MAX:
             shutil.rmtree(folder, ignore_errors=True)

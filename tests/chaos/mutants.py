@@ -100,6 +100,18 @@ late ann INBOX
 move ann old
 until ann done
 """
+# The mover dies while mail waits, and clients come.
+HELD = """\
+daemon
+fill ann 4
+slow new.imap 25
+move ann new
+until ann holding
+kill sync
+mail mx ann 2
+mail smtp ann 2
+pass 600
+"""
 # Path, what breaks, the code, what stands there instead, the program, its schedule, what the judge may call it.
 MUTATIONS = [
     ("relay/data_codec.c", "a dot is not doubled", 'put(&sink, in.p + from, i - from); put(&sink, ".", 1); from = i;',
@@ -122,6 +134,7 @@ MUTATIONS = [
     ("imapsync/ends/imap_append.c", "flags do not come along", "if (m->flags)", "if (m->flags && false)", "sync", MOVED, {"FLAGDIFF", "STUCK"}),
     ("imapsync/ends/imap_append.c", "dates do not come along", "if (m->has_date) {", "if (m->has_date && false) {", "sync", MOVED,
      {"FLAGDIFF", "STUCK"}),
+    ("maps/decide.c", "a hold is deferred with a code for good", None, None, "relay", HELD, {"REFUSED"}),
 ]
 
 

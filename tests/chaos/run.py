@@ -17,7 +17,7 @@ from people import Attempt, Client, Person
 from schedule import FOLDERS, STARTED, USERS
 from world import World, address
 
-SLOW_S = 3           # until() waits no longer for a state,
+SLOW_S = 10          # until() waits no longer for a state: its attempt may hang until a later step,
 LONG_S = 20          # but for the last one
 FAULTS = ("kill", "stop", "cut", "cutat", "lose", "close", "stall", "hang", "slow", "full")
 SETTLE_S = 60        # for each part of the quiet, when all faults have ended

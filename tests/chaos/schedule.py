@@ -137,7 +137,7 @@ class Generator:
             self.say("disk")
         for user in USERS:
             self.say("fill", user, rng.choice((2, 4, 7, 20)))
-        kinds = [(self.mail, 22), (self.act, 22), (self.attempt, 14), (self.late, 4), (self.process, 11), (self.link, 14),
+        kinds = [(self.mail, 22), (self.act, 20), (self.attempt, 12), (self.life, 5), (self.late, 4), (self.process, 11), (self.link, 14),
                  (self.quiet_time, 6)] + [(self.disk, 8)] * has_disk
         for _ in range(rng.randrange(10, 30)):
             rng.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]()
@@ -155,8 +155,19 @@ class Generator:
         users = self.rng.choice((*USERS, *USERS, ",".join(USERS)))
         self.say("mail", self.rng.choice(DOORS), users, self.rng.randrange(1, 6))
 
-    def act(self):
-        rng, user = self.rng, self.rng.choice(USERS)
+    def life(self):
+        """A user who has moved lives there for a while, undisturbed by his attempt: what he does has to be exactly so."""
+        user = self.rng.choice(USERS)
+        self.where[user] = {"old": "new", "new": "old"}[self.where[user]]
+        self.say("move", user, self.where[user])
+        self.say("until", user, "done")
+        for _ in range(self.rng.randrange(2, 6)):
+            self.act(user)
+        if self.rng.random() < 0.3:
+            self.say("late", user, self.rng.choice(FOLDERS))
+
+    def act(self, user=None):
+        rng, user = self.rng, user or self.rng.choice(USERS)
         what = rng.choice(("append", "flag", "flag", "move", "copy", "delete", "delete"))
         words = {"append": [rng.choice(FOLDERS)], "flag": [rng.randrange(30), rng.choice("+-") + rng.choice(FLAGS)],
                  "move": [rng.randrange(30), rng.choice(FOLDERS)], "copy": [rng.randrange(30), rng.choice(FOLDERS)],
