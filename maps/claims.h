@@ -88,6 +88,14 @@ struct claims_question {
  * busy: the flip is late, never wrong. */
 int claims_scan(
     const char *run_dir, struct claims_question *questions, size_t n, struct err *err) ATTR_WUR;
+/* What a process holds. */
+struct claims_info {
+    int64_t pid; /* 0: it is dead */
+    size_t committing, ambiguous;
+    uint64_t oldest_s;
+};
+int claims_list(const char *run_dir, void (*fn)(void *arg, const struct claims_info *info),
+    void *arg, struct err *err) ATTR_WUR;
 /* Makes RUN/claims when it is missing, and sets its mode: writable for the group of RUN, sticky.
  * mapd's start does it (through snapshot_writer_open), so that a missing directory later is an
  * error and not an empty one. */

@@ -53,8 +53,10 @@
  *   retire    key [expect_epoch]                        epoch, entry; without "moved_by"
  *   barrier   key epoch timeout_ms                      result: clear, ambiguous or timeout;
  *                                                       waited_ms (only coexist-mapd)
- *   status                                              map_id generation keys holds [...] and more
- *   unmapped  [after]                                   rows [{key seen first last known by}],
+ *   status                                              map_id generation keys holds [...]
+ * consumers
+ *                                                       [{program pid sequence used_s ...}] and
+ * more unmapped  [after]                                   rows [{key seen first last known by}],
  * missed, next: who got mail and has no entry
  *
  *   entry     {key kind route state deliver_as epoch note who when [hold {owner request deadline}]

@@ -28,6 +28,9 @@ void control_set_u64(json_t *object, const char *name, uint64_t v);
 void control_set_time(json_t *object, const char *name, int64_t when_s);
 json_t *control_entry_json(struct slice key, const struct route_entry *entry);
 
+/* "consumers" into the reply. */
+void control_add_consumers(const struct control_call *call);
+
 /* --- Changes of entries --------------------------------------------------------------- */
 
 enum {

@@ -316,6 +316,7 @@ enum control_outcome control_status(struct control_call *call)
     control_set_u64(call->reply, "keys", store_live_count(s));
     control_set_u64(call->reply, "held", n);
     json_object_set_new(call->reply, "holds", held);
+    control_add_consumers(call);
     if (call->c->status)
         call->c->status(call->c->status_arg, call->reply);
     return CONTROL_DONE;

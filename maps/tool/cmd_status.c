@@ -49,6 +49,8 @@ enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL };
 static const char *const LEVELS[] = {"ok", "warning", "critical"};
 
 #define EMERGENCY_LATE_S 600
+/* A server may work on a message for ten minutes behind the dot (RFC 5321 4.5.3.2.6). */
+#define CLAIM_LATE_S 900
 
 struct findings {
     enum level level;
@@ -143,7 +145,7 @@ static void add_emergency(const struct conf *conf, json_t *reply)
 static void judge(const struct conf *conf, json_t *s, struct findings *f)
 {
     const json_t *lookups = json_object_get(s, "lookups");
-    const json_t *emergency = json_object_get(s, "emergency"), *hold;
+    const json_t *emergency = json_object_get(s, "emergency"), *hold, *consumer;
     bool is_running = json_is_true(json_object_get(s, "running"));
     size_t i;
 
@@ -157,6 +159,14 @@ static void judge(const struct conf *conf, json_t *s, struct findings *f)
     {
         if (is_running && json_is_true(json_object_get(hold, "is_over"))) {
             find_problem(f, LEVEL_WARNING, "a hold is older than its deadline");
+            break;
+        }
+    }
+    json_array_foreach(json_object_get(s, "consumers"), i, consumer)
+    {
+        if (tool_number(consumer, "committing") > 0 &&
+            tool_number(consumer, "oldest_s") > CLAIM_LATE_S) {
+            find_problem(f, LEVEL_WARNING, "a program waits long for the answer to a message");
             break;
         }
     }
@@ -185,6 +195,37 @@ static void print_holds(const json_t *holds)
         tool_print_text(tool_text(hold, "owner"));
         putchar('\n');
     }
+}
+
+/* Who asks, by which snapshot, when last, and what he has not finished. */
+static void print_consumers(const json_t *consumers)
+{
+    struct table *table =
+        table_new("  PROGRAM|PID>|SNAPSHOT>|ASKED>|COMMITTING>|AMBIGUOUS>|OLDEST>");
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(consumers, i, row)
+    {
+        const json_t *used = json_object_get(row, "used_s");
+        char name[32], pid[24], sequence[24], asked[24] = "-", committing[24], ambiguous[24],
+                                              oldest[24];
+        if (fmt_into(name, sizeof name, "  %.20s", tool_text(row, "program")) != 0 ||
+            fmt_into(pid, sizeof pid, "%" PRIu64, tool_number(row, "pid")) != 0 ||
+            fmt_into(sequence, sizeof sequence, "%" PRIu64, tool_number(row, "sequence")) != 0 ||
+            fmt_into(committing, sizeof committing, "%" PRIu64, tool_number(row, "committing")) !=
+                0 ||
+            fmt_into(ambiguous, sizeof ambiguous, "%" PRIu64, tool_number(row, "ambiguous")) != 0 ||
+            fmt_into(oldest, sizeof oldest, "%" PRIu64 " s", tool_number(row, "oldest_s")) != 0 ||
+            (json_is_integer(used) && fmt_into(asked, sizeof asked, "%" PRIu64 " s ago",
+                                          tool_number(row, "used_s")) != 0))
+            continue;
+        table_row(table,
+            (const char *const[]){name, pid, sequence, asked, committing, ambiguous, oldest});
+    }
+    if (json_array_size(consumers) > 0)
+        table_flush(table, stdout);
+    table_free(&table);
 }
 
 static void print_counts(const json_t *counts)
@@ -232,6 +273,8 @@ static void print_status(const json_t *s)
             tool_number(lookups, "generation"), tool_number(lookups, "sequence"));
     else
         printf("%-12sanswer \"unknown state\": %s\n", "look-ups", tool_text(lookups, "trouble"));
+    print_number("consumers", json_array_size(json_object_get(s, "consumers")));
+    print_consumers(json_object_get(s, "consumers"));
     if (json_is_object(emergency))
         printf("%-12sgeneration %" PRIu64 ", written %" PRIu64 " s ago\n", "emergency",
             tool_number(emergency, "generation"), tool_number(emergency, "age_s"));

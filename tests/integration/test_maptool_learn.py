@@ -78,6 +78,11 @@ def test_learn_without_logs(site, scripted):
         client.query("recipients", "dan@example.org")
     want = {"bob@example.org": (2, "yes", "relay"), typo: (1, "no", "relay"), "cat@example.org": (2, "?", "lookup")}
     assert learnt(live) == want
+    status = live.json("status", check=False)
+    consumers = {c["program"]: c for c in status["consumers"]}
+    assert sorted(consumers) == ["lookup", "relay"] and consumers["lookup"]["pid"] == live.pid("lookup")
+    assert {c["sequence"] for c in consumers.values()} == {status["lookups"]["sequence"]}
+    assert all(c["committing"] == c["ambiguous"] == 0 and c["used_s"] < 60 for c in consumers.values())
     # The programs go, and mapd does, with no time to say goodbye: nothing is forgotten or counted twice.
     live.kill("lookup")
     live.kill("mapd")

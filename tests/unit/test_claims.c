@@ -33,6 +33,40 @@ static void test_life(void **state)
     assert_int_equal(scan(USER, 6), CLAIMS_WAS_AMBIGUOUS);
 }
 
+static void on_claims(void *arg, const struct claims_info *info)
+{
+    struct claims_info *out = arg;
+    *out = *info;
+}
+
+static struct claims_info listed(void)
+{
+    struct claims_info info = {0};
+    struct err err = ERR_INIT;
+    if (claims_list(tmp.path, on_claims, &info, &err) != 0)
+        fail_msg("%s", err.text);
+    return info;
+}
+
+/* What people are shown of them. */
+static void test_listed(void **state)
+{
+    struct decision d = user_decision(5);
+    struct claims_set set;
+    (void)state;
+    assert_int_equal(listed().committing, 0);
+    assert_int_equal(begin(&d, 1, &set), CLAIMS_GO);
+    ahead_ms += 5000;
+    assert_int_equal(listed().committing, 2);
+    assert_int_equal(listed().pid, getpid());
+    assert_in_range(listed().oldest_s, 5, 60);
+    claims_end(claims, &set, CLAIMS_AMBIGUOUS);
+    assert_int_equal(listed().committing, 0);
+    assert_int_equal(listed().ambiguous, 2);
+    ahead_ms += CLAIMS_AMBIGUOUS_MS + 1000;
+    assert_int_equal(listed().ambiguous, 0);
+}
+
 static void test_changed(void **state)
 {
     struct decision d = user_decision(5);
@@ -615,6 +649,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_listed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ambiguous_again_and_again, set_up, tear_down),
