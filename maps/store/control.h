@@ -46,7 +46,11 @@
  *   log       [key from limit]                          changes, next (generation or null), oldest
  *                                                       first; last: N gives the last N of all;
  *                                                       since: G all behind G, refused where the
- *                                                       log does not have them or G never was
+ *                                                       log does not have them or G never was;
+ *                                                       steps: true, without key: one for all that
+ *                                                       a request has changed, with "to", "count"
+ *                                                       and "what" [{old new count}], see
+ *                                                       control_log.c; last counts these then
  *   hold      key owner deadline_ms [expect_epoch]      epoch, deadline
  *   flip      key epoch route                           epoch, entry
  *   release   key [epoch]                               epoch, entry

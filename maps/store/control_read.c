@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * control_read: get, list, log and status.  A reply is bounded in entries, bytes and records looked
+ * control_read: get, list and status.  A reply is bounded in entries, bytes and records looked
  * at, so that no reader keeps the map from others for long; "next" says where the following request
  * goes on.
  */
@@ -188,86 +188,6 @@ enum control_outcome control_list(struct control_call *call)
     json_object_set_new(call->reply, "next", l.last ? l.last : json_null());
     control_set_u64(call->reply, "generation", store_generation(call->c->store));
     return CONTROL_DONE;
-}
-
-/* --- log ------------------------------------------------------------------------------------ */
-
-struct log_query {
-    struct slice key;
-    uint64_t limit, next;
-    json_t *changes;
-    size_t scanned, bytes;
-};
-
-static json_t *value_json(struct slice key, struct slice value)
-{
-    struct route_entry entry;
-    if (value.n == 0 || record_decode(value, &entry) != 0 || entry.is_tombstone)
-        return json_null();
-    return control_entry_json(key, &entry);
-}
-
-static int log_one(void *arg, const struct history_record *r, struct err *err ATTR_UNUSED)
-{
-    struct log_query *q = arg;
-
-    if (q->scanned++ == CONTROL_LOG_SCANNED_MAX || json_array_size(q->changes) >= q->limit ||
-        q->bytes > CONTROL_REPLY_BYTES_MAX) {
-        q->next = r->generation;
-        return 1;
-    }
-    if (q->key.n && !slice_eq(q->key, r->key))
-        return 0;
-    json_t *change = json_object();
-    control_set_u64(change, "generation", r->generation);
-    control_set(change, "key", r->key);
-    json_object_set_new(change, "old", value_json(r->key, r->old_value));
-    json_object_set_new(change, "new", value_json(r->key, r->new_value));
-    control_set(change, "who", r->who);
-    control_set_time(change, "when", r->when_s);
-    control_set(change, "why", r->why);
-    control_set(change, "request", r->request_id);
-    json_array_append_new(q->changes, change);
-    q->bytes += 2 * ENTRY_JSON_BYTES + r->old_value.n + r->new_value.n + r->why.n;
-    return 0;
-}
-
-enum control_outcome control_log(struct control_call *call)
-{
-    struct log_query q = {.limit = CONTROL_LIST_MAX};
-    uint64_t from = 1, last = 0, now = store_generation(call->c->store);
-    enum control_outcome outcome = CONTROL_REFUSED;
-    struct buf key;
-
-    buf_init(&key, 2 * ROUTE_KEY_MAX);
-    if (control_number(call->request, "from", INT64_MAX, false, &from, call->err) != 0 ||
-        control_number(call->request, "last", INT64_MAX, false, &last, call->err) != 0 ||
-        control_number(call->request, "limit", CONTROL_LIST_MAX, false, &q.limit, call->err) != 0)
-        goto done;
-    if (json_object_get(call->request, "since")) {
-        if (control_number(call->request, "since", INT64_MAX, true, &from, call->err) != 0 ||
-            store_log_reaches(call->c->store, call->txn, from, call->err) != 0)
-            goto done;
-        from++;
-    }
-    if (json_object_get(call->request, "key") &&
-        control_key(call->c->conf, call->request, &key, call->err) != 0)
-        goto done;
-    q.key = buf_slice(&key);
-    if (last)
-        from = last < now ? now - last + 1 : 1; /* one record per generation */
-    q.changes = json_array();
-    json_object_set_new(call->reply, "changes", q.changes);
-    outcome = CONTROL_FAILED;
-    if (store_scan_history(call->c->store, call->txn, from, log_one, &q, call->err) != 0)
-        goto done;
-    json_object_set_new(
-        call->reply, "next", q.next ? json_integer((json_int_t)q.next) : json_null());
-    control_set_u64(call->reply, "generation", now);
-    outcome = CONTROL_DONE;
-done:
-    buf_fini(&key);
-    return outcome;
 }
 
 /* --- status ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 #define LAST_DEFAULT 50
 #define CHANGE_TEXT_MAX 2048
 #define WHO_MAX 256
+#define COLUMNS "GENERATION>|WHEN|WHO|ADDRESS|CHANGE|WHY"
 
 static int add_value(struct buf *out, const json_t *entry)
 {
@@ -54,6 +55,135 @@ static void add_change(struct table *table, const json_t *change)
     buf_fini(&text);
 }
 
+/* --- Steps: what one request has changed is one line ------------------------------------------ */
+
+/* "1200 old -> new; 34 - -> old" */
+static void describe_step(const json_t *step, struct buf *out)
+{
+    size_t i;
+    const json_t *one;
+    buf_clear(out);
+    json_array_foreach(json_object_get(step, "what"), i, one)
+    {
+        if (buf_addf(out, "%s%" PRIu64 " %s -> %s", i ? "; " : "", tool_number(one, "count"),
+                tool_text(one, "old"), tool_text(one, "new")) != 0)
+            break;
+    }
+}
+
+static void add_step(struct table *table, const json_t *step)
+{
+    struct buf text;
+    char generations[64], who[WHO_MAX], count[64];
+    uint64_t n = tool_number(step, "count"), first = tool_number(step, "generation");
+    if (n <= 1) {
+        add_change(table, step);
+        return;
+    }
+    buf_init(&text, CHANGE_TEXT_MAX);
+    describe_step(step, &text);
+    tool_who(step, who, sizeof who);
+    if (fmt_into(generations, sizeof generations, "%" PRIu64 "-%" PRIu64, first,
+            tool_number(step, "to")) != 0 ||
+        fmt_into(count, sizeof count, "%" PRIu64 " addresses", n) != 0)
+        BUG("numbers fit");
+    const char *cells[] = {
+        generations, tool_text(step, "when"), who, count, buf_cstr(&text), tool_text(step, "why")};
+    table_row(table, cells);
+    buf_fini(&text);
+}
+
+static void add_number(json_t *object, const char *name, uint64_t n)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)(tool_number(object, name) + n)));
+}
+
+/* A step that ended with one reply and goes on with the next. */
+static bool goes_on(json_t *step, const json_t *next)
+{
+    json_t *what = json_object_get(step, "what"), *mine = NULL;
+    const json_t *one;
+    size_t i, k;
+    const char *request = tool_text(next, "request");
+    if (!step || !request[0] || strcmp(tool_text(step, "request"), request) != 0)
+        return false;
+    json_array_foreach(json_object_get(next, "what"), i, one)
+    {
+        json_array_foreach(what, k, mine)
+        {
+            if (strcmp(tool_text(mine, "old"), tool_text(one, "old")) == 0 &&
+                strcmp(tool_text(mine, "new"), tool_text(one, "new")) == 0)
+                break;
+        }
+        if (k < json_array_size(what))
+            add_number(mine, "count", tool_number(one, "count"));
+        else
+            json_array_append(what, (json_t *)(uintptr_t)one);
+    }
+    add_number(step, "count", tool_number(next, "count"));
+    json_object_set(step, "to", json_object_get(next, "to"));
+    return true;
+}
+
+struct steps {
+    struct tool *t;
+    struct table *table;
+    json_t *open; /* not printed yet: it may go on */
+    bool has_printed;
+};
+
+static void print_open(struct steps *s)
+{
+    if (!s->open)
+        return;
+    if (s->t->json) {
+        fputs(s->has_printed ? ",\n" : "\n", stdout);
+        json_dumpf(s->open, stdout, JSON_COMPACT);
+    } else {
+        add_step(s->table, s->open);
+    }
+    s->has_printed = true;
+    json_decref(s->open);
+    s->open = NULL;
+}
+
+static int print_steps_own(struct tool *t, json_t *request, struct err *err)
+{
+    struct steps s = {.t = t, .table = table_new(COLUMNS)};
+    bool is_more = true;
+    int rc = 0;
+
+    json_object_set_new(request, "steps", json_true());
+    if (t->json)
+        putchar('[');
+    while (rc == 0 && is_more) {
+        json_t *reply, *step;
+        size_t i;
+        rc = tool_call_own(t, json_incref(request), &reply, err);
+        json_array_foreach(json_object_get(reply, "changes"), i, step)
+        {
+            if (goes_on(s.open, step))
+                continue;
+            print_open(&s);
+            s.open = json_incref(step);
+        }
+        json_t *next = json_object_get(reply, "next");
+        is_more = json_is_integer(next);
+        if (is_more)
+            json_object_set(request, "from", next);
+        json_object_del(request, "last");
+        json_decref(reply);
+        table_flush(s.table, stdout);
+    }
+    print_open(&s);
+    table_flush(s.table, stdout);
+    if (rc == 0 && t->json)
+        puts(s.has_printed ? "\n]" : "]");
+    table_free(&s.table);
+    json_decref(request);
+    return rc == 0 ? tool_flush(err) : -1;
+}
+
 static int parse(struct tool *t, json_t *request, struct err *err)
 {
     const char *last = NULL;
@@ -80,12 +210,14 @@ int cmd_log(struct tool *t, struct err *err)
         .rows = "changes",
         .after = "from",
         .first_only = "last",
-        .columns = "GENERATION>|WHEN|WHO|ADDRESS|CHANGE|WHY",
+        .columns = COLUMNS,
         .add = add_change,
     };
     json_t *request = json_pack("{ss}", "op", "log");
+    bool is_each = tool_flag(t, "--each");
     if (parse(t, request, err) == 0)
-        return tool_list_own(t, &CHANGES, request, err);
+        return is_each || t->argc > 0 ? tool_list_own(t, &CHANGES, request, err)
+                                      : print_steps_own(t, request, err);
     json_decref(request);
     return -1;
 }

@@ -38,7 +38,7 @@ static const struct tool_command COMMANDS[] = {
     {"diff", "GEN [GEN]", "what has changed between two generations", cmd_diff},
     {"revert", "GEN [ADDR...] [--dry-run]",
         "entries as they were then; the map alone, no mail moves", cmd_revert},
-    {"log", "[ADDR] [--last N | --all]", "show changes", cmd_log},
+    {"log", "[ADDR] [--last N | --all] [--each]", "show changes", cmd_log},
     {"hold", "ADDR|@DOMAIN [--until TIME|DURATION] [--owner NAME] [--epoch N]",
         "let mail wait at the senders for a while", cmd_hold},
     {"release", "ADDR|@DOMAIN [--epoch N]", "end a hold", cmd_release},

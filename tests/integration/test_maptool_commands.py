@@ -186,6 +186,16 @@ def test_log(made):
     assert [c["generation"] for c in made.json("log", "--all")] == [1, 2, 3, 4]
     text = made.maptool("log", "ann@example.org").stdout
     assert "old -> new" in text and "pilot group" in text
+    # What one request has changed is one line, and each change one with --each.
+    made.maptool("import", "--why", "staff", "--route", "old", "-", input="c1@example.org\nc2@example.org\nc3@example.org\n")
+    made.maptool("set", "c2@example.org", "route=new")
+    made.maptool("import", "--reroute", "-", input="".join(f"c{i}@example.org,new\n" for i in (1, 3, 4)))
+    lines = made.maptool("log", "--last", "3").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["5-7", "8", "9-11"]
+    assert "3 addresses" in lines[0] and "3 - -> old" in lines[0] and lines[0].endswith("staff")
+    assert "3 addresses" in lines[2] and "2 old -> new; 1 - -> new" in lines[2]
+    assert [(s["generation"], s["to"], s["count"]) for s in made.json("log", "--all")][4:] == [(5, 7, 3), (8, 8, 1), (9, 11, 3)]
+    assert [c["generation"] for c in made.json("log", "--each", "--last", "4")] == [8, 9, 10, 11]
 
 
 # --- Two operators --------------------------------------------------------------------------------------
