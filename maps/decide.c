@@ -139,11 +139,29 @@ static enum decision_kind follow(struct decide_job *from, struct slice target)
     return kind;
 }
 
+/* Of the deliveries that this entry has led to, but for those that an owner on the way has. */
+static void send_errors_to_owner(struct decide_job *j, size_t first)
+{
+    const char *owner = NULL;
+    if (j->entry.owner.n == 0 || j->by == DECIDE_BY_LIST)
+        return;
+    for (size_t i = first; i < j->out->n_deliveries; i++) {
+        struct decide_delivery *d = &j->out->deliveries[i];
+        if (d->errors_to)
+            continue;
+        if (!owner) {
+            owner = decide_keep_text(j, j->entry.owner);
+            decide_step(j, "errors go to the owner %.*s", SLICE_ARG(j->entry.owner));
+        }
+        d->errors_to = owner;
+    }
+}
+
 /* All targets of the entry; the whole waits for each of them. */
 static enum decision_kind expand(struct decide_job *j)
 {
     struct slice rest = j->entry.targets, target;
-    size_t delivered = 0, skipped = 0;
+    size_t delivered = 0, skipped = 0, first = j->out->n_deliveries;
     if (is_loop(j)) {
         decide_step(j, "this alias leads to itself");
         decide_answer_endless(j, "The map leads this recipient in a circle");
@@ -164,6 +182,7 @@ static enum decision_kind expand(struct decide_job *j)
     }
     if (delivered == 0)
         return DECIDE_REJECT;
+    send_errors_to_owner(j, first);
     if (skipped > 0)
         decide_step(j, "%zu targets that there are not are passed over", skipped);
     j->out->n_skipped += skipped;

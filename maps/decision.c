@@ -93,7 +93,8 @@ int decision_copy(const struct decision *d, struct arena *mem, struct decision *
         if (copy_text(mem, &copy.keys[i].text) != 0)
             return -1;
     for (size_t i = 0; i < copy.n_deliveries; i++)
-        if (copy.deliveries[i].address && copy_text(mem, &copy.deliveries[i].address) != 0)
+        if ((copy.deliveries[i].address && copy_text(mem, &copy.deliveries[i].address) != 0) ||
+            (copy.deliveries[i].errors_to && copy_text(mem, &copy.deliveries[i].errors_to) != 0))
             return -1;
     copy.chain = NULL; /* for whoever changes the map, who has the decision itself */
     *out = copy;

@@ -220,6 +220,9 @@ struct decide_delivery {
                             that of the alias' target; stamps name both */
     bool is_outside;     /* leaves the organisation */
     bool is_copy;        /* for the second server of a user who is on both */
+    const char
+        *errors_to; /* NULL: who sent it; else the owner of the last alias or group on the way
+                       that has one (RFC 5321 3.9), in place of a sender that is not empty */
 };
 #define DECIDE_NO_KEY SIZE_MAX
 

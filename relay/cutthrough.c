@@ -254,6 +254,7 @@ void cutthrough_init(struct cutthrough *ct, const struct cutthrough_server *serv
         .client_is_lmtp = client_is_lmtp,
         .server = CONF_SERVER_NONE};
     buf_init(&ct->sender, ADDRESS_MAX);
+    buf_init(&ct->asked_as, ADDRESS_MAX);
     buf_init(&ct->header, header_size_max + HEADER_SLACK);
 }
 
@@ -264,5 +265,6 @@ void cutthrough_fini(struct cutthrough *ct)
     arena_free(&ct->pending_mem);
     arena_free(&ct->mem);
     buf_fini(&ct->sender);
+    buf_fini(&ct->asked_as);
     buf_fini(&ct->header);
 }

@@ -15,7 +15,8 @@
  * Rules it keeps:
  *   - The answer to the client's dot is the target's answer to ours, or 4xx: never 250 otherwise.
  *   - No dot without CUT_CLAIM answered with go; no DATA before the header was judged.
- *   - One server per transaction: the first accepted recipient fixes it, others hear 452 4.5.3.
+ *   - One server per transaction, and one sender: the first accepted recipient fixes both, others
+ *     hear 452 4.5.3.  The sender is the client's, or the owner of the alias that is written to.
  *   - A target that answers each recipient behind the dot (LMTP) and a client that takes one answer
  *     (SMTP): with a mixed result no single answer is true, one would lose a copy and another would
  *     bring the client's retry a second one.  So such a transaction has one recipient, and the
@@ -109,6 +110,7 @@ struct cutthrough {
     int server;                 /* CONF_SERVER_NONE while nobody fixed it */
     struct smtp_client *client; /* borrowed while a connection is ours */
     bool is_reused, was_replaced, is_mail_sent;
+    struct buf asked_as; /* the sender that MAIL was sent with */
 
     struct decision pending;    /* of the RCPT that waits, in pending_mem */
     struct decision *decisions; /* of accepted recipients, in mem; see cutthrough_forget() */

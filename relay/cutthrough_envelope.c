@@ -49,6 +49,19 @@ static bool is_unsuitable(const struct cutthrough *ct, struct answer *a)
     return false;
 }
 
+/* Of the pending recipient.  What comes from nobody is a report, and stays from nobody: one to an
+ * owner could come back for ever. */
+static struct slice sender_of(const struct cutthrough *ct)
+{
+    const char *owner = ct->pending.deliveries[0].errors_to;
+    return owner && ct->sender.n > 0 ? slice_str(owner) : buf_slice(&ct->sender);
+}
+
+static bool has_other_sender(const struct cutthrough *ct)
+{
+    return ct->is_mail_sent && !slice_eq(sender_of(ct), buf_slice(&ct->asked_as));
+}
+
 /* MAIL, when it was not sent yet, and RCPT for the pending decision leave together. */
 static void ask_target(struct cutthrough *ct)
 {
@@ -64,8 +77,12 @@ static void ask_target(struct cutthrough *ct)
     }
     ct->todo |= CUT_FLUSH;
     ct->state = CUT_ASKED;
-    if ((ct->is_mail_sent ||
-            smtp_client_mail(ct->client, buf_slice(&ct->sender), size, ct->is_8bit) == 0) &&
+    if (!ct->is_mail_sent) {
+        buf_clear(&ct->asked_as);
+        if (buf_add(&ct->asked_as, sender_of(ct)) != 0)
+            buf_clear(&ct->asked_as); /* no address: the target's engine refuses it below */
+    }
+    if ((ct->is_mail_sent || smtp_client_mail(ct->client, sender_of(ct), size, ct->is_8bit) == 0) &&
         smtp_client_rcpt(ct->client, slice_str(ct->pending.deliveries[0].address)) == 0) {
         ct->is_mail_sent = true;
         return;
@@ -85,14 +102,17 @@ static void deliver(struct cutthrough *ct)
     if (ct->n_decisions > 0) {
         bool is_lmtp = ct->servers[d->server].is_lmtp;
         size_t max = !is_lmtp ? SIZE_MAX : ct->client_is_lmtp ? SMTP_CLIENT_LMTP_RCPTS_MAX : 1;
-        if (d->server != ct->server || ct->n_decisions >= max) {
-            cut_end_rcpt(ct);
-            cut_say(ct, 452, "4.5.3",
+        bool is_apart = d->server != ct->server || has_other_sender(ct);
+        if (is_apart || ct->n_decisions >= max) {
+            const char *why =
                 d->server != ct->server ? "another server, send it in a transaction of its own"
-                                        : "one recipient at a time for this server");
+                : is_apart              ? "errors go elsewhere, send it in a transaction of its own"
+                                        : "one recipient at a time for this server";
+            cut_end_rcpt(ct);
+            cut_say(ct, 452, "4.5.3", why);
             return;
         }
-    } else if (ct->client && ct->server != d->server) {
+    } else if (ct->client && (ct->server != d->server || has_other_sender(ct))) {
         cut_release(ct, CUT_RELEASE_RESET);
     }
     ct->server = d->server;

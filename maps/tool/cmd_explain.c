@@ -85,11 +85,12 @@ static void print_decision(const struct conf *conf, const struct decision *d)
 {
     for (size_t i = 0; d->kind == DECIDE_DELIVER && i < d->n_deliveries; i++) {
         const struct decide_delivery *to = &d->deliveries[i];
-        printf("=>   %s %s as %s\n",
+        printf("=>   %s %s as %s%s%s\n",
             to->is_outside ? "forward"
             : to->is_copy  ? "deliver a copy to"
                            : "deliver to",
-            to->is_outside ? "outside" : server_name(conf, to->server), to->address);
+            to->is_outside ? "outside" : server_name(conf, to->server), to->address,
+            to->errors_to ? ", errors to " : "", to->errors_to ? to->errors_to : "");
     }
     if (d->n_skipped > 0)
         printf("=>   %zu targets that there are not are passed over\n", d->n_skipped);
@@ -101,9 +102,10 @@ static json_t *deliveries_json(const struct conf *conf, const struct decision *d
 {
     json_t *all = json_array();
     for (size_t i = 0; i < d->n_deliveries; i++)
-        json_array_append_new(all,
-            json_pack("{ss ss sI}", "server", server_name(conf, d->deliveries[i].server), "address",
-                d->deliveries[i].address, "epoch", (json_int_t)d->deliveries[i].epoch));
+        json_array_append_new(
+            all, json_pack("{ss ss sI ss*}", "server", server_name(conf, d->deliveries[i].server),
+                     "address", d->deliveries[i].address, "epoch",
+                     (json_int_t)d->deliveries[i].epoch, "errors_to", d->deliveries[i].errors_to));
     return all;
 }
 

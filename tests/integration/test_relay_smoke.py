@@ -17,6 +17,14 @@ def test_mail_follows_the_map(pair):
     pair.site.set(ANN, "new")
     assert send(port, "sender@example.net", ANN, message("after")).accepted == [ANN]
     assert ids(pair.old) == ["before"] and ids(pair.new) == ["after"]
+    # What goes to an alias with an owner is from the owner, who gets the errors; a report is from nobody.
+    pair.site.maptool("set", "staff@example.org", "kind=alias", f"to={ANN}", "owner=boss@example.org")
+    for number, (sender, errors_to) in enumerate((("sender@example.net", b"boss@example.org"), ("", b""))):
+        assert send(port, sender, "staff@example.org", message(f"listed{number}")).accepted == ["staff@example.org"]
+        [listed] = [m.data for m in pair.new.messages(ANN) if f"<listed{number}@test>".encode() in m.data]
+        assert b"Return-Path: <" + errors_to + b">" in listed, listed
+    assert ", errors to boss@example.org" in pair.site.maptool("explain", "staff@example.org").stdout
+    assert pair.site.json("explain", "staff@example.org")["deliveries"][0]["errors_to"] == "boss@example.org"
     unknown = send(port, "sender@example.net", "nobody@example.org", message("never"))
     assert unknown.rcpts["nobody@example.org"].code == 550, unknown
 

@@ -150,7 +150,8 @@ static struct decision decision(struct slice words)
         while (!slice_eq(kind, slice_str(servers[delivery.server].name)))
             delivery.server++;
     }
-    delivery.address = words.n > 0 ? "a b@x" : "r@x";
+    delivery.errors_to = slice_eq(words, SLICE_LIT("owner")) ? "o@x" : NULL;
+    delivery.address = words.n > 0 && !delivery.errors_to ? "a b@x" : "r@x";
     return d;
 }
 
@@ -186,6 +187,8 @@ static void act(struct run *r, struct slice verb)
         cutthrough_target(ct, &r->client, false, NULL);
     } else if (slice_eq(verb, SLICE_LIT("undeclared"))) {
         cutthrough_mail(ct, &(struct smtp_command){.mailbox = SLICE_LIT("s@x")});
+    } else if (slice_eq(verb, SLICE_LIT("report"))) {
+        cutthrough_mail(ct, &(struct smtp_command){.mailbox = SLICE_LIT("")});
     } else if (slice_eq(verb, SLICE_LIT("room"))) {
         r->room = 10;
     } else if (slice_eq(verb, SLICE_LIT("reused"))) {
@@ -324,6 +327,19 @@ static const struct script {
     {"the first accepted one fixes the server", MAIL ASK
         "< 250 ok\n< 550 5.1.1 no\n= 550 5.1.1\n! rcpt new\n= reset connect new\n! target\n"
         "> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"},
+    {"errors of an alias go to its owner",
+        MAIL "! rcpt old owner\n= connect old\n! target\n> MAIL FROM:<o@x> SIZE=9\n"
+             "> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n! rcpt old\n= 452 4.5.3\n"
+             "! rcpt old owner\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"},
+    {"an alias with an owner behind somebody else", MAIL RCPT "! rcpt old owner\n= 452 4.5.3\n"},
+    {"the first accepted one fixes the sender", MAIL
+        "! rcpt old owner\n= connect old\n! target\n> MAIL FROM:<o@x> SIZE=9\n"
+        "> RCPT TO:<r@x>\n< 250 ok\n< 550 5.1.1 no\n= 550 5.1.1\n"
+        "! rcpt old\n= reset connect old\n! target\n> MAIL FROM:<s@x> SIZE=9\n> RCPT TO:<r@x>\n"},
+    {"a report to an alias with an owner stays from nobody",
+        "! report\n= 250 2.1.0\n! rcpt old owner\n= connect old\n! target\n> MAIL FROM:<>\n"
+        "> RCPT TO:<r@x>\n< 250 ok\n< 250 ok\n= 250 2.1.5\n"
+        "! rcpt old\n> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"},
     {"refused by the target", MAIL ASK "< 250 ok\n< 550 5.1.1 no\n= 550 5.1.1\n! rcpt old\n"
                                        "> RCPT TO:<r@x>\n< 250 ok\n= 250 2.1.5\n"},
     {"sender refused by the target",

@@ -92,6 +92,9 @@ static const struct {
     {"staff@lists.org", {GROUP, .route = S("old"), .senders = S("inside"), .epoch = 40}},
     {"as@lists.org", {GROUP, .route = S("new"), .deliver_as = S("l@new.x.org"), .epoch = 41}},
     {"open@lists.org", {GROUP, .targets = S("ann@x.org\nbob@x.org"), .epoch = 42}},
+    {"errs@x.org", {ALIAS, .targets = S("ann@x.org"), .owner = S("boss@x.org"), .epoch = 50}},
+    {"outer@x.org",
+        {ALIAS, .targets = S("errs@x.org\nbob@x.org"), .owner = S("o@x.org"), .epoch = 51}},
     {"owned@lists.org", {GROUP, .targets = S("ann@x.org"), .owner = S("bob@x.org"), .epoch = 43}},
     {"own@lists.org",
         {GROUP, .targets = S("ann@x.org"), .owner = S("own-request@lists.org"), .epoch = 43}},
@@ -221,6 +224,11 @@ static const struct {
         "old owner-staff@dash.org 48 owner-staff@dash.org"},
     {"owner-none@dash.org", ANYBODY, OUT, DECIDE_DELIVER,
         "new owner-none@dash.org 47 owner-none@dash.org"},
+    /* Errors go to the innermost owner; what is written to the owner is not from him. */
+    {"errs@x.org", ANYBODY, OUT, DECIDE_DELIVER, "old ann@x.org 1 ann@x.org !boss@x.org"},
+    {"outer@x.org", ANYBODY, OUT, DECIDE_DELIVER,
+        "old ann@x.org 1 ann@x.org !boss@x.org new b@new.x.org 2 bob@x.org !o@x.org"},
+    {"owned@lists.org", ANYBODY, OUT, DECIDE_DELIVER, "old ann@x.org 1 ann@x.org !bob@x.org"},
     {"owned-request@lists.org", ANYBODY, OUT, DECIDE_DELIVER, "new b@new.x.org 2 bob@x.org"},
     {"own-request@lists.org", ANYBODY, OUT, DECIDE_DEFER,
         "451 4.3.5 The map leads this recipient in a circle"},
@@ -244,6 +252,8 @@ static void describe(const struct decision *d, struct buf *out)
                              to->is_outside ? "outside" : servers[to->server].name, to->address,
                              (int)to->epoch, d->keys[to->rcpt].text),
             0);
+        if (to->errors_to)
+            assert_int_equal(buf_addf(out, " !%s", to->errors_to), 0);
     }
 }
 
