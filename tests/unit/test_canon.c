@@ -115,11 +115,34 @@ static void test_long(void **state)
     free(v);
 }
 
+/* Several octets are taken at once: each of them, at each place among those that are kept. */
+static void test_each_octet(void **state)
+{
+    (void)state;
+    for (unsigned o = 0; o < 256; o++) {
+        for (size_t at = 0; at < 24; at++) {
+            unsigned char text[] = "\r\nabcdefghijklmnopqrstuvwxyz", plain[sizeof(text)];
+            bool is_left_out = o <= ' ' || o == '>' || o == 0x7f || o == 0x80;
+            size_t n = sizeof(text) - 1, n_plain = 0;
+            text[2 + at] = (unsigned char)o;
+            for (size_t i = 0; i < n; i++) {
+                if (i != 2 + at || !is_left_out)
+                    plain[n_plain++] = text[i];
+            }
+            struct canon whole = of(slice_make(text, n), n), single = of(slice_make(text, n), 1);
+            struct canon kept = of(slice_make(plain, n_plain), n_plain);
+            assert_memory_equal(&whole, &single, sizeof(whole));
+            assert_memory_equal(&whole, &kept, sizeof(whole));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_long),
+        cmocka_unit_test(test_each_octet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
