@@ -71,6 +71,13 @@ def test_the_readme_says_what_the_recipe_says(title, recipe):
     assert lines and [line for line in lines if line not in tested] == []
 
 
+@pytest.mark.parametrize("title", ["Beside Postfix", "Beside Sendmail"])
+def test_coexist_lookup_has_the_lines_of_the_readme(title):
+    page = "\n".join(literal_blocks(ROOT / "docs/man/coexist-lookup.8")).replace("\\(ga", "`").replace("\\(aq", "'")
+    lines = [line[4:] for line in section(title).splitlines() if re.match(r"    (?!#|dnl)", line)]
+    assert lines and [line for line in lines if line not in page.splitlines()] == []
+
+
 def test_commands_and_options_exist():
     seen = set()
     for page, program, words in commands():
