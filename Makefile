@@ -76,7 +76,7 @@ DIRS_tool   := maps/tool
 DIRS_relay  := relay
 DIRS_milter := milter
 DIRS_sync   := imapsync imapsync/imap imapsync/ends imapsync/journal imapsync/plan imapsync/stream \
-               imapsync/apply imapsync/copy imapsync/move
+               imapsync/apply imapsync/copy imapsync/move imapsync/jobs
 
 MAIN_coexist-mapd   := maps/mapd/main.c
 MAIN_coexist-lookup := maps/lookup/main.c

@@ -18,7 +18,10 @@
 #include "base/os/io.h"
 #include "imapsync/plan/folders.h"
 #include "imapsync/copy/items_choice.h"
+#include "imapsync/jobs/status.h"
+#include "imapsync/jobs/users.h"
 #include "imapsync/journal/journal.h"
+#include "imapsync/journal/state_dir.h"
 #include "imapsync/journal/text.h"
 #include "imapsync/items_subjects.h"
 #include "imapsync/move/record.h"
@@ -234,48 +237,68 @@ static int all_journals(struct job *job, const char *dir, const char *user, stru
 
 /* --- Whose --------------------------------------------------------------------------------- */
 
-struct each {
-    struct job *job;
-    const char *user; /* NULL: all of them */
-    struct err *err;
-    int result;
-};
-
-static int one_user(void *arg, const char *dir)
+static void add(void *arg, const json_t *line)
 {
-    struct each *e = arg;
+    json_array_extend(arg, json_object_get(line, "users"));
+}
+
+static int one_user(struct job *job, const char *base, const json_t *json, struct err *err)
+{
     struct move_record r;
-    if (e->result != 0)
-        return 0;
-    if (move_record_load(dir, &r, e->err) != 0) {
-        e->result = -1;
-        return 0;
-    }
-    e->job->whose.record = &r;
-    if (r.state != MOVE_NONE && (!e->user || strcmp(r.user, e->user) == 0))
-        e->result = all_journals(e->job, dir, r.user, e->err);
-    e->job->whose.record = NULL;
+    struct buf dir;
+    int result = move_record_from_json(json, &r);
+    buf_init(&dir, PATH_LENGTH_MAX);
+    if (result != 0)
+        result = err_set(err, ERR_BUG, EX_SOFTWARE, "the record of a user makes no sense");
+    else
+        result = state_dir(base, r.user, "", &dir, err);
+    job->whose.record = &r;
+    if (result == 0)
+        result = all_journals(job, buf_cstr(&dir), r.user, err);
+    job->whose.record = NULL;
+    buf_fini(&dir);
     move_record_fini(&r);
-    return 0;
+    return result;
+}
+
+static int each_user(
+    struct job *job, const struct conf *conf, const char *user, const json_t *all, struct err *err)
+{
+    const json_t *json;
+    struct buf base;
+    size_t i;
+    int result = users_base(conf, &base, err);
+    json_array_foreach(all, i, json)
+    {
+        const char *name = json_string_value(json_object_get(json, "user"));
+        /* Who has only been asked for has nothing yet. */
+        if (result == 0 && name && json_object_get(json, "version") &&
+            (!user || strcmp(name, user) == 0))
+            result = one_user(job, buf_cstr(&base), json, err);
+    }
+    buf_fini(&base);
+    return result;
 }
 
 static int by_users(struct job *job, const struct conf *conf, struct err *err)
 {
-    struct each e = {.job = job, .err = err};
+    const char *user = NULL;
     struct buf key;
+    json_t *all = json_array();
     buf_init(&key, 2 * ROUTE_KEY_MAX);
     int result = access_become_sync(conf, err);
     if (result == 0 && job->args->user) {
         if (normalise_key(conf, slice_str(job->args->user), &key) != 0)
             result = err_set(err, ERR_PERM, EX_USAGE, "%s is no user's address", job->args->user);
-        e.user = buf_cstr(&key);
+        user = buf_cstr(&key);
     }
     if (result == 0)
-        result = move_record_each(conf, one_user, &e, err);
+        result = status_ask(conf, false, add, all, err);
     if (result == 0)
-        result = e.result;
+        result = each_user(job, conf, user, all, err);
     if (result == 0 && job->args->user && !job->has_journal)
-        result = err_set(err, ERR_PERM, EX_NOUSER, "nothing was ever copied for %s", e.user);
+        result = err_set(err, ERR_PERM, EX_NOUSER, "nothing was ever copied for %s", user);
+    json_decref(all);
     buf_fini(&key);
     return result;
 }

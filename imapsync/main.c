@@ -5,21 +5,15 @@
 #include <sysexits.h>
 
 #include "base/os/daemon.h"
+#include "imapsync/jobs/spawn.h"
 #include "imapsync/sync.h"
 
 static const struct sync_command commands[] = {
-    {"copy", sync_cmd_copy},
-    {"export", sync_cmd_export},
-    {"import", sync_cmd_import},
-    {"cutover", sync_cmd_cutover},
-    {"rollback", sync_cmd_rollback},
-    {"retire", sync_cmd_retire},
-    {"run", sync_cmd_run},
-    {"trust", sync_cmd_trust},
-    {"status", sync_cmd_status},
-    {"items", sync_cmd_items},
-    {"accept", sync_cmd_accept},
-    {"retry", sync_cmd_retry},
+    {"copy", sync_cmd_copy}, {"export", sync_cmd_export}, {"import", sync_cmd_import},
+    {"cutover", sync_cmd_cutover}, {"rollback", sync_cmd_rollback}, {"retire", sync_cmd_retire},
+    {"run", sync_cmd_run}, {"trust", sync_cmd_trust}, {"status", sync_cmd_status},
+    {"items", sync_cmd_items}, {"accept", sync_cmd_accept}, {"retry", sync_cmd_retry},
+    {SPAWN_COMMAND, sync_cmd_worker}, /* not for people */
 };
 
 const struct program sync_program = {
@@ -29,9 +23,9 @@ const struct program sync_program = {
              "  copy [options] SOURCE TARGET   copy one mailbox into another\n"
              "  export [options] SOURCE DIR    keep one mailbox in files\n"
              "  import [options] DIR TARGET    copy what was exported into a mailbox\n"
-             "  cutover [--to SERVER] USER     move one user to the other server\n"
-             "  rollback USER                  end a cut-over that has not flipped\n"
-             "  retire USER                    end the sweeps of one user, and the way back\n"
+             "  cutover [--to SERVER] USER...  move users to the other server\n"
+             "  rollback USER...               end cut-overs that have not flipped\n"
+             "  retire USER...                 end the sweeps of users, and the way back\n"
              "  run                            carry out cut-overs and sweep, as a daemon\n"
              "  trust [options] SERVER         show a server's certificate and keep its key\n"
              "  status [--json]                show where each cut-over stands\n"

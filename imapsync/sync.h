@@ -23,6 +23,7 @@ int sync_cmd_retry(const struct program_args *args);
 int sync_cmd_rollback(const struct program_args *args);
 int sync_cmd_run(const struct program_args *args);
 int sync_cmd_status(const struct program_args *args);
+int sync_cmd_worker(const struct program_args *args);
 int sync_cmd_trust(const struct program_args *args);
 
 #endif

@@ -151,8 +151,11 @@ struct conf_mapd {
 };
 
 struct conf_sync {
-    char *user; /* to become after the start as root; NULL: stay */
-    uint32_t jobs_max;
+    char *user;          /* to become after the start as root; NULL: stay */
+    uint32_t jobs_max;   /* users that are worked on at once */
+    uint32_t copies_max; /* of each server: first copies, and everything else */
+    uint32_t deltas_max;
+    uint32_t deaths_max; /* of workers in a row: then the user is set aside */
     uint64_t imap_timeout_ms;
     uint64_t hold_ms; /* deadline of the hold of a cut-over */
     uint64_t delta_max_ms;

@@ -175,7 +175,10 @@ const struct schema_key schema_keys[] = {
     MAPD("import_retire", import_retire_ms, DURATION, "1d", RANGE(0, 365 * DAY)),
 
     SYNC("user", user, TEXT, NULL, NO_RANGE),
-    SYNC("jobs_max", jobs_max, NUMBER, "4", RANGE(1, 256)),
+    SYNC("jobs_max", jobs_max, NUMBER, "32", RANGE(1, 1024)),
+    SYNC("copies_max", copies_max, NUMBER, "8", RANGE(1, 1024)),
+    SYNC("deltas_max", deltas_max, NUMBER, "24", RANGE(1, 1024)),
+    SYNC("deaths_max", deaths_max, NUMBER, "3", RANGE(1, 100)),
     SYNC("imap_timeout", imap_timeout_ms, DURATION, "2m", RANGE(100, HOUR)),
     SYNC("hold", hold_ms, DURATION, "2m", RANGE(SECOND, DAY)),
     SYNC("delta_max", delta_max_ms, DURATION, "20s", RANGE(100, 10 * MINUTE)),

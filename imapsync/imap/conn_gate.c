@@ -29,6 +29,14 @@ struct imap_gate {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct imap_gate *gates;
+static const struct imap_gate_keeper *keeper;
+static void *keeper_arg;
+
+void imap_gates_keep(const struct imap_gate_keeper *k, void *arg)
+{
+    keeper = k;
+    keeper_arg = arg;
+}
 
 static void open_locked(struct imap_gate *g)
 {
@@ -89,13 +97,21 @@ int imap_gate_enter(
     struct imap_gate *g, const char *user, struct slice secret, uint64_t now_ms, struct err *err)
 {
     unsigned char digest[SHA256_SIZE];
-    int result = 0;
     sha256_of(secret, digest);
+    if (keeper)
+        return keeper->enter(keeper_arg, g->server, user, digest, err);
+    return imap_gate_enter_by(g, user, digest, now_ms, err);
+}
+
+int imap_gate_enter_by(struct imap_gate *g, const char *user,
+    const unsigned char digest[SHA256_SIZE], uint64_t now_ms, struct err *err)
+{
+    int result = 0;
     pthread_mutex_lock(&mutex);
-    if (!hmac_equal(digest, g->digest, sizeof(digest))) {
+    if (!hmac_equal(digest, g->digest, SHA256_SIZE)) {
         open_locked(g);
         g->has_passed = false;
-        memcpy(g->digest, digest, sizeof(digest));
+        memcpy(g->digest, digest, SHA256_SIZE);
     }
     const struct refused_user *u = find_locked(g, user, now_ms);
     if (g->until_ms > now_ms)
@@ -110,6 +126,10 @@ int imap_gate_enter(
 
 void imap_gate_passed(struct imap_gate *g)
 {
+    if (keeper) {
+        keeper->passed(keeper_arg, g->server);
+        return;
+    }
     pthread_mutex_lock(&mutex);
     g->has_passed = true;
     g->until_ms = 0;
@@ -120,6 +140,10 @@ void imap_gate_passed(struct imap_gate *g)
 void imap_gate_refused(
     struct imap_gate *g, const char *user, uint64_t now_ms, const struct err *why)
 {
+    if (keeper) {
+        keeper->refused(keeper_arg, g->server, user, why);
+        return;
+    }
     pthread_mutex_lock(&mutex);
     bool is_for_all = !g->has_passed || (g->last && strcmp(g->last, user) != 0);
     struct refused_user *u = find_locked(g, user, now_ms);

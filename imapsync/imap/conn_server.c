@@ -17,6 +17,7 @@ struct imap_server {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct imap_server *servers;
+static uint32_t n_sharing = 1;
 
 struct imap_server *imap_server_of(const char *name)
 {
@@ -34,13 +35,24 @@ struct imap_server *imap_server_of(const char *name)
     return s;
 }
 
+void imap_server_share(uint32_t n)
+{
+    n_sharing = n > 0 ? n : 1;
+}
+
+/* Of what has a limit something is left for each. */
+static uint64_t share(uint64_t n)
+{
+    return n == 0 || n >= n_sharing ? n / n_sharing : 1;
+}
+
 void imap_server_set(struct imap_server *s, const struct imap_rates *rates)
 {
     pthread_mutex_lock(&mutex);
-    s->most = rates->connections;
-    pace_set(&s->signins, rates->signins);
-    pace_set(&s->commands, rates->commands);
-    pace_set(&s->octets, rates->octets);
+    s->most = (uint32_t)share(rates->connections);
+    pace_set(&s->signins, share(rates->signins));
+    pace_set(&s->commands, share(rates->commands));
+    pace_set(&s->octets, share(rates->octets));
     pthread_mutex_unlock(&mutex);
 }
 

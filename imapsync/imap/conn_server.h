@@ -25,6 +25,8 @@ struct imap_server;
 
 /* Lives as long as the process. */
 struct imap_server *imap_server_of(const char *name);
+/* This process is one of so many that share what imap_server_set() says; before the first one. */
+void imap_server_share(uint32_t n);
 /* For everybody from now on. */
 void imap_server_set(struct imap_server *s, const struct imap_rates *rates);
 

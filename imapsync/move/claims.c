@@ -96,19 +96,15 @@ static int save(const char *path, const json_t *claims, struct err *err)
 /* --- Users --------------------------------------------------------------------------------------
  */
 
-/* One whose record was removed claims nothing. */
+/* One whose folder was removed claims nothing. */
 static bool is_user(const struct claim *c, const char *user)
 {
     struct stat st;
-    struct buf dir, record;
+    struct buf dir;
     struct err ignored = ERR_INIT;
     buf_init(&dir, PATH_LENGTH_MAX);
-    buf_init(&record, PATH_LENGTH_MAX);
-    bool is = state_dir(c->state, user, "", &dir, &ignored) != 0 ||
-              io_path(&record, buf_cstr(&dir), "cutover.json") != 0 ||
-              stat(buf_cstr(&record), &st) == 0;
+    bool is = state_dir(c->state, user, "", &dir, &ignored) != 0 || stat(buf_cstr(&dir), &st) == 0;
     buf_fini(&dir);
-    buf_fini(&record);
     return is;
 }
 

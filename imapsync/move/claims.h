@@ -2,7 +2,7 @@
 /*
  * claims: which user's mailbox is which, on each server, so that no two users are given one: by an
  * address that is only another name, or by a server that does not tell them apart.  What one user's
- * cut-over has found (whose.h) stands in STATE/sync/mailboxes until his record is gone.
+ * cut-over has found (whose.h) stands in STATE/sync/mailboxes until his folder is gone.
  */
 #ifndef IMAPSYNC_MOVE_CLAIMS_H
 #define IMAPSYNC_MOVE_CLAIMS_H

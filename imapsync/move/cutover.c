@@ -166,12 +166,6 @@ static int begin(struct move_job *j, const char *to, struct err *err)
 /* --- The loop ------------------------------------------------------------------------------------
  */
 
-static void show_critical(const struct move_job *j)
-{
-    if (j->events->critical)
-        j->events->critical(j->arg, move_may_hold(j->r.state));
-}
-
 /* A work has failed (why): -1 when that ends the command, with err; 0: the loop goes on from the
  * state in which the job is now. */
 static int after_failure(struct move_job *j, const struct err *why, struct err *err)
@@ -179,7 +173,6 @@ static int after_failure(struct move_job *j, const struct err *why, struct err *
     if (move_may_hold(j->r.state)) {
         if (settle_hold(j, why, err) != 0)
             return -1;
-        show_critical(j);
         if (move_is_forward(j->r.state))
             return 0;
     } else {
@@ -217,7 +210,6 @@ int cutover_go_on(struct move_job *j, bool *is_settled_out, struct err *err)
         } else if (*is_settled_out) {
             if (advance(j, err) != 0)
                 return -1;
-            show_critical(j);
         }
     }
     move_job_set_error(j, NULL);
@@ -254,7 +246,7 @@ static int open_for(struct move_job *j, const struct conf *conf, const char *add
     struct buf key;
     int result = key_of(conf, address, &key, err);
     if (result == 0)
-        result = move_job_open(j, conf, buf_cstr(&key), NULL, events, arg, err);
+        result = move_job_open(j, conf, buf_cstr(&key), events, arg, err);
     buf_fini(&key);
     return result;
 }

@@ -153,12 +153,11 @@ const struct copy_events move_job_events = {.progress = on_progress,
 
 /* --- Life ---------------------------------------------------------------------------------- */
 
-static int take_lock(struct move_job *j, const char *user, const char *dir, struct err *err)
+static int take_lock(struct move_job *j, const char *user, struct err *err)
 {
     uint64_t until_ms = clock_mono_ms() + j->events->lock_wait_ms;
     for (;;) {
-        int result =
-            dir ? move_dir_lock(dir, &j->dir, err) : move_dir_open(j->conf, user, &j->dir, err);
+        int result = move_dir_open(j->conf, user, &j->dir, err);
         if (result == 0 || err->code != EX_TEMPFAIL || clock_mono_ms() >= until_ms)
             return result;
         err_clear(err);
@@ -166,7 +165,7 @@ static int take_lock(struct move_job *j, const char *user, const char *dir, stru
     }
 }
 
-int move_job_open(struct move_job *j, const struct conf *conf, const char *user, const char *dir,
+int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
     const struct move_events *events, void *arg, struct err *err)
 {
     *j = (struct move_job){.conf = conf,
@@ -178,14 +177,14 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
     j->start_ms = clock_mono_ms();
     buf_init(&j->acl_text, ACL_FILE_MAX);
     authority_init(&j->map, conf->run);
-    int result = take_lock(j, user, dir, err);
+    int result = take_lock(j, user, err);
     if (result == 0)
-        result = move_record_load(j->dir.path, &j->r, err);
+        result = events->load(arg, user, &j->r, err);
     if (result == 0)
         known_init(&j->known, j->dir.path);
     j->before = j->r.report.n;
     j->map.is_patient = move_may_hold(j->r.state);
-    if (result == 0 && j->r.state == MOVE_NONE && user &&
+    if (result == 0 && j->r.state == MOVE_NONE &&
         fmt_into(j->r.user, sizeof(j->r.user), "%s", user) != 0)
         result = err_set(err, ERR_PERM, EX_USAGE, "the address is too long");
     if (result != 0)
@@ -195,6 +194,9 @@ int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
 
 void move_job_close(struct move_job *j)
 {
+    const char *silent = j->copy ? copy_silent_server(j->copy) : NULL;
+    if (silent && j->events->silent)
+        j->events->silent(j->arg, silent);
     copy_free(&j->copy);
     known_fini(&j->known);
     move_job_close_ends(j);
@@ -208,7 +210,7 @@ void move_job_close(struct move_job *j)
 
 int move_job_save(struct move_job *j, struct err *err)
 {
-    return move_record_save(j->dir.path, &j->r, err);
+    return j->events->save(j->arg, &j->r, err);
 }
 
 /* Behind the flip there is no way back, and nobody to wait for it. */

@@ -21,14 +21,13 @@ struct move_events {
     bool (*wants_back)(void *arg);
     /* Readable from then on, so that no server keeps him waiting for it; -1: none. May be NULL. */
     int (*cancel_fd)(void *arg);
-    /* From the hold to the flip: the process had better not end now. May be NULL. */
-    void (*critical)(void *arg, bool is_critical);
+    /* The user's record: MOVE_NONE in *out when there is none; and written down, durably. */
+    int (*load)(void *arg, const char *user, struct move_record *out, struct err *err);
+    int (*save)(void *arg, const struct move_record *r, struct err *err);
     /* How long to wait for whoever has the user's lock, a sweep for example. */
     uint64_t lock_wait_ms;
-    /* For tend_user(), both or none: a server did not answer at all; and whether one did not
-     * lately, so that users with a mailbox there need not try. */
+    /* This server did not answer at all. May be NULL. */
     void (*silent)(void *arg, const char *server);
-    bool (*is_silent)(void *arg, const char *server);
 };
 
 struct move_job {
@@ -53,8 +52,8 @@ struct move_job {
     struct copy_counts before; /* what the record's report had when this command began */
 };
 
-/* Takes the user's lock and reads the record.  dir NULL: by the user's name. */
-int move_job_open(struct move_job *j, const struct conf *conf, const char *user, const char *dir,
+/* Takes the user's lock and reads the record. */
+int move_job_open(struct move_job *j, const struct conf *conf, const char *user,
     const struct move_events *events, void *arg, struct err *err) ATTR_WUR;
 void move_job_close(struct move_job *j);
 

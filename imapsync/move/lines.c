@@ -26,8 +26,9 @@ void lines_show(void *arg, const json_t *line)
         json_dumpf(line, stdout, JSON_COMPACT);
         putchar('\n');
     } else if (!is_progress || l->is_terminal) {
-        printf("%s%-11s %s%s", l->has_progress ? "\r\033[K" : "", text_of(line, "state"),
-            text_of(line, "text"), is_progress ? "" : "\n");
+        printf("%s%s%s%-11s %s%s", l->has_progress ? "\r\033[K" : "",
+            l->has_users ? text_of(line, "user") : "", l->has_users ? " " : "",
+            text_of(line, "state"), text_of(line, "text"), is_progress ? "" : "\n");
         l->has_progress = is_progress;
     }
     fflush(stdout);

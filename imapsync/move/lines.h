@@ -9,6 +9,7 @@
 struct lines {
     bool is_json; /* one object per line */
     bool is_terminal;
+    bool has_users;    /* several: each line says whose it is */
     bool has_progress; /* a line that the next one overwrites */
 };
 

@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * record: see record.h.  JSON, because an administrator may have to read it at three in the
- * morning; one table of members for writing and reading.
- */
+/* record: see record.h.  One table of members for all ways of writing and reading it. */
 #include "imapsync/move/record.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "base/core/mem.h"
 #include "base/os/io.h"
+#include "imapsync/journal/pack.h"
 #include "imapsync/journal/state_dir.h"
 #include "imapsync/journal/text.h"
 
 #define RECORD_VERSION 1
-#define FILE_MAX (1u << 20)
+#define PACK_VERSION 1
 #define PATH_LENGTH_MAX 4096
 
 /* --- JSON ------------------------------------------------------------------------------ */
@@ -126,55 +121,80 @@ void move_record_fini(struct move_record *r)
     report_fini(&r->report);
 }
 
-/* --- The file ---------------------------------------------------------------------------- */
+/* --- As octets ---------------------------------------------------------------------------- */
 
-static int record_path(const char *dir, struct buf *out, struct err *err)
+/* The table only grows at its end: a shorter record is one of before, whose last members are zero.
+ */
+void move_record_pack(struct buf *out, const struct move_record *r)
 {
-    buf_init(out, PATH_LENGTH_MAX);
-    if (io_path(out, dir, "cutover.json") != 0)
-        return err_set(err, ERR_PERM, EX_CONFIG, "the path %s is too long", dir);
-    return 0;
-}
-
-int move_record_load(const char *dir, struct move_record *out, struct err *err)
-{
-    struct buf path, text;
-    struct stat st;
-    int result = -1;
-    *out = (struct move_record){0};
-    buf_init(&text, FILE_MAX);
-    if (record_path(dir, &path, err) != 0)
-        goto done;
-    if (stat(buf_cstr(&path), &st) != 0 && errno == ENOENT) {
-        result = 0;
-        goto done;
-    }
-    if (io_read_file(buf_cstr(&path), FILE_MAX, &text, err) != 0)
-        goto done;
-    json_t *json = json_loadb((const char *)buf_slice(&text).p, text.n, 0, NULL);
-    result = move_record_from_json(json, out);
-    json_decref(json);
-    if (result != 0)
-        err_set(err, ERR_BUG, EX_DATAERR, "%s is damaged", buf_cstr(&path));
-done:
-    buf_fini(&path);
-    buf_fini(&text);
-    return result;
-}
-
-int move_record_save(const char *dir, const struct move_record *r, struct err *err)
-{
-    struct buf path;
-    json_t *json = move_record_json(r);
-    char *text = json_dumps(json, JSON_INDENT(2));
-    int result = -1;
+    json_t *report = report_json(&r->report, REPORT_SHOWN_MAX);
+    char *text = json_dumps(report, JSON_COMPACT);
     BUG_ON(!text);
-    if (record_path(dir, &path, err) == 0)
-        result = io_write_file_durable(buf_cstr(&path), slice_str(text), 0600, err);
-    buf_fini(&path);
+    buf_clear(out);
+    pack_u8(out, PACK_VERSION);
+    pack_u8(out, (uint8_t)r->state);
+    pack_u8(out, (uint8_t)(r->is_ambiguous | r->is_return << 1));
+    pack_u32(out, (uint32_t)r->error_code);
+    pack_bytes(out, slice_str(text));
+    pack_u8(out, MEMBERS);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        const char *at = (const char *)r + members[i].offset;
+        uint64_t number;
+        if (members[i].type == MEMBER_TEXT) {
+            pack_bytes(out, slice_str(at));
+        } else {
+            memcpy(&number, at, sizeof(number));
+            pack_u64(out, number);
+        }
+    }
     free(text);
+    json_decref(report);
+}
+
+static bool unpack_member(struct slice *s, const struct member *m, struct move_record *out)
+{
+    char *at = (char *)out + m->offset;
+    struct slice text;
+    uint64_t number;
+    if (m->type == MEMBER_TEXT) {
+        if (!unpack_bytes(s, &text) || text.n >= m->size || slice_find(text, '\0') >= 0)
+            return false;
+        memcpy(at, text.p, text.n);
+        return true;
+    }
+    if (!unpack_u64(s, &number))
+        return false;
+    memcpy(at, &number, sizeof(number));
+    return true;
+}
+
+static bool unpack_report(struct slice text, struct report *out)
+{
+    json_t *json = json_loadb((const char *)text.p, text.n, 0, NULL);
+    bool is_good = json && report_from_json(json, out) == 0;
     json_decref(json);
-    return result;
+    return is_good;
+}
+
+bool move_record_unpack(struct slice s, bool with_report, struct move_record *out)
+{
+    uint8_t version, state, bits, n;
+    uint32_t code;
+    struct slice report;
+    *out = (struct move_record){0};
+    if (!unpack_u8(&s, &version) || version != PACK_VERSION || !unpack_u8(&s, &state) ||
+        state >= MOVE_STATES || !unpack_u8(&s, &bits) || bits > 3 || !unpack_u32(&s, &code) ||
+        code > UINT8_MAX || !unpack_bytes(&s, &report) || !unpack_u8(&s, &n) || n > MEMBERS)
+        return false;
+    out->state = (enum move_state)state;
+    out->is_ambiguous = bits & 1;
+    out->is_return = bits >> 1;
+    out->error_code = (int)code;
+    for (size_t i = 0; i < n; i++) {
+        if (!unpack_member(&s, &members[i], out))
+            return false;
+    }
+    return s.n == 0 && (!with_report || unpack_report(report, &out->report));
 }
 
 /* --- Folders ------------------------------------------------------------------------------- */
@@ -224,34 +244,4 @@ void move_dir_close(struct move_dir *d)
 {
     mem_free_string(&d->path);
     io_close(&d->lock_fd);
-}
-
-int move_record_each(
-    const struct conf *conf, int (*each)(void *arg, const char *dir), void *arg, struct err *err)
-{
-    struct buf base, path;
-    int result = 0;
-    if (base_path(conf, &base, err) != 0) {
-        buf_fini(&base);
-        return -1;
-    }
-    DIR *dir = opendir(buf_cstr(&base));
-    if (!dir && errno != ENOENT)
-        result = err_sys(err, errno, "open %s", buf_cstr(&base));
-    buf_init(&path, PATH_LENGTH_MAX);
-    for (const struct dirent *e; dir && result == 0 && (e = readdir(dir)) != NULL;) {
-        struct stat st;
-        buf_clear(&path);
-        if (e->d_name[0] == '.' ||
-            io_path(&path, buf_cstr(&base), e->d_name, "cutover.json") != 0 ||
-            stat(buf_cstr(&path), &st) != 0)
-            continue;
-        if (io_path(&path, buf_cstr(&base), e->d_name) == 0)
-            result = each(arg, buf_cstr(&path));
-    }
-    if (dir)
-        closedir(dir);
-    buf_fini(&base);
-    buf_fini(&path);
-    return result;
 }

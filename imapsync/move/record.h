@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * record: what is known about one user's cut-over, durable: STATE/sync/ID/cutover.json, replaced as
- * a whole.  It is written before each step, so that a restart knows what may have been asked for.
- * Everybody may read it at any time; only who has the user's lock writes it.
+ * record: what is known about one user's cut-over.  Whoever works on the user has it written down
+ * before each step (move_events.save), so that a restart knows what may have been asked for.
  */
 #ifndef IMAPSYNC_MOVE_RECORD_H
 #define IMAPSYNC_MOVE_RECORD_H
@@ -54,14 +53,14 @@ int move_dir_lock(const char *path, struct move_dir *out, struct err *err) ATTR_
 void move_dir_close(struct move_dir *d);
 
 void move_record_fini(struct move_record *r);
-/* MOVE_NONE in *out when there is none.  A record that cannot be read is an error. */
-int move_record_load(const char *dir, struct move_record *out, struct err *err) ATTR_WUR;
-int move_record_save(const char *dir, const struct move_record *r, struct err *err) ATTR_WUR;
-/* All folders below STATE/sync that have a record, by `each`; stops when it returns non-zero. */
-int move_record_each(const struct conf *conf, int (*each)(void *arg, const char *dir), void *arg,
-    struct err *err) ATTR_WUR;
 
-json_t *move_record_json(const struct move_record *r); /* for the file and for `status --json` */
+/* For the store.  The buffer is emptied first; RECORD_PACKED_MAX is room for any. */
+#define RECORD_PACKED_MAX (1u << 20)
+void move_record_pack(struct buf *out, const struct move_record *r);
+/* false unless the whole of it makes sense.  Without its report it is read much faster. */
+bool move_record_unpack(struct slice s, bool with_report, struct move_record *out);
+
+json_t *move_record_json(const struct move_record *r); /* for `status --json` and the worker */
 int move_record_from_json(const json_t *json, struct move_record *out) ATTR_WUR;
 
 #endif

@@ -3,11 +3,12 @@
  * remote: asking `coexist-sync run` over its socket (access_sync_socket).  Frames as in
  * maps/client_frame.h.
  *
- *   request   {"op": "cutover", "user", "to", "delete_percent", "accept": [CODE, ...] (these
- *             three optional)} or
- *             {"op": "rollback", "user"} or {"op": "retire", "user"}
- *   replies   {"line": {...}} any number of times, then {"end": {"status", "class", "text"}};
- *             status is the exit status, text an error or empty
+ *   request   {"op": "cutover" | "rollback" | "retire", "user" or "users": [USER, ...], "to",
+ *             "delete_percent", "accept": [CODE, ...] (these three optional)} or
+ *             {"op": "status", "brief"}
+ *   replies   {"line": {...}} any number of times, then {"end": {"status", "text"}}; status is the
+ *             exit status, text an error or empty.  Of several users a line with "status" says how
+ *             each has ended; the lines of a status are {"users": [...]}.
  */
 #ifndef IMAPSYNC_MOVE_REMOTE_H
 #define IMAPSYNC_MOVE_REMOTE_H

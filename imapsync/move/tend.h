@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
-/* tend: what the daemon does for a user whom nobody has asked for. */
+/* tend: what is done for a user whom nobody has asked for. */
 #ifndef IMAPSYNC_MOVE_TEND_H
 #define IMAPSYNC_MOVE_TEND_H
 
 #include "imapsync/move/job.h"
 
-/* Finds out what became of an interrupted cut-over, and looks for late arrivals of
- * one that has flipped. dir: the user's folder.  Nothing happens while somebody else works on it or
- * when the last sweep is younger than sync.sweep_interval. */
-int tend_user(const struct conf *conf, const char *dir, const struct move_events *events, void *arg,
-    struct err *err) ATTR_WUR;
+/* What became of an interrupted cut-over is found out, and a hold of ours ends; user: the map's
+ * key. */
+int tend_settle(const struct conf *conf, const char *user, const struct move_events *events,
+    void *arg, struct err *err) ATTR_WUR;
+/* That, and behind the flip a look for late arrivals. */
+int tend_sweep(const struct conf *conf, const char *user, const struct move_events *events,
+    void *arg, struct err *err) ATTR_WUR;
 
 #endif

@@ -108,7 +108,8 @@ def many(old, new):
     before, started = of_server(old) + of_server(new), time.monotonic()
     at_once(lambda user: bare_mailbox(old, new, user), bare)
     alone, alone_wall = of_server(old) + of_server(new) - before, time.monotonic() - started
-    site = Coexist(WORK / "site", imap_servers(WORK, old=old, new=new), settings={"sync": {"jobs_max": JOBS}}, plain=True)
+    site = Coexist(WORK / "site", imap_servers(WORK, old=old, new=new),
+                   settings={"sync": dict.fromkeys(("jobs_max", "copies_max", "deltas_max"), JOBS)}, plain=True)
     try:
         site.init({user: "old" for user in users})
         site.start("sync", args=("run",))

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from lib import smtp, strace
 from lib.chaos import IS_SOAK
-from lib.cutover import ANN, cutover, imap_servers, status, sync
+from lib.cutover import ANN, cutover, folder_of, imap_servers, status, sync
 from lib.mailbox import ROOT, Mail, argv, fill, look, message, run, same
 from lib.wait import wait_for
 
@@ -205,8 +205,7 @@ def counts(server, user=ANN):
 
 
 def journal_of_user(place, user):
-    [dir_] = [p.parent for p in (place.state / "sync").glob("*/cutover.json") if json.loads(p.read_text())["user"] == user]
-    return journal_of(dir_)
+    return journal_of(folder_of(place, user))
 
 
 def break_it(place, how):

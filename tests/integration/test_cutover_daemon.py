@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: ISC
 """coexist-sync run: cut-overs over its socket, sweeps, recovery, a clean stop."""
-import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from lib import smtp
 from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
 from lib.mailbox import Mail, fill, look, message, same
-from lib.process import Process
+from lib.process import Process, children
 from lib.wait import wait_for
 
 BOB = "bob@example.org"
@@ -150,15 +149,11 @@ def test_killed_while_mail_waits(held):
 
 
 def test_who_waits_comes_before_the_sweeps(held):
-    """Twenty users to sweep on a server that hangs do not keep the one from his mail."""
+    """Who is to be swept on a server that hangs does not keep the one from his mail."""
     place, process = held
     assert cutover(place, BOB).status == 0
     place.kill("sync")
     assert process.wait(20) == 75
-    records = {json.loads(p.read_text())["user"]: p.parent for p in (place.state / "sync").glob("*/cutover.json")}
-    for i in range(20):
-        clone = shutil.copytree(records[BOB], records[BOB].with_name(f"{i:016x}")) / "cutover.json"
-        clone.write_text(json.dumps({**json.loads(clone.read_text()), "swept_ms": 0}))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place.servers["old"]["imap"] = f"imap://127.0.0.1:{silent.getsockname()[1]}"
         place.write_conf()
@@ -171,20 +166,20 @@ def test_who_waits_comes_before_the_sweeps(held):
 def test_a_server_that_is_silent_costs_one_timeout_a_round(make):
     """Not one for each of its users."""
     place = make(sweep_interval="1h")
-    assert cutover(place, BOB).status == 0
+    users = [ANN, BOB, "cat@example.org"]
+    place.maptool("set", users[2], "route=old")
+    fill(place.old.imap(users[2]), {"INBOX": [Mail(message("m"))]})
+    assert all(cutover(place, user).status == 0 for user in users)
     place.stop("sync")
-    [record] = (place.state / "sync").glob("*/cutover.json")
-    record.write_text(json.dumps({**json.loads(record.read_text()), "swept_ms": 0}))
-    clones = [shutil.copytree(record.parent, record.parent.with_name(f"{i:016x}")) / "cutover.json" for i in range(20)]
     real = place.servers["old"]["imap"]
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place.servers["old"]["imap"] = f"imap://127.0.0.1:{silent.getsockname()[1]}"
-        place.settings["sync"]["imap_timeout"] = "500ms"
+        place.settings["sync"].update(sweep_interval="200ms", imap_timeout="500ms")
         place.write_conf()
         place.start("sync", args=("run",))
         place.wait_event("sync", "tend_failed")
         daemon = Process(place.pid("sync"))
-        wait_for(lambda: daemon.threads() == 1, 30, "the round of sweeps to end")
+        wait_for(lambda: not children(daemon.pid), 30, "the sweep to end")
         silent.settimeout(0)
         with silent.accept()[0], pytest.raises(BlockingIOError):
             silent.accept()
@@ -192,10 +187,11 @@ def test_a_server_that_is_silent_costs_one_timeout_a_round(make):
     assert [e["server"] for e in place.events("sync", "server_silent")] == ["old"]
     # It is back, and so are all of them.
     place.servers["old"]["imap"] = real
-    place.settings["sync"].update(sweep_interval="200ms", imap_timeout="2m")
+    place.settings["sync"]["imap_timeout"] = "2m"
+    began = time.time() * 1000
     place.write_conf()
     place.reload("sync")
-    wait_for(lambda: all(json.loads(c.read_text())["swept_ms"] > 0 and not json.loads(c.read_text()).get("error") for c in clones), 30, "the sweeps")
+    wait_for(lambda: all(r["swept_ms"] > began and not r["error"] for r in status(place).values()), 30, "the sweeps")
     place.stop("sync")
 
 
@@ -279,3 +275,108 @@ def test_reloaded_very_often(make):
         assert not place.events("sync", "reload_failed")
     assert cutover(place, BOB).status == 0
     place.stop("sync")
+
+
+# --- Workers --------------------------------------------------------------------------------------------
+
+def worker_of(place):
+    return wait_for(lambda: children(place.pid("sync")), 20, "a worker")[0].pid
+
+
+def test_a_worker_that_is_killed_is_begun_again(held):
+    """Behind a release, since mail may wait; whoever has asked goes on waiting."""
+    place, process = held
+    os.kill(worker_of(place), signal.SIGKILL)
+    wait_for(lambda: place.events("sync", "worker_died", user=ANN, state="draining"), 20, "its death")
+    wait_for(lambda: place.events("sync", "cutover_state", user=ANN, to="released"), 20, "the release")
+    place.gate.set()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "signal 9" in out, (out, err)
+    assert entry(place)["route"] == "new" and "request" not in status(place)[ANN]
+    same(look(place.old.imap(ANN)), look(place.new.imap(ANN)))
+
+
+def test_set_aside_after_too_many_deaths(held):
+    place, process = held
+    seen = set()
+
+    def kill_the_next():
+        for worker in children(place.pid("sync")):
+            if worker.pid not in seen:
+                seen.add(worker.pid)
+                os.kill(worker.pid, signal.SIGKILL)
+        return process.poll() is not None
+    wait_for(kill_the_next, 40, "the user to be set aside")
+    out, err = process.communicate()
+    assert process.returncode == 70 and "set aside after 3 deaths" in err, (out, err)
+    found = status(place)[ANN]["request"]
+    assert (found["phase"], found["kind"]) == ("set-aside", "cutover") and "signal 9" in found["why"]
+    assert "set aside: the worker of ann@example.org was ended by signal 9" in sync(place, "status").stdout
+    # The others go on, nothing begins by itself, also behind a restart, and his mail is let through.
+    assert cutover(place, BOB).status == 0
+    place.kill("sync")
+    place.start("sync", args=("run",))
+    wait_for(lambda: entry(place)["state"] == "active", 20, "the release")
+    assert status(place)[ANN]["request"]["phase"] == "set-aside"
+    place.gate.set()
+    assert cutover(place).status == 0
+    assert "request" not in status(place)[ANN]
+
+
+def test_what_may_go_better_later_is_tried_again(make):
+    place = make()
+    place.old.stop()
+    done = cutover(place)
+    assert done.status == 69 and "it is tried again in 60 s" in done.log, done.log
+    found = status(place)[ANN]["request"]
+    assert (found["phase"], found["failures"], found["kind"]) == ("waiting", 1, "cutover")
+    # Somebody who does not want it any more, and somebody who does not want to wait.
+    assert cutover(place, command="rollback").status == 0
+    assert "request" not in status(place)[ANN]
+    assert cutover(place).status == 69
+    place.old.start()
+    assert cutover(place).status == 0
+    assert "request" not in status(place)[ANN]
+
+
+def test_several_users_at_once(make, tmp_path):
+    place = make()
+    users = tmp_path / "users"
+    users.write_text(f"# two of them\n{BOB}\n\nnobody@example.org\n")
+    done = cutover(place, ANN, f"--file={users}")
+    assert done.status == 67 and "1 of 3 users have failed" in done.log, done
+    ended = {line["user"]: line["status"] for line in done.lines if "status" in line}
+    assert ended == {ANN: 0, BOB: 0, "nobody@example.org": 67}
+    assert state(place) == state(place, BOB) == "done"
+
+
+def test_ten_thousand_at_once(make, tmp_path):
+    """None is lost, whoever goes away, the supervisor included; and status is quick."""
+    with socket.create_server(("127.0.0.1", 0)) as old, socket.create_server(("127.0.0.1", 0)) as new:
+        place = make()
+        place.stop("sync")
+        for name, silent in (("old", old), ("new", new)):
+            place.servers[name]["imap"] = f"imap://127.0.0.1:{silent.getsockname()[1]}"
+        place.write_conf()
+        place.start("sync", args=("run",))
+        names = [f"u{i:05}@example.org" for i in range(10000)]
+        users = tmp_path / "users"
+        users.write_text("\n".join(names))
+        place.maptool("import", "--route", "old", "-", input=users.read_text())
+        asking = subprocess.Popen(argv(place, "cutover", f"--file={users}"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, env=place.env())
+        wait_for(lambda: len(status(place)) == 10000, 60, "all of them to be known")
+        asking.kill()
+        asking.wait()
+        place.kill("sync")
+        found = status(place)
+        assert sorted(found) == names and all(r["request"]["kind"] == "cutover" for r in found.values())
+        place.start("sync", args=("run",))
+        found = status(place)
+        assert sorted(found) == names and {r["request"]["phase"] for r in found.values()} <= {"running", "waiting"}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime + Process(place.pid("sync")).cpu_seconds()
+        text = sync(place, "status").stdout
+        took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime + Process(place.pid("sync")).cpu_seconds() - before
+        assert text.splitlines()[-1].startswith("10000 users")
+        assert took < 3  # of a build with sanitizers, both sides; what it is without them is the bench's to say
+        place.kill("sync")

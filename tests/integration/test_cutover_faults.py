@@ -179,9 +179,7 @@ def with_patience(place):
 
 def wait_for_the_hold(place, state="draining"):
     """At once: some holds of these tests are short."""
-    def is_there():
-        return any(json.loads(path.read_text())["state"] == state for path in (place.state / "sync").glob("*/cutover.json"))
-    wait_for(is_there, 20, f"ann to be {state}")
+    wait_for(lambda: status(place).get(ANN, {}).get("state") == state, 20, f"ann to be {state}")
 
 
 def in_thread(function, *args, **kwargs):

@@ -5,23 +5,37 @@ import re
 import shutil
 import subprocess
 
-from lib.cutover import ANN, argv, cutover, entry, imap_servers, status
+from lib.cutover import ANN, argv, cutover, entry, folder_of, imap_servers, status
 from lib.mailbox import ROOT, Mail, expunge, fill, look, message
-from lib.strace import killed_at, strace
+from lib.strace import killed_at, only, strace
 
 # Calls with an effect on what is on the disk.
 EFFECTS = ("openat", "ftruncate", "write", "pwrite64", "fsync", "fdatasync", "rename")
 
 
+def marks_of(place, user):
+    """Their folder, and their files."""
+    folder, name = place.state / "sync" / "marks", folder_of(place, user).name
+    return [folder, *(folder / (name + end) for end in ("", ".new", ".log"))]
+
+
+def journal_of(place, user):
+    """What its commits are written to."""
+    return [path / "journal" / f"log.{n:010}" for path in folder_of(place, user).glob("*/") for n in range(1, 20)]
+
+
 def effects(place, user, folder):
-    """[(system call, its number, its line)] of one more run of the cut-over."""
-    done = strace(argv(place, "cutover", "--json", user), folder / "calls", "-y")
+    """[(system call, its number of those on the marks, its line)] of one more run of the cut-over; the number of
+    commits of the journal behind them is of those on the journal."""
+    done = strace(argv(place, "cutover", "--json", user), folder / "calls", "-y",
+                  *only([*marks_of(place, user), *journal_of(place, user)]))
     assert done.returncode == 0, done.stderr
     seen, found = {}, []
     for name, line in re.findall(r"^\d+ +(\w+)(\(.*)$", (folder / "calls").read_text(), re.M):
-        seen[name] = seen.get(name, 0) + 1
+        what = (name, is_marks((0, 0, line)))
+        seen[what] = seen.get(what, 0) + 1
         if name in EFFECTS and (name != "openat" or "O_CREAT" in line):
-            found.append((name, seen[name], line))
+            found.append((name, seen[what], line))
     return found
 
 
@@ -36,7 +50,8 @@ def is_marks(call):
 
 def make(dovecot, site, tmp_path, users):
     old, new = dovecot("old", users=users), dovecot("new", users=users)
-    place = site(imap_servers(tmp_path, old=old, new=new), plain=True)
+    # A worker that was killed is not begun again.
+    place = site(imap_servers(tmp_path, old=old, new=new), settings={"sync": {"deaths_max": 1}}, plain=True)
     place.init()
     place.maptool("import", "--route", "old", "-", input="".join(f"{u}\n" for u in users))
     place.old, place.new = old, new
@@ -46,10 +61,9 @@ def make(dovecot, site, tmp_path, users):
 
 
 def lose_the_journals(place, users):
-    for record in (place.state / "sync").glob("*/cutover.json"):
-        if json.loads(record.read_text())["user"] in users:
-            for path in record.parent.glob("*/"):
-                shutil.rmtree(path)
+    for user in users:
+        for path in folder_of(place, user).glob("*/"):
+            shutil.rmtree(path)
 
 
 def counts(server, user):
@@ -69,7 +83,7 @@ def test_killed_while_marks_are_written(dovecot, site, tmp_path):
     killed = 0
     for i, at in enumerate(points, start=1):
         user = f"u{i}@example.org"
-        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new)
+        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new, paths=marks_of(place, user))
         # How many calls come before it depends on how fast the servers answer.
         if is_marks((0, 0, last_call(tmp_path))):
             killed += 1
@@ -95,7 +109,7 @@ def late_points(place, user, folder):
     assert all(map(is_marks, calls[first:first + n])) and calls[first + n - 1][0] == "fsync", calls
     # Behind them the commits of the journal: how many writes one of them takes depends on where its log stands.
     behind = [c for c in calls[first + n:] if c[0] == "fdatasync"][:3]
-    return [c[:2] for c in calls[first:first + n] + behind]
+    return [(marks_of, c[:2]) for c in calls[first:first + n]] + [(journal_of, c[:2]) for c in behind]
 
 
 def had_marks(folder):
@@ -119,9 +133,9 @@ def test_killed_while_late_mail_is_noted(dovecot, site, tmp_path):
     """It was stored, and is in the marks before it is in the journal: nothing comes twice, nothing comes back."""
     place = make_late(dovecot, site, tmp_path)
     points = late_points(place, "u0@example.org", tmp_path)
-    for i, at in enumerate(points, start=1):
+    for i, (where, at) in enumerate(points, start=1):
         user = f"u{i}@example.org"
-        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new)
+        killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new, paths=where(place, user))
         for _ in range(2):
             assert cutover(place, user).status == 0
             assert counts(place.new, user) == {"INBOX": 4, "Work": 1}, at
@@ -133,7 +147,8 @@ def test_killed_behind_the_marks_and_the_journal_lost(dovecot, site, tmp_path):
     place, moments = make_late(dovecot, site, tmp_path), 0
     for i in range(8):
         user, at = f"u{i}@example.org", ("fdatasync", i + 1)
-        _, was_killed = killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new)
+        _, was_killed = killed_at(argv(place, "cutover", "--json", user), tmp_path, *at, place.new,
+                                  paths=[*journal_of(place, user), *marks_of(place, user)])
         if not was_killed or moments == 3:
             break
         if not had_marks(tmp_path):

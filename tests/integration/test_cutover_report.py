@@ -4,9 +4,10 @@ import json
 import subprocess
 
 import pytest
-from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, sync
+from lib.cutover import ANN, argv, cutover, entry, imap_servers, status, store_logs, sync
 from lib.fakeimap import CAPABILITIES, FakeImap
 from lib.mailbox import Mail, expunge, fill, look, message, same
+from lib.strace import only
 
 CAT = "cat@example.org"
 
@@ -312,11 +313,11 @@ def test_the_record_cannot_be_written(make, tmp_path):
     """From one write on, another one each time: whoever is held by then is let go, and the error says why."""
     place = make(plain=True)
     fill(place.old.imap(ANN), {"INBOX": mails("m", 3)})
-    stop_before_the_flip(place)     # the journal is there: all writes that are left are the record's
+    stop_before_the_flip(place)
     released = 0
     for write in range(1, 60):
-        done = cutover(place, before=("strace", "-f", "-o", str(tmp_path / "trace"), "-e", "trace=rename",
-                                      "-e", f"inject=rename:error=ENOSPC:when={write}+"))
+        done = cutover(place, before=("strace", "-f", "-o", str(tmp_path / "trace"), "-e", "trace=fdatasync",
+                                      "-e", f"inject=fdatasync:error=ENOSPC:when={write}+", *only(store_logs(place))))
         now = entry(place)
         assert now["state"] == "active", done.log
         if now["route"] == "new":

@@ -74,7 +74,8 @@ PROGRAM_FOLDERS = ("maps/mapd", "maps/lookup", "maps/tool", "relay", "milter", "
 
 # Within imapsync arrows run down this list (docs/decisions.md says what each is).
 SYNC_LAYERS = ("imapsync/imap", "imapsync/ends", "imapsync/journal", "imapsync/plan", "imapsync/stream",
-               "imapsync/apply", "imapsync/copy", "imapsync/move", "imapsync")
+               "imapsync/apply", "imapsync/copy", "imapsync/move", "imapsync/jobs",
+               "imapsync")
 
 # A foreign header and the only files that may include it.
 ADAPTERS = {
@@ -101,6 +102,7 @@ PURE = [r"base/mail/(?!smtp_conn\.c).*\.[ch]", r"maps/(moved|normalise|record|de
         r"imapsync/ends/(flags|utf7|date|arrival|mailbox|changes|profile)\.[ch]",
         r"imapsync/journal/(journal_record[a-z_]*|pack|canon)\.[ch]", r"imapsync/plan/.*\.[ch]",
         r"imapsync/stream/batches[a-z_]*\.[ch]",
+        r"imapsync/jobs/(request|queue)\.[ch]",
         r"imapsync/move/(machine|marks|marks_(counts|pack|uids))\.[ch]"]
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "iso646.h", "limits.h", "math.h", "stdalign.h",

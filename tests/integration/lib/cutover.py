@@ -73,6 +73,16 @@ def status(site):
     return {r["user"]: r for r in json.loads(done.stdout)}
 
 
+def folder_of(site, user):
+    """Where this user's journals and lock are."""
+    return site.state / "sync" / hashlib.sha256(f"{user}\n\n".encode()).hexdigest()[:16]
+
+
+def store_logs(site):
+    """What the supervisor commits to: each step is one fdatasync of one of them."""
+    return [site.state / "sync" / "store" / f"log.{n:010}" for n in range(1, 40)]
+
+
 def entry(site, user=ANN):
     return site.json("get", user)
 

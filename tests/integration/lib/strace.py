@@ -9,7 +9,6 @@
 """
 import collections
 import re
-import signal
 import subprocess
 
 from .wait import wait_for
@@ -19,24 +18,29 @@ CALLS = ("write,pwrite64,fdatasync,fsync,openat,rename,unlink,ftruncate,sendto,r
          "renameat,renameat2,linkat,unlinkat,mkdirat,utimensat")
 
 
+def only(paths):
+    """Options: only calls that are about these paths count, or are hit."""
+    return [word for path in paths for word in ("-P", str(path))]
+
+
 def strace(line, out, *options):
     return subprocess.run(["strace", "-f", "-o", str(out), "-e", f"trace={CALLS}", *options, *line], text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
 
 
-def record(line, folder):
-    """strace counts each system call for itself: the n-th call of all is the k-th of its name."""
-    done = strace(line, folder / "calls")
+def record(line, folder, paths=()):
+    """strace counts each system call for itself: the n-th call of a process is the k-th of its name."""
+    done = strace(line, folder / "calls", *only(paths))
     assert done.returncode == 0, done.stderr
     return calls_in(folder)
 
 
 def calls_in(folder):
-    """Those of the run that ended last."""
+    """Those of the run that ended last; strace counts those of each process for itself."""
     seen, calls = collections.Counter(), []
-    for name in re.findall(r"^(?:\d+ +)?(\w+)\(", (folder / "calls").read_text(), re.M):
-        seen[name] += 1
-        calls.append((name, seen[name]))
+    for pid, name in re.findall(r"^(\d+ +)?(\w+)\(", (folder / "calls").read_text(), re.M):
+        seen[pid, name] += 1
+        calls.append((name, seen[pid, name]))
     return calls
 
 
@@ -91,11 +95,11 @@ class Sample:
         return done
 
 
-def killed_at(line, folder, name, count, *servers):
-    """(finished process, whether the kill came).  What the servers have got by then they have done when this returns:
-    a busy machine lets a server sleep on what it has received for longer than any program waits for that."""
+def killed_at(line, folder, name, count, *servers, paths=()):
+    """(finished process, whether a kill came, to it or to a process of its).  What the servers have got by then they have
+    done when this returns: a busy machine lets a server sleep on what it has received for longer than any program waits for that."""
     before = [(server, server.sessions()) for server in servers]
-    done = strace(line, folder / "calls", "-y", "-e", f"inject={name}:signal=SIGKILL:when={count}")
+    done = strace(line, folder / "calls", "-y", "-e", f"inject={name}:signal=SIGKILL:when={count}", *only(paths))
     for server, known in before:
         wait_for(lambda server=server, known=known: server.sessions() <= known, 20, "the sessions of the killed one to end")
-    return done, done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    return done, "+++ killed by SIGKILL +++" in (folder / "calls").read_text()
