@@ -113,8 +113,8 @@ int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
 int store_log_reaches(
     struct store *s, struct store_txn *txn, uint64_t generation, struct err *err) ATTR_WUR;
 
-/* Takes at most max records from before before_s out of the change log, oldest first. *n_out: how
- * many. */
+/* Takes at most max records from before before_s out of the change log, oldest first; none while an
+ * import is folded. *n_out: how many. */
 int store_history_prune(
     struct store_txn *txn, int64_t before_s, size_t max, size_t *n_out, struct err *err) ATTR_WUR;
 

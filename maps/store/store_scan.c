@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 #include "base/core/mem.h"
+#include "maps/store/stage.h"
 #include "maps/store/store_priv.h"
 
 /* One of the two orders that a walk merges. */
@@ -247,7 +248,9 @@ int store_log_reaches(struct store *s, struct store_txn *txn, uint64_t generatio
     if (store_scan_history(s, txn, generation, see_first, &r.after, err) != 0 ||
         store_scan_history(s, txn, 0, see_first, &r.first, err) != 0)
         return -1;
-    if (r.after == generation || r.first == generation + 1)
+    if (r.first == 0) /* nothing is left of it */
+        r.first = now + 1;
+    if ((r.after == generation && generation > 0) || r.first == generation + 1)
         return 0;
     return refuse_reach(&r, s, txn, err);
 }
@@ -282,6 +285,10 @@ int store_history_prune(
     unsigned char key[HISTORY_KEY_SIZE];
     bool found;
 
+    *n_out = 0;
+    /* A fold goes by keys: what is cut meanwhile would not be the beginning of the log. */
+    if (store_is_folding(txn->store))
+        return 0;
     int rc = scan_folded(txn->store, txn, 0, UINT64_MAX, find_old, &p, err) < 0 ? -1 : 0;
     for (size_t i = 0; i < p.n && rc == 0; i++) {
         history_key(p.generations[i], key);

@@ -167,6 +167,11 @@ static void test_revert_refused(void **state)
     expect_error("{\"op\":\"revert\",\"generation\":0}", EX_DATAERR, "begins with generation 2");
     assert_int_equal(number("{\"op\":\"revert\",\"generation\":1}", "changed"), 1);
     assert_string_equal(route_of("ann@example.org"), "new");
+    /* Nothing is left of the log: it reaches back to nothing. */
+    must(store_begin(control.store, &txn, &err), &err);
+    must(store_history_prune(txn, INT64_MAX, 99, &n, &err), &err);
+    must(store_commit(&txn, &err), &err);
+    expect_error("{\"op\":\"revert\",\"generation\":0}", EX_DATAERR, "begins with generation 4");
 }
 
 /* A part of what was can lead in a circle with what is. */
