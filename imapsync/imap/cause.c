@@ -51,3 +51,12 @@ void imap_verb_add(struct imap_verb *v, struct slice text)
         }
     }
 }
+
+bool imap_cause_exists(enum imap_kind kind)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].causes & 1u << kind)
+            return true;
+    }
+    return false;
+}

@@ -20,4 +20,6 @@ struct imap_verb {
 
 /* Takes more of a command's text, from behind its tag on.  "UID" is no name by itself. */
 void imap_verb_add(struct imap_verb *v, struct slice text);
+/* Whether there is a command that can cause it. */
+bool imap_cause_exists(enum imap_kind kind);
 #endif

@@ -62,7 +62,7 @@ void imap_client_do_without(struct imap_client *c, uint64_t caps)
 
 struct slice imap_client_oldest(const struct imap_client *c)
 {
-    const struct imap_verb *v = &c->commands[0].verb;
+    const struct imap_verb *v = &c->commands[c->first].verb;
     return c->n_commands > 0 ? slice_make(v->name, v->n) : SLICE_NONE;
 }
 
@@ -83,14 +83,19 @@ bool imap_client_is_owed(const struct imap_client *c)
            c->n_commands > (c->is_composing && !imap_cmd_is_over(c) ? 1u : 0u);
 }
 
-unsigned imap_client_awaits(const struct imap_client *c)
+/* Asked for each line: what is said is mostly the oldest command's. */
+bool imap_client_awaits(const struct imap_client *c, enum imap_kind kind)
 {
-    unsigned kinds = 0;
+    if (!imap_cause_exists(kind))
+        return false;
     for (size_t i = 0; i < c->n_commands; i++) {
-        if (c->commands[i].start < c->out.base)
-            kinds |= c->commands[i].verb.causes;
+        const struct command *cmd = &c->commands[imap_client_slot(c, i)];
+        if (cmd->start >= c->out.base)
+            return false;
+        if (cmd->verb.causes & 1u << kind)
+            return true;
     }
-    return kinds;
+    return false;
 }
 
 const char *imap_client_bye(const struct imap_client *c)
@@ -133,9 +138,14 @@ void imap_client_secured(struct imap_client *c)
 
 struct command *imap_client_command(struct imap_client *c, uint32_t tag)
 {
+    if (c->n_commands == 0)
+        return NULL;
+    struct command *oldest = imap_client_at(c, 0);
+    if (oldest->tag == tag)
+        return oldest;
     for (size_t i = c->n_commands; i-- > 0;) {
-        if (c->commands[i].tag == tag)
-            return &c->commands[i];
+        if (imap_client_at(c, i)->tag == tag)
+            return imap_client_at(c, i);
     }
     return NULL;
 }
@@ -172,7 +182,7 @@ static void tell_odd(struct imap_client *c, const struct imap_response *r, bool 
 static int pass_over(
     struct imap_client *c, const struct imap_response *r, const char *what, struct err *err)
 {
-    if (c->is_exclusive && c->commands[0].is_starttls)
+    if (c->is_exclusive && imap_client_at(c, 0)->is_starttls)
         return peer_error(err, what);
     tell_odd(c, r, false);
     return 0;
@@ -189,7 +199,7 @@ static void cut_refused(struct imap_client *c, const struct command *cmd)
     if (is_open)
         c->is_muted = true;
     for (size_t i = 0; i < c->n_commands; i++) {
-        struct command *o = &c->commands[i];
+        struct command *o = imap_client_at(c, i);
         if (o->start >= to && o->tag != cmd->tag)
             o->start -= cut.n;
         if (o->end >= to)
@@ -197,11 +207,21 @@ static void cut_refused(struct imap_client *c, const struct command *cmd)
     }
 }
 
+static void take_out(struct imap_client *c, const struct command *cmd)
+{
+    size_t i = 0;
+    while (imap_client_at(c, i) != cmd)
+        i++;
+    for (; i > 0; i--)
+        *imap_client_at(c, i) = *imap_client_at(c, i - 1);
+    c->first = (c->first + 1) % COMMANDS_MAX;
+    c->n_commands--;
+}
+
 static void finish(struct imap_client *c, struct command *cmd, const struct imap_response *r)
 {
     struct command finished = *cmd;
-    memmove(cmd, cmd + 1, (size_t)(&c->commands[c->n_commands] - (cmd + 1)) * sizeof(*cmd));
-    c->n_commands--;
+    take_out(c, cmd);
     if (c->n_commands == 0)
         c->is_exclusive = false;
     c->wants_tls = finished.is_starttls && r->status == IMAP_STATUS_OK;
@@ -217,7 +237,7 @@ void imap_client_cancel(struct imap_client *c)
     c->is_closed = true;
     c->is_muted = true;
     while (c->n_commands > 0)
-        finish(c, &c->commands[0], &r);
+        finish(c, imap_client_at(c, 0), &r);
 }
 
 /* NULL: none that the server knows of. */
@@ -255,8 +275,9 @@ static int on_continue(struct imap_client *c, const struct imap_response *r, str
         return 0;
     }
     /* Only an answer to something we have sent in full: a "+" to STARTTLS is an attack. */
-    if (c->n_commands == 1 && c->commands[0].challenge && c->out.bytes.n == 0) {
-        c->commands[0].challenge(c->commands[0].arg, r->text);
+    if (c->n_commands == 1 && imap_client_at(c, 0)->challenge && c->out.bytes.n == 0) {
+        struct command *cmd = imap_client_at(c, 0);
+        cmd->challenge(cmd->arg, r->text);
         return 0;
     }
     return pass_over(c, r, "a continuation that nothing waited for", err);

@@ -78,8 +78,8 @@ struct imap_cap_limits imap_client_limits(const struct imap_client *c);
 size_t imap_client_pending(const struct imap_client *c); /* commands without their answer */
 /* Whether it is the server's turn: a greeting, an answer or a "+" is due, or bytes to be taken. */
 bool imap_client_is_owed(const struct imap_client *c);
-/* Bits 1u << enum imap_kind: untagged responses that the commands on their way can cause. */
-unsigned imap_client_awaits(const struct imap_client *c);
+/* Whether one of the commands on their way can cause such an untagged response. */
+bool imap_client_awaits(const struct imap_client *c, enum imap_kind kind);
 const char *imap_client_bye(const struct imap_client *c); /* BYE's text made printable, or "" */
 const char *imap_client_greeting(const struct imap_client *c); /* its text, in the same way */
 /* Forgets capabilities: before signing in, since they change with it. */

@@ -12,10 +12,21 @@
 
 #include "imapsync/imap/client_parts.h"
 
+static struct command *newest(struct imap_client *c)
+{
+    return imap_client_at(c, c->n_commands - 1);
+}
+
+/* The one that is being composed; NULL: it has its answer already. */
+static struct command *composed(struct imap_client *c)
+{
+    return c->n_commands > 0 && newest(c)->tag == c->last_tag ? newest(c) : NULL;
+}
+
 static void emit(struct imap_client *c, struct slice s)
 {
     BUG_ON(!c->is_composing);
-    struct command *cmd = imap_client_command(c, c->last_tag);
+    struct command *cmd = composed(c);
     if (cmd)
         imap_verb_add(&cmd->verb, s);
     if (!c->is_muted)
@@ -82,7 +93,7 @@ void imap_cmd_begin(struct imap_client *c, imap_done_fn *done, void *arg)
         c->ahead++;
     else if (c->allowed != UINT64_MAX)
         c->allowed--;
-    struct command *cmd = &c->commands[c->n_commands++];
+    struct command *cmd = imap_client_at(c, c->n_commands++);
     *cmd = (struct command){
         .tag = ++c->last_tag, .start = imap_out_end(&c->out), .done = done, .arg = arg};
     imap_cmd_f(c, "c%u ", cmd->tag);
@@ -104,7 +115,7 @@ void imap_cmd_f(struct imap_client *c, const char *fmt, ...)
     va_start(ap, fmt);
     imap_out_addf(&c->out, fmt, ap);
     va_end(ap);
-    struct command *cmd = imap_client_command(c, c->last_tag);
+    struct command *cmd = composed(c);
     if (cmd)
         imap_verb_add(&cmd->verb, slice_from(buf_slice(&c->out.bytes), before));
 }
@@ -142,11 +153,15 @@ void imap_cmd_astring(struct imap_client *c, struct slice s)
         return;
     }
     imap_cmd_text(c, "\"");
+    size_t from = 0;
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"' || s.p[i] == '\\')
-            imap_cmd_text(c, "\\");
-        emit(c, slice_sub(s, i, 1));
+        if (s.p[i] != '"' && s.p[i] != '\\')
+            continue;
+        emit(c, slice_sub(s, from, i - from));
+        imap_cmd_text(c, "\\");
+        from = i;
     }
+    emit(c, slice_from(s, from));
     imap_cmd_text(c, "\"");
 }
 
@@ -172,24 +187,22 @@ void imap_cmd_end(struct imap_client *c)
     imap_cmd_text(c, "\r\n");
     c->is_composing = false;
     c->is_muted = false;
-    struct command *cmd = imap_client_command(c, c->last_tag);
+    struct command *cmd = composed(c);
     if (cmd)
         cmd->end = imap_out_end(&c->out);
 }
 
 bool imap_cmd_is_over(const struct imap_client *c)
 {
-    for (size_t i = 0; i < c->n_commands; i++) {
-        if (c->commands[i].tag == c->last_tag)
-            return false;
-    }
-    return c->is_composing;
+    return c->is_composing &&
+           (c->n_commands == 0 ||
+               c->commands[imap_client_slot(c, c->n_commands - 1)].tag != c->last_tag);
 }
 
 void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg)
 {
     imap_cmd_begin(c, done, arg);
-    c->commands[c->n_commands - 1].is_starttls = true;
+    newest(c)->is_starttls = true;
     imap_cmd_text(c, "STARTTLS");
     imap_cmd_end(c);
     c->is_exclusive = true;
@@ -198,7 +211,7 @@ void imap_cmd_starttls(struct imap_client *c, imap_done_fn *done, void *arg)
 void imap_cmd_compress(struct imap_client *c, imap_done_fn *done, void *arg)
 {
     imap_cmd_begin(c, done, arg);
-    c->commands[c->n_commands - 1].is_compress = true;
+    newest(c)->is_compress = true;
     imap_cmd_text(c, "COMPRESS DEFLATE");
     imap_cmd_end(c);
     c->is_exclusive = true;
@@ -208,7 +221,7 @@ void imap_cmd_authenticate(struct imap_client *c, const char *mechanism, const c
     void (*challenge)(void *arg, struct slice text), imap_done_fn *done, void *arg)
 {
     imap_cmd_begin(c, done, arg);
-    c->commands[c->n_commands - 1].challenge = challenge;
+    newest(c)->challenge = challenge;
     imap_cmd_f(c, "AUTHENTICATE %s", mechanism);
     if (initial) {
         imap_cmd_text(c, " ");

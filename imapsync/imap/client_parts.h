@@ -34,8 +34,10 @@ struct imap_client {
     struct imap_out out;
     struct imap_secrets secrets;
 
+    /* A ring, by tag: most answers are the oldest command's, and with some hundred on their way
+     * nothing is to be moved for each. */
     struct command commands[COMMANDS_MAX];
-    size_t n_commands;
+    size_t first, n_commands;
     uint32_t last_tag;
     uint64_t allowed; /* commands that may be begun yet; UINT64_MAX: any number */
     uint64_t ahead;   /* that were begun all the same */
@@ -48,6 +50,17 @@ struct imap_client {
     bool skips_body;   /* the body that is coming is part of nothing */
     bool is_closed;    /* commands go nowhere any more */
 };
+
+/* Where the i-th of them is; the oldest is 0. */
+static inline size_t imap_client_slot(const struct imap_client *c, size_t i)
+{
+    return (c->first + i) % COMMANDS_MAX;
+}
+
+static inline struct command *imap_client_at(struct imap_client *c, size_t i)
+{
+    return &c->commands[imap_client_slot(c, i)];
+}
 
 struct command *imap_client_command(
     struct imap_client *c, uint32_t tag); /* NULL: answered, or never given */

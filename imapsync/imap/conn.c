@@ -60,7 +60,7 @@ static void on_untagged(void *arg, const struct imap_response *r)
 {
     struct imap_conn *c = arg;
     c->untagged++;
-    if (imap_client_awaits(c->client) & 1u << r->kind)
+    if (imap_client_awaits(c->client, r->kind))
         patience_progress(&c->patience);
     if (c->events && c->events->untagged)
         c->events->untagged(c->arg, r);
@@ -76,7 +76,7 @@ static void on_body_begin(void *arg, uint32_t uid, uint64_t size)
 static void on_body_data(void *arg, struct slice octets)
 {
     struct imap_conn *c = arg;
-    if (imap_client_awaits(c->client) & 1u << IMAP_KIND_FETCH)
+    if (imap_client_awaits(c->client, IMAP_KIND_FETCH))
         patience_octets(&c->patience, octets.n);
     if (c->events && c->events->body_data)
         c->events->body_data(c->arg, octets);

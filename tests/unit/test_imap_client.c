@@ -174,6 +174,50 @@ static void test_pipelining(void **state)
 }
 
 /* Lines that answer nothing are told and passed over, and the command waits. */
+#define ON_THEIR_WAY (IMAP_PIPELINE_MAX - 2)
+
+static const char *odd_or_even(unsigned tag)
+{
+    return tag % 2 ? "FETCH" : "NOOP";
+}
+
+/* Three times as many as can be on their way at once, and of each three the answer of the oldest
+ * comes last. */
+static void test_answers_out_of_order(void **state)
+{
+    static const unsigned order[] = {1, 2, 0};
+    struct rig g;
+    unsigned next = 1;
+    char text[64];
+    (void)state;
+    rig_up(&g, PLUS);
+    for (unsigned tag = 1; tag <= ON_THEIR_WAY; tag++)
+        command(&g, odd_or_even(tag));
+    for (; next <= 3 * IMAP_PIPELINE_MAX; next += COUNT_OF(order)) {
+        imap_client_sent(g.c, imap_client_out(g.c).n);
+        for (unsigned k = 0; k < COUNT_OF(order); k++) {
+            unsigned tag = next + order[k], oldest = order[k] == 0 ? next + 3 : next;
+            BUG_ON(fmt_into(text, sizeof(text), "c%u OK x\r\n", tag) != 0);
+            assert_int_equal(feed(&g, text), 0);
+            assert_int_equal(feed(&g, text), 0);
+            BUG_ON(fmt_into(text, sizeof(text), "c%u=%d odd%d(c%u OK x) ", tag, (int)IMAP_STATUS_OK,
+                       (int)IMAP_KIND_TAGGED, tag) != 0);
+            assert_said(&g, text); /* the second one is nobody's */
+            assert_slice_equal(imap_client_oldest(g.c), odd_or_even(oldest));
+            command(&g, odd_or_even(ON_THEIR_WAY + next + k));
+        }
+        assert_int_equal(imap_client_pending(g.c), ON_THEIR_WAY);
+    }
+    imap_client_cancel(g.c);
+    BUG_ON(fmt_into(text, sizeof(text), "=%d ", (int)IMAP_STATUS_CANCELLED) != 0);
+    for (size_t i = 0; i < ON_THEIR_WAY; i++) {
+        assert_true(slice_starts(buf_slice(&g.said), slice_str(text)));
+        buf_consume(&g.said, strlen(text));
+    }
+    assert_int_equal(g.said.n, 0);
+    rig_down(&g);
+}
+
 static void test_wrong_tags(void **state)
 {
     static const char *const rows[] = {"c2 OK x\r\n", "c0 OK x\r\n", "c01x OK x\r\n", "a1 OK x\r\n",
@@ -564,6 +608,15 @@ static void test_owed(void **state)
 
 #define BIT(name) (1u << IMAP_KIND_##name)
 
+/* The bits of all kinds that it awaits. */
+static unsigned awaited(const struct imap_client *c)
+{
+    unsigned kinds = 0;
+    for (unsigned kind = 0; kind <= IMAP_KIND_OTHER; kind++)
+        kinds |= imap_client_awaits(c, (enum imap_kind)kind) ? 1u << kind : 0;
+    return kinds;
+}
+
 static void test_causes(void **state)
 {
     static const struct {
@@ -591,9 +644,9 @@ static void test_causes(void **state)
         for (size_t k = 0; rows[i].command[k]; k++)
             imap_cmd_f(g.c, "%c", rows[i].command[k]);
         imap_cmd_end(g.c);
-        assert_row(rows[i].command, imap_client_awaits(g.c) == 0);
+        assert_row(rows[i].command, awaited(g.c) == 0);
         imap_client_sent(g.c, 1);
-        assert_row(rows[i].command, imap_client_awaits(g.c) == rows[i].causes);
+        assert_row(rows[i].command, awaited(g.c) == rows[i].causes);
         rig_down(&g);
     }
 }
@@ -666,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_greetings),
         cmocka_unit_test(test_capabilities),
         cmocka_unit_test(test_pipelining),
+        cmocka_unit_test(test_answers_out_of_order),
         cmocka_unit_test(test_wrong_tags),
         cmocka_unit_test(test_odd_lines),
         cmocka_unit_test(test_literal_plus),
