@@ -3,10 +3,11 @@
  * backup: sets that hold what a host needs to route again: the map, the configuration and the keys.
  *
  *     DIR/YYYYMMDDTHHMMSSZ-GENERATION/
- *         map.jsonl.gz     {"format": "coexist-map", "version": 2, "made"}, then {"key", "record"}
- *                          in the order of keys, then those that changed while that was read, then
- *                          {"generation", "rows"}; version 1, which is read too, was map.jsonl,
- *                          not packed
+ *         map.jsonl.gz     {"format": "coexist-map", "version": 3, "made"}, then {"key", "record"}
+ *                          in the order of keys, then those that changed while that was read, with
+ *                          {"source", "record"} for each source of imports behind both (of the
+ *                          same one the last counts), then {"generation", "rows"}; version 2, which
+ *                          is read too, had no sources, and version 1 was map.jsonl, not packed
  *         coexist.conf     the configuration file
  *         trace.key        the key file of the relay, milter.key that of the milter, if it has one
  *         SHA256SUMS       for `sha256sum -c`; written last: a set without it is none
@@ -32,7 +33,7 @@
 #define BACKUP_MAP "map.jsonl.gz"
 #define BACKUP_MAP_PLAIN "map.jsonl" /* of version 1 */
 #define BACKUP_SUMS "SHA256SUMS"
-#define BACKUP_VERSION 2 /* that is written; all up to it are read */
+#define BACKUP_VERSION 3 /* that is written; all up to it are read */
 
 /* As backend_call_own(). */
 struct backup_map {

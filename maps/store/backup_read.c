@@ -115,7 +115,8 @@ int backup_line(struct slice line, json_t **row_out, struct backup_end *end_out,
     *row_out = NULL;
     if (format && strcmp(format, "coexist-map") == 0) {
         kind = version >= 1 && version <= BACKUP_VERSION ? 0 : wrong_version(err);
-    } else if (json_is_string(json_object_get(v, "key")) &&
+    } else if ((json_is_string(json_object_get(v, "key")) ||
+                   json_is_string(json_object_get(v, "source"))) &&
                json_is_string(json_object_get(v, "record"))) {
         *row_out = json_incref(v);
         kind = 1;

@@ -37,7 +37,8 @@
  *   revert    generation [keys dry_run]                 as apply, and "dry_run": these entries, or
  *                                                       all, as they were then
  *   dump      [after] or since                          rows [{key record}], next, generation,
- * map_id: records in hexadecimal digits, deleted ones too; since a generation: what has changed
+ * map_id: records in hexadecimal digits, deleted ones too; since a generation: what has changed;
+ * behind the last of both a {source record} for each source of imports
  *   restore_begin  generation                           of the backup, on this connection
  *   restore_put    [rows] [moved [{key route [by]}]]    as dump gave them; what cut-overs say, the
  *                                                       last of a key; route "-": nothing
@@ -58,7 +59,7 @@
  *   barrier   key epoch timeout_ms                      result: clear, ambiguous or timeout;
  *                                                       waited_ms (only coexist-mapd)
  *   status                                              map_id generation keys holds [...]
- * consumers
+ * sources [{source when age_s rows who}], consumers
  *                                                       [{program pid sequence used_s ...}] and
  * more unmapped  [after]                                   rows [{key seen first last known by}],
  * missed, next: who got mail and has no entry

@@ -2,11 +2,13 @@
 /*
  * control_dump: the records of the map as they are, for backups: every key from one on, deleted
  * ones too, or what has changed since a generation.  Pages that were read while the map changed and
- * all that changed since the first of them are together the map at the last generation.
+ * all that changed since the first of them are together the map at the last generation.  The last
+ * page of both ends with the sources of imports.
  */
 #include "maps/store/control_priv.h"
 
 #include <sysexits.h>
+#include "maps/store/sources.h"
 
 struct dump {
     struct slice after;
@@ -35,10 +37,10 @@ static bool is_full(const struct dump *d)
     return json_array_size(d->rows) >= CONTROL_LIST_MAX || d->bytes > CONTROL_REPLY_BYTES_MAX / 2;
 }
 
-static void add_row(struct dump *d, struct slice key, struct slice record)
+static void add_row(struct dump *d, const char *what, struct slice key, struct slice record)
 {
     json_t *row = json_object();
-    control_set(row, "key", key);
+    control_set(row, what, key);
     json_object_set_new(row, "record", hex(record));
     json_array_append_new(d->rows, row);
     d->bytes += key.n + 2 * record.n + 32;
@@ -56,7 +58,7 @@ static int on_entry(void *arg, struct slice key, const struct route_entry *entry
     if (record_encode(entry, true, &record) != 0)
         rc = err_set(err, ERR_PERM, EX_DATAERR, "the entry of %.*s is damaged", SLICE_ARG(key));
     else
-        add_row(d, key, buf_slice(&record));
+        add_row(d, "key", key, buf_slice(&record));
     buf_fini(&record);
     if (rc != 0 || !is_full(d))
         return rc;
@@ -72,7 +74,19 @@ static int on_change(void *arg, const struct history_record *r, struct err *err 
         d->next = json_integer((json_int_t)r->generation - 1);
         return 1;
     }
-    add_row(d, r->key, r->new_value);
+    add_row(d, "key", r->key, r->new_value);
+    return 0;
+}
+
+static int on_source(void *arg, const struct source *source, struct err *err ATTR_UNUSED)
+{
+    struct buf record;
+
+    buf_init(&record, SOURCE_RECORD_MAX);
+    if (source_encode(source, &record) != 0)
+        BUG("what was decoded fits");
+    add_row(arg, "source", source->name, buf_slice(&record));
+    buf_fini(&record);
     return 0;
 }
 
@@ -92,6 +106,8 @@ enum control_outcome control_dump(struct control_call *call)
         rc = store_scan_history(call->c->store, call->txn, since + 1, on_change, &d, call->err);
     else
         rc = store_scan(call->c->store, call->txn, d.after, on_entry, &d, call->err);
+    if (rc == 0 && !d.next)
+        rc = sources_scan(call->c->store, call->txn, on_source, &d, call->err);
     if (rc != 0) {
         json_decref(d.next);
         return CONTROL_FAILED;

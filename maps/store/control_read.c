@@ -8,6 +8,7 @@
 
 #include <sysexits.h>
 #include "base/core/clock.h"
+#include "maps/store/sources.h"
 
 #define LIST_SCANNED_MAX 50000
 #define ENTRY_JSON_BYTES 256 /* about what names and punctuation of one entry take */
@@ -193,6 +194,12 @@ enum control_outcome control_list(struct control_call *call)
 /* --- status ------------------------------------------------------------------------------------
  */
 
+static uint64_t age_s(const struct control_call *call, int64_t when_s)
+{
+    int64_t now_s = call->c->now_ms / 1000;
+    return now_s > when_s ? (uint64_t)(now_s - when_s) : 0;
+}
+
 static int add_hold(
     struct control_call *call, const struct store_hold *hold, struct buf *bytes, json_t *held)
 {
@@ -206,12 +213,24 @@ static int add_hold(
     control_set(h, "owner", entry.hold_owner);
     control_set_time(h, "deadline", hold->deadline_ms / 1000);
     control_set_time(h, "since", entry.when_s);
-    control_set_u64(h, "age_s",
-        call->c->now_ms / 1000 > entry.when_s ? (uint64_t)(call->c->now_ms / 1000 - entry.when_s)
-                                              : 0);
+    control_set_u64(h, "age_s", age_s(call, entry.when_s));
     json_object_set_new(
         h, "is_over", json_boolean(hold->deadline_ms < control_hold_now_ms(call->c)));
     return json_array_append_new(held, h);
+}
+
+static int add_source(void *arg, const struct source *source, struct err *err ATTR_UNUSED)
+{
+    const struct control_call *call = arg;
+    json_t *one = json_object();
+
+    control_set(one, "source", source->name);
+    control_set_time(one, "when", source->when_s);
+    control_set_u64(one, "age_s", age_s(call, source->when_s));
+    control_set_u64(one, "rows", source->rows);
+    control_set(one, "who", source->who);
+    json_array_append_new(json_object_get(call->reply, "sources"), one);
+    return 0;
 }
 
 enum control_outcome control_status(struct control_call *call)
@@ -236,6 +255,9 @@ enum control_outcome control_status(struct control_call *call)
     control_set_u64(call->reply, "keys", store_live_count(s));
     control_set_u64(call->reply, "held", n);
     json_object_set_new(call->reply, "holds", held);
+    json_object_set_new(call->reply, "sources", json_array());
+    if (sources_scan(s, call->txn, add_source, call, call->err) != 0)
+        return CONTROL_FAILED;
     control_add_consumers(call);
     if (call->c->status)
         call->c->status(call->c->status_arg, call->reply);

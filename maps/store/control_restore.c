@@ -19,6 +19,7 @@
 #include <sysexits.h>
 #include "base/core/mem.h"
 #include "base/core/num.h"
+#include "maps/store/sources.h"
 
 #define RESTORE_OWNER MOVED_RESTORE
 #define ARENA_MAX ((size_t)2 << 30)
@@ -42,7 +43,7 @@ struct rows {
 
 struct control_restore {
     struct arena *mem;
-    struct rows entries, moved;
+    struct rows entries, moved, sources;
     uint64_t generation; /* of the backup */
 };
 
@@ -53,6 +54,7 @@ void control_restore_free(struct control_restore **restore)
     arena_free(&(*restore)->mem);
     free((*restore)->entries.v);
     free((*restore)->moved.v);
+    free((*restore)->sources.v);
     free(*restore);
     *restore = NULL;
 }
@@ -82,18 +84,8 @@ static enum control_outcome need_restore(struct control_call *call)
 /* --- Rows ------------------------------------------------------------------------------- */
 
 static int add_row(struct control_restore *r, struct rows *rows, struct slice key,
-    struct slice text, struct slice by, bool is_hex)
+    struct slice text, struct slice by)
 {
-    unsigned char bytes[ROUTE_RECORD_MAX];
-    struct route_entry entry;
-
-    if (is_hex) {
-        if (text.n % 2 || text.n / 2 > sizeof bytes || num_hex(text, bytes, text.n / 2) != 0)
-            return -1;
-        text = slice_make(bytes, text.n / 2);
-        if (record_decode(text, &entry) != 0)
-            return -1;
-    }
     if (rows->n == rows->cap) {
         rows->cap = rows->cap ? 2 * rows->cap : 1024;
         rows->v = mem_realloc_array(rows->v, rows->cap, sizeof *rows->v);
@@ -103,6 +95,22 @@ static int add_row(struct control_restore *r, struct rows *rows, struct slice ke
         arena_dup(r->mem, key), arena_dup(r->mem, text), arena_dup(r->mem, by), rows->n};
     rows->n++;
     return row->key.p && row->record.p ? 0 : -1;
+}
+
+/* Of an entry, or of a source, in hexadecimal digits. */
+static int add_record(
+    struct control_restore *r, struct rows *rows, struct slice key, struct slice text)
+{
+    unsigned char bytes[ROUTE_RECORD_MAX];
+    struct route_entry entry;
+    struct source source;
+
+    if (text.n % 2 || text.n / 2 > sizeof bytes || num_hex(text, bytes, text.n / 2) != 0)
+        return -1;
+    text = slice_make(bytes, text.n / 2);
+    if (rows == &r->sources ? source_decode(text, &source) != 0 : record_decode(text, &entry) != 0)
+        return -1;
+    return add_row(r, rows, key, text, SLICE_NONE);
 }
 
 /* The array of that name; NULL and CONTROL_DONE: there is none. */
@@ -119,6 +127,7 @@ static enum control_outcome get_list(
 /* Keys are as the map had them, also of a domain that the configuration no longer has. */
 static enum control_outcome put_entries(struct control_call *call)
 {
+    struct control_restore *r = call->session->restore;
     const json_t *list, *one;
     struct slice key, text;
     size_t i;
@@ -127,11 +136,12 @@ static enum control_outcome put_entries(struct control_call *call)
         return CONTROL_REFUSED;
     json_array_foreach(list, i, one)
     {
-        if (control_string(one, "key", ROUTE_KEY_MAX, true, &key, call->err) != 0 ||
+        bool is_source = json_object_get(one, "source") != NULL;
+        if (control_string(one, is_source ? "source" : "key",
+                is_source ? ROUTE_SOURCE_MAX : ROUTE_KEY_MAX, true, &key, call->err) != 0 ||
             control_string(one, "record", 2 * ROUTE_RECORD_MAX, true, &text, call->err) != 0)
             return CONTROL_REFUSED;
-        if (add_row(call->session->restore, &call->session->restore->entries, key, text, SLICE_NONE,
-                true) != 0)
+        if (add_record(r, is_source ? &r->sources : &r->entries, key, text) != 0)
             return (enum control_outcome)control_refuse(call, ERR_PERM, EX_DATAERR,
                 "the record of %.*s is not one that this version knows", SLICE_ARG(key));
     }
@@ -158,7 +168,7 @@ static enum control_outcome put_moved(struct control_call *call)
             (!slice_eq(route, SLICE_LIT(NOBODY)) &&
                 change_check_route(call->c->conf, route, call->err) != 0))
             outcome = CONTROL_REFUSED;
-        else if (add_row(r, &r->moved, buf_slice(&key), route, by, false) != 0)
+        else if (add_row(r, &r->moved, buf_slice(&key), route, by) != 0)
             outcome = (enum control_outcome)control_refuse(
                 call, ERR_TEMP, EX_OSERR, "the restore needs too much memory");
         if (outcome != CONTROL_DONE)
@@ -308,7 +318,7 @@ static int find_later(void *arg, struct slice key, const struct route_entry *e, 
 
     if (e->is_tombstone || find(&w->r->entries, key))
         return 0;
-    return add_row(w->r, &w->later, key, SLICE_LIT("x"), SLICE_NONE, false) == 0
+    return add_row(w->r, &w->later, key, SLICE_LIT("x"), SLICE_NONE) == 0
                ? 0
                : err_set(err, ERR_TEMP, EX_OSERR, "the restore needs too much memory");
 }
@@ -339,6 +349,25 @@ static enum control_outcome hold_unknown(struct work *w, const struct row *row)
     return put(w, row->key, &now, &next, SLICE_LIT(NOBODY), moved->record, moved->by);
 }
 
+/* The entries are those of the backup, and so is when each source was imported last; a backup of an
+ * earlier version does not know. */
+static enum control_outcome restore_sources(struct work *w)
+{
+    const struct rows *rows = &w->r->sources;
+    struct source source;
+
+    if (sources_clear(w->call->txn, w->call->err) != 0)
+        return CONTROL_FAILED;
+    for (size_t i = 0; i < rows->n; i++) {
+        source.name = rows->v[i].key;
+        if (source_decode(rows->v[i].record, &source) != 0)
+            BUG("a record was checked when it came");
+        if (sources_put(w->call->txn, &source, w->call->err) != 0)
+            return CONTROL_FAILED;
+    }
+    return CONTROL_DONE;
+}
+
 static enum control_outcome restore_all(struct work *w)
 {
     struct control_restore *r = w->r;
@@ -362,7 +391,7 @@ static enum control_outcome restore_all(struct work *w)
         outcome = hold_later(w, &w->later.v[i]);
     for (size_t i = 0; i < r->moved.n && outcome == CONTROL_DONE; i++)
         outcome = hold_unknown(w, &r->moved.v[i]);
-    return outcome;
+    return outcome == CONTROL_DONE ? restore_sources(w) : outcome;
 }
 
 enum control_outcome control_restore_commit(struct control_call *call)

@@ -20,6 +20,7 @@
 #include <inttypes.h>
 #include <sysexits.h>
 #include "base/core/log.h"
+#include "maps/store/sources.h"
 
 /* --- The guard and the report ----------------------------------------------------------------- */
 
@@ -83,6 +84,19 @@ static void report(struct control_call *call, struct control_import *import)
     if (import->retired && !import->dry_run)
         log_warn("import_retires", log_slice("source", import->rules.source),
             log_u64("addresses", import->retired));
+}
+
+/* Also where the map says all of it already: that the file was read is what its age is about. */
+static enum control_outcome note_source(struct control_call *call, struct control_import *import)
+{
+    const struct source source = {.name = import->rules.source,
+        .who = call->cause.who,
+        .when_s = call->cause.when_s,
+        .rows = import->n};
+
+    if (source.name.n == 0)
+        return CONTROL_DONE;
+    return sources_put(call->txn, &source, call->err) == 0 ? CONTROL_DONE : CONTROL_FAILED;
 }
 
 /* --- Turns ---------------------------------------------------------------------------------- */
@@ -201,6 +215,8 @@ static enum control_outcome turn(struct control_call *call, struct control_impor
     enum control_outcome outcome = check_tallies(call, import);
     if (outcome == CONTROL_DONE && !import->dry_run)
         outcome = switch_over(call, import);
+    if (outcome == CONTROL_DONE && !call->c->must_continue && !import->dry_run)
+        outcome = note_source(call, import);
     if (outcome == CONTROL_DONE && !call->c->must_continue)
         report(call, import);
     return outcome;

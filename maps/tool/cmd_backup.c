@@ -40,15 +40,6 @@ static json_t *set_json(const struct backup_set *set)
         (json_int_t)set->bytes);
 }
 
-/* In the largest unit of which there are two. */
-static void print_age(uint64_t s, char out[32])
-{
-    uint64_t n = s >= 2 * 86400 ? s / 86400 : s >= 2 * 3600 ? s / 3600 : s >= 120 ? s / 60 : s;
-    const char *unit = s >= 2 * 86400 ? "days" : s >= 2 * 3600 ? "hours" : s >= 120 ? "min" : "s";
-    if (fmt_into(out, 32, "%" PRIu64 " %s", n, unit) != 0)
-        BUG("a number fits");
-}
-
 static void print_size(uint64_t bytes, char out[32])
 {
     int rc = bytes < 2048          ? fmt_into(out, 32, "%" PRIu64 " B", bytes)
@@ -69,7 +60,7 @@ static int list_sets(struct tool *t, struct err *err)
     for (size_t i = 0; i < n && rc == 0; i++) {
         char made[32], age[32], generation[32], size[32];
         clock_format_utc(v[i].made_s, made);
-        print_age(age_s(&v[i]), age);
+        tool_age(age_s(&v[i]), age);
         print_size(v[i].bytes, size);
         if (fmt_into(generation, sizeof generation, "%" PRIu64, v[i].generation) != 0)
             BUG("a number fits");

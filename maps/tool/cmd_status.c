@@ -10,6 +10,7 @@
 #include "base/core/clock.h"
 #include "base/core/num.h"
 #include "base/os/io.h"
+#include "base/os/user.h"
 #include "maps/access.h"
 #include "maps/snapshot.h"
 #include "maps/store/store.h"
@@ -228,6 +229,27 @@ static void print_consumers(const json_t *consumers)
     table_free(&table);
 }
 
+static void print_sources(const json_t *sources)
+{
+    struct table *table = table_new("  SOURCE|IMPORTED|AGE>|ROWS>|WHO");
+    const json_t *row;
+    char name[ROUTE_SOURCE_MAX + 4], age[32], rows[24], who[STORE_WHO_MAX + USER_NAME_MAX];
+    size_t i;
+
+    json_array_foreach(sources, i, row)
+    {
+        if (fmt_into(name, sizeof name, "  %s", tool_text(row, "source")) != 0 ||
+            fmt_into(rows, sizeof rows, "%" PRIu64, tool_number(row, "rows")) != 0)
+            continue;
+        tool_age(tool_number(row, "age_s"), age);
+        tool_who(row, who, sizeof who);
+        table_row(table, (const char *const[]){name, tool_text(row, "when"), age, rows, who});
+    }
+    if (json_array_size(sources) > 0)
+        table_flush(table, stdout);
+    table_free(&table);
+}
+
 static void print_counts(const json_t *counts)
 {
     struct table *table = table_new("  SERVER|KIND|STATE|ENTRIES>");
@@ -268,6 +290,8 @@ static void print_status(const json_t *s)
     print_counts(json_object_get(s, "counts"));
     print_number("held", tool_number(s, "held"));
     print_holds(json_object_get(s, "holds"));
+    print_number("sources", json_array_size(json_object_get(s, "sources")));
+    print_sources(json_object_get(s, "sources"));
     if (json_is_true(json_object_get(lookups, "valid")))
         printf("%-12sgeneration %" PRIu64 ", snapshot %" PRIu64 "\n", "look-ups",
             tool_number(lookups, "generation"), tool_number(lookups, "sequence"));

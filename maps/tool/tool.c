@@ -8,6 +8,7 @@
 #include "maps/tool/tool.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +299,14 @@ void tool_who(const json_t *object, char *out, size_t size)
 uint64_t tool_number(const json_t *object, const char *name)
 {
     return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+void tool_age(uint64_t s, char out[32])
+{
+    uint64_t n = s >= 2 * 86400 ? s / 86400 : s >= 2 * 3600 ? s / 3600 : s >= 120 ? s / 60 : s;
+    const char *unit = s >= 2 * 86400 ? "days" : s >= 2 * 3600 ? "hours" : s >= 120 ? "min" : "s";
+    if (fmt_into(out, 32, "%" PRIu64 " %s", n, unit) != 0)
+        BUG("a number fits");
 }
 
 int tool_flush(struct err *err)

@@ -78,6 +78,8 @@ const char *tool_text(const json_t *object, const char *name); /* "" when there 
  * USER_NAME_MAX. */
 void tool_who(const json_t *object, char *out, size_t size);
 uint64_t tool_number(const json_t *object, const char *name);
+/* Such as "3 hours": in the largest unit of which there are two. */
+void tool_age(uint64_t s, char out[32]);
 /* Ends a command that printed: -1 and EX_IOERR when stdout did not take it. */
 int tool_flush(struct err *err) ATTR_WUR;
 

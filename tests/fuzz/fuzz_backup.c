@@ -66,7 +66,8 @@ static void check_line(struct slice line)
         (end.generation != UINT64_MAX) != (kind == 2) || (end.rows != UINT64_MAX) != (kind == 2) ||
         (kind < 0 && err.code != EX_DATAERR))
         abort();
-    if (row && (!json_string_value(json_object_get(row, "key")) ||
+    if (row && ((!json_string_value(json_object_get(row, "key")) &&
+                    !json_string_value(json_object_get(row, "source"))) ||
                    !json_string_value(json_object_get(row, "record"))))
         abort();
     json_decref(row);

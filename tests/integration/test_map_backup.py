@@ -47,7 +47,7 @@ def test_a_set_is_whole(made):
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
     assert (folder / "coexist.conf").read_bytes() == made.conf.read_bytes()
     lines = [json.loads(line) for line in read_map(folder).splitlines()]
-    assert lines[0]["format"] == "coexist-map" and lines[0]["version"] == 2 and lines[-1] == {"generation": 5, "rows": 4}
+    assert lines[0]["format"] == "coexist-map" and lines[0]["version"] == 3 and lines[-1] == {"generation": 5, "rows": 4}
     told, = made.json("backup", "list")
     assert (told["name"], told["generation"]) == (name, 5) and told["age_s"] < 600
     assert told["bytes"] == sum(p.stat().st_size for p in folder.iterdir())
@@ -77,6 +77,23 @@ def test_lost_map(made):
     assert made.maptool("check").returncode == 0
     # A second one changes nothing.
     assert made.json("restore", name)["unchanged"] == 4
+
+
+def test_when_each_source_was_imported_comes_back(made):
+    def sources():
+        return [{k: v for k, v in row.items() if k != "age_s"} for row in made.json("status")["sources"]]
+    (made.state / "hr.csv").write_text(f"{ANN},old\n{BOB},old\n")
+    made.maptool("import", made.state / "hr.csv")
+    known = sources()
+    assert [(row["source"], row["rows"]) for row in known] == [("hr.csv", 2)]
+    assert re.search(rf"^  hr\.csv +{known[0]['when']} +\d+ (s|min) +2  \S", made.maptool("status", check=False).stdout, re.M)
+    name = backup(made)
+    made.maptool("import", "--source", "later", made.state / "hr.csv")
+    assert [row["source"] for row in sources()] == ["hr.csv", "later"]
+    made.maptool("restore", name, "--dry-run")
+    assert len(sources()) == 2
+    made.maptool("restore", name)
+    assert sources() == known
 
 
 def test_who_is_elsewhere_comes_back_held(made):
@@ -124,7 +141,7 @@ def test_what_is_no_set(made):
     refused("has no end")
     signed(whole.replace('"rows":4', '"rows":5'))
     refused("has 4 rows, and says that there are 5")
-    signed(whole.replace('"version":2', '"version":9'))
+    signed(whole.replace('"version":3', '"version":9'))
     refused("another version")
     signed(whole.replace('"record":"', '"record":"zz'))
     refused("record of ann@example.org")
@@ -145,7 +162,7 @@ def test_a_set_of_version_1(made):
     """As earlier versions made them: the same lines, not packed."""
     name = backup(made)
     folder = made.state / "backup" / name
-    (folder / "map.jsonl").write_text(read_map(folder).replace('"version":2', '"version":1'))
+    (folder / "map.jsonl").write_text(read_map(folder).replace('"version":3', '"version":1'))
     (folder / "map.jsonl.gz").unlink()
     with open(folder / "SHA256SUMS", "w", encoding="ascii") as out:
         subprocess.run(["sha256sum", "map.jsonl", "coexist.conf"], cwd=folder, stdout=out, check=True)
@@ -163,8 +180,9 @@ def test_changes_meanwhile_are_in_the_set(site):
         map_.ok(op="set", key="u00001@example.org", set={"route": "new"})
         map_.ok(op="del", key="u08999@example.org")
         rest = map_.ok(op="dump", since=page["generation"])
-        assert [r["key"] for r in rest["rows"]] == ["u00001@example.org", "u08999@example.org"]
-        assert rest["next"] is None and rest["generation"] == 9002 and page["next"] == page["rows"][-1]["key"]
+        assert [r["key"] for r in rest["rows"][:-1]] == ["u00001@example.org", "u08999@example.org"]
+        assert rest["rows"][-1]["source"] == "stdin"
+        assert rest["next"] is None and rest["generation"] == page["generation"] + 2 and page["next"] == page["rows"][-1]["key"]
 
 
 def test_backups_by_themselves(site):

@@ -124,14 +124,17 @@ static void test_lines(void **state)
     } rows[] = {
         {"{\"format\":\"coexist-map\",\"version\":1,\"made\":\"x\"}", 0},
         {"{\"format\":\"coexist-map\",\"version\":2}", 0},
+        {"{\"format\":\"coexist-map\",\"version\":3}", 0},
         {"{\"key\":\"a@x\",\"record\":\"00\"}", 1},
+        {"{\"source\":\"hr\",\"record\":\"00\"}", 1},
         {"{\"generation\":7,\"rows\":1}", 2},
         {"{\"format\":\"coexist-map\",\"version\":0}", -1},
-        {"{\"format\":\"coexist-map\",\"version\":3}", -1},
+        {"{\"format\":\"coexist-map\",\"version\":4}", -1},
         {"{\"format\":\"coexist-map\"}", -1},
         {"{\"format\":\"other\",\"version\":1}", -1},
         {"{\"key\":\"a@x\"}", -1},
         {"{\"key\":7,\"record\":\"00\"}", -1},
+        {"{\"source\":\"hr\"}", -1},
         {"{\"generation\":-1,\"rows\":1}", -1},
         {"{\"generation\":7,\"rows\":-1}", -1},
         {"{\"generation\":7}", -1},
@@ -159,6 +162,7 @@ static void test_lines(void **state)
 
 #define HEAD "{\"format\":\"coexist-map\",\"version\":2}\n"
 #define ROW "{\"key\":\"a@x\",\"record\":\"00\"}\n"
+#define SOURCE "{\"source\":\"hr\",\"record\":\"00\"}\n"
 #define END(n) "{\"generation\":7,\"rows\":" n "}\n"
 
 static int count_rows(void *arg, json_t *rows_own, struct err *err)
@@ -200,6 +204,7 @@ static void test_files(void **state)
     } rows[] = {
         {HEAD END("0"), 0, NULL},
         {HEAD ROW ROW END("2"), 2, NULL},
+        {HEAD ROW SOURCE END("2"), 2, NULL},
         {HEAD ROW END("2"), 0, "has 1 rows, and says that there are 2"},
         {HEAD ROW "{\"generation\":7,\"rows\":1}", 0, "no end"},
         {HEAD ROW, 0, "no end"},
