@@ -38,9 +38,9 @@ static json_t *asked_of(const struct queue_job *job)
     if (r->kind == REQUEST_NONE && r->deaths == 0)
         return NULL;
     return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:o}", "kind", kinds[r->kind], "phase",
-        job->is_running ? "running"
-        : r->is_aside   ? "set-aside"
-                        : "waiting",
+        r->is_aside       ? "set-aside" /* his release may be running all the same */
+        : job->is_running ? "running"
+                          : "waiting",
         "asked_ms", (json_int_t)r->asked_ms, "due_ms", (json_int_t)r->due_ms, "failures",
         (int)r->failures, "deaths", (int)r->deaths, "why", text_json(r->why));
 }
