@@ -205,6 +205,28 @@ static int halve(struct halving *h, size_t *at, size_t n, struct err *err)
     return n > half ? halve(h, at + half, n - half, err) : 0;
 }
 
+/* A folder that was replaced refuses everything, and not only to read them. */
+static int folder_is_there(const struct halving *h, size_t n, struct err *err)
+{
+    uint32_t uids[REFUSED_MAX];
+    size_t n_uids = 0;
+    for (size_t i = 0; i < n && n_uids < REFUSED_MAX; i++) {
+        if (h->v[i].is_refused)
+            uids[n_uids++] = h->v[i].uid;
+    }
+    if (n_uids == 0)
+        return 0;
+    struct keywords none = {0};
+    struct end_changes there;
+    struct end_ticket t = {0};
+    end_changes_init(&there, &none);
+    h->e->ops->attributes(h->e, uids, n_uids, 0, &there, &t);
+    int result = end_check(h->e, &t, "cannot look at what cannot be read", err);
+    end_changes_fini(&there);
+    keywords_fini(&none);
+    return result;
+}
+
 int bodies_halve(struct end *e, struct body *v, size_t n, struct err *err)
 {
     struct halving h = {.e = e, .v = v};
@@ -217,6 +239,8 @@ int bodies_halve(struct end *e, struct body *v, size_t n, struct err *err)
         if (n_at > 0 && halve(&h, at, n_at, err) != 0)
             return -1;
     }
+    if (folder_is_there(&h, n, err) != 0)
+        return -1;
     err_clear(err);
     return 0;
 }
