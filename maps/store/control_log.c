@@ -160,15 +160,16 @@ static int log_one(void *arg, const struct history_record *r, struct err *err AT
     return 0;
 }
 
-/* Where the last so many changes begin, one record per generation; steps are looked for among the
+/* Where the last so many changes begin; steps are looked for among the
  * last CONTROL_LOG_SCANNED_MAX. */
 static int find_last(
     struct control_call *call, struct log_query *q, uint64_t last, uint64_t now, uint64_t *from_out)
 {
-    uint64_t n = q->in_steps ? CONTROL_LOG_SCANNED_MAX : last;
-    *from_out = n < now ? now - n + 1 : 1;
+    const uint64_t max = CONTROL_LOG_SCANNED_MAX;
     if (!q->in_steps)
-        return 0;
+        return store_log_back(
+            call->c->store, call->txn, last < max ? last : max, from_out, call->err);
+    *from_out = max < now ? now - max + 1 : 1;
     if (store_scan_history(call->c->store, call->txn, *from_out, count_step, q, call->err) != 0)
         return -1;
     q->skip = q->n_steps > last ? q->n_steps - last : 0;

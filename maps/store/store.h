@@ -113,6 +113,9 @@ int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
 int store_log_reaches(
     struct store *s, struct store_txn *txn, uint64_t generation, struct err *err) ATTR_WUR;
 
+/* Where the last n records of the change log begin. */
+int store_log_back(struct store *s, struct store_txn *txn, uint64_t n, uint64_t *from_out,
+    struct err *err) ATTR_WUR;
 /* Takes at most max records from before before_s out of the change log, oldest first; none while an
  * import is folded. *n_out: how many. */
 int store_history_prune(

@@ -196,6 +196,44 @@ int store_scan_history(struct store *s, struct store_txn *txn, uint64_t from,
     return rc < 0 ? -1 : 0;
 }
 
+/* The last generation of the log below this one; 0: none. */
+static int last_below(
+    struct store *s, struct store_txn *txn, uint64_t generation, uint64_t *out, struct err *err)
+{
+    const struct store_view *v = store_view_of(s, txn);
+    unsigned char bytes[HISTORY_KEY_SIZE];
+    struct buf key;
+
+    history_key(generation, bytes);
+    buf_init(&key, HISTORY_KEY_SIZE);
+    int rc =
+        bdb_last_below(s->history, store_bdb_txn(txn), slice_make(bytes, sizeof bytes), &key, err);
+    *out = 0;
+    if (rc == 1 && history_key_parse(buf_slice(&key), out) != 0)
+        rc = err_set(err, ERR_PERM, EX_DATAERR, "the change log is damaged");
+    buf_fini(&key);
+    /* Rows that are not folded; of those that were lost nobody knows without reading them. */
+    if (v && generation > v->base + 1) {
+        uint64_t staged = generation - 1 < v->base + v->n ? generation - 1 : v->base + v->n;
+        *out = staged > *out ? staged : *out;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+int store_log_back(
+    struct store *s, struct store_txn *txn, uint64_t n, uint64_t *from_out, struct err *err)
+{
+    uint64_t at = store_generation(s) + 1, below = at;
+
+    for (; n > 0 && below > 0; n--) {
+        if (last_below(s, txn, at, &below, err) != 0)
+            return -1;
+        at = below ? below : at;
+    }
+    *from_out = at;
+    return 0;
+}
+
 /* --- What the log reaches ----------------------------------------------------------------- */
 
 struct reach {

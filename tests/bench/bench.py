@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 PAGE = ROOT / "docs" / "benchmarks.md"
 BENCHES = ["relay", "lookup", "map", "copy", "follow", "export", "many"]
-LONG = ["large", "size", "wide"]
+LONG = ["large", "size", "wide", "import"]
 
 INTRO = """# Benchmarks
 

@@ -2,6 +2,7 @@
 """The map's database and the requests that change it."""
 
 STAGE = ["test_stage"]
+PUBLISH = ["test_publish"]
 CONTROL = ["test_control", "test_store"]
 IMPORT = ["test_control_import"]
 RULES = ["test_import_rules"]
@@ -118,6 +119,9 @@ GROUPS = [
          ""),
     ]),
     ("maps/store/store_scan.c", CONTROL, [
+        ("the last changes are one too many",
+         "for (; n > 0 && below > 0; n--) {",
+         "for (; n + 1 > 0 && below > 0; n--) {"),
         ("one record more than asked for is pruned",
          "if (p->n == p->max || record->when_s >= p->before_s)",
          "if (p->n > p->max || record->when_s >= p->before_s)"),
@@ -354,6 +358,14 @@ GROUPS = [
          "json_object_get(request, \"max_drop\") ? 0 : conf->mapd.import_drop_count;",
          "conf->mapd.import_drop_count;"),
     ]),
+    ("maps/store/publish.c", PUBLISH, [
+        ("what others change while a snapshot is gathered is not in it",
+         "if (rc == 0 && p->ahead.caught < s->to)",
+         "if (false)"),
+        ("an import is published before all of it is gathered",
+         "*ready_out = rc == 0 && p->ahead.is_walked;",
+         "*ready_out = rc == 0;"),
+    ]),
     ("maps/store/import_stage.c", IMPORT, [
         ("a key that occurs twice is taken",
          "if (result == STAGE_TWICE) {",
@@ -444,9 +456,6 @@ GROUPS = [
         ("the log of one key has them all",
          "if (q->key.n && !slice_eq(q->key, r->key)) return 0;",
          ""),
-        ("the last changes are one too many",
-         "*from_out = n < now ? now - n + 1 : 1;",
-         "*from_out = n < now ? now - n : 1;"),
         ("changes without a request are one step",
          "if (r->request_id.n > 0 && slice_eq(r->request_id, slice_str(q->request)))",
          "if (slice_eq(r->request_id, slice_str(q->request)))"),

@@ -435,6 +435,10 @@ static void test_imports_in_pieces(void **state)
         }
         follow();
         compare_all();
+        /* The last changes, over generations that nobody used. */
+        json_t *log = ask("{\"op\":\"log\",\"last\":40}");
+        assert_true(i < 3 || json_array_size(json_object_get(log, "changes")) == 40);
+        json_decref(log);
     }
     control.prepare = NULL;
 }
