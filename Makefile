@@ -154,7 +154,8 @@ build/bin/%: build/obj/plain/tests/tools/%.o $(call archives,plain,$(ROOMS))
 
 # The simulation: the copy in one process with model servers.  What it calls of the clock, of poll()
 # and, for planted faults, of the journal comes to the simulation first.
-SIM_WRAPS := clock_gettime poll journal_intent_put journal_intent_sent_put journal_pair_put journal_pairs journal_walk \
+# Where the compiler does not see how many descriptors there are, poll() is __poll_chk() (_FORTIFY_SOURCE).
+SIM_WRAPS := clock_gettime poll __poll_chk journal_intent_put journal_intent_sent_put journal_pair_put journal_pairs journal_walk \
              journal_known_get journal_folder_detach journal_is_complete journal_is_fresh resolve restored plan_make
 SIM_OBJECTS = $(patsubst %.c,build/obj/$(1)/%.o,$(filter-out $(2),$(wildcard tests/sim/*.c)))
 SIM_LD := $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPS))
@@ -173,7 +174,7 @@ $(eval $(call sim_rule,plain,sim,$(SIM_FILES) $(SIM_BOTH),$(SIM_LD)))
 $(eval $(call sim_rule,asan,sim_asan,$(SIM_FILES) $(SIM_BOTH),$(SIM_LD)))
 $(eval $(call sim_rule,plain,sim_bdb,tests/sim/mem_bdb.c $(SIM_BOTH),$(SIM_BDB_LD)))
 # With the real clock and poll(): they talk to real servers as well.
-SIM_REAL_LD := $(filter-out %=poll %=clock_gettime,$(SIM_LD))
+SIM_REAL_LD := $(filter-out %=poll %=__poll_chk %=clock_gettime,$(SIM_LD))
 $(eval $(call sim_rule,plain,trace,$(SIM_FILES) $(addprefix tests/sim/,sim.c many.c $(PROMISES)),$(SIM_REAL_LD)))
 $(eval $(call sim_rule,plain,promises,$(SIM_FILES) $(addprefix tests/sim/,sim.c many.c trace.c),$(SIM_REAL_LD)))
 

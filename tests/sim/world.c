@@ -210,3 +210,10 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
         world->now_ms += (uint64_t)timeout_ms;
     return 0;
 }
+
+int __wrap___poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t size);
+int __wrap___poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t size)
+{
+    BUG_ON(n > size / sizeof(*fds));
+    return __wrap_poll(fds, n, timeout_ms);
+}
