@@ -224,10 +224,11 @@ format:
 model:
 	@$(PYTHON) tests/tools/run_model.py
 
-# One in twenty with Berkeley DB, and other seeds.
+# One in twenty with Berkeley DB, and other seeds; and these over three connections to each server.
 sim: build/sim/sim build/sim/sim_bdb
 	@build/sim/sim -s $(SIM_FIRST) -n $$(($(SIM_HISTORIES) - $(SIM_HISTORIES) / 20 - $(SIM_FIRST) + 1))
 	@build/sim/sim_bdb -n $$(($(SIM_HISTORIES) / 20)) -s $$(($(SIM_HISTORIES) + 1))
+	@build/sim/sim -c 3 -n $$(($(SIM_HISTORIES) / 20)) -s $$(($(SIM_HISTORIES) + 1))
 
 # How many of the errors that somebody could make the simulation would find.
 sim-faults: build/sim/sim
@@ -241,7 +242,7 @@ demo: packages-demo
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all helpers
 	@$(PYTHON) tests/tools/demo.py
 
-BENCHES := relay lookup copy follow export many large size wide
+BENCHES := relay lookup copy follow export many large size wide connections
 .PHONY: $(BENCHES)
 bench: packages-bench
 	@echo 'coexist: building'

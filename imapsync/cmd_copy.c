@@ -34,7 +34,7 @@ struct copy_args {
     const char *with_flags[OPTIONS_REPEATED_MAX + 1], *without_flags[OPTIONS_REPEATED_MAX + 1];
     const char *acl;
     struct buf acl_text;
-    const char *max_rate, *max_commands, *max_day;
+    const char *max_rate, *max_commands, *max_day, *connections;
     const char *accept[OPTIONS_REPEATED_MAX + 1];
     const char *map[OPTIONS_REPEATED_MAX + 1], *include[OPTIONS_REPEATED_MAX + 1],
         *exclude[OPTIONS_REPEATED_MAX + 1];
@@ -126,6 +126,7 @@ static int parse(const struct program_args *args, struct copy_args *a, struct er
         {"--with-flag", a->with_flags, &a->has_with, "FLAG: copy what has it; repeatable"},
         {"--without-flag", a->without_flags, &a->has_without,
             "FLAG: copy what does not have it; repeatable"},
+        {"--connections", &a->connections, NULL, "N to each server, for folders beside each other"},
         {"--newest-first", NULL, &a->is_newest_first, "in each folder the newest messages first"},
         {"--acl", &a->acl, NULL, "FILE of names: give the rights of others there as well"},
         {"--no-metadata", NULL, &a->no_metadata, "leave annotations of folders alone"},
@@ -187,6 +188,10 @@ static int numbers(struct copy_args *a, struct copy_options *out, struct err *er
     out->folders = (struct folder_rules){
         folder_words(a->map), folder_words(a->include), folder_words(a->exclude)};
     out->is_newest_first = a->is_newest_first;
+    if (a->connections &&
+        num_u32(slice_str(a->connections), 1, COPY_CONNECTIONS_MAX, &out->connections) != 0)
+        return err_set(err, ERR_PERM, EX_USAGE, "--connections is a number from 1 to %d",
+            COPY_CONNECTIONS_MAX);
     out->is_dry = a->is_dry;
     out->wants_octets = a->has_sizes;
     if (a->is_dry && a->verifies)

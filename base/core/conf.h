@@ -170,6 +170,7 @@ struct conf_sync {
     char *message_since, *message_before, *message_min_size, *message_max_size;
     struct conf_strings message_with_flag, message_without_flag;
     bool newest_first;
+    uint32_t connections; /* of one mailbox, to each server */
 };
 
 struct conf {

@@ -197,6 +197,7 @@ const struct schema_key schema_keys[] = {
     SYNC("message_with_flag", message_with_flag, NAMES, NULL, NO_RANGE),
     SYNC("message_without_flag", message_without_flag, NAMES, NULL, NO_RANGE),
     SYNC("newest_first", newest_first, BOOL, "no", CHOICES(YES_NO)),
+    SYNC("connections", connections, NUMBER, "1", RANGE(1, 8)),
 };
 /* clang-format on */
 

@@ -35,6 +35,9 @@ int copy_new(const struct end_maker *source, const struct end_maker *target, con
     c->options = *options;
     if (c->options.portion == 0)
         c->options.portion = COPY_MESSAGES_AT_ONCE;
+    if (c->options.connection_messages == 0)
+        c->options.connection_messages = COPY_CONNECTION_MESSAGES;
+    c->n_more = options->connections > 1 ? options->connections - 1 : 0;
     c->events = events;
     c->arg = arg;
     if (options->is_dry) {

@@ -28,6 +28,8 @@ struct copy_admin {
     const char *state;             /* state_dir.h's BASE, where what is found is kept for a day */
 };
 
+#define COPY_CONNECTIONS_MAX 8 /* of each side */
+
 struct copy_options {
     struct copy_admin source_admin, target_admin;
     unsigned delete_percent; /* of the mailbox in one pass; 0: nothing is deleted */
@@ -43,7 +45,11 @@ struct copy_options {
     uint32_t accept;  /* 1 << enum item_code: these are accepted when they are told */
     struct filter filter;
     bool is_newest_first; /* in each folder, message by message */
-    bool wants_octets;    /* of folders, for who is told of them: see struct end */
+    /* Of each side, for a copy of many folders; 0 and 1: one.  Further ones are begun for so many
+     * messages each (0: a number for which it is worth a sign-in). */
+    unsigned connections;
+    size_t connection_messages;
+    bool wants_octets; /* of folders, for who is told of them: see struct end */
     bool is_dry; /* everything is looked at and planned, and nothing done: events, counts and items
                     tell what would be.  The journal stays as it was */
 };

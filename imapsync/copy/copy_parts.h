@@ -27,6 +27,7 @@ struct copy {
     uint64_t n_lost; /* folders that the source does not list any more, of the last look */
     struct amounts_weighed weighed;
     struct suspects suspects;
+    size_t n_more;                     /* further connections that are tried */
     struct aside aside_from, aside_to; /* folders at which connections were lost */
     unsigned n_aside;                  /* how often one of them was put aside */
     struct tell tell;
@@ -44,6 +45,8 @@ struct copy {
  * in portions (options.portion). */
 #define COPY_FOLDERS_AT_ONCE 128
 #define COPY_MESSAGES_AT_ONCE 20000
+/* New messages for which a further connection is begun, unless options say another number. */
+#define COPY_CONNECTION_MESSAGES 200
 /* Folders that the journal knows nothing of, and that are planned in one go. */
 #define COPY_NEW_AT_ONCE 1000
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "imapsync/copy/folder_parts.h"
 #include "imapsync/stream/stream.h"
@@ -75,23 +76,51 @@ static void choose_sample(struct works *all)
     all->c->is_sampled = true;
 }
 
+_Static_assert(
+    COPY_CONNECTIONS_MAX == 1 + STREAM_MORE_MAX, "the stream has room for as many connections");
+
+/* What was not to be had is not asked for again; and what breaks connections is looked for with
+ * one.
+ */
+static void note_more(struct copy *c, const struct stream_more *more, int result)
+{
+    if (more->err.class != ERR_NONE) {
+        log_warn("fewer_connections", log_str("user", c->source->user),
+            log_u64("wanted", 1 + more->n_begun), log_u64("used", 1 + more->n_joined),
+            log_err(&more->err));
+        c->n_more = more->n_joined;
+    } else if (more->n_begun > 0) {
+        log_info("connections", log_str("user", c->source->user),
+            log_u64("wanted", 1 + more->n_begun), log_u64("used", 1 + more->n_joined));
+    }
+    if (result != 0 && more->n_joined > 0)
+        c->n_more = 0;
+}
+
 int folders_copy(struct works *all, struct stream_folder *folders, struct err *err)
 {
+    struct copy *c = all->c;
+    struct stream_more more = {.source = c->source,
+        .target = c->target,
+        .limits = c->options.limits,
+        .n = c->n_more,
+        .messages = c->options.connection_messages};
     choose_sample(all);
-    struct stream_job job = {.source = all->c->from,
-        .target = all->c->to,
-        .journal = all->c->journal,
-        .suspects = &all->c->suspects,
+    struct stream_job job = {.source = c->from,
+        .target = c->to,
+        .journal = c->journal,
+        .suspects = &c->suspects,
+        .more = &more,
         .folders = folders,
-        .is_newest_first = all->c->options.is_newest_first,
+        .is_newest_first = c->options.is_newest_first,
         .copied = on_copied,
         .reduced = on_reduced,
         .refused = on_refused,
         .missing = on_missing,
         .check = on_check,
-        .unchecked = all->c->unchecked,
+        .unchecked = c->unchecked,
         .is_cancelled = is_cancelled,
-        .arg = all->c};
+        .arg = c};
     for (size_t i = 0; i < all->n; i++) {
         struct work *w = &all->v[i];
         if (w->is_over || !w->is_needed)
@@ -117,6 +146,7 @@ int folders_copy(struct works *all, struct stream_folder *folders, struct err *e
     if (job.n_folders == 0)
         return 0;
     int result = stream_copy(&job, err);
+    note_more(c, &more, result);
     all->p->opened = NULL;
     return result;
 }

@@ -11,8 +11,6 @@
 
 #include "base/core/clock.h"
 
-#define PUMP_MAX 4
-
 void end_answer(struct end_ticket *t, enum end_result result, const struct err *err)
 {
     BUG_ON(t->result != END_PENDING || result == END_PENDING || (result != END_OK && !err));
@@ -59,8 +57,9 @@ static int is_over(const struct wait_limits *limits, const struct pollfd *cancel
 
 /* The ends that were asked for, n_asked of them, and those beside them. */
 struct party {
-    struct end *v[PUMP_MAX];
+    struct end *v[END_PUMP_MAX];
     size_t n, n_asked;
+    struct end *broken; /* of those that were asked for */
 };
 
 static void invite(struct party *p, struct end *e)
@@ -69,7 +68,7 @@ static void invite(struct party *p, struct end *e)
         if (p->v[i] == e)
             return;
     }
-    if (e && p->n < PUMP_MAX)
+    if (e && p->n < END_PUMP_MAX)
         p->v[p->n++] = e;
 }
 
@@ -81,15 +80,17 @@ static int advance(struct party *p, const struct pollfd *fds, bool *moved_out, s
         bool is_asked = i < p->n_asked;
         int result = p->v[i]->ops->advance(
             p->v[i], fds[i].revents, is_asked ? moved_out : &has_moved, is_asked ? err : &ignored);
-        if (result != 0 && is_asked)
+        if (result != 0 && is_asked) {
+            p->broken = p->v[i];
             return -1;
+        }
     }
     return 0;
 }
 
 static int pump(struct party *p, struct err *err)
 {
-    struct pollfd fds[PUMP_MAX + 1] = {{0}};
+    struct pollfd fds[END_PUMP_MAX + 1] = {{0}};
     const struct wait_limits *limits = p->v[0]->limits;
     for (bool moved = false; !moved;) {
         int wait_ms = -1;
@@ -118,15 +119,29 @@ static int pump(struct party *p, struct err *err)
     return 0;
 }
 
-int end_pump(struct end *const *ends, size_t n, struct err *err)
+static struct party party_of(struct end *const *ends, size_t n)
 {
     struct party p = {.n = 0};
-    BUG_ON(n == 0 || n > PUMP_MAX);
+    BUG_ON(n == 0 || n > END_PUMP_MAX);
     for (size_t i = 0; i < n; i++)
         invite(&p, ends[i]);
     p.n_asked = p.n;
     for (size_t i = 0; i < n; i++)
         invite(&p, ends[i]->beside);
+    return p;
+}
+
+int end_pump_apart(struct end *const *ends, size_t n, struct end **broken_out, struct err *err)
+{
+    struct party p = party_of(ends, n);
+    int result = pump(&p, err);
+    *broken_out = p.broken;
+    return result;
+}
+
+int end_pump(struct end *const *ends, size_t n, struct err *err)
+{
+    struct party p = party_of(ends, n);
     if (pump(&p, err) == 0)
         return 0;
     for (size_t i = 0; i < n; i++)
@@ -213,10 +228,10 @@ static size_t choose(
 int end_open_all(const struct end_maker *const *makers, size_t n, const struct wait_limits *limits,
     struct end **out, const struct end_maker **silent_out, struct err *err)
 {
-    struct end *waiting[PUMP_MAX];
+    struct end *waiting[END_PUMP_MAX];
     size_t n_waiting;
     int result = 0;
-    BUG_ON(n > PUMP_MAX);
+    BUG_ON(n > END_PUMP_MAX);
     *silent_out = NULL;
     for (size_t i = 0; i < n; i++)
         out[i] = makers[i]->make(makers[i], limits);
@@ -240,10 +255,10 @@ static void close_now(struct end **e)
 
 void end_close_all(struct end **ends, size_t n)
 {
-    struct end *leaving[PUMP_MAX];
+    struct end *leaving[END_PUMP_MAX];
     size_t n_leaving;
     struct err ignored = ERR_INIT;
-    BUG_ON(n > PUMP_MAX);
+    BUG_ON(n > END_PUMP_MAX);
     for (size_t i = 0; i < n; i++) {
         struct end *e = ends[i];
         if (e && e->beside) {

@@ -81,6 +81,7 @@ enum end_can {
     END_CAN_NEW_RIGHTS = 1024,   /* with the letters of RFC 4314 */
     END_CAN_METADATA = 2048,     /* metadata() and set_metadata(), of folders */
     END_CAN_METADATA_ALL = 4096, /* the same of the mailbox as a whole, by the name "" */
+    END_CAN_SHARE = 8192,        /* further ends of the same mailbox may be open beside it */
 };
 
 /* --- Operations: what goes in and what comes out -------------------------------------------- */
@@ -329,14 +330,21 @@ struct end_maker {
     unsigned (*n_avoided)(const struct end_maker *m);
 };
 
-/* Opens n <= 4 ends, all at the same time.  -1: one could not be, and none is; *silent_out is its
- * maker if that is since nobody is there, whoever the user is, else NULL. */
+#define END_PUMP_MAX 16
+
+/* Opens n <= END_PUMP_MAX ends, all at the same time.  -1: one could not be, and none is;
+ * *silent_out is its maker if that is since nobody is there, whoever the user is, else NULL. */
 int end_open_all(const struct end_maker *const *makers, size_t n, const struct wait_limits *limits,
     struct end **out, const struct end_maker **silent_out, struct err *err) ATTR_WUR;
 
-/* Waits until one of them has gone on, n <= 4.  -1: one has broken, err says which and why, or the
- * limits say that it is over.  Then all of them are lost: no ticket is open behind a failure. */
+/* Waits until one of them has gone on, n <= END_PUMP_MAX.  -1: one has broken, err says which and
+ * why, or the limits say that it is over.  Then all of them are lost: no ticket is open behind a
+ * failure. */
 int end_pump(struct end *const *ends, size_t n, struct err *err) ATTR_WUR;
+/* The same, of ends that do not depend on each other: nothing is lost with the one that has broken,
+ * which is *broken_out; NULL: the limits say that it is over.  None of them is broken before. */
+int end_pump_apart(
+    struct end *const *ends, size_t n, struct end **broken_out, struct err *err) ATTR_WUR;
 /* Pumps until the ticket is answered.  0: whatever it says but LOST. */
 int end_wait(struct end *e, const struct end_ticket *t, struct err *err) ATTR_WUR;
 /* And a NO is an error that begins with `what`. */
@@ -349,8 +357,8 @@ int end_drain(struct end *e, struct err *err) ATTR_WUR;
 int end_room(struct end *e, struct err *err) ATTR_WUR;
 /* For who leaves early, whatever is on its way. */
 void end_lose(struct end *e, const struct err *why);
-/* Says goodbye to n <= 4 ends at the same time, where nothing is under way, and closes them.  NULLs
- * are fine. */
+/* Says goodbye to n <= END_PUMP_MAX ends at the same time, where nothing is under way, and closes
+ * them.  NULLs are fine. */
 void end_close_all(struct end **ends, size_t n);
 void end_close(struct end **e);
 

@@ -38,7 +38,7 @@ static unsigned can(const struct end *end)
         n |= END_CAN_METADATA_ALL;
     if (e->size_max > 0)
         n |= END_CAN_CHECK_SIZE;
-    return n;
+    return n | END_CAN_SHARE;
 }
 
 static uint64_t size_max(const struct end *end)

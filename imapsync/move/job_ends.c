@@ -131,6 +131,7 @@ int move_job_connect(struct move_job *j, struct err *err)
     if (j->copy)
         return copy_connect(j->copy, err);
     options.is_newest_first = sync->newest_first;
+    options.connections = sync->connections;
     options.no_metadata = !sync->has_metadata;
     int result = folder_rules_check(&options.folders, err);
     if (result == 0)

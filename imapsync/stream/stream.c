@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stream: what batches.h says is to be done, done by two ends and a journal.
+ * stream: what batches.h says is to be done, done by one pair of ends and the journal.
  *
  * Several reads are on their way, so the source never waits for us, and their bodies go into
  * appends as they come (stream_ends.c).
@@ -52,7 +52,7 @@ static int settle(struct stream *s, const struct batches_todo *todo, struct err 
     return is_over ? -1 : 0;
 }
 
-/* --- The job ------------------------------------------------------------------------------ */
+/* --- Its turns ---------------------------------------------------------------------------- */
 
 /* The folder's suspects go first, and only once. */
 static void feed_first(struct stream *s, const struct stream_folder *f)
@@ -61,17 +61,18 @@ static void feed_first(struct stream *s, const struct stream_folder *f)
     free(s->suspects);
     suspects_give(s->job->suspects, f->record->id, s->batches, (uint32_t)s->fed, f->uids, f->n_uids,
         &s->suspects, &s->n_suspects);
+    s->n_open += s->n_suspects;
 }
 
 static void feed(struct stream *s)
 {
     while (!s->is_fed && batches_wants(s->batches)) {
-        if (s->fed == s->job->n_folders) {
-            batches_close(s->batches);
-            s->is_fed = true;
+        if (s->fed == s->n_mine && !stream_take_folder(s, &s->is_fed)) {
+            if (s->is_fed)
+                batches_close(s->batches);
             return;
         }
-        const struct stream_folder *f = &s->job->folders[s->fed];
+        const struct stream_folder *f = stream_folder_of(s, (uint32_t)s->fed);
         if (s->fed_uids == 0)
             feed_first(s, f);
         if (s->fed_uids == f->n_uids) {
@@ -84,23 +85,14 @@ static void feed(struct stream *s)
         const struct listed *m = end_changes_find(f->listing, uid);
         if (uids_have(s->suspects, s->n_suspects, uid))
             continue;
+        s->n_open++;
         batches_add(s->batches,
             &(struct batches_message){
                 .folder = (uint32_t)s->fed, .uid = uid, .has_extras = m && stream_has_extras(m)});
     }
 }
 
-static int pump(struct stream *s, struct err *err)
-{
-    /* The target first: what the source has just sent goes on when it has been judged. */
-    struct end *both[] = {s->target, s->source};
-    s->source->ops->pause(s->source,
-        batches_is_full(s->batches) || s->target->ops->unsent(s->target) > STREAM_UNSENT_MAX);
-    return end_pump(both, 2, err);
-}
-
-/* *over_out: everything has its result. */
-static int step(struct stream *s, bool *over_out, struct err *err)
+static int step(struct stream *s, struct err *err)
 {
     struct batches_todo todo;
     feed(s);
@@ -108,6 +100,7 @@ static int step(struct stream *s, bool *over_out, struct err *err)
     switch (todo.what) {
     case BATCHES_RESULT:
         stream_put_result(s, &todo.result);
+        s->n_open--;
         return 0;
     case BATCHES_FORGET:
         stream_drop_intent(s, &todo);
@@ -131,55 +124,49 @@ static int step(struct stream *s, bool *over_out, struct err *err)
             batches_cancel(s->batches);
             return 0;
         }
-        return stream_written(s, err) == 0 ? pump(s, err) : -1;
+        s->waits = true;
+        return stream_written(s, err);
     case BATCHES_OVER:
-        *over_out = true;
+        s->is_over = true;
         if (todo.err)
-            *err = *todo.err;
-        if (stream_written(s, err) != 0)
-            return -1;
-        return todo.err ? -1 : 0;
+            s->err = *todo.err;
+        return stream_written(s, err);
     }
     return 0;
 }
 
-static int run(struct stream *s, struct err *err)
+int stream_go(struct stream *s, struct err *err)
 {
-    bool is_over = false;
-    while (!is_over) {
-        if (step(s, &is_over, err) != 0)
-            break;
-    }
-    if (is_over)
-        return err->class == ERR_NONE ? 0 : -1;
-    /* Results that have come are worth keeping, whatever has broken. */
-    struct err first = *err, ignored = ERR_INIT;
+    int result = 0;
+    s->waits = false;
+    while (result == 0 && !s->waits && !s->is_over)
+        result = step(s, err);
+    /* The target is asked for room by what the source sends next. */
+    s->source->ops->pause(s->source,
+        !s->is_over &&
+            (batches_is_full(s->batches) || s->target->ops->unsent(s->target) > STREAM_UNSENT_MAX));
+    return result;
+}
+
+void stream_lose(struct stream *s, bool is_to_blame, const struct err *why)
+{
+    struct err ignored = ERR_INIT;
     bool has_lost = s->is_lost;
-    end_lose(s->source, &first);
-    end_lose(s->target, &first);
-    if (stream_written(s, &ignored) == 0) {
-        /* Our own limits are nobody's fault. */
-        bool is_theirs = has_lost && first.scope == ERR_SCOPE_HOST;
-        batches_lost(s->batches, is_theirs ? s->lost : BATCHES_NEITHER, &first);
-        while (!is_over && step(s, &is_over, &ignored) == 0)
-            continue;
-    }
-    *err = first;
-    return -1;
+    end_lose(s->source, why);
+    end_lose(s->target, why);
+    /* Results that have come are worth keeping, whatever has broken. */
+    if (s->is_over || stream_written(s, &ignored) != 0)
+        return;
+    batches_lost(s->batches, is_to_blame && has_lost ? s->lost : BATCHES_NEITHER, why);
+    while (!s->is_over && step(s, &ignored) == 0)
+        continue;
 }
 
-static void keep_suspects(struct stream *s)
-{
-    uint32_t *ids = mem_realloc_array(NULL, s->job->n_folders + 1, sizeof(*ids));
-    for (size_t i = 0; i < s->job->n_folders; i++)
-        ids[i] = s->job->folders[i].record->id;
-    suspects_keep(s->job->suspects, ids, s->batches);
-    free(ids);
-}
+/* --- Its life ------------------------------------------------------------------------------- */
 
-int stream_copy(struct stream_job *job, struct err *err)
+struct stream *stream_new(struct stream_all *all, struct end *source, struct end *target)
 {
-    bool is_batch = job->target->ops->can(job->target) & END_CAN_BATCH;
+    bool is_batch = target->ops->can(target) & END_CAN_BATCH;
     const struct batches_limits limits = {
         .read_max = is_batch ? BATCHES_WINDOW_MAX : SINGLE_READ_MAX,
         .read_few = is_batch ? READ_FEW : 0,
@@ -189,36 +176,49 @@ int stream_copy(struct stream_job *job, struct err *err)
         .append_octets = APPEND_OCTETS,
         .appends_max = is_batch ? APPENDS_MAX : SINGLES_MAX,
         .sent_max = is_batch ? SENT_MAX : SINGLES_MAX,
-        .size_max = job->target->ops->size_max(job->target)};
-    struct stream s = {.job = job,
-        .source = job->source,
-        .target = job->target,
+        .size_max = target->ops->size_max(target)};
+    struct stream *s = mem_zalloc(sizeof(*s));
+    *s = (struct stream){.job = all->job,
+        .all = all,
+        .source = source,
+        .target = target,
         .batches = batches_new(&limits),
         .sha = sha256_new(),
         .canon = canon_new(),
-        .settle = {.target = job->target, .journal = job->journal},
-        .opened = job->is_opened ? &job->folders[0] : NULL};
-    struct err why = ERR_INIT;
-    batches_give_credit(s.batches, job->suspects->credit);
-    int result = run(&s, &why);
-    if (result != 0)
-        *err = why;
-    s.source->ops->pause(s.source, false);
-    for (size_t i = 0; i < s.fed + (s.fed_uids > 0); i++) {
-        const struct err *refused = batches_folder_err(s.batches, (uint32_t)i);
+        .settle = {.target = target, .journal = all->job->journal}};
+    batches_give_credit(s->batches, all->job->suspects->credit);
+    return s;
+}
+
+static void keep_suspects(struct stream *s)
+{
+    uint32_t *ids = mem_realloc_array(NULL, s->n_mine + 1, sizeof(*ids));
+    for (size_t i = 0; i < s->n_mine; i++)
+        ids[i] = stream_folder_of(s, (uint32_t)i)->record->id;
+    suspects_keep(s->job->suspects, ids, s->batches);
+    free(ids);
+}
+
+void stream_discard(struct stream *s)
+{
+    s->source->ops->pause(s->source, false);
+    for (size_t i = 0; i < s->fed + (s->fed_uids > 0); i++) {
+        struct stream_folder *f = stream_folder_of(s, (uint32_t)i);
+        const struct err *refused = batches_folder_err(s->batches, (uint32_t)i);
         if (refused)
-            job->folders[i].err = *refused;
-        job->folders[i].tgt_uidnext = batches_since(s.batches, (uint32_t)i);
+            f->err = *refused;
+        f->tgt_uidnext = batches_since(s->batches, (uint32_t)i);
     }
-    while (s.appends)
-        stream_forget_append(s.appends);
-    while (s.windows)
-        stream_forget_window(&s, s.windows);
-    keep_suspects(&s);
-    settle_fini(&s.settle);
-    free(s.suspects);
-    batches_free(&s.batches);
-    sha256_free(&s.sha);
-    canon_free(&s.canon);
-    return result;
+    while (s->appends)
+        stream_forget_append(s->appends);
+    while (s->windows)
+        stream_forget_window(s, s->windows);
+    keep_suspects(s);
+    settle_fini(&s->settle);
+    free(s->suspects);
+    free(s->mine);
+    batches_free(&s->batches);
+    sha256_free(&s->sha);
+    canon_free(&s->canon);
+    free(s);
 }

@@ -2,6 +2,10 @@
 /*
  * stream: messages from the source's reads into the target's appends, while they arrive, over many
  * folders without a stop in between.  Memory does not depend on the number or size of messages.
+ *
+ * A job may go over several pairs of ends (struct stream_more).  Each takes whole folders, one
+ * behind the other as it has done those before, so what depends on order, the UIDs that a folder
+ * gives, depends on one end as ever.  There is one journal, and one thread that writes into it.
  */
 #ifndef IMAPSYNC_STREAM_STREAM_H
 #define IMAPSYNC_STREAM_STREAM_H
@@ -31,10 +35,28 @@ struct stream_check {
     bool has_odd_date, is_plain;
 };
 
+#define STREAM_MORE_MAX 7 /* END_PUMP_MAX less the job's own */
+
+/* Further pairs of ends of the same two mailboxes.  They are begun when there is work for them, and
+ * join when they are open; meanwhile the job's own goes on.  One that does not come (a server that
+ * has no room for it), or leads somewhere else, costs nothing but itself.  One that breaks when it
+ * has joined ends the job as the job's own does. */
+struct stream_more {
+    const struct end_maker *source, *target;
+    const struct wait_limits *limits;
+    size_t n;        /* at most */
+    size_t messages; /* enough for one pair: of the job, for which one is begun, and of those that
+                        it has taken, before it takes another folder */
+    /* Out. */
+    size_t n_begun, n_joined;
+    struct err err; /* why one did not come; class NONE: they came, or would have come too late */
+};
+
 struct stream_job {
     struct end *source, *target;
     struct journal *journal;
     struct suspects *suspects;
+    struct stream_more *more; /* NULL: none */
     struct stream_folder *folders;
     size_t n_folders;
     bool is_opened; /* the source has the first one open */
@@ -55,7 +77,7 @@ struct stream_job {
     void *arg; /* of is_cancelled */
 };
 
-/* -1: the job ended early; if an end was the reason both are lost.  What was done is in the
+/* -1: the job ended early; if an end was the reason all are lost.  What was done is in the
  * journal, and what was begun is an intent there. */
 int stream_copy(struct stream_job *job, struct err *err) ATTR_WUR;
 

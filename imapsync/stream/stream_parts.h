@@ -2,7 +2,9 @@
 /*
  * stream_parts: what the files of the stream share among themselves.
  *
- *   stream.c          the job: what batches.h says is to be done, in its order
+ *   stream.c          one pair of ends: what batches.h says is to be done, in its order
+ *   stream_all.c      the job: folders to pairs, and all pairs beside each other
+ *   stream_more.c     further pairs: how they join
  *   stream_ends.c     the octets, from the source's reads into the target's appends
  *   stream_journal.c  intents, what was sent, results
  */
@@ -14,6 +16,7 @@
 #include "imapsync/stream/stream.h"
 
 struct stream;
+struct stream_all;
 
 /* One read that is on its way. */
 struct window {
@@ -37,8 +40,11 @@ struct append {
     struct end_uids uids;
 };
 
+/* What goes over one pair of ends.  The folders' numbers of its machine, of windows and appends,
+ * are places in `mine`. */
 struct stream {
     struct stream_job *job;
+    struct stream_all *all;
     struct batches *batches;
     struct end *source, *target;
     struct window *windows;
@@ -46,9 +52,15 @@ struct stream {
     struct sha256 *sha;
     struct canon_reader *canon;
     uint64_t committed_ms;
-    size_t fed, fed_uids; /* folders, and messages of the next one, that the batches have */
+    uint32_t *mine; /* which of the job's folders it has taken; owned */
+    size_t n_mine;
+    size_t fed, fed_uids; /* of these, and messages of the next one, that the batches have */
+    size_t n_open;        /* messages without their result */
     const struct stream_folder *opened; /* on the source */
     bool is_fed, is_settling, is_writing, is_cancelled;
+    bool waits;     /* for its ends; all that was told is in the journal */
+    bool is_over;   /* everything has its result, */
+    struct err err; /* and why not all was tried; class NONE: it was */
     bool is_lost;
     enum batches_side lost;
     struct settle settle;
@@ -58,8 +70,56 @@ struct stream {
 
 static inline struct stream_folder *stream_folder_of(struct stream *s, uint32_t folder)
 {
-    return &s->job->folders[folder];
+    return &s->job->folders[s->mine[folder]];
 }
+
+/* A further pair.  Before it joins each side is asked for one of the folders. */
+struct stream_joiner {
+    struct end *source, *target; /* owned; NULL: it has gone */
+    bool is_asked, has_joined;
+    struct end_ticket ticket, target_ticket;
+    struct folder here, there;
+    uint32_t source_validity, target_validity; /* that it has to have */
+};
+
+struct stream_all {
+    struct stream_job *job;
+    struct stream *v[1 + STREAM_MORE_MAX]; /* owned; the first has the job's own ends */
+    size_t n;
+    size_t next; /* of the job's folders: those before it are taken */
+    struct stream_joiner joiners[STREAM_MORE_MAX];
+    size_t n_joiners;
+};
+
+/* --- One pair (stream.c) --- */
+
+struct stream *stream_new(struct stream_all *all, struct end *source, struct end *target);
+/* Tells the job's folders, and its suspects, what came of them. */
+void stream_discard(struct stream *s);
+/* Until it waits, or is over.  -1: an end is lost, or the journal. */
+int stream_go(struct stream *s, struct err *err) ATTR_WUR;
+/* Loses its ends; is_to_blame: one has broken by itself.  Everything gets its result. */
+void stream_lose(struct stream *s, bool is_to_blame, const struct err *why);
+
+/* --- Folders to pairs (stream_all.c) --- */
+
+/* false: not now; *is_last_out: and never again. */
+bool stream_take_folder(struct stream *s, bool *is_last_out);
+
+/* --- Further pairs (stream_more.c) --- */
+
+/* As many as the job has work for. */
+void stream_more_begin(struct stream_all *all);
+/* Whether one may still join. */
+bool stream_more_comes(const struct stream_all *all);
+/* Those who are open join. */
+void stream_more_join(struct stream_all *all);
+/* Those who wait, into ends, which has room for them. */
+size_t stream_more_ends(const struct stream_all *all, struct end **ends);
+/* false: it is none of theirs. */
+bool stream_more_is_gone(struct stream_all *all, const struct end *broken, const struct err *why);
+/* Of those that have joined, too. */
+void stream_more_end(struct stream_all *all);
 
 /* --- The octets (stream_ends.c) --- */
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """make bench: ours and the peers in turn, on this machine, in one run.
 
-    bench.py [relay] [lookup] [map] [copy] [follow] [export] [many] [large] [size] [wide]      all but the last three without a name
+    bench.py [relay] [lookup] [map] [copy] [follow] [export] [many] [large] [size] [wide] [connections]      all but the last four without a name
 
 Every figure is the median of several rounds; in each round the programs take turns, so that a
 busy minute hits all of them.  The results, with date and machine, go to docs/benchmarks.md, one
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 PAGE = ROOT / "docs" / "benchmarks.md"
 BENCHES = ["relay", "lookup", "map", "copy", "follow", "export", "many"]
-LONG = ["large", "size", "wide", "import"]
+LONG = ["large", "size", "wide", "import", "connections"]
 
 INTRO = """# Benchmarks
 

@@ -32,6 +32,24 @@ GROUPS = [
          "c->state != CONN_FETCHING && !imap_conn_is_paced(c) &&",
          "c->state != CONN_FETCHING &&"),
     ]),
+    ("imapsync/stream/stream_more.c", ["test_copy_connections"], [
+        ("a connection that leads elsewhere joins",
+         "if (j->here.uidvalidity == j->source_validity && j->there.uidvalidity == j->target_validity) return 1;",
+         "return 1;"),
+        ("one that does not come is not told",
+         "if (all->job->more->err.class == ERR_NONE) all->job->more->err = *why;",
+         ""),
+    ]),
+    ("imapsync/stream/stream_all.c", ["test_copy_connections"], [
+        ("the first connection takes all folders",
+         "(has_others && s->n_open >= all->job->more->messages)",
+         "false"),
+    ]),
+    ("imapsync/copy/folders_copy.c", ["test_copy_connections"], [
+        ("what kills connections is looked for with several",
+         "if (result != 0 && more->n_joined > 0) c->n_more = 0;",
+         ""),
+    ]),
     ("imapsync/imap/pace.c", ["test_imap_pace"], [
         ("a bucket has no bottom",
          "p->milli = least_of(p->milli + ms * p->rate, full(p));",

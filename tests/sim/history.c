@@ -148,6 +148,8 @@ static int begin(struct run *r)
     const struct copy_options options = {.delete_percent = PLAN_DELETIONS_PERCENT,
         .settle_ms = r->w.h->settle_ms,
         .portion = r->w.h->portion,
+        .connections = r->w.h->connections,
+        .connection_messages = 1,
         .accept = UINT32_C(1) << ITEM_EMPTY, /* users do empty their mailboxes */
         .filter = r->is_filtered ? seen : (struct filter){0}};
     struct err err = ERR_INIT;

@@ -69,8 +69,9 @@ struct history {
     enum tear tear;
     uint32_t quirks[2]; /* source, target */
     uint32_t settle_ms;
-    uint32_t portion; /* messages of a folder that are listed at once; 0: all of them */
-    bool has_open;    /* also what is known to go wrong: docs/simulation.md, what is open */
+    uint32_t portion;     /* messages of a folder that are listed at once; 0: all of them */
+    uint32_t connections; /* to each server; 0: one */
+    bool has_open;        /* also what is known to go wrong: docs/simulation.md, what is open */
     uint32_t n;
     struct action v[ACTIONS_MAX]; /* by tick */
 };

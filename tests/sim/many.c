@@ -38,6 +38,12 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+void history_as(const struct options *o, uint64_t seed, struct history *out)
+{
+    history_make(seed, o->has_open, out);
+    out->connections = o->connections;
+}
+
 void tell(const struct history *h)
 {
     struct outcome o;
@@ -62,21 +68,21 @@ static void tell_briefly(const struct history *h)
 /* --- A process ----------------------------------------------------------------------------------
  */
 
-static void work(const struct crew *c, struct share *s, uint64_t step, bool has_open)
+static void work(const struct crew *c, struct share *s, const struct options *o)
 {
     while (s->done < s->planned && !c->is_stopped) {
         struct history h;
-        struct outcome o;
-        history_make(s->seed, has_open, &h);
-        history_run(&h, NULL, &o);
-        s->passes += o.passes;
+        struct outcome out;
+        history_as(o, s->seed, &h);
+        history_run(&h, NULL, &out);
+        s->passes += out.passes;
         s->actions += h.n;
-        s->harms[o.harm]++;
-        if (o.harm != HARM_NONE && s->failed < FAILED_MAX)
+        s->harms[out.harm]++;
+        if (out.harm != HARM_NONE && s->failed < FAILED_MAX)
             s->seeds[s->failed] = s->seed;
-        s->failed += o.harm != HARM_NONE;
+        s->failed += out.harm != HARM_NONE;
         s->done++;
-        s->seed += step;
+        s->seed += o->jobs;
     }
 }
 
@@ -91,7 +97,7 @@ static void start(struct crew *c, const struct options *o, unsigned job)
         return;
     /* The parent is told, and tells. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    work(c, s, o->jobs, o->has_open);
+    work(c, s, o);
     site_remove();
     _exit(0);
 }
@@ -187,7 +193,7 @@ static void tell_failed(const struct crew *c, const struct options *o)
         const struct share *s = &c->v[i];
         for (uint64_t k = 0; k < s->failed && k < FAILED_MAX; k++) {
             struct history h;
-            history_make(s->seeds[k], o->has_open, &h);
+            history_as(o, s->seeds[k], &h);
             if (o->is_brief) {
                 (void)history_shrink(&h);
                 tell_briefly(&h);

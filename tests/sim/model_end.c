@@ -89,7 +89,7 @@ void model_request_begin(struct model_end *e)
 static unsigned can(const struct end *end)
 {
     const struct model_end *e = (const struct model_end *)end;
-    unsigned c = 0;
+    unsigned c = END_CAN_SHARE;
     if (!model_has(e, QUIRK_NO_UIDPLUS))
         c |= END_CAN_TELL_UIDS | END_CAN_REMOVE;
     if (!model_has(e, QUIRK_NO_UIDPLUS) || !model_has(e, QUIRK_NO_MOVE))
@@ -334,10 +334,7 @@ static void close_end(struct end *end)
     struct err why = ERR_INIT;
     err_set(&why, ERR_TEMP, EX_TEMPFAIL, "closed");
     lose(end, &why);
-    for (unsigned i = 0; i < 2; i++) {
-        if (e->w->ends[i] == end)
-            e->w->ends[i] = NULL;
-    }
+    world_closed(e->w, end);
     free(e);
 }
 
@@ -385,7 +382,7 @@ struct end *model_end_new(struct world *w, struct server *s, const struct wait_l
     e->w = w;
     e->s = s;
     e->open_name = -1;
-    w->ends[s->is_target] = &e->end;
+    world_opened(w, s->is_target, &e->end);
     return &e->end;
 }
 

@@ -8,6 +8,7 @@
  *     sim -b ...                                     failing ones on one line each
  *     sim -a ...                                     also what is known to go wrong
  *     sim -f FAULT ...                               with this fault planted
+ *     sim -c N ...                                   over N connections to each server
  *     sim [-w] FILE...                               stories that were kept: a failing one is told
  *
  * Ends with "N passed, N failed"; status 1 when anything failed.
@@ -29,7 +30,7 @@ static int replay(const struct options *o)
 {
     struct history h;
     struct outcome out;
-    history_make(o->seed, o->has_open, &h);
+    history_as(o, o->seed, &h);
     history_run(&h, NULL, &out);
     if (!o->is_whole && out.harm != HARM_NONE)
         (void)printf("shrunk in %u runs\n", history_shrink(&h));
@@ -70,7 +71,7 @@ static uint64_t plant(enum fault f, const struct options *o, enum harm *harm_out
     for (uint64_t i = 0; i < o->histories; i++) {
         struct history h;
         struct outcome with, without;
-        history_make(o->first + i, o->has_open, &h);
+        history_as(o, o->first + i, &h);
         fault_planted = f;
         history_run(&h, NULL, &with);
         fault_planted = FAULT_NONE;
@@ -130,7 +131,7 @@ int main(int argc, char **argv)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     o.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (unsigned)cores;
     log_set_level(LOG_LEVEL_ERROR);
-    for (int c; (c = getopt(argc, argv, "n:j:s:r:wpbaf:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "n:j:s:r:c:wpbaf:")) != -1;) {
         switch (c) {
         case 'n':
             o.histories = number(optarg);
@@ -144,6 +145,9 @@ int main(int argc, char **argv)
         case 'r':
             o.seed = number(optarg);
             o.is_replay = true;
+            break;
+        case 'c':
+            o.connections = (uint32_t)number(optarg);
             break;
         case 'w':
             o.is_whole = true;
@@ -164,7 +168,7 @@ int main(int argc, char **argv)
             return 64;
         default:
             (void)fprintf(stderr, "usage: sim [-n HISTORIES] [-j PROCESSES] [-s FIRST] "
-                                  "[-r SEED [-w]] [-b] [-a] [-p] [-f FAULT] [FILE...]\n");
+                                  "[-r SEED [-w]] [-b] [-a] [-p] [-f FAULT] [-c N] [FILE...]\n");
             return 64;
         }
     }

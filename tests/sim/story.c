@@ -58,6 +58,8 @@ void history_print(const struct history *h, FILE *out)
         (void)fprintf(out, "purpose: %s\n", purposes[h->purpose]);
     if (h->portion > 0)
         (void)fprintf(out, "portion: %u\n", h->portion);
+    if (h->connections > 0)
+        (void)fprintf(out, "connections: %u\n", h->connections);
     if (h->has_open)
         (void)fprintf(out, "open: with what the generator leaves out\n");
     if (h->tear != TEAR_NONE)
@@ -131,12 +133,12 @@ static bool read_seed(struct slice rest, struct history *h)
     return true;
 }
 
-static bool read_portion(struct slice rest, struct history *h)
+static bool read_number(struct slice rest, uint32_t *out)
 {
     uint64_t n;
     if (!take_number(&rest, ACTIONS_MAX, &n))
         return false;
-    h->portion = (uint32_t)n;
+    *out = (uint32_t)n;
     return true;
 }
 
@@ -161,7 +163,9 @@ static bool read_line(const char *line, struct history *h)
     if (take(&rest, SLICE_LIT("purpose:")))
         return (h->purpose = (enum purpose)word(rest, purposes, PURPOSES)) < PURPOSES;
     if (take(&rest, SLICE_LIT("portion: ")))
-        return read_portion(rest, h);
+        return read_number(rest, &h->portion);
+    if (take(&rest, SLICE_LIT("connections: ")))
+        return read_number(rest, &h->connections);
     if (take(&rest, SLICE_LIT("open:")))
         return h->has_open = true;
     if (take(&rest, SLICE_LIT("torn:")))

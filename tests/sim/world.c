@@ -43,13 +43,52 @@ void world_story(struct world *w, const char *fmt, ...)
     (void)fputc('\n', w->story);
 }
 
+void world_opened(struct world *w, bool is_target, struct end *e)
+{
+    struct end **at = &w->ends[is_target];
+    for (size_t i = 0; *at && i < MORE_ENDS; i++)
+        at = &w->more[is_target][i];
+    *at = e;
+    if (at != &w->ends[is_target])
+        world_story(w, "  a further connection to the %s", is_target ? "target" : "source");
+}
+
+void world_closed(struct world *w, const struct end *e)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        w->ends[side] = w->ends[side] == e ? NULL : w->ends[side];
+        for (size_t i = 0; i < MORE_ENDS; i++)
+            w->more[side][i] = w->more[side][i] == e ? NULL : w->more[side][i];
+    }
+}
+
+/* All connections of a side. */
+static void cut_side(struct world *w, unsigned which)
+{
+    if (w->ends[which])
+        model_end_cut(w->ends[which]);
+    for (size_t i = 0; i < MORE_ENDS; i++) {
+        if (w->more[which][i])
+            model_end_cut(w->more[which][i]);
+    }
+}
+
+/* Of several connections one, now this and now that. */
 static bool cut(struct world *w, unsigned which)
 {
-    if (!w->ends[which])
+    struct end *open[1 + MORE_ENDS] = {w->ends[which]}, *e;
+    uint32_t n = w->ends[which] != NULL;
+    for (size_t i = 0; i < MORE_ENDS; i++) {
+        if (w->more[which][i])
+            open[n++] = w->more[which][i];
+    }
+    if (n == 0)
         return false;
-    world_story(w, "  the connection to the %s is cut", which ? "target" : "source");
+    e = open[w->tick % n];
+    world_story(w, "  %s connection to the %s is cut", e == w->ends[which] ? "the" : "a further",
+        which ? "target" : "source");
     ledger_interrupted(&w->ledger);
-    model_end_cut(w->ends[which]);
+    model_end_cut(e);
     return true;
 }
 
@@ -58,7 +97,7 @@ void world_restart(struct world *w, bool is_target)
     if (w->ends[is_target]) {
         if (w->ledger.is_in_pass)
             ledger_interrupted(&w->ledger);
-        model_end_cut(w->ends[is_target]);
+        cut_side(w, is_target);
     }
     for (size_t i = 0; is_target && i < LATE_MAX; i++) {
         if (w->late[i])
@@ -74,10 +113,8 @@ void world_kill(struct world *w, const char *where)
     w->kill_armed = KILL_NONE;
     w->is_killed = true;
     disk_kill(site_dir());
-    for (unsigned i = 0; i < 2; i++) {
-        if (w->ends[i])
-            model_end_cut(w->ends[i]);
-    }
+    cut_side(w, 0);
+    cut_side(w, 1);
 }
 
 static void act(struct world *w, const struct action *x)

@@ -23,13 +23,15 @@ struct late_append;
 enum kill { KILL_NONE, KILL_BEFORE_COMMIT, KILL_BEHIND_COMMIT };
 
 #define LATE_MAX 16
+#define MORE_ENDS 8
 
 struct world {
     const struct history *h;
     struct rng rng; /* of the network */
     struct server source, target;
     struct ledger ledger;
-    struct end *ends[2]; /* that are open */
+    struct end *ends[2];            /* that are open */
+    struct end *more[2][MORE_ENDS]; /* beside them */
     uint64_t now_ms;
     uint32_t tick;
     size_t next; /* of the actions */
@@ -44,6 +46,9 @@ struct world {
 
 extern struct world *world; /* whose turn it is */
 
+/* An end of this side is open, or is not any more. */
+void world_opened(struct world *w, bool is_target, struct end *e);
+void world_closed(struct world *w, const struct end *e);
 void world_init(struct world *w, const struct history *h, FILE *story);
 void world_fini(struct world *w);
 /* An event of the network or the disk: time goes on, and who is due acts. */

@@ -3,13 +3,14 @@
  * delay_proxy: a TCP proxy on loopback that delivers every byte half a round trip later, in both
  * directions, as a long line would; for benches and tests of what waits for answers.
  *
- *     delay_proxy ROUND_TRIP_MS HOST:PORT ...
+ *     delay_proxy ROUND_TRIP_MS[,OCTETS] HOST:PORT ...
  *
  * For each target it listens on a free port of 127.0.0.1; "ports N ..." on standard output names
  * them in order.  It ends when its standard input does, so it never outlives who started it.
  *
- * The line has no limit of bandwidth; each direction holds at most WINDOW octets, which is what a
- * receive window is.  A connection costs a round trip, like a handshake.
+ * The line has no limit of bandwidth, but OCTETS a second for each connection and direction, as
+ * servers have it that share themselves out; each direction holds at most WINDOW octets, which is
+ * what a receive window is.  A connection costs a round trip, like a handshake.
  */
 #include <errno.h>
 #include <poll.h>
@@ -40,8 +41,9 @@ struct chunk {
 struct direction {
     struct chunk *first, **end;
     size_t held;
-    bool has_ended;  /* nothing more comes */
-    bool was_closed; /* and that was passed on */
+    uint64_t free_ns; /* then what has come so far is through */
+    bool has_ended;   /* nothing more comes */
+    bool was_closed;  /* and that was passed on */
     uint64_t end_due_ns;
 };
 
@@ -57,7 +59,7 @@ static int listeners[TARGETS_MAX];
 static size_t n_targets;
 static struct line *lines[LINES_MAX];
 static size_t n_lines;
-static uint64_t half_ns;
+static uint64_t half_ns, rate;
 
 static void die(const struct err *err)
 {
@@ -126,11 +128,14 @@ static int take(struct line *l, size_t from, uint64_t now)
         if (n < 0 && (errnum == EAGAIN || errnum == EINTR))
             return 0;
         d->has_ended = true;
-        d->end_due_ns = now + half_ns;
+        d->end_due_ns = (d->free_ns > now ? d->free_ns : now) + half_ns;
         return n < 0 ? -1 : 0;
     }
     c->next = NULL;
-    c->due_ns = now + half_ns;
+    if (d->free_ns < now)
+        d->free_ns = now;
+    d->free_ns += rate > 0 ? (uint64_t)n * 1000000000 / rate : 0;
+    c->due_ns = d->free_ns + half_ns;
     c->n = (size_t)n;
     c->sent = 0;
     *d->end = c;
@@ -243,16 +248,26 @@ static void turn(void)
     }
 }
 
+static bool read_line_of(struct slice text)
+{
+    uint32_t round_trip_ms;
+    ptrdiff_t comma = slice_find(text, ',');
+    if (comma >= 0 && num_bytes(slice_from(text, (size_t)comma + 1), &rate) != 0)
+        return false;
+    if (num_u32(comma >= 0 ? slice_sub(text, 0, (size_t)comma) : text, 0, 10000, &round_trip_ms) !=
+        0)
+        return false;
+    half_ns = (uint64_t)round_trip_ms * 500000u;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct err err = ERR_INIT;
-    uint32_t round_trip_ms;
-    if (argc < 3 || argc - 2 > TARGETS_MAX ||
-        num_u32(slice_str(argv[1]), 0, 10000, &round_trip_ms) != 0) {
-        fprintf(stderr, "usage: delay_proxy ROUND_TRIP_MS HOST:PORT ...\n");
+    if (argc < 3 || argc - 2 > TARGETS_MAX || !read_line_of(slice_str(argv[1]))) {
+        fprintf(stderr, "usage: delay_proxy ROUND_TRIP_MS[,OCTETS] HOST:PORT ...\n");
         return 64;
     }
-    half_ns = (uint64_t)round_trip_ms * 500000u;
     printf("ports");
     for (; n_targets < (size_t)argc - 2; n_targets++) {
         struct net_endpoint here = {.host = (char[]){"127.0.0.1"}};

@@ -74,9 +74,10 @@ SIMULATED = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
 
 
 def simulate(name):
-    """New histories, or those that were kept because they failed once."""
+    """New histories, some of them over several connections, or those that were kept because they failed once."""
     stories = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/sim/stories").iterdir())
-    status, output = run(["build/sim/sim", *(["-j", "1", "-n", str(HISTORIES)] if name == "simulation" else stories)])
+    what = {"simulation": ["-j", "1", "-n", str(HISTORIES)], "connections": ["-j", "1", "-c", "3", "-n", str(HISTORIES // 4)]}
+    status, output = run(["build/sim/sim", *what.get(name, stories)])
     counted = SIMULATED.search(output)
     passed, failed = map(int, counted.groups()) if counted else (0, 1)
     failed = failed or int(status != 0)
@@ -115,7 +116,7 @@ def main():
         at_uptime(int(wanted[1]), wanted[2:])
     jobs = [(unit, p.stem) for p in sorted((ROOT / "tests/unit").glob("test_*.c"))]
     jobs += [(replay, p.stem) for p in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c"))]
-    jobs += [(simulate, "simulation"), (simulate, "stories"), (promises, "promises")]
+    jobs += [(simulate, "simulation"), (simulate, "connections"), (simulate, "stories"), (promises, "promises")]
     jobs = [job for job in jobs if not wanted or job[1] in wanted]
     passed = failed = skipped = 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

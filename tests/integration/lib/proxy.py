@@ -11,6 +11,8 @@
     Proxy(server, show=["AUTH=PLAIN"])     and such that the server does not know of
     proxy.hold(rb"APPEND ", 60)            from the first one on nothing is answered, until 60 have come:
                                            a client that waits sooner waits for ever
+    proxy.hold_each(rb"APPEND ", f)        who has said it (proxy.said) hears nothing more until f(), which is asked behind
+                                           whatever goes through here
     proxy.cut("BYE, undone", 7)            the 7th command from now, of any connection, is the last; cut() only counts
     proxy.steps, proxy.fired               commands since then; the one at which it happened
     proxy.drained()                        the server has ended every session that came through here
@@ -79,6 +81,7 @@ class Proxy:
         self.hide, self.show = [{name.encode() for name in names} for names in (hide, show)]
         self.lock, self.links, self.commands, self.held = threading.Lock(), frozenset(), [], None
         self.heard = 0
+        self.held_each, self.said = None, set()
         self.cut()
         self.listener = socket.create_server(("127.0.0.1", self.imap_port), backlog=50)
         self.is_open = True
@@ -101,6 +104,10 @@ class Proxy:
     def hold(self, command, until):
         self.held = (command, until)
 
+    def hold_each(self, command, until):
+        self.said = set()
+        self.held_each = (re.compile(command, re.S), until) if until else None
+
     def cut(self, way=None, at=0):
         with self.lock:
             self.where, self.words = WAYS[way] if way else ("", None)
@@ -113,6 +120,8 @@ class Proxy:
     def command(self, link, line, literal):
         tag, _, words = line.partition(b" ")
         self.commands.append(words)
+        if self.held_each and self.held_each[0].match(words):
+            self.said.add(link)
         if self.before:
             self.before(words)
         if words.startswith(b"LOGOUT"):
@@ -146,7 +155,8 @@ class Proxy:
                     elif events & selectors.EVENT_READ:
                         key.data[0].hears(key.data[1])
                 is_held = self.is_held()
-                self.links = frozenset(link for link in self.links if link.goes_on(poll, is_held))
+                waiting = self.said if self.held_each and not self.held_each[1]() else ()
+                self.links = frozenset(link for link in self.links if link.goes_on(poll, is_held or link in waiting))
 
     def _accept(self, poll):
         try:
