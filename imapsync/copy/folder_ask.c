@@ -26,6 +26,16 @@ static int survey(struct work *w, struct journal_known *known, struct err *err)
     return 0;
 }
 
+/* Whether its listing may count: for a folder that is made in this pass, in a first one.  Where
+ * nothing has a copy yet, nothing that has moved since could seem to be gone. */
+static bool may_be_as_listed(const struct work *w)
+{
+    const struct journal_folder *r = w->record;
+    return w->is_awaited && r->source.uidvalidity == 0 && !r->source.is_restored && !w->is_shown &&
+           !w->p->has_known && !w->p->is_fresh && !folder_is_behind_flip(w) && w->states == 0 &&
+           w->n_alone == 0;
+}
+
 /* A UIDVALIDITY that differs from the one that we know, or that the status has told, is looked at
  * twice by the end. */
 static void ask_source(struct work *w, bool may_ask_since_token, const struct uid_set *known)
@@ -44,6 +54,7 @@ static void ask_source(struct work *w, bool may_ask_since_token, const struct ui
             .token = may_ask_since_token ? r->source.token : SLICE_NONE,
             .is_brief = w->is_shown || is_large(w, w->source),
             .known = known,
+            .listed = may_be_as_listed(w) ? w->source : NULL,
             .want = folder_wants(w) | (is_followed ? END_WANT_SIZES : 0)},
         &w->listing, &w->source_told.ticket);
     w->p->opened = w;

@@ -108,7 +108,11 @@ struct end_open {
      * tells the rest when it is wanted.  What can be told as changes since the token is. */
     bool is_brief;
     const struct uid_set *known; /* UIDs whose absence has to be told; NULL: none */
-    unsigned want;               /* of enum end_want */
+    /* As folders() has told it, for reading.  Where that says that nothing is in it, and all that a
+     * token has to know, an end may tell just this, with a token of that moment: what came since is
+     * told by the next open().  NULL: what is to be told is what is there now. */
+    const struct folder *listed;
+    unsigned want; /* of enum end_want */
 };
 
 #define END_IDENTITY_MAX 255 /* octets */

@@ -24,6 +24,10 @@
  * Elsewhere it is opened again, and changes need not wait for the answer (NOOP is not enough:
  * Dovecot puts it off behind what is pipelined).
  *
+ * An empty folder that was listed a moment ago need not be opened where its STATUS told the MODSEQ
+ * too: its numbers are as of one moment, and what comes behind that changes them.  What is asked of
+ * it all the same opens it first, as what another open() came before does (imap_requests.c).
+ *
  * Courier gives a folder that no client has opened for writing another UIDVALIDITY at each EXAMINE.
  * So where one is not the one that was expected, EXAMINE is asked once more; if the two differ as
  * well, one SELECT makes it last.
@@ -304,6 +308,33 @@ static void tell_again(struct open_request *q, const struct imap_opened *now)
     c->takes_keywords = now->takes_keywords;
 }
 
+/* Its status is all there is to know of it. */
+static bool is_told_empty(const struct imap_end *e, const struct end_open *o)
+{
+    const unsigned all =
+        FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDNEXT | FOLDER_HAS_UIDVALIDITY | FOLDER_HAS_MODSEQ;
+    const struct folder *f = o->listed;
+    return f && (f->has & all) == all && f->messages == 0 && f->uidvalidity != 0 &&
+           f->uidnext != 0 && f->modseq != 0 && o->token.n == 0 && !o->is_for_writing &&
+           !o->is_only_opened && !e->profile->invents_uidvalidity &&
+           (o->uidvalidity == 0 || o->uidvalidity == f->uidvalidity) &&
+           (!o->known || uid_set_size(o->known) == 0);
+}
+
+static void tell_empty(struct open_request *q, const struct folder *f)
+{
+    struct end_changes *c = q->out;
+    struct imap_opened *now = q->r.opened;
+    const struct imap_token token = {
+        .uidvalidity = f->uidvalidity, .uidnext = f->uidnext, .modseq = f->modseq};
+    q->r.opens = q->r.has_more = false;
+    now->uidvalidity = c->uidvalidity = f->uidvalidity;
+    now->uidnext = c->uidnext = f->uidnext;
+    now->modseq = c->modseq = f->modseq;
+    c->is_whole = c->is_sure = true;
+    imap_token_pack(&c->token, &token);
+}
+
 void imap_end_open(
     struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
 {
@@ -345,5 +376,7 @@ void imap_end_open(
         q->expected = q->token.uidvalidity;
     q->next = OPEN_STEP_OPEN;
     imap_told_clear(q);
+    if (q->r.result == END_OK && is_told_empty(e, o))
+        tell_empty(q, o->listed);
     imap_request_begin(&q->r);
 }

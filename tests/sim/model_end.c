@@ -169,12 +169,26 @@ static void subscribe(struct end *end, struct slice name, bool on, struct end_ti
     model_request_begin(model_of(end));
 }
 
+static void take_listed(struct request *r, const struct end_open *o)
+{
+    const unsigned all =
+        FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDNEXT | FOLDER_HAS_UIDVALIDITY | FOLDER_HAS_MODSEQ;
+    const struct folder *f = o->listed;
+    r->is_listed_empty = f && (f->has & all) == all && f->messages == 0 && f->modseq != 0 &&
+                         o->token.n == 0 && !o->is_for_writing && !o->is_only_opened &&
+                         (o->uidvalidity == 0 || o->uidvalidity == f->uidvalidity);
+    if (r->is_listed_empty)
+        r->listed = *f;
+}
+
 static void open_folder(
     struct end *end, const struct end_open *o, struct end_changes *out, struct end_ticket *t)
 {
     struct request *r = model_request_new(end, OPEN, t);
     r->open = *o;
+    r->open.listed = NULL;
     r->name = model_number(o->folder);
+    take_listed(r, o);
     take_known(r, o->known);
     r->changes = out;
     /* What is only read is copied. */

@@ -49,6 +49,8 @@ struct request {
     int name, to;
     bool on;
     struct end_open open;
+    struct folder listed; /* numbers alone, when */
+    bool is_listed_empty;
     uint64_t modseq_then;
     uint32_t *uids;
     size_t n, at;

@@ -278,11 +278,34 @@ static void list(struct model_end *e, struct request *r, const struct mailbox *b
         model_put_token(b, &c->token);
 }
 
+/* As imap_open.c: it stays closed, and what is asked of it opens it first, which sees whether it is
+ * still the one that was listed. */
+static bool tell_as_listed(struct model_end *e, struct request *r)
+{
+    struct end_changes *c = r->changes;
+    struct mailbox then = {.uidvalidity = r->listed.uidvalidity,
+        .uidnext = r->listed.uidnext,
+        .modseq = r->listed.modseq};
+    if (!r->is_listed_empty || model_has(e, QUIRK_NO_TOKENS | QUIRK_NO_CONDSTORE))
+        return false;
+    c->uidvalidity = then.uidvalidity;
+    c->uidnext = then.uidnext;
+    c->modseq = then.modseq;
+    c->exists = 0;
+    c->is_whole = c->is_sure = true;
+    model_put_token(&then, &c->token);
+    e->open_name = r->name;
+    e->open_validity = then.uidvalidity;
+    return true;
+}
+
 static void do_open(struct model_end *e, struct request *r)
 {
     struct mailbox *b = r->name < 0 ? NULL : server_find(e->s, (uint8_t)r->name);
     struct end_changes *c = r->changes;
     e->open_name = -1;
+    if (tell_as_listed(e, r))
+        return;
     if (!b) {
         model_refuse(r, ERR_PERM, ERR_SCOPE_FOLDER, "no such folder");
         return;

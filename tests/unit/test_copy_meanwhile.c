@@ -175,6 +175,59 @@ static void test_row(void **state)
     }
 }
 
+/* --- A first pass over a folder that was listed as empty ---------------------------------------
+ */
+
+static const struct first {
+    const char *name;
+    enum act what[2];
+    uint32_t quirks; /* of the source */
+} firsts[] = {
+    {"mail comes into an empty folder", {ACT_DELIVER}, 0},
+    {"mail is moved into an empty folder", {ACT_MOVE, ACT_DELIVER}, 0},
+    {"an empty folder is replaced, and mail comes", {ACT_RENUMBER, ACT_DELIVER}, 0},
+    {"an empty folder is replaced by one that has mail", {ACT_DELIVER, ACT_RENUMBER}, 0},
+    {"an empty folder gets mail, and the source is cut", {ACT_DELIVER, ACT_CUT_SOURCE}, 0},
+    {"an empty folder gets mail, and we are killed", {ACT_DELIVER, ACT_KILL}, 0},
+    {"the same without MODSEQs", {ACT_DELIVER, ACT_RENUMBER}, QUIRK_NO_CONDSTORE},
+};
+
+static void arm_first(const struct first *row, uint32_t ticks)
+{
+    const uint32_t empty = at(&rig.w.source, TO);
+    for (size_t i = 0; i < COUNT_OF(row->what); i++) {
+        bool is_move = row->what[i] == ACT_MOVE;
+        rig.h.v[i] = (struct action){.tick = rig.w.tick + ticks,
+            .what = row->what[i],
+            .a = is_move ? at(&rig.w.source, FROM) : empty,
+            .b = is_move ? empty << 8 : 1};
+    }
+    rig.h.n = COUNT_OF(row->what);
+    rig.w.next = 0;
+}
+
+static void test_first(void **state)
+{
+    const struct first *row = *state;
+    uint32_t ticks = 1;
+    for (uint32_t k = 0; k <= ticks; k++) {
+        rig_init(&rig, row->name, row->quirks, 0, 1 + k % 7);
+        for (uint32_t i = 0; i < 4; i++)
+            rig_deliver(&rig, FROM, i, 0);
+        rig.w.contents = 4;
+        (void)rig_box(&rig.w.source, TO);
+        uint32_t before = rig.w.tick;
+        if (k > 0)
+            arm_first(row, k);
+        (void)rig_pass(&rig);
+        ticks = k > 0 ? ticks : rig.w.tick - before;
+        rig_quiet(&rig);
+        rig_compare(&rig);
+        rig_fini(&rig);
+    }
+    assert_true(ticks > 10 && ticks < TICKS_MAX);
+}
+
 static int clean_up(void **state)
 {
     (void)state;
@@ -184,12 +237,17 @@ static int clean_up(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows)];
+    struct CMUnitTest tests[COUNT_OF(rows) + COUNT_OF(firsts)];
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
             .test_func = test_row,
             .teardown_func = clean_up,
             .initial_state = (void *)(uintptr_t)&rows[i]};
+    for (size_t i = 0; i < COUNT_OF(firsts); i++)
+        tests[COUNT_OF(rows) + i] = (struct CMUnitTest){.name = firsts[i].name,
+            .test_func = test_first,
+            .teardown_func = clean_up,
+            .initial_state = (void *)(uintptr_t)&firsts[i]};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     site_remove();
     return failed;

@@ -336,6 +336,100 @@ static void test_token(void **state)
     }
 }
 
+#define NUMBERS                                                                                    \
+    (FOLDER_HAS_MESSAGES | FOLDER_HAS_UIDNEXT | FOLDER_HAS_UIDVALIDITY | FOLDER_HAS_MODSEQ)
+
+/* Only one that its status says is empty, with all that a token has, is not opened. */
+static void test_an_empty_folder_as_listed(void **state)
+{
+    static const struct {
+        const char *name;
+        struct folder listed;
+        struct end_open o;
+        bool is_asked;
+    } rows[] = {
+        {"empty", {.has = NUMBERS, .uidvalidity = 8, .uidnext = 5, .modseq = 3}, {.from = 0},
+            false},
+        {"expected", {.has = NUMBERS, .uidvalidity = 8, .uidnext = 5, .modseq = 3},
+            {.uidvalidity = 8}, false},
+        {"another one is expected", {.has = NUMBERS, .uidvalidity = 8, .uidnext = 5, .modseq = 3},
+            {.uidvalidity = 7}, true},
+        {"a message", {.has = NUMBERS, .uidvalidity = 8, .uidnext = 5, .modseq = 3, .messages = 1},
+            {.from = 0}, true},
+        {"no MODSEQ told", {.has = NUMBERS & ~FOLDER_HAS_MODSEQ, .uidvalidity = 8, .uidnext = 5},
+            {.from = 0}, true},
+        {"no MODSEQs", {.has = NUMBERS, .uidvalidity = 8, .uidnext = 5}, {.from = 0}, true},
+        {"no UIDVALIDITY", {.has = NUMBERS, .uidnext = 5, .modseq = 3}, {.from = 0}, true},
+        {"no count told",
+            {.has = NUMBERS & ~FOLDER_HAS_MESSAGES, .uidvalidity = 8, .uidnext = 5, .modseq = 3},
+            {.from = 0}, true},
+        {"for writing", {.has = NUMBERS, .uidvalidity = 8, .uidnext = 5, .modseq = 3},
+            {.is_for_writing = true}, true},
+    };
+    static const struct imap_peer_row answers[] = {
+        {"a", "* 1 EXISTS\n* OK [UIDVALIDITY 8] .\n* OK [UIDNEXT 6] .\n~ OK .\n"},
+        {"UID FETCH 1:*", "* 1 FETCH (UID 5 FLAGS ())\n~ OK .\n"}, {NULL, NULL}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct end_changes c;
+        struct err err = ERR_INIT;
+        imap_peer_start(&peer, "CONDSTORE", answers);
+        struct end_open o = rows[i].o;
+        o.listed = &rows[i].listed;
+        o.want = END_WANT_FLAGS;
+        enum end_result result = open_folder("a", &o, &c, &err);
+        if (!rows[i].is_asked) {
+            assert_row(rows[i].name, result == END_OK && c.is_sure && c.is_whole && c.n == 0);
+            assert_row(rows[i].name, c.uidvalidity == 8 && c.uidnext == 5 && c.modseq == 3);
+            assert_row(rows[i].name,
+                peer.end->ops->is_same(peer.end, &rows[i].listed, buf_slice(&c.token)));
+        }
+        fini(&c);
+        stop();
+        assert_row(
+            rows[i].name, (said("EXAMINE \"a\"") || said("SELECT \"a\"")) == rows[i].is_asked);
+        clean();
+    }
+}
+
+/* It is opened before anything that is asked of it, and then has to be the one that was listed. */
+static void test_an_empty_folder_that_is_used(void **state)
+{
+    static const struct folder listed = {
+        .has = NUMBERS, .uidvalidity = 8, .uidnext = 5, .modseq = 3};
+    static const char *const uidvalidities[] = {"8", "9"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(uidvalidities); i++) {
+        char reply[100];
+        const uint32_t uid = 5;
+        struct end_changes c, more;
+        struct end_ticket t = {0};
+        struct err err = ERR_INIT;
+        assert_int_equal(fmt_into(reply, sizeof(reply),
+                             "* 1 EXISTS\n* OK [UIDVALIDITY %s] .\n~ OK .\n", uidvalidities[i]),
+            0);
+        const struct imap_peer_row rows[] = {
+            {"EXAMINE \"b\"", "* 1 EXISTS\n* OK [UIDVALIDITY 4] .\n* OK [UIDNEXT 9] .\n~ OK .\n"},
+            {"UID FETCH 1:*", "* 1 FETCH (UID 5 FLAGS (\\Seen))\n~ OK .\n"},
+            {"EXAMINE \"a\"", reply}, {"UID FETCH 5", "* 1 FETCH (UID 5 FLAGS ())\n~ OK .\n"},
+            {NULL, NULL}};
+        imap_peer_start(&peer, "CONDSTORE", rows);
+        assert_int_equal(
+            open_folder("b", &(struct end_open){.want = END_WANT_FLAGS}, &c, &err), END_OK);
+        end_changes_fini(&c);
+        assert_int_equal(open_folder("a", &(struct end_open){.listed = &listed}, &c, &err), END_OK);
+        end_changes_init(&more, &keywords);
+        peer.end->ops->attributes(peer.end, &uid, 1, END_WANT_FLAGS, &more, &t);
+        assert_int_equal(end_wait(peer.end, &t, &err), 0);
+        assert_int_equal(t.result, i == 0 ? END_OK : END_NO);
+        end_changes_fini(&more);
+        fini(&c);
+        stop();
+        assert_non_null(said("EXAMINE \"a\""));
+        clean();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +445,8 @@ int main(void)
         cmocka_unit_test(test_voids),
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_token),
+        cmocka_unit_test(test_an_empty_folder_as_listed),
+        cmocka_unit_test(test_an_empty_folder_that_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
