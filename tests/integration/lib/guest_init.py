@@ -170,4 +170,5 @@ def main():
     os._exit(exit_code(status))
 
 
-main()
+if __name__ == "__main__":
+    main()
