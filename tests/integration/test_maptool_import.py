@@ -267,7 +267,7 @@ def test_many(site):
     order = random.Random(7).sample(users, len(users))
     text = "".join(f"{user},old\n" for user in order)
     assert live.json("import", "-", input=text)["added"] == 100001
-    assert live.json("status")["lookups"]["generation"] == 100001
+    assert live.json("status")["lookups"]["keys"] == 100001
     assert live.json("import", "-", input=text)["unchanged"] == 100001
     reply = live.json("import", "--replace", "--reroute", "--max-drop", "100", "-",
                       input="".join(f"{user},new\n" for user in users[1:]))
