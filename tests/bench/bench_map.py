@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""The map under load: a large import with everybody else waiting, many entries, barriers, and a start behind a kill.
+"""The map under load: many entries and writers, barriers, and a start behind a kill (imports: bench_import.py).
 
-Each figure stands beside what the machine does by itself: fdatasync by one thread for changes, and a
-quiet mapd for whoever waits.
+Changes stand beside what the machine does by itself: fdatasync by one thread.
 """
 import json
 import os
@@ -17,7 +16,7 @@ from lib.coexist import Coexist
 from lib.guest import ROOT
 from lib.mapsock import MapSocket, Probe
 
-TITLE = "The map: imports, changes, barriers and starts"
+TITLE = "The map: changes, barriers and starts"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 LARGE = int(os.environ.get("BENCH_MAP_KEYS", "1000000"))
 VERY_LARGE = 3 * LARGE
@@ -39,56 +38,9 @@ def csv_of(path, keys, route="old"):
     return path
 
 
-def status(pid, field):
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1])
-    return 0
-
-
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class Clock:
-    """How long requests of others take while something goes on."""
-
-    def __init__(self, site):
-        self.site, self.waits, self.is_over = site, [], False
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self):
-        with MapSocket(self.site.run) as map:
-            i = 0
-            while not self.is_over:
-                i += 1
-                key = f"fresh{i % 50}@example.org"
-                self.timed(map, op="set", key=key, set={"route": "old"})
-                held = self.timed(map, op="hold", key=key, owner="bench", deadline_ms=60000)
-                if held["ok"]:
-                    self.timed(map, op="flip", key=key, epoch=held["epoch"], route="old")
-                self.timed(map, op="release", key=key)
-                self.timed(map, op="get", key=key)
-                time.sleep(0.002)
-
-    def timed(self, map, **request):
-        start = time.perf_counter()
-        reply = map.call(**request)
-        self.waits.append(1000 * (time.perf_counter() - start))
-        return reply
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.is_over = True
-        self.thread.join()
-
-    def line(self):
-        waits = sorted(self.waits)
-        return waits[len(waits) // 2], waits[len(waits) * 99 // 100], waits[-1]
 
 
 def fsyncs(folder, seconds=2):
@@ -103,30 +55,7 @@ def fsyncs(folder, seconds=2):
     return n / (time.perf_counter() - start)
 
 
-def imports():
-    """One import of LARGE rows, others waiting; and what the loop takes when there is none."""
-    took, peak, rows = [], [], []
-    for _ in range(ROUNDS):
-        with site_of("import") as site:
-            site.init()
-            lines = csv_of(site.dir / "map.csv", LARGE)
-            with Clock(site) as quiet:
-                time.sleep(2)
-            with Clock(site) as busy:
-                start = time.perf_counter()
-                site.maptool("import", str(lines), timeout=600)
-                took.append(time.perf_counter() - start)
-            peak.append(status(site.processes["mapd"].pid, "VmHWM") / 1024)
-            rows.append((quiet.line(), busy.line()))
-    out = ["| | p50 ms | p99 ms | longest ms |", "|---|---|---|---|"]
-    for i, text in enumerate(("nothing else", f"during an import of {LARGE:,}")):
-        out.append(f"| set, hold, flip, release, get: {text} | " +
-                   " | ".join(f"{statistics.median(r[i][k] for r in rows):.2f}" for k in range(3)) + " |")
-    return [f"An import of {LARGE:,} rows: **{statistics.median(took):.1f} s** ({min(took):.1f} to {max(took):.1f}); "
-            f"mapd's memory at most {statistics.median(peak):.0f} MiB, the snapshot's pages that it has touched among it.", "", *out]
-
-
-def changes_per_second(site, writers, seconds=3):
+def changes_per_second(site, writers, keys, seconds=3):
     counts = [0] * writers
     end = time.perf_counter() + seconds
 
@@ -134,7 +63,7 @@ def changes_per_second(site, writers, seconds=3):
         with MapSocket(site.run) as map:
             k = i
             while time.perf_counter() < end:
-                map.ok(op="set", key=f"user{k % VERY_LARGE}@example.org", set={"note": str(k)})
+                map.ok(op="set", key=f"user{k % keys}@example.org", set={"note": str(k)})
                 counts[i] += 1
                 k += 7919 * writers
     threads = [threading.Thread(target=write, args=(i,)) for i in range(writers)]
@@ -174,8 +103,8 @@ def large():
             site.init()
             site.maptool("import", str(csv_of(site.dir / "map.csv", keys)), timeout=1800)
             bare = [fsyncs(site.dir) for _ in range(ROUNDS)]
-            one = [changes_per_second(site, 1) for _ in range(ROUNDS)]
-            many = [changes_per_second(site, 64) for _ in range(ROUNDS)]
+            one = [changes_per_second(site, 1, keys) for _ in range(ROUNDS)]
+            many = [changes_per_second(site, 64, keys) for _ in range(ROUNDS)]
             f, a, b = map(statistics.median, (bare, one, many))
             out.append(f"| {keys:,} | {f:,.0f} | {a:,.0f} | {b:,.0f} | {a / f:.2f} | {b / f:.2f} |")
             if keys == LARGE:
@@ -199,7 +128,7 @@ def barriers():
                 assert probe.ask("claim") == "go"
             with MapSocket(site.run) as map:
                 epoch = map.ok(op="hold", key="held@example.org", owner="bench", deadline_ms=600000)["epoch"]
-            body = json.dumps({"op": "barrier", "key": "held@example.org", "epoch": epoch, "timeout_ms": 300000}).encode()
+            body = json.dumps({"op": "barrier", "key": "held@example.org", "epoch": epoch, "timeout_ms": 60000}).encode()
             for _ in range(WAITING):
                 one = MapSocket(site.run)
                 one.socket.sendall(struct.pack(">I", len(body)) + body)
@@ -216,7 +145,8 @@ def barriers():
             for probe in probes:
                 probe.ask("end answered")
             start = time.perf_counter()
-            assert all(s.receive()["result"] == "clear" for s in sockets)
+            replies = [s.receive() for s in sockets]
+            assert all(reply.get("result") == "clear" for reply in replies), replies[0]
             clear = 1000 * (time.perf_counter() - start)
         finally:
             for each in (*sockets, *probes):
@@ -229,4 +159,4 @@ def barriers():
 
 
 def run():
-    return "\n".join([*imports(), "", *large(), "", *barriers(), "", f"Medians of {ROUNDS} rounds."])
+    return "\n".join([*large(), "", *barriers(), "", f"Medians of {ROUNDS} rounds."])
